@@ -1,0 +1,117 @@
+//! Maps of unit feature vectors: what a backbone gives, what matching and selection take.
+
+/// Feature vectors of one layer, pixel by pixel: `data[(y * width + x) * channels + c]`.
+///
+/// Every vector has length 1 over its channels, or is all zero (such a vector has similarity 0
+/// with everything). A map is made by [`FeatureMap::normalised`], which keeps that true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureMap {
+    height: usize,
+    width: usize,
+    channels: usize,
+    data: Vec<f32>,
+}
+
+impl FeatureMap {
+    /// Takes `height * width * channels` raw values in pixel order and scales each vector to
+    /// length 1. Vectors that are zero or not finite become zero.
+    ///
+    /// # Panics
+    /// If the number of values is not the product of the sizes.
+    pub fn normalised(height: usize, width: usize, channels: usize, mut data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), height * width * channels, "values of a feature map");
+        if channels > 0 {
+            for vector in data.chunks_exact_mut(channels) {
+                normalise(vector);
+            }
+        }
+        FeatureMap { height, width, channels, data }
+    }
+
+    /// As [`FeatureMap::normalised`], from planes as networks give them: `[channels, height, width]`.
+    pub fn from_planes(channels: usize, height: usize, width: usize, planes: &[f32]) -> Self {
+        let pixels = height * width;
+        assert_eq!(planes.len(), pixels * channels, "values of a feature map");
+        let mut data = vec![0.0; planes.len()];
+        // Eight planes at a time: each destination cache line is written in one go.
+        for first in (0..channels).step_by(8) {
+            let count = 8.min(channels - first);
+            let group = &planes[first * pixels..(first + count) * pixels];
+            for (p, vector) in data.chunks_exact_mut(channels).enumerate() {
+                for (c, value) in vector[first..first + count].iter_mut().enumerate() {
+                    *value = group[c * pixels + p];
+                }
+            }
+        }
+        Self::normalised(height, width, channels, data)
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Values a vector has.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Number of vectors.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// All values, pixel by pixel.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The vector of pixel `y * width + x`.
+    pub fn vector(&self, pixel: usize) -> &[f32] {
+        &self.data[pixel * self.channels..(pixel + 1) * self.channels]
+    }
+}
+
+/// Scales `vector` to length 1; a vector that is zero or not finite becomes zero.
+pub fn normalise(vector: &mut [f32]) {
+    let square: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+    let scale = if square.is_finite() && square > 1e-24 { 1.0 / square.sqrt() } else { 0.0 };
+    if scale == 0.0 {
+        vector.fill(0.0);
+    } else {
+        for value in vector {
+            *value = (f64::from(*value) * scale) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_become_unit_vectors_in_pixel_order() {
+        let planes: Vec<f32> = (0..11 * 6).map(|i| (i % 7) as f32 - 2.0).collect();
+        let map = FeatureMap::from_planes(11, 2, 3, &planes);
+        for p in 0..6 {
+            let raw: Vec<f32> = (0..11).map(|c| planes[c * 6 + p]).collect();
+            let length = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
+            for (got, raw) in map.vector(p).iter().zip(&raw) {
+                assert!((got - raw / length).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_without_direction_become_zero() {
+        for bad in [0.0, f32::NAN, f32::INFINITY, 1e-20] {
+            let map = FeatureMap::normalised(1, 1, 3, vec![bad, 0.0, 0.0]);
+            assert_eq!(map.data(), [0.0; 3], "{bad}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The fused pass: blocked, multi-threaded, every template byte read once.
+//!
+//! For a template pixel and one panel of its block, the panel is unpacked to rows of 16, 32, 48
+//! or 64 lanes (which also widens f16) and handed with the indices of the window's query pixels
+//! to a kernel, which returns the largest cosine over the lanes for every query pixel. Lanes that
+//! must not win (zero sheets, prototypes left out) start at minus infinity instead of 0, which
+//! costs nothing.
+//!
+//! Threads take bands of template rows, each with its own forward maxima; these are merged by
+//! taking maxima, which is exact and does not hang on the order: the same bytes with any number
+//! of threads.
+//!
+//! Operations: `pixels * window^2 * sheets * channels` multiply-adds a layer, borders aside.
+
+use super::kernel::{Kernel, PanelView};
+use super::sheets::PANEL;
+use super::{Distances, Sheets, Windows, Without};
+use crate::feature_map::FeatureMap;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Lanes are handed to kernels in whole groups of this many.
+pub(super) const LANES: usize = 16;
+
+/// Distances of `query` to `sheets`, both directions in one pass.
+///
+/// Query and template must have equal height, width and channels. A query pixel that meets no
+/// prototype (all left out) has distance 2; a template pixel without a prototype has backward
+/// distance 0. Runs on the caller's thread pool.
+///
+/// # Panics
+/// If the sizes differ: a template is proven against its backbone when it is opened.
+pub fn match_layer(
+    query: &FeatureMap,
+    sheets: &Sheets,
+    windows: Windows,
+    without: Option<Without>,
+) -> Distances {
+    match_layer_with(Kernel::best(), query, sheets, windows, without)
+}
+
+/// As [`match_layer`], with a kernel of the caller's choice.
+pub fn match_layer_with(
+    kernel: Kernel,
+    query: &FeatureMap,
+    sheets: &Sheets,
+    windows: Windows,
+    without: Option<Without>,
+) -> Distances {
+    let shape = sheets.shape();
+    assert_eq!(
+        (query.height(), query.width(), query.channels()),
+        (shape.height, shape.width, shape.channels),
+        "sizes of query and template"
+    );
+    let band = Band { kernel, query, sheets, windows, without };
+    let mut backward = vec![f32::NEG_INFINITY; shape.pixels()];
+    let nothing = || vec![f32::NEG_INFINITY; shape.pixels()];
+    let threads = rayon::current_num_threads();
+    let rows = if threads == 1 { shape.height } else { shape.height.div_ceil(4 * threads).max(1) };
+    let forward = backward
+        .par_chunks_mut((rows * shape.width).max(1))
+        .enumerate()
+        .fold(nothing, |mut forward, (i, backward)| {
+            let first = i * rows;
+            band.run(first..(first + rows).min(shape.height), &mut forward, backward);
+            forward
+        })
+        .reduce_with(|mut a, b| {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a = a.max(b));
+            a
+        })
+        .unwrap_or_else(nothing);
+    Distances {
+        forward: distances(forward, 2.0),
+        backward: if windows.backward == 0 { Vec::new() } else { distances(backward, 0.0) },
+    }
+}
+
+fn distances(mut cosines: Vec<f32>, nothing: f32) -> Vec<f32> {
+    for value in &mut cosines {
+        *value = if *value == f32::NEG_INFINITY { nothing } else { 1.0 - *value };
+    }
+    cosines
+}
+
+/// Everything a thread needs for a band of template rows.
+struct Band<'a> {
+    kernel: Kernel,
+    query: &'a FeatureMap,
+    sheets: &'a Sheets<'a>,
+    windows: Windows,
+    without: Option<Without<'a>>,
+}
+
+/// The query pixels around one template pixel.
+#[derive(Default)]
+struct Window {
+    pixels: Vec<u32>,
+    /// Whether the pixel at the same position also lies in the backward window.
+    in_backward: Vec<bool>,
+}
+
+impl Band<'_> {
+    /// Raises `forward` (whole layer) and sets `backward` (this band) to the largest cosines that
+    /// the template rows `rows` give.
+    fn run(&self, rows: Range<usize>, forward: &mut [f32], backward: &mut [f32]) {
+        let shape = self.sheets.shape();
+        let mut window = Window::default();
+        let mut best = Vec::new();
+        let mut unpacked = vec![0.0; shape.channels * PANEL];
+        for (y, backward) in rows.zip(backward.chunks_exact_mut(shape.width)) {
+            for (x, backward) in backward.iter_mut().enumerate() {
+                self.window_around(x, y, &mut window);
+                best.clear();
+                best.resize(window.pixels.len(), f32::NEG_INFINITY);
+                for panel in 0..shape.panels() {
+                    self.panel(y * shape.width + x, panel, &window, &mut unpacked, &mut best);
+                }
+                for ((&pixel, &inside), &cosine) in
+                    window.pixels.iter().zip(&window.in_backward).zip(&best)
+                {
+                    let forward = &mut forward[pixel as usize];
+                    let reaches = self.in_forward(pixel as usize, x, y);
+                    if reaches && cosine > *forward {
+                        *forward = cosine;
+                    }
+                    if inside && cosine > *backward {
+                        *backward = cosine;
+                    }
+                }
+            }
+        }
+    }
+
+    fn panel(
+        &self,
+        pixel: usize,
+        panel: usize,
+        window: &Window,
+        unpacked: &mut [f32],
+        best: &mut [f32],
+    ) {
+        let shape = self.sheets.shape();
+        let first = panel * PANEL;
+        let count = (shape.sheets - first).min(PANEL);
+        let lanes = count.next_multiple_of(LANES);
+        let rows = &mut unpacked[..shape.channels * lanes];
+        self.sheets.unpack(pixel, panel, lanes, rows);
+        let mut start = [f32::NEG_INFINITY; PANEL];
+        start[..count].fill(0.0);
+        if let Some(without) = self.without {
+            let sources = &without.sources[pixel * shape.sheets + first..][..count];
+            for (start, &source) in start.iter_mut().zip(sources) {
+                if source == without.picture {
+                    *start = f32::NEG_INFINITY;
+                }
+            }
+        }
+        let view = PanelView { rows, lanes, start: &start };
+        self.kernel.largest_cosines(&view, self.query.data(), &window.pixels, best);
+    }
+
+    fn in_forward(&self, pixel: usize, x: usize, y: usize) -> bool {
+        let width = self.query.width();
+        let r = self.windows.forward / 2;
+        (pixel % width).abs_diff(x) <= r && (pixel / width).abs_diff(y) <= r
+    }
+
+    fn window_around(&self, x: usize, y: usize, window: &mut Window) {
+        let (height, width) = (self.query.height(), self.query.width());
+        let backward = self.windows.backward;
+        let radius = self.windows.forward.max(backward) / 2;
+        window.pixels.clear();
+        window.in_backward.clear();
+        for v in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+            for u in x.saturating_sub(radius)..(x + radius + 1).min(width) {
+                window.pixels.push((v * width + u) as u32);
+                let near = u.abs_diff(x).max(v.abs_diff(y)) <= backward / 2;
+                window.in_backward.push(near && backward > 0);
+            }
+        }
+    }
+}

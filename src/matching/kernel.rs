@@ -1,0 +1,116 @@
+//! The dispatch point: which instructions compute the cosines of a panel.
+//!
+//! A [`Kernel`] is a token: one for an instruction set exists only where the processor has it.
+
+/// One panel of a template pixel, unpacked for the kernels.
+pub struct PanelView<'a> {
+    /// `[channels][lanes]`.
+    pub rows: &'a [f32],
+    /// Values a row has: 16, 32, 48 or 64.
+    pub lanes: usize,
+    /// Start value of every lane's sum: 0, or minus infinity where the lane must not win.
+    pub start: &'a [f32; 64],
+}
+
+/// A way to compute that this processor has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kernel(Set);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(super::x86::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(super::x86::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(super::aarch64::Neon),
+}
+
+impl Kernel {
+    /// Every kernel that runs here, the plainest first and the best last.
+    pub fn all() -> Vec<Kernel> {
+        let sets = [
+            Some(Set::Portable),
+            #[cfg(target_arch = "x86_64")]
+            super::x86::Avx2::detect().map(Set::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            super::x86::Avx512::detect().map(Set::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            super::aarch64::Neon::detect().map(Set::Neon),
+        ];
+        sets.into_iter().flatten().map(Kernel).collect()
+    }
+
+    /// The best kernel that runs here.
+    pub fn best() -> Kernel {
+        static BEST: std::sync::OnceLock<Kernel> = std::sync::OnceLock::new();
+        *BEST.get_or_init(|| *Kernel::all().last().unwrap_or(&Kernel(Set::Portable)))
+    }
+
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => "avx2+fma",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => "avx512f",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(_) => "neon",
+        }
+    }
+
+    /// For every `pixels[i]`, raises `best[i]` to the largest cosine over the lanes of `panel`.
+    ///
+    /// `query` holds the vectors of all pixels, `rows.len() / lanes` values each.
+    ///
+    /// # Panics
+    /// If a pixel lies outside `query`, or `best` is shorter than `pixels`.
+    pub fn largest_cosines(
+        self,
+        panel: &PanelView,
+        query: &[f32],
+        pixels: &[u32],
+        best: &mut [f32],
+    ) {
+        let channels = panel.rows.len() / panel.lanes;
+        let vectors = query.len() / channels.max(1);
+        assert!(pixels.iter().all(|&p| (p as usize) < vectors), "pixel outside the query");
+        assert!(best.len() >= pixels.len() && panel.lanes <= 64 && panel.lanes % 16 == 0);
+        match self.0 {
+            Set::Portable => portable(panel, query, pixels, best),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(isa) => isa.largest_cosines(panel, query, pixels, best),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(isa) => isa.largest_cosines(panel, query, pixels, best),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(isa) => isa.largest_cosines(panel, query, pixels, best),
+        }
+    }
+}
+
+/// Plain Rust that a compiler can vectorise for any processor: two query pixels against 16 lanes.
+fn portable(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
+    const TILE: usize = 16;
+    let channels = panel.rows.len() / panel.lanes;
+    let vector = |p: u32| &query[p as usize * channels..(p as usize + 1) * channels];
+    for first in (0..panel.lanes).step_by(TILE) {
+        let mut start = [0.0f32; TILE];
+        start.copy_from_slice(&panel.start[first..first + TILE]);
+        for (pair, best) in pixels.chunks(2).zip(best.chunks_mut(2)) {
+            let (a, b) = (vector(pair[0]), vector(*pair.last().unwrap_or(&pair[0])));
+            let (mut sum_a, mut sum_b) = (start, start);
+            for ((row, &a), &b) in panel.rows.chunks_exact(panel.lanes).zip(a).zip(b) {
+                let row = &row[first..first + TILE];
+                for lane in 0..TILE {
+                    sum_a[lane] += row[lane] * a;
+                    sum_b[lane] += row[lane] * b;
+                }
+            }
+            for (best, sum) in best.iter_mut().zip([sum_a, sum_b]) {
+                *best = sum.iter().fold(*best, |m, &v| m.max(v));
+            }
+        }
+    }
+}

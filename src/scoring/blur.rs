@@ -1,0 +1,91 @@
+//! Gaussian blur with reflecting borders.
+
+/// A Gaussian of standard deviation `sigma` pixels, truncated at 4 sigma, applied separably with
+/// reflecting borders (`d c b a | a b c d | d c b a`), as in Eq. 11 of the paper.
+#[derive(Debug, Clone)]
+pub struct GaussianBlur {
+    /// Weight of the centre and of each distance from it; they sum to 1 over both sides.
+    weights: Vec<f32>,
+}
+
+impl GaussianBlur {
+    /// `sigma` in pixels; 0 leaves a map as it is.
+    pub fn new(sigma: f32) -> Self {
+        let sigma = f64::from(sigma.max(0.0));
+        let radius = (4.0 * sigma + 0.5) as usize;
+        let raw: Vec<f64> = (0..=radius)
+            .map(|d| if d == 0 { 1.0 } else { (-0.5 * (d as f64 / sigma).powi(2)).exp() })
+            .collect();
+        let total = raw[0] + 2.0 * raw[1..].iter().sum::<f64>();
+        GaussianBlur { weights: raw.iter().map(|w| (w / total) as f32).collect() }
+    }
+
+    /// Blurs a map of `width` columns.
+    pub fn apply(&self, map: &[f32], width: usize) -> Vec<f32> {
+        if self.weights.len() == 1 || map.is_empty() || width == 0 {
+            return map.to_vec();
+        }
+        let height = map.len() / width;
+        let mut rows = vec![0.0; map.len()];
+        for (y, out) in rows.chunks_exact_mut(width).enumerate() {
+            let row = |y: usize| &map[y * width..(y + 1) * width];
+            scaled(out, row(y), self.weights[0]);
+            for (d, &weight) in self.weights.iter().enumerate().skip(1) {
+                let above = row(reflect(y as isize - d as isize, height));
+                let below = row(reflect(y as isize + d as isize, height));
+                for ((out, a), b) in out.iter_mut().zip(above).zip(below) {
+                    *out += weight * (a + b);
+                }
+            }
+        }
+        let radius = self.weights.len() - 1;
+        let mut padded = vec![0.0; width + 2 * radius];
+        for out in rows.chunks_exact_mut(width) {
+            for (i, value) in padded.iter_mut().enumerate() {
+                *value = out[reflect(i as isize - radius as isize, width)];
+            }
+            scaled(out, &padded[radius..radius + width], self.weights[0]);
+            for (d, &weight) in self.weights.iter().enumerate().skip(1) {
+                let left = &padded[radius - d..];
+                let right = &padded[radius + d..];
+                for ((out, a), b) in out.iter_mut().zip(left).zip(right) {
+                    *out += weight * (a + b);
+                }
+            }
+        }
+        rows
+    }
+}
+
+fn scaled(out: &mut [f32], values: &[f32], weight: f32) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = value * weight;
+    }
+}
+
+/// The index that a position outside `0..size` mirrors to, the edge value repeated.
+fn reflect(at: isize, size: usize) -> usize {
+    let period = 2 * size as isize;
+    let inside = at.rem_euclid(period);
+    (if inside < size as isize { inside } else { period - 1 - inside }) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_stays_constant_even_where_the_kernel_is_wider_than_the_map() {
+        for (width, height) in [(1, 1), (3, 2), (40, 9)] {
+            for value in GaussianBlur::new(4.0).apply(&vec![0.7; width * height], width) {
+                assert!((value - 0.7).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn mirrors_repeat_the_edge() {
+        let at: Vec<usize> = (-5..8).map(|i| reflect(i, 3)).collect();
+        assert_eq!(at, [1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]);
+    }
+}

@@ -1,0 +1,5 @@
+//! From distances to a score and the regions behind it.
+
+pub mod blur;
+pub mod components;
+pub mod fusion;

@@ -1,0 +1,114 @@
+//! All pairwise cosines of the vectors at one pixel.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, s};
+
+/// Rows of a block of the Gram matrix: small enough to skip half of the work above the diagonal,
+/// large enough for the matrix product to run at full speed.
+const BLOCK: usize = 128;
+
+/// Similarities and distances between the N vectors of one pixel, N x N, row by row.
+///
+/// The buffers are kept from pixel to pixel: `compute` allocates only when N or C grows.
+#[derive(Default)]
+pub struct Gram {
+    size: usize,
+    wide: Vec<f64>,
+    similarity: Vec<f64>,
+    distance: Vec<f64>,
+}
+
+impl Gram {
+    /// Computes all products of the unit vectors in `features`, `[n, channels]`.
+    ///
+    /// Products are taken in double precision: the order in which OPTICS visits the vectors hangs
+    /// on differences that single precision would lose.
+    pub fn compute(&mut self, features: &[f32], channels: usize) {
+        let n = features.len().checked_div(channels).unwrap_or(0);
+        self.size = n;
+        self.wide.clear();
+        self.wide.extend(features.iter().map(|&v| f64::from(v)));
+        self.similarity.resize(n * n, 0.0);
+        self.similarity.truncate(n * n);
+        if let (Ok(x), Ok(mut g)) = (
+            ArrayView2::from_shape((n, channels), &self.wide),
+            ArrayViewMut2::from_shape((n, n), &mut self.similarity),
+        ) {
+            for first in (0..n).step_by(BLOCK) {
+                let last = n.min(first + BLOCK);
+                let rows = x.slice(s![first..last, ..]);
+                let upto = x.slice(s![..last, ..]);
+                general_mat_mul(
+                    1.0,
+                    &rows,
+                    &upto.t(),
+                    0.0,
+                    &mut g.slice_mut(s![first..last, ..last]),
+                );
+            }
+        }
+        for i in 0..n {
+            for j in 0..i {
+                self.similarity[j * n + i] = self.similarity[i * n + j];
+            }
+        }
+        self.distance.clear();
+        self.distance.extend(self.similarity.iter().map(|&s| round15((1.0 - s).max(0.0))));
+        for i in 0..n {
+            self.distance[i * n + i] = 0.0;
+        }
+    }
+
+    /// Number of vectors, N.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Cosines of vector `i` with every vector.
+    pub fn similarities(&self, i: usize) -> &[f64] {
+        &self.similarity[i * self.size..(i + 1) * self.size]
+    }
+
+    /// Distances `1 - cosine` of vector `i` to every vector, not below 0, 0 to itself, rounded to
+    /// 15 decimals (as scikit-learn rounds them, so that ties are the same ties).
+    pub fn distances(&self, i: usize) -> &[f64] {
+        &self.distance[i * self.size..(i + 1) * self.size]
+    }
+}
+
+/// Rounds a value between 0 and 2 to 15 decimals, halves to even.
+fn round15(value: f64) -> f64 {
+    // Adding and taking away 1.5 * 2^52 rounds to a whole number for magnitudes below 2^51.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    ((value * 1e15 + WHOLE) - WHOLE) / 1e15
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_symmetric_and_complete_across_blocks() {
+        let (n, c) = (2 * BLOCK + 7, 5);
+        let features: Vec<f32> =
+            (0..n * c).map(|i| ((i * 37 % 101) as f32 - 50.0) / 90.0).collect();
+        let mut gram = Gram::default();
+        gram.compute(&features, c);
+        for i in 0..n {
+            for j in 0..n {
+                let want: f64 = (0..c)
+                    .map(|k| f64::from(features[i * c + k]) * f64::from(features[j * c + k]))
+                    .sum();
+                assert!((gram.similarities(i)[j] - want).abs() < 1e-12);
+                assert_eq!(gram.similarities(i)[j].to_bits(), gram.similarities(j)[i].to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_is_to_fifteen_decimals() {
+        for value in [0.0, 0.123_456_789_012_345_67, 1.999_999_999_999_999_6, 3.3e-16] {
+            assert_eq!(round15(value), (value * 1e15_f64).round_ties_even() / 1e15);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Pixel-level template selection (Sec. 3.3 and Alg. 1 of the paper).
+
+use super::HardRule;
+use super::gram::Gram;
+use super::optics::optics;
+use super::xi::extract_regions;
+
+/// The OPTICS neighbourhood for choosing `sheets` of `vectors`: N / K, but at least 2.
+pub fn min_samples(vectors: usize, sheets: usize) -> usize {
+    vectors.checked_div(sheets).unwrap_or(0).max(2)
+}
+
+/// Indices of the prototypes of one pixel, at most `sheets`, in the order of selection.
+///
+/// Easy-nominal first: the medoid of every OPTICS region, in region order; the global medoid
+/// where there is no region. Then hard-nominal prototypes by `rule` until `sheets` are held.
+pub fn select(gram: &Gram, sheets: usize, rule: HardRule) -> Vec<usize> {
+    let min_samples = min_samples(gram.size(), sheets);
+    let regions = extract_regions(&optics(gram, min_samples), min_samples);
+    prototypes(gram, sheets, &regions, rule)
+}
+
+/// As [`select`], from known regions.
+pub fn prototypes(
+    gram: &Gram,
+    sheets: usize,
+    regions: &[Option<usize>],
+    rule: HardRule,
+) -> Vec<usize> {
+    let n = gram.size();
+    let wanted = sheets.min(n);
+    let mut chosen = medoids(gram, regions);
+    chosen.truncate(wanted);
+    let mut free = vec![true; n];
+    // How well each vector is covered by the chosen ones; the least covered is taken next.
+    let mut covered = match rule {
+        HardRule::Sum => vec![0.0; n],
+        HardRule::MaxMin => vec![f64::NEG_INFINITY; n],
+    };
+    for &prototype in &chosen {
+        free[prototype] = false;
+        cover(&mut covered, gram.similarities(prototype), rule);
+    }
+    while chosen.len() < wanted {
+        let hardest = (0..n)
+            .filter(|&i| free[i])
+            .reduce(|best, i| if covered[i] < covered[best] { i } else { best });
+        let Some(hardest) = hardest else { break };
+        chosen.push(hardest);
+        free[hardest] = false;
+        cover(&mut covered, gram.similarities(hardest), rule);
+    }
+    chosen
+}
+
+fn cover(covered: &mut [f64], similarities: &[f64], rule: HardRule) {
+    for (covered, &similarity) in covered.iter_mut().zip(similarities) {
+        *covered = match rule {
+            HardRule::Sum => *covered + similarity,
+            HardRule::MaxMin => covered.max(similarity),
+        };
+    }
+}
+
+/// The vector most similar in sum to its region, for every region in order; of all vectors where
+/// there is no region.
+fn medoids(gram: &Gram, regions: &[Option<usize>]) -> Vec<usize> {
+    let count = regions.iter().flatten().max().map_or(0, |&last| last + 1);
+    let mut members = vec![Vec::new(); count];
+    for (vector, region) in regions.iter().enumerate() {
+        if let Some(region) = region {
+            members[*region].push(vector);
+        }
+    }
+    if count == 0 && gram.size() > 0 {
+        members.push((0..gram.size()).collect());
+    }
+    members.iter().filter_map(|members| medoid(gram, members)).collect()
+}
+
+/// The first member with the largest summed cosine to all members.
+fn medoid(gram: &Gram, members: &[usize]) -> Option<usize> {
+    let sum = |i: usize| -> f64 {
+        let similarities = gram.similarities(i);
+        members.iter().map(|&j| similarities[j]).sum()
+    };
+    members
+        .iter()
+        .map(|&i| (i, sum(i)))
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })
+        .map(|(i, _)| i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fan(angles: &[f32]) -> Gram {
+        let features: Vec<f32> = angles.iter().flat_map(|a| [a.cos(), a.sin()]).collect();
+        let mut gram = Gram::default();
+        gram.compute(&features, 2);
+        gram
+    }
+
+    #[test]
+    fn farthest_first_spreads_where_the_sum_rule_stays_at_the_far_end() {
+        let gram = fan(&[0.0, 0.01, 0.02, 0.7, 1.40, 1.41, 1.42]);
+        let none = vec![None; 7];
+        assert_eq!(prototypes(&gram, 3, &none, HardRule::MaxMin), [3, 6, 0]);
+        assert_eq!(
+            prototypes(
+                &gram,
+                3,
+                &[Some(0), Some(0), Some(0), None, None, None, None],
+                HardRule::Sum
+            ),
+            [1, 6, 5]
+        );
+    }
+
+    #[test]
+    fn never_more_than_asked_for_and_never_twice() {
+        let gram = fan(&[0.0, 0.1, 0.2, 0.3, 2.0]);
+        for rule in [HardRule::MaxMin, HardRule::Sum] {
+            for sheets in 1..8 {
+                let mut chosen = select(&gram, sheets, rule);
+                assert_eq!(chosen.len(), sheets.min(5));
+                chosen.sort_unstable();
+                chosen.dedup();
+                assert_eq!(chosen.len(), sheets.min(5));
+            }
+        }
+    }
+}
