@@ -103,19 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn farthest_first_spreads_where_the_sum_rule_stays_at_the_far_end() {
+    fn farthest_first_looks_at_the_nearest_prototype_and_the_sum_rule_at_all() {
         let gram = fan(&[0.0, 0.01, 0.02, 0.7, 1.40, 1.41, 1.42]);
-        let none = vec![None; 7];
-        assert_eq!(prototypes(&gram, 3, &none, HardRule::MaxMin), [3, 6, 0]);
-        assert_eq!(
-            prototypes(
-                &gram,
-                3,
-                &[Some(0), Some(0), Some(0), None, None, None, None],
-                HardRule::Sum
-            ),
-            [1, 6, 5]
-        );
+        let regions = [Some(0), Some(0), Some(0), None, None, None, None];
+        assert_eq!(prototypes(&gram, 3, &regions, HardRule::MaxMin), [1, 6, 3]);
+        assert_eq!(prototypes(&gram, 3, &regions, HardRule::Sum), [1, 6, 0]);
+        assert_eq!(prototypes(&gram, 3, &[None; 7], HardRule::MaxMin), [3, 6, 0]);
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! What makes two backbones the same.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Everything about a backbone that features depend on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Name from the model's metadata, or its file name. Not compared: the digest says it all.
+    pub name: String,
+    /// BLAKE3 of the model file.
+    pub digest: [u8; 32],
+    /// Rows of the input.
+    pub height: u32,
+    /// Columns of the input.
+    pub width: u32,
+    /// Mean of each of R, G, B for samples in 0..1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each of R, G, B for samples in 0..1.
+    pub std: [f32; 3],
+    /// The taps, in the order of the layers.
+    pub taps: Vec<TapIdentity>,
+}
+
+/// One tap and the size of its maps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapIdentity {
+    /// Output name in the model.
+    pub name: String,
+    /// Channels.
+    pub channels: u32,
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+}
+
+impl Identity {
+    /// Refuses a template that was made with another backbone, naming both and what differs.
+    pub fn require_same_as(&self, template: &Identity) -> Result<()> {
+        let mut differences = Vec::new();
+        if self.digest != template.digest {
+            differences.push("model file");
+        }
+        if (self.height, self.width) != (template.height, template.width) {
+            differences.push("input size");
+        }
+        if (self.mean, self.std) != (template.mean, template.std) {
+            differences.push("preprocessing");
+        }
+        if self.taps != template.taps {
+            differences.push("taps");
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::template(format!(
+            "the template was made with another backbone (different: {})\n  template: {template}\n  here:     {self}",
+            differences.join(", ")
+        ))
+        .advise("use the model the template was made with (--backbone), or build the template again"))
+    }
+
+    /// The model's digest, short, for people.
+    pub fn short_digest(&self) -> String {
+        self.digest[..6].iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, input {}x{}", self.name, self.short_digest(), self.height, self.width)?;
+        write!(f, ", mean {:?}, std {:?}, taps", self.mean, self.std)?;
+        for tap in &self.taps {
+            write!(f, " {} ({} x {}x{})", tap.name, tap.channels, tap.height, tap.width)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Features from tract: pure Rust, on the CPU, wherever the program runs.
+
+use super::{Backbone, Identity, TapIdentity};
+use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
+use crate::image::NetworkImage;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tract_core::prelude::*;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::{Framework, InferenceModelExt};
+
+/// Preprocessing of a model that does not say its own: ImageNet's.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// The input sides are multiples of this where a model does not say.
+const MULTIPLE: usize = 32;
+
+/// An ONNX model cut down to what its taps need, optimised for one input size.
+pub struct TractBackbone {
+    identity: Identity,
+    plan: Arc<TypedSimplePlan>,
+}
+
+impl TractBackbone {
+    /// Loads `model`, the bytes of an ONNX file called `name` in messages, with the named taps.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Model`] where the file is no usable model or has no such tap.
+    pub fn new(
+        name: &str,
+        model: &[u8],
+        taps: &[String],
+        height: usize,
+        width: usize,
+    ) -> Result<Self> {
+        // A damaged file can make the parser panic; here that is an error like any other.
+        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, taps, height, width)));
+        match loaded {
+            Ok(loaded) => loaded.map_err(|e| e.within(name)),
+            Err(_) => Err(unusable("it cannot be parsed").within(name)),
+        }
+    }
+
+    fn load(model: &[u8], taps: &[String], height: usize, width: usize) -> Result<Self> {
+        let onnx = tract_onnx::onnx();
+        let proto =
+            onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
+        let metadata: HashMap<&str, &str> =
+            proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
+        check_size(&metadata, height, width)?;
+        check_taps(&proto, taps)?;
+        let plan = (|| -> TractResult<_> {
+            let mut model = onnx.model_for_proto_model(&proto)?;
+            model.select_outputs_by_name(taps)?;
+            model.set_input_fact(0, f32::fact([1, 3, height, width]).into())?;
+            model.into_optimized()?.into_runnable()
+        })()
+        .map_err(|e| unusable(&format!("{e:#}")))?;
+        let mut identity = Identity {
+            name: metadata
+                .get("hetmm.name")
+                .map_or_else(|| "unnamed model".into(), |s| s.to_string()),
+            digest: blake3::hash(model).into(),
+            height: height as u32,
+            width: width as u32,
+            mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
+            std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
+            taps: Vec::new(),
+        };
+        for (i, name) in taps.iter().enumerate() {
+            let shape = plan.model().output_fact(i).ok().and_then(|f| f.shape.as_concrete());
+            let Some(&[1, channels, height, width]) = shape else {
+                return Err(unusable(&format!("tap {name} is no map of features")));
+            };
+            identity.taps.push(TapIdentity {
+                name: name.clone(),
+                channels: channels as u32,
+                height: height as u32,
+                width: width as u32,
+            });
+        }
+        Ok(TractBackbone { identity, plan })
+    }
+}
+
+impl Backbone for TractBackbone {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+        let id = &self.identity;
+        if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
+            return Err(Error::model(format!(
+                "a picture of {}x{} for an input of {}x{}",
+                image.height(),
+                image.width(),
+                id.height,
+                id.width
+            )));
+        }
+        let planes = image.normalised(id.mean, id.std);
+        let failed = |e: TractError| Error::model(format!("the backbone failed: {e:#}"));
+        let input =
+            Tensor::from_shape(&[1, 3, image.height(), image.width()], &planes).map_err(failed)?;
+        let outputs = self.plan.run(tvec!(input.into_tvalue())).map_err(failed)?;
+        id.taps
+            .iter()
+            .zip(outputs)
+            .map(|(tap, output)| {
+                let view = output.to_plain_array_view::<f32>().map_err(failed)?;
+                let planes =
+                    view.as_slice().ok_or_else(|| Error::model("a tap is not contiguous"))?;
+                let (channels, height, width) =
+                    (tap.channels as usize, tap.height as usize, tap.width as usize);
+                if planes.len() != channels * height * width {
+                    return Err(Error::model(format!("tap {} changed its size", tap.name)));
+                }
+                Ok(FeatureMap::from_planes(channels, height, width, planes))
+            })
+            .collect()
+    }
+}
+
+fn unusable(why: &str) -> Error {
+    Error::model(format!("not a usable ONNX model: {why}")).advise(
+        "models/export.py writes backbones that fit; or leave --backbone out for the bundled one",
+    )
+}
+
+fn check_size(metadata: &HashMap<&str, &str>, height: usize, width: usize) -> Result<()> {
+    let multiple =
+        metadata.get("hetmm.multiple").and_then(|m| m.parse().ok()).unwrap_or(MULTIPLE).max(1);
+    if height == 0
+        || width == 0
+        || height % multiple != 0
+        || width % multiple != 0
+        || height.max(width) > 2048
+    {
+        return Err(Error::usage(format!(
+            "input size {height}x{width} does not suit the backbone"
+        ))
+        .advise(format!("take multiples of {multiple}, up to 2048, for --size")));
+    }
+    Ok(())
+}
+
+fn check_taps(proto: &ModelProto, taps: &[String]) -> Result<()> {
+    let outputs: Vec<&str> =
+        proto.graph.iter().flat_map(|g| &g.output).map(|o| o.name.as_str()).collect();
+    if outputs.is_empty() {
+        return Err(unusable("it has no outputs"));
+    }
+    if taps.is_empty() {
+        return Err(
+            Error::usage("no taps given").advise(format!("the model has: {}", outputs.join(", ")))
+        );
+    }
+    match taps.iter().find(|tap| !outputs.contains(&tap.as_str())) {
+        Some(missing) => Err(Error::model(format!("the model has no tap called {missing}"))
+            .advise(format!("it has: {}", outputs.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+fn triple(metadata: &HashMap<&str, &str>, key: &str) -> Result<Option<[f32; 3]>> {
+    let Some(text) = metadata.get(key) else { return Ok(None) };
+    let numbers: Vec<f32> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    match numbers[..] {
+        [r, g, b] if numbers.iter().all(|n| n.is_finite()) => Ok(Some([r, g, b])),
+        _ => Err(unusable(&format!("its metadata {key} is not three numbers: {text}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bundled::{BUNDLED_NAME, MODEL};
+    use super::*;
+
+    #[test]
+    fn what_is_no_model_is_refused() {
+        let taps = ["block2.exp".to_string()];
+        let cases: [(&[u8], &[String], usize, &str); 5] = [
+            (b"", &taps, 64, "not a usable ONNX model"),
+            (b"this is no ONNX file", &taps, 64, "not a usable ONNX model"),
+            (&MODEL[..MODEL.len() / 2], &taps, 64, "not a usable ONNX model"),
+            (MODEL, &["block99.exp".to_string()], 64, "it has: block0.exp"),
+            (MODEL, &taps, 100, "multiples of 32"),
+        ];
+        for (model, taps, size, want) in cases {
+            let Err(error) = TractBackbone::new("m.onnx", model, taps, size, size) else {
+                panic!("{want}")
+            };
+            assert!(error.to_string().contains(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn taps_come_in_the_order_asked_for_with_their_sizes() {
+        let taps = ["block4.proj", "block2.exp"].map(String::from);
+        let backbone = TractBackbone::new(BUNDLED_NAME, MODEL, &taps, 96, 64).expect("loads");
+        let sizes: Vec<_> =
+            backbone.identity().taps.iter().map(|t| (t.channels, t.height, t.width)).collect();
+        assert_eq!(sizes, [(40, 12, 8), (144, 24, 16)]);
+        let image = NetworkImage::from_samples(96, 64, vec![30000; 96 * 64 * 3]).expect("fits");
+        let maps = backbone.features(&image).expect("runs");
+        assert_eq!((maps[1].channels(), maps[1].height(), maps[1].width()), (144, 24, 16));
+        assert_eq!(maps, backbone.features(&image).expect("runs"));
+    }
+}

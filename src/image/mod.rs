@@ -1,0 +1,12 @@
+//! Pictures: decoding, the resize to the network's size, the region-of-interest mask.
+//!
+//! Workstation and device take this one path, so that a template and a live picture are made of
+//! the same numbers.
+
+mod decode;
+mod mask;
+mod network_image;
+
+pub use decode::{MAX_PIXELS, MIN_SIDE, Picture, Samples, decode, is_picture_name, read};
+pub use mask::Mask;
+pub use network_image::NetworkImage;

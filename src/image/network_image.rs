@@ -1,0 +1,126 @@
+//! A picture at the size that the network takes.
+
+use super::{Picture, Samples};
+use crate::error::{Error, Kind, Result};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{InnerPixel, U8x3, U16x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+
+/// RGB samples at network size, 16 bits each (8-bit samples times 257), interleaved.
+///
+/// The picture is squashed to the size with an anti-aliased bilinear filter; its aspect ratio is
+/// not kept, as in the paper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkImage {
+    height: usize,
+    width: usize,
+    samples: Vec<u16>,
+}
+
+impl NetworkImage {
+    /// Resizes `picture`.
+    pub fn new(picture: &Picture, height: usize, width: usize) -> Result<Self> {
+        let from = (picture.width, picture.height);
+        let samples = match &picture.samples {
+            Samples::Eight(samples) => {
+                let resized: Vec<U8x3> =
+                    resize(bytemuck::cast_slice(samples), from, height, width)?;
+                resized.iter().flat_map(|p| p.0.map(|v| u16::from(v) * 257)).collect()
+            }
+            Samples::Sixteen(samples) => {
+                let resized: Vec<U16x3> =
+                    resize(bytemuck::cast_slice(samples), from, height, width)?;
+                resized.iter().flat_map(|p| p.0).collect()
+            }
+        };
+        Ok(NetworkImage { height, width, samples })
+    }
+
+    /// An image from samples that were stored at network size; `None` where their number is wrong.
+    pub fn from_samples(height: usize, width: usize, samples: Vec<u16>) -> Option<Self> {
+        let count = height.checked_mul(width)?.checked_mul(3)?;
+        (samples.len() == count).then_some(NetworkImage { height, width, samples })
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All samples, `[y][x][rgb]`.
+    pub fn samples(&self) -> &[u16] {
+        &self.samples
+    }
+
+    /// `(sample / 65535 - mean) / std` as three planes, red first: the network's input.
+    pub fn normalised(&self, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+        let pixels = self.height * self.width;
+        let mut planes = vec![0.0; 3 * pixels];
+        for (c, plane) in planes.chunks_exact_mut(pixels.max(1)).enumerate() {
+            let (scale, offset) = (1.0 / (65535.0 * std[c]), mean[c] / std[c]);
+            for (value, sample) in plane.iter_mut().zip(self.samples.iter().skip(c).step_by(3)) {
+                *value = f32::from(*sample) * scale - offset;
+            }
+        }
+        planes
+    }
+}
+
+fn resize<P: PixelTrait + InnerPixel + Copy + bytemuck::AnyBitPattern>(
+    source: &[P],
+    (width, height): (u32, u32),
+    target_height: usize,
+    target_width: usize,
+) -> Result<Vec<P>> {
+    if (width as usize, height as usize) == (target_width, target_height) {
+        return Ok(source.to_vec());
+    }
+    let wrong = |why: String| Error::new(Kind::Image, format!("cannot be resized: {why}"));
+    let view = TypedImageRef::new(width, height, source).map_err(|e| wrong(e.to_string()))?;
+    let mut target: TypedImage<P> = TypedImage::new(target_width as u32, target_height as u32);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize_typed(&view, &mut target, &options).map_err(|e| wrong(e.to_string()))?;
+    Ok(target.pixels().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_and_sixteen_bits_agree() {
+        let eight: Vec<u8> = (0..20 * 30 * 3).map(|i| (i * 7 % 256) as u8).collect();
+        let sixteen = eight.iter().map(|&v| u16::from(v) * 257).collect();
+        let a = Picture { width: 30, height: 20, samples: Samples::Eight(eight) };
+        let b = Picture { width: 30, height: 20, samples: Samples::Sixteen(sixteen) };
+        let (a, b) = (
+            NetworkImage::new(&a, 16, 16).expect("resizes"),
+            NetworkImage::new(&b, 16, 16).expect("resizes"),
+        );
+        for (a, b) in a.samples().iter().zip(b.samples()) {
+            // 8-bit samples are rounded to whole steps of 257, after each of two directions.
+            assert!(a.abs_diff(*b) <= 257, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn fine_stripes_average_out() {
+        let stripes: Vec<u8> =
+            (0..512 * 8).flat_map(|i| [if i % 2 == 0 { 0 } else { 200 }; 3]).collect();
+        let picture = Picture { width: 512, height: 8, samples: Samples::Eight(stripes) };
+        let small = NetworkImage::new(&picture, 8, 32).expect("resizes");
+        assert!(small.samples().iter().all(|v| (v / 257).abs_diff(100) <= 2));
+    }
+
+    #[test]
+    fn normalised_planes() {
+        let image = NetworkImage::from_samples(1, 2, vec![65535, 0, 0, 0, 65535, 0]).expect("fits");
+        let planes = image.normalised([0.5, 0.5, 0.0], [0.5, 0.25, 1.0]);
+        assert_eq!(planes, [1.0, -1.0, -2.0, 2.0, 0.0, 0.0]);
+    }
+}
