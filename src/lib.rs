@@ -1,12 +1,17 @@
 //! Visual inspection from good pictures alone (HETMM with PTS).
 
 pub mod backbone;
+#[cfg(feature = "desktop")]
+pub mod build;
 pub mod error;
 pub mod feature_map;
+pub mod files;
 pub mod image;
+pub mod inspection;
 pub mod matching;
 pub mod metrics;
 pub mod scoring;
 pub mod selection;
+pub mod template;
 
 pub use error::{Error, Result};

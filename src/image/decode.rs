@@ -44,26 +44,35 @@ pub fn is_picture_name(path: &Path) -> bool {
     !hidden && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
 }
 
-/// Reads and decodes a picture file.
+/// Reads and decodes a picture file; see [`load`] and [`decode`].
+pub fn read(path: &Path) -> Result<Picture> {
+    decode(&load(path)?).map_err(|e| e.within(path.display()))
+}
+
+/// The bytes of a picture file.
+///
+/// # Errors
+/// [`crate::error::Kind::Image`] where it is a folder or too large, [`crate::error::Kind::Io`]
+/// where it cannot be read.
+pub fn load(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |e| Error::io(path, "the picture cannot be read", &e);
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Error::image(path, "is a folder, not a picture"));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(Error::image(path, format!("{} bytes, more than 1 GiB", metadata.len())));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// Decodes a picture from the bytes of its file.
 ///
 /// PNG, JPEG, BMP, TIFF, PNM and WebP, told apart by their content. Grey becomes three equal
 /// samples, alpha is dropped, EXIF orientation is applied.
 ///
 /// # Errors
-/// [`crate::error::Kind::Io`] where the file cannot be read, else [`crate::error::Kind::Image`].
-pub fn read(path: &Path) -> Result<Picture> {
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", &e))?;
-    if size.is_dir() {
-        return Err(Error::image(path, "is a folder, not a picture"));
-    }
-    if size.len() > MAX_FILE_BYTES {
-        return Err(Error::image(path, format!("{} bytes, more than 1 GiB", size.len())));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", &e))?;
-    decode(&bytes).map_err(|e| e.within(path.display()))
-}
-
-/// Decodes a picture from the bytes of its file; see [`read`].
+/// [`crate::error::Kind::Image`], with a next step.
 pub fn decode(bytes: &[u8]) -> Result<Picture> {
     let wrong = |why: String| Error::new(crate::error::Kind::Image, why);
     let reader = ImageReader::new(Cursor::new(bytes))

@@ -7,6 +7,6 @@ mod decode;
 mod mask;
 mod network_image;
 
-pub use decode::{MAX_PIXELS, MIN_SIDE, Picture, Samples, decode, is_picture_name, read};
+pub use decode::{MAX_PIXELS, MIN_SIDE, Picture, Samples, decode, is_picture_name, load, read};
 pub use mask::Mask;
 pub use network_image::NetworkImage;

@@ -57,6 +57,11 @@ impl NetworkImage {
         &self.samples
     }
 
+    /// The picture with dark and bright exchanged.
+    pub fn inverted(&self) -> Self {
+        NetworkImage { samples: self.samples.iter().map(|v| u16::MAX - v).collect(), ..*self }
+    }
+
     /// `(sample / 65535 - mean) / std` as three planes, red first: the network's input.
     pub fn normalised(&self, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
         let pixels = self.height * self.width;

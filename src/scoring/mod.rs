@@ -3,3 +3,8 @@
 pub mod blur;
 pub mod components;
 pub mod fusion;
+pub mod regions;
+mod scorer;
+
+pub use regions::Region;
+pub use scorer::{Scored, Scorer};

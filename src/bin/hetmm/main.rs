@@ -1,1 +1,107 @@
-fn main() {}
+//! The workstation tool: builds templates from good pictures, inspects, evaluates.
+
+mod build;
+mod check;
+mod console;
+mod dataset;
+mod eval;
+mod heatmap;
+mod info;
+mod inspect;
+mod pictures;
+mod report;
+mod timing;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use console::Console;
+use hetmm::{Error, Result};
+use std::process::ExitCode;
+
+/// Visual inspection from good pictures alone.
+///
+/// Build a template from pictures of good parts, then find what differs: scratches and stains as
+/// well as missing or misplaced parts. No training, no pictures of defects, no cloud.
+#[derive(Parser)]
+#[command(name = "hetmm", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    /// Print results only: no progress, no notes
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Say more on stderr; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Threads to use [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  hetmm demo                                       draw parts, build, inspect, evaluate
+  hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
+  hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
+  hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
+
+Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable picture or data set,
+4 unusable template or model, 5 device or I/O failure.";
+
+#[derive(Subcommand)]
+enum Command {
+    Build(build::Args),
+    Inspect(inspect::Args),
+    Eval(eval::Args),
+    Info(info::Args),
+    Check(check::Args),
+    Completions(Completions),
+}
+
+/// Print a completion script for a shell
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  hetmm completions bash > ~/.local/share/bash-completion/completions/hetmm")]
+struct Completions {
+    /// Which shell
+    shell: clap_complete::Shell,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (false, 0) => log::LevelFilter::Warn,
+        (false, 1) => log::LevelFilter::Info,
+        (false, _) => log::LevelFilter::Debug,
+    };
+    env_logger::Builder::new().filter_module("hetmm", level).parse_default_env().format_timestamp(None).init();
+    match run(cli) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.kind().exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    if let Some(threads) = cli.threads {
+        if threads == 0 {
+            return Err(Error::usage("--threads 0").advise("give at least 1, or leave it out for all cores"));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|e| Error::usage(format!("--threads {threads}: {e}")))?;
+    }
+    let console = Console::new(cli.quiet);
+    match cli.command {
+        Command::Build(args) => build::run(&args, &console),
+        Command::Inspect(args) => inspect::run(&args, &console),
+        Command::Eval(args) => eval::run(&args, &console),
+        Command::Info(args) => info::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "hetmm", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! `hetmm build`: good pictures to a template.
+
+use crate::console::Console;
+use crate::pictures;
+use clap::ValueEnum;
+use hetmm::backbone::{self, Backbone, Request};
+use hetmm::build::presets::{self, PRESETS, Preset};
+use hetmm::build::{Options, Report, Sheets, Source, Weights};
+use hetmm::image::{self, Mask};
+use hetmm::matching::Storage;
+use hetmm::selection::{HardRule, Rule};
+use hetmm::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Make a template from pictures of good parts
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hetmm build good/ -o part.hetmm
+  hetmm build good/ -o part.hetmm --sheets all --mask roi.png
+  hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper")]
+pub struct Args {
+    /// Pictures of good parts: a folder, or files
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// The template to write; an old one is replaced only by a whole new one
+    #[arg(short, long, value_name = "T.hetmm")]
+    output: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Everything that shapes a template.
+#[derive(clap::Args, Default)]
+pub struct Settings {
+    /// Settings to start from; options given beside it win
+    #[arg(long, value_parser = PRESETS.map(|p| p.name))]
+    preset: Option<String>,
+    /// Prototypes kept at every pixel, or "all" for one a picture [default: 60]
+    #[arg(long, value_parser = parse_sheets, value_name = "N|all")]
+    pub sheets: Option<Sheets>,
+    /// How prototypes are chosen [default: pts]
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub select: Option<Select>,
+    /// Hard-nominal rule of pts: farthest first, or the paper's largest sum [default: maxmin]
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub hard_rule: Option<HardRuleName>,
+    /// Forward window of each layer, odd, in pixels of the layer
+    #[arg(long, value_delimiter = ',', value_name = "P,P,..")]
+    pub patches: Option<Vec<usize>>,
+    /// Backward window of each layer [default: as forward]
+    #[arg(long, value_delimiter = ',', value_name = "P,P,..")]
+    patches_backward: Option<Vec<usize>>,
+    /// Weight of the forward direction, 0 to 1; the backward one has the rest
+    #[arg(long, value_name = "A")]
+    alpha: Option<f32>,
+    /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
+    #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
+    pub layers: Option<Vec<String>>,
+    /// Weight of each layer, or "auto" to set them from the good pictures
+    #[arg(long, value_parser = parse_weights, value_name = "W,W,..|auto")]
+    weights: Option<Weights>,
+    /// Blur before the maximum, in pixels at network size
+    #[arg(long, value_name = "PIXELS")]
+    sigma: Option<f32>,
+    /// How values are stored [default: f16]
+    #[arg(long, value_enum)]
+    storage: Option<StorageName>,
+    /// Region of interest: a picture, white where defects count
+    #[arg(long, value_name = "ROI.png")]
+    mask: Option<PathBuf>,
+    /// Backbone to use in place of the bundled one (see models/export.py)
+    #[arg(long, value_name = "M.onnx")]
+    backbone: Option<PathBuf>,
+    /// Side of the network's input in pixels
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Threshold to use in place of the largest leave-one-out score
+    #[arg(long, value_name = "SCORE")]
+    threshold: Option<f32>,
+    /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is
+    /// free]
+    #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
+    max_memory: Option<u64>,
+    /// Leave unreadable pictures out in place of refusing the folder
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Select {
+    Pts,
+    RandomImage,
+    RandomPixel,
+    KmeansImage,
+    KmeansPixel,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum HardRuleName {
+    Maxmin,
+    Sum,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum StorageName {
+    F32,
+    F16,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    let pictures = pictures::list(&args.images)?;
+    let started = Instant::now();
+    let report = build(&args.output, &pictures, &args.settings, console)?;
+    let header = &report.header;
+    console.note(format!(
+        "{}: {} sheets from {} pictures, {:.1} MB, threshold {:.4}, {:.1} s",
+        args.output.display(),
+        header.layers.first().map_or(0, |l| l.sheets),
+        header.build.images.len(),
+        report.size as f64 / 1e6,
+        header.calibration.threshold,
+        started.elapsed().as_secs_f64()
+    ));
+    console.note("The threshold is provisional: the largest score of a good picture without its own prototypes.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds with a progress display; prints what a person should know.
+pub fn build(output: &Path, pictures: &[Source], settings: &Settings, console: &Console) -> Result<Report> {
+    let (backbone, options) = settings.resolve(pictures)?;
+    let progress = |stage, done, total| console.build_step(stage, done, total);
+    let report = hetmm::build::build(output, pictures, &backbone, &options, &progress)?;
+    for skipped in &report.skipped {
+        console.note(format!("skipped: {skipped}"));
+    }
+    for warning in &report.warnings {
+        console.note(format!("warning: {warning}"));
+    }
+    Ok(report)
+}
+
+impl Settings {
+    /// The backbone and the options, from the preset and what was given beside it.
+    fn resolve(&self, pictures: &[Source]) -> Result<(Arc<dyn Backbone>, Options)> {
+        let name = self.preset.as_deref().unwrap_or(PRESETS[0].name);
+        let preset = presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))?;
+        let taps = self.layers.clone().unwrap_or_else(|| {
+            let taps = if self.backbone.is_some() { preset.resnet_taps } else { preset.bundled_taps };
+            taps.iter().map(|t| t.to_string()).collect()
+        });
+        let size = self.size.unwrap_or(preset.size);
+        let request = Request { model: self.backbone.as_deref(), taps, height: size, width: size };
+        let layers = request.taps.len();
+        let backbone = backbone::open(&request)?;
+        let (forward, backward) = self.patches(preset, layers)?;
+        let hard_rule = match self.hard_rule {
+            Some(HardRuleName::Maxmin) => HardRule::MaxMin,
+            Some(HardRuleName::Sum) => HardRule::Sum,
+            None => preset.hard_rule,
+        };
+        let options = Options {
+            sheets: self.sheets.unwrap_or(Sheets::Count(preset.sheets)),
+            rule: match self.select.unwrap_or(Select::Pts) {
+                Select::Pts => Rule::Pts(hard_rule),
+                Select::RandomImage => Rule::RandomImage,
+                Select::RandomPixel => Rule::RandomPixel,
+                Select::KmeansImage => Rule::KmeansImage,
+                Select::KmeansPixel => Rule::KmeansPixel,
+            },
+            patches_forward: forward,
+            patches_backward: backward,
+            alpha: self.alpha.unwrap_or(preset.alpha),
+            weights: match &self.weights {
+                Some(weights) => weights.clone(),
+                None if preset.weights_from_good_parts => Weights::FromGoodParts,
+                None => Weights::Given(vec![1.0; layers]),
+            },
+            sigma: self.sigma.unwrap_or(4.0 * size as f32 / 256.0),
+            storage: match self.storage {
+                Some(StorageName::F32) => Storage::F32,
+                Some(StorageName::F16) | None => Storage::F16,
+            },
+            mask: self.mask.as_deref().map(|path| read_mask(path, pictures, size)).transpose()?,
+            threshold: self.threshold,
+            max_memory: self.max_memory.unwrap_or_else(|| free_memory() / 2),
+            skip_unreadable: self.skip_unreadable,
+            provenance: vec![("preset".into(), name.into())],
+        };
+        Ok((backbone, options))
+    }
+
+    fn patches(&self, preset: &Preset, layers: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+        let forward = match &self.patches {
+            Some(patches) => patches.clone(),
+            None if preset.patches_forward.len() >= layers && self.layers.is_none() => {
+                preset.patches_forward[..layers].to_vec()
+            }
+            None => {
+                return Err(Error::usage("--layers needs --patches")
+                    .advise("give one odd window a layer, as in --patches 9,7,5"));
+            }
+        };
+        let backward = match (&self.patches_backward, &self.patches) {
+            (Some(patches), _) => patches.clone(),
+            (None, Some(_)) => forward.clone(),
+            (None, None) => preset.patches_backward[..layers].to_vec(),
+        };
+        Ok((forward, backward))
+    }
+}
+
+/// Reads a mask picture, which must have the size of the pictures it is for.
+fn read_mask(path: &Path, pictures: &[Source], size: usize) -> Result<Mask> {
+    let picture = image::read(path)?;
+    if let Some(Ok((first, _))) = pictures.first().map(Source::read) {
+        if (first.width, first.height) != (picture.width, picture.height) {
+            return Err(Error::image(
+                path,
+                format!(
+                    "the mask has {} x {} pixels, the pictures {} x {}",
+                    picture.width, picture.height, first.width, first.height
+                ),
+            )
+            .advise("draw the mask on one of the pictures"));
+        }
+    }
+    Mask::from_picture(&picture, size, size)
+}
+
+fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {
+    match text {
+        "all" => Ok(Sheets::All),
+        _ => match text.parse() {
+            Ok(count) if count > 0 => Ok(Sheets::Count(count)),
+            _ => Err("a number from 1, or \"all\"".into()),
+        },
+    }
+}
+
+fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
+    if text == "auto" {
+        return Ok(Weights::FromGoodParts);
+    }
+    let numbers: std::result::Result<Vec<f32>, _> = text.split(',').map(|n| n.trim().parse()).collect();
+    numbers.map(Weights::Given).map_err(|_| "numbers with commas between them, or \"auto\"".into())
+}
+
+fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = number.parse().map_err(|_| "a number of bytes, as in 500M or 4G".to_string())?;
+    number.checked_mul(unit).ok_or_else(|| "too large".into())
+}
+
+/// Memory that the system could give, or 4 GiB where it does not say.
+fn free_memory() -> u64 {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let kib = available.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.map_or(4 << 30, |kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_with_units() {
+        let cases = [("17", Ok(17)), ("2k", Ok(2048)), ("500M", Ok(500 << 20)), ("4G", Ok(4 << 30))];
+        for (text, want) in cases {
+            assert_eq!(parse_bytes(text), want, "{text}");
+        }
+        for text in ["", "G", "-1", "4.5G", "99999999999999G"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sheets_and_weights() {
+        assert_eq!(parse_sheets("all"), Ok(Sheets::All));
+        assert_eq!(parse_sheets("60"), Ok(Sheets::Count(60)));
+        assert!(parse_sheets("0").is_err() && parse_sheets("sixty").is_err());
+        assert_eq!(parse_weights("1, 0.5"), Ok(Weights::Given(vec![1.0, 0.5])));
+        assert!(parse_weights("1;2").is_err());
+    }
+}

@@ -1,0 +1,279 @@
+//! `hetmm eval`: figures of a template on a data set.
+
+use crate::console::Console;
+use crate::dataset::{self, TestPicture};
+use crate::timing::{self, Timing, quantile};
+use hetmm::inspection::{Inspector, Verdict};
+use hetmm::metrics::{PixelTruth, aupro, auroc};
+use hetmm::{Error, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure a template on a data set in MVTec layout
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hetmm eval part.hetmm dataset/
+  hetmm eval part.hetmm dataset/ --json figures.json --report report.html
+  hetmm eval part.hetmm dataset/ --require image_auroc=0.95   (exit code 1 when below)")]
+pub struct Args {
+    /// The template
+    template: PathBuf,
+    /// The data set: test/good, test/<defect>, ground_truth/<defect>
+    dataset: PathBuf,
+    /// Write the figures to this file ("-" for standard output)
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a page with figures and pictures to this file
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Fail (exit code 1) unless a figure reaches a value
+    #[arg(long, value_name = "FIGURE=VALUE", value_parser = parse_requirement)]
+    require: Vec<(Figure, f64)>,
+    /// Write one line a picture (defect, score, path) to this file
+    #[arg(long, value_name = "FILE.tsv")]
+    scores: Option<PathBuf>,
+    /// The backbone the template was made with, where that is not the bundled one
+    #[arg(long, value_name = "M.onnx")]
+    backbone: Option<PathBuf>,
+    /// Go on past unreadable pictures
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+/// The figures that can be required.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Figure {
+    ImageAuroc,
+    PixelAuroc,
+    Aupro30,
+}
+
+/// All figures, as `--json` writes them.
+#[derive(Serialize)]
+pub struct Figures {
+    pub images: usize,
+    pub good: usize,
+    pub defective: usize,
+    pub image_auroc: Option<f64>,
+    pub pixel_auroc: Option<f64>,
+    pub aupro30: Option<f64>,
+    pub per_defect: BTreeMap<String, DefectFigures>,
+    pub threshold: f32,
+    pub false_rejects: usize,
+    pub missed: usize,
+    pub timing_ms: StageTimes,
+}
+
+/// Figures of one kind of defect.
+#[derive(Serialize)]
+pub struct DefectFigures {
+    pub images: usize,
+    pub image_auroc: Option<f64>,
+    pub missed: usize,
+}
+
+/// Median of each stage, and the spread of the whole.
+#[derive(Serialize)]
+pub struct StageTimes {
+    pub decode: f64,
+    pub preprocess: f64,
+    pub backbone: f64,
+    pub matching: f64,
+    pub scoring: f64,
+    pub total_p50: f64,
+    pub total_p99: f64,
+}
+
+/// One picture's result.
+pub struct Outcome {
+    pub picture: TestPicture,
+    pub score: f32,
+    pub verdict: Verdict,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let pictures = dataset::read(&args.dataset)?;
+    let (figures, outcomes) = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
+    if let Some(path) = &args.scores {
+        let lines: String = outcomes
+            .iter()
+            .map(|o| {
+                let defect = o.picture.defect.as_deref().unwrap_or("good");
+                format!("{defect}\t{:.6}\t{}\n", o.score, o.picture.source.path.display())
+            })
+            .collect();
+        write(path, lines.as_bytes())?;
+    }
+    if let Some(path) = &args.report {
+        let page = crate::report::page(&inspector, &args.dataset, &figures, &outcomes)?;
+        write(path, page.as_bytes())?;
+    }
+    match &args.json {
+        Some(path) => {
+            let text = serde_json::to_string_pretty(&figures)
+                .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
+            if path.as_os_str() == "-" { println!("{text}") } else { write(path, text.as_bytes())? }
+        }
+        None => print(&figures),
+    }
+    let mut met = true;
+    for (figure, wanted) in &args.require {
+        let got = figure.of(&figures);
+        if !got.is_some_and(|got| got >= *wanted) {
+            eprintln!("required {} {wanted}, got {}", figure.name(), percent(got));
+            met = false;
+        }
+    }
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Inspects all pictures and computes the figures.
+pub fn evaluate(
+    inspector: &Inspector,
+    pictures: Vec<TestPicture>,
+    skip_unreadable: bool,
+    console: &Console,
+) -> Result<(Figures, Vec<Outcome>)> {
+    let id = &inspector.template().header().backbone;
+    let (width, height) = (id.width as usize, id.height as usize);
+    let bar = console.bar("evaluating", pictures.len());
+    let count = pictures.len();
+    let (mut outcomes, mut failed, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pixels: Vec<(Vec<f32>, PixelTruth)> = Vec::new();
+    for picture in pictures {
+        let result = timing::inspect(inspector, &picture.source).and_then(|done| {
+            let truth = match (&picture.defect, &picture.mask) {
+                (None, _) => Some(vec![false; width * height]),
+                (Some(_), Some(mask)) => Some(dataset::read_mask(mask, width, height)?),
+                (Some(_), None) => None,
+            };
+            Ok((done, truth))
+        });
+        bar.inc(1);
+        match result {
+            Err(e) => failed.push(e),
+            Ok((done, truth)) => {
+                let score = done.scored.score;
+                outcomes.push(Outcome { picture, score, verdict: inspector.verdict(score) });
+                times.push(done.timing);
+                if let Some(truth) = truth {
+                    pixels.push((done.anomaly_map, PixelTruth::new(&truth, width)));
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if !failed.is_empty() && !skip_unreadable {
+        return Err(hetmm::build::unreadable(&failed, count));
+    }
+    failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
+    let maps: Vec<(&[f32], &PixelTruth)> = pixels.iter().map(|(m, t)| (m.as_slice(), t)).collect();
+    let (aupro30, pixel_auroc) = aupro(&maps, 0.3);
+    let threshold = inspector.template().header().calibration.threshold;
+    Ok((figures(&outcomes, pixel_auroc, aupro30, threshold, &times), outcomes))
+}
+
+fn figures(
+    outcomes: &[Outcome],
+    pixel_auroc: Option<f64>,
+    aupro30: Option<f64>,
+    threshold: f32,
+    times: &[Timing],
+) -> Figures {
+    let good: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_none()).collect();
+    let bad: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_some()).collect();
+    let against_good = |bad: &[&Outcome]| {
+        auroc(good.iter().map(|o| (o.score, false)).chain(bad.iter().map(|o| (o.score, true))))
+    };
+    let missed = |bad: &[&Outcome]| bad.iter().filter(|o| o.verdict == Verdict::Ok).count();
+    let mut per_defect: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
+    for outcome in &bad {
+        per_defect.entry(outcome.picture.defect.clone().unwrap_or_default()).or_default().push(outcome);
+    }
+    let median = |stage: fn(&Timing) -> f64| quantile(&times.iter().map(stage).collect::<Vec<_>>(), 0.5);
+    let totals: Vec<f64> = times.iter().map(|t| t.total).collect();
+    Figures {
+        images: outcomes.len(),
+        good: good.len(),
+        defective: bad.len(),
+        image_auroc: against_good(&bad),
+        pixel_auroc,
+        aupro30,
+        per_defect: per_defect
+            .into_iter()
+            .map(|(name, bad)| {
+                let image_auroc = against_good(&bad);
+                (name, DefectFigures { images: bad.len(), image_auroc, missed: missed(&bad) })
+            })
+            .collect(),
+        threshold,
+        false_rejects: good.iter().filter(|o| o.verdict == Verdict::Ng).count(),
+        missed: missed(&bad),
+        timing_ms: StageTimes {
+            decode: median(|t| t.decode),
+            preprocess: median(|t| t.preprocess),
+            backbone: median(|t| t.backbone),
+            matching: median(|t| t.matching),
+            scoring: median(|t| t.scoring),
+            total_p50: quantile(&totals, 0.5),
+            total_p99: quantile(&totals, 0.99),
+        },
+    }
+}
+
+fn print(f: &Figures) {
+    println!("pictures       {} ({} good, {} defective)", f.images, f.good, f.defective);
+    println!("image AUROC    {}", percent(f.image_auroc));
+    println!("pixel AUROC    {}", percent(f.pixel_auroc));
+    println!("AUPRO to 30 %  {}", percent(f.aupro30));
+    println!("threshold      {:.4}: {} of {} good rejected, {} of {} defective missed",
+        f.threshold, f.false_rejects, f.good, f.missed, f.defective);
+    for (name, defect) in &f.per_defect {
+        println!("  {name:24} {} of {} pictures missed {}", percent(defect.image_auroc), defect.images, defect.missed);
+    }
+    let t = &f.timing_ms;
+    println!(
+        "ms a picture   {:.1} median, {:.1} p99 (decode {:.1}, resize {:.1}, backbone {:.1}, matching {:.1}, scoring {:.1})",
+        t.total_p50, t.total_p99, t.decode, t.preprocess, t.backbone, t.matching, t.scoring
+    );
+}
+
+/// A fraction as a percentage, for people.
+pub fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |v| format!("{:.2} %", 100.0 * v))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    hetmm::files::write_whole(path, bytes)
+}
+
+impl Figure {
+    const ALL: [Figure; 3] = [Figure::ImageAuroc, Figure::PixelAuroc, Figure::Aupro30];
+
+    fn name(self) -> &'static str {
+        match self {
+            Figure::ImageAuroc => "image_auroc",
+            Figure::PixelAuroc => "pixel_auroc",
+            Figure::Aupro30 => "aupro30",
+        }
+    }
+
+    fn of(self, figures: &Figures) -> Option<f64> {
+        match self {
+            Figure::ImageAuroc => figures.image_auroc,
+            Figure::PixelAuroc => figures.pixel_auroc,
+            Figure::Aupro30 => figures.aupro30,
+        }
+    }
+}
+
+fn parse_requirement(text: &str) -> std::result::Result<(Figure, f64), String> {
+    let names = Figure::ALL.map(Figure::name).join(", ");
+    let usage = || format!("FIGURE=VALUE with one of {names}, as in image_auroc=0.95");
+    let (name, value) = text.split_once('=').ok_or_else(usage)?;
+    let figure = Figure::ALL.into_iter().find(|f| f.name() == name).ok_or_else(usage)?;
+    Ok((figure, value.parse().map_err(|_| usage())?))
+}

@@ -1,0 +1,106 @@
+//! Pictures of results: the part, its anomaly map, and the outline of what is above threshold.
+
+use crate::timing::Inspected;
+use hetmm::image::{Picture, Samples};
+use hetmm::inspection::Inspector;
+use hetmm::{Error, Result};
+use image::{Rgb, RgbImage, imageops};
+use std::io::Cursor;
+use std::path::Path;
+
+/// Longest side of a panel; larger pictures are scaled down.
+const PANEL: u32 = 640;
+/// Space between panels, and width of the colour bar.
+const GAP: u32 = 8;
+const BAR: u32 = 20;
+const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
+
+/// Draws and writes a PNG: picture with outline, heat map, colour bar with the threshold marked.
+pub fn write(path: &Path, inspector: &Inspector, done: &Inspected) -> Result<()> {
+    hetmm::files::write_whole(path, &png(&draw(inspector, done))?)
+}
+
+/// The bytes of a PNG file.
+pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    image
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("a PNG cannot be made: {e}")))?;
+    Ok(bytes.into_inner())
+}
+
+/// The panels side by side: the picture, the picture with the outline of the regions above
+/// threshold, the blurred map in the template's colour scale, the scale.
+///
+/// The colour scale runs from 0 to twice the threshold, for every picture of a template: colours
+/// of different pictures can be compared.
+pub fn draw(inspector: &Inspector, done: &Inspected) -> RgbImage {
+    let panel = panel(&done.picture);
+    let (width, height) = panel.dimensions();
+    let header = inspector.template().header();
+    let (map_width, map_height) = (header.backbone.width, header.backbone.height);
+    let threshold = header.calibration.threshold;
+    let top = header.calibration.scale_top;
+    let at = |x: u32, y: u32| sample(&done.scored.blurred, (map_width, map_height), (x, y), (width, height));
+    let heat = RgbImage::from_fn(width, height, |x, y| colour(at(x, y) / top));
+    let outlined = RgbImage::from_fn(width, height, |x, y| {
+        if on_outline(&at, x, y, width, height, threshold) { OUTLINE } else { *panel.get_pixel(x, y) }
+    });
+    let mark = height - 1 - ((threshold / top).clamp(0.0, 1.0) * (height - 1) as f32) as u32;
+    let bar = RgbImage::from_fn(BAR, height, |_, y| {
+        if y.abs_diff(mark) <= 1 { OUTLINE } else { colour((height - 1 - y) as f32 / (height - 1).max(1) as f32) }
+    });
+    let mut all = RgbImage::from_pixel(3 * width + 3 * GAP + BAR, height, Rgb([255; 3]));
+    let mut x = 0;
+    for part in [&panel, &outlined, &heat, &bar] {
+        imageops::replace(&mut all, part, i64::from(x), 0);
+        x += part.width() + GAP;
+    }
+    all
+}
+
+/// The picture, 8 bits, no larger than a panel.
+fn panel(picture: &Picture) -> RgbImage {
+    let samples = match &picture.samples {
+        Samples::Eight(samples) => samples.clone(),
+        Samples::Sixteen(samples) => samples.iter().map(|v| (v >> 8) as u8).collect(),
+    };
+    let whole = RgbImage::from_raw(picture.width, picture.height, samples).unwrap_or_default();
+    let longest = picture.width.max(picture.height);
+    if longest <= PANEL {
+        return whole;
+    }
+    let scaled = |side: u32| (u64::from(side) * u64::from(PANEL) / u64::from(longest)).max(1) as u32;
+    imageops::resize(&whole, scaled(picture.width), scaled(picture.height), imageops::FilterType::Triangle)
+}
+
+/// The map's value at a pixel of a panel, bilinear.
+fn sample(map: &[f32], (map_width, map_height): (u32, u32), (x, y): (u32, u32), (width, height): (u32, u32)) -> f32 {
+    let place = |at: u32, size: u32, of: u32| {
+        let position = ((at as f32 + 0.5) * of as f32 / size as f32 - 0.5).clamp(0.0, (of - 1) as f32);
+        let low = position as u32;
+        (low, (low + 1).min(of - 1), position - low as f32)
+    };
+    let (left, right, fx) = place(x, width, map_width);
+    let (above, below, fy) = place(y, height, map_height);
+    let value = |x: u32, y: u32| map.get((y * map_width + x) as usize).copied().unwrap_or(0.0);
+    let row = |y: u32| value(left, y) * (1.0 - fx) + value(right, y) * fx;
+    row(above) * (1.0 - fy) + row(below) * fy
+}
+
+fn on_outline(at: &dyn Fn(u32, u32) -> f32, x: u32, y: u32, width: u32, height: u32, threshold: f32) -> bool {
+    if at(x, y) <= threshold {
+        return false;
+    }
+    let near = |dx: i64, dy: i64| {
+        let (u, v) = (i64::from(x) + dx, i64::from(y) + dy);
+        u < 0 || v < 0 || u >= i64::from(width) || v >= i64::from(height) || at(u as u32, v as u32) <= threshold
+    };
+    near(-2, 0) || near(2, 0) || near(0, -2) || near(0, 2)
+}
+
+/// Inferno: perceptually even, also in grey.
+fn colour(value: f32) -> Rgb<u8> {
+    let c = colorous::INFERNO.eval_continuous(f64::from(value.clamp(0.0, 1.0)));
+    Rgb([c.r, c.g, c.b])
+}

@@ -1,0 +1,95 @@
+//! `hetmm info`: what a template holds.
+
+use hetmm::Result;
+use hetmm::template::Template;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Show what is inside a template
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  hetmm info part.hetmm\n  hetmm info part.hetmm --json | jq .calibration")]
+pub struct Args {
+    /// The template
+    template: PathBuf,
+    /// One JSON object in place of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let template = Template::open(&args.template)?;
+    let h = template.header();
+    let id = &h.backbone;
+    if args.json {
+        let layers: Vec<_> = h
+            .layers
+            .iter()
+            .zip(&id.taps)
+            .map(|(layer, tap)| {
+                json!({
+                    "tap": tap.name, "channels": tap.channels, "height": tap.height, "width": tap.width,
+                    "sheets": layer.sheets, "patch_forward": layer.patch_forward,
+                    "patch_backward": layer.patch_backward, "weight": layer.weight,
+                })
+            })
+            .collect();
+        let images: Vec<_> = h
+            .build
+            .images
+            .iter()
+            .map(|i| {
+                json!({"name": i.name, "blake3": hex(&i.digest), "width": i.width, "height": i.height, "score": i.score})
+            })
+            .collect();
+        let info = json!({
+            "bytes": template.size(),
+            "backbone": {"name": id.name, "blake3": hex(&id.digest), "height": id.height, "width": id.width,
+                         "mean": id.mean, "std": id.std},
+            "layers": layers,
+            "alpha": h.alpha,
+            "sigma": h.sigma,
+            "storage": h.storage.to_string(),
+            "selection": h.rule.to_string(),
+            "mask": template.mask().map(|m| m.count()),
+            "calibration": {"threshold": h.calibration.threshold, "scale_top": h.calibration.scale_top,
+                            "provisional": h.calibration.pictures == 0},
+            "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
+                .collect::<Vec<_>>(),
+            "build": {"version": h.build.version,
+                      "options": h.build.options.iter().map(|(k, v)| (k.clone(), json!(v)))
+                          .collect::<serde_json::Map<_, _>>(),
+                      "images": images},
+        });
+        println!("{info:#}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}: {:.1} MB, built by hetmm {}", args.template.display(), template.size() as f64 / 1e6, h.build.version);
+    println!("backbone   {} {}, input {} x {}", id.name, id.short_digest(), id.height, id.width);
+    for (layer, tap) in h.layers.iter().zip(&id.taps) {
+        println!(
+            "layer      {}: {} channels, {} x {}, {} sheets, window {} forward {} backward, weight {:.4}",
+            tap.name, tap.channels, tap.height, tap.width, layer.sheets, layer.patch_forward,
+            layer.patch_backward, layer.weight
+        );
+    }
+    println!("selection  {}; stored as {}; alpha {}, sigma {}", h.rule, h.storage, h.alpha, h.sigma);
+    if let Some(mask) = template.mask() {
+        println!("mask       {:.0} % of the picture counts", 100.0 * mask.count() as f64 / mask.inside().len() as f64);
+    }
+    println!(
+        "threshold  {:.4}{}",
+        h.calibration.threshold,
+        if h.calibration.pictures == 0 { " (provisional)" } else { "" }
+    );
+    println!("built from {} pictures, {} to {}", h.build.images.len(),
+        h.build.images.first().map_or("", |i| &i.name), h.build.images.last().map_or("", |i| &i.name));
+    for (key, value) in &h.build.options {
+        println!("option     {key}: {value}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,128 @@
+//! `hetmm inspect`: pictures to scores, verdicts and heat maps.
+
+use crate::console::Console;
+use crate::pictures;
+use crate::timing::{self, Inspected};
+use hetmm::build::Source;
+use hetmm::inspection::Inspector;
+use hetmm::{Error, Result};
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Score pictures against a template
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hetmm inspect part.hetmm new.png
+  hetmm inspect part.hetmm new/ --heatmaps out/
+  hetmm inspect part.hetmm new/ --json | jq 'select(.verdict != \"ok\") | .image'")]
+pub struct Args {
+    /// The template
+    template: PathBuf,
+    /// Pictures: a folder, or files
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// One JSON object a line in place of text
+    #[arg(long)]
+    json: bool,
+    /// Write a picture of each result into this folder
+    #[arg(long, value_name = "DIR")]
+    heatmaps: Option<PathBuf>,
+    /// The backbone the template was made with, where that is not the bundled one
+    #[arg(long, value_name = "M.onnx")]
+    backbone: Option<PathBuf>,
+    /// Go on past unreadable pictures
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let pictures = pictures::list(&args.images)?;
+    if let Some(folder) = &args.heatmaps {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
+    }
+    let names = heatmap_names(&pictures);
+    let bar = console.bar("inspecting", pictures.len());
+    let mut failed = Vec::new();
+    for (picture, name) in pictures.iter().zip(&names) {
+        match timing::inspect(&inspector, picture) {
+            Ok(done) => {
+                if let Some(folder) = &args.heatmaps {
+                    crate::heatmap::write(&folder.join(name), &inspector, &done)?;
+                }
+                bar.suspend(|| print(args, &inspector, picture, &done))?;
+            }
+            Err(e) => failed.push(e),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    match failed.is_empty() || args.skip_unreadable {
+        true => {
+            failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
+            Ok(ExitCode::SUCCESS)
+        }
+        false => Err(hetmm::build::unreadable(&failed, pictures.len())),
+    }
+}
+
+fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) -> Result<()> {
+    let threshold = inspector.template().header().calibration.threshold;
+    let verdict = inspector.verdict(done.scored.score);
+    let regions = inspector.regions(&done.scored, done.picture.width, done.picture.height);
+    let mut out = std::io::stdout().lock();
+    let path = picture.path.display().to_string();
+    let line = if args.json {
+        json!({"image": path, "score": done.scored.score, "threshold": threshold, "verdict": verdict,
+               "regions": regions, "timing_ms": done.timing}).to_string()
+    } else {
+        let verdict = match verdict {
+            hetmm::inspection::Verdict::Ok => "ok    ",
+            hetmm::inspection::Verdict::Review => "review",
+            hetmm::inspection::Verdict::Ng => "ng    ",
+        };
+        let place = regions.first().map_or_else(String::new, |r| {
+            format!("  worst of {} at {},{} ({} x {})", regions.len(), r.x, r.y, r.width, r.height)
+        });
+        format!("{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {path}{place}", done.scored.score, done.timing.total)
+    };
+    match writeln!(out, "{line}") {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(|e| Error::io(Path::new("standard output"), "cannot be written", &e)),
+    }
+}
+
+/// A file name for every picture: its stem, with the folder's name in front where two are equal.
+fn heatmap_names(pictures: &[Source]) -> Vec<String> {
+    let stem = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut names: Vec<String> = Vec::with_capacity(pictures.len());
+    let mut seen = std::collections::HashSet::new();
+    for picture in pictures {
+        let mut name = stem(&picture.path);
+        if seen.contains(&name) {
+            let folder = picture.path.parent().and_then(Path::file_name).unwrap_or_default();
+            name = format!("{}_{name}", folder.to_string_lossy());
+        }
+        let base = name.clone();
+        let mut copy = 2;
+        while !seen.insert(name.clone()) {
+            name = format!("{base}_{copy}");
+            copy += 1;
+        }
+        names.push(format!("{name}.png"));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_the_same_name_get_heat_maps_of_their_own() {
+        let pictures = ["a/1.png", "b/1.png", "b/1.jpg", "c/2.png"].map(|p| Source { path: p.into() });
+        assert_eq!(heatmap_names(&pictures), ["1.png", "b_1.png", "b_1_2.png", "2.png"]);
+    }
+}

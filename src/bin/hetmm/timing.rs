@@ -1,0 +1,62 @@
+//! Inspecting one picture with a watch on every stage.
+
+use hetmm::Result;
+use hetmm::build::Source;
+use hetmm::image::Picture;
+use hetmm::inspection::Inspector;
+use hetmm::scoring::Scored;
+use serde::Serialize;
+use std::time::Instant;
+
+/// Milliseconds of each stage.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Timing {
+    pub decode: f64,
+    pub preprocess: f64,
+    pub backbone: f64,
+    pub matching: f64,
+    pub scoring: f64,
+    pub total: f64,
+}
+
+/// A picture and what was found.
+pub struct Inspected {
+    pub picture: Picture,
+    pub anomaly_map: Vec<f32>,
+    pub scored: Scored,
+    pub timing: Timing,
+}
+
+/// Reads and inspects a picture.
+pub fn inspect(inspector: &Inspector, source: &Source) -> Result<Inspected> {
+    let mut last = Instant::now();
+    let start = last;
+    let mut lap = || {
+        let now = Instant::now();
+        let lap = now.duration_since(last).as_secs_f64() * 1e3;
+        last = now;
+        lap
+    };
+    let mut timing = Timing::default();
+    let picture = hetmm::image::read(&source.path)?;
+    timing.decode = lap();
+    let image = inspector.prepare(&picture)?;
+    timing.preprocess = lap();
+    let features = inspector.features(&image)?;
+    timing.backbone = lap();
+    let distances = inspector.distances(&features, None);
+    timing.matching = lap();
+    let anomaly_map = inspector.anomaly_map(&distances);
+    let scored = inspector.score(&anomaly_map);
+    timing.scoring = lap();
+    timing.total = start.elapsed().as_secs_f64() * 1e3;
+    Ok(Inspected { picture, anomaly_map, scored, timing })
+}
+
+/// The value below which the part `quantile` of `values` lies; 0 for none.
+pub fn quantile(values: &[f64], quantile: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (quantile * sorted.len() as f64).ceil() as usize;
+    sorted.get(at.saturating_sub(1)).copied().unwrap_or(0.0)
+}

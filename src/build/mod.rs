@@ -1,0 +1,178 @@
+//! Building a template: the feature pass, selection, leave-one-out scores, the file.
+//!
+//! [`store`] holds the features of all pictures, in memory or in a scratch file; [`prototypes`]
+//! chooses at every pixel; [`leave_one_out`] scores every good picture without its own
+//! prototypes. The same pictures and options give the same bytes with any number of threads.
+
+mod features;
+mod leave_one_out;
+mod options;
+pub mod presets;
+mod prototypes;
+pub mod store;
+
+pub use features::{Source, unreadable};
+pub use options::{Options, Sheets, Weights};
+
+use crate::backbone::{Backbone, Identity};
+use crate::error::{Error, Kind, Result};
+use crate::image::NetworkImage;
+use crate::inspection::Inspector;
+use crate::template::container::SectionKind;
+use crate::template::writer::Draft;
+use crate::selection::Rule;
+use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
+use leave_one_out::LeaveOneOut;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Parts of a build, for progress displays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Decoding pictures and running the backbone.
+    Features,
+    /// Choosing prototypes, pixel by pixel.
+    Selection,
+    /// Scoring every picture without its own prototypes.
+    LeaveOneOut,
+}
+
+/// Called with how many steps of a stage are done, of how many.
+pub type Progress<'a> = &'a (dyn Fn(Stage, usize, usize) + Sync);
+
+/// What a build made.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Header of the template.
+    pub header: HeaderV1,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Pictures that could not be read and were skipped, with the reason.
+    pub skipped: Vec<Error>,
+    /// Things a person should know about the pictures.
+    pub warnings: Vec<String>,
+}
+
+/// The probes that a template carries. The names say where the pictures come from.
+const PROBES: [&str; 3] = ["the median good picture", "the least usual good picture", "the median one, inverted"];
+/// Differences of a probe's score that pass: this much, or that part of the score.
+const PROBE_TOLERANCE: (f32, f32) = (1e-4, 1e-3);
+
+/// Builds a template from good pictures and writes it to `destination`.
+///
+/// # Errors
+/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or
+/// too few; whatever the backbone and the disk refuse.
+pub fn build(
+    destination: &Path,
+    pictures: &[Source],
+    backbone: &Arc<dyn Backbone>,
+    options: &Options,
+    progress: Progress,
+) -> Result<Report> {
+    options.check(backbone.identity())?;
+    let pass = features::compute(pictures, backbone.as_ref(), options, progress)?;
+    let count = pass.images.len();
+    if count == 0 {
+        return Err(Error::new(Kind::Image, "there is no good picture to build from")
+            .advise("give a folder of pictures of good parts"));
+    }
+    if count == 1 && options.threshold.is_none() {
+        let name = &pass.images[0].name;
+        return Err(Error::new(Kind::Image, format!("{name} is the only picture: nothing is left to set a threshold by"))
+            .advise("add good pictures (20 are a start), or give --threshold"));
+    }
+    let header = draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
+    let lengths = section_lengths(&header, options.mask.is_some())?;
+    let mut draft = Draft::create(destination, header, &lengths)?;
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+
+    prototypes::write(&mut draft, &pass.store, options, progress)?;
+    if let Some(mask) = &options.mask {
+        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
+        draft.section(|section| section.write(&bytes))?;
+    }
+    let left_out = LeaveOneOut::compute(&inspector(&draft)?, &pass.store, progress);
+    let weights = match &options.weights {
+        Weights::Given(weights) => weights.clone(),
+        Weights::FromGoodParts => left_out.weights(),
+    };
+    draft.set_header(|h| h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight));
+    let scores = left_out.scores(&inspector(&draft)?);
+    for image in probes(&pass.sources, &scores, backbone.identity())? {
+        let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
+        draft.section(|section| section.write(&bytes))?;
+    }
+    let threshold = options.threshold.unwrap_or_else(|| scores.iter().copied().fold(0.0, f32::max));
+    draft.set_header(|h| {
+        h.calibration.threshold = threshold;
+        h.calibration.scale_top = if threshold > 0.0 { 2.0 * threshold } else { 1.0 };
+        h.build.images.iter_mut().zip(&scores).for_each(|(image, &score)| image.score = score);
+    });
+    let probe_scores = inspector(&draft)?.check_probes()?;
+    draft.set_header(|h| {
+        for (record, result) in h.probes.iter_mut().zip(probe_scores) {
+            record.score = result.score;
+            record.tolerance = PROBE_TOLERANCE.0.max(PROBE_TOLERANCE.1 * result.score);
+        }
+    });
+    let header = draft.header().clone();
+    let size = draft.finish()?;
+    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings })
+}
+
+/// The header with everything that is known before selection, and zeros for the rest.
+fn draft_header(backbone: &Identity, options: &Options, sheets: usize, images: Vec<ImageRecord>) -> HeaderV1 {
+    let layers = (options.patches_forward.iter().zip(&options.patches_backward))
+        .map(|(&forward, &backward)| LayerRecord {
+            sheets: sheets as u32,
+            patch_forward: forward as u32,
+            patch_backward: if options.alpha < 1.0 { backward as u32 } else { 0 },
+            weight: 1.0,
+        })
+        .collect();
+    HeaderV1 {
+        backbone: backbone.clone(),
+        layers,
+        alpha: options.alpha,
+        sigma: options.sigma,
+        storage: options.storage,
+        rule: if sheets == images.len() { Rule::All } else { options.rule },
+        calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },
+        probes: PROBES.map(|name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 }).into(),
+        build: Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            options: options.provenance.clone(),
+            images,
+        },
+    }
+}
+
+fn section_lengths(header: &HeaderV1, mask: bool) -> Result<Vec<(SectionKind, u16, u64)>> {
+    let pixels = u64::from(header.backbone.height) * u64::from(header.backbone.width);
+    let mut lengths = Vec::new();
+    for layer in 0..header.layers.len() {
+        let shape = header.shape(layer).ok_or_else(|| Error::usage("layers and taps differ in number"))?;
+        let values = shape.values().ok_or_else(|| Error::usage("the template would be too large"))?;
+        lengths.push((SectionKind::Values, layer as u16, (values * header.storage.value_bytes()) as u64));
+        lengths.push((SectionKind::Sources, layer as u16, (shape.pixels() * shape.sheets * 4) as u64));
+    }
+    if mask {
+        lengths.push((SectionKind::Mask, 0, pixels));
+    }
+    lengths.extend((0..PROBES.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
+    Ok(lengths)
+}
+
+/// The pictures of [`PROBES`].
+fn probes(sources: &[Source], scores: &[f32], backbone: &Identity) -> Result<[NetworkImage; 3]> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let image = |at: usize| -> Result<NetworkImage> {
+        let picture = sources[order[at]].read()?.0;
+        NetworkImage::new(&picture, backbone.height as usize, backbone.width as usize)
+    };
+    let (ordinary, odd) = (image(order.len() / 2)?, image(order.len() - 1)?);
+    let inverted = ordinary.inverted();
+    Ok([ordinary, odd, inverted])
+}

@@ -1,0 +1,91 @@
+//! Named settings: the default, and those of the paper.
+
+use crate::selection::HardRule;
+
+/// Settings that belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preset {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Input size, rows and columns.
+    pub size: usize,
+    /// Taps of the bundled backbone.
+    pub bundled_taps: &'static [&'static str],
+    /// Taps of a ResNet of `models/export.py`.
+    pub resnet_taps: &'static [&'static str],
+    /// Forward window of each layer.
+    pub patches_forward: &'static [usize],
+    /// Backward window of each layer.
+    pub patches_backward: &'static [usize],
+    /// Weight of the forward direction.
+    pub alpha: f32,
+    /// Layer weights from the good parts, or all 1.
+    pub weights_from_good_parts: bool,
+    /// Sheets.
+    pub sheets: usize,
+    /// Hard-nominal rule.
+    pub hard_rule: HardRule,
+}
+
+/// All presets; the first is the default.
+pub const PRESETS: [Preset; 4] = [
+    Preset {
+        name: "default",
+        about: "one setting for everything",
+        size: 256,
+        bundled_taps: &["block2.exp", "block4.exp", "block10.exp", "block14.exp"],
+        resnet_taps: &["layer1", "layer2", "layer3"],
+        patches_forward: &[7, 5, 3, 3],
+        patches_backward: &[7, 5, 3, 3],
+        alpha: 1.0,
+        weights_from_good_parts: false,
+        sheets: 60,
+        hard_rule: HardRule::MaxMin,
+    },
+    Preset {
+        name: "paper",
+        about: "the paper's for MVTec AD: layers 1+2+3, windows 9/7/5, published hard-nominal rule",
+        size: 256,
+        bundled_taps: &["block2.proj", "block4.proj", "block10.proj"],
+        resnet_taps: &["layer1", "layer2", "layer3"],
+        patches_forward: &[9, 7, 5],
+        patches_backward: &[9, 7, 5],
+        alpha: 0.8,
+        weights_from_good_parts: false,
+        sheets: 60,
+        hard_rule: HardRule::Sum,
+    },
+    Preset {
+        name: "paper-mtd",
+        about: "the paper's for magnetic tiles: layers 1+2, windows 3/3",
+        size: 256,
+        bundled_taps: &["block2.proj", "block4.proj"],
+        resnet_taps: &["layer1", "layer2"],
+        patches_forward: &[3, 3],
+        patches_backward: &[3, 3],
+        alpha: 0.8,
+        weights_from_good_parts: false,
+        sheets: 60,
+        hard_rule: HardRule::Sum,
+    },
+    Preset {
+        name: "paper-loco",
+        about: "the paper's for MVTec LOCO (logical anomalies): layers 2+3+4, windows 11/9/7",
+        size: 256,
+        bundled_taps: &["block4.proj", "block10.proj", "block14.proj"],
+        resnet_taps: &["layer2", "layer3", "layer4"],
+        patches_forward: &[11, 9, 7],
+        patches_backward: &[11, 9, 7],
+        alpha: 0.8,
+        weights_from_good_parts: false,
+        sheets: 60,
+        hard_rule: HardRule::Sum,
+    },
+];
+
+/// The preset of that name.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    PRESETS.iter().find(|p| p.name == name)
+}

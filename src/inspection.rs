@@ -1,0 +1,156 @@
+//! From a decoded picture to a verdict: the one path that workstation and device share.
+
+use crate::backbone::{self, Backbone, Request};
+use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
+use crate::image::{NetworkImage, Picture};
+use crate::matching::{Distances, Without, match_layer};
+use crate::scoring::{Region, Scored, Scorer, regions};
+use crate::template::Template;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A template, its backbone and everything prepared for pictures.
+pub struct Inspector {
+    template: Template,
+    backbone: Arc<dyn Backbone>,
+    scorer: Scorer,
+}
+
+/// What is to be done with a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Passes.
+    Ok,
+    /// A person should look.
+    Review,
+    /// Rejected.
+    Ng,
+}
+
+/// A golden probe that was computed again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeResult {
+    /// Where the probe's picture comes from.
+    pub name: String,
+    /// The score that the template promises.
+    pub expected: f32,
+    /// The score computed here.
+    pub score: f32,
+    /// Whether they agree.
+    pub agrees: bool,
+}
+
+impl Inspector {
+    /// Joins a template with a backbone.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Template`] where the template was made with another backbone.
+    pub fn new(template: Template, backbone: Arc<dyn Backbone>) -> Result<Self> {
+        backbone.identity().require_same_as(&template.header().backbone)?;
+        let header = template.header();
+        let size = (header.backbone.height as usize, header.backbone.width as usize);
+        let weights = header.layers.iter().map(|l| l.weight).collect();
+        let scorer = Scorer::new(size, header.alpha, weights, header.sigma, template.mask().as_ref());
+        Ok(Inspector { template, backbone, scorer })
+    }
+
+    /// Opens a template file with the backbone it asks for: `model`, or the bundled one.
+    pub fn open(template: &Path, model: Option<&Path>) -> Result<Self> {
+        let opened = Template::open(template)?;
+        let id = &opened.header().backbone;
+        let request = Request {
+            model,
+            taps: id.taps.iter().map(|t| t.name.clone()).collect(),
+            height: id.height as usize,
+            width: id.width as usize,
+        };
+        let backbone = backbone::open(&request).map_err(|e| {
+            let needs = format!("{} needs {}", template.display(), opened.header().backbone);
+            e.within(needs)
+        })?;
+        Self::new(opened, backbone).map_err(|e| e.within(template.display()))
+    }
+
+    /// The template.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Brings a picture to the network's size.
+    pub fn prepare(&self, picture: &Picture) -> Result<NetworkImage> {
+        let id = self.backbone.identity();
+        NetworkImage::new(picture, id.height as usize, id.width as usize)
+    }
+
+    /// The feature maps of a picture.
+    pub fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+        self.backbone.features(image)
+    }
+
+    /// Distances of every layer; `leave_out` drops the prototypes that come from that picture.
+    pub fn distances(&self, features: &[FeatureMap], leave_out: Option<u32>) -> Vec<Distances> {
+        (features.iter().enumerate())
+            .map(|(layer, query)| {
+                let header = self.template.header();
+                let windows = header.windows(layer).unwrap_or(crate::matching::Windows { forward: 1, backward: 0 });
+                let without =
+                    leave_out.map(|picture| Without { sources: self.template.sources(layer), picture });
+                match_layer(query, &self.template.sheets(layer), windows, without)
+            })
+            .collect()
+    }
+
+    /// The anomaly map `S+` at network size.
+    pub fn anomaly_map(&self, distances: &[Distances]) -> Vec<f32> {
+        let layers: Vec<_> = (distances.iter().zip(&self.template.header().backbone.taps))
+            .map(|(d, tap)| (tap.height as usize, tap.width as usize, d))
+            .collect();
+        self.scorer.anomaly_map(&layers)
+    }
+
+    /// The image score and the blurred map behind it.
+    pub fn score(&self, anomaly_map: &[f32]) -> Scored {
+        self.scorer.score(anomaly_map)
+    }
+
+    /// Everything from network size to score.
+    pub fn run(&self, image: &NetworkImage) -> Result<Scored> {
+        let features = self.features(image)?;
+        Ok(self.score(&self.anomaly_map(&self.distances(&features, None))))
+    }
+
+    /// What a score means. A score that is no number is bad.
+    pub fn verdict(&self, score: f32) -> Verdict {
+        if score <= self.template.header().calibration.threshold { Verdict::Ok } else { Verdict::Ng }
+    }
+
+    /// Regions above the threshold, in pixels of a picture of `width` x `height`.
+    pub fn regions(&self, scored: &Scored, width: u32, height: u32) -> Vec<Region> {
+        let map_width = self.backbone.identity().width as usize;
+        let threshold = self.template.header().calibration.threshold;
+        regions::regions(&scored.blurred, map_width, threshold, width, height)
+    }
+
+    /// Computes the golden probes again.
+    pub fn check_probes(&self) -> Result<Vec<ProbeResult>> {
+        let records = self.template.header().probes.iter().enumerate();
+        records
+            .map(|(i, record)| {
+                let image = self
+                    .template
+                    .probe(i)
+                    .ok_or_else(|| Error::template(format!("probe {} has no picture", record.name)))?;
+                let score = self.run(&image)?.score;
+                Ok(ProbeResult {
+                    name: record.name.clone(),
+                    expected: record.score,
+                    score,
+                    agrees: (score - record.score).abs() <= record.tolerance,
+                })
+            })
+            .collect()
+    }
+}

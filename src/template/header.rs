@@ -1,0 +1,249 @@
+//! What a template says about itself: a postcard header, one frozen struct a version.
+//!
+//! Postcard has no field names: a struct that was once released never changes. Something new
+//! takes a new variant at the end of [`Header`], and [`decode`] turns the old ones into it.
+
+use crate::backbone::Identity;
+use crate::error::{Error, Result};
+use crate::matching::{Shape, Storage, Windows};
+use crate::selection::Rule;
+use serde::{Deserialize, Serialize};
+
+/// All versions of the header; append only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Header {
+    /// The first.
+    V1(HeaderV1),
+}
+
+/// Version 1 of the header.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeaderV1 {
+    /// The backbone that the features come from.
+    pub backbone: Identity,
+    /// One record a layer, in the order of the backbone's taps.
+    pub layers: Vec<LayerRecord>,
+    /// Weight of the forward direction, 0..1 (`a` of Eq. 6).
+    pub alpha: f32,
+    /// Standard deviation of the blur, in pixels at network size.
+    pub sigma: f32,
+    /// How values are stored.
+    pub storage: Storage,
+    /// How prototypes were chosen.
+    pub rule: Rule,
+    /// Threshold and colour scale.
+    pub calibration: Calibration,
+    /// Expected scores of the golden probes.
+    pub probes: Vec<ProbeRecord>,
+    /// Where it comes from.
+    pub build: Provenance,
+}
+
+/// One layer of a template.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// Sheets, K.
+    pub sheets: u32,
+    /// Full width of the forward window, odd.
+    pub patch_forward: u32,
+    /// Full width of the backward window, odd; 0 where alpha is 1.
+    pub patch_backward: u32,
+    /// Weight in the sum over layers (Eq. 10), the number of layers and score scale included.
+    pub weight: f32,
+}
+
+/// What scores mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Above this score a picture is bad.
+    pub threshold: f32,
+    /// Anomaly value that is shown as the top of the colour scale.
+    pub scale_top: f32,
+    /// How many good pictures the threshold comes from; 0 where it is provisional.
+    pub pictures: u32,
+}
+
+/// A golden probe: a small picture whose score every device must reproduce.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeRecord {
+    /// Where the picture comes from.
+    pub name: String,
+    /// Its score.
+    pub score: f32,
+    /// Largest difference that passes.
+    pub tolerance: f32,
+}
+
+/// Who built the template, from what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of the program.
+    pub version: String,
+    /// Options that differ from a plain build, for people.
+    pub options: Vec<(String, String)>,
+    /// The pictures, in the order of the source numbers.
+    pub images: Vec<ImageRecord>,
+}
+
+/// One picture that a template was built from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// File name.
+    pub name: String,
+    /// BLAKE3 of the file.
+    pub digest: [u8; 32],
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Its score against the template without its own prototypes; not a number where unknown.
+    pub score: f32,
+}
+
+impl HeaderV1 {
+    /// Sizes of layer `layer`.
+    pub fn shape(&self, layer: usize) -> Option<Shape> {
+        let tap = self.backbone.taps.get(layer)?;
+        Some(Shape {
+            height: tap.height as usize,
+            width: tap.width as usize,
+            channels: tap.channels as usize,
+            sheets: self.layers.get(layer)?.sheets as usize,
+        })
+    }
+
+    /// Windows of layer `layer`.
+    pub fn windows(&self, layer: usize) -> Option<Windows> {
+        let layer = self.layers.get(layer)?;
+        Some(Windows { forward: layer.patch_forward as usize, backward: layer.patch_backward as usize })
+    }
+
+    /// The bytes in the file.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        postcard::to_stdvec(&Header::V1(self.clone()))
+            .map_err(|e| Error::template(format!("the header cannot be written: {e}")))
+    }
+
+    /// Refuses what no `build` writes, so that nothing after it has to doubt a number.
+    fn validate(&self) -> std::result::Result<(), &'static str> {
+        let finite = |v: f32| v.is_finite();
+        let id = &self.backbone;
+        check((1..=16).contains(&self.layers.len()) && self.layers.len() == id.taps.len(), "layers")?;
+        check((8..=4096).contains(&id.height) && (8..=4096).contains(&id.width), "input size")?;
+        check(id.std.iter().all(|&s| finite(s) && s > 0.0) && id.mean.iter().all(|&m| finite(m)), "preprocessing")?;
+        for (layer, tap) in self.layers.iter().zip(&id.taps) {
+            check((1..=4096).contains(&tap.height) && (1..=4096).contains(&tap.width), "tap size")?;
+            check((1..=65_536).contains(&tap.channels), "channels")?;
+            check((1..=1_000_000).contains(&layer.sheets), "sheets")?;
+            check(layer.patch_forward % 2 == 1 && layer.patch_forward < 8192, "forward window")?;
+            check(layer.patch_backward == 0 || layer.patch_backward % 2 == 1, "backward window")?;
+            check(layer.patch_backward < 8192, "backward window")?;
+            check((0.0..1e9).contains(&layer.weight), "layer weight")?;
+        }
+        check((0.0..=1.0).contains(&self.alpha), "alpha")?;
+        let backward = self.layers.iter().all(|l| l.patch_backward > 0);
+        check(self.alpha == 1.0 || backward, "backward window")?;
+        check((0.0..=1024.0).contains(&self.sigma), "sigma")?;
+        check(finite(self.calibration.threshold), "threshold")?;
+        check(finite(self.calibration.scale_top) && self.calibration.scale_top > 0.0, "colour scale")?;
+        check(self.probes.iter().all(|p| finite(p.score) && p.tolerance >= 0.0), "probes")?;
+        check(!self.probes.is_empty() && self.probes.len() <= 64, "probes")?;
+        check(!self.build.images.is_empty(), "provenance")
+    }
+}
+
+fn check(holds: bool, what: &'static str) -> std::result::Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(what) }
+}
+
+/// Reads a header of any version and checks every number in it.
+pub fn decode(bytes: &[u8]) -> Result<HeaderV1> {
+    let (header, rest) = postcard::take_from_bytes::<Header>(bytes).map_err(|e| {
+        Error::template(format!("the template's header cannot be read: {e}"))
+            .advise("it may come from a newer version: update this program")
+    })?;
+    let Header::V1(header) = header;
+    if !rest.is_empty() {
+        return Err(Error::template("the template's header is longer than it says"));
+    }
+    header
+        .validate()
+        .map_err(|what| Error::template(format!("the template's header makes no sense: {what}")))?;
+    Ok(header)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::backbone::TapIdentity;
+
+    /// A small header with every field set to something else.
+    pub fn sample() -> HeaderV1 {
+        HeaderV1 {
+            backbone: Identity {
+                name: "net".into(),
+                digest: [3; 32],
+                height: 32,
+                width: 64,
+                mean: [0.5, 0.25, 0.125],
+                std: [1.0, 2.0, 4.0],
+                taps: vec![TapIdentity { name: "t1".into(), channels: 3, height: 2, width: 4 }],
+            },
+            layers: vec![LayerRecord { sheets: 5, patch_forward: 7, patch_backward: 3, weight: 1.5 }],
+            alpha: 0.75,
+            sigma: 4.0,
+            storage: Storage::F16,
+            rule: Rule::Pts(crate::selection::HardRule::Sum),
+            calibration: Calibration { threshold: 0.5, scale_top: 1.0, pictures: 0 },
+            probes: vec![ProbeRecord { name: "p".into(), score: 0.25, tolerance: 0.001 }],
+            build: Provenance {
+                version: "0.1.0".into(),
+                options: vec![("sheets".into(), "5".into())],
+                images: vec![ImageRecord { name: "a.png".into(), digest: [9; 32], width: 640, height: 480, score: 0.125 }],
+            },
+        }
+    }
+
+    #[test]
+    fn version_1_is_frozen() {
+        let hex: String = sample().encode().expect("encodes").iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/header_v1.hex").trim());
+        assert_eq!(decode(&sample().encode().expect("encodes")).expect("decodes"), sample());
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused() {
+        let breaks: [fn(&mut HeaderV1); 12] = [
+            |h| h.layers.clear(),
+            |h| h.layers[0].sheets = 0,
+            |h| h.layers[0].patch_forward = 4,
+            |h| h.layers[0].patch_backward = 0,
+            |h| h.layers[0].weight = f32::NAN,
+            |h| h.alpha = 1.5,
+            |h| h.sigma = -1.0,
+            |h| h.calibration.threshold = f32::INFINITY,
+            |h| h.backbone.std[1] = 0.0,
+            |h| h.backbone.taps[0].height = 0,
+            |h| h.probes.clear(),
+            |h| h.build.images.clear(),
+        ];
+        for (i, spoil) in breaks.iter().enumerate() {
+            let mut header = sample();
+            spoil(&mut header);
+            assert!(decode(&header.encode().expect("encodes")).is_err(), "case {i}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let good = sample().encode().expect("encodes");
+        for at in 0..good.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                let _ = decode(&bytes);
+                let _ = decode(&bytes[..at]);
+            }
+        }
+    }
+}

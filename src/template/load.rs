@@ -1,0 +1,157 @@
+//! A loaded template: checked once, then read straight from the mapped file.
+#![allow(unsafe_code)]
+
+use super::container::{self, Section, SectionKind};
+use super::header::{self, HeaderV1};
+use crate::error::{Error, Result};
+use crate::image::{Mask, NetworkImage};
+use crate::matching::{Sheets, Storage, Values};
+use memmap2::Mmap;
+use std::fs::File;
+use std::path::Path;
+
+/// A template whose every byte and number was checked.
+pub struct Template {
+    bytes: Mmap,
+    header: HeaderV1,
+    sections: Vec<Section>,
+}
+
+impl Template {
+    /// Opens and proves a template file.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Template`] where the file is damaged, cut, too new or makes no
+    /// sense; [`crate::error::Kind::Io`] where it cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, "the template cannot be opened", &e))?;
+        let length = file.metadata().map_err(|e| Error::io(path, "the template cannot be read", &e))?;
+        if !length.is_file() {
+            return Err(Error::template(format!("{}: not a file", path.display())));
+        }
+        Self::from_file(&file).map_err(|e| e.within(path.display()))
+    }
+
+    /// As [`Template::open`], from an open file.
+    pub fn from_file(file: &File) -> Result<Self> {
+        let unreadable = |e| Error::template(format!("cannot be mapped: {e}"));
+        if file.metadata().map_err(unreadable)?.len() == 0 {
+            return Err(Error::template("the template is empty").advise("build it again"));
+        }
+        // SAFETY: mapped memory must not change while it is borrowed. Templates are never written
+        // in place: they are made under another name and renamed over the old one, so that a
+        // mapping keeps the file it was opened with.
+        let bytes = unsafe { Mmap::map(file) }.map_err(unreadable)?;
+        let parsed = container::parse(&bytes)?;
+        let header = header::decode(parsed.header)?;
+        let template = Template { sections: parsed.sections, header, bytes };
+        template.check_sections()?;
+        Ok(template)
+    }
+
+    /// A template being built, whose checksums do not stand yet.
+    pub(super) fn unproven(file: &File, header: HeaderV1, sections: Vec<Section>) -> Result<Self> {
+        // SAFETY: the draft's owner writes nothing to the sections while this mapping lives; it
+        // drops the mapping before it writes the head.
+        let bytes = unsafe { Mmap::map(file) }
+            .map_err(|e| Error::new(crate::error::Kind::Io, format!("the draft cannot be mapped: {e}")))?;
+        let template = Template { bytes, header, sections };
+        template.check_sections()?;
+        Ok(template)
+    }
+
+    /// What the template says about itself.
+    pub fn header(&self) -> &HeaderV1 {
+        &self.header
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The sections, in file order.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.header.layers.len()
+    }
+
+    /// The prototypes of a layer.
+    ///
+    /// # Panics
+    /// If there is no such layer; that the sections fit was checked when the file was opened.
+    pub fn sheets(&self, layer: usize) -> Sheets<'_> {
+        self.try_sheets(layer).expect("checked when the template was opened")
+    }
+
+    /// Source picture of every prototype of a layer, `[pixel][sheet]`.
+    ///
+    /// # Panics
+    /// As [`Template::sheets`].
+    pub fn sources(&self, layer: usize) -> &[u32] {
+        self.try_sources(layer).expect("checked when the template was opened")
+    }
+
+    /// The region of interest, where the template has one.
+    pub fn mask(&self) -> Option<Mask> {
+        let flags = self.section(SectionKind::Mask, 0)?;
+        let id = &self.header.backbone;
+        Mask::from_flags(id.height as usize, id.width as usize, flags.iter().map(|&b| b != 0).collect())
+    }
+
+    /// The picture of golden probe `probe`.
+    pub fn probe(&self, probe: usize) -> Option<NetworkImage> {
+        let bytes = self.section(SectionKind::Probe, probe)?;
+        let samples = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+        let id = &self.header.backbone;
+        NetworkImage::from_samples(id.height as usize, id.width as usize, samples)
+    }
+
+    fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
+        let mut found = self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
+        let section = found.next().filter(|_| found.next().is_none())?;
+        self.bytes.get(section.range.start as usize..section.range.end as usize)
+    }
+
+    fn try_sheets(&self, layer: usize) -> Option<Sheets<'_>> {
+        let bytes = self.section(SectionKind::Values, layer)?;
+        let values = match self.header.storage {
+            Storage::F32 => Values::F32(bytemuck::try_cast_slice(bytes).ok()?),
+            Storage::F16 => Values::F16(bytemuck::try_cast_slice(bytes).ok()?),
+        };
+        Sheets::new(self.header.shape(layer)?, values)
+    }
+
+    fn try_sources(&self, layer: usize) -> Option<&[u32]> {
+        let shape = self.header.shape(layer)?;
+        let sources: &[u32] = bytemuck::try_cast_slice(self.section(SectionKind::Sources, layer)?).ok()?;
+        (sources.len() == shape.pixels().checked_mul(shape.sheets)?).then_some(sources)
+    }
+
+    /// That every section the header calls for is there once, in the right size.
+    fn check_sections(&self) -> Result<()> {
+        let missing = |what: String| Error::template(format!("the template has no usable section for {what}"));
+        for layer in 0..self.layers() {
+            if self.try_sheets(layer).is_none() {
+                return Err(missing(format!("the values of layer {layer}")));
+            }
+            if self.try_sources(layer).is_none() {
+                return Err(missing(format!("the sources of layer {layer}")));
+            }
+        }
+        for probe in 0..self.header.probes.len() {
+            if self.probe(probe).is_none() {
+                return Err(missing(format!("probe {probe}")));
+            }
+        }
+        let has_mask = self.sections.iter().any(|s| s.kind == SectionKind::Mask);
+        if has_mask && self.mask().is_none_or(|mask| mask.count() == 0) {
+            return Err(missing("the region of interest".into()));
+        }
+        Ok(())
+    }
+}

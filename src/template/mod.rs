@@ -1,0 +1,13 @@
+//! The template file: what a workstation builds and a camera loads.
+//!
+//! `docs/template-format.md` is its specification. [`container`] is the outer form (prelude,
+//! checksums, aligned sections), [`header`] the description, [`Template`] a loaded file,
+//! [`writer::Draft`] one being made.
+
+pub mod container;
+pub mod header;
+mod load;
+pub mod writer;
+
+pub use header::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
+pub use load::Template;

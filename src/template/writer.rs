@@ -1,0 +1,128 @@
+//! Making a template file: whole, or not at all.
+
+use super::container::{self, Section, SectionKind};
+use super::header::HeaderV1;
+use super::load::Template;
+use crate::error::{Error, Result};
+use crate::files;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A template being written to a temporary file beside its destination.
+///
+/// Sections are written first, in their final places; the head, whose numbers come from them, is
+/// written last. Nothing stands under the destination's name until [`Draft::finish`] renames the
+/// whole file; a draft that is dropped leaves nothing behind.
+pub struct Draft {
+    file: NamedTempFile,
+    destination: PathBuf,
+    header: HeaderV1,
+    header_length: usize,
+    sections: Vec<Section>,
+    next: usize,
+}
+
+impl Draft {
+    /// Starts a file for `destination` with sections of the given lengths.
+    ///
+    /// `header` may change later in its floating-point numbers, not in anything that changes its
+    /// encoded length.
+    pub fn create(
+        destination: &Path,
+        header: HeaderV1,
+        lengths: &[(SectionKind, u16, u64)],
+    ) -> Result<Self> {
+        if destination.is_dir() {
+            return Err(Error::usage(format!("{}: is a folder", destination.display()))
+                .advise("give the name of a .hetmm file"));
+        }
+        let folder = files::folder_of(destination);
+        let file = files::temporary(folder)
+            .map_err(|e| Error::io(folder, "a file cannot be made in this folder", &e))?;
+        let header_length = header.encode()?.len();
+        let sections = container::lay_out(header_length, lengths);
+        let draft = Draft { file, destination: destination.into(), header, header_length, sections, next: 0 };
+        let end = draft.sections.last().map_or(0, |s| s.range.end);
+        // Padding between sections stays zero.
+        draft.file.as_file().set_len(end).map_err(|e| draft.cannot_write(&e))?;
+        Ok(draft)
+    }
+
+    /// Writes the next section, in the order of the lengths given, through `fill`.
+    pub fn section(&mut self, fill: impl FnOnce(&mut SectionWriter) -> Result<()>) -> Result<()> {
+        let Some(section) = self.sections.get(self.next) else {
+            return Err(Error::template("more sections than were announced"));
+        };
+        let range = section.range.clone();
+        let file = self.file.as_file();
+        let mut at_start = file;
+        at_start.seek(SeekFrom::Start(range.start)).map_err(|e| self.cannot_write(&e))?;
+        let mut writer =
+            SectionWriter { file, path: &self.destination, crc: crc32fast::Hasher::new(), written: 0 };
+        fill(&mut writer)?;
+        let (crc, written) = (writer.crc.finalize(), writer.written);
+        if written != range.end - range.start {
+            return Err(Error::template(format!("{} bytes written for {}", written, self.sections[self.next])));
+        }
+        self.sections[self.next].crc = crc;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// The template as it stands, to compute with before it is finished. All sections that the
+    /// header calls for must be written.
+    pub fn preview(&self) -> Result<Template> {
+        Template::unproven(self.file.as_file(), self.header.clone(), self.sections.clone())
+    }
+
+    /// Gives the header its final numbers.
+    pub fn set_header(&mut self, change: impl FnOnce(&mut HeaderV1)) {
+        change(&mut self.header);
+    }
+
+    /// The header as it stands.
+    pub fn header(&self) -> &HeaderV1 {
+        &self.header
+    }
+
+    /// Writes the head, proves the file by reading it back, and puts it in its place. Returns the
+    /// bytes of the file.
+    pub fn finish(self) -> Result<u64> {
+        let header = self.header.encode()?;
+        if header.len() != self.header_length || self.next != self.sections.len() {
+            return Err(Error::template("the draft is not complete"));
+        }
+        let head = container::head(&header, &self.sections);
+        let mut file = self.file.as_file();
+        file.seek(SeekFrom::Start(0)).map_err(|e| self.cannot_write(&e))?;
+        file.write_all(&head).map_err(|e| self.cannot_write(&e))?;
+        let size = Template::from_file(file)?.size() as u64;
+        files::put_in_place(self.file, &self.destination)?;
+        Ok(size)
+    }
+
+    fn cannot_write(&self, error: &std::io::Error) -> Error {
+        Error::io(&self.destination, "cannot be written", error)
+    }
+}
+
+/// Where one section's bytes go.
+pub struct SectionWriter<'a> {
+    file: &'a File,
+    path: &'a Path,
+    crc: crc32fast::Hasher,
+    written: u64,
+}
+
+impl SectionWriter<'_> {
+    /// Appends bytes to the section.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut file = self.file;
+        file.write_all(bytes).map_err(|e| Error::io(self.path, "cannot be written", &e))?;
+        self.crc.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+}
