@@ -224,7 +224,8 @@ fn figures(
     }
 }
 
-fn print(f: &Figures) {
+/// Prints the figures for people.
+pub fn print(f: &Figures) {
     println!("pictures       {} ({} good, {} defective)", f.images, f.good, f.defective);
     println!("image AUROC    {}", percent(f.image_auroc));
     println!("pixel AUROC    {}", percent(f.pixel_auroc));

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod console;
 mod dataset;
+mod demo;
 mod eval;
 mod heatmap;
 mod info;
@@ -48,6 +49,7 @@ Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable pictu
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Build(build::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
@@ -94,6 +96,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
     let console = Console::new(cli.quiet);
     match cli.command {
+        Command::Demo(args) => demo::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
