@@ -135,8 +135,8 @@ fn check_size(metadata: &HashMap<&str, &str>, height: usize, width: usize) -> Re
         metadata.get("hetmm.multiple").and_then(|m| m.parse().ok()).unwrap_or(MULTIPLE).max(1);
     if height == 0
         || width == 0
-        || height % multiple != 0
-        || width % multiple != 0
+        || !height.is_multiple_of(multiple)
+        || !width.is_multiple_of(multiple)
         || height.max(width) > 2048
     {
         return Err(Error::usage(format!(

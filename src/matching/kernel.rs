@@ -77,7 +77,7 @@ impl Kernel {
         let channels = panel.rows.len() / panel.lanes;
         let vectors = query.len() / channels.max(1);
         assert!(pixels.iter().all(|&p| (p as usize) < vectors), "pixel outside the query");
-        assert!(best.len() >= pixels.len() && panel.lanes <= 64 && panel.lanes % 16 == 0);
+        assert!(best.len() >= pixels.len() && panel.lanes <= 64 && panel.lanes.is_multiple_of(16));
         match self.0 {
             Set::Portable => portable(panel, query, pixels, best),
             #[cfg(target_arch = "x86_64")]

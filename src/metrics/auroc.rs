@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn table() {
-        let cases: [(&[(f64, bool)], Option<f64>); 6] = [
+        type Case = (&'static [(f64, bool)], Option<f64>);
+        let cases: [Case; 6] = [
             (&[], None),
             (&[(1.0, true)], None),
             (&[(1.0, false), (2.0, true)], Some(1.0)),

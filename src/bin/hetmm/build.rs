@@ -215,8 +215,8 @@ impl Settings {
 /// Reads a mask picture, which must have the size of the pictures it is for.
 fn read_mask(path: &Path, pictures: &[Source], size: usize) -> Result<Mask> {
     let picture = image::read(path)?;
-    if let Some(Ok((first, _))) = pictures.first().map(Source::read) {
-        if (first.width, first.height) != (picture.width, picture.height) {
+    if let Some(Ok((first, _))) = pictures.first().map(Source::read)
+        && (first.width, first.height) != (picture.width, picture.height) {
             return Err(Error::image(
                 path,
                 format!(
@@ -226,7 +226,6 @@ fn read_mask(path: &Path, pictures: &[Source], size: usize) -> Result<Mask> {
             )
             .advise("draw the mask on one of the pictures"));
         }
-    }
     Mask::from_picture(&picture, size, size)
 }
 
