@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, Picture};
 use crate::matching::{Distances, Without, match_layer};
-use crate::scoring::{Region, Scored, Scorer, regions};
+use crate::scoring::{Layer, Region, Scored, Scorer, regions};
 use crate::template::Template;
 use serde::Serialize;
 use std::path::Path;
@@ -52,8 +52,15 @@ impl Inspector {
         backbone.identity().require_same_as(&template.header().backbone)?;
         let header = template.header();
         let size = (header.backbone.height as usize, header.backbone.width as usize);
-        let weights = header.layers.iter().map(|l| l.weight).collect();
-        let scorer = Scorer::new(size, header.alpha, weights, header.sigma, template.mask().as_ref());
+        let layers = (header.layers.iter().zip(&header.backbone.taps).enumerate())
+            .map(|(i, (layer, tap))| Layer {
+                height: tap.height as usize,
+                width: tap.width as usize,
+                weight: layer.weight,
+                baseline: template.baseline(i).unwrap_or_default().to_vec(),
+            })
+            .collect();
+        let scorer = Scorer::new(size, header.alpha, layers, header.sigma, template.mask().as_ref());
         Ok(Inspector { template, backbone, scorer })
     }
 
@@ -103,12 +110,14 @@ impl Inspector {
             .collect()
     }
 
+    /// What joins the distances of the layers.
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
     /// The anomaly map `S+` at network size.
     pub fn anomaly_map(&self, distances: &[Distances]) -> Vec<f32> {
-        let layers: Vec<_> = (distances.iter().zip(&self.template.header().backbone.taps))
-            .map(|(d, tap)| (tap.height as usize, tap.width as usize, d))
-            .collect();
-        self.scorer.anomaly_map(&layers)
+        self.scorer.anomaly_map(distances)
     }
 
     /// The image score and the blurred map behind it.

@@ -7,6 +7,12 @@ use crate::matching::Distances;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Smallest mean peak that a layer's weight is derived from: good parts closer to each other than
+/// this are taken for equal, or the weight would blow up noise.
+const LEAST_PEAK: f64 = 1e-3;
+/// The distance where nothing was left to compare with.
+const NOTHING: f32 = 2.0;
+
 /// Leave-one-out distances of all good pictures.
 pub struct LeaveOneOut {
     /// `[picture][layer]`.
@@ -28,13 +34,43 @@ impl LeaveOneOut {
         LeaveOneOut { distances }
     }
 
+    /// The mean distance map of a layer: what good parts leave there. Zero for a single picture.
+    pub fn baseline(&self, inspector: &Inspector, layer: usize) -> Vec<f32> {
+        let pixels = self.distances.first().map_or(0, |layers| layers[layer].forward.len());
+        let mut sum = vec![0.0f64; pixels];
+        let mut count = vec![0u32; pixels];
+        for distances in &self.distances {
+            let joined = inspector.scorer().mutual(&distances[layer]);
+            for (((sum, count), value), forward) in
+                sum.iter_mut().zip(&mut count).zip(joined).zip(&distances[layer].forward)
+            {
+                if *forward != NOTHING {
+                    *sum += f64::from(value);
+                    *count += 1;
+                }
+            }
+        }
+        sum.iter().zip(count).map(|(sum, count)| (sum / f64::from(count.max(1))) as f32).collect()
+    }
+
+    /// Layer weights: one over the mean, over the good pictures, of the peak of the layer's own
+    /// blurred map, and over the number of layers. So every layer counts by how far it stands out
+    /// from what it does on good parts, and a good picture scores about 1.
+    pub fn weights(&self, inspector: &Inspector) -> Vec<f32> {
+        let layers = inspector.template().layers();
+        (0..layers)
+            .map(|layer| {
+                let peaks: Vec<f32> =
+                    self.distances.par_iter().map(|d| inspector.scorer().layer_peak(layer, &d[layer])).collect();
+                let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
+                let mean = (sum / peaks.len().max(1) as f64).max(LEAST_PEAK);
+                (1.0 / (mean * layers as f64)) as f32
+            })
+            .collect()
+    }
+
     /// The score of every picture.
     pub fn scores(&self, inspector: &Inspector) -> Vec<f32> {
         self.distances.par_iter().map(|d| inspector.score(&inspector.anomaly_map(d)).score).collect()
-    }
-
-    /// Layer weights.
-    pub fn weights(&self) -> Vec<f32> {
-        self.distances.first().map_or_else(Vec::new, |layers| vec![1.0; layers.len()])
     }
 }

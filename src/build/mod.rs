@@ -83,7 +83,8 @@ pub fn build(
             .advise("add good pictures (20 are a start), or give --threshold"));
     }
     let header = draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
-    let lengths = section_lengths(&header, options.mask.is_some())?;
+    let layers = header.layers.len();
+    let lengths = section_lengths(&header, options)?;
     let mut draft = Draft::create(destination, header, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
 
@@ -93,9 +94,15 @@ pub fn build(
         draft.section(|section| section.write(&bytes))?;
     }
     let left_out = LeaveOneOut::compute(&inspector(&draft)?, &pass.store, progress);
+    if options.baseline {
+        for layer in 0..layers {
+            let baseline = left_out.baseline(&inspector(&draft)?, layer);
+            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
+        }
+    }
     let weights = match &options.weights {
         Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(),
+        Weights::FromGoodParts => left_out.weights(&inspector(&draft)?),
     };
     draft.set_header(|h| h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight));
     let scores = left_out.scores(&inspector(&draft)?);
@@ -103,7 +110,7 @@ pub fn build(
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let threshold = options.threshold.unwrap_or_else(|| scores.iter().copied().fold(0.0, f32::max));
+    let threshold = options.threshold.unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = if threshold > 0.0 { 2.0 * threshold } else { 1.0 };
@@ -148,7 +155,7 @@ fn draft_header(backbone: &Identity, options: &Options, sheets: usize, images: V
     }
 }
 
-fn section_lengths(header: &HeaderV1, mask: bool) -> Result<Vec<(SectionKind, u16, u64)>> {
+fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionKind, u16, u64)>> {
     let pixels = u64::from(header.backbone.height) * u64::from(header.backbone.width);
     let mut lengths = Vec::new();
     for layer in 0..header.layers.len() {
@@ -157,8 +164,12 @@ fn section_lengths(header: &HeaderV1, mask: bool) -> Result<Vec<(SectionKind, u1
         lengths.push((SectionKind::Values, layer as u16, (values * header.storage.value_bytes()) as u64));
         lengths.push((SectionKind::Sources, layer as u16, (shape.pixels() * shape.sheets * 4) as u64));
     }
-    if mask {
+    if options.mask.is_some() {
         lengths.push((SectionKind::Mask, 0, pixels));
+    }
+    for layer in (0..header.layers.len()).filter(|_| options.baseline) {
+        let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
+        lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }
     lengths.extend((0..PROBES.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
     Ok(lengths)

@@ -47,6 +47,8 @@ pub struct Options {
     pub patches_backward: Vec<usize>,
     /// Weight of the forward direction, 0..1.
     pub alpha: f32,
+    /// Whether the mean distance map of the good pictures is taken off.
+    pub baseline: bool,
     /// Layer weights.
     pub weights: Weights,
     /// Standard deviation of the blur, in pixels at network size.

@@ -1,22 +1,48 @@
 //! The anomaly map (Eqs. 6 and 10) and the image score (Eq. 11).
+//!
+//! # Excess over the baseline
+//! Even a good part is not equally near to its template everywhere: edges, print and texture
+//! always leave some distance, a plain background none. What matters is how much *more* distance
+//! there is than good parts have at that place. So a template can carry, for every layer, the
+//! mean leave-one-out distance map of its good pictures, the *baseline* `B_j`, and
+//!
+//! ```text
+//! S+ = sum over layers j of w_j * upsample(a S_f + (1 - a) S_b - B_j)
+//! ```
+//!
+//! Without a baseline (`B_j = 0`) this is the paper's Eq. 10. Values can fall below 0: nearer than
+//! usual. They are never clipped.
 
 use super::blur::GaussianBlur;
 use super::fusion::{DistanceMap, add_upsampled, mutual};
 use crate::image::Mask;
 use crate::matching::Distances;
 
+/// What the scorer knows of one layer.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Rows of the layer's maps.
+    pub height: usize,
+    /// Columns of the layer's maps.
+    pub width: usize,
+    /// Weight in the sum over layers.
+    pub weight: f32,
+    /// Mean distance map of good parts; empty for none.
+    pub baseline: Vec<f32>,
+}
+
 /// Turns the distances of all layers into one map and one score.
 pub struct Scorer {
     height: usize,
     width: usize,
     alpha: f32,
-    weights: Vec<f32>,
+    layers: Vec<Layer>,
     blur: GaussianBlur,
-    mask: Option<Region>,
+    roi: Option<RegionOfInterest>,
 }
 
 /// A region of interest and its blurred indicator.
-struct Region {
+struct RegionOfInterest {
     inside: Vec<bool>,
     coverage: Vec<f32>,
 }
@@ -24,64 +50,83 @@ struct Region {
 /// The score of a picture and the map it is the maximum of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// Largest value of the blurred map.
+    /// Largest value of the blurred map inside the region of interest.
     pub score: f32,
-    /// The blurred map, at network size; 0 outside the region of interest.
+    /// The blurred map, at network size; minus infinity outside the region of interest.
     pub blurred: Vec<f32>,
 }
 
 impl Scorer {
-    /// `height` x `width` is the network's input size, to which maps are upsampled; `weights` has
-    /// one number a layer, `sigma` is in pixels of that size.
+    /// `height` x `width` is the network's input size, to which maps are upsampled; `sigma` is in
+    /// pixels of that size.
     ///
     /// With a region of interest, what lies outside counts nowhere, and the blur near its edge
     /// averages over the inside alone.
     pub fn new(
         (height, width): (usize, usize),
         alpha: f32,
-        weights: Vec<f32>,
+        layers: Vec<Layer>,
         sigma: f32,
         mask: Option<&Mask>,
     ) -> Self {
         let blur = GaussianBlur::new(sigma);
-        let mask = mask.map(|mask| {
+        let roi = mask.map(|mask| {
             let inside = mask.inside().to_vec();
             let indicator: Vec<f32> = inside.iter().map(|&i| f32::from(u8::from(i))).collect();
-            Region { coverage: blur.apply(&indicator, width), inside }
+            RegionOfInterest { coverage: blur.apply(&indicator, width), inside }
         });
-        Scorer { height, width, alpha, weights, blur, mask }
+        Scorer { height, width, alpha, layers, blur, roi }
     }
 
-    /// The anomaly map `S+` at network size: `sum over layers of w * upsample(a S_f + (1-a) S_b)`.
-    ///
-    /// `layers` holds the height, width and distances of each layer's map.
-    pub fn anomaly_map(&self, layers: &[(usize, usize, &Distances)]) -> Vec<f32> {
+    /// The distances of a layer with both directions joined (Eq. 6), before any baseline.
+    pub fn mutual(&self, distances: &Distances) -> Vec<f32> {
+        if distances.backward.is_empty() {
+            distances.forward.clone()
+        } else {
+            mutual(&distances.forward, &distances.backward, self.alpha)
+        }
+    }
+
+    /// The anomaly map `S+` at network size; 0 outside the region of interest.
+    pub fn anomaly_map(&self, distances: &[Distances]) -> Vec<f32> {
         let mut sum = vec![0.0; self.height * self.width];
-        for (&(height, width, distances), &weight) in layers.iter().zip(&self.weights) {
-            let data = if distances.backward.is_empty() {
-                distances.forward.clone()
-            } else {
-                mutual(&distances.forward, &distances.backward, self.alpha)
-            };
-            let map = DistanceMap { height, width, data };
-            add_upsampled(&map, weight, &mut sum, self.height, self.width);
+        for (layer, distances) in self.layers.iter().zip(distances) {
+            self.add(layer, distances, layer.weight, &mut sum);
         }
-        if let Some(mask) = &self.mask {
-            sum.iter_mut().zip(&mask.inside).filter(|(_, inside)| !**inside).for_each(|(v, _)| *v = 0.0);
-        }
+        self.hide_outside(&mut sum, 0.0);
         sum
+    }
+
+    /// The largest value of one layer's blurred map, taken alone with weight 1.
+    pub fn layer_peak(&self, layer: usize, distances: &Distances) -> f32 {
+        let mut map = vec![0.0; self.height * self.width];
+        self.add(&self.layers[layer], distances, 1.0, &mut map);
+        self.hide_outside(&mut map, 0.0);
+        self.score(&map).score
     }
 
     /// The image score: the largest value of the blurred anomaly map.
     pub fn score(&self, anomaly_map: &[f32]) -> Scored {
         let mut blurred = self.blur.apply(anomaly_map, self.width);
-        if let Some(mask) = &self.mask {
-            for ((value, &inside), &coverage) in blurred.iter_mut().zip(&mask.inside).zip(&mask.coverage) {
-                *value = if inside { *value / coverage } else { 0.0 };
-            }
+        if let Some(roi) = &self.roi {
+            blurred.iter_mut().zip(&roi.coverage).for_each(|(value, coverage)| *value /= coverage.max(1e-6));
         }
-        let score = blurred.iter().copied().fold(0.0, f32::max);
+        self.hide_outside(&mut blurred, f32::NEG_INFINITY);
+        let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         Scored { score, blurred }
+    }
+
+    fn add(&self, layer: &Layer, distances: &Distances, weight: f32, sum: &mut [f32]) {
+        let mut data = self.mutual(distances);
+        data.iter_mut().zip(&layer.baseline).for_each(|(distance, usual)| *distance -= usual);
+        let map = DistanceMap { height: layer.height, width: layer.width, data };
+        add_upsampled(&map, weight, sum, self.height, self.width);
+    }
+
+    fn hide_outside(&self, map: &mut [f32], with: f32) {
+        if let Some(roi) = &self.roi {
+            map.iter_mut().zip(&roi.inside).filter(|(_, inside)| !**inside).for_each(|(v, _)| *v = with);
+        }
     }
 }
 
@@ -89,29 +134,39 @@ impl Scorer {
 mod tests {
     use super::*;
 
+    fn layer(size: usize, weight: f32, baseline: f32) -> Layer {
+        Layer { height: size, width: size, weight, baseline: vec![baseline; size * size] }
+    }
+
     fn flat(value: f32) -> Distances {
         Distances { forward: vec![value; 16], backward: vec![value / 2.0; 16] }
     }
 
     #[test]
-    fn layers_and_directions_are_weighted() {
-        let scorer = Scorer::new((8, 8), 0.5, vec![2.0, 1.0], 1.0, None);
-        let (a, b) = (flat(0.4), flat(0.8));
-        let map = scorer.anomaly_map(&[(4, 4, &a), (4, 4, &b)]);
-        assert!(map.iter().all(|v| (v - (2.0 * 0.3 + 0.6)).abs() < 1e-6));
-        assert!((scorer.score(&map).score - 1.2).abs() < 1e-5);
+    fn layers_and_directions_are_weighted_and_the_baseline_taken_off() {
+        let plain = Layer { baseline: Vec::new(), ..layer(4, 2.0, 0.0) };
+        let scorer = Scorer::new((8, 8), 0.5, vec![plain, layer(4, 1.0, 0.1)], 1.0, None);
+        let map = scorer.anomaly_map(&[flat(0.4), flat(0.8)]);
+        assert!(map.iter().all(|v| (v - (2.0 * 0.3 + 0.6 - 0.1)).abs() < 1e-6));
+        assert!((scorer.score(&map).score - 1.1).abs() < 1e-5);
+        assert!((scorer.layer_peak(1, &flat(0.8)) - 0.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn nearer_than_usual_is_below_zero() {
+        let scorer = Scorer::new((8, 8), 1.0, vec![layer(4, 1.0, 0.5)], 1.0, None);
+        assert!((scorer.score(&scorer.anomaly_map(&[flat(0.2)])).score + 0.3).abs() < 1e-6);
     }
 
     #[test]
     fn what_lies_outside_the_region_of_interest_counts_nowhere() {
         let inside: Vec<bool> = (0..64).map(|i| i % 8 < 4).collect();
         let mask = Mask::from_flags(8, 8, inside.clone()).expect("fits");
-        let scorer = Scorer::new((8, 8), 1.0, vec![1.0], 2.0, Some(&mask));
+        let scorer = Scorer::new((8, 8), 1.0, vec![layer(8, 1.0, 0.0)], 2.0, Some(&mask));
         let defect_outside: Vec<f32> = (0..64).map(|i| if i % 8 == 6 { 9.0 } else { 0.1 }).collect();
-        let distances = Distances { forward: defect_outside, backward: Vec::new() };
-        let map = scorer.anomaly_map(&[(8, 8, &distances)]);
+        let map = scorer.anomaly_map(&[Distances { forward: defect_outside, backward: Vec::new() }]);
         let scored = scorer.score(&map);
         assert!((scored.score - 0.1).abs() < 1e-6, "{}", scored.score);
-        assert!(scored.blurred.iter().zip(&inside).all(|(v, inside)| *inside || *v == 0.0));
+        assert!(scored.blurred.iter().zip(&inside).all(|(v, inside)| *inside || *v == f32::NEG_INFINITY));
     }
 }

@@ -36,6 +36,8 @@ pub enum SectionKind {
     Sources,
     /// The region of interest, one byte a pixel at network size, 0 or 1.
     Mask,
+    /// Mean leave-one-out distance map of a layer, f32, `[pixel]`.
+    Baseline,
     /// Samples of a golden probe at network size, u16, `[y][x][rgb]`.
     Probe,
 }
@@ -46,13 +48,14 @@ impl SectionKind {
             SectionKind::Values => 1,
             SectionKind::Sources => 2,
             SectionKind::Mask => 3,
-            SectionKind::Probe => 4,
+            SectionKind::Baseline => 4,
+            SectionKind::Probe => 5,
         }
     }
 
     fn from_code(code: u16) -> Option<Self> {
-        let all = [SectionKind::Values, SectionKind::Sources, SectionKind::Mask, SectionKind::Probe];
-        all.into_iter().find(|kind| kind.code() == code)
+        use SectionKind::{Baseline, Mask, Probe, Sources, Values};
+        [Values, Sources, Mask, Baseline, Probe].into_iter().find(|kind| kind.code() == code)
     }
 }
 

@@ -111,6 +111,13 @@ impl Template {
         NetworkImage::from_samples(id.height as usize, id.width as usize, samples)
     }
 
+    /// The mean distance map of good parts, `[pixel]`, where the template has one.
+    pub fn baseline(&self, layer: usize) -> Option<&[f32]> {
+        let baseline: &[f32] = bytemuck::try_cast_slice(self.section(SectionKind::Baseline, layer)?).ok()?;
+        let fits = baseline.len() == self.header.shape(layer)?.pixels();
+        (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
+    }
+
     fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
         let mut found = self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
         let section = found.next().filter(|_| found.next().is_none())?;
@@ -142,6 +149,10 @@ impl Template {
             if self.try_sources(layer).is_none() {
                 return Err(missing(format!("the sources of layer {layer}")));
             }
+        }
+        let has_baseline = self.sections.iter().any(|s| s.kind == SectionKind::Baseline);
+        if has_baseline && (0..self.layers()).any(|layer| self.baseline(layer).is_none()) {
+            return Err(missing("the baseline".into()));
         }
         for probe in 0..self.header.probes.len() {
             if self.probe(probe).is_none() {

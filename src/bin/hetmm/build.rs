@@ -59,6 +59,9 @@ pub struct Settings {
     /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
     pub layers: Option<Vec<String>>,
+    /// Take off the mean distance map of the good pictures, or nothing [default: good-parts]
+    #[arg(long, value_enum)]
+    baseline: Option<Baseline>,
     /// Weight of each layer, or "auto" to set them from the good pictures
     #[arg(long, value_parser = parse_weights, value_name = "W,W,..|auto")]
     weights: Option<Weights>,
@@ -102,6 +105,12 @@ pub enum Select {
 pub enum HardRuleName {
     Maxmin,
     Sum,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Baseline {
+    GoodParts,
+    None,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -173,9 +182,10 @@ impl Settings {
             patches_forward: forward,
             patches_backward: backward,
             alpha: self.alpha.unwrap_or(preset.alpha),
+            baseline: self.baseline.map_or(preset.from_good_parts, |b| b == Baseline::GoodParts),
             weights: match &self.weights {
                 Some(weights) => weights.clone(),
-                None if preset.weights_from_good_parts => Weights::FromGoodParts,
+                None if preset.from_good_parts => Weights::FromGoodParts,
                 None => Weights::Given(vec![1.0; layers]),
             },
             sigma: self.sigma.unwrap_or(4.0 * size as f32 / 256.0),
