@@ -60,7 +60,8 @@ impl Inspector {
                 baseline: template.baseline(i).unwrap_or_default().to_vec(),
             })
             .collect();
-        let scorer = Scorer::new(size, header.alpha, layers, header.sigma, template.mask().as_ref());
+        let scorer =
+            Scorer::new(size, header.alpha, layers, header.sigma, template.mask().as_ref());
         Ok(Inspector { template, backbone, scorer })
     }
 
@@ -102,9 +103,11 @@ impl Inspector {
         (features.iter().enumerate())
             .map(|(layer, query)| {
                 let header = self.template.header();
-                let windows = header.windows(layer).unwrap_or(crate::matching::Windows { forward: 1, backward: 0 });
-                let without =
-                    leave_out.map(|picture| Without { sources: self.template.sources(layer), picture });
+                let windows = header
+                    .windows(layer)
+                    .unwrap_or(crate::matching::Windows { forward: 1, backward: 0 });
+                let without = leave_out
+                    .map(|picture| Without { sources: self.template.sources(layer), picture });
                 match_layer(query, &self.template.sheets(layer), windows, without)
             })
             .collect()
@@ -133,7 +136,11 @@ impl Inspector {
 
     /// What a score means. A score that is no number is bad.
     pub fn verdict(&self, score: f32) -> Verdict {
-        if score <= self.template.header().calibration.threshold { Verdict::Ok } else { Verdict::Ng }
+        if score <= self.template.header().calibration.threshold {
+            Verdict::Ok
+        } else {
+            Verdict::Ng
+        }
     }
 
     /// Regions above the threshold, in pixels of a picture of `width` x `height`.
@@ -148,10 +155,9 @@ impl Inspector {
         let records = self.template.header().probes.iter().enumerate();
         records
             .map(|(i, record)| {
-                let image = self
-                    .template
-                    .probe(i)
-                    .ok_or_else(|| Error::template(format!("probe {} has no picture", record.name)))?;
+                let image = self.template.probe(i).ok_or_else(|| {
+                    Error::template(format!("probe {} has no picture", record.name))
+                })?;
                 let score = self.run(&image)?.score;
                 Ok(ProbeResult {
                     name: record.name.clone(),

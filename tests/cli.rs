@@ -27,9 +27,16 @@ impl Bench {
     fn part(&self, name: &str, number: u32, spot: bool) -> PathBuf {
         let (dx, dy, light) = (number % 3, number / 3 % 3, number * 7 % 11);
         let image: RgbImage = ImageBuffer::from_fn(80, 60, |x, y| {
-            let disc = (x as i32 - 38 - dx as i32).pow(2) + (y as i32 - 29 - dy as i32).pow(2) < 200;
+            let disc =
+                (x as i32 - 38 - dx as i32).pow(2) + (y as i32 - 29 - dy as i32).pow(2) < 200;
             let bad = spot && (55..64).contains(&x) && (12..21).contains(&y);
-            let grey = if bad { 10 } else if disc { 200 } else { 60 + x } + light;
+            let grey = if bad {
+                10
+            } else if disc {
+                200
+            } else {
+                60 + x
+            } + light;
             Rgb([grey as u8, (grey - 5) as u8, (grey + number * 13 % 5) as u8])
         });
         let path = self.path(name);
@@ -86,7 +93,14 @@ fn a_defect_scores_above_every_good_part() {
         bench.part(&format!("new/{i}-spot.png"), 20 + i, true);
     }
     let heat = bench.path("heat");
-    let out = hetmm(&["inspect", text(&template), text(&bench.path("new")), "--json", "--heatmaps", text(&heat)]);
+    let out = hetmm(&[
+        "inspect",
+        text(&template),
+        text(&bench.path("new")),
+        "--json",
+        "--heatmaps",
+        text(&heat),
+    ]);
     assert_code(&out, 0, "");
     let results: Vec<Value> =
         stdout(&out).lines().map(|l| serde_json::from_str(l).expect("one object a line")).collect();
@@ -99,7 +113,8 @@ fn a_defect_scores_above_every_good_part() {
         assert_eq!(result["verdict"], "ng");
         let worst = &result["regions"][0];
         let (x, y) = (worst["x"].as_f64().expect("x"), worst["y"].as_f64().expect("y"));
-        let (width, height) = (worst["width"].as_f64().expect("width"), worst["height"].as_f64().expect("height"));
+        let (width, height) =
+            (worst["width"].as_f64().expect("width"), worst["height"].as_f64().expect("height"));
         assert!(x <= 60.0 && x + width >= 60.0 && y <= 17.0 && y + height >= 17.0, "{worst}");
         assert!(result["timing_ms"]["total"].as_f64().expect("ms") > 0.0);
     }
@@ -112,7 +127,11 @@ fn the_same_pictures_give_the_same_bytes_with_any_number_of_threads_and_any_memo
     let bench = Bench::new();
     let good = bench.good(9);
     let mut files = Vec::new();
-    for (i, more) in [["--threads", "1"], ["--threads", "2"], ["--threads", "5"], ["--max-memory", "0"]].iter().enumerate() {
+    for (i, more) in
+        [["--threads", "1"], ["--threads", "2"], ["--threads", "5"], ["--max-memory", "0"]]
+            .iter()
+            .enumerate()
+    {
         let template = bench.path(&format!("{i}.hetmm"));
         assert_code(&bench.build(&good, &template, more), 0, "");
         files.push(std::fs::read(template).expect("reads"));
@@ -125,7 +144,7 @@ fn every_selection_rule_and_storage_builds_a_template_that_checks() {
     let bench = Bench::new();
     let good = bench.good(9);
     let template = bench.path("t.hetmm");
-    let rules: [&[&str]; 10] = [
+    let rules: [&[&str]; 11] = [
         &["--select", "pts", "--hard-rule", "sum"],
         &["--select", "random-image"],
         &["--select", "random-pixel"],
@@ -133,13 +152,24 @@ fn every_selection_rule_and_storage_builds_a_template_that_checks() {
         &["--select", "kmeans-pixel"],
         &["--sheets", "all"],
         &["--storage", "f32"],
+        &["--storage", "f16"],
         &["--alpha", "0.5", "--patches-backward", "1,1"],
         &["--weights", "auto"],
         &["--weights", "1,0.5", "--alpha", "0"],
     ];
     for more in rules {
-        let arguments = ["build", text(&good), "-o", text(&template), "--size", "64", "--layers",
-            "block1.exp,block4.exp", "--patches", "3,3"];
+        let arguments = [
+            "build",
+            text(&good),
+            "-o",
+            text(&template),
+            "--size",
+            "64",
+            "--layers",
+            "block1.exp,block4.exp",
+            "--patches",
+            "3,3",
+        ];
         let sheets: &[&str] = if more.contains(&"--sheets") { &[] } else { &["--sheets", "4"] };
         assert_code(&hetmm(&[&arguments, more, sheets].concat()), 0, "");
         let check = hetmm(&["check", text(&template)]);
@@ -199,7 +229,8 @@ fn one_picture_builds_where_a_threshold_is_given() {
     bench.part("one/only.png", 1, false);
     let template = bench.path("t.hetmm");
     assert_code(&bench.build(&bench.path("one"), &template, &["--threshold", "0.2"]), 0, "");
-    let info: Value = serde_json::from_str(&stdout(&hetmm(&["info", text(&template), "--json"]))).expect("JSON");
+    let info: Value =
+        serde_json::from_str(&stdout(&hetmm(&["info", text(&template), "--json"]))).expect("JSON");
     assert!((info["calibration"]["threshold"].as_f64().expect("a number") - 0.2).abs() < 1e-6);
     assert_eq!(info["layers"][0]["sheets"], 1);
 }
@@ -233,7 +264,11 @@ fn pictures_of_other_shapes_and_depths_are_taken_with_a_warning() {
     let wide: DynamicImage = ImageBuffer::from_fn(200, 40, |x, _| Luma([x as u16 * 300])).into();
     wide.save_with_format(good.join("16bit.png"), ImageFormat::Png).expect("writes");
     let out = bench.build(&good, &bench.path("t.hetmm"), &[]);
-    assert_code(&out, 0, "1 of 5 pictures have another shape than 00.png (80 x 60), as 16bit.png (200 x 40)");
+    assert_code(
+        &out,
+        0,
+        "1 of 5 pictures have another shape than 00.png (80 x 60), as 16bit.png (200 x 40)",
+    );
 }
 
 #[test]
@@ -249,11 +284,18 @@ fn a_region_of_interest_hides_what_lies_outside() {
     let out = hetmm(&["inspect", text(&template), text(&bad), "--json"]);
     let result: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
     for region in result["regions"].as_array().expect("a list") {
-        assert!(region["x"].as_u64().expect("x") + region["width"].as_u64().expect("width") <= 52, "{region}");
+        assert!(
+            region["x"].as_u64().expect("x") + region["width"].as_u64().expect("width") <= 52,
+            "{region}"
+        );
     }
     let small = bench.path("small.png");
     RgbImage::new(8, 8).save(&small).expect("writes");
-    assert_code(&bench.build(&good, &template, &["--mask", text(&small)]), 3, "the mask has 8 x 8 pixels");
+    assert_code(
+        &bench.build(&good, &template, &["--mask", text(&small)]),
+        3,
+        "the mask has 8 x 8 pixels",
+    );
     let black = bench.path("black.png");
     RgbImage::new(80, 60).save(&black).expect("writes");
     assert_code(&bench.build(&good, &template, &["--mask", text(&black)]), 2, "the mask is black");
@@ -295,9 +337,19 @@ fn unusable_models_and_foreign_templates_are_refused() {
     std::fs::write(&model, b"no ONNX at all").expect("writes");
     let good = bench.path("good");
     let taken = ["--backbone", text(&model)];
-    assert_code(&bench.build(&good, &bench.path("t.hetmm"), &taken), 4, "model.onnx: not a usable ONNX model");
-    assert_code(&hetmm(&["inspect", text(&template), text(&good), taken[0], taken[1]]), 4, "not a usable ONNX model");
-    let mut other = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet_lite0.onnx")).expect("reads");
+    assert_code(
+        &bench.build(&good, &bench.path("t.hetmm"), &taken),
+        4,
+        "model.onnx: not a usable ONNX model",
+    );
+    assert_code(
+        &hetmm(&["inspect", text(&template), text(&good), taken[0], taken[1]]),
+        4,
+        "not a usable ONNX model",
+    );
+    let mut other =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet_lite0.onnx"))
+            .expect("reads");
     // One bit of a weight: the same network with another digest.
     let at = other.len() / 2;
     other[at] ^= 1;
@@ -318,7 +370,9 @@ fn damaged_templates_are_noticed_wherever_the_damage_is() {
     let damaged = bench.path("damaged.hetmm");
     let refused = |bytes: &[u8], what: &str| {
         std::fs::write(&damaged, bytes).expect("writes");
-        let Err(error) = hetmm::template::Template::open(&damaged) else { panic!("{what} went unnoticed") };
+        let Err(error) = hetmm::template::Template::open(&damaged) else {
+            panic!("{what} went unnoticed")
+        };
         assert_eq!(error.kind(), hetmm::error::Kind::Template, "{what}: {error}");
         error.to_string()
     };
@@ -354,7 +408,10 @@ fn a_full_disk_leaves_the_old_template() {
     // The shell's limit on file sizes stands in for the end of the disk: writes fail in the middle.
     let script = format!(
         "trap '' XFSZ; ulimit -f 200; exec {} build {} -o {} {}",
-        env!("CARGO_BIN_EXE_hetmm"), text(&bench.path("good")), text(&template), SMALL.join(" ")
+        env!("CARGO_BIN_EXE_hetmm"),
+        text(&bench.path("good")),
+        text(&template),
+        SMALL.join(" ")
     );
     let out = Command::new("sh").args(["-c", &script]).output().expect("runs");
     assert_code(&out, 5, "cannot be written");
@@ -378,25 +435,49 @@ fn evaluation_figures_page_and_requirements() {
     }
     let (json, page) = (bench.path("figures.json"), bench.path("report.html"));
     let set = bench.path("set");
-    let out = hetmm(&["eval", text(&template), text(&set), "--json", text(&json), "--report", text(&page),
-        "--require", "image_auroc=0.9"]);
+    let out = hetmm(&[
+        "eval",
+        text(&template),
+        text(&set),
+        "--json",
+        text(&json),
+        "--report",
+        text(&page),
+        "--require",
+        "image_auroc=0.9",
+    ]);
     assert_code(&out, 0, "");
-    let figures: Value = serde_json::from_slice(&std::fs::read(&json).expect("reads")).expect("JSON");
+    let figures: Value =
+        serde_json::from_slice(&std::fs::read(&json).expect("reads")).expect("JSON");
     assert_eq!((&figures["images"], &figures["image_auroc"]), (&15.into(), &1.0.into()));
     assert_eq!(figures["per_defect"]["spot"]["image_auroc"], 1.0);
     assert!(figures["pixel_auroc"].as_f64().expect("masks") > 0.9);
     assert!(figures["aupro30"].as_f64().expect("masks") > 0.7);
-    for stage in ["decode", "preprocess", "backbone", "matching", "scoring", "total_p50", "total_p99"] {
+    for stage in
+        ["decode", "preprocess", "backbone", "matching", "scoring", "total_p50", "total_p99"]
+    {
         assert!(figures["timing_ms"][stage].as_f64().expect(stage) >= 0.0);
     }
     let html = std::fs::read_to_string(&page).expect("reads");
-    assert!(html.contains("Image AUROC") && html.contains("data:image/png;base64,") && !html.contains("http"));
-    assert_code(&hetmm(&["eval", text(&template), text(&set), "--require", "aupro30=1.01"]), 1, "required aupro30 1.01");
+    assert!(
+        html.contains("Image AUROC")
+            && html.contains("data:image/png;base64,")
+            && !html.contains("http")
+    );
+    assert_code(
+        &hetmm(&["eval", text(&template), text(&set), "--require", "aupro30=1.01"]),
+        1,
+        "required aupro30 1.01",
+    );
     std::fs::remove_dir_all(bench.path("set/ground_truth")).expect("removes");
     let out = hetmm(&["eval", text(&template), text(&set), "--json", "-"]);
     let figures: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
     assert_eq!((&figures["pixel_auroc"], &figures["aupro30"]), (&Value::Null, &Value::Null));
-    assert_code(&hetmm(&["eval", text(&template), text(&bench.path("good"))]), 3, "no data set in MVTec layout");
+    assert_code(
+        &hetmm(&["eval", text(&template), text(&bench.path("good"))]),
+        3,
+        "no data set in MVTec layout",
+    );
 }
 
 #[test]

@@ -96,8 +96,8 @@ fn matching() {
             let shape = Shape { height, width, channels, sheets };
             let query = FeatureMap::normalised(height, width, channels, case.query.f32s());
             let template = case.template.f32s();
-            let mut stored = vec![0.0; shape.values().expect("fits")];
-            for (p, block) in stored.chunks_exact_mut(shape.block()).enumerate() {
+            let mut stored = vec![0.0; shape.values(Storage::F32).expect("fits")];
+            for (p, block) in stored.chunks_exact_mut(shape.block(Storage::F32)).enumerate() {
                 let vectors: Vec<&[f32]> = (0..sheets)
                     .map(|k| &template[(k * height * width + p) * channels..][..channels])
                     .collect();
@@ -283,39 +283,67 @@ fn metrics() {
 }
 
 #[test]
-fn every_storage_stays_within_its_bound() {
-    let shape = Shape { height: 5, width: 6, channels: 37, sheets: 70 };
-    let value = |i: usize| ((i * 7919 % 1009) as f32 - 500.0) / 300.0;
-    let query = FeatureMap::normalised(5, 6, 37, (0..30 * 37).map(|i| value(i + 5)).collect());
-    let mut f32s = vec![0.0; shape.values().expect("fits")];
-    for (p, block) in f32s.chunks_exact_mut(shape.block()).enumerate() {
-        let map =
-            FeatureMap::normalised(1, 70, 37, (0..70 * 37).map(|i| value(i * 3 + p)).collect());
-        let vectors: Vec<&[f32]> = (0..70).map(|k| map.vector(k)).collect();
-        sheets::pack(shape, &vectors, block);
-    }
-    let f16s: Vec<half::f16> = f32s.iter().map(|&v| half::f16::from_f32(v)).collect();
-    let windows = Windows { forward: 3, backward: 5 };
-    let exact = Sheets::new(shape, Values::F32(&f32s)).expect("sizes agree");
-    let want = reference::match_layer(&query, &exact, windows, None);
-    // A unit vector rounded to 11 bits moves a cosine by at most 2^-11.
-    let stored =
-        [(Storage::F32, Values::F32(&f32s), 1e-6), (Storage::F16, Values::F16(&f16s), 4.9e-4)];
-    for (storage, values, bound) in stored {
-        let view = Sheets::new(shape, values).expect("sizes agree");
-        for kernel in Kernel::all() {
-            let got = fused::match_layer_with(kernel, &query, &view, windows, None);
-            let pairs = got
-                .forward
-                .iter()
-                .zip(&want.forward)
-                .chain(got.backward.iter().zip(&want.backward));
-            for (got, want) in pairs {
-                assert!(
-                    (got - want).abs() <= bound,
-                    "{storage} {}: {got}, want {want}",
-                    kernel.name()
-                );
+fn every_storage_stays_within_its_bound_on_every_kernel() {
+    for channels in [1, 4, 37, 130] {
+        let shape = Shape { height: 5, width: 6, channels, sheets: 70 };
+        let value = |i: usize| ((i * 7919 % 1009) as f32 - 500.0) / 300.0;
+        let query = FeatureMap::normalised(
+            5,
+            6,
+            channels,
+            (0..30 * channels).map(|i| value(i + 5)).collect(),
+        );
+        let mut f32s = vec![0.0; shape.values(Storage::F32).expect("fits")];
+        let mut i8s = vec![0; shape.values(Storage::I8).expect("fits")];
+        let mut scales = vec![0.0; shape.scales()];
+        for p in 0..30 {
+            let raw = (0..70 * channels).map(|i| value(i * 3 + p)).collect();
+            let map = FeatureMap::normalised(1, 70, channels, raw);
+            let vectors: Vec<&[f32]> = (0..70).map(|k| map.vector(k)).collect();
+            let block = |storage| p * shape.block(storage)..(p + 1) * shape.block(storage);
+            sheets::pack(shape, &vectors, &mut f32s[block(Storage::F32)]);
+            let padded = p * shape.padded_sheets()..(p + 1) * shape.padded_sheets();
+            sheets::pack_bytes(shape, &vectors, &mut i8s[block(Storage::I8)], &mut scales[padded]);
+        }
+        let f16s: Vec<half::f16> = f32s.iter().map(|&v| half::f16::from_f32(v)).collect();
+        let windows = Windows { forward: 3, backward: 5 };
+        let exact = Sheets::new(shape, Values::F32(&f32s)).expect("sizes agree");
+        let want = reference::match_layer(&query, &exact, windows, None);
+        // The scale of a byte vector is its largest magnitude over 127.
+        let largest = |values: &[f32]| values.iter().fold(0.0f32, |m, v| m.max(v.abs())) / 127.0;
+        let (s_q, s_t) = (largest(query.data()), scales.iter().fold(0.0f32, |m, &s| m.max(s)));
+        let root = (channels as f32).sqrt();
+        let bytes_bound = root / 2.0 * (s_t + s_q + s_t * s_q * root / 2.0) + 1e-6;
+        let stored = [
+            (Storage::F32, Values::F32(&f32s), 1e-6),
+            // A unit vector rounded to 11 bits moves a cosine by at most 2^-11.
+            (Storage::F16, Values::F16(&f16s), 4.9e-4),
+            (Storage::I8, Values::I8 { values: &i8s, scales: &scales }, bytes_bound),
+        ];
+        for (storage, values, bound) in stored {
+            let view = Sheets::new(shape, values).expect("sizes agree");
+            let mut of_bytes: Option<hetmm::matching::Distances> = None;
+            for kernel in Kernel::all() {
+                let got = fused::match_layer_with(kernel, &query, &view, windows, None);
+                let pairs = got
+                    .forward
+                    .iter()
+                    .zip(&want.forward)
+                    .chain(got.backward.iter().zip(&want.backward));
+                for (got, want) in pairs {
+                    assert!(
+                        (got - want).abs() <= bound,
+                        "{storage} {}: {got}, want {want}",
+                        kernel.name()
+                    );
+                }
+                if storage == Storage::I8 {
+                    // Integer sums are exact: kernels differ by the rounding of two products.
+                    let first = of_bytes.get_or_insert_with(|| got.clone());
+                    for (got, first) in got.forward.iter().zip(&first.forward) {
+                        assert!((got - first).abs() <= 3e-7, "{}: {got}, {first}", kernel.name());
+                    }
+                }
             }
         }
     }
@@ -326,8 +354,8 @@ fn prototypes_of_a_picture_left_out_never_win() {
     let shape = Shape { height: 4, width: 3, channels: 5, sheets: 6 };
     let value = |i: usize| ((i * 31 % 17) as f32 - 8.0) / 5.0;
     let query = FeatureMap::normalised(4, 3, 5, (0..60).map(value).collect());
-    let mut stored = vec![0.0; shape.values().expect("fits")];
-    for (p, block) in stored.chunks_exact_mut(shape.block()).enumerate() {
+    let mut stored = vec![0.0; shape.values(Storage::F32).expect("fits")];
+    for (p, block) in stored.chunks_exact_mut(shape.block(Storage::F32)).enumerate() {
         let map = FeatureMap::normalised(1, 6, 5, (0..30).map(|i| value(i * 5 + p * 2)).collect());
         // Sheet p % 6 is the query's own vector and comes from picture 9.
         let vectors: Vec<&[f32]> =

@@ -62,7 +62,8 @@ pub fn compute(
         let result = (|| {
             let (picture, digest) = source.read()?;
             let (width, height) = (picture.width, picture.height);
-            let record = ImageRecord { name: source.name(), digest, width, height, score: f32::NAN };
+            let record =
+                ImageRecord { name: source.name(), digest, width, height, score: f32::NAN };
             // Once a picture has failed there is no build; the rest is read only to name all
             // that fail.
             if failed.load(Ordering::Relaxed) && !options.skip_unreadable {
@@ -115,8 +116,11 @@ pub fn compute(
 pub fn unreadable(errors: &[Error], of: usize) -> Error {
     let kind = errors.iter().map(Error::kind).find(|&k| k != Kind::Image).unwrap_or(Kind::Image);
     let list: Vec<String> = errors.iter().map(|e| e.to_string()).collect();
-    Error::new(kind, format!("{} of {of} pictures cannot be used\n{}", errors.len(), list.join("\n")))
-        .advise("mend or remove them, or leave them out with --skip-unreadable")
+    Error::new(
+        kind,
+        format!("{} of {of} pictures cannot be used\n{}", errors.len(), list.join("\n")),
+    )
+    .advise("mend or remove them, or leave them out with --skip-unreadable")
 }
 
 fn size_warnings(images: &[ImageRecord]) -> Vec<String> {
@@ -128,7 +132,13 @@ fn size_warnings(images: &[ImageRecord]) -> Vec<String> {
     vec![format!(
         "{} of {} pictures have another shape than {} ({} x {}), as {} ({} x {}): all are squashed to one \
          size, so parts will look different",
-        odd.len(), images.len(), first.name, first.width, first.height,
-        example.name, example.width, example.height
+        odd.len(),
+        images.len(),
+        first.name,
+        first.width,
+        first.height,
+        example.name,
+        example.width,
+        example.height
     )]
 }

@@ -27,7 +27,11 @@ impl LeaveOneOut {
             .into_par_iter()
             .map(|picture| {
                 let distances = inspector.distances(&store.maps(picture), Some(picture as u32));
-                progress(Stage::LeaveOneOut, done.fetch_add(1, Ordering::Relaxed) + 1, store.pictures());
+                progress(
+                    Stage::LeaveOneOut,
+                    done.fetch_add(1, Ordering::Relaxed) + 1,
+                    store.pictures(),
+                );
                 distances
             })
             .collect();
@@ -60,8 +64,11 @@ impl LeaveOneOut {
         let layers = inspector.template().layers();
         (0..layers)
             .map(|layer| {
-                let peaks: Vec<f32> =
-                    self.distances.par_iter().map(|d| inspector.scorer().layer_peak(layer, &d[layer])).collect();
+                let peaks: Vec<f32> = self
+                    .distances
+                    .par_iter()
+                    .map(|d| inspector.scorer().layer_peak(layer, &d[layer]))
+                    .collect();
                 let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
                 let mean = (sum / peaks.len().max(1) as f64).max(LEAST_PEAK);
                 (1.0 / (mean * layers as f64)) as f32
@@ -71,6 +78,9 @@ impl LeaveOneOut {
 
     /// The score of every picture.
     pub fn scores(&self, inspector: &Inspector) -> Vec<f32> {
-        self.distances.par_iter().map(|d| inspector.score(&inspector.anomaly_map(d)).score).collect()
+        self.distances
+            .par_iter()
+            .map(|d| inspector.score(&inspector.anomaly_map(d)).score)
+            .collect()
     }
 }

@@ -18,9 +18,10 @@ use crate::backbone::{Backbone, Identity};
 use crate::error::{Error, Kind, Result};
 use crate::image::NetworkImage;
 use crate::inspection::Inspector;
+use crate::matching::Storage;
+use crate::selection::Rule;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::selection::Rule;
 use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
@@ -54,7 +55,8 @@ pub struct Report {
 }
 
 /// The probes that a template carries. The names say where the pictures come from.
-const PROBES: [&str; 3] = ["the median good picture", "the least usual good picture", "the median one, inverted"];
+const PROBES: [&str; 3] =
+    ["the median good picture", "the least usual good picture", "the median one, inverted"];
 /// Differences of a probe's score that pass: this much, or that part of the score.
 const PROBE_TOLERANCE: (f32, f32) = (1e-4, 1e-3);
 
@@ -79,16 +81,20 @@ pub fn build(
     }
     if count == 1 && options.threshold.is_none() {
         let name = &pass.images[0].name;
-        return Err(Error::new(Kind::Image, format!("{name} is the only picture: nothing is left to set a threshold by"))
-            .advise("add good pictures (20 are a start), or give --threshold"));
+        return Err(Error::new(
+            Kind::Image,
+            format!("{name} is the only picture: nothing is left to set a threshold by"),
+        )
+        .advise("add good pictures (20 are a start), or give --threshold"));
     }
-    let header = draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
+    let header =
+        draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
     let layers = header.layers.len();
     let lengths = section_lengths(&header, options)?;
     let mut draft = Draft::create(destination, header, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
 
-    prototypes::write(&mut draft, &pass.store, options, progress)?;
+    prototypes::write(&mut draft, &pass.store, progress)?;
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
         draft.section(|section| section.write(&bytes))?;
@@ -104,13 +110,17 @@ pub fn build(
         Weights::Given(weights) => weights.clone(),
         Weights::FromGoodParts => left_out.weights(&inspector(&draft)?),
     };
-    draft.set_header(|h| h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight));
+    draft.set_header(|h| {
+        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
+    });
     let scores = left_out.scores(&inspector(&draft)?);
     for image in probes(&pass.sources, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let threshold = options.threshold.unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let threshold = options
+        .threshold
+        .unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = if threshold > 0.0 { 2.0 * threshold } else { 1.0 };
@@ -129,7 +139,12 @@ pub fn build(
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.
-fn draft_header(backbone: &Identity, options: &Options, sheets: usize, images: Vec<ImageRecord>) -> HeaderV1 {
+fn draft_header(
+    backbone: &Identity,
+    options: &Options,
+    sheets: usize,
+    images: Vec<ImageRecord>,
+) -> HeaderV1 {
     let layers = (options.patches_forward.iter().zip(&options.patches_backward))
         .map(|(&forward, &backward)| LayerRecord {
             sheets: sheets as u32,
@@ -146,7 +161,9 @@ fn draft_header(backbone: &Identity, options: &Options, sheets: usize, images: V
         storage: options.storage,
         rule: if sheets == images.len() { Rule::All } else { options.rule },
         calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },
-        probes: PROBES.map(|name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 }).into(),
+        probes: PROBES
+            .map(|name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 })
+            .into(),
         build: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             options: options.provenance.clone(),
@@ -159,10 +176,24 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
     let pixels = u64::from(header.backbone.height) * u64::from(header.backbone.width);
     let mut lengths = Vec::new();
     for layer in 0..header.layers.len() {
-        let shape = header.shape(layer).ok_or_else(|| Error::usage("layers and taps differ in number"))?;
-        let values = shape.values().ok_or_else(|| Error::usage("the template would be too large"))?;
-        lengths.push((SectionKind::Values, layer as u16, (values * header.storage.value_bytes()) as u64));
-        lengths.push((SectionKind::Sources, layer as u16, (shape.pixels() * shape.sheets * 4) as u64));
+        let shape =
+            header.shape(layer).ok_or_else(|| Error::usage("layers and taps differ in number"))?;
+        let values = shape
+            .values(header.storage)
+            .ok_or_else(|| Error::usage("the template would be too large"))?;
+        lengths.push((
+            SectionKind::Values,
+            layer as u16,
+            (values * header.storage.value_bytes()) as u64,
+        ));
+        lengths.push((
+            SectionKind::Sources,
+            layer as u16,
+            (shape.pixels() * shape.sheets * 4) as u64,
+        ));
+        if header.storage == Storage::I8 {
+            lengths.push((SectionKind::Scales, layer as u16, 4 * shape.scales() as u64));
+        }
     }
     if options.mask.is_some() {
         lengths.push((SectionKind::Mask, 0, pixels));

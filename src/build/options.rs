@@ -72,39 +72,64 @@ impl Options {
     pub fn check(&self, backbone: &Identity) -> Result<()> {
         let layers = backbone.taps.len();
         let wrong = |what: String, next: &str| Err(Error::usage(what).advise(next));
-        for (name, patches) in [("--patches", &self.patches_forward), ("--patches-backward", &self.patches_backward)] {
+        for (name, patches) in
+            [("--patches", &self.patches_forward), ("--patches-backward", &self.patches_backward)]
+        {
             if patches.len() != layers {
                 let what = format!("{name} has {} numbers for {layers} layers", patches.len());
                 return wrong(what, "give one odd number a layer, as in --patches 9,7,5");
             }
             if let Some(even) = patches.iter().find(|&&p| p % 2 == 0 || p > 255) {
-                return wrong(format!("{name}: {even} is not an odd number up to 255"), "a window has a centre: take 1, 3, 5, ..");
+                return wrong(
+                    format!("{name}: {even} is not an odd number up to 255"),
+                    "a window has a centre: take 1, 3, 5, ..",
+                );
             }
         }
         if let Weights::Given(weights) = &self.weights {
             if weights.len() != layers || !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
-                return wrong(format!("--weights needs {layers} numbers, none below 0"), "give one a layer, as in --weights 1,1,0.5");
+                return wrong(
+                    format!("--weights needs {layers} numbers, none below 0"),
+                    "give one a layer, as in --weights 1,1,0.5",
+                );
             }
             if weights.iter().all(|&w| w == 0.0) {
-                return wrong("--weights: at least one must be above 0".into(), "as in --weights 1,1,0.5");
+                return wrong(
+                    "--weights: at least one must be above 0".into(),
+                    "as in --weights 1,1,0.5",
+                );
             }
         }
         if !(0.0..=1.0).contains(&self.alpha) {
-            return wrong(format!("--alpha {} is not between 0 and 1", self.alpha), "1 is forward only, 0 backward only");
+            return wrong(
+                format!("--alpha {} is not between 0 and 1", self.alpha),
+                "1 is forward only, 0 backward only",
+            );
         }
         if !(0.0..=64.0).contains(&self.sigma) {
-            return wrong(format!("--sigma {} is not between 0 and 64", self.sigma), "4 suits an input of 256");
+            return wrong(
+                format!("--sigma {} is not between 0 and 64", self.sigma),
+                "4 suits an input of 256",
+            );
         }
         if self.sheets == Sheets::Count(0) {
             return wrong("--sheets 0 leaves nothing to compare with".into(), "60 is the default");
         }
         if self.threshold.is_some_and(|t| !t.is_finite() || t < 0.0) {
-            return wrong("--threshold must be a number from 0".into(), "leave it out to have it set from the good pictures");
+            return wrong(
+                "--threshold must be a number from 0".into(),
+                "leave it out to have it set from the good pictures",
+            );
         }
         let size = (backbone.height as usize, backbone.width as usize);
         match &self.mask {
-            Some(mask) if (mask.height(), mask.width()) != size => wrong("the mask has another size than the network's input".into(), "make it anew"),
-            Some(mask) if mask.count() == 0 => wrong("the mask is black: nothing would be inspected".into(), "paint white what is to be inspected"),
+            Some(mask) if (mask.height(), mask.width()) != size => {
+                wrong("the mask has another size than the network's input".into(), "make it anew")
+            }
+            Some(mask) if mask.count() == 0 => wrong(
+                "the mask is black: nothing would be inspected".into(),
+                "paint white what is to be inspected",
+            ),
             _ => Ok(()),
         }
     }

@@ -1,13 +1,13 @@
 //! Choosing prototypes at every pixel and writing them.
 
 use super::store::Store;
-use super::{Options, Progress, Stage};
+use super::{Progress, Stage};
 use crate::error::{Error, Result};
-use crate::matching::sheets::pack;
+use crate::matching::sheets::{pack, pack_bytes};
 use crate::matching::{Shape, Storage};
 use crate::selection::gram::Gram;
 use crate::selection::{Rule, baselines, pts};
-use crate::template::writer::{Draft, SectionWriter};
+use crate::template::writer::Draft;
 use rayon::prelude::*;
 
 /// Seed of every random choice.
@@ -16,27 +16,29 @@ const SEED: u64 = 0x4845_544d;
 const PIXELS_AT_ONCE: usize = 128;
 
 /// Chooses the prototypes of all layers by the draft's rule and writes their sections.
-pub fn write(draft: &mut Draft, store: &Store, options: &Options, progress: Progress) -> Result<()> {
+pub fn write(draft: &mut Draft, store: &Store, progress: Progress) -> Result<()> {
     let header = draft.header().clone();
     let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
     let total: usize = shapes.iter().map(Shape::pixels).sum();
     let whole = WholePictures::choose(header.rule, store, &shapes);
     let mut done = 0;
     for (layer, &shape) in shapes.iter().enumerate() {
+        let task =
+            Task { store, rule: header.rule, storage: header.storage, whole: &whole, layer, shape };
         let mut sources: Vec<u32> = Vec::with_capacity(shape.pixels() * shape.sheets);
+        let mut scales: Vec<f32> = Vec::new();
         draft.section(|section| {
             for first in (0..shape.pixels()).step_by(PIXELS_AT_ONCE) {
                 let pixels = first..(first + PIXELS_AT_ONCE).min(shape.pixels());
                 let count = pixels.len();
-                let chosen: Vec<(Vec<u32>, Vec<f32>)> = pixels
+                let blocks: Vec<Block> = pixels
                     .into_par_iter()
-                    .map_init(Worker::default, |worker, pixel| {
-                        worker.choose(store, header.rule, &whole, layer, pixel, shape)
-                    })
+                    .map_init(Worker::default, |worker, pixel| worker.choose(&task, pixel))
                     .collect();
-                for (from, block) in &chosen {
-                    sources.extend_from_slice(from);
-                    write_values(section, options.storage, block)?;
+                for block in &blocks {
+                    sources.extend_from_slice(&block.sources);
+                    scales.extend_from_slice(&block.scales);
+                    section.write(&block.values)?;
                 }
                 done += count;
                 progress(Stage::Selection, done, total);
@@ -47,17 +49,53 @@ pub fn write(draft: &mut Draft, store: &Store, options: &Options, progress: Prog
             return Err(Error::template("selection gave too few prototypes"));
         }
         draft.section(|section| section.write(bytemuck::cast_slice(&sources)))?;
+        if header.storage == Storage::I8 {
+            draft.section(|section| section.write(bytemuck::cast_slice(&scales)))?;
+        }
     }
     Ok(())
 }
 
-fn write_values(section: &mut SectionWriter, storage: Storage, block: &[f32]) -> Result<()> {
-    match storage {
-        Storage::F32 => section.write(bytemuck::cast_slice(block)),
-        Storage::F16 => {
-            let halves: Vec<half::f16> = block.iter().map(|&v| half::f16::from_f32(v)).collect();
-            section.write(bytemuck::cast_slice(&halves))
+/// What is the same for all pixels of a layer.
+struct Task<'a> {
+    store: &'a Store,
+    rule: Rule,
+    storage: Storage,
+    whole: &'a WholePictures,
+    layer: usize,
+    shape: Shape,
+}
+
+/// The prototypes of one pixel as they go into the file.
+struct Block {
+    /// The picture each comes from.
+    sources: Vec<u32>,
+    /// Bytes of the values section.
+    values: Vec<u8>,
+    /// Scales, for 8-bit values.
+    scales: Vec<f32>,
+}
+
+impl Block {
+    fn new(task: &Task, prototypes: &[(&[f32], usize)]) -> Self {
+        let shape = task.shape;
+        let vectors: Vec<&[f32]> = prototypes.iter().map(|(vector, _)| *vector).collect();
+        let sources = prototypes.iter().map(|(_, source)| *source as u32).collect();
+        if task.storage == Storage::I8 {
+            let mut values = vec![0i8; shape.block(Storage::I8)];
+            let mut scales = vec![0.0; shape.padded_sheets()];
+            pack_bytes(shape, &vectors, &mut values, &mut scales);
+            return Block { sources, values: bytemuck::cast_slice(&values).to_vec(), scales };
         }
+        let mut values = vec![0.0; shape.block(task.storage)];
+        pack(shape, &vectors, &mut values);
+        let values = if task.storage == Storage::F16 {
+            let halves: Vec<half::f16> = values.iter().map(|&v| half::f16::from_f32(v)).collect();
+            bytemuck::cast_slice(&halves).to_vec()
+        } else {
+            bytemuck::cast_slice(&values).to_vec()
+        };
+        Block { sources, values, scales: Vec::new() }
     }
 }
 
@@ -83,7 +121,12 @@ impl WholePictures {
                 let descriptors: Vec<Vec<f32>> =
                     (0..store.pictures()).into_par_iter().map(|i| descriptor(store, i)).collect();
                 let dimensions = descriptors.first().map_or(0, Vec::len);
-                WholePictures::Clusters(baselines::kmeans(&descriptors.concat(), dimensions, sheets, SEED))
+                WholePictures::Clusters(baselines::kmeans(
+                    &descriptors.concat(),
+                    dimensions,
+                    sheets,
+                    SEED,
+                ))
             }
             Rule::Pts(_) | Rule::RandomPixel | Rule::KmeansPixel => WholePictures::None,
         }
@@ -115,47 +158,36 @@ struct Worker {
 }
 
 impl Worker {
-    /// Sources and packed block of the prototypes at one pixel.
-    fn choose(
-        &mut self,
-        store: &Store,
-        rule: Rule,
-        whole: &WholePictures,
-        layer: usize,
-        pixel: usize,
-        shape: Shape,
-    ) -> (Vec<u32>, Vec<f32>) {
-        store.vectors(layer, pixel, &mut self.vectors);
-        let channels = shape.channels;
-        let n = store.pictures();
-        let seed = SEED ^ ((layer as u64) << 32 | pixel as u64) << 8;
-        let mut centroids: Vec<(Vec<f32>, usize)> = Vec::new();
+    /// The prototypes of one pixel.
+    fn choose(&mut self, task: &Task, pixel: usize) -> Block {
+        task.store.vectors(task.layer, pixel, &mut self.vectors);
+        let (channels, sheets) = (task.shape.channels, task.shape.sheets);
+        let seed = SEED ^ (((task.layer as u64) << 32 | pixel as u64) << 8);
+        let mut clusters: Vec<Vec<usize>> = Vec::new();
         let mut picked: Vec<usize> = Vec::new();
-        match (rule, whole) {
+        match (task.rule, task.whole) {
             (_, WholePictures::Pictures(pictures)) => picked.clone_from(pictures),
-            (_, WholePictures::Clusters(clusters)) => {
-                centroids = clusters.iter().map(|c| baselines::centroid(&self.vectors, channels, c)).collect();
-            }
+            (_, WholePictures::Clusters(of_pictures)) => clusters.clone_from(of_pictures),
             (Rule::Pts(hard_rule), _) => {
                 self.gram.compute(&self.vectors, channels);
-                picked = pts::select(&self.gram, shape.sheets, hard_rule);
+                picked = pts::select(&self.gram, sheets, hard_rule);
             }
             (Rule::KmeansPixel, _) => {
-                let clusters = baselines::kmeans(&self.vectors, channels, shape.sheets, seed);
-                centroids = clusters.iter().map(|c| baselines::centroid(&self.vectors, channels, c)).collect();
+                clusters = baselines::kmeans(&self.vectors, channels, sheets, seed)
             }
-            _ => picked = baselines::random_indices(n, shape.sheets, seed),
+            _ => picked = baselines::random_indices(task.store.pictures(), sheets, seed),
         }
+        let centroids: Vec<(Vec<f32>, usize)> = clusters
+            .iter()
+            .map(|members| baselines::centroid(&self.vectors, channels, members))
+            .collect();
         let own = |i: usize| (&self.vectors[i * channels..(i + 1) * channels], i);
         let mut prototypes: Vec<(&[f32], usize)> = picked.into_iter().map(own).collect();
         prototypes.extend(centroids.iter().map(|(mean, nearest)| (mean.as_slice(), *nearest)));
         // k-means can end with fewer clusters than asked for: the first stands in for the rest.
         if let Some(&first) = prototypes.first() {
-            prototypes.resize(shape.sheets, first);
+            prototypes.resize(sheets, first);
         }
-        let mut block = vec![0.0; shape.block()];
-        let vectors: Vec<&[f32]> = prototypes.iter().map(|(vector, _)| *vector).collect();
-        pack(shape, &vectors, &mut block);
-        (prototypes.iter().map(|(_, source)| *source as u32).collect(), block)
+        Block::new(task, &prototypes)
     }
 }

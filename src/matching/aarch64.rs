@@ -1,11 +1,18 @@
 //! Kernel for 64-bit Arm: NEON, which every such processor has.
 //!
+//! # Floating point
 //! As the x86 kernels: 16 lanes (4 registers) x 4 query pixels of sums, 16 of the 32 registers,
 //! the lanes of a row loaded once a channel and multiplied with one broadcast value per query
 //! pixel.
+//!
+//! # Bytes
+//! Template bytes are turned back to signed ones by taking 128 off again (one exclusive-or a load).
+//! Where the processor has the dot-product instruction `sdot`, it adds the products of four signed
+//! bytes to a 32-bit lane; without it, `smull` and two pairwise additions do the same. Both are
+//! exact.
 #![allow(unsafe_code)]
 
-use super::kernel::PanelView;
+use super::kernel::{BytePanel, ByteQuery, PanelView};
 use std::arch::aarch64::*;
 
 /// Query pixels of one tile at most.
@@ -91,3 +98,114 @@ fn tile<const Q: usize>(
         }
     }
 }
+
+impl Neon {
+    /// See [`super::kernel::Kernel::largest_cosines_of_bytes`], which checks the bounds.
+    pub fn largest_cosines_of_bytes(
+        self,
+        panel: &BytePanel,
+        query: &ByteQuery,
+        pixels: &[u32],
+        best: &mut [f32],
+    ) {
+        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
+        for (pixels, best) in pixels.chunks(QUERIES).zip(best.chunks_mut(QUERIES)) {
+            for first in (0..panel.lanes).step_by(4 * REGISTERS) {
+                // SAFETY: `self` exists only where NEON was detected, and `dotprod` says whether
+                // the dot-product instruction was.
+                unsafe {
+                    match (dotprod, pixels.len()) {
+                        (true, 1) => tile_sdot::<1>(panel, first, query, pixels, best),
+                        (true, 2) => tile_sdot::<2>(panel, first, query, pixels, best),
+                        (true, 3) => tile_sdot::<3>(panel, first, query, pixels, best),
+                        (true, _) => tile_sdot::<4>(panel, first, query, pixels, best),
+                        (false, 1) => tile_bytes::<1>(panel, first, query, pixels, best),
+                        (false, 2) => tile_bytes::<2>(panel, first, query, pixels, best),
+                        (false, 3) => tile_bytes::<3>(panel, first, query, pixels, best),
+                        (false, _) => tile_bytes::<4>(panel, first, query, pixels, best),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sum + dot4(t, q)` in every lane, by the `sdot` instruction.
+#[target_feature(enable = "neon,dotprod")]
+fn sdot(mut sum: int32x4_t, t: int8x16_t, q: int8x16_t) -> int32x4_t {
+    // SAFETY: the instruction is there (the function's target feature) and touches registers only.
+    unsafe {
+        std::arch::asm!(
+            "sdot {sum:v}.4s, {t:v}.16b, {q:v}.16b",
+            sum = inout(vreg) sum, t = in(vreg) t, q = in(vreg) q,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+/// `sum + dot4(t, q)` in every lane, by widening multiplication and pairwise addition.
+#[target_feature(enable = "neon")]
+fn widening_dot(sum: int32x4_t, t: int8x16_t, q: int8x16_t) -> int32x4_t {
+    let low = vmull_s8(vget_low_s8(t), vget_low_s8(q));
+    let high = vmull_high_s8(t, q);
+    vaddq_s32(sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))
+}
+
+macro_rules! byte_tile {
+    ($name:ident, $features:literal, $dot:ident) => {
+        #[target_feature(enable = $features)]
+        fn $name<const Q: usize>(
+            panel: &BytePanel,
+            first: usize,
+            query: &ByteQuery,
+            pixels: &[u32],
+            best: &mut [f32],
+        ) {
+            let channels = query.channels;
+            let mut vectors = [query.values.as_ptr(); Q];
+            for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
+                *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
+            }
+            assert!(panel.rows.len() == channels * panel.lanes && channels % 4 == 0);
+            assert!(first + 4 * REGISTERS <= panel.lanes && panel.lanes <= 64);
+            let offset = vdupq_n_u8(0x80);
+            // SAFETY: lanes `first..first + 16` of four bytes lie in every group (asserted above),
+            // every vector has `channels` bytes, a multiple of 4 (sliced and asserted above);
+            // `scale` and `start` have 64 values.
+            unsafe {
+                let mut sum = [[vdupq_n_s32(0); REGISTERS]; Q];
+                for group in 0..channels / 4 {
+                    let row = panel.rows.as_ptr().add(4 * (group * panel.lanes + first));
+                    let mut t = [vdupq_n_s8(0); REGISTERS];
+                    for (l, t) in t.iter_mut().enumerate() {
+                        *t = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row.add(16 * l)), offset));
+                    }
+                    for j in 0..Q {
+                        let bytes = vectors[j].add(4 * group).cast::<i32>().read_unaligned();
+                        let q = vreinterpretq_s8_s32(vdupq_n_s32(bytes));
+                        for l in 0..REGISTERS {
+                            sum[j][l] = $dot(sum[j][l], t[l], q);
+                        }
+                    }
+                }
+                for ((best, sum), &pixel) in best.iter_mut().zip(&sum).zip(pixels) {
+                    let mut largest = vdupq_n_f32(f32::NEG_INFINITY);
+                    for (l, &sum) in sum.iter().enumerate() {
+                        let scale = vld1q_f32(panel.scale.as_ptr().add(first + 4 * l));
+                        let start = vld1q_f32(panel.start.as_ptr().add(first + 4 * l));
+                        let product = vmulq_n_f32(
+                            vmulq_f32(vcvtq_f32_s32(sum), scale),
+                            query.scales[pixel as usize],
+                        );
+                        largest = vmaxq_f32(largest, vaddq_f32(product, start));
+                    }
+                    *best = best.max(vmaxvq_f32(largest));
+                }
+            }
+        }
+    };
+}
+
+byte_tile!(tile_sdot, "neon,dotprod", sdot);
+byte_tile!(tile_bytes, "neon", widening_dot);

@@ -6,15 +6,19 @@
 //! must not win (zero sheets, prototypes left out) start at minus infinity instead of 0, which
 //! costs nothing.
 //!
+//! With 8-bit storage the query is rounded to 8 bits, too, and bytes are multiplied: the panel is
+//! not widened. With scales `s_t` and `s_q` of the two vectors, a cosine of unit vectors is off by at
+//! most `sqrt(channels) / 2 * (s_t + s_q + s_t * s_q * sqrt(channels) / 2)`.
+//!
 //! Threads take bands of template rows, each with its own forward maxima; these are merged by
 //! taking maxima, which is exact and does not hang on the order: the same bytes with any number
 //! of threads.
 //!
 //! Operations: `pixels * window^2 * sheets * channels` multiply-adds a layer, borders aside.
 
-use super::kernel::{Kernel, PanelView};
-use super::sheets::PANEL;
-use super::{Distances, Sheets, Windows, Without};
+use super::kernel::{BytePanel, ByteQuery, Kernel, PanelView};
+use super::sheets::{CHANNEL_GROUP, PANEL, quantise};
+use super::{Distances, Sheets, Storage, Windows, Without};
 use crate::feature_map::FeatureMap;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -53,7 +57,8 @@ pub fn match_layer_with(
         (shape.height, shape.width, shape.channels),
         "sizes of query and template"
     );
-    let band = Band { kernel, query, sheets, windows, without };
+    let bytes = (sheets.storage() == Storage::I8).then(|| byte_query(query));
+    let band = Band { kernel, query, bytes, sheets, windows, without };
     let mut backward = vec![f32::NEG_INFINITY; shape.pixels()];
     let nothing = || vec![f32::NEG_INFINITY; shape.pixels()];
     let threads = rayon::current_num_threads();
@@ -88,9 +93,40 @@ fn distances(mut cosines: Vec<f32>, nothing: f32) -> Vec<f32> {
 struct Band<'a> {
     kernel: Kernel,
     query: &'a FeatureMap,
+    bytes: Option<ByteQuery>,
     sheets: &'a Sheets<'a>,
     windows: Windows,
     without: Option<Without<'a>>,
+}
+
+/// Room for one panel.
+struct Unpacked {
+    values: Vec<f32>,
+    bytes: Vec<u8>,
+}
+
+impl Unpacked {
+    fn new(band: &Band) -> Self {
+        let values = if band.bytes.is_none() { band.query.channels() * PANEL } else { 0 };
+        let bytes = band.bytes.as_ref().map_or(0, |query| query.channels * PANEL);
+        Unpacked { values: vec![0.0; values], bytes: vec![0x80; bytes] }
+    }
+}
+
+/// The query in 8 bits.
+fn byte_query(query: &FeatureMap) -> ByteQuery {
+    let channels = query.channels().next_multiple_of(CHANNEL_GROUP);
+    let mut bytes = ByteQuery {
+        values: vec![0; query.pixels() * channels],
+        channels,
+        sums: Vec::new(),
+        scales: Vec::new(),
+    };
+    for (pixel, out) in bytes.values.chunks_exact_mut(channels).enumerate() {
+        bytes.scales.push(quantise(query.vector(pixel), out));
+        bytes.sums.push(out.iter().map(|&v| i32::from(v)).sum());
+    }
+    bytes
 }
 
 /// The query pixels around one template pixel.
@@ -108,7 +144,7 @@ impl Band<'_> {
         let shape = self.sheets.shape();
         let mut window = Window::default();
         let mut best = Vec::new();
-        let mut unpacked = vec![0.0; shape.channels * PANEL];
+        let mut unpacked = Unpacked::new(self);
         for (y, backward) in rows.zip(backward.chunks_exact_mut(shape.width)) {
             for (x, backward) in backward.iter_mut().enumerate() {
                 self.window_around(x, y, &mut window);
@@ -138,15 +174,13 @@ impl Band<'_> {
         pixel: usize,
         panel: usize,
         window: &Window,
-        unpacked: &mut [f32],
+        unpacked: &mut Unpacked,
         best: &mut [f32],
     ) {
         let shape = self.sheets.shape();
         let first = panel * PANEL;
         let count = (shape.sheets - first).min(PANEL);
         let lanes = count.next_multiple_of(LANES);
-        let rows = &mut unpacked[..shape.channels * lanes];
-        self.sheets.unpack(pixel, panel, lanes, rows);
         let mut start = [f32::NEG_INFINITY; PANEL];
         start[..count].fill(0.0);
         if let Some(without) = self.without {
@@ -157,8 +191,21 @@ impl Band<'_> {
                 }
             }
         }
-        let view = PanelView { rows, lanes, start: &start };
-        self.kernel.largest_cosines(&view, self.query.data(), &window.pixels, best);
+        match &self.bytes {
+            None => {
+                let rows = &mut unpacked.values[..shape.channels * lanes];
+                self.sheets.unpack(pixel, panel, lanes, rows);
+                let view = PanelView { rows, lanes, start: &start };
+                self.kernel.largest_cosines(&view, self.query.data(), &window.pixels, best);
+            }
+            Some(query) => {
+                let rows = &mut unpacked.bytes[..query.channels * lanes];
+                let mut scale = [0.0; PANEL];
+                self.sheets.unpack_bytes(pixel, panel, lanes, rows, &mut scale);
+                let view = BytePanel { rows, lanes, scale: &scale, start: &start };
+                self.kernel.largest_cosines_of_bytes(&view, query, &window.pixels, best);
+            }
+        }
     }
 
     fn in_forward(&self, pixel: usize, x: usize, y: usize) -> bool {

@@ -12,6 +12,30 @@ pub struct PanelView<'a> {
     pub start: &'a [f32; 64],
 }
 
+/// One panel of a template pixel for integer kernels.
+pub struct BytePanel<'a> {
+    /// `[channel group][lanes][4]`, each byte 128 above its value.
+    pub rows: &'a [u8],
+    /// Lanes: 16, 32, 48 or 64.
+    pub lanes: usize,
+    /// What the dot product of every lane is multiplied with.
+    pub scale: &'a [f32; 64],
+    /// Added to every lane: 0, or minus infinity where the lane must not win.
+    pub start: &'a [f32; 64],
+}
+
+/// A query map in 8 bits.
+pub struct ByteQuery {
+    /// `[pixel][channel]`, channels filled up with zeros to a multiple of 4.
+    pub values: Vec<i8>,
+    /// Channels with the zeros.
+    pub channels: usize,
+    /// Sum of the bytes of every pixel's vector.
+    pub sums: Vec<i32>,
+    /// What the bytes of every pixel's vector are multiplied with.
+    pub scales: Vec<f32>,
+}
+
 /// A way to compute that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Set);
@@ -86,6 +110,67 @@ impl Kernel {
             Set::Avx512(isa) => isa.largest_cosines(panel, query, pixels, best),
             #[cfg(target_arch = "aarch64")]
             Set::Neon(isa) => isa.largest_cosines(panel, query, pixels, best),
+        }
+    }
+}
+
+impl Kernel {
+    /// As [`Kernel::largest_cosines`], on bytes. Sums are exact, so every kernel gives the same
+    /// values up to the rounding of two multiplications.
+    ///
+    /// # Panics
+    /// If a pixel lies outside `query`, or the sizes contradict each other.
+    pub fn largest_cosines_of_bytes(
+        self,
+        panel: &BytePanel,
+        query: &ByteQuery,
+        pixels: &[u32],
+        best: &mut [f32],
+    ) {
+        let count = query.sums.len();
+        assert!(pixels.iter().all(|&p| (p as usize) < count), "pixel outside the query");
+        assert!(best.len() >= pixels.len() && panel.lanes <= 64 && panel.lanes.is_multiple_of(16));
+        assert!(
+            panel.rows.len() == query.channels * panel.lanes && query.channels.is_multiple_of(4)
+        );
+        assert!(query.values.len() == count * query.channels && query.scales.len() == count);
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(isa) => isa.largest_cosines_of_bytes(panel, query, pixels, best),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(isa) => match (isa.vnni(), super::x86::Avx2::detect()) {
+                (Some(vnni), _) => vnni.largest_cosines_of_bytes(panel, query, pixels, best),
+                (None, Some(avx2)) => avx2.largest_cosines_of_bytes(panel, query, pixels, best),
+                (None, None) => portable_bytes(panel, query, pixels, best),
+            },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(isa) => isa.largest_cosines_of_bytes(panel, query, pixels, best),
+            Set::Portable => portable_bytes(panel, query, pixels, best),
+        }
+    }
+}
+
+/// Plain Rust on bytes, 16 lanes at a time.
+fn portable_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
+    const TILE: usize = 16;
+    for (&pixel, best) in pixels.iter().zip(best) {
+        let p = pixel as usize;
+        let vector = &query.values[p * query.channels..(p + 1) * query.channels];
+        for first in (0..panel.lanes).step_by(TILE) {
+            let mut sum = [-128 * query.sums[p]; TILE];
+            for (row, q) in panel.rows.chunks_exact(4 * panel.lanes).zip(vector.chunks_exact(4)) {
+                let row = &row[4 * first..4 * (first + TILE)];
+                for (sum, t) in sum.iter_mut().zip(row.chunks_exact(4)) {
+                    for (t, q) in t.iter().zip(q) {
+                        *sum += i32::from(*t) * i32::from(*q);
+                    }
+                }
+            }
+            for (lane, sum) in sum.iter().enumerate() {
+                let lane = first + lane;
+                let cosine = *sum as f32 * panel.scale[lane] * query.scales[p] + panel.start[lane];
+                *best = best.max(cosine);
+            }
         }
     }
 }

@@ -5,6 +5,11 @@
 //! into *panels* of 64 sheets; the last panel holds the rest, filled up with zero sheets to a
 //! multiple of 4. Inside a panel of w sheets the value of channel c and sheet s stands at
 //! `c * w + s`: one row per channel, sheets innermost.
+//!
+//! 8-bit panels take four channels at a time, as dot-product instructions do: with channels filled
+//! up with zeros to a multiple of 4, channel c of sheet s stands at `(c / 4 * w + s) * 4 + c % 4`.
+//! A vector is its bytes times one scale, `max |v| / 127`; scales stand apart, `[pixel][sheet]`,
+//! filled up like the panels.
 
 use half::f16;
 use serde::{Deserialize, Serialize};
@@ -13,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub const PANEL: usize = 64;
 /// The last panel is filled up with zero sheets to a multiple of this.
 const LANE_GROUP: usize = 4;
+/// Channels of 8-bit vectors are filled up to a multiple of this.
+pub const CHANNEL_GROUP: usize = 4;
 
 /// How template values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +28,8 @@ pub enum Storage {
     F32,
     /// 16-bit floating point; products are still taken and summed in 32 bits.
     F16,
+    /// 8-bit integers with one scale a vector; products are summed exactly in 32-bit integers.
+    I8,
 }
 
 impl Storage {
@@ -29,6 +38,7 @@ impl Storage {
         match self {
             Storage::F32 => 4,
             Storage::F16 => 2,
+            Storage::I8 => 1,
         }
     }
 }
@@ -38,6 +48,7 @@ impl std::fmt::Display for Storage {
         f.write_str(match self {
             Storage::F32 => "f32",
             Storage::F16 => "f16",
+            Storage::I8 => "i8",
         })
     }
 }
@@ -61,24 +72,42 @@ impl Shape {
         self.height * self.width
     }
 
-    /// Stored values of one pixel's block, zero sheets included.
-    pub fn block(&self) -> usize {
-        self.channels * self.sheets.next_multiple_of(LANE_GROUP)
+    /// Sheets with the zero sheets.
+    pub fn padded_sheets(&self) -> usize {
+        self.sheets.next_multiple_of(LANE_GROUP)
+    }
+
+    /// Channels with the zero channels that `storage` wants.
+    pub fn padded_channels(&self, storage: Storage) -> usize {
+        match storage {
+            Storage::I8 => self.channels.next_multiple_of(CHANNEL_GROUP),
+            _ => self.channels,
+        }
+    }
+
+    /// Stored values of one pixel's block, zero sheets and channels included.
+    pub fn block(&self, storage: Storage) -> usize {
+        self.padded_channels(storage) * self.padded_sheets()
     }
 
     /// Stored values of the layer; `None` where that does not fit the address space.
-    pub fn values(&self) -> Option<usize> {
-        self.sheets
-            .checked_next_multiple_of(LANE_GROUP)?
-            .checked_mul(self.channels)?
+    pub fn values(&self, storage: Storage) -> Option<usize> {
+        self.sheets.checked_add(LANE_GROUP)?;
+        self.padded_sheets()
+            .checked_mul(self.padded_channels(storage))?
             .checked_mul(self.height)?
             .checked_mul(self.width)
     }
 
+    /// Scales of the layer.
+    pub fn scales(&self) -> usize {
+        self.pixels() * self.padded_sheets()
+    }
+
     /// Where panel `panel` of a block starts, and how many sheets wide it is.
-    fn panel(&self, panel: usize) -> (usize, usize) {
-        let padded = self.sheets.next_multiple_of(LANE_GROUP);
-        (panel * PANEL * self.channels, (padded - panel * PANEL).min(PANEL))
+    fn panel(&self, panel: usize, storage: Storage) -> (usize, usize) {
+        let start = panel * PANEL * self.padded_channels(storage);
+        (start, (self.padded_sheets() - panel * PANEL).min(PANEL))
     }
 
     /// Panels of a block.
@@ -94,6 +123,23 @@ pub enum Values<'a> {
     F32(&'a [f32]),
     /// See [`Storage::F16`].
     F16(&'a [f16]),
+    /// See [`Storage::I8`].
+    I8 {
+        /// Bytes of the vectors.
+        values: &'a [i8],
+        /// What each vector's bytes are multiplied with.
+        scales: &'a [f32],
+    },
+}
+
+impl Values<'_> {
+    fn storage(&self) -> Storage {
+        match self {
+            Values::F32(_) => Storage::F32,
+            Values::F16(_) => Storage::F16,
+            Values::I8 { .. } => Storage::I8,
+        }
+    }
 }
 
 /// One layer's template.
@@ -109,8 +155,11 @@ impl<'a> Sheets<'a> {
         let count = match values {
             Values::F32(values) => values.len(),
             Values::F16(values) => values.len(),
+            Values::I8 { values, scales } if scales.len() == shape.scales() => values.len(),
+            Values::I8 { .. } => return None,
         };
-        (shape.values()? == count && shape.sheets > 0).then_some(Sheets { shape, values })
+        (shape.values(values.storage())? == count && shape.sheets > 0)
+            .then_some(Sheets { shape, values })
     }
 
     /// Its sizes.
@@ -120,21 +169,29 @@ impl<'a> Sheets<'a> {
 
     /// One stored value.
     pub fn value(&self, pixel: usize, sheet: usize, channel: usize) -> f32 {
-        let (start, width) = self.shape.panel(sheet / PANEL);
-        let at = pixel * self.shape.block() + start + channel * width + sheet % PANEL;
+        let storage = self.values.storage();
+        let (start, width) = self.shape.panel(sheet / PANEL, storage);
+        let from = pixel * self.shape.block(storage) + start;
         match self.values {
-            Values::F32(values) => values[at],
-            Values::F16(values) => values[at].to_f32(),
+            Values::F32(values) => values[from + channel * width + sheet % PANEL],
+            Values::F16(values) => values[from + channel * width + sheet % PANEL].to_f32(),
+            Values::I8 { values, scales } => {
+                let at = from + int_place(channel, sheet % PANEL, width);
+                f32::from(values[at]) * scales[pixel * self.shape.padded_sheets() + sheet]
+            }
         }
     }
 
     /// Unpacks panel `panel` of `pixel` into rows of `lanes` values, one row per channel; lanes
-    /// beyond the panel's width are left as they are. `out` holds `channels * lanes` values.
+    /// beyond the panel's width are left as they are. `out` holds `channels * lanes` values. Panels
+    /// of 8-bit values are not widened: see [`Sheets::unpack_bytes`].
     pub fn unpack(&self, pixel: usize, panel: usize, lanes: usize, out: &mut [f32]) {
-        let (start, width) = self.shape.panel(panel);
-        let from = pixel * self.shape.block() + start;
+        let storage = self.values.storage();
+        let (start, width) = self.shape.panel(panel, storage);
+        let from = pixel * self.shape.block(storage) + start;
         let rows = from..from + width * self.shape.channels;
         match self.values {
+            Values::I8 { .. } => {}
             Values::F32(values) => {
                 for (out, row) in out.chunks_exact_mut(lanes).zip(values[rows].chunks_exact(width))
                 {
@@ -150,13 +207,78 @@ impl<'a> Sheets<'a> {
             }
         }
     }
+
+    /// Unpacks panel `panel` of `pixel` for integer kernels: `[channel group][lane][4]` bytes, each
+    /// 128 above its value, and the scale of every lane. Lanes beyond the panel's width are left
+    /// as they are. Does nothing unless the values are 8-bit.
+    pub fn unpack_bytes(
+        &self,
+        pixel: usize,
+        panel: usize,
+        lanes: usize,
+        out: &mut [u8],
+        lane_scales: &mut [f32],
+    ) {
+        let Values::I8 { values, scales } = self.values else { return };
+        let (start, width) = self.shape.panel(panel, Storage::I8);
+        let from = pixel * self.shape.block(Storage::I8) + start;
+        let rows = &values[from..from + width * self.shape.padded_channels(Storage::I8)];
+        for (out, row) in out
+            .chunks_exact_mut(CHANNEL_GROUP * lanes)
+            .zip(rows.chunks_exact(CHANNEL_GROUP * width))
+        {
+            for (out, value) in out.iter_mut().zip(row) {
+                *out = *value as u8 ^ 0x80;
+            }
+        }
+        let first = pixel * self.shape.padded_sheets() + panel * PANEL;
+        lane_scales[..width].copy_from_slice(&scales[first..first + width]);
+    }
+
+    /// How the values are stored.
+    pub fn storage(&self) -> Storage {
+        self.values.storage()
+    }
+}
+
+/// Place of a value in an 8-bit panel of `width` sheets.
+fn int_place(channel: usize, sheet: usize, width: usize) -> usize {
+    (channel / CHANNEL_GROUP * width + sheet) * CHANNEL_GROUP + channel % CHANNEL_GROUP
+}
+
+/// Rounds a vector to 8 bits: `vector = scale * bytes`, off by at most half a scale a value.
+/// Returns the scale; `out` is at least as long as the vector.
+pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
+    let largest = vector.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    if largest == 0.0 {
+        out[..vector.len()].fill(0);
+        return 0.0;
+    }
+    for (out, value) in out.iter_mut().zip(vector) {
+        // Saturating; the magnitude is 127 at most but for rounding.
+        *out = (value / largest * 127.0).round() as i8;
+    }
+    largest / 127.0
+}
+
+/// Packs the vectors of one pixel, `vectors[sheet]`, into a block of bytes and their scales, which
+/// hold [`Shape::block`] and [`Shape::padded_sheets`] values and are zero where no sheet stands.
+pub fn pack_bytes(shape: Shape, vectors: &[&[f32]], block: &mut [i8], scales: &mut [f32]) {
+    let mut bytes = vec![0; shape.channels];
+    for (sheet, vector) in vectors.iter().enumerate() {
+        let (start, width) = shape.panel(sheet / PANEL, Storage::I8);
+        scales[sheet] = quantise(vector, &mut bytes);
+        for (c, &value) in bytes.iter().enumerate() {
+            block[start + int_place(c, sheet % PANEL, width)] = value;
+        }
+    }
 }
 
 /// Packs the vectors of one pixel, `vectors[sheet]`, into a block. `block` holds
 /// [`Shape::block`] values and is zero where no sheet stands.
 pub fn pack(shape: Shape, vectors: &[&[f32]], block: &mut [f32]) {
     for (sheet, vector) in vectors.iter().enumerate() {
-        let (start, width) = shape.panel(sheet / PANEL);
+        let (start, width) = shape.panel(sheet / PANEL, Storage::F32);
         for (c, &value) in vector.iter().enumerate() {
             block[start + c * width + sheet % PANEL] = value;
         }
@@ -172,8 +294,8 @@ mod tests {
         for sheets in [1, 4, 60, 63, 64, 65, 130] {
             let shape = Shape { height: 1, width: 2, channels: 3, sheets };
             let value = |p: usize, k: usize, c: usize| (p * 1000 + k * 4 + c) as f32;
-            let mut stored = vec![0.0; shape.values().expect("fits")];
-            for (p, block) in stored.chunks_exact_mut(shape.block()).enumerate() {
+            let mut stored = vec![0.0; shape.values(Storage::F32).expect("fits")];
+            for (p, block) in stored.chunks_exact_mut(shape.block(Storage::F32)).enumerate() {
                 let vectors: Vec<Vec<f32>> =
                     (0..sheets).map(|k| (0..3).map(|c| value(p, k, c)).collect()).collect();
                 let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
@@ -189,6 +311,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn bytes_keep_vectors_to_half_a_scale() {
+        for sheets in [1, 7, 64, 70] {
+            let shape = Shape { height: 1, width: 1, channels: 6, sheets };
+            let value = |k: usize, c: usize| ((k * 37 + c * 11) % 29) as f32 / 29.0 - 0.5;
+            let vectors: Vec<Vec<f32>> =
+                (0..sheets).map(|k| (0..6).map(|c| value(k, c)).collect()).collect();
+            let views: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+            let mut values = vec![0; shape.values(Storage::I8).expect("fits")];
+            let mut scales = vec![0.0; shape.scales()];
+            pack_bytes(shape, &views, &mut values, &mut scales);
+            let view = Sheets::new(shape, Values::I8 { values: &values, scales: &scales })
+                .expect("sizes agree");
+            for k in 0..sheets {
+                for c in 0..6 {
+                    assert!((view.value(0, k, c) - value(k, c)).abs() <= 0.5001 * scales[k]);
+                }
+            }
+            let (mut bytes, mut lane_scales) = (vec![0; 8 * PANEL], vec![0.0; PANEL]);
+            view.unpack_bytes(0, 0, PANEL, &mut bytes, &mut lane_scales);
+            let byte = f32::from(bytes[PANEL * 4 + 1]) - 128.0;
+            assert!((byte * lane_scales[0] - value(0, 5)).abs() <= 0.5001 * scales[0]);
+        }
+        assert_eq!(quantise(&[0.0; 3], &mut [1; 3]), 0.0);
     }
 
     #[test]

@@ -14,9 +14,24 @@
 //! over the window, so that a tail costs next to nothing. Each sum runs over the channels in
 //! order, one fused multiply-add a channel: its error is below `channels * 2^-24` for unit
 //! vectors.
+//!
+//! # Bytes
+//! A VNNI instruction multiplies four unsigned bytes with four signed ones and adds the products to a
+//! 32-bit lane. Template bytes are made unsigned by adding 128, which adds `128 * sum(q)` to the
+//! sum; so the sum starts at `-128 * sum(q)`, and ends at the exact dot product:
+//!
+//! ```text
+//! for g in groups of 4 channels:
+//!     t[l] = row(g)[l]                     64 bytes: 16 lanes x 4 channels
+//!     for j in 1..Q:  sum[j][l] += dot4(t[l], broadcast4(q_j[g]))
+//! ```
+//!
+//! Without VNNI, AVX2 widens the bytes to 16 bits and uses `madd`, which adds pairs of products
+//! exactly (the 8-bit `maddubs` would saturate). No sum can overflow: it stays below
+//! `channels * 255 * 127`.
 #![allow(unsafe_code)]
 
-use super::kernel::PanelView;
+use super::kernel::{BytePanel, ByteQuery, PanelView};
 use std::arch::x86_64::*;
 
 /// Query pixels of one tile at most.
@@ -65,6 +80,45 @@ impl Avx512 {
     ) {
         // SAFETY: `self` exists only where AVX-512F was detected.
         unsafe { avx512(panel, query, pixels, best) }
+    }
+}
+
+/// Proof that the processor has AVX-512 VNNI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx512Vnni(());
+
+impl Avx512 {
+    /// The token for byte kernels, where the processor has what it stands for.
+    pub fn vnni(self) -> Option<Avx512Vnni> {
+        is_x86_feature_detected!("avx512vnni").then_some(Avx512Vnni(()))
+    }
+}
+
+impl Avx512Vnni {
+    /// See [`super::kernel::Kernel::largest_cosines_of_bytes`], which checks the bounds.
+    pub fn largest_cosines_of_bytes(
+        self,
+        panel: &BytePanel,
+        query: &ByteQuery,
+        pixels: &[u32],
+        best: &mut [f32],
+    ) {
+        // SAFETY: `self` comes from an `Avx512` and exists only where VNNI was detected as well.
+        unsafe { avx512_bytes(panel, query, pixels, best) }
+    }
+}
+
+impl Avx2 {
+    /// See [`super::kernel::Kernel::largest_cosines_of_bytes`], which checks the bounds.
+    pub fn largest_cosines_of_bytes(
+        self,
+        panel: &BytePanel,
+        query: &ByteQuery,
+        pixels: &[u32],
+        best: &mut [f32],
+    ) {
+        // SAFETY: `self` exists only where AVX2 and FMA were detected.
+        unsafe { avx2_bytes(panel, query, pixels, best) }
     }
 }
 
@@ -204,6 +258,130 @@ fn tile256<const Q: usize, const L: usize>(
             let mut lanes = [0.0; 8];
             _mm256_storeu_ps(lanes.as_mut_ptr(), largest);
             *best = lanes.iter().fold(*best, |m, &v| m.max(v));
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn avx512_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
+    for (start, count) in even_tiles(pixels.len()) {
+        let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
+        by_size!(
+            tile512_bytes,
+            count,
+            [1, 2, 3, 4],
+            panel.lanes / 16,
+            (panel, query, pixels, best)
+        );
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn tile512_bytes<const Q: usize, const L: usize>(
+    panel: &BytePanel,
+    query: &ByteQuery,
+    pixels: &[u32],
+    best: &mut [f32],
+) {
+    let channels = query.channels;
+    let mut vectors = [query.values.as_ptr(); Q];
+    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
+        *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
+    }
+    assert!(panel.rows.len() == channels * 16 * L && panel.lanes == 16 * L && channels % 4 == 0);
+    // SAFETY: every group has 64 * L bytes (asserted above), every vector `channels` bytes, a
+    // multiple of 4 (sliced and asserted above); `scale` and `start` have 64 >= 16 * L values.
+    unsafe {
+        let mut sum = [[_mm512_setzero_si512(); L]; Q];
+        for (sum, &pixel) in sum.iter_mut().zip(pixels) {
+            *sum = [_mm512_set1_epi32(-128 * query.sums[pixel as usize]); L];
+        }
+        let mut row = panel.rows.as_ptr();
+        for group in 0..channels / 4 {
+            let mut t = [_mm512_setzero_si512(); L];
+            for (l, t) in t.iter_mut().enumerate() {
+                *t = _mm512_loadu_si512(row.add(64 * l).cast());
+            }
+            for j in 0..Q {
+                let q = _mm512_set1_epi32(vectors[j].add(4 * group).cast::<i32>().read_unaligned());
+                for l in 0..L {
+                    sum[j][l] = _mm512_dpbusd_epi32(sum[j][l], t[l], q);
+                }
+            }
+            row = row.add(64 * L);
+        }
+        for ((best, sum), &pixel) in best.iter_mut().zip(&sum).zip(pixels) {
+            let query_scale = _mm512_set1_ps(query.scales[pixel as usize]);
+            let mut largest = _mm512_set1_ps(f32::NEG_INFINITY);
+            for (l, &sum) in sum.iter().enumerate() {
+                let scale = _mm512_loadu_ps(panel.scale.as_ptr().add(16 * l));
+                let start = _mm512_loadu_ps(panel.start.as_ptr().add(16 * l));
+                let product =
+                    _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), query_scale);
+                largest = _mm512_max_ps(largest, _mm512_add_ps(product, start));
+            }
+            *best = best.max(_mm512_reduce_max_ps(largest));
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn avx2_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
+    for (start, count) in even_tiles(pixels.len()) {
+        let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
+        for first in (0..panel.lanes).step_by(8) {
+            by_size!(tile256_bytes, count, [2], 2, (panel, first, query, pixels, best));
+        }
+    }
+}
+
+/// L registers of 4 lanes, each lane two sums of channel pairs.
+#[target_feature(enable = "avx2")]
+fn tile256_bytes<const Q: usize, const L: usize>(
+    panel: &BytePanel,
+    first: usize,
+    query: &ByteQuery,
+    pixels: &[u32],
+    best: &mut [f32],
+) {
+    let channels = query.channels;
+    let mut vectors = [query.values.as_ptr(); Q];
+    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
+        *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
+    }
+    assert!(panel.rows.len() == channels * panel.lanes && channels % 4 == 0);
+    assert!(first + 4 * L <= panel.lanes && panel.lanes <= 64);
+    // SAFETY: lanes `first..first + 4 * L` of four bytes lie in every group (asserted above), every
+    // vector has `channels` bytes, a multiple of 4 (sliced and asserted above).
+    unsafe {
+        let mut sum = [[_mm256_setzero_si256(); L]; Q];
+        for group in 0..channels / 4 {
+            let row = panel.rows.as_ptr().add(4 * (group * panel.lanes + first));
+            let mut t = [_mm256_setzero_si256(); L];
+            for (l, t) in t.iter_mut().enumerate() {
+                *t = _mm256_cvtepu8_epi16(_mm_loadu_si128(row.add(16 * l).cast()));
+            }
+            for j in 0..Q {
+                let bytes = vectors[j].add(4 * group).cast::<i32>().read_unaligned();
+                let q = _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(bytes)));
+                for l in 0..L {
+                    sum[j][l] = _mm256_add_epi32(sum[j][l], _mm256_madd_epi16(t[l], q));
+                }
+            }
+        }
+        for ((best, sum), &pixel) in best.iter_mut().zip(&sum).zip(pixels) {
+            let pixel = pixel as usize;
+            for (l, &sum) in sum.iter().enumerate() {
+                let mut pairs = [0i32; 8];
+                _mm256_storeu_si256(pairs.as_mut_ptr().cast(), sum);
+                for (i, pair) in pairs.chunks_exact(2).enumerate() {
+                    let lane = first + 4 * l + i;
+                    let dot = pair[0] + pair[1] - 128 * query.sums[pixel];
+                    let cosine =
+                        dot as f32 * panel.scale[lane] * query.scales[pixel] + panel.start[lane];
+                    *best = best.max(cosine);
+                }
+            }
         }
     }
 }

@@ -22,13 +22,21 @@ pub struct Region {
 
 /// Regions of `blurred`, a map of `map_width` columns, above `threshold`; worst first. Edges and
 /// areas are scaled to a picture of `width` x `height` pixels.
-pub fn regions(blurred: &[f32], map_width: usize, threshold: f32, width: u32, height: u32) -> Vec<Region> {
+pub fn regions(
+    blurred: &[f32],
+    map_width: usize,
+    threshold: f32,
+    width: u32,
+    height: u32,
+) -> Vec<Region> {
     let above: Vec<bool> = blurred.iter().map(|&v| v > threshold).collect();
     let (label, count) = label_components(&above, map_width);
     let map_height = blurred.len() / map_width.max(1);
     let mut boxes = vec![(usize::MAX, usize::MAX, 0, 0, 0usize, f32::MIN); count as usize];
     for (pixel, &label) in label.iter().enumerate() {
-        let Some(region) = (label as usize).checked_sub(1).and_then(|l| boxes.get_mut(l)) else { continue };
+        let Some(region) = (label as usize).checked_sub(1).and_then(|l| boxes.get_mut(l)) else {
+            continue;
+        };
         let (x, y) = (pixel % map_width, pixel / map_width);
         region.0 = region.0.min(x);
         region.1 = region.1.min(y);
@@ -37,7 +45,8 @@ pub fn regions(blurred: &[f32], map_width: usize, threshold: f32, width: u32, he
         region.4 += 1;
         region.5 = region.5.max(blurred[pixel]);
     }
-    let scale = |at: usize, of: usize, to: u32| (at as f64 * f64::from(to) / of as f64).round() as u32;
+    let scale =
+        |at: usize, of: usize, to: u32| (at as f64 * f64::from(to) / of as f64).round() as u32;
     let mut regions: Vec<Region> = boxes
         .into_iter()
         .map(|(left, top, right, bottom, area, peak)| {
@@ -47,7 +56,8 @@ pub fn regions(blurred: &[f32], map_width: usize, threshold: f32, width: u32, he
                 y,
                 width: scale(right, map_width, width) - x,
                 height: scale(bottom, map_height, height) - y,
-                area: (area as f64 * f64::from(width) * f64::from(height) / blurred.len() as f64).round() as u32,
+                area: (area as f64 * f64::from(width) * f64::from(height) / blurred.len() as f64)
+                    .round() as u32,
                 peak,
             }
         })

@@ -109,7 +109,10 @@ impl Scorer {
     pub fn score(&self, anomaly_map: &[f32]) -> Scored {
         let mut blurred = self.blur.apply(anomaly_map, self.width);
         if let Some(roi) = &self.roi {
-            blurred.iter_mut().zip(&roi.coverage).for_each(|(value, coverage)| *value /= coverage.max(1e-6));
+            blurred
+                .iter_mut()
+                .zip(&roi.coverage)
+                .for_each(|(value, coverage)| *value /= coverage.max(1e-6));
         }
         self.hide_outside(&mut blurred, f32::NEG_INFINITY);
         let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -125,7 +128,10 @@ impl Scorer {
 
     fn hide_outside(&self, map: &mut [f32], with: f32) {
         if let Some(roi) = &self.roi {
-            map.iter_mut().zip(&roi.inside).filter(|(_, inside)| !**inside).for_each(|(v, _)| *v = with);
+            map.iter_mut()
+                .zip(&roi.inside)
+                .filter(|(_, inside)| !**inside)
+                .for_each(|(v, _)| *v = with);
         }
     }
 }
@@ -163,10 +169,18 @@ mod tests {
         let inside: Vec<bool> = (0..64).map(|i| i % 8 < 4).collect();
         let mask = Mask::from_flags(8, 8, inside.clone()).expect("fits");
         let scorer = Scorer::new((8, 8), 1.0, vec![layer(8, 1.0, 0.0)], 2.0, Some(&mask));
-        let defect_outside: Vec<f32> = (0..64).map(|i| if i % 8 == 6 { 9.0 } else { 0.1 }).collect();
-        let map = scorer.anomaly_map(&[Distances { forward: defect_outside, backward: Vec::new() }]);
+        let defect_outside: Vec<f32> =
+            (0..64).map(|i| if i % 8 == 6 { 9.0 } else { 0.1 }).collect();
+        let map =
+            scorer.anomaly_map(&[Distances { forward: defect_outside, backward: Vec::new() }]);
         let scored = scorer.score(&map);
         assert!((scored.score - 0.1).abs() < 1e-6, "{}", scored.score);
-        assert!(scored.blurred.iter().zip(&inside).all(|(v, inside)| *inside || *v == f32::NEG_INFINITY));
+        assert!(
+            scored
+                .blurred
+                .iter()
+                .zip(&inside)
+                .all(|(v, inside)| *inside || *v == f32::NEG_INFINITY)
+        );
     }
 }

@@ -34,6 +34,8 @@ pub enum SectionKind {
     Values,
     /// Source picture of every prototype of a layer, u32, `[pixel][sheet]`.
     Sources,
+    /// What the vectors of a layer's 8-bit values are multiplied with, f32.
+    Scales,
     /// The region of interest, one byte a pixel at network size, 0 or 1.
     Mask,
     /// Mean leave-one-out distance map of a layer, f32, `[pixel]`.
@@ -47,15 +49,18 @@ impl SectionKind {
         match self {
             SectionKind::Values => 1,
             SectionKind::Sources => 2,
-            SectionKind::Mask => 3,
-            SectionKind::Baseline => 4,
-            SectionKind::Probe => 5,
+            SectionKind::Scales => 3,
+            SectionKind::Mask => 4,
+            SectionKind::Baseline => 5,
+            SectionKind::Probe => 6,
         }
     }
 
     fn from_code(code: u16) -> Option<Self> {
-        use SectionKind::{Baseline, Mask, Probe, Sources, Values};
-        [Values, Sources, Mask, Baseline, Probe].into_iter().find(|kind| kind.code() == code)
+        use SectionKind::{Baseline, Mask, Probe, Scales, Sources, Values};
+        [Values, Sources, Scales, Mask, Baseline, Probe]
+            .into_iter()
+            .find(|kind| kind.code() == code)
     }
 }
 
@@ -102,8 +107,14 @@ pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
         return Err(damaged("the prelude"));
     }
     if major != MAJOR {
-        return Err(Error::template(format!("the template has format {major}, this program reads {MAJOR}"))
-            .advise(if major > MAJOR { "update this program" } else { "build the template again" }));
+        return Err(Error::template(format!(
+            "the template has format {major}, this program reads {MAJOR}"
+        ))
+        .advise(if major > MAJOR {
+            "update this program"
+        } else {
+            "build the template again"
+        }));
     }
     let header_end = PRELUDE as u64 + u64::from(u32_at(prelude, 12));
     let count = u32_at(prelude, 20);
@@ -124,9 +135,12 @@ pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
     for entry in table.chunks_exact(ENTRY) {
         let (code, index) = (u16_at(entry, 0), u16_at(entry, 2));
         let (offset, length) = (u64_at(entry, 8), u64_at(entry, 16));
-        let name = SectionKind::from_code(code)
-            .map_or_else(|| format!("section of kind {code}"), |kind| format!("section {kind:?} {index}"));
-        let range = offset..offset.checked_add(length).ok_or_else(|| damaged("the section table"))?;
+        let name = SectionKind::from_code(code).map_or_else(
+            || format!("section of kind {code}"),
+            |kind| format!("section {kind:?} {index}"),
+        );
+        let range =
+            offset..offset.checked_add(length).ok_or_else(|| damaged("the section table"))?;
         if offset != end.next_multiple_of(ALIGNMENT) || u64_at(entry, 24) != 0 {
             return Err(damaged("the section table"));
         }
@@ -143,8 +157,10 @@ pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
             Some(kind) => sections.push(Section { kind, index, range, crc: u32_at(entry, 4) }),
             None if code & OPTIONAL != 0 => {}
             None => {
-                return Err(Error::template(format!("the template needs what this program does not know ({name})"))
-                    .advise("update this program"));
+                return Err(Error::template(format!(
+                    "the template needs what this program does not know ({name})"
+                ))
+                .advise("update this program"));
             }
         }
     }
@@ -238,7 +254,11 @@ mod tests {
     }
 
     fn sample() -> Vec<u8> {
-        file(&[(SectionKind::Values, 0, &[7; 100]), (SectionKind::Values, 1, &[]), (SectionKind::Mask, 0, &[1; 9])])
+        file(&[
+            (SectionKind::Values, 0, &[7; 100]),
+            (SectionKind::Values, 1, &[]),
+            (SectionKind::Mask, 0, &[1; 9]),
+        ])
     }
 
     #[test]

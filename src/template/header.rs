@@ -115,7 +115,10 @@ impl HeaderV1 {
     /// Windows of layer `layer`.
     pub fn windows(&self, layer: usize) -> Option<Windows> {
         let layer = self.layers.get(layer)?;
-        Some(Windows { forward: layer.patch_forward as usize, backward: layer.patch_backward as usize })
+        Some(Windows {
+            forward: layer.patch_forward as usize,
+            backward: layer.patch_backward as usize,
+        })
     }
 
     /// The bytes in the file.
@@ -128,9 +131,15 @@ impl HeaderV1 {
     fn validate(&self) -> std::result::Result<(), &'static str> {
         let finite = |v: f32| v.is_finite();
         let id = &self.backbone;
-        check((1..=16).contains(&self.layers.len()) && self.layers.len() == id.taps.len(), "layers")?;
+        check(
+            (1..=16).contains(&self.layers.len()) && self.layers.len() == id.taps.len(),
+            "layers",
+        )?;
         check((8..=4096).contains(&id.height) && (8..=4096).contains(&id.width), "input size")?;
-        check(id.std.iter().all(|&s| finite(s) && s > 0.0) && id.mean.iter().all(|&m| finite(m)), "preprocessing")?;
+        check(
+            id.std.iter().all(|&s| finite(s) && s > 0.0) && id.mean.iter().all(|&m| finite(m)),
+            "preprocessing",
+        )?;
         for (layer, tap) in self.layers.iter().zip(&id.taps) {
             check((1..=4096).contains(&tap.height) && (1..=4096).contains(&tap.width), "tap size")?;
             check((1..=65_536).contains(&tap.channels), "channels")?;
@@ -145,7 +154,10 @@ impl HeaderV1 {
         check(self.alpha == 1.0 || backward, "backward window")?;
         check((0.0..=1024.0).contains(&self.sigma), "sigma")?;
         check(finite(self.calibration.threshold), "threshold")?;
-        check(finite(self.calibration.scale_top) && self.calibration.scale_top > 0.0, "colour scale")?;
+        check(
+            finite(self.calibration.scale_top) && self.calibration.scale_top > 0.0,
+            "colour scale",
+        )?;
         check(self.probes.iter().all(|p| finite(p.score) && p.tolerance >= 0.0), "probes")?;
         check(!self.probes.is_empty() && self.probes.len() <= 64, "probes")?;
         check(!self.build.images.is_empty(), "provenance")
@@ -189,7 +201,12 @@ pub(crate) mod tests {
                 std: [1.0, 2.0, 4.0],
                 taps: vec![TapIdentity { name: "t1".into(), channels: 3, height: 2, width: 4 }],
             },
-            layers: vec![LayerRecord { sheets: 5, patch_forward: 7, patch_backward: 3, weight: 1.5 }],
+            layers: vec![LayerRecord {
+                sheets: 5,
+                patch_forward: 7,
+                patch_backward: 3,
+                weight: 1.5,
+            }],
             alpha: 0.75,
             sigma: 4.0,
             storage: Storage::F16,
@@ -199,14 +216,21 @@ pub(crate) mod tests {
             build: Provenance {
                 version: "0.1.0".into(),
                 options: vec![("sheets".into(), "5".into())],
-                images: vec![ImageRecord { name: "a.png".into(), digest: [9; 32], width: 640, height: 480, score: 0.125 }],
+                images: vec![ImageRecord {
+                    name: "a.png".into(),
+                    digest: [9; 32],
+                    width: 640,
+                    height: 480,
+                    score: 0.125,
+                }],
             },
         }
     }
 
     #[test]
     fn version_1_is_frozen() {
-        let hex: String = sample().encode().expect("encodes").iter().map(|b| format!("{b:02x}")).collect();
+        let hex: String =
+            sample().encode().expect("encodes").iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v1.hex").trim());
         assert_eq!(decode(&sample().encode().expect("encodes")).expect("decodes"), sample());
     }

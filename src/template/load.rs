@@ -24,8 +24,10 @@ impl Template {
     /// [`crate::error::Kind::Template`] where the file is damaged, cut, too new or makes no
     /// sense; [`crate::error::Kind::Io`] where it cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "the template cannot be opened", &e))?;
-        let length = file.metadata().map_err(|e| Error::io(path, "the template cannot be read", &e))?;
+        let file =
+            File::open(path).map_err(|e| Error::io(path, "the template cannot be opened", &e))?;
+        let length =
+            file.metadata().map_err(|e| Error::io(path, "the template cannot be read", &e))?;
         if !length.is_file() {
             return Err(Error::template(format!("{}: not a file", path.display())));
         }
@@ -53,8 +55,9 @@ impl Template {
     pub(super) fn unproven(file: &File, header: HeaderV1, sections: Vec<Section>) -> Result<Self> {
         // SAFETY: the draft's owner writes nothing to the sections while this mapping lives; it
         // drops the mapping before it writes the head.
-        let bytes = unsafe { Mmap::map(file) }
-            .map_err(|e| Error::new(crate::error::Kind::Io, format!("the draft cannot be mapped: {e}")))?;
+        let bytes = unsafe { Mmap::map(file) }.map_err(|e| {
+            Error::new(crate::error::Kind::Io, format!("the draft cannot be mapped: {e}"))
+        })?;
         let template = Template { bytes, header, sections };
         template.check_sections()?;
         Ok(template)
@@ -100,7 +103,11 @@ impl Template {
     pub fn mask(&self) -> Option<Mask> {
         let flags = self.section(SectionKind::Mask, 0)?;
         let id = &self.header.backbone;
-        Mask::from_flags(id.height as usize, id.width as usize, flags.iter().map(|&b| b != 0).collect())
+        Mask::from_flags(
+            id.height as usize,
+            id.width as usize,
+            flags.iter().map(|&b| b != 0).collect(),
+        )
     }
 
     /// The picture of golden probe `probe`.
@@ -113,13 +120,15 @@ impl Template {
 
     /// The mean distance map of good parts, `[pixel]`, where the template has one.
     pub fn baseline(&self, layer: usize) -> Option<&[f32]> {
-        let baseline: &[f32] = bytemuck::try_cast_slice(self.section(SectionKind::Baseline, layer)?).ok()?;
+        let baseline: &[f32] =
+            bytemuck::try_cast_slice(self.section(SectionKind::Baseline, layer)?).ok()?;
         let fits = baseline.len() == self.header.shape(layer)?.pixels();
         (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
     }
 
     fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
-        let mut found = self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
+        let mut found =
+            self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
         let section = found.next().filter(|_| found.next().is_none())?;
         self.bytes.get(section.range.start as usize..section.range.end as usize)
     }
@@ -129,19 +138,29 @@ impl Template {
         let values = match self.header.storage {
             Storage::F32 => Values::F32(bytemuck::try_cast_slice(bytes).ok()?),
             Storage::F16 => Values::F16(bytemuck::try_cast_slice(bytes).ok()?),
+            Storage::I8 => {
+                let scales = self.section(SectionKind::Scales, layer)?;
+                Values::I8 {
+                    values: bytemuck::cast_slice(bytes),
+                    scales: bytemuck::try_cast_slice(scales).ok()?,
+                }
+            }
         };
         Sheets::new(self.header.shape(layer)?, values)
     }
 
     fn try_sources(&self, layer: usize) -> Option<&[u32]> {
         let shape = self.header.shape(layer)?;
-        let sources: &[u32] = bytemuck::try_cast_slice(self.section(SectionKind::Sources, layer)?).ok()?;
+        let sources: &[u32] =
+            bytemuck::try_cast_slice(self.section(SectionKind::Sources, layer)?).ok()?;
         (sources.len() == shape.pixels().checked_mul(shape.sheets)?).then_some(sources)
     }
 
     /// That every section the header calls for is there once, in the right size.
     fn check_sections(&self) -> Result<()> {
-        let missing = |what: String| Error::template(format!("the template has no usable section for {what}"));
+        let missing = |what: String| {
+            Error::template(format!("the template has no usable section for {what}"))
+        };
         for layer in 0..self.layers() {
             if self.try_sheets(layer).is_none() {
                 return Err(missing(format!("the values of layer {layer}")));

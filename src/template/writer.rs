@@ -43,7 +43,14 @@ impl Draft {
             .map_err(|e| Error::io(folder, "a file cannot be made in this folder", &e))?;
         let header_length = header.encode()?.len();
         let sections = container::lay_out(header_length, lengths);
-        let draft = Draft { file, destination: destination.into(), header, header_length, sections, next: 0 };
+        let draft = Draft {
+            file,
+            destination: destination.into(),
+            header,
+            header_length,
+            sections,
+            next: 0,
+        };
         let end = draft.sections.last().map_or(0, |s| s.range.end);
         // Padding between sections stays zero.
         draft.file.as_file().set_len(end).map_err(|e| draft.cannot_write(&e))?;
@@ -59,12 +66,19 @@ impl Draft {
         let file = self.file.as_file();
         let mut at_start = file;
         at_start.seek(SeekFrom::Start(range.start)).map_err(|e| self.cannot_write(&e))?;
-        let mut writer =
-            SectionWriter { file, path: &self.destination, crc: crc32fast::Hasher::new(), written: 0 };
+        let mut writer = SectionWriter {
+            file,
+            path: &self.destination,
+            crc: crc32fast::Hasher::new(),
+            written: 0,
+        };
         fill(&mut writer)?;
         let (crc, written) = (writer.crc.finalize(), writer.written);
         if written != range.end - range.start {
-            return Err(Error::template(format!("{} bytes written for {}", written, self.sections[self.next])));
+            return Err(Error::template(format!(
+                "{} bytes written for {}",
+                written, self.sections[self.next]
+            )));
         }
         self.sections[self.next].crc = crc;
         self.next += 1;

@@ -68,7 +68,7 @@ pub struct Settings {
     /// Blur before the maximum, in pixels at network size
     #[arg(long, value_name = "PIXELS")]
     sigma: Option<f32>,
-    /// How values are stored [default: f16]
+    /// How values are stored [default: i8]
     #[arg(long, value_enum)]
     storage: Option<StorageName>,
     /// Region of interest: a picture, white where defects count
@@ -117,6 +117,7 @@ enum Baseline {
 enum StorageName {
     F32,
     F16,
+    I8,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -138,7 +139,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 }
 
 /// Builds with a progress display; prints what a person should know.
-pub fn build(output: &Path, pictures: &[Source], settings: &Settings, console: &Console) -> Result<Report> {
+pub fn build(
+    output: &Path,
+    pictures: &[Source],
+    settings: &Settings,
+    console: &Console,
+) -> Result<Report> {
     let (backbone, options) = settings.resolve(pictures)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let report = hetmm::build::build(output, pictures, &backbone, &options, &progress)?;
@@ -155,9 +161,11 @@ impl Settings {
     /// The backbone and the options, from the preset and what was given beside it.
     fn resolve(&self, pictures: &[Source]) -> Result<(Arc<dyn Backbone>, Options)> {
         let name = self.preset.as_deref().unwrap_or(PRESETS[0].name);
-        let preset = presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))?;
+        let preset =
+            presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))?;
         let taps = self.layers.clone().unwrap_or_else(|| {
-            let taps = if self.backbone.is_some() { preset.resnet_taps } else { preset.bundled_taps };
+            let taps =
+                if self.backbone.is_some() { preset.resnet_taps } else { preset.bundled_taps };
             taps.iter().map(|t| t.to_string()).collect()
         });
         let size = self.size.unwrap_or(preset.size);
@@ -191,7 +199,8 @@ impl Settings {
             sigma: self.sigma.unwrap_or(4.0 * size as f32 / 256.0),
             storage: match self.storage {
                 Some(StorageName::F32) => Storage::F32,
-                Some(StorageName::F16) | None => Storage::F16,
+                Some(StorageName::F16) => Storage::F16,
+                Some(StorageName::I8) | None => Storage::I8,
             },
             mask: self.mask.as_deref().map(|path| read_mask(path, pictures, size)).transpose()?,
             threshold: self.threshold,
@@ -226,16 +235,17 @@ impl Settings {
 fn read_mask(path: &Path, pictures: &[Source], size: usize) -> Result<Mask> {
     let picture = image::read(path)?;
     if let Some(Ok((first, _))) = pictures.first().map(Source::read)
-        && (first.width, first.height) != (picture.width, picture.height) {
-            return Err(Error::image(
-                path,
-                format!(
-                    "the mask has {} x {} pixels, the pictures {} x {}",
-                    picture.width, picture.height, first.width, first.height
-                ),
-            )
-            .advise("draw the mask on one of the pictures"));
-        }
+        && (first.width, first.height) != (picture.width, picture.height)
+    {
+        return Err(Error::image(
+            path,
+            format!(
+                "the mask has {} x {} pixels, the pictures {} x {}",
+                picture.width, picture.height, first.width, first.height
+            ),
+        )
+        .advise("draw the mask on one of the pictures"));
+    }
     Mask::from_picture(&picture, size, size)
 }
 
@@ -253,7 +263,8 @@ fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
     if text == "auto" {
         return Ok(Weights::FromGoodParts);
     }
-    let numbers: std::result::Result<Vec<f32>, _> = text.split(',').map(|n| n.trim().parse()).collect();
+    let numbers: std::result::Result<Vec<f32>, _> =
+        text.split(',').map(|n| n.trim().parse()).collect();
     numbers.map(Weights::Given).map_err(|_| "numbers with commas between them, or \"auto\"".into())
 }
 
@@ -264,7 +275,8 @@ fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
         Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
         _ => (text, 1),
     };
-    let number: u64 = number.parse().map_err(|_| "a number of bytes, as in 500M or 4G".to_string())?;
+    let number: u64 =
+        number.parse().map_err(|_| "a number of bytes, as in 500M or 4G".to_string())?;
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
@@ -282,7 +294,8 @@ mod tests {
 
     #[test]
     fn numbers_with_units() {
-        let cases = [("17", Ok(17)), ("2k", Ok(2048)), ("500M", Ok(500 << 20)), ("4G", Ok(4 << 30))];
+        let cases =
+            [("17", Ok(17)), ("2k", Ok(2048)), ("500M", Ok(500 << 20)), ("4G", Ok(4 << 30))];
         for (text, want) in cases {
             assert_eq!(parse_bytes(text), want, "{text}");
         }

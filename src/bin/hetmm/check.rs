@@ -22,13 +22,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for probe in inspector.check_probes()? {
         all_agree &= probe.agrees;
         let word = if probe.agrees { "agrees" } else { "DIFFERS" };
-        println!("{word}: {}: score {:.6}, expected {:.6}", probe.name, probe.score, probe.expected);
+        println!(
+            "{word}: {}: score {:.6}, expected {:.6}",
+            probe.name, probe.score, probe.expected
+        );
     }
     if all_agree {
         println!("{}: whole, and this machine computes what it promises", args.template.display());
         Ok(ExitCode::SUCCESS)
     } else {
-        println!("{}: this machine computes other scores than the one that built it", args.template.display());
+        println!(
+            "{}: this machine computes other scores than the one that built it",
+            args.template.display()
+        );
         Ok(ExitCode::from(1))
     }
 }

@@ -39,7 +39,8 @@ pub fn read(folder: &Path) -> Result<Vec<TestPicture>> {
         }
     }
     if found.is_empty() {
-        return Err(Error::image(&test, "no pictures in it").advise("put them into test/good and test/<defect>"));
+        return Err(Error::image(&test, "no pictures in it")
+            .advise("put them into test/good and test/<defect>"));
     }
     Ok(found)
 }
@@ -68,8 +69,12 @@ pub fn read_mask(path: &Path, width: usize, height: usize) -> Result<Vec<bool>> 
         Samples::Eight(samples) => samples[3 * pixel] > 0,
         Samples::Sixteen(samples) => samples[3 * pixel] > 0,
     };
-    let nearest = |to: usize, size: usize, from: usize| ((2 * to + 1) * from / (2 * size)).min(from - 1);
+    let nearest =
+        |to: usize, size: usize, from: usize| ((2 * to + 1) * from / (2 * size)).min(from - 1);
     Ok((0..width * height)
-        .map(|i| set(nearest(i / width, height, from_height) * from_width + nearest(i % width, width, from_width)))
+        .map(|i| {
+            set(nearest(i / width, height, from_height) * from_width
+                + nearest(i % width, width, from_width))
+        })
         .collect())
 }

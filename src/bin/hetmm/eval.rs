@@ -191,9 +191,13 @@ fn figures(
     let missed = |bad: &[&Outcome]| bad.iter().filter(|o| o.verdict == Verdict::Ok).count();
     let mut per_defect: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
     for outcome in &bad {
-        per_defect.entry(outcome.picture.defect.clone().unwrap_or_default()).or_default().push(outcome);
+        per_defect
+            .entry(outcome.picture.defect.clone().unwrap_or_default())
+            .or_default()
+            .push(outcome);
     }
-    let median = |stage: fn(&Timing) -> f64| quantile(&times.iter().map(stage).collect::<Vec<_>>(), 0.5);
+    let median =
+        |stage: fn(&Timing) -> f64| quantile(&times.iter().map(stage).collect::<Vec<_>>(), 0.5);
     let totals: Vec<f64> = times.iter().map(|t| t.total).collect();
     Figures {
         images: outcomes.len(),
@@ -230,10 +234,17 @@ pub fn print(f: &Figures) {
     println!("image AUROC    {}", percent(f.image_auroc));
     println!("pixel AUROC    {}", percent(f.pixel_auroc));
     println!("AUPRO to 30 %  {}", percent(f.aupro30));
-    println!("threshold      {:.4}: {} of {} good rejected, {} of {} defective missed",
-        f.threshold, f.false_rejects, f.good, f.missed, f.defective);
+    println!(
+        "threshold      {:.4}: {} of {} good rejected, {} of {} defective missed",
+        f.threshold, f.false_rejects, f.good, f.missed, f.defective
+    );
     for (name, defect) in &f.per_defect {
-        println!("  {name:24} {} of {} pictures missed {}", percent(defect.image_auroc), defect.images, defect.missed);
+        println!(
+            "  {name:24} {} of {} pictures missed {}",
+            percent(defect.image_auroc),
+            defect.images,
+            defect.missed
+        );
     }
     let t = &f.timing_ms;
     println!(

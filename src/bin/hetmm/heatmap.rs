@@ -41,14 +41,24 @@ pub fn draw(inspector: &Inspector, done: &Inspected) -> RgbImage {
     let (map_width, map_height) = (header.backbone.width, header.backbone.height);
     let threshold = header.calibration.threshold;
     let top = header.calibration.scale_top;
-    let at = |x: u32, y: u32| sample(&done.scored.blurred, (map_width, map_height), (x, y), (width, height));
+    let at = |x: u32, y: u32| {
+        sample(&done.scored.blurred, (map_width, map_height), (x, y), (width, height))
+    };
     let heat = RgbImage::from_fn(width, height, |x, y| colour(at(x, y) / top));
     let outlined = RgbImage::from_fn(width, height, |x, y| {
-        if on_outline(&at, x, y, width, height, threshold) { OUTLINE } else { *panel.get_pixel(x, y) }
+        if on_outline(&at, x, y, width, height, threshold) {
+            OUTLINE
+        } else {
+            *panel.get_pixel(x, y)
+        }
     });
     let mark = height - 1 - ((threshold / top).clamp(0.0, 1.0) * (height - 1) as f32) as u32;
     let bar = RgbImage::from_fn(BAR, height, |_, y| {
-        if y.abs_diff(mark) <= 1 { OUTLINE } else { colour((height - 1 - y) as f32 / (height - 1).max(1) as f32) }
+        if y.abs_diff(mark) <= 1 {
+            OUTLINE
+        } else {
+            colour((height - 1 - y) as f32 / (height - 1).max(1) as f32)
+        }
     });
     let mut all = RgbImage::from_pixel(3 * width + 3 * GAP + BAR, height, Rgb([255; 3]));
     let mut x = 0;
@@ -70,14 +80,26 @@ fn panel(picture: &Picture) -> RgbImage {
     if longest <= PANEL {
         return whole;
     }
-    let scaled = |side: u32| (u64::from(side) * u64::from(PANEL) / u64::from(longest)).max(1) as u32;
-    imageops::resize(&whole, scaled(picture.width), scaled(picture.height), imageops::FilterType::Triangle)
+    let scaled =
+        |side: u32| (u64::from(side) * u64::from(PANEL) / u64::from(longest)).max(1) as u32;
+    imageops::resize(
+        &whole,
+        scaled(picture.width),
+        scaled(picture.height),
+        imageops::FilterType::Triangle,
+    )
 }
 
 /// The map's value at a pixel of a panel, bilinear.
-fn sample(map: &[f32], (map_width, map_height): (u32, u32), (x, y): (u32, u32), (width, height): (u32, u32)) -> f32 {
+fn sample(
+    map: &[f32],
+    (map_width, map_height): (u32, u32),
+    (x, y): (u32, u32),
+    (width, height): (u32, u32),
+) -> f32 {
     let place = |at: u32, size: u32, of: u32| {
-        let position = ((at as f32 + 0.5) * of as f32 / size as f32 - 0.5).clamp(0.0, (of - 1) as f32);
+        let position =
+            ((at as f32 + 0.5) * of as f32 / size as f32 - 0.5).clamp(0.0, (of - 1) as f32);
         let low = position as u32;
         (low, (low + 1).min(of - 1), position - low as f32)
     };
@@ -88,13 +110,24 @@ fn sample(map: &[f32], (map_width, map_height): (u32, u32), (x, y): (u32, u32), 
     row(above) * (1.0 - fy) + row(below) * fy
 }
 
-fn on_outline(at: &dyn Fn(u32, u32) -> f32, x: u32, y: u32, width: u32, height: u32, threshold: f32) -> bool {
+fn on_outline(
+    at: &dyn Fn(u32, u32) -> f32,
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+    threshold: f32,
+) -> bool {
     if at(x, y) <= threshold {
         return false;
     }
     let near = |dx: i64, dy: i64| {
         let (u, v) = (i64::from(x) + dx, i64::from(y) + dy);
-        u < 0 || v < 0 || u >= i64::from(width) || v >= i64::from(height) || at(u as u32, v as u32) <= threshold
+        u < 0
+            || v < 0
+            || u >= i64::from(width)
+            || v >= i64::from(height)
+            || at(u as u32, v as u32) <= threshold
     };
     near(-2, 0) || near(2, 0) || near(0, -2) || near(0, 2)
 }

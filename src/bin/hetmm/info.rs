@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 /// Show what is inside a template
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  hetmm info part.hetmm\n  hetmm info part.hetmm --json | jq .calibration")]
+#[command(
+    after_help = "Examples:\n  hetmm info part.hetmm\n  hetmm info part.hetmm --json | jq .calibration"
+)]
 pub struct Args {
     /// The template
     template: PathBuf,
@@ -64,26 +66,47 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{info:#}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}: {:.1} MB, built by hetmm {}", args.template.display(), template.size() as f64 / 1e6, h.build.version);
+    println!(
+        "{}: {:.1} MB, built by hetmm {}",
+        args.template.display(),
+        template.size() as f64 / 1e6,
+        h.build.version
+    );
     println!("backbone   {} {}, input {} x {}", id.name, id.short_digest(), id.height, id.width);
     for (layer, tap) in h.layers.iter().zip(&id.taps) {
         println!(
             "layer      {}: {} channels, {} x {}, {} sheets, window {} forward {} backward, weight {:.4}",
-            tap.name, tap.channels, tap.height, tap.width, layer.sheets, layer.patch_forward,
-            layer.patch_backward, layer.weight
+            tap.name,
+            tap.channels,
+            tap.height,
+            tap.width,
+            layer.sheets,
+            layer.patch_forward,
+            layer.patch_backward,
+            layer.weight
         );
     }
-    println!("selection  {}; stored as {}; alpha {}, sigma {}", h.rule, h.storage, h.alpha, h.sigma);
+    println!(
+        "selection  {}; stored as {}; alpha {}, sigma {}",
+        h.rule, h.storage, h.alpha, h.sigma
+    );
     if let Some(mask) = template.mask() {
-        println!("mask       {:.0} % of the picture counts", 100.0 * mask.count() as f64 / mask.inside().len() as f64);
+        println!(
+            "mask       {:.0} % of the picture counts",
+            100.0 * mask.count() as f64 / mask.inside().len() as f64
+        );
     }
     println!(
         "threshold  {:.4}{}",
         h.calibration.threshold,
         if h.calibration.pictures == 0 { " (provisional)" } else { "" }
     );
-    println!("built from {} pictures, {} to {}", h.build.images.len(),
-        h.build.images.first().map_or("", |i| &i.name), h.build.images.last().map_or("", |i| &i.name));
+    println!(
+        "built from {} pictures, {} to {}",
+        h.build.images.len(),
+        h.build.images.first().map_or("", |i| &i.name),
+        h.build.images.last().map_or("", |i| &i.name)
+    );
     for (key, value) in &h.build.options {
         println!("option     {key}: {value}");
     }

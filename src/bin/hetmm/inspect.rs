@@ -41,7 +41,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
     let pictures = pictures::list(&args.images)?;
     if let Some(folder) = &args.heatmaps {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
     }
     let names = heatmap_names(&pictures);
     let bar = console.bar("inspecting", pictures.len());
@@ -86,11 +87,16 @@ fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected)
         let place = regions.first().map_or_else(String::new, |r| {
             format!("  worst of {} at {},{} ({} x {})", regions.len(), r.x, r.y, r.width, r.height)
         });
-        format!("{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {path}{place}", done.scored.score, done.timing.total)
+        format!(
+            "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {path}{place}",
+            done.scored.score, done.timing.total
+        )
     };
     match writeln!(out, "{line}") {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => result.map_err(|e| Error::io(Path::new("standard output"), "cannot be written", &e)),
+        result => {
+            result.map_err(|e| Error::io(Path::new("standard output"), "cannot be written", &e))
+        }
     }
 }
 
@@ -122,7 +128,8 @@ mod tests {
 
     #[test]
     fn pictures_of_the_same_name_get_heat_maps_of_their_own() {
-        let pictures = ["a/1.png", "b/1.png", "b/1.jpg", "c/2.png"].map(|p| Source { path: p.into() });
+        let pictures =
+            ["a/1.png", "b/1.png", "b/1.jpg", "c/2.png"].map(|p| Source { path: p.into() });
         assert_eq!(heatmap_names(&pictures), ["1.png", "b_1.png", "b_1_2.png", "2.png"]);
     }
 }

@@ -60,7 +60,9 @@ enum Command {
 
 /// Print a completion script for a shell
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  hetmm completions bash > ~/.local/share/bash-completion/completions/hetmm")]
+#[command(
+    after_help = "Example:\n  hetmm completions bash > ~/.local/share/bash-completion/completions/hetmm"
+)]
 struct Completions {
     /// Which shell
     shell: clap_complete::Shell,
@@ -74,7 +76,11 @@ fn main() -> ExitCode {
         (false, 1) => log::LevelFilter::Info,
         (false, _) => log::LevelFilter::Debug,
     };
-    env_logger::Builder::new().filter_module("hetmm", level).parse_default_env().format_timestamp(None).init();
+    env_logger::Builder::new()
+        .filter_module("hetmm", level)
+        .parse_default_env()
+        .format_timestamp(None)
+        .init();
     match run(cli) {
         Ok(code) => code,
         Err(e) => {
@@ -87,7 +93,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     if let Some(threads) = cli.threads {
         if threads == 0 {
-            return Err(Error::usage("--threads 0").advise("give at least 1, or leave it out for all cores"));
+            return Err(Error::usage("--threads 0")
+                .advise("give at least 1, or leave it out for all cores"));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -103,7 +110,12 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => {
-            clap_complete::generate(args.shell, &mut Cli::command(), "hetmm", &mut std::io::stdout());
+            clap_complete::generate(
+                args.shell,
+                &mut Cli::command(),
+                "hetmm",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

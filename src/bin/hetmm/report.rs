@@ -21,7 +21,12 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}figure{margin:0 0 1.2rem
 figcaption{color:#555}h2{margin-top:2.2rem}svg{max-width:100%}";
 
 /// The page: figures, score histogram with the threshold, the hardest pictures.
-pub fn page(inspector: &Inspector, dataset: &Path, figures: &Figures, outcomes: &[Outcome]) -> Result<String> {
+pub fn page(
+    inspector: &Inspector,
+    dataset: &Path,
+    figures: &Figures,
+    outcomes: &[Outcome],
+) -> Result<String> {
     let mut good: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_none()).collect();
     let mut bad: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_some()).collect();
     good.sort_by(|a, b| b.score.total_cmp(&a.score));

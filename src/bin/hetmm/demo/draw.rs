@@ -23,7 +23,8 @@ pub enum Defect {
 }
 
 impl Defect {
-    pub const ALL: [Defect; 4] = [Defect::Scratch, Defect::Stain, Defect::MissingScrew, Defect::ShiftedLabel];
+    pub const ALL: [Defect; 4] =
+        [Defect::Scratch, Defect::Stain, Defect::MissingScrew, Defect::ShiftedLabel];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -53,8 +54,12 @@ impl Part {
     /// Draws part number `seed`: no two lie or shine alike.
     pub fn draw(seed: u64, defect: Option<Defect>) -> Part {
         let mut dice = Dice(Xoshiro256Plus::seed_from_u64(seed));
-        let pose = Transform::from_rotate_at(dice.between(-1.5, 1.5), SIDE as f32 / 2.0, SIDE as f32 / 2.0)
-            .post_translate(dice.between(-4.0, 4.0), dice.between(-4.0, 4.0));
+        let pose = Transform::from_rotate_at(
+            dice.between(-1.5, 1.5),
+            SIDE as f32 / 2.0,
+            SIDE as f32 / 2.0,
+        )
+        .post_translate(dice.between(-4.0, 4.0), dice.between(-4.0, 4.0));
         let blank = || Pixmap::new(SIDE, SIDE).expect("a size above 0");
         let mut canvas = Canvas { picture: blank(), mask: blank(), pose, dice };
         canvas.picture.fill(Color::from_rgba8(46, 48, 52, 255));
@@ -106,7 +111,10 @@ impl Canvas {
         self.fill(&rectangle(x, y, width, height), STEEL, 255);
         // Brushed steel: fine lines that are different on every part.
         for _ in 0..160 {
-            let (row, start) = (self.dice.between(y + 2.0, y + height - 2.0), self.dice.between(x, x + width - 60.0));
+            let (row, start) = (
+                self.dice.between(y + 2.0, y + height - 2.0),
+                self.dice.between(x, x + width - 60.0),
+            );
             let end = (start + self.dice.between(20.0, 120.0)).min(x + width - 2.0);
             let bright = self.dice.below(2) == 0;
             let shade = if bright { (210, 214, 218) } else { (140, 146, 152) };
@@ -142,7 +150,11 @@ impl Canvas {
         }
         self.fill(&rectangle(x, y, width, height), (236, 234, 222), 255);
         for (i, &thick) in [3.0f32, 2.0, 4.0, 2.0, 2.0, 5.0, 2.0, 3.0, 2.0].iter().enumerate() {
-            self.fill(&rectangle(x + 8.0 + 6.6 * i as f32, y + 6.0, thick, height - 16.0), (24, 24, 26), 255);
+            self.fill(
+                &rectangle(x + 8.0 + 6.6 * i as f32, y + 6.0, thick, height - 16.0),
+                (24, 24, 26),
+                255,
+            );
         }
         self.fill(&rectangle(x + 8.0, y + height - 7.0, width - 16.0, 2.5), (170, 40, 36), 255);
     }
@@ -164,7 +176,11 @@ impl Canvas {
     fn stain(&mut self) {
         let (x, y) = (self.dice.between(80.0, 240.0), self.dice.between(80.0, 220.0));
         for _ in 0..6 {
-            let blob = circle(x + self.dice.between(-8.0, 8.0), y + self.dice.between(-8.0, 8.0), self.dice.between(5.0, 10.0));
+            let blob = circle(
+                x + self.dice.between(-8.0, 8.0),
+                y + self.dice.between(-8.0, 8.0),
+                self.dice.between(5.0, 10.0),
+            );
             self.fill(&blob, (96, 66, 34), 120);
             self.mark(&blob);
         }
@@ -179,7 +195,8 @@ impl Canvas {
             let Some(drawn) = self.picture.pixel(x, y) else { continue };
             let gain = light + slope * (x as f32 / SIDE as f32 - 0.5);
             let noise = self.dice.between(-5.0, 5.0);
-            *pixel = Rgb([drawn.red(), drawn.green(), drawn.blue()].map(|v| (f32::from(v) * gain + noise) as u8));
+            *pixel = Rgb([drawn.red(), drawn.green(), drawn.blue()]
+                .map(|v| (f32::from(v) * gain + noise) as u8));
         }
         let mask = RgbImage::from_fn(SIDE, SIDE, |x, y| {
             Rgb([if self.mask.pixel(x, y).is_some_and(|p| p.alpha() > 127) { 255 } else { 0 }; 3])

@@ -30,19 +30,30 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let data = args.out.join("parts");
     draw_parts(&data, console)?;
 
-    console.note(format!("Building a template from the {TRAIN} good pictures in {}", data.join("train/good").display()));
+    console.note(format!(
+        "Building a template from the {TRAIN} good pictures in {}",
+        data.join("train/good").display()
+    ));
     let template = args.out.join("part.hetmm");
     let good = pictures::list(&[data.join("train/good")])?;
     let built = build::build(&template, &good, &Settings::default(), console)?;
     let header = &built.header;
-    console.note(format!("  {} ({:.1} MB), threshold {:.4}", template.display(), built.size as f64 / 1e6, header.calibration.threshold));
+    console.note(format!(
+        "  {} ({:.1} MB), threshold {:.4}",
+        template.display(),
+        built.size as f64 / 1e6,
+        header.calibration.threshold
+    ));
 
     console.note("Evaluating it on parts it has not seen");
     let inspector = Inspector::open(&template, None)?;
     let (figures, outcomes) = eval::evaluate(&inspector, dataset::read(&data)?, false, console)?;
     eval::print(&figures);
     let page = args.out.join("report.html");
-    hetmm::files::write_whole(&page, report::page(&inspector, &data, &figures, &outcomes)?.as_bytes())?;
+    hetmm::files::write_whole(
+        &page,
+        report::page(&inspector, &data, &figures, &outcomes)?.as_bytes(),
+    )?;
 
     let heatmaps = args.out.join("heatmaps");
     make_folder(&heatmaps)?;
@@ -62,10 +73,17 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     hetmm::files::write_whole(&result, &heatmap::png(&stacked(&examples))?)?;
 
     console.note("Look at:");
-    console.note(format!("  {}   one part of each kind: picture, outline of what is wrong, anomaly map", result.display()));
+    console.note(format!(
+        "  {}   one part of each kind: picture, outline of what is wrong, anomaly map",
+        result.display()
+    ));
     console.note(format!("  {}   the figures and the hardest parts, as a page", page.display()));
     console.note(format!("  {}   every tested part", heatmaps.display()));
-    console.note(format!("Try: hetmm inspect {} {}", template.display(), data.join("test/missing-screw").display()));
+    console.note(format!(
+        "Try: hetmm inspect {} {}",
+        template.display(),
+        data.join("test/missing-screw").display()
+    ));
     let found = outcomes.iter().all(|o| o.picture.defect.is_none() || o.verdict != Verdict::Ok);
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
