@@ -481,8 +481,24 @@ fn evaluation_figures_page_and_requirements() {
 }
 
 #[test]
+fn bench_reports_every_stage() {
+    let bench = Bench::new();
+    let template = bench.template();
+    let out = hetmm(&["bench", text(&template), "--runs", "5", "--json"]);
+    assert_code(&out, 0, "");
+    let figures: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
+    for stage in ["backbone", "matching", "scoring", "total"] {
+        let of = |figure: &str| figures["stages"][stage][figure].as_f64().expect("a number");
+        assert!(0.0 < of("p50") && of("p50") <= of("p99") && of("p99") <= of("max"), "{figures}");
+    }
+    // 16 x 16 and 8 x 8 pixels, windows of 3 cut at the border, 6 sheets, 96 and 240 channels.
+    assert_eq!(figures["multiply_adds"], 46 * 46 * 6 * 96 + 22 * 22 * 6 * 240);
+    assert_code(&hetmm(&["bench", text(&template), "--runs", "0"]), 2, "--runs 0");
+}
+
+#[test]
 fn help_completions_and_the_device_program_answer() {
-    for command in ["demo", "build", "inspect", "eval", "info", "check"] {
+    for command in ["demo", "build", "inspect", "eval", "info", "check", "bench"] {
         let help = stdout(&hetmm(&[command, "--help"]));
         assert!(help.contains("Example"), "{command}: {help}");
     }

@@ -1,5 +1,6 @@
 //! The workstation tool: builds templates from good pictures, inspects, evaluates.
 
+mod bench;
 mod build;
 mod check;
 mod console;
@@ -55,6 +56,7 @@ enum Command {
     Eval(eval::Args),
     Info(info::Args),
     Check(check::Args),
+    Bench(bench::Args),
     Completions(Completions),
 }
 
@@ -109,6 +111,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(&args, &console),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => {
             clap_complete::generate(
                 args.shell,
