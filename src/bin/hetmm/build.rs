@@ -280,12 +280,18 @@ fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
-/// Memory that the system could give, or 4 GiB where it does not say.
+/// Memory that the system could give to this process, or 4 GiB where it does not say: what is
+/// free, or the limit of a container where that is less.
 fn free_memory() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kib = available.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.map_or(4 << 30, |kib| kib << 10)
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = limits
+        .iter()
+        .filter_map(|f| std::fs::read_to_string(f).ok()?.trim().parse::<u64>().ok())
+        .min();
+    kib.map_or(4 << 30, |kib| kib << 10).min(limit.unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
