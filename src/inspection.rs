@@ -60,8 +60,14 @@ impl Inspector {
                 baseline: template.baseline(i).unwrap_or_default().to_vec(),
             })
             .collect();
-        let scorer =
-            Scorer::new(size, header.alpha, layers, header.sigma, template.mask().as_ref());
+        let scorer = Scorer::new(
+            size,
+            header.alpha,
+            header.fusion,
+            layers,
+            header.sigma,
+            template.mask().as_ref(),
+        );
         Ok(Inspector { template, backbone, scorer })
     }
 

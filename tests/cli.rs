@@ -144,7 +144,7 @@ fn every_selection_rule_and_storage_builds_a_template_that_checks() {
     let bench = Bench::new();
     let good = bench.good(9);
     let template = bench.path("t.hetmm");
-    let rules: [&[&str]; 11] = [
+    let rules: [&[&str]; 12] = [
         &["--select", "pts", "--hard-rule", "sum"],
         &["--select", "random-image"],
         &["--select", "random-pixel"],
@@ -153,6 +153,7 @@ fn every_selection_rule_and_storage_builds_a_template_that_checks() {
         &["--sheets", "all"],
         &["--storage", "f32"],
         &["--storage", "f16"],
+        &["--fusion", "sum", "--baseline", "none"],
         &["--alpha", "0.5", "--patches-backward", "1,1"],
         &["--weights", "auto"],
         &["--weights", "1,0.5", "--alpha", "0"],

@@ -4,6 +4,7 @@ use super::store::Store;
 use super::{Progress, Stage};
 use crate::inspection::Inspector;
 use crate::matching::Distances;
+use crate::scoring::Fusion;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,8 +59,8 @@ impl LeaveOneOut {
     }
 
     /// Layer weights: one over the mean, over the good pictures, of the peak of the layer's own
-    /// blurred map, and over the number of layers. So every layer counts by how far it stands out
-    /// from what it does on good parts, and a good picture scores about 1.
+    /// blurred map; for a sum, also over the number of layers. So every layer counts by how far it
+    /// stands out from what it does on good parts, and a good picture scores about 1.
     pub fn weights(&self, inspector: &Inspector) -> Vec<f32> {
         let layers = inspector.template().layers();
         (0..layers)
@@ -71,7 +72,9 @@ impl LeaveOneOut {
                     .collect();
                 let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
                 let mean = (sum / peaks.len().max(1) as f64).max(LEAST_PEAK);
-                (1.0 / (mean * layers as f64)) as f32
+                let parts =
+                    if inspector.template().header().fusion == Fusion::Sum { layers } else { 1 };
+                (1.0 / (mean * parts as f64)) as f32
             })
             .collect()
     }

@@ -158,6 +158,7 @@ fn draft_header(
         layers,
         alpha: options.alpha,
         sigma: options.sigma,
+        fusion: options.fusion,
         storage: options.storage,
         rule: if sheets == images.len() { Rule::All } else { options.rule },
         calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },

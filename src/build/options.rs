@@ -4,6 +4,7 @@ use crate::backbone::Identity;
 use crate::error::{Error, Result};
 use crate::image::Mask;
 use crate::matching::Storage;
+use crate::scoring::Fusion;
 use crate::selection::Rule;
 
 /// How many sheets a template holds.
@@ -49,6 +50,8 @@ pub struct Options {
     pub alpha: f32,
     /// Whether the mean distance map of the good pictures is taken off.
     pub baseline: bool,
+    /// How the layers are joined.
+    pub fusion: Fusion,
     /// Layer weights.
     pub weights: Weights,
     /// Standard deviation of the blur, in pixels at network size.

@@ -1,5 +1,6 @@
 //! Named settings: the default, and those of the paper.
 
+use crate::scoring::Fusion;
 use crate::selection::HardRule;
 
 /// Settings that belong together.
@@ -21,6 +22,8 @@ pub struct Preset {
     pub patches_backward: &'static [usize],
     /// Weight of the forward direction.
     pub alpha: f32,
+    /// How the layers are joined.
+    pub fusion: Fusion,
     /// Baseline and layer weights from the good parts, or none and all 1 as in the paper.
     pub from_good_parts: bool,
     /// Sheets.
@@ -47,6 +50,7 @@ pub const PRESETS: [Preset; 4] = [
         patches_forward: &[3, 3, 3, 3, 3, 3],
         patches_backward: &[3, 3, 3, 3, 3, 3],
         alpha: 0.8,
+        fusion: Fusion::RootMean,
         from_good_parts: true,
         sheets: 60,
         hard_rule: HardRule::MaxMin,
@@ -60,6 +64,7 @@ pub const PRESETS: [Preset; 4] = [
         patches_forward: &[9, 7, 5],
         patches_backward: &[9, 7, 5],
         alpha: 0.8,
+        fusion: Fusion::Sum,
         from_good_parts: false,
         sheets: 60,
         hard_rule: HardRule::Sum,
@@ -73,6 +78,7 @@ pub const PRESETS: [Preset; 4] = [
         patches_forward: &[3, 3],
         patches_backward: &[3, 3],
         alpha: 0.8,
+        fusion: Fusion::Sum,
         from_good_parts: false,
         sheets: 60,
         hard_rule: HardRule::Sum,
@@ -86,6 +92,7 @@ pub const PRESETS: [Preset; 4] = [
         patches_forward: &[11, 9, 7],
         patches_backward: &[11, 9, 7],
         alpha: 0.8,
+        fusion: Fusion::Sum,
         from_good_parts: false,
         sheets: 60,
         hard_rule: HardRule::Sum,

@@ -7,4 +7,4 @@ pub mod regions;
 mod scorer;
 
 pub use regions::Region;
-pub use scorer::{Layer, Scored, Scorer};
+pub use scorer::{Fusion, Layer, Scored, Scorer};

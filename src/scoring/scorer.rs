@@ -11,12 +11,46 @@
 //! ```
 //!
 //! Without a baseline (`B_j = 0`) this is the paper's Eq. 10. Values can fall below 0: nearer than
-//! usual. They are never clipped.
+//! usual.
+//!
+//! # Root mean
+//! In a plain sum the coarse layers, whose pixels are large, smear over everything around a defect.
+//! [`Fusion::RootMean`] takes a generalised mean over the L layers in place of the sum,
+//!
+//! ```text
+//! S+ = ( 1/L * sum over j of ( max(w_j * upsample(..), 0) + e )^(1/4) )^4 - e,    e = 0.3
+//! ```
+//!
+//! which is high where several layers agree: coarse layers say that something is wrong, fine ones
+//! where. With weights of one over the usual peak of a layer, e is 0.3 of that peak; it keeps a single
+//! silent layer from vetoing the others.
 
 use super::blur::GaussianBlur;
 use super::fusion::{DistanceMap, add_upsampled, mutual};
 use crate::image::Mask;
 use crate::matching::Distances;
+use serde::{Deserialize, Serialize};
+
+/// How the layers are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fusion {
+    /// Weighted sum (Eq. 10).
+    Sum,
+    /// Generalised mean with exponent 1/4.
+    RootMean,
+}
+
+impl std::fmt::Display for Fusion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Fusion::Sum => "sum",
+            Fusion::RootMean => "root-mean",
+        })
+    }
+}
+
+/// The floor `e` of the root mean.
+const FLOOR: f32 = 0.3;
 
 /// What the scorer knows of one layer.
 #[derive(Debug, Clone)]
@@ -36,6 +70,7 @@ pub struct Scorer {
     height: usize,
     width: usize,
     alpha: f32,
+    fusion: Fusion,
     layers: Vec<Layer>,
     blur: GaussianBlur,
     roi: Option<RegionOfInterest>,
@@ -65,6 +100,7 @@ impl Scorer {
     pub fn new(
         (height, width): (usize, usize),
         alpha: f32,
+        fusion: Fusion,
         layers: Vec<Layer>,
         sigma: f32,
         mask: Option<&Mask>,
@@ -75,7 +111,7 @@ impl Scorer {
             let indicator: Vec<f32> = inside.iter().map(|&i| f32::from(u8::from(i))).collect();
             RegionOfInterest { coverage: blur.apply(&indicator, width), inside }
         });
-        Scorer { height, width, alpha, layers, blur, roi }
+        Scorer { height, width, alpha, fusion, layers, blur, roi }
     }
 
     /// The distances of a layer with both directions joined (Eq. 6), before any baseline.
@@ -90,8 +126,24 @@ impl Scorer {
     /// The anomaly map `S+` at network size; 0 outside the region of interest.
     pub fn anomaly_map(&self, distances: &[Distances]) -> Vec<f32> {
         let mut sum = vec![0.0; self.height * self.width];
-        for (layer, distances) in self.layers.iter().zip(distances) {
-            self.add(layer, distances, layer.weight, &mut sum);
+        match self.fusion {
+            Fusion::Sum => {
+                for (layer, distances) in self.layers.iter().zip(distances) {
+                    self.add(layer, distances, layer.weight, &mut sum);
+                }
+            }
+            Fusion::RootMean => {
+                let mut map = vec![0.0; sum.len()];
+                for (layer, distances) in self.layers.iter().zip(distances) {
+                    map.fill(0.0);
+                    self.add(layer, distances, layer.weight, &mut map);
+                    sum.iter_mut()
+                        .zip(&map)
+                        .for_each(|(sum, v)| *sum += (v.max(0.0) + FLOOR).sqrt().sqrt());
+                }
+                let count = self.layers.len() as f32;
+                sum.iter_mut().for_each(|v| *v = (*v / count).powi(4) - FLOOR);
+            }
         }
         self.hide_outside(&mut sum, 0.0);
         sum
@@ -151,7 +203,8 @@ mod tests {
     #[test]
     fn layers_and_directions_are_weighted_and_the_baseline_taken_off() {
         let plain = Layer { baseline: Vec::new(), ..layer(4, 2.0, 0.0) };
-        let scorer = Scorer::new((8, 8), 0.5, vec![plain, layer(4, 1.0, 0.1)], 1.0, None);
+        let scorer =
+            Scorer::new((8, 8), 0.5, Fusion::Sum, vec![plain, layer(4, 1.0, 0.1)], 1.0, None);
         let map = scorer.anomaly_map(&[flat(0.4), flat(0.8)]);
         assert!(map.iter().all(|v| (v - (2.0 * 0.3 + 0.6 - 0.1)).abs() < 1e-6));
         assert!((scorer.score(&map).score - 1.1).abs() < 1e-5);
@@ -159,8 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn the_root_mean_of_equal_layers_is_their_value_and_disagreement_lowers_it() {
+        let layers = vec![layer(4, 1.0, 0.0), layer(4, 1.0, 0.0)];
+        let scorer = Scorer::new((8, 8), 1.0, Fusion::RootMean, layers, 1.0, None);
+        let at = |a: f32, b: f32| scorer.anomaly_map(&[flat(a), flat(b)])[27];
+        assert!((at(2.0, 2.0) - 2.0).abs() < 1e-5);
+        assert!(at(4.0, 0.0) < 1.9 && at(4.0, 0.0) > 1.0, "{}", at(4.0, 0.0));
+    }
+
+    #[test]
     fn nearer_than_usual_is_below_zero() {
-        let scorer = Scorer::new((8, 8), 1.0, vec![layer(4, 1.0, 0.5)], 1.0, None);
+        let scorer = Scorer::new((8, 8), 1.0, Fusion::Sum, vec![layer(4, 1.0, 0.5)], 1.0, None);
         assert!((scorer.score(&scorer.anomaly_map(&[flat(0.2)])).score + 0.3).abs() < 1e-6);
     }
 
@@ -168,7 +230,8 @@ mod tests {
     fn what_lies_outside_the_region_of_interest_counts_nowhere() {
         let inside: Vec<bool> = (0..64).map(|i| i % 8 < 4).collect();
         let mask = Mask::from_flags(8, 8, inside.clone()).expect("fits");
-        let scorer = Scorer::new((8, 8), 1.0, vec![layer(8, 1.0, 0.0)], 2.0, Some(&mask));
+        let scorer =
+            Scorer::new((8, 8), 1.0, Fusion::Sum, vec![layer(8, 1.0, 0.0)], 2.0, Some(&mask));
         let defect_outside: Vec<f32> =
             (0..64).map(|i| if i % 8 == 6 { 9.0 } else { 0.1 }).collect();
         let map =

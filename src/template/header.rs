@@ -6,6 +6,7 @@
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
 use crate::matching::{Shape, Storage, Windows};
+use crate::scoring::Fusion;
 use crate::selection::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub struct HeaderV1 {
     pub alpha: f32,
     /// Standard deviation of the blur, in pixels at network size.
     pub sigma: f32,
+    /// How the layers are joined.
+    pub fusion: Fusion,
     /// How values are stored.
     pub storage: Storage,
     /// How prototypes were chosen.
@@ -48,7 +51,7 @@ pub struct LayerRecord {
     pub patch_forward: u32,
     /// Full width of the backward window, odd; 0 where alpha is 1.
     pub patch_backward: u32,
-    /// Weight in the sum over layers (Eq. 10), the number of layers and score scale included.
+    /// Weight of the layer when they are joined (Eq. 10).
     pub weight: f32,
 }
 
@@ -209,6 +212,7 @@ pub(crate) mod tests {
             }],
             alpha: 0.75,
             sigma: 4.0,
+            fusion: Fusion::RootMean,
             storage: Storage::F16,
             rule: Rule::Pts(crate::selection::HardRule::Sum),
             calibration: Calibration { threshold: 0.5, scale_top: 1.0, pictures: 0 },

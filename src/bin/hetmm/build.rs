@@ -8,6 +8,7 @@ use hetmm::build::presets::{self, PRESETS, Preset};
 use hetmm::build::{Options, Report, Sheets, Source, Weights};
 use hetmm::image::{self, Mask};
 use hetmm::matching::Storage;
+use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,9 @@ pub struct Settings {
     /// Weight of each layer, or "auto" to set them from the good pictures
     #[arg(long, value_parser = parse_weights, value_name = "W,W,..|auto")]
     weights: Option<Weights>,
+    /// How the layers are joined [default: root-mean]
+    #[arg(long, value_enum)]
+    fusion: Option<FusionName>,
     /// Blur before the maximum, in pixels at network size
     #[arg(long, value_name = "PIXELS")]
     sigma: Option<f32>,
@@ -111,6 +115,12 @@ pub enum HardRuleName {
 enum Baseline {
     GoodParts,
     None,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum FusionName {
+    Sum,
+    RootMean,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -191,6 +201,11 @@ impl Settings {
             patches_backward: backward,
             alpha: self.alpha.unwrap_or(preset.alpha),
             baseline: self.baseline.map_or(preset.from_good_parts, |b| b == Baseline::GoodParts),
+            fusion: match self.fusion {
+                Some(FusionName::Sum) => Fusion::Sum,
+                Some(FusionName::RootMean) => Fusion::RootMean,
+                None => preset.fusion,
+            },
             weights: match &self.weights {
                 Some(weights) => weights.clone(),
                 None if preset.from_good_parts => Weights::FromGoodParts,

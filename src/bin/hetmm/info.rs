@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                          "mean": id.mean, "std": id.std},
             "layers": layers,
             "alpha": h.alpha,
+            "fusion": h.fusion.to_string(),
             "sigma": h.sigma,
             "storage": h.storage.to_string(),
             "selection": h.rule.to_string(),
@@ -87,8 +88,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     println!(
-        "selection  {}; stored as {}; alpha {}, sigma {}",
-        h.rule, h.storage, h.alpha, h.sigma
+        "selection  {}; stored as {}; alpha {}, {} over layers, sigma {}",
+        h.rule, h.storage, h.alpha, h.fusion, h.sigma
     );
     if let Some(mask) = template.mask() {
         println!(
