@@ -57,6 +57,8 @@ pub struct Report {
 /// The probes that a template carries. The names say where the pictures come from.
 const PROBES: [&str; 3] =
     ["the median good picture", "the least usual good picture", "the median one, inverted"];
+/// The colour scale of heat maps ends at this many thresholds.
+const SCALE_TOP: f32 = 16.0;
 /// Differences of a probe's score that pass: this much, or that part of the score.
 const PROBE_TOLERANCE: (f32, f32) = (1e-4, 1e-3);
 
@@ -123,7 +125,7 @@ pub fn build(
         .unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
-        h.calibration.scale_top = if threshold > 0.0 { 2.0 * threshold } else { 1.0 };
+        h.calibration.scale_top = if threshold > 0.0 { SCALE_TOP * threshold } else { 1.0 };
         h.build.images.iter_mut().zip(&scores).for_each(|(image, &score)| image.score = score);
     });
     let probe_scores = inspector(&draft)?.check_probes()?;

@@ -60,7 +60,7 @@ pub struct LayerRecord {
 pub struct Calibration {
     /// Above this score a picture is bad.
     pub threshold: f32,
-    /// Anomaly value that is shown as the top of the colour scale.
+    /// Anomaly value at the top of the colour scale of heat maps.
     pub scale_top: f32,
     /// How many good pictures the threshold comes from; 0 where it is provisional.
     pub pictures: u32,

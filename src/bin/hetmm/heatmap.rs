@@ -32,19 +32,18 @@ pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
 /// The panels side by side: the picture, the picture with the outline of the regions above
 /// threshold, the blurred map in the template's colour scale, the scale.
 ///
-/// The colour scale runs from 0 to twice the threshold, for every picture of a template: colours
-/// of different pictures can be compared.
+/// The colour scale belongs to the template: colours of different pictures can be compared.
 pub fn draw(inspector: &Inspector, done: &Inspected) -> RgbImage {
     let panel = panel(&done.picture);
     let (width, height) = panel.dimensions();
     let header = inspector.template().header();
     let (map_width, map_height) = (header.backbone.width, header.backbone.height);
     let threshold = header.calibration.threshold;
-    let top = header.calibration.scale_top;
+    let scale = Scale { threshold, top: header.calibration.scale_top };
     let at = |x: u32, y: u32| {
         sample(&done.scored.blurred, (map_width, map_height), (x, y), (width, height))
     };
-    let heat = RgbImage::from_fn(width, height, |x, y| colour(at(x, y) / top));
+    let heat = RgbImage::from_fn(width, height, |x, y| colour(scale.place(at(x, y))));
     let outlined = RgbImage::from_fn(width, height, |x, y| {
         if on_outline(&at, x, y, width, height, threshold) {
             OUTLINE
@@ -52,7 +51,7 @@ pub fn draw(inspector: &Inspector, done: &Inspected) -> RgbImage {
             *panel.get_pixel(x, y)
         }
     });
-    let mark = height - 1 - ((threshold / top).clamp(0.0, 1.0) * (height - 1) as f32) as u32;
+    let mark = height - 1 - (scale.place(threshold) * (height - 1) as f32) as u32;
     let bar = RgbImage::from_fn(BAR, height, |_, y| {
         if y.abs_diff(mark) <= 1 {
             OUTLINE
@@ -67,6 +66,21 @@ pub fn draw(inspector: &Inspector, done: &Inspected) -> RgbImage {
         x += part.width() + GAP;
     }
     all
+}
+
+/// From values to places on the colour scale: logarithmic from 0 to the template's top, so that
+/// both what good parts show and the worst spot of a gross defect can be told apart.
+struct Scale {
+    threshold: f32,
+    top: f32,
+}
+
+impl Scale {
+    /// 0 for values up to 0, 1 for the top and above.
+    fn place(&self, value: f32) -> f32 {
+        let unit = if self.threshold > 0.0 { self.threshold } else { self.top };
+        ((value.max(0.0) / unit).ln_1p() / (self.top / unit).ln_1p()).clamp(0.0, 1.0)
+    }
 }
 
 /// The picture, 8 bits, no larger than a panel.
