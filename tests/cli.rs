@@ -402,6 +402,14 @@ fn damaged_templates_are_noticed_wherever_the_damage_is() {
 }
 
 #[test]
+fn a_template_of_format_1_0_still_loads_and_its_probes_agree() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
+    let check = hetmm(&["check", kept]);
+    assert_code(&check, 0, "");
+    assert_eq!(stdout(&check).matches("agrees:").count(), 3);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_template() {
     let bench = Bench::new();
     let template = bench.template();

@@ -1,0 +1,87 @@
+//! The invariants of ARCHITECTURE.md that a test can keep.
+
+use std::path::{Path, PathBuf};
+
+/// Modules from the lowest to the highest; each uses only those before it.
+const ORDER: [&str; 12] = [
+    "error",
+    "files",
+    "feature_map",
+    "image",
+    "backbone",
+    "matching",
+    "selection",
+    "scoring",
+    "metrics",
+    "template",
+    "inspection",
+    "build",
+];
+/// Modules that do no I/O, read no clock and start no threads.
+const PURE: [&str; 5] = ["feature_map", "matching", "selection", "scoring", "metrics"];
+/// What pure modules must not name.
+const IMPURE: [&str; 7] =
+    ["std::fs", "std::io", "std::net", "std::time", "std::thread", "ThreadPool", "println!"];
+/// The only files with `unsafe` code.
+const UNSAFE: [&str; 4] =
+    ["build/store.rs", "matching/aarch64.rs", "matching/x86.rs", "template/load.rs"];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("reads").map(|e| e.expect("reads").path());
+    entries
+        .flat_map(|p| if p.is_dir() { rust_files(&p) } else { vec![p] })
+        .filter(|p| p.extension().is_some_and(|e| e == "rs"))
+        .collect()
+}
+
+/// Every file of a module, with its path below `src` and its text.
+fn files_of(module: &str) -> Vec<(String, String)> {
+    let single = source().join(format!("{module}.rs"));
+    let files = if single.exists() { vec![single] } else { rust_files(&source().join(module)) };
+    files
+        .iter()
+        .map(|p| {
+            let name = p.strip_prefix(source()).expect("below src").display().to_string();
+            (name, std::fs::read_to_string(p).expect("reads"))
+        })
+        .collect()
+}
+
+#[test]
+fn lower_modules_never_use_higher_ones() {
+    for (rank, module) in ORDER.iter().enumerate() {
+        let files = files_of(module);
+        assert!(!files.is_empty(), "no module {module}");
+        for (name, text) in files {
+            for higher in &ORDER[rank + 1..] {
+                assert!(!text.contains(&format!("crate::{higher}")), "{name} uses {higher}");
+            }
+        }
+    }
+    let listed = std::fs::read_to_string(source().join("lib.rs")).expect("reads");
+    let declared = listed.lines().filter(|l| l.starts_with("pub mod ")).count();
+    assert_eq!(declared, ORDER.len(), "lib.rs declares a module that has no place in the order");
+}
+
+#[test]
+fn pure_modules_stay_pure() {
+    for (name, text) in PURE.iter().flat_map(|m| files_of(m)) {
+        for word in IMPURE {
+            assert!(!text.contains(word), "{name} names {word}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stays_where_it_is_declared() {
+    for path in rust_files(&source()) {
+        let name = path.strip_prefix(source()).expect("below src").display().to_string();
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let allowed = text.contains("#![allow(unsafe_code)]");
+        assert_eq!(allowed, UNSAFE.contains(&name.as_str()), "{name}");
+    }
+}
