@@ -2,7 +2,7 @@
 
 pub mod backbone;
 #[cfg(feature = "desktop")]
-pub mod build;
+pub mod builder;
 pub mod error;
 pub mod feature_map;
 pub mod files;

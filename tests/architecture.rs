@@ -15,7 +15,7 @@ const ORDER: [&str; 12] = [
     "metrics",
     "template",
     "inspection",
-    "build",
+    "builder",
 ];
 /// Modules that do no I/O, read no clock and start no threads.
 const PURE: [&str; 5] = ["feature_map", "matching", "selection", "scoring", "metrics"];
@@ -24,7 +24,7 @@ const IMPURE: [&str; 7] =
     ["std::fs", "std::io", "std::net", "std::time", "std::thread", "ThreadPool", "println!"];
 /// The only files with `unsafe` code.
 const UNSAFE: [&str; 4] =
-    ["build/store.rs", "matching/aarch64.rs", "matching/x86.rs", "template/load.rs"];
+    ["builder/store.rs", "matching/aarch64.rs", "matching/x86.rs", "template/load.rs"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -12,7 +12,7 @@
 //! exact.
 #![allow(unsafe_code)]
 
-use super::kernel::{BytePanel, ByteQuery, PanelView};
+use super::panel::{BytePanel, ByteQuery, PanelView};
 use std::arch::aarch64::*;
 
 /// Query pixels of one tile at most.

@@ -16,7 +16,8 @@
 //!
 //! Operations: `pixels * window^2 * sheets * channels` multiply-adds a layer, borders aside.
 
-use super::kernel::{BytePanel, ByteQuery, Kernel, PanelView};
+use super::kernel::Kernel;
+use super::panel::{BytePanel, ByteQuery, PanelView};
 use super::sheets::{CHANNEL_GROUP, PANEL, quantise};
 use super::{Distances, Sheets, Storage, Windows, Without};
 use crate::feature_map::FeatureMap;

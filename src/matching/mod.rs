@@ -27,6 +27,7 @@
 
 pub mod fused;
 pub mod kernel;
+pub mod panel;
 pub mod reference;
 pub mod sheets;
 

@@ -31,7 +31,7 @@
 //! `channels * 255 * 127`.
 #![allow(unsafe_code)]
 
-use super::kernel::{BytePanel, ByteQuery, PanelView};
+use super::panel::{BytePanel, ByteQuery, PanelView};
 use std::arch::x86_64::*;
 
 /// Query pixels of one tile at most.

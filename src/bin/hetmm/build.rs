@@ -4,8 +4,8 @@ use crate::console::Console;
 use crate::pictures;
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Request};
-use hetmm::build::presets::{self, PRESETS, Preset};
-use hetmm::build::{Options, Report, Sheets, Source, Weights};
+use hetmm::builder::presets::{self, PRESETS, Preset};
+use hetmm::builder::{Options, Report, Sheets, Source, Weights};
 use hetmm::image::{self, Mask};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
@@ -157,7 +157,7 @@ pub fn build(
 ) -> Result<Report> {
     let (backbone, options) = settings.resolve(pictures)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
-    let report = hetmm::build::build(output, pictures, &backbone, &options, &progress)?;
+    let report = hetmm::builder::build(output, pictures, &backbone, &options, &progress)?;
     for skipped in &report.skipped {
         console.note(format!("skipped: {skipped}"));
     }

@@ -1,6 +1,6 @@
 //! What people see while they wait: progress bars and notes on stderr.
 
-use hetmm::build::Stage;
+use hetmm::builder::Stage;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;

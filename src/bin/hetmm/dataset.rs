@@ -1,7 +1,7 @@
 //! Data sets in MVTec layout: `test/good`, `test/<defect>`, `ground_truth/<defect>`.
 
 use crate::pictures;
-use hetmm::build::Source;
+use hetmm::builder::Source;
 use hetmm::image::{self, Samples};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};

@@ -2,12 +2,11 @@
 
 use crate::console::Console;
 use crate::dataset::{self, TestPicture};
-use crate::timing::{self, Timing, quantile};
-use hetmm::inspection::{Inspector, Verdict};
-use hetmm::metrics::{PixelTruth, aupro, auroc};
+use crate::figures::{Figures, Outcome, percent};
+use crate::timing;
+use hetmm::inspection::Inspector;
+use hetmm::metrics::{PixelTruth, aupro};
 use hetmm::{Error, Result};
-use serde::Serialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -48,49 +47,6 @@ enum Figure {
     ImageAuroc,
     PixelAuroc,
     Aupro30,
-}
-
-/// All figures, as `--json` writes them.
-#[derive(Serialize)]
-pub struct Figures {
-    pub images: usize,
-    pub good: usize,
-    pub defective: usize,
-    pub image_auroc: Option<f64>,
-    pub pixel_auroc: Option<f64>,
-    pub aupro30: Option<f64>,
-    pub per_defect: BTreeMap<String, DefectFigures>,
-    pub threshold: f32,
-    pub false_rejects: usize,
-    pub missed: usize,
-    pub timing_ms: StageTimes,
-}
-
-/// Figures of one kind of defect.
-#[derive(Serialize)]
-pub struct DefectFigures {
-    pub images: usize,
-    pub image_auroc: Option<f64>,
-    pub missed: usize,
-}
-
-/// Median of each stage, and the spread of the whole.
-#[derive(Serialize)]
-pub struct StageTimes {
-    pub decode: f64,
-    pub preprocess: f64,
-    pub backbone: f64,
-    pub matching: f64,
-    pub scoring: f64,
-    pub total_p50: f64,
-    pub total_p99: f64,
-}
-
-/// One picture's result.
-pub struct Outcome {
-    pub picture: TestPicture,
-    pub score: f32,
-    pub verdict: Verdict,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -167,65 +123,13 @@ pub fn evaluate(
     }
     bar.finish_and_clear();
     if !failed.is_empty() && !skip_unreadable {
-        return Err(hetmm::build::unreadable(&failed, count));
+        return Err(hetmm::builder::unreadable(&failed, count));
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
     let maps: Vec<(&[f32], &PixelTruth)> = pixels.iter().map(|(m, t)| (m.as_slice(), t)).collect();
     let (aupro30, pixel_auroc) = aupro(&maps, 0.3);
     let threshold = inspector.template().header().calibration.threshold;
-    Ok((figures(&outcomes, pixel_auroc, aupro30, threshold, &times), outcomes))
-}
-
-fn figures(
-    outcomes: &[Outcome],
-    pixel_auroc: Option<f64>,
-    aupro30: Option<f64>,
-    threshold: f32,
-    times: &[Timing],
-) -> Figures {
-    let good: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_none()).collect();
-    let bad: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_some()).collect();
-    let against_good = |bad: &[&Outcome]| {
-        auroc(good.iter().map(|o| (o.score, false)).chain(bad.iter().map(|o| (o.score, true))))
-    };
-    let missed = |bad: &[&Outcome]| bad.iter().filter(|o| o.verdict == Verdict::Ok).count();
-    let mut per_defect: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
-    for outcome in &bad {
-        per_defect
-            .entry(outcome.picture.defect.clone().unwrap_or_default())
-            .or_default()
-            .push(outcome);
-    }
-    let median =
-        |stage: fn(&Timing) -> f64| quantile(&times.iter().map(stage).collect::<Vec<_>>(), 0.5);
-    let totals: Vec<f64> = times.iter().map(|t| t.total).collect();
-    Figures {
-        images: outcomes.len(),
-        good: good.len(),
-        defective: bad.len(),
-        image_auroc: against_good(&bad),
-        pixel_auroc,
-        aupro30,
-        per_defect: per_defect
-            .into_iter()
-            .map(|(name, bad)| {
-                let image_auroc = against_good(&bad);
-                (name, DefectFigures { images: bad.len(), image_auroc, missed: missed(&bad) })
-            })
-            .collect(),
-        threshold,
-        false_rejects: good.iter().filter(|o| o.verdict == Verdict::Ng).count(),
-        missed: missed(&bad),
-        timing_ms: StageTimes {
-            decode: median(|t| t.decode),
-            preprocess: median(|t| t.preprocess),
-            backbone: median(|t| t.backbone),
-            matching: median(|t| t.matching),
-            scoring: median(|t| t.scoring),
-            total_p50: quantile(&totals, 0.5),
-            total_p99: quantile(&totals, 0.99),
-        },
-    }
+    Ok((Figures::new(&outcomes, pixel_auroc, aupro30, threshold, &times), outcomes))
 }
 
 /// Prints the figures for people.
@@ -251,11 +155,6 @@ pub fn print(f: &Figures) {
         "ms a picture   {:.1} median, {:.1} p99 (decode {:.1}, resize {:.1}, backbone {:.1}, matching {:.1}, scoring {:.1})",
         t.total_p50, t.total_p99, t.decode, t.preprocess, t.backbone, t.matching, t.scoring
     );
-}
-
-/// A fraction as a percentage, for people.
-pub fn percent(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |v| format!("{:.2} %", 100.0 * v))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::pictures;
 use crate::timing::{self, Inspected};
-use hetmm::build::Source;
+use hetmm::builder::Source;
 use hetmm::inspection::Inspector;
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -65,7 +65,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
             Ok(ExitCode::SUCCESS)
         }
-        false => Err(hetmm::build::unreadable(&failed, pictures.len())),
+        false => Err(hetmm::builder::unreadable(&failed, pictures.len())),
     }
 }
 

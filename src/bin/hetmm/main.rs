@@ -7,6 +7,7 @@ mod console;
 mod dataset;
 mod demo;
 mod eval;
+mod figures;
 mod heatmap;
 mod info;
 mod inspect;

@@ -1,6 +1,6 @@
 //! Which pictures a command line means.
 
-use hetmm::build::Source;
+use hetmm::builder::Source;
 use hetmm::{Error, Result, image};
 use std::path::{Path, PathBuf};
 

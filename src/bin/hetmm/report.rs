@@ -1,6 +1,6 @@
 //! A self-contained page about an evaluation: no network, no script, pictures inline.
 
-use crate::eval::{Figures, Outcome, percent};
+use crate::figures::{Figures, Outcome, percent};
 use crate::{heatmap, timing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

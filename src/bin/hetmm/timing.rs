@@ -1,7 +1,7 @@
 //! Inspecting one picture with a watch on every stage.
 
 use hetmm::Result;
-use hetmm::build::Source;
+use hetmm::builder::Source;
 use hetmm::image::Picture;
 use hetmm::inspection::Inspector;
 use hetmm::scoring::Scored;

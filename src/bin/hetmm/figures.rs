@@ -1,0 +1,111 @@
+//! The figures of an evaluation.
+
+use crate::dataset::TestPicture;
+use crate::timing::{Timing, quantile};
+use hetmm::inspection::Verdict;
+use hetmm::metrics::auroc;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// All figures, as `--json` writes them.
+#[derive(Serialize)]
+pub struct Figures {
+    pub images: usize,
+    pub good: usize,
+    pub defective: usize,
+    pub image_auroc: Option<f64>,
+    pub pixel_auroc: Option<f64>,
+    pub aupro30: Option<f64>,
+    pub per_defect: BTreeMap<String, DefectFigures>,
+    pub threshold: f32,
+    pub false_rejects: usize,
+    pub missed: usize,
+    pub timing_ms: StageTimes,
+}
+
+/// Figures of one kind of defect.
+#[derive(Serialize)]
+pub struct DefectFigures {
+    pub images: usize,
+    pub image_auroc: Option<f64>,
+    pub missed: usize,
+}
+
+/// Median of each stage, and the spread of the whole.
+#[derive(Serialize)]
+pub struct StageTimes {
+    pub decode: f64,
+    pub preprocess: f64,
+    pub backbone: f64,
+    pub matching: f64,
+    pub scoring: f64,
+    pub total_p50: f64,
+    pub total_p99: f64,
+}
+
+/// One picture's result.
+pub struct Outcome {
+    pub picture: TestPicture,
+    pub score: f32,
+    pub verdict: Verdict,
+}
+
+impl Figures {
+    /// From one outcome and one timing a picture.
+    pub fn new(
+        outcomes: &[Outcome],
+        pixel_auroc: Option<f64>,
+        aupro30: Option<f64>,
+        threshold: f32,
+        times: &[Timing],
+    ) -> Self {
+        let good: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_none()).collect();
+        let bad: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_some()).collect();
+        let against_good = |bad: &[&Outcome]| {
+            auroc(good.iter().map(|o| (o.score, false)).chain(bad.iter().map(|o| (o.score, true))))
+        };
+        let missed = |bad: &[&Outcome]| bad.iter().filter(|o| o.verdict == Verdict::Ok).count();
+        let mut per_defect: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
+        for outcome in &bad {
+            per_defect
+                .entry(outcome.picture.defect.clone().unwrap_or_default())
+                .or_default()
+                .push(outcome);
+        }
+        let median =
+            |stage: fn(&Timing) -> f64| quantile(&times.iter().map(stage).collect::<Vec<_>>(), 0.5);
+        let totals: Vec<f64> = times.iter().map(|t| t.total).collect();
+        Figures {
+            images: outcomes.len(),
+            good: good.len(),
+            defective: bad.len(),
+            image_auroc: against_good(&bad),
+            pixel_auroc,
+            aupro30,
+            per_defect: per_defect
+                .into_iter()
+                .map(|(name, bad)| {
+                    let image_auroc = against_good(&bad);
+                    (name, DefectFigures { images: bad.len(), image_auroc, missed: missed(&bad) })
+                })
+                .collect(),
+            threshold,
+            false_rejects: good.iter().filter(|o| o.verdict == Verdict::Ng).count(),
+            missed: missed(&bad),
+            timing_ms: StageTimes {
+                decode: median(|t| t.decode),
+                preprocess: median(|t| t.preprocess),
+                backbone: median(|t| t.backbone),
+                matching: median(|t| t.matching),
+                scoring: median(|t| t.scoring),
+                total_p50: quantile(&totals, 0.5),
+                total_p99: quantile(&totals, 0.99),
+            },
+        }
+    }
+}
+
+/// A fraction as a percentage, for people.
+pub fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |v| format!("{:.2} %", 100.0 * v))
+}
