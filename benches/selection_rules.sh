@@ -3,6 +3,8 @@
 #
 #   benches/selection_rules.sh DATA [BUILD OPTION ..] > docs/selection-rules.tsv
 #   python benches/plot_selection.py docs/selection-rules.tsv docs/selection-rules.svg
+#
+# SETS, RULES and SHEETS, lists in the environment, narrow it down.
 set -euo pipefail
 data=${1:?usage: benches/selection_rules.sh DATA [BUILD OPTION ..]}
 shift
@@ -11,7 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 printf 'set\trule\tsheets\timage_auroc\n'
 for set in ${SETS:-mvtec_screw mtd}; do
-    for rule in pts:maxmin pts:sum random-image random-pixel kmeans-image kmeans-pixel; do
+    for rule in ${RULES:-pts:maxmin pts:sum random-image random-pixel kmeans-image kmeans-pixel}; do
         for sheets in ${SHEETS:-10 20 40 60}; do
             options=(--select "${rule%%:*}" --sheets "$sheets")
             [ "${rule%%:*}" = "$rule" ] || options+=(--hard-rule "${rule##*:}")
