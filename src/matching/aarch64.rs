@@ -167,7 +167,7 @@ macro_rules! byte_tile {
             for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
                 *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
             }
-            assert!(panel.rows.len() == channels * panel.lanes && channels % 4 == 0);
+            assert!(panel.rows.len() == channels * panel.lanes && channels.is_multiple_of(4));
             assert!(first + 4 * REGISTERS <= panel.lanes && panel.lanes <= 64);
             let offset = vdupq_n_u8(0x80);
             // SAFETY: lanes `first..first + 16` of four bytes lie in every group (asserted above),

@@ -288,7 +288,11 @@ fn tile512_bytes<const Q: usize, const L: usize>(
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(panel.rows.len() == channels * 16 * L && panel.lanes == 16 * L && channels % 4 == 0);
+    assert!(
+        panel.rows.len() == channels * 16 * L
+            && panel.lanes == 16 * L
+            && channels.is_multiple_of(4)
+    );
     // SAFETY: every group has 64 * L bytes (asserted above), every vector `channels` bytes, a
     // multiple of 4 (sliced and asserted above); `scale` and `start` have 64 >= 16 * L values.
     unsafe {
@@ -349,7 +353,7 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(panel.rows.len() == channels * panel.lanes && channels % 4 == 0);
+    assert!(panel.rows.len() == channels * panel.lanes && channels.is_multiple_of(4));
     assert!(first + 4 * L <= panel.lanes && panel.lanes <= 64);
     // SAFETY: lanes `first..first + 4 * L` of four bytes lie in every group (asserted above), every
     // vector has `channels` bytes, a multiple of 4 (sliced and asserted above).

@@ -142,13 +142,9 @@ pub fn print(f: &Figures) {
         "threshold      {:.4}: {} of {} good rejected, {} of {} defective missed",
         f.threshold, f.false_rejects, f.good, f.missed, f.defective
     );
-    for (name, defect) in &f.per_defect {
-        println!(
-            "  {name:24} {} of {} pictures missed {}",
-            percent(defect.image_auroc),
-            defect.images,
-            defect.missed
-        );
+    for (name, auroc) in &f.per_defect {
+        let (images, missed) = f.defects.get(name).map_or((0, 0), |d| (d.images, d.missed));
+        println!("  {name:24} {} of {images} pictures, missed {missed}", percent(*auroc));
     }
     let t = &f.timing_ms;
     println!(

@@ -16,18 +16,19 @@ pub struct Figures {
     pub image_auroc: Option<f64>,
     pub pixel_auroc: Option<f64>,
     pub aupro30: Option<f64>,
-    pub per_defect: BTreeMap<String, DefectFigures>,
+    /// Image AUROC of each kind of defect against all good pictures.
+    pub per_defect: BTreeMap<String, Option<f64>>,
+    pub defects: BTreeMap<String, DefectCounts>,
     pub threshold: f32,
     pub false_rejects: usize,
     pub missed: usize,
     pub timing_ms: StageTimes,
 }
 
-/// Figures of one kind of defect.
+/// Counts of one kind of defect.
 #[derive(Serialize)]
-pub struct DefectFigures {
+pub struct DefectCounts {
     pub images: usize,
-    pub image_auroc: Option<f64>,
     pub missed: usize,
 }
 
@@ -65,9 +66,9 @@ impl Figures {
             auroc(good.iter().map(|o| (o.score, false)).chain(bad.iter().map(|o| (o.score, true))))
         };
         let missed = |bad: &[&Outcome]| bad.iter().filter(|o| o.verdict == Verdict::Ok).count();
-        let mut per_defect: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
+        let mut kinds: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
         for outcome in &bad {
-            per_defect
+            kinds
                 .entry(outcome.picture.defect.clone().unwrap_or_default())
                 .or_default()
                 .push(outcome);
@@ -82,11 +83,11 @@ impl Figures {
             image_auroc: against_good(&bad),
             pixel_auroc,
             aupro30,
-            per_defect: per_defect
-                .into_iter()
+            per_defect: kinds.iter().map(|(name, bad)| (name.clone(), against_good(bad))).collect(),
+            defects: kinds
+                .iter()
                 .map(|(name, bad)| {
-                    let image_auroc = against_good(&bad);
-                    (name, DefectFigures { images: bad.len(), image_auroc, missed: missed(&bad) })
+                    (name.clone(), DefectCounts { images: bad.len(), missed: missed(bad) })
                 })
                 .collect(),
             threshold,

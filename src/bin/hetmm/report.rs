@@ -63,12 +63,13 @@ pub fn page(
                 h2 { "By defect" }
                 table {
                     tr { th { "Defect" } th { "Pictures" } th { "Image AUROC" } th { "Missed" } }
-                    @for (name, defect) in &figures.per_defect {
+                    @for (name, auroc) in &figures.per_defect {
+                        @let counts = figures.defects.get(name);
                         tr {
                             td { (name) }
-                            td.n { (defect.images) }
-                            td.n { (percent(defect.image_auroc)) }
-                            td.n { (defect.missed) }
+                            td.n { (counts.map_or(0, |c| c.images)) }
+                            td.n { (percent(*auroc)) }
+                            td.n { (counts.map_or(0, |c| c.missed)) }
                         }
                     }
                 }
