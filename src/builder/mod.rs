@@ -1,7 +1,7 @@
 //! Building a template: the feature pass, selection, leave-one-out scores, the file.
 //!
-//! [`store`] holds the features of all pictures, in memory or in a scratch file; [`prototypes`]
-//! chooses at every pixel; [`leave_one_out`] scores every good picture without its own
+//! [`store`] holds the features of all pictures, in memory or in a scratch file; `prototypes`
+//! chooses at every pixel; `leave_one_out` scores every good picture without its own
 //! prototypes. The same pictures and options give the same bytes with any number of threads.
 
 mod features;

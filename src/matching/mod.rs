@@ -23,7 +23,7 @@
 //! # Storage
 //! [`Sheets`] keeps the block of a pixel contiguous, in *panels* of up to 64 sheets with the
 //! sheets innermost, so that a register holds one channel of 4, 8 or 16 sheets and a query value
-//! is broadcast against it. [`reference`] is the definition in code; [`fused`] is what runs.
+//! is broadcast against it. [`mod@reference`] is the definition in code; [`fused`] is what runs.
 
 pub mod fused;
 pub mod kernel;
