@@ -14,6 +14,9 @@
 use half::f16;
 use serde::{Deserialize, Serialize};
 
+#[cfg(target_endian = "big")]
+compile_error!("templates are little-endian and read in place: this target is not supported");
+
 /// Most sheets that one panel holds.
 pub const PANEL: usize = 64;
 /// The last panel is filled up with zero sheets to a multiple of this.
