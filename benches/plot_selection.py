@@ -22,5 +22,5 @@ for axis, name in zip(axes[0], sets):
         axis.plot(*zip(*points), marker="o", label=rule)
     axis.set(title=name, xlabel="sheets", ylabel="image AUROC, %")
     axis.grid(alpha=0.3)
-axes[0][0].legend()
+axes[0][-1].legend()
 figure.savefig(sys.argv[2], metadata={"Date": None})
