@@ -178,7 +178,7 @@ def load_lite0(weights):
 def load_resnet(name, weights):
     import torchvision
     try:
-        network = getattr(torchvision.models, name)(weights="DEFAULT" if weights == "imagenet" else None)
+        network = getattr(torchvision.models, name)(weights="IMAGENET1K_V1" if weights == "imagenet" else None)
     except OSError as e:
         sys.exit(f"the ImageNet weights of {name} could not be fetched: {e}\n"
                  "  -> fetch the .pth file elsewhere and pass it with --weights FILE, or --weights none")
