@@ -77,7 +77,7 @@ impl Inspector {
         let id = &opened.header().backbone;
         let request = Request {
             model,
-            taps: id.taps.iter().map(|t| t.name.clone()).collect(),
+            taps: vec![id.taps.iter().map(|t| t.name.clone()).collect()],
             height: id.height as usize,
             width: id.width as usize,
         };

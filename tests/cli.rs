@@ -348,9 +348,13 @@ fn unusable_models_and_foreign_templates_are_refused() {
         4,
         "not a usable ONNX model",
     );
-    let mut other =
-        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet_lite0.onnx"))
-            .expect("reads");
+    // The bundled model, given as a file, gets the bundled model's default taps.
+    let lite0 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet_lite0.onnx");
+    let by_name = bench.path("by-name.hetmm");
+    let out =
+        hetmm(&["build", text(&good), "-o", text(&by_name), "--backbone", lite0, "--size", "64"]);
+    assert_code(&out, 0, "");
+    let mut other = std::fs::read(lite0).expect("reads");
     // One bit of a weight: the same network with another digest.
     let at = other.len() / 2;
     other[at] ^= 1;

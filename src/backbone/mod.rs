@@ -32,8 +32,9 @@ pub trait Backbone: Send + Sync {
 pub struct Request<'a> {
     /// The ONNX file, or `None` for the bundled backbone.
     pub model: Option<&'a Path>,
-    /// Names of the taps, in the order of the layers.
-    pub taps: Vec<String>,
+    /// Lists of tap names, in the order of the layers: the first list whose taps the model has is
+    /// taken.
+    pub taps: Vec<Vec<String>>,
     /// Rows of the network's input.
     pub height: usize,
     /// Columns of the network's input.

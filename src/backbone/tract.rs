@@ -24,14 +24,15 @@ pub struct TractBackbone {
 }
 
 impl TractBackbone {
-    /// Loads `model`, the bytes of an ONNX file called `name` in messages, with the named taps.
+    /// Loads `model`, the bytes of an ONNX file called `name` in messages, with the taps of
+    /// the first list in `taps` that it has.
     ///
     /// # Errors
     /// [`crate::error::Kind::Model`] where the file is no usable model or has no such tap.
     pub fn new(
         name: &str,
         model: &[u8],
-        taps: &[String],
+        taps: &[Vec<String>],
         height: usize,
         width: usize,
     ) -> Result<Self> {
@@ -43,14 +44,14 @@ impl TractBackbone {
         }
     }
 
-    fn load(model: &[u8], taps: &[String], height: usize, width: usize) -> Result<Self> {
+    fn load(model: &[u8], taps: &[Vec<String>], height: usize, width: usize) -> Result<Self> {
         let onnx = tract_onnx::onnx();
         let proto =
             onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
         let metadata: HashMap<&str, &str> =
             proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
         check_size(&metadata, height, width)?;
-        check_taps(&proto, taps)?;
+        let taps = choose_taps(&proto, taps)?;
         let plan = (|| -> TractResult<_> {
             let mut model = onnx.model_for_proto_model(&proto)?;
             model.select_outputs_by_name(taps)?;
@@ -147,21 +148,23 @@ fn check_size(metadata: &HashMap<&str, &str>, height: usize, width: usize) -> Re
     Ok(())
 }
 
-fn check_taps(proto: &ModelProto, taps: &[String]) -> Result<()> {
+/// The first list whose taps are all outputs of the model.
+fn choose_taps<'a>(proto: &ModelProto, lists: &'a [Vec<String>]) -> Result<&'a [String]> {
     let outputs: Vec<&str> =
         proto.graph.iter().flat_map(|g| &g.output).map(|o| o.name.as_str()).collect();
     if outputs.is_empty() {
         return Err(unusable("it has no outputs"));
     }
-    if taps.is_empty() {
-        return Err(
-            Error::usage("no taps given").advise(format!("the model has: {}", outputs.join(", ")))
-        );
+    let it_has = format!("it has: {}", outputs.join(", "));
+    let has = |tap: &&String| outputs.contains(&tap.as_str());
+    if let Some(list) = lists.iter().find(|list| !list.is_empty() && list.iter().all(|t| has(&t))) {
+        return Ok(list);
     }
-    match taps.iter().find(|tap| !outputs.contains(&tap.as_str())) {
-        Some(missing) => Err(Error::model(format!("the model has no tap called {missing}"))
-            .advise(format!("it has: {}", outputs.join(", ")))),
-        None => Ok(()),
+    match lists.iter().flatten().find(|tap| !has(tap)) {
+        Some(missing) => {
+            Err(Error::model(format!("the model has no tap called {missing}")).advise(it_has))
+        }
+        None => Err(Error::usage("no taps given").advise(it_has)),
     }
 }
 
@@ -181,12 +184,13 @@ mod tests {
 
     #[test]
     fn what_is_no_model_is_refused() {
-        let taps = ["block2.exp".to_string()];
-        let cases: [(&[u8], &[String], usize, &str); 5] = [
+        let taps = [vec!["block2.exp".to_string()]];
+        type Case<'a> = (&'a [u8], &'a [Vec<String>], usize, &'a str);
+        let cases: [Case; 5] = [
             (b"", &taps, 64, "not a usable ONNX model"),
             (b"this is no ONNX file", &taps, 64, "not a usable ONNX model"),
             (&MODEL[..MODEL.len() / 2], &taps, 64, "not a usable ONNX model"),
-            (MODEL, &["block99.exp".to_string()], 64, "it has: block0.exp"),
+            (MODEL, &[vec!["block99.exp".to_string()]], 64, "it has: block0.exp"),
             (MODEL, &taps, 100, "multiples of 32"),
         ];
         for (model, taps, size, want) in cases {
@@ -198,8 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn taps_come_in_the_order_asked_for_with_their_sizes() {
-        let taps = ["block4.proj", "block2.exp"].map(String::from);
+    fn the_first_list_of_taps_that_fits_is_taken_in_its_order() {
+        let lists: [&[&str]; 3] =
+            [&["layer1", "block2.exp"], &["block4.proj", "block2.exp"], &["block0.exp"]];
+        let taps = lists.map(|list| list.iter().map(|t| t.to_string()).collect());
         let backbone = TractBackbone::new(BUNDLED_NAME, MODEL, &taps, 96, 64).expect("loads");
         let sizes: Vec<_> =
             backbone.identity().taps.iter().map(|t| (t.channels, t.height, t.width)).collect();

@@ -104,8 +104,11 @@ pub fn build(
     }
     let left_out = LeaveOneOut::compute(&inspector(&draft)?, &pass.store, progress);
     if options.baseline {
-        for layer in 0..layers {
-            let baseline = left_out.baseline(&inspector(&draft)?, layer);
+        let baselines: Vec<Vec<f32>> = {
+            let inspector = inspector(&draft)?;
+            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
+        };
+        for baseline in baselines {
             draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
         }
     }

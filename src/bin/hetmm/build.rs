@@ -173,15 +173,15 @@ impl Settings {
         let name = self.preset.as_deref().unwrap_or(PRESETS[0].name);
         let preset =
             presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))?;
-        let taps = self.layers.clone().unwrap_or_else(|| {
-            let taps =
-                if self.backbone.is_some() { preset.resnet_taps } else { preset.bundled_taps };
-            taps.iter().map(|t| t.to_string()).collect()
-        });
+        let named = |taps: &[&str]| taps.iter().map(|t| t.to_string()).collect();
+        let taps = match &self.layers {
+            Some(layers) => vec![layers.clone()],
+            None => vec![named(preset.resnet_taps), named(preset.bundled_taps)],
+        };
         let size = self.size.unwrap_or(preset.size);
         let request = Request { model: self.backbone.as_deref(), taps, height: size, width: size };
-        let layers = request.taps.len();
         let backbone = backbone::open(&request)?;
+        let layers = backbone.identity().taps.len();
         let (forward, backward) = self.patches(preset, layers)?;
         let hard_rule = match self.hard_rule {
             Some(HardRuleName::Maxmin) => HardRule::MaxMin,
