@@ -8,6 +8,8 @@ pub mod feature_map;
 pub mod files;
 pub mod image;
 pub mod inspection;
+#[cfg(feature = "edge")]
+pub mod line;
 pub mod matching;
 pub mod metrics;
 pub mod scoring;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "error",
     "files",
     "feature_map",
@@ -16,6 +16,7 @@ const ORDER: [&str; 12] = [
     "template",
     "inspection",
     "builder",
+    "line",
 ];
 /// Modules that do no I/O, read no clock and start no threads.
 const PURE: [&str; 5] = ["feature_map", "matching", "selection", "scoring", "metrics"];
