@@ -74,18 +74,21 @@ impl Inspector {
     /// Opens a template file with the backbone it asks for: `model`, or the bundled one.
     pub fn open(template: &Path, model: Option<&Path>) -> Result<Self> {
         let opened = Template::open(template)?;
-        let id = &opened.header().backbone;
+        Self::join(opened, model).map_err(|e| e.within(template.display()))
+    }
+
+    /// Joins a template with the backbone it asks for: `model`, or the bundled one.
+    pub fn join(template: Template, model: Option<&Path>) -> Result<Self> {
+        let id = &template.header().backbone;
         let request = Request {
             model,
             taps: vec![id.taps.iter().map(|t| t.name.clone()).collect()],
             height: id.height as usize,
             width: id.width as usize,
         };
-        let backbone = backbone::open(&request).map_err(|e| {
-            let needs = format!("{} needs {}", template.display(), opened.header().backbone);
-            e.within(needs)
-        })?;
-        Self::new(opened, backbone).map_err(|e| e.within(template.display()))
+        let backbone = backbone::open(&request)
+            .map_err(|e| e.within(format!("the template needs {}", template.header().backbone)))?;
+        Self::new(template, backbone)
     }
 
     /// The template.

@@ -6,6 +6,7 @@ pub mod builder;
 pub mod error;
 pub mod feature_map;
 pub mod files;
+pub mod heatmap;
 pub mod image;
 pub mod inspection;
 #[cfg(feature = "edge")]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "error",
     "files",
     "feature_map",
@@ -15,11 +15,13 @@ const ORDER: [&str; 13] = [
     "metrics",
     "template",
     "inspection",
+    "heatmap",
     "builder",
     "line",
 ];
 /// Modules that do no I/O, read no clock and start no threads.
-const PURE: [&str; 5] = ["feature_map", "matching", "selection", "scoring", "metrics"];
+const PURE: [&str; 6] =
+    ["feature_map", "matching", "selection", "scoring", "metrics", "line/engine"];
 /// What pure modules must not name.
 const IMPURE: [&str; 7] =
     ["std::fs", "std::io", "std::net", "std::time", "std::thread", "ThreadPool", "println!"];

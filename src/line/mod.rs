@@ -1,6 +1,46 @@
 //! The line: from trigger edge to reject pulse.
 //!
-//! [`time`] is the one clock; [`camera`] turns triggers into pictures.
+//! ```text
+//! inputs ──edges──> hub (engine, outputs) ──captures──> capture ──frames──> inspect
+//!                    ^  │                                                     │
+//! control, replay ───┘  └──> records                  archive <── rejects ────┤
+//!                    ^                                                        │
+//!                    └──────────────── results ───────────────────────────────┘
+//! ```
+//!
+//! Every box is a thread; the arrows are bounded queues. [`engine`] decides, as a pure state
+//! machine; [`hub`] is the only thread that drives outputs. [`supervise`] watches the others, and
+//! a part whose result does not come is rejected without anybody's help.
+//!
+//! Nothing in here may panic: the lints below keep it so.
 
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
+)]
+
+pub mod archive;
 pub mod camera;
+pub mod capture;
+pub mod config;
+pub mod control;
+pub mod engine;
+pub mod gpio;
+pub mod hub;
+pub mod inputs;
+pub mod inspect;
+pub mod outputs;
+pub mod records;
+pub mod status;
+pub mod supervise;
+pub mod templates;
 pub mod time;

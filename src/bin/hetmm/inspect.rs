@@ -4,6 +4,7 @@ use crate::console::Console;
 use crate::pictures;
 use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
+use hetmm::heatmap;
 use hetmm::inspection::Inspector;
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -51,7 +52,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         match timing::inspect(&inspector, picture) {
             Ok(done) => {
                 if let Some(folder) = &args.heatmaps {
-                    crate::heatmap::write(&folder.join(name), &inspector, &done)?;
+                    let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
+                    hetmm::files::write_whole(&folder.join(name), &heatmap::png(&drawn)?)?;
                 }
                 bar.suspend(|| print(args, &inspector, picture, &done))?;
             }

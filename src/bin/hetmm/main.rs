@@ -8,7 +8,6 @@ mod dataset;
 mod demo;
 mod eval;
 mod figures;
-mod heatmap;
 mod info;
 mod inspect;
 mod pictures;

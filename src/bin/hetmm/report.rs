@@ -1,10 +1,11 @@
 //! A self-contained page about an evaluation: no network, no script, pictures inline.
 
 use crate::figures::{Figures, Outcome, percent};
-use crate::{heatmap, timing};
+use crate::timing;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hetmm::Result;
+use hetmm::heatmap;
 use hetmm::inspection::Inspector;
 use image::RgbImage;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -93,7 +94,7 @@ fn gallery(inspector: &Inspector, outcomes: &[&Outcome]) -> Result<Markup> {
     let mut figures = Vec::new();
     for outcome in outcomes {
         let done = timing::inspect(inspector, &outcome.picture.source)?;
-        figures.push((outcome, data_url(&heatmap::draw(inspector, &done))?));
+        figures.push((outcome, data_url(&heatmap::draw(inspector, &done.picture, &done.scored))?));
     }
     Ok(html! {
         @for (outcome, url) in figures {

@@ -1,5 +1,11 @@
 //! Where frames come from: a V4L2 camera, or a folder of pictures.
 
+mod pixels;
+mod replay;
+
+pub use pixels::PixelFormat;
+pub use replay::{Recorded, ReplayCamera, read_recording};
+
 use super::time::LineTime;
 use crate::image::Picture;
 use std::fmt;

@@ -4,8 +4,9 @@ mod draw;
 
 use crate::build::{self, Settings};
 use crate::console::Console;
-use crate::{dataset, eval, heatmap, pictures, report, timing};
+use crate::{dataset, eval, pictures, report, timing};
 use draw::{Defect, Part};
+use hetmm::heatmap;
 use hetmm::inspection::{Inspector, Verdict};
 use hetmm::{Error, Result};
 use image::{RgbImage, imageops};
@@ -61,7 +62,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let mut shown = std::collections::BTreeSet::new();
     for outcome in &outcomes {
         let done = timing::inspect(&inspector, &outcome.picture.source)?;
-        let drawn = heatmap::draw(&inspector, &done);
+        let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
         let kind = outcome.picture.defect.as_deref().unwrap_or("good");
         let name = format!("{kind}_{}", outcome.picture.source.name());
         hetmm::files::write_whole(&heatmaps.join(name), &heatmap::png(&drawn)?)?;

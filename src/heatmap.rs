@@ -1,12 +1,11 @@
 //! Pictures of results: the part, its anomaly map, and the outline of what is above threshold.
 
-use crate::timing::Inspected;
-use hetmm::image::{Picture, Samples};
-use hetmm::inspection::Inspector;
-use hetmm::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Picture, Samples};
+use crate::inspection::Inspector;
+use crate::scoring::Scored;
 use image::{Rgb, RgbImage, imageops};
 use std::io::Cursor;
-use std::path::Path;
 
 /// Longest side of a panel; larger pictures are scaled down.
 const PANEL: u32 = 640;
@@ -15,17 +14,12 @@ const GAP: u32 = 8;
 const BAR: u32 = 20;
 const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
 
-/// Draws and writes a PNG: picture with outline, heat map, colour bar with the threshold marked.
-pub fn write(path: &Path, inspector: &Inspector, done: &Inspected) -> Result<()> {
-    hetmm::files::write_whole(path, &png(&draw(inspector, done))?)
-}
-
 /// The bytes of a PNG file.
 pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     image
         .write_to(&mut bytes, image::ImageFormat::Png)
-        .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("a PNG cannot be made: {e}")))?;
+        .map_err(|e| Error::new(Kind::Io, format!("a PNG cannot be made: {e}")))?;
     Ok(bytes.into_inner())
 }
 
@@ -33,16 +27,15 @@ pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
 /// threshold, the blurred map in the template's colour scale, the scale.
 ///
 /// The colour scale belongs to the template: colours of different pictures can be compared.
-pub fn draw(inspector: &Inspector, done: &Inspected) -> RgbImage {
-    let panel = panel(&done.picture);
+pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbImage {
+    let panel = panel(picture);
     let (width, height) = panel.dimensions();
     let header = inspector.template().header();
     let (map_width, map_height) = (header.backbone.width, header.backbone.height);
     let threshold = header.calibration.threshold;
     let scale = Scale { threshold, top: header.calibration.scale_top };
-    let at = |x: u32, y: u32| {
-        sample(&done.scored.blurred, (map_width, map_height), (x, y), (width, height))
-    };
+    let at =
+        |x: u32, y: u32| sample(&scored.blurred, (map_width, map_height), (x, y), (width, height));
     let heat = RgbImage::from_fn(width, height, |x, y| colour(scale.place(at(x, y))));
     let outlined = RgbImage::from_fn(width, height, |x, y| {
         if on_outline(&at, x, y, width, height, threshold) {

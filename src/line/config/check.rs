@@ -1,0 +1,255 @@
+//! What a configuration must not say.
+
+use super::locate::Located;
+use super::schema::{CameraSource, EdgeKind, LineConfig, LineRef, TriggerSource};
+use crate::error::Result;
+
+/// An hour, as the longest of any time.
+const HOUR_US: u64 = 3_600_000_000;
+
+pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    ranges(config, at)?;
+    trigger(config, at)?;
+    camera(config, at)?;
+    reject(config, at)?;
+    outputs(config, at)?;
+    pins(config, at)
+}
+
+fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let (reject, outputs) = (&config.reject, &config.outputs);
+    let rows = [
+        ("trigger.debounce_us", Some(config.trigger.debounce_us), 0, 1_000_000),
+        ("camera.capture_delay_us", Some(config.camera.capture_delay_us), 0, HOUR_US),
+        ("camera.buffers", Some(u64::from(config.camera.buffers)), 2, 32),
+        ("camera.width", config.camera.width.map(u64::from), 8, 16_384),
+        ("camera.height", config.camera.height.map(u64::from), 8, 16_384),
+        ("reject.delay_us", reject.delay_us, 1_000, HOUR_US),
+        ("reject.delay_counts", reject.delay_counts, 1, u64::from(u32::MAX)),
+        ("reject.deadline_us", reject.deadline_us, 1_000, HOUR_US),
+        ("reject.pulse_width_us", Some(reject.pulse_width_us), 100, 60_000_000),
+        ("reject.min_pitch_us", reject.min_pitch_us, 0, HOUR_US),
+        ("reject.min_pitch_counts", reject.min_pitch_counts, 0, u64::from(u32::MAX)),
+        ("reject.max_in_flight", Some(reject.max_in_flight as u64), 1, 4096),
+        ("reject.max_waiting", Some(reject.max_waiting as u64), 1, 64),
+        ("outputs.ok_pulse_width_us", Some(outputs.ok_pulse_width_us), 100, 60_000_000),
+        ("outputs.strobe_delay_us", Some(outputs.strobe_delay_us), 0, 60_000_000),
+        ("outputs.strobe_width_us", Some(outputs.strobe_width_us), 10, 60_000_000),
+        (
+            "outputs.heartbeat_half_period_us",
+            Some(outputs.heartbeat_half_period_us),
+            1_000,
+            HOUR_US,
+        ),
+        ("records.max_bytes", Some(config.records.max_bytes), 10_000, 1 << 40),
+        ("records.keep", Some(u64::from(config.records.keep)), 0, 1000),
+        ("archive.max_parts", Some(config.archive.max_parts as u64), 1, 1_000_000),
+        ("archive.queue", Some(config.archive.queue as u64), 1, 256),
+        ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
+        (
+            "realtime.inspection_timeout_us",
+            Some(config.realtime.inspection_timeout_us),
+            10_000,
+            HOUR_US,
+        ),
+        ("template.threads", Some(config.template.threads as u64), 0, 1024),
+    ];
+    for (path, value, low, high) in rows {
+        if let Some(value) = value.filter(|v| !(low..=high).contains(v)) {
+            let remedy = format!("give a value from {low} to {high}");
+            return Err(at.error(path, &format!("{value} is out of range"), &remedy));
+        }
+    }
+    let rate = config.camera.frames_per_second;
+    if let Some(rate) = rate.filter(|r| !(0.01..=10_000.0).contains(r)) {
+        let why = format!("{rate} is out of range");
+        return Err(at.error("camera.frames_per_second", &why, "give 0.01 to 10000"));
+    }
+    Ok(())
+}
+
+fn trigger(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let trigger = &config.trigger;
+    let by_gpio = trigger.source == TriggerSource::Gpio;
+    for (path, given) in
+        [("trigger.chip", trigger.chip.is_some()), ("trigger.line", trigger.line.is_some())]
+    {
+        if by_gpio && !given {
+            let remedy = "name the GPIO chip and line that the sensor is wired to";
+            return Err(at.error(path, "is missing, and source = \"gpio\" needs it", remedy));
+        }
+        if !by_gpio && given && config.encoder.is_none() {
+            let remedy = "take it out, or say source = \"gpio\"";
+            return Err(at.error(path, "has no meaning without source = \"gpio\"", remedy));
+        }
+    }
+    if trigger.edge == EdgeKind::Both {
+        let remedy = "say \"rising\" or \"falling\"";
+        return Err(at.error("trigger.edge", "a part has one edge", remedy));
+    }
+    if trigger.source == TriggerSource::Software && config.control.socket.is_none() {
+        let remedy = "give control.socket, a path such as /run/hetmm/edge.sock";
+        return Err(at.error("trigger.source", "\"software\" needs a control socket", remedy));
+    }
+    let Some(encoder) = &config.encoder else { return Ok(()) };
+    if !by_gpio {
+        let remedy = "take [encoder] out, or say trigger.source = \"gpio\"";
+        return Err(at.error("encoder", "counts need a GPIO trigger to start from", remedy));
+    }
+    if encoder.chip != trigger.chip {
+        let why = "edges of two chips have no common order";
+        let remedy = "wire encoder and trigger to one GPIO chip, and take encoder.chip out";
+        return Err(at.error("encoder.chip", why, remedy));
+    }
+    Ok(())
+}
+
+fn camera(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let camera = &config.camera;
+    let v4l2 = camera.source == CameraSource::V4l2;
+    let source = if v4l2 { "v4l2" } else { "folder" };
+    let needed = [
+        ("camera.device", v4l2, camera.device.is_some()),
+        ("camera.width", v4l2, camera.width.is_some()),
+        ("camera.height", v4l2, camera.height.is_some()),
+        ("camera.format", v4l2, camera.format.is_some()),
+        ("camera.folder", !v4l2, camera.folder.is_some()),
+    ];
+    for (path, needed, given) in needed {
+        if needed && !given {
+            let why = format!("is missing, and source = \"{source}\" needs it");
+            return Err(at.error(path, &why, "firmware-config/line.toml shows how to give it"));
+        }
+        if !needed && given {
+            let why = format!("has no meaning with source = \"{source}\"");
+            return Err(at.error(path, &why, "take it out, or change camera.source"));
+        }
+    }
+    let free_folder = !v4l2 && config.trigger.source == TriggerSource::FreeRun;
+    if free_folder && camera.frames_per_second.is_none() {
+        let why = "is missing, and a folder has no rate of its own";
+        return Err(at.error("camera.frames_per_second", why, "say how many parts a second"));
+    }
+    Ok(())
+}
+
+fn reject(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let reject = &config.reject;
+    match (reject.delay_us, reject.delay_counts) {
+        (None, None) => {
+            let why = "the way from trigger to gate is missing";
+            let remedy = "give reject.delay_us, or reject.delay_counts with an [encoder]";
+            return Err(at.error("reject", why, remedy));
+        }
+        (Some(_), Some(_)) => {
+            let why = "the way from trigger to gate is given twice";
+            return Err(at.error("reject.delay_counts", why, "give delay_us or delay_counts"));
+        }
+        _ => {}
+    }
+    if reject.delay_counts.is_some() != config.encoder.is_some() {
+        let (path, why) = match &config.encoder {
+            None => ("reject.delay_counts", "counts need an encoder"),
+            Some(_) => ("encoder", "nothing uses its counts"),
+        };
+        let remedy = "give both [encoder] and reject.delay_counts, or neither";
+        return Err(at.error(path, why, remedy));
+    }
+    if reject.min_pitch_us.is_some() && reject.min_pitch_counts.is_some() {
+        let why = "the pitch is given twice";
+        return Err(at.error("reject.min_pitch_counts", why, "give one of the two"));
+    }
+    if reject.min_pitch_counts.is_some() && config.encoder.is_none() {
+        let why = "counts need an encoder";
+        return Err(at.error("reject.min_pitch_counts", why, "give min_pitch_us instead"));
+    }
+    let Some(deadline) = reject.deadline_us else {
+        let why = "is missing, and counts say nothing about time";
+        let remedy = "give the time in which a result has to be there";
+        return Err(at.error("reject.deadline_us", why, remedy));
+    };
+    if let Some(delay) = reject.delay_us.filter(|delay| deadline > *delay) {
+        let why = format!("{deadline} us is after the part has reached the gate ({delay} us)");
+        return Err(at.error("reject.deadline_us", &why, "give no more than reject.delay_us"));
+    }
+    if config.camera.capture_delay_us >= deadline {
+        let why = format!("no frame can be there before the deadline ({deadline} us)");
+        return Err(at.error("camera.capture_delay_us", &why, "make it shorter"));
+    }
+    if let Some(pitch) = reject.min_pitch_us.filter(|pitch| reject.pulse_width_us > *pitch) {
+        let why = format!(
+            "a pulse of {} us would reject the next part too ({pitch} us behind)",
+            reject.pulse_width_us
+        );
+        let remedy = "make the pulse no longer than reject.min_pitch_us";
+        return Err(at.error("reject.pulse_width_us", &why, remedy));
+    }
+    Ok(())
+}
+
+fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let outputs = &config.outputs;
+    let beat = outputs.heartbeat_half_period_us;
+    if outputs.heartbeat.is_some() && beat > 10_000_000 {
+        let why = "a heartbeat slower than every 10 s is no sign of life";
+        return Err(at.error("outputs.heartbeat_half_period_us", why, "give at most 10000000"));
+    }
+    if outputs.simulate {
+        return Ok(());
+    }
+    if outputs.ng.is_none() && outputs.ok.is_none() {
+        let why = "neither a reject output (ng) nor a pass output (ok) is given";
+        let remedy = "give [outputs.ng], or say simulate = true for a trial at the desk";
+        return Err(at.error("outputs", why, remedy));
+    }
+    for (name, _, chip) in driven(config) {
+        if chip.is_none() {
+            let remedy = "give outputs.chip, or a chip for this line";
+            return Err(at.error(&format!("outputs.{name}"), "has no GPIO chip", remedy));
+        }
+    }
+    Ok(())
+}
+
+/// Every output that is given: name, line, chip.
+fn driven(config: &LineConfig) -> Vec<(&'static str, &LineRef, Option<&String>)> {
+    let outputs = &config.outputs;
+    let plain = [
+        ("ok", &outputs.ok),
+        ("ready", &outputs.ready),
+        ("busy", &outputs.busy),
+        ("strobe", &outputs.strobe),
+        ("heartbeat", &outputs.heartbeat),
+    ];
+    let plain = plain
+        .into_iter()
+        .filter_map(|(name, output)| output.as_ref().map(|o| (name, &o.line, o.chip.as_ref())));
+    let ng = outputs.ng.iter().map(|o| ("ng", &o.line, o.chip.as_ref()));
+    let fault = outputs.fault.iter().map(|o| ("fault", &o.line, o.chip.as_ref()));
+    ng.chain(fault)
+        .chain(plain)
+        .map(|(name, line, chip)| (name, line, chip.or(outputs.chip.as_ref())))
+        .collect()
+}
+
+/// No two functions on one pin.
+fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let mut pins: Vec<(String, Option<&String>, &LineRef)> = vec![];
+    if let Some(line) = &config.trigger.line {
+        pins.push(("trigger.line".into(), config.trigger.chip.as_ref(), line));
+    }
+    if let Some(encoder) = &config.encoder {
+        pins.push(("encoder.line".into(), encoder.chip.as_ref(), &encoder.line));
+    }
+    for (name, line, chip) in driven(config) {
+        pins.push((format!("outputs.{name}.line"), chip, line));
+    }
+    for (i, (path, chip, line)) in pins.iter().enumerate() {
+        let same = pins.iter().take(i).find(|(_, c, l)| c == chip && l == line);
+        if let Some((other, ..)) = same {
+            let why = format!("{line} is already {other}");
+            return Err(at.error(path, &why, "wire them to two lines"));
+        }
+    }
+    Ok(())
+}

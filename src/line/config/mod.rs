@@ -1,0 +1,94 @@
+//! The line's configuration: a TOML file, read strictly.
+//!
+//! A key that is not known, a value out of range or two keys that cannot both be meant are errors
+//! with file, line and remedy. What the file leaves out is filled in, so that a resolved
+//! configuration says everything.
+
+mod check;
+mod locate;
+mod schema;
+
+pub use schema::*;
+
+use crate::error::{Error, Kind, Result};
+use locate::Located;
+use std::path::Path;
+
+/// Largest configuration file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+impl LineConfig {
+    /// Reads and checks a configuration file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] with file, line and remedy; [`Kind::Io`] where it cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let unreadable = |e| Error::io(path, "the configuration cannot be read", &e);
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > MAX_BYTES {
+            let what = format!("{}: {size} bytes are no configuration of a line", path.display());
+            return Err(Error::usage(what).advise("give the line.toml"));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let mut config = Self::parse(&text, &path.display().to_string())?;
+        let absolute = std::path::absolute(path).map_err(unreadable)?;
+        config.resolve_paths(crate::files::folder_of(&absolute));
+        Ok(config)
+    }
+
+    /// Checks a configuration; `name` stands before the line number of errors.
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let located = Located::new(text, name);
+        let mut config: LineConfig = toml::from_str(text).map_err(|e| {
+            let at = located.line_of(e.span());
+            Error::new(Kind::Usage, format!("{name}:{at}: {}", e.message().replace('\n', "; ")))
+                .advise("every key is explained in firmware-config/line.toml")
+        })?;
+        config.fill_in();
+        check::check(&config, &located)?;
+        Ok(config)
+    }
+
+    /// The resolved configuration, as a file that could be read again.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self)
+            .map_err(|e| Error::usage(format!("the configuration cannot be shown: {e}")))
+    }
+
+    /// The values that follow from others.
+    fn fill_in(&mut self) {
+        let reject = &mut self.reject;
+        if reject.deadline_us.is_none() {
+            reject.deadline_us = reject.delay_us;
+        }
+        if reject.min_pitch_us.is_none() && reject.min_pitch_counts.is_none() {
+            match reject.delay_counts {
+                Some(_) => reject.min_pitch_counts = Some(1),
+                None => reject.min_pitch_us = Some(reject.pulse_width_us),
+            }
+        }
+        if self.encoder.as_ref().is_some_and(|e| e.chip.is_none())
+            && let Some(encoder) = &mut self.encoder
+        {
+            encoder.chip.clone_from(&self.trigger.chip);
+        }
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        let paths = [
+            Some(&mut self.template.file),
+            self.template.backbone.as_mut(),
+            self.camera.folder.as_mut(),
+            self.records.file.as_mut(),
+            self.records.edges.as_mut(),
+            self.archive.folder.as_mut(),
+            self.control.socket.as_mut(),
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = folder.join(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

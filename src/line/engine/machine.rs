@@ -1,0 +1,434 @@
+//! The state machine itself.
+
+use super::super::time::LineTime;
+use super::part::{Finished, Gate, Outcome, PartId, Reason, Stretch};
+use super::pulse::{Level, Pulse};
+use super::{Command, Counters, Event, Fault, Line, Pitch, Settings, Travel};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Most lost edges that get an outcome each; more in one gap are a broken input.
+const MAX_LOST: u32 = 10_000;
+
+/// The reject engine; see the module's text for its contract.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    now: LineTime,
+    count: u64,
+    last_part: u64,
+    last_trigger: Option<(LineTime, u64)>,
+    /// Before the gate, in the order of the belt.
+    waiting: VecDeque<Stretch>,
+    /// Ends of stretches that hold the reject output.
+    passing: Vec<Gate>,
+    /// Deadlines, in their order; those of parts that have their result are skipped.
+    deadlines: VecDeque<(LineTime, PartId)>,
+    /// Captures that were not answered yet.
+    outstanding: usize,
+    consecutive_rejects: u32,
+    faults: [bool; Fault::ALL.len()],
+    safe: bool,
+    ng: Pulse,
+    ok: Pulse,
+    strobe: Pulse,
+    ready: Level,
+    busy: Level,
+    fault: Level,
+    heartbeat: Level,
+    heartbeat_next: LineTime,
+    counters: Counters,
+}
+
+impl Engine {
+    /// An engine whose outputs have their safe levels, without template and camera.
+    ///
+    /// Nothing is known of parts that are between trigger and gate at this moment. Where the safe
+    /// level of the reject output is active, it is held until the last of them has passed.
+    pub fn new(settings: Settings, now: LineTime) -> Self {
+        let mut ng = Pulse::new(Line::Ng, settings.ng_width);
+        let mut passing = Vec::new();
+        if settings.ng_active_when_safe {
+            ng.hold(now, &mut Vec::new());
+            passing.push(gate_of(settings.travel, now, 0));
+        }
+        let faults = Fault::ALL.map(|fault| matches!(fault, Fault::Template | Fault::Camera));
+        Engine {
+            now,
+            count: 0,
+            last_part: 0,
+            last_trigger: None,
+            waiting: VecDeque::new(),
+            passing,
+            deadlines: VecDeque::new(),
+            outstanding: 0,
+            consecutive_rejects: 0,
+            faults,
+            safe: false,
+            ng,
+            ok: Pulse::new(Line::Ok, settings.ok_width),
+            strobe: Pulse::new(Line::Strobe, settings.strobe_width),
+            ready: Level::new(Line::Ready, false),
+            busy: Level::new(Line::Busy, false),
+            fault: Level::new(Line::Fault, true),
+            heartbeat: Level::new(Line::Heartbeat, false),
+            heartbeat_next: now + settings.heartbeat_half_period,
+            counters: Counters::default(),
+            settings,
+        }
+    }
+
+    /// Takes an event at `now`; adds what has to be done to `out`, in order.
+    ///
+    /// Time never runs backwards here: an earlier `now` counts as the latest one.
+    pub fn handle(&mut self, now: LineTime, event: Event, out: &mut Vec<Command>) {
+        let now = self.now.max(now);
+        self.advance(now, out);
+        match event {
+            Event::Trigger { at, lost } => self.trigger(at, lost, out),
+            Event::Count(count) => self.count(count, out),
+            Event::Result { part, reject } => self.result(part, reject),
+            Event::Condition { fault, present } => self.set_fault(fault, present),
+            Event::Safe => self.enter_safe(out),
+            Event::Resume => self.resume(),
+            Event::Acknowledge => {
+                self.consecutive_rejects = 0;
+                self.set_fault(Fault::Alarm, false);
+            }
+            Event::Tick => {}
+        }
+        self.advance(now, out);
+        self.show(out);
+    }
+
+    /// When [`Engine::handle`] has to be called again at the latest.
+    pub fn next_wake(&self) -> Option<LineTime> {
+        let gates = self.waiting.front().map(|s| s.gate).into_iter();
+        let of_belt = gates.chain(self.passing.iter().copied()).filter_map(|gate| match gate {
+            Gate::At(at) => Some(at),
+            Gate::Count(_) => None,
+        });
+        let beats = !self.safe && self.settings.heartbeat_half_period > Duration::ZERO;
+        let of_outputs = [
+            self.deadlines.front().map(|d| d.0),
+            self.ng.next().filter(|_| !self.safe),
+            self.ok.next(),
+            self.strobe.next(),
+            beats.then_some(self.heartbeat_next),
+        ];
+        of_belt.chain(of_outputs.into_iter().flatten()).min()
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether a trigger would be accepted.
+    pub fn is_ready(&self) -> bool {
+        self.can_inspect() && self.outstanding < self.settings.max_waiting
+    }
+
+    /// Whether it is in the safe state.
+    pub fn is_safe(&self) -> bool {
+        self.safe
+    }
+
+    /// The faults that are present.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> {
+        Fault::ALL.into_iter().filter(|f| self.has(*f))
+    }
+
+    /// Parts between trigger and gate.
+    pub fn in_flight(&self) -> usize {
+        self.waiting.iter().filter(|s| s.part.is_some()).count()
+    }
+
+    /// Whether the reject output is active.
+    pub fn reject_output_is_active(&self) -> bool {
+        self.ng.is_active()
+    }
+
+    /// Captures that were not answered yet.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    fn can_inspect(&self) -> bool {
+        !self.safe && !self.faults().any(Fault::blocks)
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.get(fault as usize).copied().unwrap_or(true)
+    }
+
+    fn set_fault(&mut self, fault: Fault, present: bool) {
+        if let Some(slot) = self.faults.get_mut(fault as usize) {
+            *slot = present;
+        }
+    }
+
+    fn trigger(&mut self, at: LineTime, lost: u32, out: &mut Vec<Command>) {
+        let earliest = self.last_trigger.map_or(LineTime::default(), |(at, _)| at);
+        let at = at.min(self.now).max(earliest);
+        let gate = gate_of(self.settings.travel, at, self.count);
+        let too_close = self.too_close(at);
+        if lost > 0 || too_close {
+            // What lies before this part on the belt is as doubtful as the part itself.
+            if let Some(before) = self.waiting.back_mut() {
+                before.outcome = Some(Outcome::Rejected(Reason::TooClose));
+            }
+        }
+        if lost > 0 {
+            self.cover_lost(lost, at, gate, out);
+        }
+        self.last_trigger = Some((at, self.count));
+        let part = self.new_part();
+        if self.safe {
+            return self.finish(part, at, Reason::Safe, out);
+        }
+        if self.waiting.len() >= self.settings.max_in_flight {
+            return self.overflow(part, at, gate, out);
+        }
+        let accepted = self.is_ready() && lost == 0 && !too_close;
+        let outcome = if accepted {
+            None
+        } else if lost > 0 || too_close {
+            Some(Outcome::Rejected(Reason::TooClose))
+        } else {
+            self.set_fault(Fault::Unproven, true);
+            Some(Outcome::Rejected(Reason::Missed))
+        };
+        self.waiting.push_back(Stretch { part: Some((part, at)), gate, tail: gate, outcome });
+        if accepted {
+            let deadline = at + self.settings.deadline;
+            self.deadlines.push_back((deadline, part));
+            self.outstanding += 1;
+            self.strobe.schedule(at + self.settings.strobe_delay);
+            out.push(Command::Capture { part, triggered_at: at, deadline });
+        }
+    }
+
+    fn too_close(&self, at: LineTime) -> bool {
+        let Some((last_at, last_count)) = self.last_trigger else { return false };
+        match self.settings.min_pitch {
+            Pitch::Time(pitch) => at.since(last_at) < pitch,
+            Pitch::Counts(pitch) => self.count.saturating_sub(last_count) < pitch,
+        }
+    }
+
+    /// Parts whose edges were lost lie somewhere between the last trigger and this one: all of
+    /// that belt is rejected.
+    fn cover_lost(&mut self, lost: u32, at: LineTime, gate: Gate, out: &mut Vec<Command>) {
+        for _ in 0..lost.min(MAX_LOST) {
+            let part = self.new_part();
+            self.finish(part, at, Reason::LostTrigger, out);
+        }
+        self.set_fault(Fault::Unproven, true);
+        if self.safe {
+            return;
+        }
+        let from = match (self.last_trigger, gate) {
+            (None, Gate::At(_)) => Gate::At(self.now),
+            (None, Gate::Count(_)) => Gate::Count(self.count),
+            (Some((at, count)), _) => gate_of(self.settings.travel, at, count),
+        };
+        let outcome = Some(Outcome::Rejected(Reason::LostTrigger));
+        self.waiting.push_back(Stretch { part: None, gate: from, tail: gate, outcome });
+    }
+
+    /// Too many parts to follow one by one: the last stretch grows over this one and is rejected.
+    fn overflow(&mut self, part: PartId, at: LineTime, gate: Gate, out: &mut Vec<Command>) {
+        self.set_fault(Fault::Overflow, true);
+        if let Some(last) = self.waiting.back_mut() {
+            last.tail = last.tail.max(gate);
+            if !matches!(last.outcome, Some(Outcome::Rejected(_))) {
+                last.outcome = Some(Outcome::Rejected(Reason::Overflow));
+            }
+        }
+        self.finish(part, at, Reason::Overflow, out);
+    }
+
+    fn new_part(&mut self) -> PartId {
+        self.last_part += 1;
+        self.counters.triggers += 1;
+        PartId(self.last_part)
+    }
+
+    fn count(&mut self, count: u64, out: &mut Vec<Command>) {
+        self.count = self.count.max(count);
+        self.move_belt(self.now, out);
+    }
+
+    fn result(&mut self, part: PartId, reject: Option<Reason>) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        let found = self.waiting.iter_mut().find(|s| s.part.is_some_and(|(id, _)| id == part));
+        match found {
+            Some(stretch) if stretch.outcome.is_none() => {
+                stretch.outcome = Some(reject.map_or(Outcome::Passed, Outcome::Rejected));
+                self.set_fault(Fault::Unproven, reject.is_some_and(Reason::is_unproven));
+            }
+            Some(stretch) if stretch.outcome != Some(Outcome::Rejected(Reason::Late)) => {}
+            _ if self.safe => {}
+            _ => self.counters.late_results += 1,
+        }
+    }
+
+    fn enter_safe(&mut self, out: &mut Vec<Command>) {
+        self.safe = true;
+        self.deadlines.clear();
+        self.passing.clear();
+        for stretch in std::mem::take(&mut self.waiting) {
+            if let Some((part, triggered_at)) = stretch.part {
+                self.finish(part, triggered_at, Reason::Safe, out);
+            }
+        }
+        let at = self.now;
+        self.ng.freeze(self.settings.ng_active_when_safe, at, out);
+        self.ok.freeze(false, at, out);
+        self.strobe.freeze(false, at, out);
+        self.heartbeat.set(false, at, out);
+    }
+
+    fn resume(&mut self) {
+        if !self.safe {
+            return;
+        }
+        self.safe = false;
+        self.consecutive_rejects = 0;
+        self.set_fault(Fault::Alarm, false);
+        self.heartbeat_next = self.now + self.settings.heartbeat_half_period;
+        if self.settings.ng_active_when_safe {
+            self.passing.push(gate_of(self.settings.travel, self.now, self.count));
+        }
+    }
+
+    /// Does all that is due up to `now`, in the order of time.
+    fn advance(&mut self, now: LineTime, out: &mut Vec<Command>) {
+        self.now = now;
+        while let Some(at) = self.next_wake().filter(|at| *at <= now) {
+            self.expire(at);
+            self.move_belt(at, out);
+            if !self.safe {
+                self.ng.advance(now, at, out);
+            }
+            self.ok.advance(now, at, out);
+            self.strobe.advance(now, at, out);
+            self.beat(at, out);
+        }
+        if self.has(Fault::Overflow) && self.waiting.len() * 2 <= self.settings.max_in_flight {
+            self.set_fault(Fault::Overflow, false);
+        }
+    }
+
+    /// Rejects what has no result at its deadline.
+    fn expire(&mut self, at: LineTime) {
+        while let Some((_, part)) = self.deadlines.pop_front_if(|d| d.0 <= at) {
+            let found = self.waiting.iter_mut().find(|s| s.part.is_some_and(|(id, _)| id == part));
+            if let Some(stretch) = found.filter(|s| s.outcome.is_none()) {
+                stretch.outcome = Some(Outcome::Rejected(Reason::Late));
+                self.set_fault(Fault::Unproven, true);
+            }
+        }
+    }
+
+    /// Takes through the gate what has reached it at `at` and at the present count.
+    fn move_belt(&mut self, at: LineTime, out: &mut Vec<Command>) {
+        let count = self.count;
+        let reached = |gate: &Gate| match gate {
+            Gate::At(due) => *due <= at,
+            Gate::Count(due) => *due <= count,
+        };
+        while let Some(stretch) = self.waiting.pop_front_if(|s| reached(&s.gate)) {
+            let due = match stretch.gate {
+                Gate::At(due) => due.min(at),
+                Gate::Count(_) => at,
+            };
+            self.through_gate(&stretch, due, out);
+        }
+        let (now, ng) = (self.now, &mut self.ng);
+        self.passing.retain(|tail| {
+            if !reached(tail) {
+                return true;
+            }
+            let due = match tail {
+                Gate::At(due) => *due,
+                Gate::Count(_) => at,
+            };
+            ng.release(now, due);
+            false
+        });
+    }
+
+    fn through_gate(&mut self, stretch: &Stretch, due: LineTime, out: &mut Vec<Command>) {
+        let late = Outcome::Rejected(Reason::Late);
+        let outcome = stretch.outcome.unwrap_or_else(|| {
+            self.set_fault(Fault::Unproven, true);
+            late
+        });
+        match outcome {
+            Outcome::Passed => self.ok.fire(self.now, due, out),
+            Outcome::Rejected(_) => {
+                self.ng.hold(due, out);
+                self.passing.push(stretch.tail);
+            }
+        }
+        if let Some((part, triggered_at)) = stretch.part {
+            self.close(Finished { part, triggered_at, at: due, outcome }, out);
+        }
+    }
+
+    /// Gives a part up before it reaches the gate.
+    fn finish(&mut self, part: PartId, at: LineTime, reason: Reason, out: &mut Vec<Command>) {
+        let outcome = Outcome::Rejected(reason);
+        self.close(Finished { part, triggered_at: at, at: self.now, outcome }, out);
+    }
+
+    fn close(&mut self, finished: Finished, out: &mut Vec<Command>) {
+        self.counters.finish(finished.outcome);
+        match finished.outcome {
+            Outcome::Passed => {
+                self.consecutive_rejects = 0;
+                self.set_fault(Fault::Alarm, false);
+            }
+            Outcome::Rejected(Reason::Safe) => {}
+            Outcome::Rejected(_) => {
+                self.consecutive_rejects = self.consecutive_rejects.saturating_add(1);
+                let limit = self.settings.alarm_after;
+                if limit > 0 && self.consecutive_rejects >= limit && !self.has(Fault::Alarm) {
+                    self.counters.alarms += 1;
+                    self.set_fault(Fault::Alarm, true);
+                }
+            }
+        }
+        out.push(Command::Finished(finished));
+    }
+
+    fn beat(&mut self, at: LineTime, out: &mut Vec<Command>) {
+        let half = self.settings.heartbeat_half_period;
+        if self.safe || half == Duration::ZERO || self.heartbeat_next > at {
+            return;
+        }
+        self.heartbeat.set(!self.heartbeat.active(), at, out);
+        // After a pause the beat goes on from now; it does not catch up in a burst.
+        let next = at + half;
+        self.heartbeat_next = if next <= self.now { self.now + half } else { next };
+    }
+
+    /// Brings the outputs with a level up to date.
+    fn show(&mut self, out: &mut Vec<Command>) {
+        let (ready, at) = (self.is_ready(), self.now);
+        self.ready.set(ready, at, out);
+        self.busy.set(self.outstanding > 0 && !self.safe, at, out);
+        let unhealthy = self.safe || self.faults().next().is_some();
+        self.fault.set(unhealthy, at, out);
+    }
+}
+
+/// Where something that is at the trigger now, at `count`, meets the gate.
+fn gate_of(travel: Travel, at: LineTime, count: u64) -> Gate {
+    match travel {
+        Travel::Time(delay) => Gate::At(at + delay),
+        Travel::Counts(counts) => Gate::Count(count.saturating_add(counts)),
+    }
+}

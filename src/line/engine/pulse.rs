@@ -1,0 +1,129 @@
+//! Pulses on one output: begun on time, never short, merged where they touch.
+
+use super::super::time::LineTime;
+use super::{Command, Line};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Most pulses that wait for their begin.
+const MAX_SCHEDULED: usize = 1024;
+
+/// An output that carries pulses.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    line: Line,
+    width: Duration,
+    active: bool,
+    /// Stretches of belt at the gate that keep the output active without end.
+    holders: u32,
+    /// When the output becomes inactive, unless it is held.
+    until: LineTime,
+    /// Begins that lie ahead, in their order.
+    begins: VecDeque<LineTime>,
+}
+
+impl Pulse {
+    /// An inactive output.
+    pub fn new(line: Line, width: Duration) -> Self {
+        let (until, begins) = (LineTime::default(), VecDeque::new());
+        Pulse { line, width, active: false, holders: 0, until, begins }
+    }
+
+    /// Whether the output is active.
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Schedules a pulse that begins at `at`.
+    pub fn schedule(&mut self, at: LineTime) {
+        if self.width > Duration::ZERO && self.begins.len() < MAX_SCHEDULED {
+            self.begins.push_back(at);
+        }
+    }
+
+    /// Makes the output active, due at `at`, until [`Pulse::release`].
+    pub fn hold(&mut self, at: LineTime, out: &mut Vec<Command>) {
+        self.holders = self.holders.saturating_add(1);
+        self.set(true, at, out);
+    }
+
+    /// Ends one hold, due at `at`: the output stays active for one width more. A pulse that was
+    /// begun late, at `now`, still gets its full width.
+    pub fn release(&mut self, now: LineTime, at: LineTime) {
+        self.holders = self.holders.saturating_sub(1);
+        self.until = self.until.max(now.max(at) + self.width);
+    }
+
+    /// A pulse that begins now; it was due at `at`.
+    pub fn fire(&mut self, now: LineTime, at: LineTime, out: &mut Vec<Command>) {
+        if self.width > Duration::ZERO {
+            self.hold(at, out);
+            self.release(now, at);
+        }
+    }
+
+    /// The next moment at which something has to be done.
+    pub fn next(&self) -> Option<LineTime> {
+        let end = (self.active && self.holders == 0).then_some(self.until);
+        let begin = self.begins.front().copied();
+        match (end, begin) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Does what is due at `at`; the caller sees to the order.
+    pub fn advance(&mut self, now: LineTime, at: LineTime, out: &mut Vec<Command>) {
+        // A begin at the very moment of an end merges: the output does not blink.
+        while self.begins.front().is_some_and(|begin| *begin <= at) {
+            if let Some(begin) = self.begins.pop_front() {
+                self.fire(now, begin, out);
+            }
+        }
+        if self.active && self.holders == 0 && self.until <= at {
+            self.set(false, self.until, out);
+        }
+    }
+
+    /// Forgets every pulse and takes a fixed level.
+    pub fn freeze(&mut self, active: bool, at: LineTime, out: &mut Vec<Command>) {
+        self.begins.clear();
+        self.until = at;
+        self.holders = u32::from(active);
+        self.set(active, at, out);
+    }
+
+    fn set(&mut self, active: bool, at: LineTime, out: &mut Vec<Command>) {
+        if self.active != active {
+            self.active = active;
+            out.push(Command::Set { line: self.line, active, at });
+        }
+    }
+}
+
+/// An output with a level.
+#[derive(Debug)]
+pub(super) struct Level {
+    line: Line,
+    active: bool,
+}
+
+impl Level {
+    /// An output that has the level `active`.
+    pub fn new(line: Line, active: bool) -> Self {
+        Level { line, active }
+    }
+
+    /// Whether it is active.
+    pub fn active(&self) -> bool {
+        self.active
+    }
+
+    /// Changes the level where it is another.
+    pub fn set(&mut self, active: bool, at: LineTime, out: &mut Vec<Command>) {
+        if self.active != active {
+            self.active = active;
+            out.push(Command::Set { line: self.line, active, at });
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the device says about itself: counters and percentiles.
+
+use super::engine::{Counters, Fault, Reason};
+use super::inspect::Assessment;
+use super::time::LineTime;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Samples that a percentile is taken over.
+const WINDOW: usize = 4096;
+
+/// The latest durations of one kind.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    latest: Vec<u32>,
+    next: usize,
+    count: u64,
+    longest: u32,
+}
+
+impl Series {
+    /// Adds one; longer than 71 minutes counts as that.
+    pub fn add(&mut self, duration: Duration) {
+        let microseconds = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+        self.count += 1;
+        self.longest = self.longest.max(microseconds);
+        if self.latest.len() < WINDOW {
+            self.latest.push(microseconds);
+        } else if let Some(slot) = self.latest.get_mut(self.next) {
+            *slot = microseconds;
+        }
+        self.next = (self.next + 1) % WINDOW;
+    }
+
+    /// Percentiles in microseconds: by nearest rank over the latest samples, the longest ever.
+    pub fn to_json(&self) -> Value {
+        let mut sorted = self.latest.clone();
+        sorted.sort_unstable();
+        let rank = |per_mille: usize| {
+            let at = (sorted.len() * per_mille).div_ceil(1000).saturating_sub(1);
+            sorted.get(at).copied()
+        };
+        json!({
+            "count": self.count, "p50": rank(500), "p99": rank(990), "p999": rank(999),
+            "max": self.longest,
+        })
+    }
+}
+
+/// Durations of everything that is timed.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// From an output's due time to its change.
+    pub pulse_lateness: Series,
+    frame: Series,
+    backbone: Series,
+    matching: Series,
+    inspection: Series,
+    trigger_to_result: Series,
+}
+
+impl Samples {
+    /// Adds what one inspection took.
+    pub fn add(&mut self, assessment: &Assessment, triggered_at: LineTime, now: LineTime) {
+        let stages = assessment.stages;
+        self.frame.add(assessment.frame);
+        self.backbone.add(stages.backbone);
+        self.matching.add(stages.matching);
+        self.inspection.add(stages.prepare + stages.backbone + stages.matching + stages.scoring);
+        self.trigger_to_result.add(now.since(triggered_at));
+    }
+}
+
+/// The line's thread at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Whether it is in the safe state.
+    pub safe: bool,
+    /// Whether a trigger would be accepted.
+    pub ready: bool,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+    /// Parts between trigger and gate.
+    pub in_flight: usize,
+    /// Captures without an answer.
+    pub outstanding: usize,
+    /// What has been counted.
+    pub counters: Counters,
+    /// What has been timed.
+    pub samples: Samples,
+}
+
+impl Snapshot {
+    /// For `hetmm-edge status`.
+    pub fn to_json(&self) -> Value {
+        let state = match (self.safe, self.ready) {
+            (true, _) => "safe",
+            (false, true) => "ready",
+            (false, false) => "not_ready",
+        };
+        let counters = &self.counters;
+        let rejected: Map<String, Value> = (Reason::ALL.iter())
+            .map(|reason| {
+                let name = serde_json::to_value(reason).ok();
+                let name = name.as_ref().and_then(Value::as_str).unwrap_or("unknown").to_owned();
+                (name, json!(counters.rejected_for(*reason)))
+            })
+            .collect();
+        let samples = &self.samples;
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "state": state,
+            "faults": self.faults,
+            "in_flight": self.in_flight,
+            "waiting_for_result": self.outstanding,
+            "counters": {
+                "triggers": counters.triggers,
+                "passed": counters.passed,
+                "rejected": counters.rejected_total(),
+                "rejected_for": rejected,
+                "late_results": counters.late_results,
+                "alarms": counters.alarms,
+            },
+            "latency_us": {
+                "trigger_to_frame": samples.frame.to_json(),
+                "backbone": samples.backbone.to_json(),
+                "matching": samples.matching.to_json(),
+                "inspection": samples.inspection.to_json(),
+                "trigger_to_result": samples.trigger_to_result.to_json(),
+                "pulse_lateness": samples.pulse_lateness.to_json(),
+            },
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! Who watches the line: signs of life, the panic hook, the service manager's watchdog.
+
+use super::engine::{Event, Fault};
+use super::hub::{Message, Outbox};
+use super::outputs::Bank;
+use super::time::LineTime;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// The line's thread must show life this often.
+const HUB_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the panic hook tries to reach the outputs.
+const HOOK_TRIES: u32 = 50;
+
+/// Signs of life.
+#[derive(Debug, Default)]
+pub struct Alive {
+    hub: AtomicU64,
+    /// When the present inspection began; 0 while there is none.
+    inspecting_since: AtomicU64,
+    ready: AtomicBool,
+}
+
+impl Alive {
+    /// The line's thread runs.
+    pub fn hub_lives(&self, now: LineTime) {
+        self.hub.store(now.as_nanos(), Ordering::SeqCst);
+    }
+
+    /// An inspection begins.
+    pub fn inspection_begins(&self, now: LineTime) {
+        self.inspecting_since.store(now.as_nanos().max(1), Ordering::SeqCst);
+    }
+
+    /// It ends.
+    pub fn inspection_ends(&self) {
+        self.inspecting_since.store(0, Ordering::SeqCst);
+    }
+
+    /// The line has become ready for the first time, or again.
+    pub fn became_ready(&self) {
+        self.ready.store(true, Ordering::SeqCst);
+    }
+
+    fn hub_is_alive(&self, now: LineTime) -> bool {
+        let seen = LineTime::from_nanos(self.hub.load(Ordering::SeqCst));
+        now.since(seen) < HUB_PATIENCE
+    }
+
+    fn inspection_is_alive(&self, now: LineTime, timeout: Duration) -> bool {
+        match self.inspecting_since.load(Ordering::SeqCst) {
+            0 => true,
+            since => now.since(LineTime::from_nanos(since)) < timeout,
+        }
+    }
+}
+
+/// What a look at the signs of life found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// All is well.
+    Good,
+    /// The inspection does not come back; parts are rejected at their deadlines.
+    InspectionHangs,
+    /// The line's thread does not run: nobody drives the outputs.
+    LineHangs,
+}
+
+/// Looks after the other threads, from the main one.
+pub struct Supervisor {
+    alive: Arc<Alive>,
+    inspection_timeout: Duration,
+    hub: Outbox,
+    told: bool,
+    notified: bool,
+    watchdog: Option<Duration>,
+    fed: LineTime,
+}
+
+impl Supervisor {
+    /// A supervisor that feeds the service manager's watchdog, where there is one.
+    pub fn new(alive: Arc<Alive>, inspection_timeout: Duration, hub: Outbox) -> Self {
+        let watchdog = sd_notify::watchdog_enabled();
+        let fed = LineTime::default();
+        Supervisor { alive, inspection_timeout, hub, told: false, notified: false, watchdog, fed }
+    }
+
+    /// One look. Feeds the watchdog only while everything lives.
+    pub fn look(&mut self, now: LineTime) -> Health {
+        if !self.alive.hub_is_alive(now) {
+            return Health::LineHangs;
+        }
+        let hangs = !self.alive.inspection_is_alive(now, self.inspection_timeout);
+        if hangs != self.told {
+            self.told = hangs;
+            let verb = if hangs { "does not come back" } else { "has come back" };
+            log::error!("the inspection {verb}");
+            let event = Event::Condition { fault: Fault::Inspection, present: hangs };
+            self.hub.try_send(Message::Event(event));
+        }
+        if hangs {
+            return Health::InspectionHangs;
+        }
+        if !self.notified && self.alive.ready.load(Ordering::SeqCst) {
+            self.notified = true;
+            tell(&[sd_notify::NotifyState::Ready]);
+            log::info!("ready");
+        }
+        if self.watchdog.is_some_and(|limit| now.since(self.fed) >= limit / 4) {
+            self.fed = now;
+            tell(&[sd_notify::NotifyState::Watchdog]);
+        }
+        Health::Good
+    }
+}
+
+/// Tells the service manager; without one, nobody.
+pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(why) = sd_notify::notify(state) {
+        log::warn!("the service manager cannot be told: {why}");
+    }
+}
+
+/// From now on a panic of any thread takes the outputs to their safe state and ends the process,
+/// so that the service manager starts it again.
+pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        // The outputs come first. Their lock is held for microseconds, or by the very thread that
+        // panics; the kernel then releases them when the process ends.
+        for _ in 0..HOOK_TRIES {
+            match bank.try_lock() {
+                Ok(mut bank) => {
+                    bank.safe();
+                    break;
+                }
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    poisoned.into_inner().safe();
+                    break;
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        eprintln!("error: hetmm-edge has a fault of its own and takes the safe state: {panic}");
+        std::process::exit(5);
+    }));
+}
+
+/// Takes the outputs to their safe state, whatever the line's thread does.
+pub fn take_safe_state(bank: &Mutex<Bank>) {
+    bank.lock().unwrap_or_else(PoisonError::into_inner).safe();
+}
+
+/// Gives the calling thread a real-time priority and no timer slack, where this user may.
+pub fn become_realtime(priority: u8) -> std::result::Result<(), String> {
+    // Best effort: a normal thread's timers may be 50 us late without this.
+    let _ = nix::sys::prctl::set_timerslack(1);
+    if priority == 0 {
+        return Ok(());
+    }
+    use thread_priority::{
+        RealtimeThreadSchedulePolicy::Fifo, ThreadPriority, ThreadPriorityValue,
+        ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    };
+    let value = ThreadPriorityValue::try_from(priority).map_err(|e| e.to_string())?;
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Crossplatform(value),
+        ThreadSchedulePolicy::Realtime(Fifo),
+    )
+    .map_err(|e| format!("{e:?}"))
+}
