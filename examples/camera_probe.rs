@@ -47,6 +47,9 @@ struct Arguments {
     /// How long to wait for each
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000)]
     patience: u64,
+    /// How long to drop frames before each, as a line does between its parts
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pause: u64,
 }
 
 fn control(text: &str) -> Result<(String, i64), String> {
@@ -77,9 +80,10 @@ fn main() -> ExitCode {
     };
     println!("{}", camera.describe());
     for _ in 0..arguments.frames {
+        let paused = drain(&mut camera, Duration::from_millis(arguments.pause));
         let (now, start) = (LineTime::now(), Instant::now());
-        let result = camera.frame_after(now, now + Duration::from_millis(arguments.patience));
-        match result {
+        let give_up = now + Duration::from_millis(arguments.patience);
+        match paused.and_then(|()| camera.frame_after(now, give_up)) {
             Ok(frame) => println!("{}, waited {} ms", text(&frame), start.elapsed().as_millis()),
             Err(error @ CameraError::Gone(_)) => {
                 eprintln!("error: {error}");
@@ -89,6 +93,15 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn drain(camera: &mut impl Camera, pause: Duration) -> Result<(), CameraError> {
+    let start = Instant::now();
+    while start.elapsed() < pause {
+        camera.drain()?;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Age is the time since the exposure began, or since a moment that is certainly not later.

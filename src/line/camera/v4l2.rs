@@ -150,7 +150,7 @@ impl V4l2Camera {
         let silent = self.last_arrival + self.longest_silence();
         match self.device.wait(give_up.min(silent)).map_err(gone)? {
             Wait::Ready | Wait::Nothing => Ok(()),
-            Wait::Broken => Err(CameraError::Gone("the driver reports an error".into())),
+            Wait::Broken => Err(CameraError::Gone("unplugged, or its driver failed".into())),
         }
     }
 

@@ -64,7 +64,7 @@ impl<'a> Controls<'a> {
             self.set(mode, MANUAL_EXPOSURE, key)?;
         }
         if let Some(time) = self.get(&EXPOSURE_TIME) {
-            if microseconds == 0 || microseconds % EXPOSURE_UNIT_US != 0 {
+            if microseconds == 0 || !microseconds.is_multiple_of(EXPOSURE_UNIT_US) {
                 return Err(Error::usage(format!("`{key} = {microseconds}`: not settable"))
                     .advise(format!("this camera takes multiples of {EXPOSURE_UNIT_US} us")));
             }

@@ -84,10 +84,11 @@ pub enum Wait {
 
 /// An open capture device. Dropping it stops the stream and unmaps its buffers.
 pub struct Device {
-    file: OwnedFd,
     buffers: Vec<MmapRaw>,
     /// Which buffers the program holds; the driver may write to all others.
     held: Vec<bool>,
+    /// Closed after its buffers are unmapped.
+    file: OwnedFd,
 }
 
 impl Device {
@@ -95,7 +96,7 @@ impl Device {
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = open(path, flags, Mode::empty())?;
-        Ok(Device { file, buffers: Vec::new(), held: Vec::new() })
+        Ok(Device { buffers: Vec::new(), held: Vec::new(), file })
     }
 
     /// Runs a request until no signal interrupts it.

@@ -22,7 +22,8 @@ impl Timing {
     ///
     /// `stamp` comes from the driver, `taken` is the moment at which the frame was taken from its
     /// queue, and at `empty` that queue was empty, so that the frame came after it. A stamp of
-    /// another clock and one from the future say nothing; then `empty` counts.
+    /// another clock and one by which the exposure lies ahead say nothing; then `empty` counts.
+    /// (A stamp that lies ahead itself may be right: vivid stamps an end of frame in advance.)
     pub fn exposed_at(
         &self,
         stamp: LineTime,
@@ -30,10 +31,11 @@ impl Timing {
         empty: LineTime,
         taken: LineTime,
     ) -> LineTime {
-        if stamp > taken || source == StampSource::OtherClock {
+        let began = stamp - self.lead(source);
+        if source == StampSource::OtherClock || began > taken {
             return empty - self.interval.saturating_mul(2);
         }
-        stamp - self.lead(source)
+        began
     }
 
     /// How long before its stamp an exposure may have begun. Exposure and read-out of a frame
@@ -75,6 +77,8 @@ mod tests {
         assert_eq!(exposed_at(Some(10), 4_950, EndOfFrame), 4_750);
         assert_eq!(exposed_at(Some(300), 4_950, EndOfFrame), 4_650);
         assert_eq!(exposed_at(None, 4_950, OtherClock), 4_500);
+        assert_eq!(exposed_at(None, 5_180, EndOfFrame), 4_980, "stamped in advance");
+        assert_eq!(exposed_at(None, 5_201, EndOfFrame), 4_500, "from the future");
         assert_eq!(exposed_at(None, 5_001, StartOfExposure), 4_500, "from the future");
         assert_eq!(exposed_at(None, 0, EndOfFrame), 0, "no stamp: older than any part");
     }
