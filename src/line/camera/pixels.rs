@@ -317,6 +317,27 @@ mod tests {
     }
 
     #[test]
+    fn yuv_follows_the_formula_within_one_level() {
+        for (y, u, v) in (0..10_000u32).map(|i| (16 + i % 220, 16 + i * 7 % 225, 16 + i * 11 % 225))
+        {
+            let (luma, blue, red) =
+                ((f64::from(y) - 16.0) / 219.0, f64::from(u) - 128.0, f64::from(v) - 128.0);
+            let (blue, red) = (blue / 224.0, red / 224.0);
+            let level = |value: f64| (value * 255.0).round().clamp(0.0, 255.0) as u8;
+            let want = [
+                level(luma + 1.402 * red),
+                level(luma - 0.344_136 * blue - 0.714_136 * red),
+                level(luma + 1.772 * blue),
+            ];
+            let [y, u, v] = [y as u8, u as u8, v as u8];
+            let yuyv = samples(&[y, u, y, v], &layout(PixelFormat::Yuyv, 2, 1));
+            assert_near(&yuyv, &want.repeat(2), 1, "YUYV");
+            let nv12 = samples(&[y, y, y, y, u, v], &layout(PixelFormat::Nv12, 2, 2));
+            assert_near(&nv12, &want.repeat(4), 1, "NV12");
+        }
+    }
+
+    #[test]
     fn every_pixel_has_its_own_brightness_and_padding_is_skipped() {
         // Two rows of black and white; 0xEE pads each row but not necessarily the last.
         let yuyv = Layout { bytes_per_line: 6, ..layout(PixelFormat::Yuyv, 2, 2) };

@@ -75,9 +75,10 @@ impl V4l2Camera {
 
     fn start(mut device: Device, settings: &V4l2Settings) -> error::Result<Self> {
         let name = negotiation::check_capability(&device)?;
-        let layout = negotiation::set_format(&device, settings)?;
+        negotiation::set_format(&device, settings)?;
         negotiation::set_rate(&device, settings)?;
         Controls::of(&device).apply(settings)?;
+        let layout = negotiation::layout(&device, settings)?;
         let interval = negotiation::frame_interval(&device, settings)?;
         let exposure = settings.exposure_us.map(|us| Duration::from_micros(us.into()));
         let source = device.start(settings.buffers).map_err(|e| {

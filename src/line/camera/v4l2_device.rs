@@ -29,6 +29,7 @@ mod ioctls {
     use super::*;
     nix::ioctl_read!(query_capability, b'V', 0, Capability);
     nix::ioctl_readwrite!(enumerate_format, b'V', 2, FormatDescription);
+    nix::ioctl_readwrite!(get_format, b'V', 4, Format);
     nix::ioctl_readwrite!(set_format, b'V', 5, Format);
     nix::ioctl_readwrite!(request_buffers, b'V', 8, RequestBuffers);
     nix::ioctl_readwrite!(query_buffer, b'V', 9, Buffer);
@@ -174,6 +175,15 @@ impl Device {
         let entry =
             |index| FrameInterval { index, pixel_format, width, height, ..Default::default() };
         self.list(ioctls::enumerate_interval, entry)
+    }
+
+    /// The present format.
+    pub fn format(&self) -> Result<PixFormat> {
+        let private = PIXEL_FORMAT_PRIVATE_MAGIC;
+        let pix = PixFormat { private, ..Default::default() };
+        let mut format = Format { kind: BUFFER_TYPE_VIDEO_CAPTURE, pix, ..Default::default() };
+        self.call(ioctls::get_format, &mut format)?;
+        Ok(format.pix)
     }
 
     /// Asks for a format and returns the one that the driver chose, which may be another.

@@ -45,7 +45,7 @@ pub fn check_capability(device: &Device) -> Result<String> {
 }
 
 /// Sets format and size.
-pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
+pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<()> {
     let wanted = PixFormat {
         width: settings.width,
         height: settings.height,
@@ -54,28 +54,24 @@ pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
         private: abi::PIXEL_FORMAT_PRIVATE_MAGIC,
         ..Default::default()
     };
-    let refused = |what: String| {
-        Error::usage(what).advise(format!(
-            "change `format`, `width` or `height`; the camera offers {}",
-            offer(device)
-        ))
-    };
     let got = device.set_format(wanted).map_err(|e| match e.raw_os_error() {
         Some(code) if code == nix::errno::Errno::EBUSY as i32 => {
             Error::new(Kind::Io, format!("the camera is in use: {e}"))
                 .advise("stop the other program that reads it")
         }
-        _ => refused(format!("the camera refuses {}: {e}", wish(settings))),
+        _ => refused(device, format!("the camera refuses {}: {e}", wish(settings))),
     })?;
-    if (got.pixel_format, got.width, got.height)
-        != (wanted.pixel_format, wanted.width, wanted.height)
-    {
-        let got = format!("{} {} x {}", code(got.pixel_format), got.width, got.height);
-        return Err(refused(format!("the camera gives {got} in place of {}", wish(settings))));
-    }
-    if got.field != abi::FIELD_NONE {
-        return Err(refused(format!("{} comes interlaced", wish(settings))));
-    }
+    check_format(device, settings, &got)
+}
+
+/// How the frames will be laid out. Asked for after all settings are made, as some controls change
+/// the size (rotation) or the colours.
+pub fn layout(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
+    let got = device.format().map_err(|e| {
+        Error::new(Kind::Io, format!("the camera does not say its format: {e}"))
+            .advise("its driver is of no use here")
+    })?;
+    check_format(device, settings, &got)?;
     let (range, matrix) = colours(&got);
     Ok(Layout {
         format: settings.format,
@@ -85,6 +81,25 @@ pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
         range,
         matrix,
     })
+}
+
+fn refused(device: &Device, what: String) -> Error {
+    let offer = offer(device);
+    Error::usage(what)
+        .advise(format!("change `format`, `width` or `height`; the camera offers {offer}"))
+}
+
+fn check_format(device: &Device, settings: &V4l2Settings, got: &PixFormat) -> Result<()> {
+    let wanted = (settings.format.four_character_code(), settings.width, settings.height);
+    if (got.pixel_format, got.width, got.height) != wanted {
+        let got = format!("{} {} x {}", code(got.pixel_format), got.width, got.height);
+        let what = format!("the camera gives {got} in place of {}", wish(settings));
+        return Err(refused(device, what));
+    }
+    if got.field != abi::FIELD_NONE {
+        return Err(refused(device, format!("{} comes interlaced", wish(settings))));
+    }
+    Ok(())
 }
 
 /// Sets the rate where one is asked for.
