@@ -96,7 +96,8 @@ impl V4l2Camera {
             stamp_name(source)?,
         );
         let now = LineTime::now();
-        let timing = Timing { interval, exposure };
+        let stamps_arrival = name.ends_with("driver uvcvideo");
+        let timing = Timing { interval, exposure, stamps_arrival };
         Ok(V4l2Camera {
             device,
             layout,

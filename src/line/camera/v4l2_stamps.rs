@@ -15,6 +15,9 @@ pub struct Timing {
     pub interval: Duration,
     /// The exposure as set; `None` where the camera sets it.
     pub exposure: Option<Duration>,
+    /// The driver says "start of exposure" and stamps the arrival of a frame's first bytes, as
+    /// uvcvideo does.
+    pub stamps_arrival: bool,
 }
 
 impl Timing {
@@ -38,13 +41,14 @@ impl Timing {
         began
     }
 
-    /// How long before its stamp an exposure may have begun. Exposure and read-out of a frame
-    /// are taken to fit into one interval, or into the exposure where that is longer.
+    /// How long before its stamp an exposure may have begun. Read-out takes an interval at most,
+    /// and most sensors expose one frame while they read out the one before, so the exposure
+    /// comes on top; where the camera sets it, it is taken to fit into an interval.
     fn lead(&self, source: StampSource) -> Duration {
-        match source {
-            StampSource::StartOfExposure => Duration::ZERO,
-            _ => self.interval.max(self.exposure.unwrap_or_default()),
+        if source == StampSource::StartOfExposure && !self.stamps_arrival {
+            return Duration::ZERO;
         }
+        self.interval.saturating_add(self.exposure.unwrap_or(self.interval))
     }
 
     /// How long no frame may come before the camera counts as gone.
@@ -63,6 +67,7 @@ mod tests {
         let timing = Timing {
             interval: Duration::from_millis(200),
             exposure: exposure.map(Duration::from_millis),
+            stamps_arrival: false,
         };
         let at = |ms: u64| LineTime::from_nanos(ms * MS);
         timing.exposed_at(at(stamp), source, at(4_900), at(5_000)).as_nanos() / MS
@@ -73,20 +78,31 @@ mod tests {
         use StampSource::{EndOfFrame, OtherClock, StartOfExposure};
         assert_eq!(exposed_at(None, 4_950, StartOfExposure), 4_950);
         assert_eq!(exposed_at(Some(10), 4_950, StartOfExposure), 4_950);
-        assert_eq!(exposed_at(None, 4_950, EndOfFrame), 4_750);
-        assert_eq!(exposed_at(Some(10), 4_950, EndOfFrame), 4_750);
-        assert_eq!(exposed_at(Some(300), 4_950, EndOfFrame), 4_650);
+        assert_eq!(exposed_at(None, 4_950, EndOfFrame), 4_550);
+        assert_eq!(exposed_at(Some(10), 4_950, EndOfFrame), 4_740);
+        assert_eq!(exposed_at(Some(300), 4_950, EndOfFrame), 4_450);
         assert_eq!(exposed_at(None, 4_950, OtherClock), 4_500);
-        assert_eq!(exposed_at(None, 5_180, EndOfFrame), 4_980, "stamped in advance");
-        assert_eq!(exposed_at(None, 5_201, EndOfFrame), 4_500, "from the future");
+        assert_eq!(exposed_at(None, 5_180, EndOfFrame), 4_780, "stamped in advance");
+        assert_eq!(exposed_at(None, 5_401, EndOfFrame), 4_500, "from the future");
         assert_eq!(exposed_at(None, 5_001, StartOfExposure), 4_500, "from the future");
         assert_eq!(exposed_at(None, 0, EndOfFrame), 0, "no stamp: older than any part");
     }
 
     #[test]
+    fn stamps_of_arrival_are_not_taken_for_the_start_of_the_exposure() {
+        let (interval, exposure) = (Duration::from_millis(200), Some(Duration::from_millis(10)));
+        let timing = Timing { interval, exposure, stamps_arrival: true };
+        let at = |ms: u64| LineTime::from_nanos(ms * MS);
+        let began =
+            timing.exposed_at(at(4_950), StampSource::StartOfExposure, at(4_900), at(5_000));
+        assert_eq!(began, at(4_740));
+    }
+
+    #[test]
     fn silence_is_ten_frames_but_a_second_at_least() {
         for (interval_ms, want_ms) in [(10, 1_000), (200, 2_000)] {
-            let timing = Timing { interval: Duration::from_millis(interval_ms), exposure: None };
+            let interval = Duration::from_millis(interval_ms);
+            let timing = Timing { interval, exposure: None, stamps_arrival: false };
             assert_eq!(timing.longest_silence(), Duration::from_millis(want_ms));
         }
     }
