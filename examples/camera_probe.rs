@@ -1,0 +1,136 @@
+//! Takes a few frames from a V4L2 camera and says what came: to find out whether a camera and
+//! its driver work with `hetmm-edge`, and with which settings.
+//!
+//! `cargo run --release --example camera_probe -- --device /dev/video0 --width 640 --height 480`
+
+use clap::Parser;
+use hetmm::image::Samples;
+use hetmm::line::camera::{Camera, CameraError, Frame, PixelFormat, V4l2Camera, V4l2Settings};
+use hetmm::line::time::LineTime;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Take frames from a V4L2 camera and print when they were exposed and their mean colour.
+#[derive(Parser)]
+struct Arguments {
+    /// Device node
+    #[arg(long, default_value = "/dev/video0")]
+    device: PathBuf,
+    /// Columns
+    #[arg(long, default_value_t = 640)]
+    width: u32,
+    /// Rows
+    #[arg(long, default_value_t = 480)]
+    height: u32,
+    /// Frames per second [default: the device's]
+    #[arg(long)]
+    rate: Option<f64>,
+    /// YUYV, NV12, GREY, RGB3, BGR3 or MJPG
+    #[arg(long, default_value = "YUYV")]
+    format: PixelFormat,
+    /// Buffers of the driver
+    #[arg(long, default_value_t = 4)]
+    buffers: u32,
+    /// Fixed exposure
+    #[arg(long, value_name = "MICROSECONDS")]
+    exposure: Option<u32>,
+    /// Fixed gain
+    #[arg(long)]
+    gain: Option<i32>,
+    /// Any other control, may be given several times
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = control)]
+    control: Vec<(String, i64)>,
+    /// How many frames to take
+    #[arg(long, default_value_t = 5)]
+    frames: u32,
+    /// How long to wait for each
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000)]
+    patience: u64,
+    /// How long to drop frames before each, as a line does between its parts
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pause: u64,
+}
+
+fn control(text: &str) -> Result<(String, i64), String> {
+    let (name, number) = text.split_once('=').ok_or("not NAME=NUMBER")?;
+    Ok((name.to_owned(), number.parse().map_err(|e| format!("{number}: {e}"))?))
+}
+
+fn main() -> ExitCode {
+    env_logger::init();
+    let arguments = Arguments::parse();
+    let settings = V4l2Settings {
+        device: arguments.device,
+        width: arguments.width,
+        height: arguments.height,
+        frames_per_second: arguments.rate,
+        format: arguments.format,
+        buffers: arguments.buffers,
+        exposure_us: arguments.exposure,
+        gain: arguments.gain,
+        controls: arguments.control.into_iter().collect(),
+    };
+    let mut camera = match V4l2Camera::open(&settings) {
+        Ok(camera) => camera,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(error.kind().exit_code());
+        }
+    };
+    println!("{}", camera.describe());
+    for _ in 0..arguments.frames {
+        let paused = drain(&mut camera, Duration::from_millis(arguments.pause));
+        let (now, start) = (LineTime::now(), Instant::now());
+        let give_up = now + Duration::from_millis(arguments.patience);
+        match paused.and_then(|()| camera.frame_after(now, give_up)) {
+            Ok(frame) => println!("{}, waited {} ms", text(&frame), start.elapsed().as_millis()),
+            Err(error @ CameraError::Gone(_)) => {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
+            Err(error) => println!("{error}, waited {} ms", start.elapsed().as_millis()),
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn drain(camera: &mut impl Camera, pause: Duration) -> Result<(), CameraError> {
+    let start = Instant::now();
+    while start.elapsed() < pause {
+        camera.drain()?;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Age is the time since the exposure began, or since a moment that is certainly not later.
+fn text(frame: &Frame) -> String {
+    let age = LineTime::now().since(frame.exposed_at);
+    let [red, green, blue] = mean(&frame.picture.samples);
+    format!(
+        "frame {}: {} x {}, age {} ms, mean {red:.1} {green:.1} {blue:.1}",
+        frame.sequence,
+        frame.picture.width,
+        frame.picture.height,
+        age.as_millis(),
+    )
+}
+
+fn mean(samples: &Samples) -> [f64; 3] {
+    match samples {
+        Samples::Eight(samples) => mean_of(samples.iter().map(|&s| f64::from(s))),
+        Samples::Sixteen(samples) => mean_of(samples.iter().map(|&s| f64::from(s) / 257.0)),
+    }
+}
+
+fn mean_of(samples: impl ExactSizeIterator<Item = f64>) -> [f64; 3] {
+    let pixels = (samples.len() / 3).max(1) as f64;
+    let mut sums = [0.0; 3];
+    samples.enumerate().for_each(|(at, sample)| {
+        if let Some(sum) = sums.get_mut(at % 3) {
+            *sum += sample;
+        }
+    });
+    sums.map(|sum| sum / pixels)
+}

@@ -1,0 +1,264 @@
+//! A V4L2 camera as a source of frames.
+//!
+//! The camera runs freely and the line keeps emptying its queue, so that after a trigger the
+//! first frame exposed late enough is taken at once. Whatever is wrong with the device shows as
+//! [`CameraError::Gone`] rather than as waiting: errors of the driver, a broken queue, and a
+//! driver that goes silent.
+
+use super::pixels::{Layout, PixelFormat, to_picture};
+use super::v4l2_controls::Controls;
+use super::v4l2_device::{Arrival, Device, StampSource, Wait};
+use super::v4l2_format as negotiation;
+use super::v4l2_stamps::Timing;
+use super::{Camera, CameraError, Frame};
+use crate::error::{self, Error};
+use crate::image::{MAX_PIXELS, MIN_SIDE};
+use crate::line::time::LineTime;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Buffers that may be asked for.
+const BUFFERS: std::ops::RangeInclusive<u32> = 2..=32;
+/// How long a camera may take to its first frame; some need seconds to wake up.
+const LONGEST_START: Duration = Duration::from_secs(5);
+
+/// How a V4L2 camera is to be run. The names of the fields are the keys of the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct V4l2Settings {
+    /// The device node, such as `/dev/video0`.
+    pub device: PathBuf,
+    /// Columns; exactly as the device offers them.
+    pub width: u32,
+    /// Rows; exactly as the device offers them.
+    pub height: u32,
+    /// The rate; `None` leaves the device's own.
+    pub frames_per_second: Option<f64>,
+    /// How the pixels come.
+    pub format: PixelFormat,
+    /// Frames that the driver can hold until they are taken, 2 to 32.
+    pub buffers: u32,
+    /// A fixed exposure in microseconds; `None` leaves the device's own.
+    pub exposure_us: Option<u32>,
+    /// A fixed gain in the device's unit; `None` leaves the device's own.
+    pub gain: Option<i32>,
+    /// Any other control by the name that `v4l2-ctl --list-ctrls` prints.
+    pub controls: BTreeMap<String, i64>,
+}
+
+/// An open and streaming camera.
+pub struct V4l2Camera {
+    device: Device,
+    layout: Layout,
+    timing: Timing,
+    /// The last moment at which the queue of filled buffers is known to have been empty.
+    empty_at: LineTime,
+    /// When the last frame came; the start of the stream before the first one.
+    last_arrival: LineTime,
+    started: bool,
+    description: String,
+}
+
+impl V4l2Camera {
+    /// Opens the device, sets it up and starts the stream.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Usage`] where the settings ask for what the device does not have,
+    /// with a list of what it has; [`crate::error::Kind::Io`] where the device cannot be used.
+    pub fn open(settings: &V4l2Settings) -> error::Result<Self> {
+        check(settings)?;
+        let path = &settings.device;
+        let device =
+            Device::open(path).map_err(|e| Error::io(path, "the camera cannot be opened", &e))?;
+        Self::start(device, settings).map_err(|e| e.within(path.display()))
+    }
+
+    fn start(mut device: Device, settings: &V4l2Settings) -> error::Result<Self> {
+        let name = negotiation::check_capability(&device)?;
+        negotiation::set_format(&device, settings)?;
+        negotiation::set_rate(&device, settings)?;
+        Controls::of(&device).apply(settings)?;
+        let layout = negotiation::layout(&device, settings)?;
+        let interval = negotiation::frame_interval(&device, settings)?;
+        let exposure = settings.exposure_us.map(|us| Duration::from_micros(us.into()));
+        let source = device.start(settings.buffers).map_err(|e| {
+            Error::new(error::Kind::Io, format!("the stream cannot be started: {e}"))
+                .advise("stop other programs that use the camera, or ask for fewer `buffers`")
+        })?;
+        let description = format!(
+            "{} ({name}): {} {} x {}, {:.2} frames/s, {} buffers, stamped at the {}",
+            settings.device.display(),
+            layout.format,
+            layout.width,
+            layout.height,
+            1.0 / interval.as_secs_f64(),
+            device.buffer_count(),
+            stamp_name(source)?,
+        );
+        let now = LineTime::now();
+        let stamps_arrival = name.ends_with("driver uvcvideo");
+        let timing = Timing { interval, exposure, stamps_arrival };
+        Ok(V4l2Camera {
+            device,
+            layout,
+            timing,
+            empty_at: now,
+            last_arrival: now,
+            started: false,
+            description,
+        })
+    }
+
+    /// The first waiting frame whose exposure began at `not_before` or later, with that moment;
+    /// those before it are dropped, all of them without `not_before`. Takes no more frames than
+    /// there are buffers, so that it ends.
+    fn first_waiting(
+        &mut self,
+        not_before: Option<LineTime>,
+    ) -> Result<Option<(Arrival, LineTime)>, CameraError> {
+        for _ in 0..=self.device.buffer_count() {
+            let asked = LineTime::now();
+            let Some(arrival) = self.device.dequeue().map_err(gone)? else {
+                self.empty_at = asked;
+                self.check_silence(asked)?;
+                return Ok(None);
+            };
+            let taken = LineTime::now();
+            (self.last_arrival, self.started) = (taken, true);
+            let exposed_at =
+                self.timing.exposed_at(arrival.stamp, arrival.source, self.empty_at, taken);
+            if not_before.is_some_and(|t| exposed_at >= t) {
+                return Ok(Some((arrival, exposed_at)));
+            }
+            self.device.requeue(arrival).map_err(gone)?;
+        }
+        Ok(None)
+    }
+
+    fn longest_silence(&self) -> Duration {
+        let silence = self.timing.longest_silence();
+        if self.started { silence } else { silence.max(LONGEST_START) }
+    }
+
+    fn check_silence(&self, now: LineTime) -> Result<(), CameraError> {
+        let silence = now.since(self.last_arrival);
+        if silence <= self.longest_silence() {
+            return Ok(());
+        }
+        Err(CameraError::Gone(format!("no frame for {:.1} s", silence.as_secs_f64())))
+    }
+
+    fn wait(&self, give_up: LineTime) -> Result<(), CameraError> {
+        let silent = self.last_arrival + self.longest_silence();
+        match self.device.wait(give_up.min(silent)).map_err(gone)? {
+            Wait::Ready | Wait::Nothing => Ok(()),
+            Wait::Broken => Err(CameraError::Gone("unplugged, or its driver failed".into())),
+        }
+    }
+
+    fn decode(&self, arrival: &Arrival, exposed_at: LineTime) -> Result<Frame, CameraError> {
+        if arrival.damaged {
+            return Err(CameraError::Garbage("the driver marks it as damaged".into()));
+        }
+        if arrival.bytes_used == 0 {
+            return Err(CameraError::Garbage("the driver gives no bytes".into()));
+        }
+        let picture = to_picture(self.device.bytes(arrival), &self.layout)?;
+        Ok(Frame { picture, exposed_at, sequence: arrival.sequence })
+    }
+}
+
+impl Camera for V4l2Camera {
+    fn frame_after(
+        &mut self,
+        not_before: LineTime,
+        give_up: LineTime,
+    ) -> Result<Frame, CameraError> {
+        loop {
+            let overdue = LineTime::now() >= give_up;
+            if let Some((arrival, exposed_at)) = self.first_waiting(Some(not_before))? {
+                let frame = self.decode(&arrival, exposed_at);
+                self.device.requeue(arrival).map_err(gone)?;
+                return frame;
+            }
+            if overdue {
+                return Err(CameraError::Late);
+            }
+            self.wait(give_up)?;
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), CameraError> {
+        self.first_waiting(None).map(drop)
+    }
+
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+}
+
+fn gone(error: std::io::Error) -> CameraError {
+    CameraError::Gone(error.to_string())
+}
+
+/// Refuses cameras whose stamps cannot be compared with the triggers'.
+fn stamp_name(source: StampSource) -> error::Result<&'static str> {
+    match source {
+        StampSource::StartOfExposure => Ok("start of exposure"),
+        StampSource::EndOfFrame => Ok("end of frame"),
+        StampSource::OtherClock => Err(Error::usage(
+            "frames are not stamped by the monotonic clock",
+        )
+        .advise(
+            "a part's picture could not be told from its neighbour's: use another camera or driver",
+        )),
+    }
+}
+
+fn check(settings: &V4l2Settings) -> error::Result<()> {
+    let V4l2Settings { width, height, buffers, .. } = settings;
+    let pixels = u64::from(*width) * u64::from(*height);
+    if *width < MIN_SIDE || *height < MIN_SIDE || pixels > MAX_PIXELS {
+        return Err(Error::usage(format!("`width`, `height`: {width} x {height} is no picture"))
+            .advise(format!("{MIN_SIDE} x {MIN_SIDE} at least, {MAX_PIXELS} pixels at most")));
+    }
+    if !BUFFERS.contains(buffers) {
+        return Err(Error::usage(format!("`buffers = {buffers}` is not between 2 and 32"))
+            .advise("4 is usual"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> V4l2Settings {
+        V4l2Settings {
+            device: "/dev/null".into(),
+            width: 640,
+            height: 360,
+            frames_per_second: None,
+            format: PixelFormat::Yuyv,
+            buffers: 4,
+            exposure_us: None,
+            gain: None,
+            controls: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_refused_with_a_next_step() {
+        let cases: [(V4l2Settings, &str); 5] = [
+            (settings(), "not a V4L2 device"),
+            (V4l2Settings { device: "/dev/no-such-video".into(), ..settings() }, "opened"),
+            (V4l2Settings { width: 0, ..settings() }, "no picture"),
+            (V4l2Settings { width: u32::MAX, height: u32::MAX, ..settings() }, "no picture"),
+            (V4l2Settings { buffers: 1, ..settings() }, "`buffers = 1`"),
+        ];
+        for (settings, want) in cases {
+            let error = V4l2Camera::open(&settings).err().expect("refused").to_string();
+            assert!(error.contains(want) && error.contains("->"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! A V4L2 capture device: its ioctls and mapped buffers behind a safe interface.
+//!
+//! No existing crate gives a frame's time stamp together with its source without needing
+//! libclang at build time, and that stamp is what ties a picture to its part; so these few ioctls
+//! are this crate's own. Single-planar capture with buffers mapped from the driver. No length,
+//! index or count from the kernel is used unchecked.
+#![allow(unsafe_code)]
+
+use super::super::time::LineTime;
+use super::v4l2_abi::{self as abi, *};
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc::c_int;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+use std::io::{Error, Result};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// Most entries read of any list of the driver, so that a broken driver cannot keep us reading.
+const MOST_ENTRIES: u32 = 512;
+/// Most buffers that a driver may give; the kernel's own limit is 32 or, lately, 64.
+const MOST_BUFFERS: u32 = 64;
+
+/// Each request with the structure that its number encodes.
+mod ioctls {
+    use super::*;
+    nix::ioctl_read!(query_capability, b'V', 0, Capability);
+    nix::ioctl_readwrite!(enumerate_format, b'V', 2, FormatDescription);
+    nix::ioctl_readwrite!(get_format, b'V', 4, Format);
+    nix::ioctl_readwrite!(set_format, b'V', 5, Format);
+    nix::ioctl_readwrite!(request_buffers, b'V', 8, RequestBuffers);
+    nix::ioctl_readwrite!(query_buffer, b'V', 9, Buffer);
+    nix::ioctl_readwrite!(queue_buffer, b'V', 15, Buffer);
+    nix::ioctl_readwrite!(dequeue_buffer, b'V', 17, Buffer);
+    nix::ioctl_write_ptr!(stream_on, b'V', 18, c_int);
+    nix::ioctl_write_ptr!(stream_off, b'V', 19, c_int);
+    nix::ioctl_readwrite!(get_parameters, b'V', 21, StreamParameters);
+    nix::ioctl_readwrite!(set_parameters, b'V', 22, StreamParameters);
+    nix::ioctl_readwrite!(set_controls, b'V', 72, ControlValues);
+    nix::ioctl_readwrite!(enumerate_size, b'V', 74, FrameSize);
+    nix::ioctl_readwrite!(enumerate_interval, b'V', 75, FrameInterval);
+    nix::ioctl_readwrite!(query_control, b'V', 103, ControlQuery);
+}
+
+/// What a buffer's time stamp stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StampSource {
+    /// The moment at which the exposure began.
+    StartOfExposure,
+    /// The moment at which the frame's last byte had come.
+    EndOfFrame,
+    /// Nothing that can be compared with the line's clock.
+    OtherClock,
+}
+
+/// A filled buffer, held until it is given back with [`Device::requeue`].
+#[derive(Debug)]
+pub struct Arrival {
+    index: usize,
+    /// Bytes of picture in it, never more than are mapped.
+    pub bytes_used: usize,
+    /// The driver's stamp, on the clock that `source` tells.
+    pub stamp: LineTime,
+    /// What `stamp` stands for.
+    pub source: StampSource,
+    /// The driver says that the data is damaged.
+    pub damaged: bool,
+    /// The driver's count of frames.
+    pub sequence: u32,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// A buffer may be taken.
+    Ready,
+    /// The time is over, or a signal came.
+    Nothing,
+    /// The driver reports an error or the device's disappearance (POLLERR, POLLHUP).
+    Broken,
+}
+
+/// An open capture device. Dropping it stops the stream and unmaps its buffers.
+pub struct Device {
+    buffers: Vec<MmapRaw>,
+    /// Which buffers the program holds; the driver may write to all others.
+    held: Vec<bool>,
+    /// Closed after its buffers are unmapped.
+    file: OwnedFd,
+}
+
+impl Device {
+    /// Opens the device node; nothing in it waits from here on.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = open(path, flags, Mode::empty())?;
+        Ok(Device { buffers: Vec::new(), held: Vec::new(), file })
+    }
+
+    /// Runs a request until no signal interrupts it.
+    fn call<T>(
+        &self,
+        request: unsafe fn(c_int, *mut T) -> nix::Result<c_int>,
+        argument: &mut T,
+    ) -> nix::Result<()> {
+        loop {
+            // SAFETY: the kernel accesses one `T` at `argument`, which is exclusively borrowed:
+            // `ioctls` pairs each number with its structure. The only structure that holds a
+            // pointer is built in `set_control`, from a borrow that outlives this call.
+            match unsafe { request(self.file.as_raw_fd(), argument) } {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    /// Starts or stops the stream.
+    fn switch(
+        &self,
+        request: unsafe fn(c_int, *const c_int) -> nix::Result<c_int>,
+    ) -> nix::Result<()> {
+        let kind = BUFFER_TYPE_VIDEO_CAPTURE.cast_signed();
+        loop {
+            // SAFETY: both requests read one `c_int`, which lives until the call returns.
+            match unsafe { request(self.file.as_raw_fd(), &raw const kind) } {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    /// Names and abilities of driver and device.
+    pub fn capability(&self) -> Result<Capability> {
+        let mut capability = Capability::default();
+        self.call(ioctls::query_capability, &mut capability)?;
+        Ok(capability)
+    }
+
+    /// Reads a list of the driver up to its end, which is an error by design.
+    fn list<T: Copy>(
+        &self,
+        request: unsafe fn(c_int, *mut T) -> nix::Result<c_int>,
+        entry: impl Fn(u32) -> T,
+    ) -> Vec<T> {
+        let read = |index| {
+            let mut entry = entry(index);
+            self.call(request, &mut entry).ok().map(|()| entry)
+        };
+        (0..MOST_ENTRIES).map_while(read).collect()
+    }
+
+    /// The pixel formats on offer, as four-character codes.
+    pub fn formats(&self) -> Vec<u32> {
+        let kind = BUFFER_TYPE_VIDEO_CAPTURE;
+        let entry = |index| FormatDescription { index, kind, ..Default::default() };
+        self.list(ioctls::enumerate_format, entry).iter().map(|f| f.pixel_format).collect()
+    }
+
+    /// The picture sizes on offer in a format.
+    pub fn frame_sizes(&self, pixel_format: u32) -> Vec<FrameSize> {
+        let entry = |index| FrameSize { index, pixel_format, ..Default::default() };
+        self.list(ioctls::enumerate_size, entry)
+    }
+
+    /// The frame intervals on offer in a format and size.
+    pub fn frame_intervals(
+        &self,
+        pixel_format: u32,
+        width: u32,
+        height: u32,
+    ) -> Vec<FrameInterval> {
+        let entry =
+            |index| FrameInterval { index, pixel_format, width, height, ..Default::default() };
+        self.list(ioctls::enumerate_interval, entry)
+    }
+
+    /// The present format.
+    pub fn format(&self) -> Result<PixFormat> {
+        let private = PIXEL_FORMAT_PRIVATE_MAGIC;
+        let pix = PixFormat { private, ..Default::default() };
+        let mut format = Format { kind: BUFFER_TYPE_VIDEO_CAPTURE, pix, ..Default::default() };
+        self.call(ioctls::get_format, &mut format)?;
+        Ok(format.pix)
+    }
+
+    /// Asks for a format and returns the one that the driver chose, which may be another.
+    pub fn set_format(&self, pix: PixFormat) -> Result<PixFormat> {
+        let mut format = Format { kind: BUFFER_TYPE_VIDEO_CAPTURE, pix, ..Default::default() };
+        self.call(ioctls::set_format, &mut format)?;
+        Ok(format.pix)
+    }
+
+    /// The present time between frames; `None` where the driver does not say.
+    pub fn frame_interval(&self) -> Option<Duration> {
+        let mut parameters =
+            StreamParameters { kind: BUFFER_TYPE_VIDEO_CAPTURE, ..Default::default() };
+        self.call(ioctls::get_parameters, &mut parameters).ok()?;
+        seconds(parameters.time_per_frame)
+    }
+
+    /// Asks for a time between frames; `false` where the driver has no such setting.
+    pub fn set_frame_interval(&self, time_per_frame: Fraction) -> Result<bool> {
+        let kind = BUFFER_TYPE_VIDEO_CAPTURE;
+        let mut parameters = StreamParameters { kind, time_per_frame, ..Default::default() };
+        match self.call(ioctls::set_parameters, &mut parameters) {
+            Ok(()) => Ok(parameters.capability & CAPABILITY_TIME_PER_FRAME != 0),
+            Err(Errno::ENOTTY | Errno::EINVAL) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Every control of the device, classes and disabled ones included.
+    pub fn controls(&self) -> Vec<ControlQuery> {
+        let mut controls: Vec<ControlQuery> = Vec::new();
+        for _ in 0..MOST_ENTRIES {
+            let last = controls.last().map_or(0, |c| c.id);
+            let mut query = ControlQuery { id: last | CONTROL_FLAG_NEXT, ..Default::default() };
+            if self.call(ioctls::query_control, &mut query).is_err() || query.id <= last {
+                break;
+            }
+            controls.push(query);
+        }
+        controls
+    }
+
+    /// Sets a control that holds a number and returns the value that the driver took.
+    pub fn set_control(&self, control: &ControlQuery, value: i64) -> Result<i64> {
+        let mut entry = ControlValue { id: control.id, value, ..Default::default() };
+        let mut values = ControlValues {
+            which: 0,
+            count: 1,
+            error_index: 0,
+            request: 0,
+            reserved: 0,
+            values: &raw mut entry,
+        };
+        self.call(ioctls::set_controls, &mut values)?;
+        let taken = entry.value;
+        // All kinds but one are 32 bits wide and leave the upper half as it was.
+        #[allow(clippy::cast_possible_truncation)]
+        Ok(if control.kind == CONTROL_INTEGER64 { taken } else { i64::from(taken as i32) })
+    }
+
+    /// Maps `count` buffers (or as many as the driver insists on), hands them to the driver and
+    /// starts the stream. Returns what its time stamps will stand for.
+    pub fn start(&mut self, count: u32) -> Result<StampSource> {
+        let mut request = RequestBuffers {
+            count,
+            kind: BUFFER_TYPE_VIDEO_CAPTURE,
+            memory: MEMORY_MMAP,
+            ..Default::default()
+        };
+        self.call(ioctls::request_buffers, &mut request)?;
+        if !(2..=MOST_BUFFERS).contains(&request.count) {
+            return Err(Error::other(format!("the driver gives {} buffers", request.count)));
+        }
+        let mut source = StampSource::OtherClock;
+        for index in 0..request.count {
+            let mut buffer = blank(index);
+            self.call(ioctls::query_buffer, &mut buffer)?;
+            source = stamp_source(buffer.flags);
+            let length = usize::try_from(buffer.length).unwrap_or(0);
+            let mapping = MmapOptions::new()
+                .offset(u64::from(buffer.offset))
+                .len(length)
+                .map_raw_read_only(&self.file)?;
+            self.buffers.push(mapping);
+            self.held.push(false);
+            self.call(ioctls::queue_buffer, &mut blank(index))?;
+        }
+        self.switch(ioctls::stream_on)?;
+        Ok(source)
+    }
+
+    /// How many buffers there are.
+    pub fn buffer_count(&self) -> usize {
+        self.buffers.len()
+    }
+
+    /// Waits for a filled buffer, until `until` and at most a millisecond longer.
+    pub fn wait(&self, until: LineTime) -> Result<Wait> {
+        let milliseconds = until.since(LineTime::now()).as_micros().div_ceil(1000);
+        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, timeout) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(Wait::Nothing),
+            Ok(_) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let events = polled.first().and_then(PollFd::revents).unwrap_or(PollFlags::POLLERR);
+        let broken = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+        Ok(if events.intersects(broken) { Wait::Broken } else { Wait::Ready })
+    }
+
+    /// Takes a filled buffer without waiting; `None` where there is none.
+    pub fn dequeue(&mut self) -> Result<Option<Arrival>> {
+        let mut buffer = blank(0);
+        match self.call(ioctls::dequeue_buffer, &mut buffer) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        }
+        let index = usize::try_from(buffer.index).unwrap_or(usize::MAX);
+        let (Some(mapping), Some(held @ false)) =
+            (self.buffers.get(index), self.held.get_mut(index))
+        else {
+            return Err(Error::other(format!("the driver returns a strange buffer, {index}")));
+        };
+        *held = true;
+        Ok(Some(Arrival {
+            index,
+            bytes_used: usize::try_from(buffer.bytes_used).unwrap_or(0).min(mapping.len()),
+            stamp: line_time(buffer.seconds, buffer.microseconds),
+            source: stamp_source(buffer.flags),
+            damaged: buffer.flags & BUFFER_FLAG_ERROR != 0,
+            sequence: buffer.sequence,
+        }))
+    }
+
+    /// The bytes of a held buffer; none where it is not one of this device's.
+    pub fn bytes(&self, arrival: &Arrival) -> &[u8] {
+        match (self.buffers.get(arrival.index), self.held.get(arrival.index)) {
+            (Some(mapping), Some(true)) => {
+                let length = arrival.bytes_used.min(mapping.len());
+                // SAFETY: `length` bytes are mapped as long as `self` is borrowed, and the driver
+                // writes to queued buffers only: this one is held, and `requeue` needs `&mut`.
+                unsafe { std::slice::from_raw_parts(mapping.as_ptr(), length) }
+            }
+            _ => &[],
+        }
+    }
+
+    /// Gives a buffer back to the driver.
+    pub fn requeue(&mut self, arrival: Arrival) -> Result<()> {
+        match (self.held.get_mut(arrival.index), u32::try_from(arrival.index)) {
+            (Some(held @ true), Ok(index)) => {
+                *held = false;
+                Ok(self.call(ioctls::queue_buffer, &mut blank(index))?)
+            }
+            _ => Err(Error::other("a buffer is given back twice")),
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // A device that is gone has no stream left to stop.
+        let _ = self.switch(ioctls::stream_off);
+    }
+}
+
+/// A buffer's description as the kernel wants it in questions.
+fn blank(index: u32) -> Buffer {
+    Buffer { index, kind: BUFFER_TYPE_VIDEO_CAPTURE, memory: MEMORY_MMAP, ..Default::default() }
+}
+
+fn stamp_source(flags: u32) -> StampSource {
+    if flags & BUFFER_FLAG_CLOCK_MASK != BUFFER_FLAG_CLOCK_MONOTONIC {
+        StampSource::OtherClock
+    } else if flags & BUFFER_FLAG_STAMP_MASK == BUFFER_FLAG_STAMP_START_OF_EXPOSURE {
+        StampSource::StartOfExposure
+    } else {
+        StampSource::EndOfFrame
+    }
+}
+
+/// A stamp that makes no sense becomes the clock's zero: such a frame is older than any part.
+fn line_time(seconds: i64, microseconds: i64) -> LineTime {
+    let nanoseconds = || {
+        let seconds = u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?;
+        seconds.checked_add(u64::try_from(microseconds).ok()?.checked_mul(1000)?)
+    };
+    LineTime::from_nanos(nanoseconds().unwrap_or(0))
+}
+
+/// A frame interval as a duration; `None` where it is no positive time below an hour.
+pub fn seconds(fraction: abi::Fraction) -> Option<Duration> {
+    let nanoseconds = u64::from(fraction.numerator)
+        .checked_mul(1_000_000_000)?
+        .checked_div(u64::from(fraction.denominator))?;
+    let interval = Duration::from_nanos(nanoseconds);
+    (!interval.is_zero() && interval < Duration::from_secs(3600)).then_some(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_tell_clock_and_source() {
+        for (flags, want) in [
+            (0x0000_0000, StampSource::OtherClock),
+            (0x0000_4000, StampSource::OtherClock),
+            (0x0001_0000, StampSource::OtherClock),
+            (0x0000_2000, StampSource::EndOfFrame),
+            (0x0000_2045, StampSource::EndOfFrame),
+            (0x0001_2001, StampSource::StartOfExposure),
+            (0x0002_2000, StampSource::EndOfFrame),
+        ] {
+            assert_eq!(stamp_source(flags), want, "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn stamps_and_intervals_that_make_no_sense() {
+        assert_eq!(line_time(3, 250_000), LineTime::from_nanos(3_250_000_000));
+        for (seconds, microseconds) in [(-1, 0), (0, -5), (i64::MAX, 0), (1, i64::MAX)] {
+            assert_eq!(line_time(seconds, microseconds), LineTime::from_nanos(0));
+        }
+        let interval = |numerator, denominator| seconds(Fraction { numerator, denominator });
+        assert_eq!(interval(1, 5), Some(Duration::from_millis(200)));
+        for (numerator, denominator) in [(0, 5), (1, 0), (0, 0), (u32::MAX, 1)] {
+            assert_eq!(interval(numerator, denominator), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_video_device_fails_at_the_first_question() {
+        let device = Device::open(Path::new("/dev/null")).expect("opens");
+        assert!(device.capability().is_err());
+        assert!(device.formats().is_empty() && device.controls().is_empty());
+        assert!(device.frame_interval().is_none());
+        assert!(Device::open(Path::new("/dev/no-such-video")).is_err());
+    }
+}
