@@ -22,7 +22,10 @@
 #                                than vivid and gpio-sim); nothing if it is loaded
 #   unload_module NAME           it alone, not what it needed
 #   camera_load [PARAMETER=VALUE...]   vivid, one capture device; waits for /dev/video0
-#   camera_unload                as when the cable is pulled; fails while a program has it open
+#   camera_unplug, camera_plug   as when the cable is pulled, also from under a program that streams,
+#                                and put back: the driver lets go of the device and takes it again
+#   camera_unload                removes the module, to load it with other parameters; fails while a
+#                                program has the camera open
 #
 #   gpio_chip LINES [NUMBER=NAME...]   creates a gpio-sim chip; sets GPIO_CHIP (gpiochip0),
 #                                GPIO_DEV (/dev/gpiochip0), GPIO_DIR (its sysfs folder) and
@@ -38,6 +41,9 @@
 #                                when the program that held it exits
 #   pulses N COUNT PERIOD_US WIDTH_US [OPTION...]   pulls the line up COUNT times at exact times and
 #                                prints each; options as `gpio_watch --help` has them
+#
+# Times: with `cross/board.sh --steady 1` they are those of an idle board, to some microseconds; without,
+# whatever else runs on the machine shows (cross/README.md has figures).
 #
 # N is a line's number or its name. edges, driven and pulses need gpio_watch (a cargo example):
 # run them with `&` and `>FILE`, then `wait`. FILE's last line starts with `#`.
@@ -120,6 +126,9 @@ load_module() {
 unload_module() { rmmod "$1"; }
 camera_load() {
   load_module vivid n_devs=1 node_types=0x1 "$@" || { fail "vivid does not load"; return 1; }
+  _camera_there
+}
+_camera_there() {
   local tries=0
   until [ -c /dev/video0 ]; do
     tries=$((tries + 1))
@@ -128,6 +137,8 @@ camera_load() {
   done
 }
 camera_unload() { unload_module vivid; }
+camera_unplug() { echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind; }
+camera_plug() { echo vivid.0 >/sys/bus/platform/drivers/vivid/bind && _camera_there; }
 
 gpio_chip() {
   local lines="$1" config=/sys/kernel/config/gpio-sim/board word number name
