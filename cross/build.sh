@@ -35,7 +35,9 @@ while [ $# -gt 0 ]; do
 done
 use_toolchain
 if [ -n "$CPU" ]; then
-  case $CPU in generic | *[!a-z0-9-]*) fail "no processor $CPU to build for" "$0 --help" ;; esac
+  # rustc only warns of a name that it does not know.
+  "${CROSS_RUSTC[@]}" --print target-cpus --target $TARGET | awk -v cpu="$CPU" '$1 == cpu { known = 1 } END { exit !known }' ||
+    fail "Rust knows no processor $CPU" "$0 --help; all: ${CROSS_RUSTC[*]} --print target-cpus --target $TARGET"
   export RUSTFLAGS="${RUSTFLAGS:-} -C target-cpu=$CPU"
 fi
 cd "$ROOT"

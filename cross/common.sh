@@ -22,13 +22,16 @@ value() {
 # The help text is the comment at the head of the script.
 help_of() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"; }
 
-# Sets CROSS_CARGO, the words of the cargo command, and what else PREFIX/env says.
+# Sets CROSS_CARGO and CROSS_RUSTC, the words of the commands, and what else PREFIX/env says.
 use_toolchain() {
   if [ -r "$PREFIX/env" ]; then
     # shellcheck source=/dev/null
     . "$PREFIX/env"
   fi
   read -ra CROSS_CARGO <<<"${HETMM_CROSS_CARGO:-cargo}"
+  read -ra CROSS_RUSTC <<<"${HETMM_CROSS_RUSTC:-rustc}"
+  [ -d "$("${CROSS_RUSTC[@]}" --print sysroot)/lib/rustlib/$TARGET" ] ||
+    fail "Rust has no library for $TARGET here" "cross/setup.sh, or rustup target add $TARGET"
   command -v "${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-aarch64-linux-gnu-gcc}" >/dev/null ||
     fail "no C cross compiler" "cross/setup.sh (Debian: package gcc-aarch64-linux-gnu)"
   TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}

@@ -156,7 +156,7 @@ rust_by_debian() {
 
 # What rustup would set for a linked toolchain.
 WITH_RUSTC=(env "LD_LIBRARY_PATH=$P/rust/usr/lib" "RUSTC=$P/rust/usr/bin/rustc" "RUSTDOC=$P/rust/usr/bin/rustdoc")
-CARGO=
+CARGO='' RUSTC=rustc
 if [ "$RUST" != debian ] && rust_by_rustup; then
   CARGO=cargo
 elif [ "$RUST" = rustup ]; then
@@ -166,10 +166,10 @@ else
   rust_by_debian
   if command -v rustup >/dev/null && rustup toolchain link hetmm-cross "$P/rust/usr" 2>"$P/rustup.log" &&
     rustc +hetmm-cross --version >/dev/null 2>&1; then
-    CARGO="cargo +hetmm-cross"
+    CARGO="cargo +hetmm-cross" RUSTC="rustc +hetmm-cross"
   else
     # Without rustup there are no toolchain names: cargo is told which compiler to call.
-    CARGO="${WITH_RUSTC[*]} cargo"
+    CARGO="${WITH_RUSTC[*]} cargo" RUSTC="${WITH_RUSTC[*]} $P/rust/usr/bin/rustc"
     say "no toolchain could be linked (is rustup there?): type \`$CARGO\` where the documentation has \`cargo\`"
   fi
 fi
@@ -178,6 +178,7 @@ cat >"$P/env.new" <<END
 # Written by cross/setup.sh; to be sourced.
 export HETMM_CROSS_PREFIX="$P"
 export HETMM_CROSS_CARGO="$CARGO"
+export HETMM_CROSS_RUSTC="$RUSTC"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$QEMU_USER -L /usr/aarch64-linux-gnu"
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc

@@ -170,8 +170,11 @@ fn sample(arguments: &Arguments) -> Outcome<()> {
 fn trace(arguments: &Arguments) -> Outcome<()> {
     let base: u32 = arguments.chip.parse().map_err(|_| "BASE is not a number")?;
     let end = arguments.end()?;
+    // Buffers of its own: what is read from a pipe is gone for other readers.
+    let folder = Path::new(TRACING).join(format!("instances/gpio_watch_{}", std::process::id()));
+    fs::create_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let set = |file: &str, value: &str| {
-        let path = Path::new(TRACING).join(file);
+        let path = folder.join(file);
         fs::write(&path, value).map_err(|e| format!("{}: {e}", path.display()))
     };
     set("trace_clock", "mono")?;
@@ -180,7 +183,8 @@ fn trace(arguments: &Arguments) -> Outcome<()> {
     // O_NONBLOCK, as Linux has it on every architecture that it runs gpio-sim on.
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
-    let mut pipe = open(&Path::new(TRACING).join("trace_pipe"), &options)?;
+    let mut pipe = open(&folder.join("trace_pipe"), &options)?;
+    print(&format!("# from {}\n", now()?))?;
     let (mut pending, mut buffer, mut changes) = (String::new(), [0; 4096], 0);
     loop {
         match pipe.read(&mut buffer) {
@@ -204,7 +208,9 @@ fn trace(arguments: &Arguments) -> Outcome<()> {
             }
         }
     }
+    drop(pipe);
     set("events/gpio/gpio_value/enable", "0")?;
+    fs::remove_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     print(&format!("# {changes} settings, to the microsecond\n"))
 }
 

@@ -45,8 +45,10 @@
 # Times: with `cross/board.sh --steady 1` they are those of an idle board, to some microseconds; without,
 # whatever else runs on the machine shows (cross/README.md has figures).
 #
-# N is a line's number or its name. edges, driven and pulses need gpio_watch (a cargo example):
-# run them with `&` and `>FILE`, then `wait`. FILE's last line starts with `#`.
+# N is a line's number or its name; edges and driven take several, with commas between. edges,
+# driven and pulses need gpio_watch (cross/build.sh --tools): run them with `&` and `>FILE`, for the
+# first two then `watching FILE`, which returns when they have begun (on a busy machine after a second
+# or more), and at last `wait $!`. What is not a change starts with `#`.
 
 export PATH=/bin HOME=/tmp
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run
@@ -185,8 +187,22 @@ line_set() {
   echo $pull >"$GPIO_DIR/sim_gpio$(_line "$1")/pull"
 }
 line_get() { cat "$GPIO_DIR/sim_gpio$(_line "$1")/value"; }
-edges() { gpio_watch sample "$GPIO_DIR" "$(_line "$1")" --seconds "$2" ${3:+--count "$3"}; }
-driven() { gpio_watch trace "$GPIO_BASE" "$(_line "$1")" --seconds "$2" ${3:+--count "$3"}; }
+_lines() {
+  local line
+  for line in $(echo "$1" | tr , ' '); do _line "$line"; done
+}
+# shellcheck disable=SC2046 # a word for each line
+edges() { gpio_watch sample "$GPIO_DIR" $(_lines "$1") --seconds "$2" ${3:+--count "$3"}; }
+# shellcheck disable=SC2046
+driven() { gpio_watch trace "$GPIO_BASE" $(_lines "$1") --seconds "$2" ${3:+--count "$3"}; }
+watching() {
+  local tries=0
+  until [ -s "$1" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 1500 ] || { fail "$1: nothing watches"; return 1; }
+    usleep 20000
+  done
+}
 pulses() {
   local line="$1" count="$2" period="$3" width="$4"
   shift 4

@@ -20,8 +20,9 @@ line_set 2 low
 ok "pulled down" "$(line_get trigger)" 0
 
 # Ten pulses, watched by sampling.
-pulses trigger 10 20000 5000 --at $(($(gpio_watch now) + 400000000)) >/tmp/pulses &
-edges trigger 3 20 >/tmp/edges
+edges trigger 3 20 >/tmp/edges &
+watching /tmp/edges
+pulses trigger 10 20000 5000 >/tmp/pulses
 wait $!
 say "pulses: $(tail -n 1 /tmp/pulses)"
 say "edges:  $(tail -n 1 /tmp/edges)"
@@ -29,18 +30,22 @@ ok "writes" "$(grep -vc '#' /tmp/pulses)" 20
 # A busy machine may hold the board up for longer than a pulse is.
 ok_between "changes seen, and the first level" "$(grep -vc '#' /tmp/edges)" 3 21
 ok "the last level" "$(grep -v '#' /tmp/edges | tail -n 1 | cut -d' ' -f3)" 0
-# Seen at most that much after the write.
+# How long after the write; where changes were missed it says nothing.
 tail -n +2 /tmp/edges | grep -v '#' >/tmp/seen
-grep -v '#' /tmp/pulses | paste - /tmp/seen | awk '$4 { d = ($4 - $1) / 1000; s += d; if (d > m) m = d; n++ }
+[ "$(wc -l </tmp/seen)" = 20 ] && grep -v '#' /tmp/pulses | paste - /tmp/seen | awk '$4 { d = ($4 - $1) / 1000; s += d; if (d > m) m = d; n++ }
   END { printf "seen %.0f us after the write began in the mean, %.0f us at most\n", s / n, m }' | while read -r words; do say "$words"; done
 
 # A line that a program drives: the number of a sysfs line stands for it. Kernel times.
 number=$((GPIO_BASE + 5))
-driven reject 3 3 >/tmp/driven &
+driven trigger,reject 20 3 >/tmp/driven &
 watcher=$!
-edges reject 3 2 >/tmp/sampled &
+driven reject 20 3 >/tmp/driven2 &
+second=$!
+edges reject 20 2 >/tmp/sampled &
 sampler=$!
-usleep 700000
+watching /tmp/driven
+watching /tmp/driven2
+watching /tmp/sampled
 echo $number >/sys/class/gpio/export
 echo out >"/sys/class/gpio/gpio$number/direction"
 echo 1 >"/sys/class/gpio/gpio$number/value"
@@ -49,10 +54,11 @@ line_set reject low
 ok "a pull does not move a driven line" "$(line_get reject)" 1
 usleep 100000
 echo 0 >"/sys/class/gpio/gpio$number/value"
-wait $watcher $sampler
+wait $watcher $second $sampler
 cat /tmp/driven /tmp/sampled
 ok "settings" "$(grep -v '#' /tmp/driven | cut -d' ' -f3 | tr '\n' ' ')" "0 1 0 "
 ok "levels sampled" "$(grep -v '#' /tmp/sampled | cut -d' ' -f3 | tr '\n' ' ')" "0 1 0 "
+ok "settings that a second watcher saw" "$(grep -v '#' /tmp/driven2 | cut -d' ' -f3 | tr '\n' ' ')" "0 1 0 "
 rise=$(grep -v '#' /tmp/driven | sed -n 2p | cut -d' ' -f1)
 seen=$(grep -v '#' /tmp/sampled | sed -n 2p | cut -d' ' -f1)
 ok_between "the sampler saw the rise after the kernel set it, us" $(((seen - rise) / 1000)) -1 500000
