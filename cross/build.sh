@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Builds the device program for the board.
+#
+# usage: cross/build.sh [--static] [--cpu NAME] [--tools]
+#
+#   --static     without any library of the board's: runs whatever glibc it has
+#   --cpu NAME   may use all that this processor has, and then runs on no lesser one; compiles every
+#                dependency anew. The fast parts choose at run time in any case.
+#                  Orin Nano, NX, AGX              cortex-a78ae
+#                  Xavier NX, AGX Xavier           carmel
+#                  Jetson Nano, TX2, TX1           cortex-a57
+#                  Raspberry Pi 5                  cortex-a76
+#                  Raspberry Pi 4, CM4             cortex-a72
+#   --tools      also gpio_watch, for the virtual board (static)
+#
+# Prints for each program its place, size and what it needs of the board. Stripped; the one with
+# line tables for addr2line lies in the target folder.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
+
+STATIC=no CPU='' TOOLS=no
+while [ $# -gt 0 ]; do
+  case $1 in
+    --static) STATIC=yes ;;
+    --cpu)
+      CPU=$(value "$@")
+      shift
+      ;;
+    --tools) TOOLS=yes ;;
+    -h | --help) help_of "$0" && exit ;;
+    *) fail "unknown option $1" "$0 --help" ;;
+  esac
+  shift
+done
+use_toolchain
+if [ -n "$CPU" ]; then
+  # rustc only warns of a name that it does not know.
+  "${CROSS_RUSTC[@]}" --print target-cpus --target $TARGET | awk -v cpu="$CPU" '$1 == cpu { known = 1 } END { exit !known }' ||
+    fail "Rust knows no processor $CPU" "$0 --help; all: ${CROSS_RUSTC[*]} --print target-cpus --target $TARGET"
+  export RUSTFLAGS="${RUSTFLAGS:-} -C target-cpu=$CPU"
+fi
+cd "$ROOT"
+
+# build STATIC KIND NAME: leaves the stripped program in TARGET_DIR/board.
+build() {
+  local flags=() kind=dynamic from to glibc
+  if [ "$1" = yes ]; then
+    # On the last step alone: nothing else depends on it, and nothing else is compiled anew.
+    kind=static flags=(-- -C target-feature=+crt-static)
+  fi
+  "${CROSS_CARGO[@]}" rustc --release --target $TARGET --no-default-features --features edge "--$2" "$3" ${flags[@]+"${flags[@]}"}
+  from=$TARGET_DIR/$TARGET/release/$3
+  [ "$2" = bin ] || from=$TARGET_DIR/$TARGET/release/examples/$3
+  to=$TARGET_DIR/board/$kind${CPU:+-$CPU}/$3
+  mkdir -p "$(dirname "$to")"
+  aarch64-linux-gnu-strip -o "$to" "$from"
+  glibc=$(aarch64-linux-gnu-readelf -W --dyn-syms "$to" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1) || true
+  if aarch64-linux-gnu-readelf -lW "$to" | grep -q INTERP; then
+    glibc="needs glibc ${glibc#GLIBC_} or newer"
+  else
+    glibc="static, needs no glibc"
+  fi
+  awk -v to="$to" -v bytes="$(stat -c %s "$to")" -v glibc="$glibc" -v cpu="${CPU:-any aarch64}" \
+    'BEGIN { printf "%s\n  %.1f MB, %s, for %s\n", to, bytes / 1e6, glibc, cpu }'
+}
+build $STATIC bin hetmm-edge
+[ $TOOLS = no ] || build yes example gpio_watch

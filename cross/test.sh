@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Tests the aarch64 code on an x86-64 machine, under qemu-user.
+#
+# usage: cross/test.sh [--quick]
+#
+#   1. the library's tests and the golden vectors (HETMM_GOLDEN_DIR as for `cargo test`), on a processor
+#      with everything that qemu knows
+#   2. the golden vectors on a Cortex-A57: no dot product, no half precision
+#   3. scores: five parts of `hetmm demo`, inspected by the native and by the aarch64 program on either
+#      processor, must agree to 1e-4 (of the score, where that is above 1)
+#
+#   --quick   without 3
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
+
+QUICK=no
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) QUICK=yes ;;
+    -h | --help) help_of "$0" && exit ;;
+    *) fail "unknown option $1" "$0 --help" ;;
+  esac
+  shift
+done
+use_toolchain
+cd "$ROOT"
+RUN=cross/run.sh
+CPUS=(max cortex-a57)
+
+tests() { "${CROSS_CARGO[@]}" test --quiet --release --target $TARGET "$@"; }
+say "compiling the tests"
+tests --lib --test golden --no-run
+say "library and golden vectors, all instructions"
+QEMU_CPU=max tests --lib --test golden
+say "golden vectors, Cortex-A57"
+QEMU_CPU=cortex-a57 tests --test golden
+[ $QUICK = no ] || exit 0
+
+say "compiling hetmm for both"
+"${CROSS_CARGO[@]}" build --quiet --release --target $TARGET --bin hetmm
+cargo build --quiet --release --bin hetmm
+NATIVE=$TARGET_DIR/release/hetmm
+EMULATED=$TARGET_DIR/$TARGET/release/hetmm
+DEMO=$TARGET_DIR/cross-demo
+if ! [ "$DEMO/part.hetmm" -nt "$NATIVE" ]; then
+  say "the demo's template"
+  "$NATIVE" demo --out "$DEMO" >/dev/null 2>&1 || fail "hetmm demo failed" "$NATIVE demo --out $DEMO"
+fi
+PICTURES=()
+for kind in "$DEMO"/parts/test/*/; do
+  for picture in "$kind"*; do PICTURES+=("$picture") && break; done
+done
+# scores COMMAND...: picture and score, a line each.
+scores() {
+  local code=0
+  # 1 says that a part was rejected.
+  "$@" inspect "$DEMO/part.hetmm" "${PICTURES[@]}" --json >"$DEMO/scores.json" || code=$?
+  [ $code -le 1 ] || fail "$* inspect ended with $code" "see its words above"
+  sed -n 's/.*"image":"\([^"]*\)".*"score":\([^,}]*\).*/\1 \2/p' "$DEMO/scores.json"
+}
+say "${#PICTURES[@]} parts, native"
+scores "$NATIVE" >"$DEMO/native"
+for cpu in "${CPUS[@]}"; do
+  say "${#PICTURES[@]} parts, $cpu"
+  QEMU_CPU=$cpu scores "$RUN" "$EMULATED" >"$DEMO/$cpu"
+  paste -d' ' "$DEMO/native" "$DEMO/$cpu" | awk -v cpu="$cpu" -v want=${#PICTURES[@]} '
+    { n++; d = $2 - $4; if (d < 0) d = -d; d /= ($2 > 1 ? $2 : 1); if (d > worst) worst = d
+      if ($1 != $3 || $4 == "" || !(d <= 1e-4)) { bad++; print "  differs: " $0 } }
+    END { printf "  %s: %d scores, largest difference %.1e\n", cpu, n, worst; exit n != want || bad > 0 }' ||
+    fail "scores on $cpu differ from those of this machine" "compare $DEMO/native and $DEMO/$cpu" 1
+done
+say "done"
