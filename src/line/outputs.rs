@@ -4,7 +4,7 @@
 //! behind it. Polarity is applied here and nowhere else. [`Bank::safe`] can be called from any
 //! thread and from the panic hook; after it no other call changes a line.
 
-use super::config::{LineRef, OutputsConfig, Polarity, SafeLevel};
+use super::config::{OutputsConfig, Polarity, SafeLevel, Wired};
 use super::engine::Line;
 use super::gpio;
 use crate::error::{Error, Kind, Result};
@@ -93,14 +93,6 @@ pub struct Bank {
     latched: bool,
 }
 
-/// An output as the configuration describes it.
-struct Described<'a> {
-    line: Line,
-    chip: Option<&'a String>,
-    at: &'a LineRef,
-    active: Polarity,
-}
-
 impl Bank {
     /// Requests every line that the configuration names, each with its safe level in the same
     /// system call.
@@ -110,19 +102,19 @@ impl Bank {
     pub fn open(config: &OutputsConfig) -> Result<Self> {
         let mut bank = Bank { outputs: Default::default(), latched: false };
         let ng_active = config.ng.as_ref().is_some_and(|ng| ng.safe == SafeLevel::Active);
-        for described in described(config) {
-            let active_when_safe = described.line.active_when_safe(ng_active);
+        for wired in config.wired() {
+            let active_when_safe = wired.line_kind.active_when_safe(ng_active);
             let pin = if config.simulate {
                 Pin::Memory(MemoryPin::default())
             } else {
-                request(&described, config.chip.as_ref(), active_when_safe)?
+                request(&wired, active_when_safe)?
             };
-            let mut output = Output { pin, active: described.active, active_when_safe };
+            let mut output = Output { pin, active: wired.active, active_when_safe };
             if config.simulate {
                 // A variable cannot refuse.
                 let _ = output.set(active_when_safe);
             }
-            if let Some(slot) = bank.outputs.get_mut(described.line.index()) {
+            if let Some(slot) = bank.outputs.get_mut(wired.line_kind.index()) {
                 *slot = Some(output);
             }
         }
@@ -164,57 +156,24 @@ impl Bank {
     }
 }
 
-/// The outputs that are wired.
-fn described(config: &OutputsConfig) -> Vec<Described<'_>> {
-    let plain = [
-        (Line::Ok, &config.ok),
-        (Line::Ready, &config.ready),
-        (Line::Busy, &config.busy),
-        (Line::Strobe, &config.strobe),
-        (Line::Heartbeat, &config.heartbeat),
-    ];
-    let plain = plain.into_iter().filter_map(|(line, output)| {
-        let o = output.as_ref()?;
-        Some(Described { line, chip: o.chip.as_ref(), at: &o.line, active: o.active })
-    });
-    let ng = config.ng.iter().map(|o| Described {
-        line: Line::Ng,
-        chip: o.chip.as_ref(),
-        at: &o.line,
-        active: o.active,
-    });
-    // Energised means healthy: the line that is active when something is wrong has the opposite
-    // polarity.
-    let fault = config.fault.iter().map(|o| Described {
-        line: Line::Fault,
-        chip: o.chip.as_ref(),
-        at: &o.line,
-        active: match o.healthy {
-            Polarity::High => Polarity::Low,
-            Polarity::Low => Polarity::High,
-        },
-    });
-    ng.chain(fault).chain(plain).collect()
-}
-
 fn state(polarity: Polarity, active: bool) -> PinState {
     PinState::from((polarity == Polarity::High) == active)
 }
 
-fn request(output: &Described<'_>, chip: Option<&String>, active: bool) -> Result<Pin> {
-    let name = format!("outputs.{:?}", output.line).to_lowercase();
-    let Some(chip) = output.chip.or(chip) else {
+fn request(output: &Wired<'_>, active: bool) -> Result<Pin> {
+    let name = format!("outputs.{}", output.name);
+    let Some(chip) = output.chip else {
         return Err(Error::usage(format!("{name} has no GPIO chip")).advise("give outputs.chip"));
     };
-    let found = gpio::find(chip, output.at).map_err(|e| e.within(&name))?;
+    let found = gpio::find(chip, output.line).map_err(|e| e.within(&name))?;
     let refused = |why: &dyn std::fmt::Display| {
-        let what = format!("{name}: {} of {}: {why}", output.at, found.chip.display());
+        let what = format!("{name}: {} of {}: {why}", output.line, found.chip.display());
         Error::new(Kind::Io, what).advise(gpio::remedy(&found))
     };
     let level = u8::from(state(output.active, active) == PinState::High);
     let mut chip = Chip::new(&found.chip).map_err(|e| refused(&e))?;
     let line = chip.get_line(found.offset).map_err(|e| refused(&e))?;
-    let consumer = format!("hetmm-edge {:?}", output.line).to_lowercase();
+    let consumer = format!("hetmm-edge {}", output.name);
     let handle =
         line.request(LineRequestFlags::OUTPUT, level, &consumer).map_err(|e| refused(&e))?;
     CdevPin::new(handle).map(Pin::Gpio).map_err(|e| refused(&e))
@@ -223,7 +182,7 @@ fn request(output: &Described<'_>, chip: Option<&String>, active: bool) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::config::{FaultConfig, NgConfig, OutputConfig};
+    use crate::line::config::{FaultConfig, LineRef, NgConfig, OutputConfig};
 
     fn bank(safe: SafeLevel) -> Bank {
         let line = |n| LineRef::Offset(n);

@@ -43,6 +43,11 @@ impl Alive {
         self.ready.store(true, Ordering::SeqCst);
     }
 
+    /// Whether the line has ever been ready.
+    pub fn was_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
     fn hub_is_alive(&self, now: LineTime) -> bool {
         let seen = LineTime::from_nanos(self.hub.load(Ordering::SeqCst));
         now.since(seen) < HUB_PATIENCE
@@ -102,7 +107,7 @@ impl Supervisor {
         if hangs {
             return Health::InspectionHangs;
         }
-        if !self.notified && self.alive.ready.load(Ordering::SeqCst) {
+        if !self.notified && self.alive.was_ready() {
             self.notified = true;
             tell(&[sd_notify::NotifyState::Ready]);
             log::info!("ready");

@@ -1,33 +1,135 @@
-//! The device program. It does not run a line yet: it reads its command line and says what it
-//! will do.
+//! The device program: waits for parts, inspects them, rejects the bad ones at the right moment.
 
-use clap::Parser;
-use std::path::PathBuf;
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
+mod check;
+mod logging;
+mod replay;
+mod run;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use hetmm::line::config::LineConfig;
+use hetmm::line::control;
+use hetmm::{Error, Result};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Inspect triggered parts on a smart camera and reject bad ones.
+/// Inspect triggered parts on a smart camera and reject bad ones
 #[derive(Parser)]
-#[command(name = "hetmm-edge", version)]
+#[command(
+    name = "hetmm-edge",
+    version,
+    after_help = "Examples:
+  hetmm-edge --config line.toml --check          validate, show the resolved configuration
+  hetmm-edge --config line.toml                  run the line
+  hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
+  hetmm-edge --config line.toml status           ask the running device
+
+Exit codes: 0 done, 1 done but the answer is no, 2 wrong configuration, 3 unreadable pictures,
+4 unusable template or model, 5 device or I/O failure."
+)]
 struct Cli {
     /// The line's configuration
-    #[arg(long, value_name = "line.toml")]
+    #[arg(long, value_name = "line.toml", global = true, default_value = "/etc/hetmm/line.toml")]
     config: PathBuf,
     /// Validate everything, print the resolved configuration and exit
     #[arg(long)]
     check: bool,
-    /// Take frames and trigger times from files in place of camera and GPIO
-    #[arg(long, value_name = "DIR")]
+    /// Take frames and trigger times from files in place of camera and GPIO; outputs are not driven
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
     replay: Option<PathBuf>,
+    /// Say more (-v) or everything (-vv) on stderr
+    #[arg(short, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// State, counters and latencies of the running device, as JSON
+    Status(Ask),
+    /// A part now: prints its record when it has passed the gate
+    Trigger(Ask),
+    /// Load and prove the template again
+    Reload(Ask),
+    /// Take the safe state
+    Safe(Ask),
+    /// Leave the safe state
+    Resume(Ask),
+    /// Acknowledge the alarm of consecutive rejects
+    Acknowledge(Ask),
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(clap::Args)]
+struct Ask {
+    /// Control socket of the device, in place of the configuration's
+    #[arg(long)]
+    socket: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let source = cli.replay.map_or("camera and GPIO".into(), |d| d.display().to_string());
-    let task = if cli.check { "validate" } else { "run" };
-    eprintln!(
-        "error: this version of hetmm-edge cannot {task} a line yet (it would take {} with frames from {source})\n  \
-         -> use `hetmm inspect` on the workstation until then",
-        cli.config.display()
-    );
-    ExitCode::from(2)
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            logging::drain();
+            eprintln!("error: {error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode> {
+    let (word, ask) = match &cli.task {
+        None => {
+            let config = LineConfig::read(&cli.config)?;
+            if cli.check {
+                return check::run(&config);
+            }
+            let signals = run::catch_signals()?;
+            logging::start(cli.verbose)?;
+            return run::run(&cli.config, config, cli.replay.as_deref(), &signals);
+        }
+        Some(Task::Completions { shell }) => {
+            let mut command = Cli::command();
+            clap_complete::generate(*shell, &mut command, "hetmm-edge", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Task::Status(ask)) => ("status", ask),
+        Some(Task::Trigger(ask)) => ("trigger", ask),
+        Some(Task::Reload(ask)) => ("reload", ask),
+        Some(Task::Safe(ask)) => ("safe", ask),
+        Some(Task::Resume(ask)) => ("resume", ask),
+        Some(Task::Acknowledge(ask)) => ("acknowledge", ask),
+    };
+    let answer = control::ask(&socket(ask, &cli.config)?, word)?;
+    let parsed: serde_json::Value = serde_json::from_str(&answer)
+        .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("an answer cut short: {e}")))?;
+    println!("{parsed:#}");
+    let refused = parsed.get("error").is_some();
+    Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn socket(ask: &Ask, config: &Path) -> Result<PathBuf> {
+    if let Some(socket) = &ask.socket {
+        return Ok(socket.clone());
+    }
+    LineConfig::read(config)?.control.socket.ok_or_else(|| {
+        Error::usage(format!("{}: names no control.socket", config.display()))
+            .advise("give one there, or with --socket")
+    })
 }

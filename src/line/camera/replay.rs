@@ -8,6 +8,7 @@ use super::{Camera, CameraError, Frame};
 use crate::error::{Error, Kind, Result};
 use crate::line::time::LineTime;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Most parts of a recording.
@@ -66,14 +67,14 @@ pub fn read_recording(folder: &Path) -> Result<Vec<Recorded>> {
 
 /// A camera that shows recorded frames.
 pub struct ReplayCamera {
-    start: LineTime,
+    start: Arc<OnceLock<LineTime>>,
     parts: Vec<Recorded>,
     next: usize,
 }
 
 impl ReplayCamera {
-    /// Frames of `parts`, counted from `start`.
-    pub fn new(start: LineTime, parts: Vec<Recorded>) -> Self {
+    /// Frames of `parts`, counted from `start`; none before it is set.
+    pub fn new(start: Arc<OnceLock<LineTime>>, parts: Vec<Recorded>) -> Self {
         ReplayCamera { start, parts, next: 0 }
     }
 }
@@ -84,8 +85,8 @@ impl Camera for ReplayCamera {
         not_before: LineTime,
         give_up: LineTime,
     ) -> std::result::Result<Frame, CameraError> {
-        while let Some(part) = self.parts.get(self.next) {
-            let exposed_at = self.start + part.at + part.exposure_delay;
+        while let (Some(part), Some(start)) = (self.parts.get(self.next), self.start.get()) {
+            let exposed_at = *start + part.at + part.exposure_delay;
             if exposed_at > give_up {
                 break;
             }

@@ -202,34 +202,13 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         let remedy = "give [outputs.ng], or say simulate = true for a trial at the desk";
         return Err(at.error("outputs", why, remedy));
     }
-    for (name, _, chip) in driven(config) {
-        if chip.is_none() {
+    for wired in outputs.wired() {
+        if wired.chip.is_none() {
             let remedy = "give outputs.chip, or a chip for this line";
-            return Err(at.error(&format!("outputs.{name}"), "has no GPIO chip", remedy));
+            return Err(at.error(&format!("outputs.{}", wired.name), "has no GPIO chip", remedy));
         }
     }
     Ok(())
-}
-
-/// Every output that is given: name, line, chip.
-fn driven(config: &LineConfig) -> Vec<(&'static str, &LineRef, Option<&String>)> {
-    let outputs = &config.outputs;
-    let plain = [
-        ("ok", &outputs.ok),
-        ("ready", &outputs.ready),
-        ("busy", &outputs.busy),
-        ("strobe", &outputs.strobe),
-        ("heartbeat", &outputs.heartbeat),
-    ];
-    let plain = plain
-        .into_iter()
-        .filter_map(|(name, output)| output.as_ref().map(|o| (name, &o.line, o.chip.as_ref())));
-    let ng = outputs.ng.iter().map(|o| ("ng", &o.line, o.chip.as_ref()));
-    let fault = outputs.fault.iter().map(|o| ("fault", &o.line, o.chip.as_ref()));
-    ng.chain(fault)
-        .chain(plain)
-        .map(|(name, line, chip)| (name, line, chip.or(outputs.chip.as_ref())))
-        .collect()
 }
 
 /// No two functions on one pin.
@@ -241,8 +220,8 @@ fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     if let Some(encoder) = &config.encoder {
         pins.push(("encoder.line".into(), encoder.chip.as_ref(), &encoder.line));
     }
-    for (name, line, chip) in driven(config) {
-        pins.push((format!("outputs.{name}.line"), chip, line));
+    for wired in config.outputs.wired() {
+        pins.push((format!("outputs.{}.line", wired.name), wired.chip, wired.line));
     }
     for (i, (path, chip, line)) in pins.iter().enumerate() {
         let same = pins.iter().take(i).find(|(_, c, l)| c == chip && l == line);

@@ -5,6 +5,7 @@
 //! configuration says everything.
 
 mod check;
+mod engine;
 mod locate;
 mod schema;
 

@@ -350,6 +350,55 @@ pub struct OutputsConfig {
     pub heartbeat: Option<OutputConfig>,
 }
 
+/// An output that is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Wired<'a> {
+    /// Its name below `[outputs]`.
+    pub name: &'static str,
+    /// What it means.
+    pub line_kind: crate::line::engine::Line,
+    /// Its GPIO chip.
+    pub chip: Option<&'a String>,
+    /// Its line there.
+    pub line: &'a LineRef,
+    /// Which level is active.
+    pub active: Polarity,
+}
+
+impl OutputsConfig {
+    /// Every output that is given.
+    pub fn wired(&self) -> Vec<Wired<'_>> {
+        use crate::line::engine::Line;
+        let plain = [
+            ("ok", Line::Ok, &self.ok),
+            ("ready", Line::Ready, &self.ready),
+            ("busy", Line::Busy, &self.busy),
+            ("strobe", Line::Strobe, &self.strobe),
+            ("heartbeat", Line::Heartbeat, &self.heartbeat),
+        ];
+        let plain = plain.into_iter().filter_map(|(name, line_kind, output)| {
+            let o = output.as_ref()?;
+            Some((name, line_kind, o.chip.as_ref(), &o.line, o.active))
+        });
+        let ng = self.ng.iter().map(|o| ("ng", Line::Ng, o.chip.as_ref(), &o.line, o.active));
+        // Energised means healthy: the line that is active when something is wrong has the
+        // opposite polarity.
+        let fault = self.fault.iter().map(|o| {
+            let active = match o.healthy {
+                Polarity::High => Polarity::Low,
+                Polarity::Low => Polarity::High,
+            };
+            ("fault", Line::Fault, o.chip.as_ref(), &o.line, active)
+        });
+        let all = ng.chain(fault).chain(plain);
+        all.map(|(name, line_kind, chip, line, active)| {
+            let chip = chip.or(self.chip.as_ref());
+            Wired { name, line_kind, chip, line, active }
+        })
+        .collect()
+    }
+}
+
 /// `[records]`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,0 +1,70 @@
+//! `hetmm-edge --check`: everything that can be known before the line runs.
+
+use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
+use hetmm::line::{gpio, templates};
+use hetmm::{Error, Result};
+use std::process::ExitCode;
+
+/// Finds every device, proves the template, prints the resolved configuration.
+pub fn run(config: &LineConfig) -> Result<ExitCode> {
+    println!("{}", config.to_toml()?);
+    let mut wrong: Vec<Error> = vec![];
+    let mut note = |what: String, result: Result<String>| match result {
+        Ok(found) => eprintln!("ok    {what}: {found}"),
+        Err(why) => {
+            eprintln!("WRONG {what}: {why}");
+            wrong.push(why);
+        }
+    };
+    for (name, chip, line) in lines(config) {
+        note(name, find(chip, line));
+    }
+    note("camera".into(), config.open_camera().map(|c| c.describe()));
+    let template = &config.template;
+    note("template".into(), {
+        templates::load(&template.file, template.backbone.as_deref()).map(|inspector| {
+            let threshold = inspector.template().header().calibration.threshold;
+            format!("{}: proven, threshold {threshold}", template.file.display())
+        })
+    });
+    match wrong.into_iter().next() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(first) => Ok(ExitCode::from(first.kind().exit_code())),
+    }
+}
+
+type Wired<'a> = (String, Option<&'a String>, &'a LineRef);
+
+/// Every GPIO line of the configuration.
+fn lines(config: &LineConfig) -> Vec<Wired<'_>> {
+    let mut lines: Vec<Wired<'_>> = vec![];
+    if let (TriggerSource::Gpio, Some(line)) = (config.trigger.source, &config.trigger.line) {
+        lines.push(("trigger".into(), config.trigger.chip.as_ref(), line));
+    }
+    if let Some(encoder) = &config.encoder {
+        lines.push(("encoder".into(), encoder.chip.as_ref(), &encoder.line));
+    }
+    if !config.outputs.simulate {
+        lines.extend(
+            config
+                .outputs
+                .wired()
+                .into_iter()
+                .map(|wired| (format!("outputs.{}", wired.name), wired.chip, wired.line)),
+        );
+    }
+    lines
+}
+
+fn find(chip: Option<&String>, line: &LineRef) -> Result<String> {
+    let chip = chip.ok_or_else(|| Error::usage("no GPIO chip"))?;
+    let found = gpio::find(chip, line)?;
+    let place = format!("{} line {}", found.chip.display(), found.offset);
+    match &found.user {
+        None => Ok(place),
+        Some(user) => {
+            let what = format!("{place} is in use by \"{user}\"");
+            Err(Error::new(hetmm::error::Kind::Io, what).advise(gpio::remedy(&found)))
+        }
+    }
+}

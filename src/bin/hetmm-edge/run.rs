@@ -1,0 +1,319 @@
+//! The wiring: which thread runs what, in which order things start and how they end.
+
+use crate::logging;
+use crate::replay::Replay;
+use hetmm::error::{Error, Kind, Result};
+use hetmm::line::archive::Archive;
+use hetmm::line::camera::Camera;
+use hetmm::line::capture::Capture;
+use hetmm::line::config::{LineConfig, TriggerSource};
+use hetmm::line::control::{Control, Socket};
+use hetmm::line::engine::Engine;
+use hetmm::line::hub::{Hub, Links, Message, Outbox, QUEUE};
+use hetmm::line::inputs::Inputs;
+use hetmm::line::inspect::{Current, Inspection};
+use hetmm::line::outputs::Bank;
+use hetmm::line::records::Records;
+use hetmm::line::status::Snapshot;
+use hetmm::line::supervise::{self, Alive, Health, Supervisor};
+use hetmm::line::templates::Templates;
+use hetmm::line::time::LineTime;
+use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the other threads are looked after.
+const LOOK_MS: u16 = 100;
+/// How long the line's thread may take to stop.
+const STOP: Duration = Duration::from_secs(1);
+/// How long records and pictures may take to be written at the end.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Runs the line until a signal, or until a recording is over.
+pub fn run(
+    path: &Path,
+    mut config: LineConfig,
+    recording: Option<&Path>,
+    signals: &SignalFd,
+) -> Result<ExitCode> {
+    let _only = only_instance(path)?;
+    let replay = recording.map(|folder| Replay::open(folder, &mut config)).transpose()?;
+    if config.realtime.lock_memory && replay.is_none() {
+        lock_memory();
+    }
+    let socket = config.control.socket.as_deref().map(Socket::open).transpose()?;
+    let bank = Arc::new(Mutex::new(Bank::open(&config.outputs)?));
+    supervise::install_panic_hook(bank.clone());
+    let line = Line::start(&config, bank, socket, replay)?;
+    let ended = line.supervise(signals, &config);
+    supervise::tell(&[sd_notify::NotifyState::Stopping]);
+    match line.end(ended) {
+        Some(snapshot) if recording.is_some() => {
+            println!("{:#}", snapshot.to_json());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(_) => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::from(Kind::Io.exit_code())),
+    }
+}
+
+/// Why the main loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    BySignal,
+    ByItself,
+    LineHangs,
+}
+
+/// The running threads.
+struct Line {
+    hub: JoinHandle<Snapshot>,
+    outbox: Outbox,
+    stop: Arc<AtomicBool>,
+    bank: Arc<Mutex<Bank>>,
+    alive: Arc<Alive>,
+    templates: Arc<Templates>,
+    archive: Option<(Arc<Archive>, JoinHandle<()>)>,
+    records: Option<JoinHandle<()>>,
+    /// Dropped, and with it the socket's file, when the process ends.
+    control: Option<JoinHandle<()>>,
+}
+
+impl Line {
+    fn start(
+        config: &LineConfig,
+        bank: Arc<Mutex<Bank>>,
+        socket: Option<Socket>,
+        replay: Option<Replay>,
+    ) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, messages) = sync_channel(QUEUE);
+        let outbox = Outbox::new(sender, stop.clone());
+        let alive = Arc::new(Alive::default());
+        let current = Arc::new(Current::default());
+        // One more than may wait: the one that is being worked on has left its queue.
+        let room = config.reject.max_waiting + 1;
+        let (captures, requests) = sync_channel(room);
+        let (job_sender, jobs) = sync_channel(room);
+        let (records, records_thread) = Records::start(&config.records)
+            .map_err(|e| Error::new(Kind::Io, format!("no thread for the records: {e}")))?;
+        let losses = records.losses();
+
+        alive.hub_lives(LineTime::now());
+        let engine = Engine::new(config.engine(), LineTime::now());
+        let links = Links {
+            bank: bank.clone(),
+            captures,
+            jobs: job_sender.clone(),
+            records,
+            alive: alive.clone(),
+            capture_delay: Duration::from_micros(config.camera.capture_delay_us),
+        };
+        let priority = config.realtime.priority;
+        let hub = spawn("line", move || {
+            realtime("line", priority);
+            Hub::new(engine, links).run(&messages)
+        })?;
+
+        if config.trigger.source == TriggerSource::Gpio {
+            let inputs = Inputs::open(&config.trigger, config.encoder.as_ref())?;
+            let (trigger, encoder) = (config.trigger.clone(), config.encoder.clone());
+            let outbox = outbox.clone();
+            spawn("trigger", move || {
+                realtime("trigger", priority);
+                inputs.run(&trigger, encoder.as_ref(), &outbox);
+            })?;
+        }
+
+        let archive = match Archive::new(&config.archive) {
+            Some(archive) => {
+                let worker = archive.clone();
+                Some((archive, spawn("archive", move || worker.run())?))
+            }
+            None => None,
+        };
+        let inspection = Inspection {
+            current: current.clone(),
+            threads: config.template.threads,
+            review_passes: config.template.review_passes,
+            archive: archive.as_ref().map(|(archive, _)| archive.clone()),
+            alive: alive.clone(),
+            hub: outbox.clone(),
+        };
+        spawn("inspect", move || inspection.run(&jobs))?;
+
+        let replay = replay.map(Arc::new);
+        let (own, recorded) = (config.clone(), replay.clone());
+        let (hub_of_camera, free) =
+            (outbox.clone(), config.trigger.source == TriggerSource::FreeRun);
+        spawn("camera", move || {
+            let mut open = || -> Result<Box<dyn Camera>> {
+                recorded.as_ref().map_or_else(|| own.open_camera(), |r| Ok(r.camera()))
+            };
+            let capture = Capture { open: &mut open, jobs: job_sender, hub: hub_of_camera };
+            if free { capture.free_run() } else { capture.on_demand(&requests) }
+        })?;
+
+        let template = &config.template;
+        let templates = Arc::new(Templates::new(
+            template.file.clone(),
+            template.backbone.clone(),
+            current,
+            outbox.clone(),
+        ));
+        let (worker, watch) = (templates.clone(), template.watch);
+        spawn("templates", move || worker.run(watch))?;
+
+        let control = match socket {
+            Some(socket) => {
+                let control = Arc::new(Control {
+                    hub: outbox.clone(),
+                    templates: templates.clone(),
+                    archive: archive.as_ref().map(|(archive, _)| archive.clone()),
+                    losses,
+                });
+                Some(spawn("control", move || socket.run(&control))?)
+            }
+            None => None,
+        };
+        if let Some(replay) = replay {
+            let (outbox, alive) = (outbox.clone(), alive.clone());
+            spawn("replay", move || replay.run(&outbox, &alive))?;
+        }
+        let records = records_thread;
+        Ok(Line { hub, outbox, stop, bank, alive, templates, archive, records, control })
+    }
+
+    /// Waits for signals and watches the threads until there is a reason to end.
+    fn supervise(&self, signals: &SignalFd, config: &LineConfig) -> Ended {
+        let timeout = Duration::from_micros(config.realtime.inspection_timeout_us);
+        let mut supervisor = Supervisor::new(self.alive.clone(), timeout, self.outbox.clone());
+        loop {
+            if self.hub.is_finished() {
+                return Ended::ByItself;
+            }
+            if supervisor.look(LineTime::now()) == Health::LineHangs {
+                return Ended::LineHangs;
+            }
+            let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            if !poll(&mut fds, PollTimeout::from(LOOK_MS)).is_ok_and(|ready| ready > 0) {
+                continue;
+            }
+            let Ok(Some(signal)) = signals.read_signal() else { continue };
+            if i32::try_from(signal.ssi_signo) == Ok(Signal::SIGHUP as i32) {
+                log::info!("SIGHUP: the template is loaded again");
+                let templates = self.templates.clone();
+                let reload = spawn("reload", move || {
+                    // What went wrong was logged.
+                    let _ = templates.reload();
+                });
+                if let Err(why) = reload {
+                    log::error!("{why}");
+                }
+            } else {
+                log::warn!("asked to stop: safe state");
+                return Ended::BySignal;
+            }
+        }
+    }
+
+    /// Takes the safe state, whatever still works, and writes what waits to be written. `None`
+    /// where the line's thread did not stop by itself.
+    fn end(self, ended: Ended) -> Option<Snapshot> {
+        if ended == Ended::BySignal {
+            self.outbox.try_send(Message::Stop);
+        }
+        let stopped = ended != Ended::LineHangs && within(STOP, || self.hub.is_finished());
+        supervise::take_safe_state(&self.bank);
+        self.stop.store(true, Ordering::SeqCst);
+        if !stopped {
+            log::error!("the line's thread does not answer; the outputs have their safe levels");
+        }
+        let snapshot = if stopped { self.hub.join().ok() } else { None };
+        if let Some((archive, thread)) = self.archive {
+            archive.stop();
+            within(FLUSH, || thread.is_finished());
+        }
+        let threads = [self.records, self.control];
+        within(FLUSH, || threads.iter().flatten().all(JoinHandle::is_finished) || !stopped);
+        logging::drain();
+        snapshot
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|e| Error::new(Kind::Io, format!("no thread for {name}: {e}")))
+}
+
+fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
+    let end = LineTime::now() + limit;
+    while !done() {
+        if LineTime::now() >= end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Two programs on one line would drive each other's parts.
+fn only_instance(config: &Path) -> Result<Flock<File>> {
+    let file = File::open(config)
+        .map_err(|e| Error::io(config, "the configuration cannot be read", &e))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| {
+        let what = format!("{}: another hetmm-edge runs with it ({why})", config.display());
+        Error::new(Kind::Io, what).advise("stop it first: systemctl stop hetmm-edge")
+    })
+}
+
+/// Catches the signals that end the program or load the template again. Called before any thread
+/// exists, so that every thread leaves them to this one.
+pub fn catch_signals() -> Result<SignalFd> {
+    let set = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
+    let failed = |e| Error::new(Kind::Io, format!("signals cannot be caught: {e}"));
+    set.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
+}
+
+/// Keeps the process in memory, where this user may lock all of it. A limit would make later
+/// allocations fail, which is worse than a page fault.
+fn lock_memory() {
+    let unlimited = getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == u64::MAX);
+    if !unlimited && !nix::unistd::geteuid().is_root() {
+        log::warn!(
+            "memory is not locked: pulses may be late when memory is short \
+             (set LimitMEMLOCK=infinity as in firmware-config/hetmm-edge.service)"
+        );
+        return;
+    }
+    if let Err(why) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        log::warn!("memory is not locked: {why}");
+    }
+}
+
+fn realtime(thread: &str, priority: u8) {
+    if let Err(why) = supervise::become_realtime(priority) {
+        log::warn!(
+            "the {thread} thread has no real-time priority: {why} \
+             (set LimitRTPRIO=98 as in firmware-config/hetmm-edge.service)"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! From the configuration to what the engine and the camera need.
+
+use super::schema::{CameraSource, LineConfig, SafeLevel, TriggerSource};
+use crate::error::{Error, Result};
+use crate::line::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
+use crate::line::engine::{Pitch, Settings, Travel};
+use std::time::Duration;
+
+impl LineConfig {
+    /// What the engine has to know.
+    pub fn engine(&self) -> Settings {
+        let us = Duration::from_micros;
+        let (reject, outputs) = (&self.reject, &self.outputs);
+        let deadline = reject.deadline_us.unwrap_or(0);
+        Settings {
+            travel: match reject.delay_counts {
+                Some(counts) => Travel::Counts(counts),
+                None => Travel::Time(us(reject.delay_us.unwrap_or(deadline))),
+            },
+            min_pitch: match reject.min_pitch_counts {
+                Some(counts) => Pitch::Counts(counts),
+                None => Pitch::Time(us(reject.min_pitch_us.unwrap_or(reject.pulse_width_us))),
+            },
+            deadline: us(deadline),
+            ng_width: us(reject.pulse_width_us),
+            ok_width: us(outputs.ok_pulse_width_us),
+            strobe_delay: us(outputs.strobe_delay_us),
+            strobe_width: if outputs.strobe.is_some() {
+                us(outputs.strobe_width_us)
+            } else {
+                Duration::ZERO
+            },
+            heartbeat_half_period: if outputs.heartbeat.is_some() {
+                us(outputs.heartbeat_half_period_us)
+            } else {
+                Duration::ZERO
+            },
+            max_in_flight: reject.max_in_flight,
+            max_waiting: reject.max_waiting,
+            alarm_after: reject.alarm_after,
+            ng_active_when_safe: outputs.ng.as_ref().is_some_and(|n| n.safe == SafeLevel::Active),
+        }
+    }
+
+    /// Opens the camera.
+    ///
+    /// # Errors
+    /// Where it is missing, in use, or cannot do what is asked for.
+    pub fn open_camera(&self) -> Result<Box<dyn Camera>> {
+        let camera = &self.camera;
+        let missing = |key: &str| Error::usage(format!("camera.{key} is missing"));
+        match camera.source {
+            CameraSource::V4l2 => {
+                let settings = V4l2Settings {
+                    device: camera.device.clone().ok_or_else(|| missing("device"))?,
+                    width: camera.width.ok_or_else(|| missing("width"))?,
+                    height: camera.height.ok_or_else(|| missing("height"))?,
+                    frames_per_second: camera.frames_per_second,
+                    format: camera.format.ok_or_else(|| missing("format"))?,
+                    buffers: camera.buffers,
+                    exposure_us: camera.exposure_us,
+                    gain: camera.gain,
+                    controls: camera.controls.clone(),
+                };
+                Ok(Box::new(V4l2Camera::open(&settings)?))
+            }
+            CameraSource::Folder => {
+                let folder = camera.folder.as_ref().ok_or_else(|| missing("folder"))?;
+                // Triggers set the pace, unless every picture is one.
+                let free = self.trigger.source == TriggerSource::FreeRun;
+                let rate = camera.frames_per_second.filter(|_| free);
+                let interval = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+                let settings = FolderSettings { interval, ..FolderSettings::default() };
+                Ok(Box::new(FolderCamera::open(folder, settings)?))
+            }
+        }
+    }
+}
