@@ -23,8 +23,17 @@ const ORDER: [&str; 14] = [
 const PURE: [&str; 6] =
     ["feature_map", "matching", "selection", "scoring", "metrics", "line/engine"];
 /// What pure modules must not name.
-const IMPURE: [&str; 7] =
-    ["std::fs", "std::io", "std::net", "std::time", "std::thread", "ThreadPool", "println!"];
+const IMPURE: [&str; 9] = [
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::thread",
+    "Instant",
+    "SystemTime",
+    "LineTime::now",
+    "ThreadPool",
+    "println!",
+];
 /// The only files with `unsafe` code.
 const UNSAFE: [&str; 5] = [
     "builder/store.rs",
@@ -91,5 +100,45 @@ fn unsafe_code_stays_where_it_is_declared() {
         let text = std::fs::read_to_string(&path).expect("reads");
         let allowed = text.contains("#![allow(unsafe_code)]");
         assert_eq!(allowed, UNSAFE.contains(&name.as_str()), "{name}");
+    }
+}
+
+/// NTP may step the wall clock at any moment: only the log for people may ask for it.
+#[test]
+fn nothing_on_the_line_is_timed_by_the_wall_clock() {
+    let device = rust_files(&source().join("bin/hetmm-edge"))
+        .into_iter()
+        .chain(rust_files(&source().join("line")));
+    for path in device {
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let asks = text.contains("SystemTime::now") || text.contains("CLOCK_REALTIME");
+        assert_eq!(asks, path.ends_with("line/records.rs"), "{}", path.display());
+    }
+}
+
+/// The device's path must not panic: the lints are at the top of its two roots, and nothing
+/// but tests switches them off.
+#[test]
+fn the_device_denies_what_can_panic() {
+    let lints = ["expect_used", "indexing_slicing", "panic", "unwrap_used", "unreachable", "todo"];
+    for root in ["line/mod.rs", "bin/hetmm-edge/main.rs"] {
+        let text = std::fs::read_to_string(source().join(root)).expect("reads");
+        let deny = text.split("#![deny(").nth(1).and_then(|t| t.split(")]").next());
+        let deny = deny.expect("a list of denied lints");
+        for lint in lints {
+            assert!(deny.contains(&format!("clippy::{lint}")), "{root} does not deny {lint}");
+        }
+    }
+    let device = rust_files(&source().join("bin/hetmm-edge"))
+        .into_iter()
+        .chain(rust_files(&source().join("line")));
+    for path in device {
+        let text = std::fs::read_to_string(&path).expect("reads");
+        for lint in lints {
+            let switched_off = text.contains(&format!("allow(clippy::{lint}"));
+            let under_test = text.contains("cfg_attr(\n    test,");
+            assert!(!switched_off || under_test, "{} allows {lint}", path.display());
+        }
     }
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 const DRAIN: Duration = Duration::from_millis(5);
 /// Pauses between attempts to open a camera that is gone: doubled from the first to the last.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Most time that is left to the inspection of the latest frame that is waited for.
+const SPARE: Duration = Duration::from_millis(10);
 /// How long a free-running camera is waited for at a time.
 const FREE_RUN_WAIT: Duration = Duration::from_millis(500);
 
@@ -130,7 +132,10 @@ impl Capture<'_> {
         request: Request,
     ) -> std::result::Result<(), CameraError> {
         let Request { part, triggered_at, not_before, deadline } = request;
-        match camera.frame_after(not_before, deadline) {
+        // A frame in the last moments before the deadline could not be inspected any more, and to
+        // give up before it tells a missing frame from a slow inspection.
+        let spare = (deadline.since(not_before) / 10).min(SPARE);
+        match camera.frame_after(not_before, deadline - spare) {
             Ok(frame) => {
                 let job = Job { part, triggered_at, deadline, frame };
                 if self.jobs.try_send(job).is_err() {

@@ -1,1 +1,170 @@
+use super::*;
 
+const WHOLE: &str = r#"
+[template]
+file = "part.hetmm"
+[trigger]
+source = "gpio"
+chip = "gpiochip0"
+line = 2
+[camera]
+source = "v4l2"
+device = "/dev/video0"
+width = 640
+height = 480
+format = "YUYV"
+[reject]
+delay_us = 400000
+deadline_us = 350000
+pulse_width_us = 30000
+min_pitch_us = 60000
+[outputs]
+chip = "gpiochip0"
+[outputs.ng]
+line = 5
+[outputs.fault]
+line = 6
+"#;
+
+fn error_of(text: &str) -> String {
+    match LineConfig::parse(text, "line.toml") {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_is_left_out_is_filled_in_and_reads_back_the_same() {
+    let config = LineConfig::parse(WHOLE, "line.toml").expect("reads");
+    assert_eq!(config.reject.max_in_flight, 256);
+    let again = LineConfig::parse(&config.to_toml().expect("shows"), "again").expect("reads");
+    assert_eq!(again, config);
+    let least = WHOLE.replace("deadline_us = 350000\n", "").replace("min_pitch_us = 60000\n", "");
+    let config = LineConfig::parse(&least, "line.toml").expect("reads");
+    assert_eq!(config.reject.deadline_us, Some(400_000));
+    assert_eq!(config.reject.min_pitch_us, Some(30_000));
+}
+
+#[test]
+fn mistakes_are_named_with_their_line_and_a_remedy() {
+    // What to replace, by what, the place, and a word of the message.
+    let table = [
+        ("delay_us = 400000", "delay_su = 400000", "line.toml:15", "unknown field `delay_su`"),
+        ("pulse_width_us = 30000", "pulse_width_us = \"30 ms\"", "line.toml:17", "invalid type"),
+        ("pulse_width_us = 30000\n", "", "line.toml:14", "missing field `pulse_width_us`"),
+        ("deadline_us = 350000", "deadline_us = 450000", "line.toml:16", "after the part has"),
+        ("pulse_width_us = 30000", "pulse_width_us = 70000", "line.toml:17", "the next part too"),
+        ("line = 6", "line = 5", "line.toml:24", "already outputs.ng"),
+        ("line = 6", "line = 2", "line.toml:24", "already trigger"),
+        ("delay_us = 400000", "delay_counts = 400", "line.toml:15", "counts need an encoder"),
+        ("delay_us = 400000\n", "", "line.toml:14", "from trigger to gate is missing"),
+        ("source = \"gpio\"", "source = \"software\"", "line.toml:6", "no meaning"),
+        ("chip = \"gpiochip0\"\nline = 2", "", "line.toml:4", "is missing"),
+        ("device = \"/dev/video0\"\n", "", "line.toml:8", "camera.device: is missing"),
+        ("format = \"YUYV\"", "format = \"RAW\"", "line.toml:13", "RAW"),
+        ("width = 640", "width = 4", "line.toml:11", "out of range"),
+        ("source = \"v4l2\"", "source = \"folder\"", "line.toml", "no meaning"),
+        ("line = 2", "line = 2\nedge = \"both\"", "line.toml:8", "a part has one edge"),
+        ("line = 5", "line = 5\nactive = \"hgih\"", "line.toml:23", "unknown variant"),
+        ("[outputs]\nchip = \"gpiochip0\"", "[outputs]", "line.toml", "has no GPIO chip"),
+        ("line = 2", "line = 2\n[encoder]\nline = 3", "line.toml:8", "nothing uses its counts"),
+        ("height = 480", "height = 480\nframes_per_second = 0.0", "line.toml", "out of range"),
+        ("height = 480", "height = 480\ncapture_delay_us = 360000", "line.toml", "no frame can"),
+        ("[camera]", "[camera", "line.toml:8", ""),
+    ];
+    for (from, to, place, word) in table {
+        assert!(WHOLE.contains(from), "{from}");
+        let message = error_of(&WHOLE.replacen(from, to, 1));
+        assert!(message.starts_with(place) && message.contains(word), "{from} -> {to}: {message}");
+        assert!(message.contains("\n  -> "), "no remedy: {message}");
+    }
+}
+
+#[test]
+fn an_encoder_brings_counts() {
+    let text = WHOLE
+        .replace("delay_us = 400000", "delay_counts = 400")
+        .replace("min_pitch_us = 60000", "min_pitch_counts = 40")
+        .replace("[camera]", "[encoder]\nline = 3\n[camera]");
+    let config = LineConfig::parse(&text, "line.toml").expect("reads");
+    assert_eq!(config.engine().travel, crate::line::engine::Travel::Counts(400));
+    let other = text.replace("line = 3", "line = 3\nchip = \"gpiochip1\"");
+    assert!(error_of(&other).contains("no common order"));
+    let timeless = text.replace("deadline_us = 350000\n", "");
+    assert!(error_of(&timeless).contains("counts say nothing about time"));
+}
+
+/// The file that explains every key says the truth: it reads, its commented keys exist and show
+/// their defaults, and none is left out.
+#[test]
+fn the_explained_configuration_has_every_key_and_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config/line.toml");
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let config = LineConfig::parse(&text, "firmware-config/line.toml").expect("is valid");
+    let mut unsaid = vec![];
+    // Every key of a configuration that says all, found in the text with or without a #.
+    let everything = text
+        .lines()
+        .map(|l| l.strip_prefix('#').filter(|l| l.contains('=') || l.starts_with('[')).unwrap_or(l))
+        .filter(|l| !l.starts_with("min_pitch_us") && !l.starts_with("delay_us"))
+        .filter(|l| !l.starts_with("folder = \"pictures\""))
+        .filter(|l| !l.starts_with("chip = \"gpiochip1\""))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let all = LineConfig::parse(&everything, "everything").expect("every commented key exists");
+    let shown: toml::Table = toml::from_str(&all.to_toml().expect("shows")).expect("reads");
+    let mut keys = vec![];
+    collect_keys(&shown, &mut keys);
+    for key in keys {
+        if !text.lines().any(|l| l.trim_start_matches('#').trim_start().starts_with(&key)) {
+            unsaid.push(key);
+        }
+    }
+    assert!(unsaid.is_empty(), "not explained: {unsaid:?}");
+    // Defaults: what is commented out does not change what is resolved.
+    let defaults = [
+        ("max_in_flight", config.reject.max_in_flight as u64),
+        ("max_waiting", config.reject.max_waiting as u64),
+        ("alarm_after", u64::from(config.reject.alarm_after)),
+        ("ok_pulse_width_us", config.outputs.ok_pulse_width_us),
+        ("strobe_width_us", config.outputs.strobe_width_us),
+        ("heartbeat_half_period_us", config.outputs.heartbeat_half_period_us),
+        ("max_bytes", config.records.max_bytes),
+        ("keep", u64::from(config.records.keep)),
+        ("max_parts", config.archive.max_parts as u64),
+        ("min_free_mib", config.archive.min_free_mib),
+        ("queue", config.archive.queue as u64),
+        ("priority", u64::from(config.realtime.priority)),
+        ("inspection_timeout_us", config.realtime.inspection_timeout_us),
+        ("buffers", u64::from(config.camera.buffers)),
+    ];
+    for (key, value) in defaults {
+        assert!(text.contains(&format!("#{key} = {value}")), "{key} is {value}");
+    }
+}
+
+fn collect_keys(table: &toml::Table, keys: &mut Vec<String>) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => collect_keys(inner, keys),
+            _ => keys.push(key.clone()),
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,200}", cut in 0usize..600, flip in 0usize..600, byte: u8) {
+        let _ = LineConfig::parse(&text, "line.toml");
+        let mut bytes = WHOLE.as_bytes().to_vec();
+        bytes.truncate(cut);
+        if let Some(slot) = bytes.get_mut(flip) {
+            *slot = byte;
+        }
+        let _ = LineConfig::parse(&String::from_utf8_lossy(&bytes), "line.toml");
+    }
+}
