@@ -125,4 +125,5 @@ if [ "$CODE" = 124 ]; then
   fail "the board was not done after $LIMIT s" "--timeout, or see where its console stopped" 124
 fi
 [ "$CODE" = 0 ] || fail "qemu ended with $CODE" "see its words above" 1
-! grep -qx 'BOARD FAIL' "$LOG" && grep -qx 'BOARD PASS' "$LOG"
+grep -qx -e 'BOARD PASS' -e 'BOARD FAIL' "$LOG" || fail "the script never came to its \`finish\`" "see where the console stopped" 1
+! grep -qx 'BOARD FAIL' "$LOG"

@@ -29,6 +29,8 @@ RUN=cross/run.sh
 CPUS=(max cortex-a57)
 
 tests() { "${CROSS_CARGO[@]}" test --quiet --release --target $TARGET "$@"; }
+[ -n "${HETMM_GOLDEN_DIR:-}" ] || [ -d ../shared/reference/golden ] ||
+  say "no full set of golden vectors (HETMM_GOLDEN_DIR): only those of tests/golden"
 say "compiling the tests"
 tests --lib --test golden --no-run
 say "library and golden vectors, all instructions"
