@@ -7,7 +7,7 @@ use clap::Parser;
 use hetmm::image::Samples;
 use hetmm::line::camera::{Camera, CameraError, Frame, PixelFormat, V4l2Camera, V4l2Settings};
 use hetmm::line::time::LineTime;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,12 @@ struct Arguments {
     /// How long to drop frames before each, as a line does between its parts
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pause: u64,
+    /// Write every frame there as a PNG, named by its number
+    #[arg(long, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+    /// Only set the controls, also while another program uses the camera
+    #[arg(long)]
+    only_set: bool,
 }
 
 fn control(text: &str) -> Result<(String, i64), String> {
@@ -71,12 +77,15 @@ fn main() -> ExitCode {
         gain: arguments.gain,
         controls: arguments.control.into_iter().collect(),
     };
-    let mut camera = match V4l2Camera::open(&settings) {
-        Ok(camera) => camera,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(error.kind().exit_code());
-        }
+    let opened = if arguments.only_set {
+        V4l2Camera::set_controls(&settings).map(|()| None)
+    } else {
+        V4l2Camera::open(&settings).map(Some)
+    };
+    let mut camera = match opened {
+        Ok(Some(camera)) => camera,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => return failed(&error),
     };
     println!("{}", camera.describe());
     for _ in 0..arguments.frames {
@@ -84,7 +93,12 @@ fn main() -> ExitCode {
         let (now, start) = (LineTime::now(), Instant::now());
         let give_up = now + Duration::from_millis(arguments.patience);
         match paused.and_then(|()| camera.frame_after(now, give_up)) {
-            Ok(frame) => println!("{}, waited {} ms", text(&frame), start.elapsed().as_millis()),
+            Ok(frame) => {
+                println!("{}, waited {} ms", text(&frame), start.elapsed().as_millis());
+                if let Some(Err(error)) = arguments.save.as_deref().map(|f| save(&frame, f)) {
+                    return failed(&error);
+                }
+            }
             Err(error @ CameraError::Gone(_)) => {
                 eprintln!("error: {error}");
                 return ExitCode::FAILURE;
@@ -93,6 +107,16 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn failed(error: &hetmm::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(error.kind().exit_code())
+}
+
+fn save(frame: &Frame, folder: &Path) -> hetmm::Result<()> {
+    let path = folder.join(format!("{:06}.png", frame.sequence));
+    hetmm::files::write_whole(&path, &hetmm::heatmap::picture_png(&frame.picture)?)
 }
 
 fn drain(camera: &mut impl Camera, pause: Duration) -> Result<(), CameraError> {

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Picture, Samples};
 use crate::inspection::Inspector;
 use crate::scoring::Scored;
-use image::{Rgb, RgbImage, imageops};
+use image::{ImageBuffer, Rgb, RgbImage, imageops};
 use std::io::Cursor;
 
 /// Longest side of a panel; larger pictures are scaled down.
@@ -21,6 +21,30 @@ pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
         .write_to(&mut bytes, image::ImageFormat::Png)
         .map_err(|e| Error::new(Kind::Io, format!("a PNG cannot be made: {e}")))?;
     Ok(bytes.into_inner())
+}
+
+/// The bytes of a PNG file of a picture, without loss.
+///
+/// # Errors
+/// [`Kind::Image`] where it has too few samples for its size.
+pub fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
+    let (width, height) = (picture.width, picture.height);
+    let wrong = || Error::new(Kind::Image, "a picture has too few samples");
+    match &picture.samples {
+        Samples::Eight(samples) => {
+            let image = RgbImage::from_raw(width, height, samples.clone()).ok_or_else(wrong)?;
+            png(&image)
+        }
+        Samples::Sixteen(samples) => {
+            let image: ImageBuffer<Rgb<u16>, _> =
+                ImageBuffer::from_raw(width, height, samples.clone()).ok_or_else(wrong)?;
+            let mut bytes = Cursor::new(vec![]);
+            image
+                .write_to(&mut bytes, image::ImageFormat::Png)
+                .map_err(|e| Error::new(Kind::Io, format!("a PNG cannot be made: {e}")))?;
+            Ok(bytes.into_inner())
+        }
+    }
 }
 
 /// The panels side by side: the picture, the picture with the outline of the regions above

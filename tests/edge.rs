@@ -617,5 +617,8 @@ fn wrong_command_lines_and_files_end_with_their_codes() {
         assert!(stderr(&out).contains(word), "{}", stderr(&out));
     }
     let completions = run(&["completions", "bash"]);
-    assert!(completions.status.success() && String::from_utf8_lossy(&completions.stdout).contains("-F _hetmm-edge"));
+    assert!(
+        completions.status.success()
+            && String::from_utf8_lossy(&completions.stdout).contains("-F _hetmm__edge")
+    );
 }

@@ -8,10 +8,9 @@ use super::config::ArchiveConfig;
 use super::engine::{PartId, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::heatmap;
-use crate::image::{Picture, Samples};
+use crate::image::Picture;
 use crate::inspection::Inspector;
 use crate::scoring::Scored;
-use image::{ImageBuffer, Rgb, RgbImage};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,7 +140,7 @@ impl Archive {
             "threshold": header.calibration.threshold, "width": item.picture.width,
             "height": item.picture.height,
         });
-        crate::files::write_whole(&path(".png"), &picture_png(&item.picture)?)?;
+        crate::files::write_whole(&path(".png"), &heatmap::picture_png(&item.picture)?)?;
         let map = heatmap::draw(&item.inspector, &item.picture, &item.scored);
         crate::files::write_whole(&path(".map.png"), &heatmap::png(&map)?)?;
         crate::files::write_whole(&path(".json"), numbers.to_string().as_bytes())
@@ -151,28 +150,7 @@ impl Archive {
         let stats = nix::sys::statvfs::statvfs(&self.folder).map_err(|e| {
             Error::io(&self.folder, "free space is not known", &std::io::Error::from(e))
         })?;
-        Ok(u64::from(stats.blocks_available()).saturating_mul(stats.fragment_size()))
-    }
-}
-
-/// A picture as it was inspected, without loss.
-fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
-    let (width, height) = (picture.width, picture.height);
-    let wrong = || Error::new(Kind::Image, "a picture has too few samples");
-    match &picture.samples {
-        Samples::Eight(samples) => {
-            let image = RgbImage::from_raw(width, height, samples.clone()).ok_or_else(wrong)?;
-            heatmap::png(&image)
-        }
-        Samples::Sixteen(samples) => {
-            let image: ImageBuffer<Rgb<u16>, _> =
-                ImageBuffer::from_raw(width, height, samples.clone()).ok_or_else(wrong)?;
-            let mut bytes = std::io::Cursor::new(vec![]);
-            image
-                .write_to(&mut bytes, image::ImageFormat::Png)
-                .map_err(|e| Error::new(Kind::Io, format!("a PNG cannot be made: {e}")))?;
-            Ok(bytes.into_inner())
-        }
+        Ok(stats.blocks_available().saturating_mul(stats.fragment_size()))
     }
 }
 

@@ -60,6 +60,18 @@ pub struct V4l2Camera {
 }
 
 impl V4l2Camera {
+    /// Sets the controls, exposure and gain of a device, also while another program streams from
+    /// it; its format is left alone.
+    ///
+    /// # Errors
+    /// As [`V4l2Camera::open`].
+    pub fn set_controls(settings: &V4l2Settings) -> error::Result<()> {
+        let path = &settings.device;
+        let device =
+            Device::open(path).map_err(|e| Error::io(path, "the camera cannot be opened", &e))?;
+        Controls::of(&device).apply(settings)
+    }
+
     /// Opens the device, sets it up and starts the stream.
     ///
     /// # Errors

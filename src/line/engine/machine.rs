@@ -323,7 +323,8 @@ impl Engine {
 
     /// Rejects what has no result at its deadline.
     fn expire(&mut self, at: LineTime) {
-        while let Some((_, part)) = self.deadlines.pop_front_if(|d| d.0 <= at) {
+        while self.deadlines.front().is_some_and(|d| d.0 <= at) {
+            let Some((_, part)) = self.deadlines.pop_front() else { return };
             let found = self.waiting.iter_mut().find(|s| s.part.is_some_and(|(id, _)| id == part));
             if let Some(stretch) = found.filter(|s| s.outcome.is_none()) {
                 stretch.outcome = Some(Outcome::Rejected(Reason::Late));
@@ -339,7 +340,8 @@ impl Engine {
             Gate::At(due) => *due <= at,
             Gate::Count(due) => *due <= count,
         };
-        while let Some(stretch) = self.waiting.pop_front_if(|s| reached(&s.gate)) {
+        while self.waiting.front().is_some_and(|s| reached(&s.gate)) {
+            let Some(stretch) = self.waiting.pop_front() else { break };
             let due = match stretch.gate {
                 Gate::At(due) => due.min(at),
                 Gate::Count(_) => at,
