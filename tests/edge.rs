@@ -295,7 +295,7 @@ fn an_inspection_that_is_too_slow_rejects_and_raises_the_fault() {
     let rejected = &status["counters"]["rejected_for"];
     assert_eq!(rejected["late"].as_u64().unwrap() + rejected["no_frame"].as_u64().unwrap(), 5);
     let edges = desk.lines("edges.jsonl");
-    let fault = edges.iter().filter(|e| e["line"] == "fault").next_back().expect("fault edges");
+    let fault = edges.iter().rfind(|e| e["line"] == "fault").expect("fault edges");
     assert_eq!(fault["active"], true);
 }
 
