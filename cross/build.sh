@@ -11,7 +11,7 @@
 #                  Jetson Nano, TX2, TX1           cortex-a57
 #                  Raspberry Pi 5                  cortex-a76
 #                  Raspberry Pi 4, CM4             cortex-a72
-#   --tools      also gpio_watch, for the virtual board (static)
+#   --tools      also gpio_watch, camera_probe and panic_probe, for the virtual board (static)
 #
 # Prints for each program its place, size and what it needs of the board. Stripped; the one with
 # line tables for addr2line lies in the target folder.
@@ -65,4 +65,8 @@ build() {
     'BEGIN { printf "%s\n  %.1f MB, %s, for %s\n", to, bytes / 1e6, glibc, cpu }'
 }
 build $STATIC bin hetmm-edge
-[ $TOOLS = no ] || build yes example gpio_watch
+if [ $TOOLS = yes ]; then
+  build yes example gpio_watch
+  build yes example camera_probe
+  build yes example panic_probe
+fi

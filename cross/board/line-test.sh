@@ -1,0 +1,268 @@
+#!/bin/sh
+# The line on the virtual board: the real hetmm-edge on kernel GPIO and a kernel camera. Started by
+# cross/board-test.sh, which built /part.hetmm from this camera's pictures.
+#
+# Times are the kernel's: `pulses` tells when the trigger was pulled, `driven` when the program set a
+# line. The board is started with --steady, so that they do not depend on what else the machine does.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. /board/lib.sh
+
+# Microseconds by which a pulse may miss its time.
+EARLY=0 LATE=3000
+DELAY=6000000 DEADLINE=5500000 WIDTH=40000
+
+gpio_chip 12 2=trigger 3=encoder 5=ng 6=fault 7=ready 8=ok 9=busy 10=heartbeat
+camera_load no_error_inj=1
+set_pattern() { camera_probe --only-set --control test_pattern="$1" --control osd_text_mode=2 --control brightness=128; }
+set_pattern 0
+cp /part.hetmm /tmp/part.hetmm
+
+# configure FILE [SED_EXPRESSION...]
+configure() {
+  cat >"$1" <<END
+[template]
+file = "/tmp/part.hetmm"
+[trigger]
+source = "gpio"
+chip = "$GPIO_CHIP"
+line = "trigger"
+debounce_us = 0
+[camera]
+source = "v4l2"
+device = "/dev/video0"
+width = 320
+height = 180
+format = "YUYV"
+frames_per_second = 30
+[reject]
+delay_us = $DELAY
+deadline_us = $DEADLINE
+pulse_width_us = $WIDTH
+min_pitch_us = 50000
+max_waiting = 4
+[outputs]
+chip = "$GPIO_CHIP"
+ok_pulse_width_us = 20000
+ng = { line = "ng" }
+fault = { line = "fault" }
+ready = { line = "ready" }
+ok = { line = "ok" }
+busy = { line = "busy" }
+heartbeat = { line = "heartbeat" }
+[records]
+file = "/tmp/parts.jsonl"
+[control]
+socket = "/tmp/edge.sock"
+END
+  local file="$1" expression
+  shift
+  for expression; do sed -i "$expression" "$file"; done
+}
+is() { [ "$(line_get "$1")" = "$2" ]; }
+# start FILE: the program, without waiting for anything.
+start() {
+  rm -f /tmp/parts.jsonl
+  config=$1
+  hetmm-edge --config "$1" 2>>/tmp/log &
+  edge=$!
+}
+ready() { wait_for "ready ($1)" 120 is ready 1; }
+stop() {
+  kill -TERM $edge
+  wait $edge
+}
+# record PART KEY: a value of a part's record.
+record() { sed -n "s/.*\"part\":$1,.*\"$2\":\"\{0,1\}\([^,\"]*\).*/\1/p" /tmp/parts.jsonl; }
+ask() { hetmm-edge --config "$config" "$1"; }
+counter() { ask status | sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" | head -n 1; }
+# moment FILE LINE LEVEL [WHICH]: nanoseconds of a setting after the first row, the level at the begin.
+moment() {
+  grep -v '#' "$1" | awk -v line="$(_line "$2")" -v level="$3" -v which="${4:-1}" \
+    '$2 == line { seen++ } $2 == line && $3 == level && seen > 1 { if (++n == which) print $1 }'
+}
+pulled() { grep -v '#' "$1" | awk -v which="${2:-1}" '$3 == 1 { if (++n == which) print $1 }'; }
+settings() { grep -v '#' "$1" | awk -v line="$(_line "$2")" '$2 == line' | wc -l; }
+# pull SECONDS [COUNT PERIOD_US WIDTH_US]: watches for SECONDS, pulls the trigger; fills /tmp/driven
+# and /tmp/pulls.
+pull() {
+  driven ng,ok,fault,ready "$1" >/tmp/driven &
+  watcher=$!
+  watching /tmp/driven
+  pulses trigger "${2:-1}" "${3:-100000}" "${4:-50000}" >/tmp/pulls
+  wait $watcher
+}
+# on_time NAME LINE TRIGGER_NS: the line rose DELAY after the trigger and fell WIDTH later.
+on_time() {
+  local rise fall
+  rise=$(moment /tmp/driven "$2" 1)
+  fall=$(moment /tmp/driven "$2" 0)
+  [ -n "$rise" ] && [ -n "$fall" ] || { fail "$1: no pulse on $2"; cat /tmp/driven; return; }
+  ok_between "$1: pulse after its due time, us" $(((rise - $3) / 1000 - DELAY)) $EARLY $LATE
+  ok_between "$1: wider than its width by, us" $(((fall - rise) / 1000 - $4)) -1000 $LATE
+}
+
+configure /tmp/line.toml
+say "--- --check"
+check "everything is there" sh -c 'hetmm-edge --config /tmp/line.toml --check >/tmp/resolved'
+
+say "--- start"
+ok "fault before the start" "$(line_get fault)" 0
+start /tmp/line.toml
+ready "first"
+ok "fault line is energised" "$(line_get fault)" 1
+# The gate is shut until parts from before the start have passed.
+wait_for "gate opens" 20 is ng 0
+
+say "--- a good part"
+pull 8
+on_time "good part" ok "$(pulled /tmp/pulls)" 20000
+ok "reject line of a good part" "$(settings /tmp/driven ng)" 1
+ok "outcome" "$(record 1 outcome)" passed
+say "score $(record 1 score), threshold $(record 1 threshold)"
+say "$(grep -o '"timing_us".*' /tmp/parts.jsonl)"
+
+say "--- a bad part"
+set_pattern 4
+pull 8
+on_time "bad part" ng "$(pulled /tmp/pulls)" $WIDTH
+ok "pass line of a bad part" "$(settings /tmp/driven ok)" 1
+ok "why" "$(record 2 why)" defect
+set_pattern 0
+
+say "--- the wall clock is stepped while a part is on its way"
+(usleep 2000000; date -s 2033-05-05 >/dev/null) &
+pull 8
+on_time "clock stepped" ok "$(pulled /tmp/pulls)" 20000
+date -s 2026-01-01 >/dev/null
+
+say "--- two parts that touch"
+pull 8 2 20000 5000
+ok "their pulses are one" "$(grep -v '#' /tmp/driven | awk -v l="$(_line ng)" '$2 == l' | wc -l)" 3
+on_time "parts that touch" ng "$(pulled /tmp/pulls)" $((WIDTH + 20000))
+ok "why" "$(record 4 why) $(record 5 why)" "too_close too_close"
+
+say "--- the template is replaced while parts come"
+driven ok,ng 30 >/tmp/driven &
+watcher=$!
+watching /tmp/driven
+pulses trigger 6 3000000 50000 >/tmp/pulls &
+puller=$!
+usleep 4000000
+head -c 100000 /part.hetmm >/tmp/cut && mv /tmp/cut /tmp/part.hetmm
+usleep 5000000
+cp /part.hetmm /tmp/again && mv /tmp/again /tmp/part.hetmm
+wait $puller $watcher
+ok "parts passed meanwhile" "$(grep -c '"outcome":"passed"' /tmp/parts.jsonl)" 8
+ok "pass pulses" "$(grep -v '#' /tmp/driven | awk -v l="$(_line ok)" '$2 == l && $3 == 1' | wc -l)" 6
+ok "reject pulses" "$(settings /tmp/driven ng)" 1
+ok "refusals in the log" "$(grep -c 'the template is refused' /tmp/log)" 1
+ok "the new one is in use" "$(grep -c 'proven, threshold' /tmp/log)" 2
+
+say "--- the camera is unplugged and comes back"
+camera_unplug
+wait_for "fault shows" 20 is fault 0
+wait_for "not ready" 20 is ready 0
+pull 8
+on_time "no camera" ng "$(pulled /tmp/pulls)" $WIDTH
+ok "why" "$(record 12 why)" missed
+camera_plug
+set_pattern 0
+ready "camera back"
+pull 8
+ok "passes again" "$(record 13 outcome)" passed
+ok "fault line is energised again" "$(line_get fault)" 1
+
+say "--- triggers at 10 kHz"
+before=$(counter triggers)
+pulses trigger 2000 100 50 >/tmp/pulls
+usleep 8000000
+check "alive" kill -0 $edge
+storm=$(($(counter triggers) - before))
+# Edges that lie too close for the kernel are its loss; gaps in its numbers are counted as lost.
+ok_between "triggers seen or known to be lost" "$storm" 1000 2000
+ok "every trigger has its outcome" "$(($(counter passed) + $(counter rejected)))" "$(counter triggers)"
+pull 8
+ok "a good part after the storm" "$(sed -n '$p' /tmp/parts.jsonl | grep -o '"outcome":"[a-z]*"')" '"outcome":"passed"'
+
+say "--- a second instance, and a line in use"
+hetmm-edge --config /tmp/line.toml 2>/tmp/second
+ok "second instance ends with" "$?" 5
+configure /tmp/other.toml 's,/tmp/edge.sock,/tmp/other.sock,'
+hetmm-edge --config /tmp/other.toml 2>/tmp/second
+ok "lines in use end with" "$?" 5
+check "its words name the user" grep -q 'hetmm-edge ng' /tmp/second
+
+say "--- SIGTERM"
+driven fault,ng,ready 5 >/tmp/driven &
+watcher=$!
+watching /tmp/driven
+stop
+ok "ends well" "$?" 0
+wait $watcher
+ok "fault was set to unhealthy" "$(grep -v '#' /tmp/driven | awk -v l="$(_line fault)" '$2 == l' | tail -n 1 | cut -d' ' -f3)" 0
+ok "reject was set" "$(grep -v '#' /tmp/driven | awk -v l="$(_line ng)" '$2 == l' | tail -n 1 | cut -d' ' -f3)" 1
+ok "fault line" "$(line_get fault)" 0
+
+say "--- a result that is too late"
+configure /tmp/late.toml "s/^deadline_us.*/deadline_us = 100000/"
+start /tmp/late.toml
+ready "late"
+wait_for "gate opens" 20 is ng 0
+pull 8
+on_time "late part" ng "$(pulled /tmp/pulls)" $WIDTH
+case $(record 1 why) in late | no_frame) ok "why" late late ;; *) fail "why: $(record 1 why)" ;; esac
+ok "fault shows a part that could not be judged" "$(line_get fault)" 0
+
+say "--- kill -9"
+kill -9 $edge
+wait $edge
+usleep 100000
+ok "fault line is unhealthy" "$(line_get fault)" 0
+ok "ready line" "$(line_get ready)" 0
+
+say "--- a panic"
+driven fault,ng 20 >/tmp/driven &
+watcher=$!
+watching /tmp/driven
+panic_probe "$GPIO_CHIP" 2>/tmp/panic
+ok "ends with" "$?" 5
+wait $watcher
+ok "fault: safe, healthy, safe" "$(grep -v '#' /tmp/driven | awk -v l="$(_line fault)" '$2 == l { printf $3 }')" "0010"
+ok "reject: safe, open, safe" "$(grep -v '#' /tmp/driven | awk -v l="$(_line ng)" '$2 == l { printf $3 }')" "0101"
+
+say "--- a corrupt template"
+dd if=/dev/zero of=/tmp/part.hetmm bs=1 seek=5000 count=16 conv=notrunc 2>/dev/null
+start /tmp/line.toml
+wait_for "refused" 60 sh -c "hetmm-edge --config /tmp/line.toml status | grep -q 'damaged\|does not\|checksum\|refused\": \"'"
+ok "not ready" "$(line_get ready)" 0
+ok "fault line" "$(line_get fault)" 0
+wait_for "gate opens" 20 is ng 0
+pull 8
+on_time "not ready" ng "$(pulled /tmp/pulls)" $WIDTH
+ok "why" "$(record 1 why)" missed
+cp /part.hetmm /tmp/again && mv /tmp/again /tmp/part.hetmm
+ready "good template"
+stop
+
+say "--- an encoder"
+configure /tmp/counts.toml 's/^delay_us.*/delay_counts = 200/' 's/^min_pitch_us.*/min_pitch_counts = 10/' \
+  's/^\[camera\]/[encoder]\nline = "encoder"\n[camera]/'
+start /tmp/counts.toml
+ready "encoder"
+pulses encoder 220 2000 1000 >/dev/null
+wait_for "gate opens" 20 is ng 0
+set_pattern 4
+driven ng 20 >/tmp/driven &
+watcher=$!
+watching /tmp/driven
+pulses trigger 1 100000 50000 >/dev/null
+usleep 5000000
+pulses encoder 250 2000 1000 >/tmp/counts
+wait $watcher
+rise=$(moment /tmp/driven ng 1)
+ok_between "reject after the 200th count, us" $(((rise - $(pulled /tmp/counts 200)) / 1000)) 0 1990
+ok "why" "$(record 1 why)" defect
+stop
+
+cat /tmp/log | tail -n 40
+finish
