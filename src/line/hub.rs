@@ -250,13 +250,11 @@ impl Hub {
         };
         if let Ok(assessment) = judged.result {
             self.samples.add(&assessment, judged.triggered_at, LineTime::now());
-            self.assessed.insert(judged.part, assessment);
+            if self.engine.is_on_its_way(judged.part) {
+                self.assessed.insert(judged.part, assessment);
+            }
         }
         self.event(Event::Result { part: judged.part, reject });
-        // A part that has left already needs its assessment no longer.
-        if self.engine.in_flight() == 0 {
-            self.assessed.clear();
-        }
     }
 
     fn finished(&mut self, finished: Finished) {

@@ -131,24 +131,22 @@ pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
 /// so that the service manager starts it again.
 pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
     std::panic::set_hook(Box::new(move |panic| {
-        // The outputs come first. Their lock is held for microseconds, or by the very thread that
-        // panics; the kernel then releases them when the process ends.
-        for _ in 0..HOOK_TRIES {
-            match bank.try_lock() {
-                Ok(mut bank) => {
-                    bank.safe();
-                    break;
-                }
-                Err(TryLockError::Poisoned(poisoned)) => {
-                    poisoned.into_inner().safe();
-                    break;
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
+        reach_safe_state(&bank);
         eprintln!("error: hetmm-edge has a fault of its own and takes the safe state: {panic}");
         std::process::exit(5);
     }));
+}
+
+/// Takes the safe state if the outputs can be reached. Their lock is held for microseconds, or by
+/// the very thread that panics; then the kernel lets go of the lines when the process ends.
+fn reach_safe_state(bank: &Mutex<Bank>) {
+    for _ in 0..HOOK_TRIES {
+        match bank.try_lock() {
+            Ok(mut bank) => return bank.safe(),
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().safe(),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
 }
 
 /// Takes the outputs to their safe state, whatever the line's thread does.
@@ -174,4 +172,69 @@ pub fn become_realtime(priority: u8) -> std::result::Result<(), String> {
         ThreadSchedulePolicy::Realtime(Fifo),
     )
     .map_err(|e| format!("{e:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::config::{FaultConfig, LineConfig, LineRef};
+    use crate::line::engine::Line;
+    use std::sync::mpsc::sync_channel;
+
+    const T0: LineTime = LineTime::from_nanos(1_000_000_000_000);
+
+    fn after(milliseconds: u64) -> LineTime {
+        T0 + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn signs_of_life_decide() {
+        let (sender, messages) = sync_channel(16);
+        let hub = Outbox::new(sender, Arc::default());
+        let alive = Arc::new(Alive::default());
+        let mut supervisor = Supervisor::new(alive.clone(), Duration::from_secs(5), hub);
+        alive.hub_lives(T0);
+        assert_eq!(supervisor.look(after(999)), Health::Good);
+        assert_eq!(supervisor.look(after(1000)), Health::LineHangs);
+        alive.inspection_begins(after(1000));
+        alive.hub_lives(after(5900));
+        assert_eq!(supervisor.look(after(5999)), Health::Good);
+        alive.hub_lives(after(6000));
+        assert_eq!(supervisor.look(after(6000)), Health::InspectionHangs);
+        assert_eq!(supervisor.look(after(6100)), Health::InspectionHangs);
+        alive.inspection_ends();
+        assert_eq!(supervisor.look(after(6200)), Health::Good);
+        let told: Vec<bool> = messages
+            .try_iter()
+            .filter_map(|message| match message {
+                Message::Event(Event::Condition { fault: Fault::Inspection, present }) => {
+                    Some(present)
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [true, false], "the engine is told once of each change");
+    }
+
+    #[test]
+    fn a_panic_with_the_outputs_in_hand_still_reaches_the_safe_state() {
+        let text = "[template]\nfile = \"-\"\n[trigger]\nsource = \"free-run\"\n[camera]\n\
+                    source = \"folder\"\nfolder = \"-\"\nframes_per_second = 1\n[reject]\n\
+                    delay_us = 1000\npulse_width_us = 1000\n[outputs]\nsimulate = true\n";
+        let mut outputs = LineConfig::parse(text, "test").expect("reads").outputs;
+        let line = LineRef::Offset(1);
+        outputs.fault = Some(FaultConfig { chip: None, line, healthy: Default::default() });
+        let bank = Arc::new(Mutex::new(Bank::open(&outputs).expect("opens")));
+        let pin = bank.lock().expect("locks").memory(Line::Fault).expect("wired");
+        let held = bank.clone();
+        let panicked = std::thread::spawn(move || {
+            let mut bank = held.lock().expect("locks");
+            bank.set(Line::Fault, false).expect("sets");
+            panic!("on purpose, with the lock held");
+        });
+        assert!(panicked.join().is_err() && bank.is_poisoned());
+        assert!(pin.is_high(), "energised: healthy");
+        reach_safe_state(&bank);
+        assert!(!pin.is_high(), "the fault shows");
+    }
 }

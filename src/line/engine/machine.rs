@@ -144,6 +144,11 @@ impl Engine {
         self.waiting.iter().filter(|s| s.part.is_some()).count()
     }
 
+    /// Whether a part is between trigger and gate.
+    pub fn is_on_its_way(&self, part: PartId) -> bool {
+        self.waiting.iter().any(|s| s.part.is_some_and(|(id, _)| id == part))
+    }
+
     /// Whether the reject output is active.
     pub fn reject_output_is_active(&self) -> bool {
         self.ng.is_active()
