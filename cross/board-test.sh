@@ -47,7 +47,7 @@ tr -d '\r' <"$WORK/pictures.log" | awk -v folder="$WORK/pictures" '
   /^END/ { file = "" }
   file { print > file }'
 for file in "$WORK"/pictures/*/*.base64; do base64 -d "$file" >"${file%.base64}.png" && rm "$file"; done
-say "$(ls "$WORK/pictures/good" | wc -l) good ones"
+say "$(find "$WORK/pictures/good" -name '*.png' | wc -l) good ones"
 
 say "a template from them"
 HETMM=$TARGET_DIR/release/hetmm

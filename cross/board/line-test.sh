@@ -4,7 +4,7 @@
 #
 # Times are the kernel's: `pulses` tells when the trigger was pulled, `driven` when the program set a
 # line. The board is started with --steady, so that they do not depend on what else the machine does.
-# shellcheck source-path=SCRIPTDIR source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC3043
 . /board/lib.sh
 
 # Microseconds by which a pulse may miss its time.
@@ -101,7 +101,11 @@ on_time() {
   local rise fall
   rise=$(moment /tmp/driven "$2" 1)
   fall=$(moment /tmp/driven "$2" 0)
-  [ -n "$rise" ] && [ -n "$fall" ] || { fail "$1: no pulse on $2"; cat /tmp/driven; return; }
+  if [ -z "$rise" ] || [ -z "$fall" ]; then
+    fail "$1: no pulse on $2"
+    cat /tmp/driven
+    return
+  fi
   ok_between "$1: pulse after its due time, us" $(((rise - $3) / 1000 - DELAY)) $EARLY $LATE
   ok_between "$1: wider than its width by, us" $(((fall - rise) / 1000 - $4)) 0 $LATE
 }

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Installs the device program as a service.
+#
+# usage: install.sh [--binary FILE] [--config FILE] [--root DIR]
+#
+#   --binary FILE   hetmm-edge for this machine [default: hetmm-edge beside this script]
+#   --config FILE   becomes /etc/hetmm/line.toml, if there is none yet [default: line.toml here]
+#   --root DIR      into this folder instead of /, for an image; makes no user and starts nothing
+#
+# Can be run again to bring a new program; a configuration that is there is never overwritten.
+set -eu
+HERE=$(cd "$(dirname "$0")" && pwd)
+BINARY=$HERE/hetmm-edge CONFIG=$HERE/line.toml ROOT=
+fail() {
+  printf 'error: %s\n  -> %s\n' "$1" "$2" >&2
+  exit 2
+}
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" && exit ;;
+    --binary | --config | --root) [ $# -ge 2 ] || fail "$1 needs a value" "$0 --help" ;;
+    *) fail "unknown option $1" "$0 --help" ;;
+  esac
+  case $1 in
+    --binary) BINARY=$2 ;;
+    --config) CONFIG=$2 ;;
+    --root) ROOT=${2%/} ;;
+  esac
+  shift 2
+done
+[ -f "$BINARY" ] || fail "no program $BINARY" "build it (cross/README.md) and give it with --binary"
+[ -f "$CONFIG" ] || fail "no configuration $CONFIG" "give one with --config"
+[ -n "$ROOT" ] || [ "$(id -u)" = 0 ] || fail "only root may install" "sudo $0"
+
+mkdir -p "$ROOT/usr/local/bin" "$ROOT/etc/hetmm" "$ROOT/etc/systemd/system" "$ROOT/etc/udev/rules.d"
+# Under another name first: a program that runs is never written into.
+cp "$BINARY" "$ROOT/usr/local/bin/.hetmm-edge.new"
+chmod 755 "$ROOT/usr/local/bin/.hetmm-edge.new"
+mv "$ROOT/usr/local/bin/.hetmm-edge.new" "$ROOT/usr/local/bin/hetmm-edge"
+if [ -e "$ROOT/etc/hetmm/line.toml" ]; then
+  echo "kept: $ROOT/etc/hetmm/line.toml"
+else
+  cp "$CONFIG" "$ROOT/etc/hetmm/line.toml"
+fi
+cp "$HERE/hetmm-edge.service" "$ROOT/etc/systemd/system/hetmm-edge.service"
+cp "$HERE/99-hetmm.rules" "$ROOT/etc/udev/rules.d/99-hetmm.rules"
+if [ -n "$ROOT" ]; then
+  echo "staged in $ROOT; on the device: groups gpio and hetmm, user hetmm, systemctl enable hetmm-edge"
+  exit 0
+fi
+
+for group in gpio hetmm; do getent group $group >/dev/null || groupadd --system $group; done
+id hetmm >/dev/null 2>&1 ||
+  useradd --system --gid hetmm --groups gpio,video --home-dir /var/lib/hetmm --shell /usr/sbin/nologin hetmm
+udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=video4linux
+systemctl daemon-reload
+if /usr/local/bin/hetmm-edge --config /etc/hetmm/line.toml --check >/dev/null; then
+  echo "ready: systemctl enable --now hetmm-edge"
+else
+  echo "installed, not started: mend what is WRONG above in /etc/hetmm/line.toml, then"
+  echo "  hetmm-edge --config /etc/hetmm/line.toml --check && systemctl enable --now hetmm-edge"
+fi
