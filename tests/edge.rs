@@ -351,6 +351,10 @@ fn a_template_swap_under_load_loses_no_part_and_a_bad_one_changes_nothing() {
         let child = desk.child.as_ref().expect("runs");
         signal(child, "HUP");
     }
+    // No part but a frame: a trigger by hand would wait for a frame that never comes.
+    for _ in 0..6 {
+        assert!(desk.ask("trigger")["error"].is_string());
+    }
     let status = desk.wait_for("thirty parts", |s| s["counters"]["passed"].as_u64() > Some(30));
     assert!(status["template"]["refused"].is_string(), "{status}");
     desk.ask("safe");

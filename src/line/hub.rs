@@ -100,6 +100,8 @@ pub struct Links {
     pub alive: Arc<Alive>,
     /// Earliest begin of an exposure after its trigger.
     pub capture_delay: Duration,
+    /// Whether every frame is a part, and no other part can have one.
+    pub free_run: bool,
 }
 
 /// The line's thread.
@@ -274,6 +276,9 @@ impl Hub {
     fn control(&mut self, request: control::Request, answer: SyncSender<control::Answer>) {
         let reply = match request {
             control::Request::Status => control::Answer::Status(Box::new(self.snapshot())),
+            control::Request::Trigger if self.links.free_run => {
+                control::Answer::Failed("every frame of the camera is a part already".into())
+            }
             control::Request::Trigger => {
                 self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
                 let part = PartId(self.engine.counters().triggers);

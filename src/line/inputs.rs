@@ -99,7 +99,7 @@ impl Inputs {
                 let healthy = Event::Condition { fault: Fault::Inputs, present: false };
                 hub.send(Message::Event(healthy));
                 if encoder.is_some() {
-                    hub.send(Message::Event(Event::Resume));
+                    log::error!("counts were lost: clear the belt, then `hetmm-edge resume`");
                 }
                 break;
             }

@@ -98,11 +98,12 @@ impl Supervisor {
         }
         let hangs = !self.alive.inspection_is_alive(now, self.inspection_timeout);
         if hangs != self.told {
-            self.told = hangs;
-            let verb = if hangs { "does not come back" } else { "has come back" };
-            log::error!("the inspection {verb}");
             let event = Event::Condition { fault: Fault::Inspection, present: hangs };
-            self.hub.try_send(Message::Event(event));
+            if self.hub.try_send(Message::Event(event)) {
+                self.told = hangs;
+                let verb = if hangs { "does not come back" } else { "has come back" };
+                log::error!("the inspection {verb}");
+            }
         }
         if hangs {
             return Health::InspectionHangs;

@@ -120,6 +120,7 @@ impl Line {
             records,
             alive: alive.clone(),
             capture_delay: Duration::from_micros(config.camera.capture_delay_us),
+            free_run: config.trigger.source == TriggerSource::FreeRun,
         };
         let priority = config.realtime.priority;
         let hub = spawn("line", move || {
