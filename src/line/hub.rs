@@ -282,12 +282,17 @@ impl Hub {
             control::Request::Trigger => {
                 self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
                 let part = PartId(self.engine.counters().triggers);
-                if self.engine.in_flight() > 0 {
+                if self.engine.is_on_its_way(part) {
                     // The answer is the part's record, when it has reached the gate.
                     self.waiting.insert(part, answer);
                     return;
                 }
-                control::Answer::Done("the part is rejected: the line is in its safe state".into())
+                let why = if self.engine.is_safe() {
+                    "the part is rejected: the line is in its safe state"
+                } else {
+                    "the part is rejected: too many are in flight"
+                };
+                control::Answer::Done(why.into())
             }
             control::Request::Safe => {
                 log::warn!("safe state by request");
