@@ -8,6 +8,7 @@
 #   --root DIR      into this folder instead of /, for an image; makes no user and starts nothing
 #
 # Can be run again to bring a new program; a configuration that is there is never overwritten.
+# Exit codes: 0 installed (what --check finds is printed), 2 wrong usage.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 BINARY=$HERE/hetmm-edge CONFIG=$HERE/line.toml ROOT=
@@ -17,10 +18,11 @@ fail() {
 }
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" && exit ;;
+    -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0" && exit ;;
     --binary | --config | --root) [ $# -ge 2 ] || fail "$1 needs a value" "$0 --help" ;;
     *) fail "unknown option $1" "$0 --help" ;;
   esac
+  [ -n "$2" ] || fail "$1 is empty" "$0 --help"
   case $1 in
     --binary) BINARY=$2 ;;
     --config) CONFIG=$2 ;;
@@ -30,33 +32,49 @@ while [ $# -gt 0 ]; do
 done
 [ -f "$BINARY" ] || fail "no program $BINARY" "build it (cross/README.md) and give it with --binary"
 [ -f "$CONFIG" ] || fail "no configuration $CONFIG" "give one with --config"
-[ -n "$ROOT" ] || [ "$(id -u)" = 0 ] || fail "only root may install" "sudo $0"
+[ -n "$ROOT" ] || [ "$(id -u)" = 0 ] || fail "only root may install" "sudo $0, or --root DIR"
 
-mkdir -p "$ROOT/usr/local/bin" "$ROOT/etc/hetmm" "$ROOT/etc/systemd/system" "$ROOT/etc/udev/rules.d"
+for folder in /usr/local/bin /etc/hetmm /etc/systemd/system /etc/udev/rules.d; do
+  [ -d "$ROOT$folder" ] || install -d -m 755 "$ROOT$folder"
+done
 # Under another name first: a program that runs is never written into.
-cp "$BINARY" "$ROOT/usr/local/bin/.hetmm-edge.new"
-chmod 755 "$ROOT/usr/local/bin/.hetmm-edge.new"
-mv "$ROOT/usr/local/bin/.hetmm-edge.new" "$ROOT/usr/local/bin/hetmm-edge"
+install -m 755 "$BINARY" "$ROOT/usr/local/bin/.hetmm-edge.new"
+mv -f "$ROOT/usr/local/bin/.hetmm-edge.new" "$ROOT/usr/local/bin/hetmm-edge"
 if [ -e "$ROOT/etc/hetmm/line.toml" ]; then
   echo "kept: $ROOT/etc/hetmm/line.toml"
 else
-  cp "$CONFIG" "$ROOT/etc/hetmm/line.toml"
+  install -m 644 "$CONFIG" "$ROOT/etc/hetmm/line.toml"
 fi
-cp "$HERE/hetmm-edge.service" "$ROOT/etc/systemd/system/hetmm-edge.service"
-cp "$HERE/99-hetmm.rules" "$ROOT/etc/udev/rules.d/99-hetmm.rules"
+install -m 644 "$HERE/hetmm-edge.service" "$ROOT/etc/systemd/system/hetmm-edge.service"
+install -m 644 "$HERE/99-hetmm.rules" "$ROOT/etc/udev/rules.d/99-hetmm.rules"
 if [ -n "$ROOT" ]; then
-  echo "staged in $ROOT; on the device: groups gpio and hetmm, user hetmm, systemctl enable hetmm-edge"
+  echo "staged in $ROOT; on the device: groups gpio, video and hetmm, user hetmm,"
+  echo "  systemctl enable hetmm-edge"
   exit 0
 fi
 
-for group in gpio hetmm; do getent group $group >/dev/null || groupadd --system $group; done
-id hetmm >/dev/null 2>&1 ||
-  useradd --system --gid hetmm --groups gpio,video --home-dir /var/lib/hetmm --shell /usr/sbin/nologin hetmm
-udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=video4linux
-systemctl daemon-reload
-if /usr/local/bin/hetmm-edge --config /etc/hetmm/line.toml --check >/dev/null; then
+for group in gpio video hetmm; do
+  getent group "$group" >/dev/null || groupadd --system "$group"
+done
+id -u hetmm >/dev/null 2>&1 ||
+  useradd --system --gid hetmm --no-create-home --home-dir /var/lib/hetmm \
+    --shell /usr/sbin/nologin hetmm
+usermod --append --groups gpio,video hetmm
+install -d -o hetmm -g hetmm -m 750 /var/lib/hetmm
+if [ -d /run/systemd/system ]; then
+  udevadm control --reload
+  udevadm trigger --subsystem-match=gpio --subsystem-match=video4linux
+  udevadm settle --timeout=10 || true
+  systemctl daemon-reload
+  if systemctl is-active --quiet hetmm-edge; then
+    echo "the former program still runs; when the belt stands: systemctl restart hetmm-edge"
+    exit 0
+  fi
+fi
+# As the user of the service: its rights are tested too.
+if runuser -u hetmm -- /usr/local/bin/hetmm-edge --config /etc/hetmm/line.toml --check >/dev/null; then
   echo "ready: systemctl enable --now hetmm-edge"
 else
-  echo "installed, not started: mend what is WRONG above in /etc/hetmm/line.toml, then"
-  echo "  hetmm-edge --config /etc/hetmm/line.toml --check && systemctl enable --now hetmm-edge"
+  echo "installed, not started: mend what is WRONG above (/etc/hetmm/line.toml), then"
+  echo "  sudo -u hetmm hetmm-edge --check && sudo systemctl enable --now hetmm-edge"
 fi

@@ -3,8 +3,11 @@
 #
 # usage: uninstall.sh [--purge] [--root DIR]
 #
-#   --purge      also /etc/hetmm and /var/lib/hetmm: configuration, templates, records, pictures
+#   --purge      also /etc/hetmm and /var/lib/hetmm (configuration, templates, records, pictures) and
+#                the user hetmm
 #   --root DIR   from this folder instead of /
+#
+# The groups gpio and video stay: others use them. Can be run again.
 set -eu
 PURGE=no ROOT=
 fail() {
@@ -13,10 +16,10 @@ fail() {
 }
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" && exit ;;
+    -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0" && exit ;;
     --purge) PURGE=yes ;;
     --root)
-      [ $# -ge 2 ] || fail "--root needs a value" "$0 --help"
+      [ -n "${2-}" ] || fail "--root needs a folder" "$0 --help"
       ROOT=${2%/}
       shift
       ;;
@@ -24,18 +27,24 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$ROOT" ] || [ "$(id -u)" = 0 ] || fail "only root may remove it" "sudo $0"
-if [ -z "$ROOT" ]; then
-  # The program takes the safe state when it is stopped: the line stands.
-  systemctl disable --now hetmm-edge 2>/dev/null || true
+[ -n "$ROOT" ] || [ "$(id -u)" = 0 ] || fail "only root may remove it" "sudo $0, or --root DIR"
+SYSTEMD=no
+[ -n "$ROOT" ] || ! [ -d /run/systemd/system ] || SYSTEMD=yes
+
+if [ $SYSTEMD = yes ] && [ -e /etc/systemd/system/hetmm-edge.service ]; then
+  # The program takes the safe state when it is stopped. If it cannot be stopped, nothing is removed.
+  systemctl disable --now hetmm-edge
 fi
-rm -f "$ROOT/usr/local/bin/hetmm-edge" "$ROOT/etc/systemd/system/hetmm-edge.service" \
-  "$ROOT/etc/udev/rules.d/99-hetmm.rules"
-if [ $PURGE = yes ]; then
-  rm -rf "$ROOT/etc/hetmm" "$ROOT/var/lib/hetmm"
-fi
-if [ -z "$ROOT" ]; then
+rm -f "$ROOT/usr/local/bin/hetmm-edge" "$ROOT/usr/local/bin/.hetmm-edge.new" \
+  "$ROOT/etc/systemd/system/hetmm-edge.service" "$ROOT/etc/udev/rules.d/99-hetmm.rules"
+if [ $SYSTEMD = yes ]; then
   systemctl daemon-reload
   udevadm control --reload
-  [ $PURGE = no ] || userdel hetmm 2>/dev/null || true
+fi
+if [ $PURGE = yes ]; then
+  rm -rf "$ROOT/etc/hetmm" "$ROOT/var/lib/hetmm"
+  if [ -z "$ROOT" ] && id -u hetmm >/dev/null 2>&1; then
+    userdel hetmm
+    ! getent group hetmm >/dev/null || groupdel hetmm
+  fi
 fi
