@@ -461,6 +461,21 @@ fn a_flooded_control_socket_does_not_hold_up_the_line() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let desk = Desk::new(CONFIG);
+    let mut child = desk
+        .command()
+        .arg("--check")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    drop(child.stdout.take());
+    let out = child.wait_with_output().expect("ends");
+    assert!(out.status.success(), "{}", stderr(&out));
+}
+
+#[test]
 fn wrong_requests_are_refused_in_words() {
     let mut desk = Desk::new(CONFIG);
     desk.start();

@@ -3,11 +3,13 @@
 use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
 use hetmm::line::{gpio, templates};
 use hetmm::{Error, Result};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Finds every device, proves the template, prints the resolved configuration.
 pub fn run(config: &LineConfig) -> Result<ExitCode> {
-    println!("{}", config.to_toml()?);
+    // A reader that has gone away is no failure.
+    let _ = writeln!(std::io::stdout(), "{}", config.to_toml()?);
     let mut wrong: Vec<Error> = vec![];
     let mut note = |what: String, result: Result<String>| match result {
         Ok(found) => eprintln!("ok    {what}: {found}"),

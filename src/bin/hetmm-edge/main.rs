@@ -19,6 +19,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use hetmm::line::config::LineConfig;
 use hetmm::line::control;
 use hetmm::{Error, Result};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -119,7 +120,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
     let answer = control::ask(&socket(ask, &cli.config)?, word)?;
     let parsed: serde_json::Value = serde_json::from_str(&answer)
         .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("an answer cut short: {e}")))?;
-    println!("{parsed:#}");
+    // A reader that has gone away, as `| head` does, is no failure.
+    let _ = writeln!(std::io::stdout(), "{parsed:#}");
     let refused = parsed.get("error").is_some();
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -25,6 +25,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,7 +62,8 @@ pub fn run(
     supervise::tell(&[sd_notify::NotifyState::Stopping]);
     match line.end(ended) {
         Some(snapshot) if recording.is_some() => {
-            println!("{:#}", snapshot.to_json());
+            // A reader that has gone away is no failure.
+            let _ = writeln!(std::io::stdout(), "{:#}", snapshot.to_json());
             Ok(ExitCode::SUCCESS)
         }
         Some(_) => Ok(ExitCode::SUCCESS),
