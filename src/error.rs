@@ -98,6 +98,11 @@ impl Error {
         self
     }
 
+    /// What went wrong, without the next step.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// What sort of thing failed.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -46,6 +46,28 @@ impl FeatureMap {
         Self::normalised(height, width, channels, data)
     }
 
+    /// Takes vectors that a map had, unchanged; `None` where their number does not fit the sizes
+    /// or one of them has neither length 1 nor 0.
+    pub fn from_unit_vectors(
+        height: usize,
+        width: usize,
+        channels: usize,
+        data: Vec<f32>,
+    ) -> Option<Self> {
+        let is_unit = |vector: &[f32]| {
+            let square: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+            (square - 1.0).abs() < 1e-3 || square == 0.0
+        };
+        let fits =
+            channels > 0 && data.len() == height.checked_mul(width)?.checked_mul(channels)?;
+        (fits && data.chunks_exact(channels).all(is_unit)).then_some(FeatureMap {
+            height,
+            width,
+            channels,
+            data,
+        })
+    }
+
     /// Rows.
     pub fn height(&self) -> usize {
         self.height
@@ -104,6 +126,17 @@ mod tests {
             for (got, raw) in map.vector(p).iter().zip(&raw) {
                 assert!((got - raw / length).abs() < 1e-6);
             }
+        }
+    }
+
+    #[test]
+    fn unit_vectors_are_taken_as_they_are_and_nothing_else() {
+        let map = FeatureMap::normalised(1, 2, 3, vec![1.0, 2.0, 3.0, 0.0, 0.0, 0.0]);
+        let again = FeatureMap::from_unit_vectors(1, 2, 3, map.data().to_vec());
+        assert_eq!(again.as_ref(), Some(&map));
+        assert_eq!(FeatureMap::from_unit_vectors(2, 2, 3, map.data().to_vec()), None);
+        for wrong in [1.5, f32::NAN, 0.5] {
+            assert_eq!(FeatureMap::from_unit_vectors(1, 1, 1, vec![wrong]), None);
         }
     }
 

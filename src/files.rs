@@ -32,9 +32,23 @@ pub(crate) fn put_in_place(file: tempfile::NamedTempFile, path: &Path) -> Result
     }
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
-    #[cfg(unix)]
-    std::fs::File::open(folder_of(path)).and_then(|f| f.sync_all()).map_err(failed)?;
-    Ok(())
+    sync_folder(path).map_err(failed)
+}
+
+/// Renames a file that is synced already to `path`, in a way that survives a power loss.
+#[cfg(feature = "desktop")]
+pub(crate) fn rename(from: &Path, path: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io(path, "cannot be put in place", &e);
+    std::fs::rename(from, path).map_err(failed)?;
+    sync_folder(path).map_err(failed)
+}
+
+/// Makes a new name in the folder of `path` last.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match cfg!(unix) {
+        true => std::fs::File::open(folder_of(path))?.sync_all(),
+        false => Ok(()),
+    }
 }
 
 /// The folder that a file of this name lies in.

@@ -1,7 +1,7 @@
 //! From a decoded picture to a verdict: the one path that workstation and device share.
 
-use crate::backbone::{self, Backbone, Request};
-use crate::error::{Error, Result};
+use crate::backbone::{self, Backbone, Engine, Request};
+use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, Picture};
 use crate::matching::{Distances, Without, match_layer};
@@ -71,14 +71,17 @@ impl Inspector {
         Ok(Inspector { template, backbone, scorer })
     }
 
-    /// Opens a template file with the backbone it asks for: `model`, or the bundled one.
-    pub fn open(template: &Path, model: Option<&Path>) -> Result<Self> {
+    /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
+    pub fn open(template: &Path, model: Option<&Path>, engine: &Engine) -> Result<Self> {
         let opened = Template::open(template)?;
-        Self::join(opened, model).map_err(|e| e.within(template.display()))
+        Self::join(opened, model, engine).map_err(|e| match e.kind() {
+            Kind::Io => e,
+            _ => e.within(template.display()),
+        })
     }
 
-    /// Joins a template with the backbone it asks for: `model`, or the bundled one.
-    pub fn join(template: Template, model: Option<&Path>) -> Result<Self> {
+    /// Joins a template with the backbone it asks for, `model` or the bundled one, on `engine`.
+    pub fn join(template: Template, model: Option<&Path>, engine: &Engine) -> Result<Self> {
         let id = &template.header().backbone;
         let request = Request {
             model,
@@ -86,14 +89,21 @@ impl Inspector {
             height: id.height as usize,
             width: id.width as usize,
         };
-        let backbone = backbone::open(&request)
-            .map_err(|e| e.within(format!("the template needs {}", template.header().backbone)))?;
+        let backbone = backbone::open(&request, engine).map_err(|e| match e.kind() {
+            Kind::Io => e,
+            _ => e.within(format!("the template needs {}", template.header().backbone)),
+        })?;
         Self::new(template, backbone)
     }
 
     /// The template.
     pub fn template(&self) -> &Template {
         &self.template
+    }
+
+    /// What computes the features.
+    pub fn engine(&self) -> &str {
+        self.backbone.engine()
     }
 
     /// Brings a picture to the network's size.

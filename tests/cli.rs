@@ -514,7 +514,7 @@ fn bench_reports_every_stage() {
 
 #[test]
 fn help_completions_and_the_device_program_answer() {
-    for command in ["demo", "build", "inspect", "eval", "info", "check", "bench"] {
+    for command in ["demo", "build", "features", "inspect", "eval", "info", "check", "bench"] {
         let help = stdout(&hetmm(&[command, "--help"]));
         assert!(help.contains("Example"), "{command}: {help}");
     }

@@ -37,21 +37,27 @@ pub struct TapIdentity {
 }
 
 impl Identity {
-    /// Refuses a template that was made with another backbone, naming both and what differs.
-    pub fn require_same_as(&self, template: &Identity) -> Result<()> {
+    /// What makes two backbones different, in words; nothing where they are the same.
+    pub fn differences(&self, other: &Identity) -> Vec<&'static str> {
         let mut differences = Vec::new();
-        if self.digest != template.digest {
+        if self.digest != other.digest {
             differences.push("model file");
         }
-        if (self.height, self.width) != (template.height, template.width) {
+        if (self.height, self.width) != (other.height, other.width) {
             differences.push("input size");
         }
-        if (self.mean, self.std) != (template.mean, template.std) {
+        if (self.mean, self.std) != (other.mean, other.std) {
             differences.push("preprocessing");
         }
-        if self.taps != template.taps {
+        if self.taps != other.taps {
             differences.push("taps");
         }
+        differences
+    }
+
+    /// Refuses a template that was made with another backbone, naming both and what differs.
+    pub fn require_same_as(&self, template: &Identity) -> Result<()> {
+        let differences = self.differences(template);
         if differences.is_empty() {
             return Ok(());
         }

@@ -2,29 +2,49 @@
 //!
 //! A backbone is an ONNX file with named outputs (*taps*). Which file, which taps, which input
 //! size and which preprocessing belong together is its [`Identity`]; it goes into every template,
-//! and a template is refused by a backbone with another one.
+//! and a template is refused by a backbone with another one. The [`Engine`] that runs it is not part
+//! of the identity: features of all engines agree to within rounding.
 
 mod bundled;
+mod engine;
 mod identity;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
 mod tract;
 
 pub use bundled::BUNDLED_NAME;
+pub use engine::{Device, Engine, TRACT, open};
 pub use identity::{Identity, TapIdentity};
+#[cfg(feature = "onnxruntime")]
+pub use onnxruntime::OnnxRuntimeBackbone;
 pub use tract::TractBackbone;
 
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A network that turns a picture into feature maps.
 pub trait Backbone: Send + Sync {
     /// What it is, as it goes into templates.
     fn identity(&self) -> &Identity;
 
+    /// What computes, for people: [`TRACT`], or as "onnxruntime 1.22.0 cpu".
+    fn engine(&self) -> &str;
+
     /// One map of unit vectors per tap, in the order of the taps.
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>>;
+
+    /// How many pictures [`Backbone::features_of_batch`] takes at once. Where it is 1, one picture a
+    /// thread is the quickest way.
+    fn batch(&self) -> usize {
+        1
+    }
+
+    /// [`Backbone::features`] of every picture; at most [`Backbone::batch`] of them.
+    fn features_of_batch(&self, images: &[&NetworkImage]) -> Result<Vec<Vec<FeatureMap>>> {
+        images.iter().map(|image| self.features(image)).collect()
+    }
 }
 
 /// What to load.
@@ -39,16 +59,4 @@ pub struct Request<'a> {
     pub height: usize,
     /// Columns of the network's input.
     pub width: usize,
-}
-
-/// Loads the backbone that `request` asks for, to run on the CPU.
-pub fn open(request: &Request) -> Result<Arc<dyn Backbone>> {
-    let model: std::borrow::Cow<[u8]> = match request.model {
-        None => bundled::MODEL.into(),
-        Some(path) => std::fs::read(path)
-            .map_err(|e| crate::Error::io(path, "the model cannot be read", &e))?
-            .into(),
-    };
-    let name = request.model.map_or(BUNDLED_NAME.into(), |p| p.display().to_string());
-    Ok(Arc::new(TractBackbone::new(&name, &model, &request.taps, request.height, request.width)?))
 }

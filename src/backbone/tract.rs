@@ -12,8 +12,8 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt};
 
 /// Preprocessing of a model that does not say its own: ImageNet's.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// The input sides are multiples of this where a model does not say.
 const MULTIPLE: usize = 32;
 
@@ -91,6 +91,10 @@ impl Backbone for TractBackbone {
         &self.identity
     }
 
+    fn engine(&self) -> &str {
+        super::TRACT
+    }
+
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
         let id = &self.identity;
         if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
@@ -125,13 +129,17 @@ impl Backbone for TractBackbone {
     }
 }
 
-fn unusable(why: &str) -> Error {
+pub(super) fn unusable(why: &str) -> Error {
     Error::model(format!("not a usable ONNX model: {why}")).advise(
         "models/export.py writes backbones that fit; or leave --backbone out for the bundled one",
     )
 }
 
-fn check_size(metadata: &HashMap<&str, &str>, height: usize, width: usize) -> Result<()> {
+pub(super) fn check_size(
+    metadata: &HashMap<&str, &str>,
+    height: usize,
+    width: usize,
+) -> Result<()> {
     let multiple =
         metadata.get("hetmm.multiple").and_then(|m| m.parse().ok()).unwrap_or(MULTIPLE).max(1);
     if height == 0
@@ -149,7 +157,10 @@ fn check_size(metadata: &HashMap<&str, &str>, height: usize, width: usize) -> Re
 }
 
 /// The first list whose taps are all outputs of the model.
-fn choose_taps<'a>(proto: &ModelProto, lists: &'a [Vec<String>]) -> Result<&'a [String]> {
+pub(super) fn choose_taps<'a>(
+    proto: &ModelProto,
+    lists: &'a [Vec<String>],
+) -> Result<&'a [String]> {
     let outputs: Vec<&str> =
         proto.graph.iter().flat_map(|g| &g.output).map(|o| o.name.as_str()).collect();
     if outputs.is_empty() {
@@ -168,7 +179,7 @@ fn choose_taps<'a>(proto: &ModelProto, lists: &'a [Vec<String>]) -> Result<&'a [
     }
 }
 
-fn triple(metadata: &HashMap<&str, &str>, key: &str) -> Result<Option<[f32; 3]>> {
+pub(super) fn triple(metadata: &HashMap<&str, &str>, key: &str) -> Result<Option<[f32; 3]>> {
     let Some(text) = metadata.get(key) else { return Ok(None) };
     let numbers: Vec<f32> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
     match numbers[..] {

@@ -1,12 +1,11 @@
 //! The feature pass: every picture read once, decoded, and run through the backbone.
 
-use super::store::{Store, scratch_folder};
-use super::{Options, Progress, Stage};
-use crate::backbone::Backbone;
+use super::features_file::PictureRecord;
+use super::{Progress, Stage};
+use crate::backbone::{Backbone, Identity, TapIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{self, NetworkImage, Picture};
-use crate::template::ImageRecord;
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,6 +23,11 @@ impl Source {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
+    /// The BLAKE3 of its file.
+    pub fn digest(&self) -> Result<[u8; 32]> {
+        Ok(blake3::hash(&image::load(&self.path)?).into())
+    }
+
     /// The decoded picture and the BLAKE3 of its file.
     pub fn read(&self) -> Result<(Picture, [u8; 32])> {
         let bytes = image::load(&self.path)?;
@@ -32,84 +36,146 @@ impl Source {
     }
 }
 
-/// What the pass gives.
-pub struct Pass {
-    /// Features of the pictures that could be read.
-    pub store: Store,
-    /// Their records, in the order of the store.
-    pub images: Vec<ImageRecord>,
-    /// Their files, likewise.
-    pub sources: Vec<Source>,
-    /// The others, with the reason.
-    pub skipped: Vec<Error>,
-    /// Things a person should know.
-    pub warnings: Vec<String>,
+/// What the pass gives of one picture.
+pub struct Extracted {
+    /// What it is.
+    pub picture: PictureRecord,
+    /// The picture at network size.
+    pub image: NetworkImage,
+    /// Its feature maps.
+    pub maps: Vec<FeatureMap>,
 }
 
-/// Runs `backbone` over `pictures`, on all threads of the pool.
-pub fn compute(
-    pictures: &[Source],
+/// Runs `backbone` over `pictures`, on all threads of the pool or in its own batches, and gives
+/// each picture to `sink`, in their order. Returns the pictures that could not be read; unless
+/// they may be skipped, the pass only looks for more of them after the first.
+pub fn extract(
+    pictures: &[&Source],
     backbone: &dyn Backbone,
-    options: &Options,
+    skip_unreadable: bool,
     progress: Progress,
-) -> Result<Pass> {
-    let id = backbone.identity();
-    let mut store = Store::new(&id.taps, options.max_memory, scratch_folder()?);
-    let (mut images, mut sources, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-    let done = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let one = |source: &Source| -> Result<(ImageRecord, Vec<FeatureMap>)> {
-        let result = (|| {
-            let (picture, digest) = source.read()?;
-            let (width, height) = (picture.width, picture.height);
-            let record =
-                ImageRecord { name: source.name(), digest, width, height, score: f32::NAN };
-            // Once a picture has failed there is no build; the rest is read only to name all
-            // that fail.
-            if failed.load(Ordering::Relaxed) && !options.skip_unreadable {
-                return Ok((record, Vec::new()));
-            }
-            let image = NetworkImage::new(&picture, id.height as usize, id.width as usize)?;
-            Ok((record, backbone.features(&image)?))
-        })();
-        if result.is_err() {
-            failed.store(true, Ordering::Relaxed);
-        }
-        progress(Stage::Features, done.fetch_add(1, Ordering::Relaxed) + 1, pictures.len());
-        result
+    sink: &mut dyn FnMut(&Source, Extracted) -> Result<()>,
+) -> Result<Vec<Error>> {
+    let pass = Pass {
+        backbone,
+        skip_unreadable,
+        failed: AtomicBool::new(false),
+        done: AtomicUsize::new(0),
+        total: pictures.len(),
+        progress,
     };
-    // Batches are filled up across unreadable pictures, so that all but the last are full.
-    let mut pending: Vec<Vec<FeatureMap>> = Vec::new();
-    for chunk in pictures.chunks(store.batch_size()) {
-        let results: Vec<_> = chunk.par_iter().map(one).collect();
-        for (source, result) in chunk.iter().zip(results) {
+    let mut skipped = Vec::new();
+    let mut take = |sources: &[&Source], results: Vec<Result<Extracted>>| -> Result<()> {
+        for (source, result) in sources.iter().zip(results) {
             match result {
-                Ok((record, maps)) => {
-                    images.push(record);
-                    sources.push(source.clone());
-                    pending.push(maps);
-                }
+                Ok(one) if skipped.is_empty() || skip_unreadable => sink(source, one)?,
+                Ok(_) => {}
+                Err(e) if e.kind() == Kind::Model => return Err(e),
                 Err(e) => skipped.push(e),
             }
         }
-        if skipped.is_empty() || options.skip_unreadable {
-            while pending.len() >= store.batch_size() {
-                let rest = pending.split_off(store.batch_size());
-                store.push(&pending)?;
-                pending = rest;
+        Ok(())
+    };
+    match backbone.batch() {
+        1 => {
+            for chunk in pictures.chunks(chunk_size(backbone.identity())) {
+                take(chunk, chunk.par_iter().map(|source| pass.one(source)).collect())?;
             }
-        } else {
-            pending.clear();
+        }
+        batch => {
+            // The next pictures are decoded while the backbone computes these.
+            let prepare = |chunk: &[&Source]| -> Vec<Result<Prepared>> {
+                chunk.par_iter().map(|source| pass.prepare(source)).collect()
+            };
+            let mut chunks = pictures.chunks(batch);
+            let mut chunk = chunks.next().unwrap_or_default();
+            let mut ready = prepare(chunk);
+            while !chunk.is_empty() {
+                let next = chunks.next().unwrap_or_default();
+                let (results, prepared) = rayon::join(|| pass.batch(ready), || prepare(next));
+                take(chunk, results?)?;
+                (chunk, ready) = (next, prepared);
+            }
         }
     }
-    if !skipped.is_empty() && !options.skip_unreadable {
-        return Err(unreadable(&skipped, pictures.len()));
+    Ok(skipped)
+}
+
+/// Pictures whose features are held before the first of them is given on.
+fn chunk_size(backbone: &Identity) -> usize {
+    let values = |t: &TapIdentity| t.height as usize * t.width as usize * t.channels as usize;
+    let bytes: usize = backbone.taps.iter().map(|tap| 4 * values(tap)).sum();
+    (CHUNK_BYTES / bytes.max(1)).clamp(rayon::current_num_threads(), 64)
+}
+
+/// Bytes that the features of a chunk aim at.
+const CHUNK_BYTES: usize = 192 << 20;
+
+/// A picture that is ready for the network.
+type Prepared = (PictureRecord, NetworkImage);
+
+/// What the threads of a pass share.
+struct Pass<'a> {
+    backbone: &'a dyn Backbone,
+    skip_unreadable: bool,
+    failed: AtomicBool,
+    done: AtomicUsize,
+    total: usize,
+    progress: Progress<'a>,
+}
+
+impl Pass<'_> {
+    fn prepare(&self, source: &Source) -> Result<Prepared> {
+        let id = self.backbone.identity();
+        let result = (|| {
+            let (picture, digest) = source.read()?;
+            let (width, height) = (picture.width, picture.height);
+            let image = NetworkImage::new(&picture, id.height as usize, id.width as usize)?;
+            Ok((PictureRecord { name: source.name(), digest, width, height }, image))
+        })();
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        result
     }
-    if !pending.is_empty() {
-        store.push(&pending)?;
+
+    /// Whether no features are needed any more.
+    fn is_lost(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) && !self.skip_unreadable
     }
-    let warnings = size_warnings(&images);
-    Ok(Pass { store, images, sources, skipped, warnings })
+
+    fn count(&self, pictures: usize) {
+        let done = self.done.fetch_add(pictures, Ordering::Relaxed) + pictures;
+        (self.progress)(Stage::Features, done, self.total);
+    }
+
+    fn one(&self, source: &Source) -> Result<Extracted> {
+        let result = self.prepare(source).and_then(|(picture, image)| {
+            let maps = if self.is_lost() { Vec::new() } else { self.backbone.features(&image)? };
+            Ok(Extracted { picture, image, maps })
+        });
+        self.count(1);
+        result
+    }
+
+    fn batch(&self, ready: Vec<Result<Prepared>>) -> Result<Vec<Result<Extracted>>> {
+        let images: Vec<&NetworkImage> =
+            ready.iter().filter_map(|r| r.as_ref().ok()).map(|(_, image)| image).collect();
+        let of_images = match self.is_lost() || images.is_empty() {
+            true => vec![Vec::new(); images.len()],
+            false => self.backbone.features_of_batch(&images)?,
+        };
+        self.count(ready.len());
+        let mut of_images = of_images.into_iter();
+        Ok(ready
+            .into_iter()
+            .map(|result| {
+                let (picture, image) = result?;
+                let maps = of_images.next().unwrap_or_default();
+                Ok(Extracted { picture, image, maps })
+            })
+            .collect())
+    }
 }
 
 /// One error for all pictures that could not be read.
@@ -123,10 +189,12 @@ pub fn unreadable(errors: &[Error], of: usize) -> Error {
     .advise("mend or remove them, or leave them out with --skip-unreadable")
 }
 
-fn size_warnings(images: &[ImageRecord]) -> Vec<String> {
+/// What a person should know about the sizes of the pictures.
+pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec<String> {
+    let images: Vec<&PictureRecord> = images.collect();
     let Some(first) = images.first() else { return Vec::new() };
-    let aspect = |i: &ImageRecord| f64::from(i.width) / f64::from(i.height);
-    let odd: Vec<&ImageRecord> =
+    let aspect = |i: &PictureRecord| f64::from(i.width) / f64::from(i.height);
+    let odd: Vec<&&PictureRecord> =
         images.iter().filter(|i| (aspect(i) / aspect(first)).ln().abs() > 0.02).collect();
     let Some(example) = odd.first() else { return Vec::new() };
     vec![format!(

@@ -1,10 +1,12 @@
 //! Building a template: the feature pass, selection, leave-one-out scores, the file.
 //!
-//! [`store`] holds the features of all pictures, in memory or in a scratch file; `prototypes`
-//! chooses at every pixel; `leave_one_out` scores every good picture without its own
+//! `gather` computes the features of all pictures, or reads them from a [`features_file`]; [`store`]
+//! holds them, in memory or in a scratch file; `prototypes` chooses at every pixel; `leave_one_out` scores every good picture without its own
 //! prototypes. The same pictures and options give the same bytes with any number of threads.
 
 mod features;
+pub mod features_file;
+mod gather;
 mod leave_one_out;
 mod options;
 pub mod presets;
@@ -12,9 +14,10 @@ mod prototypes;
 pub mod store;
 
 pub use features::{Source, unreadable};
+pub use gather::Input;
 pub use options::{Options, Sheets, Weights};
 
-use crate::backbone::{Backbone, Identity};
+use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Kind, Result};
 use crate::image::NetworkImage;
 use crate::inspection::Inspector;
@@ -22,7 +25,8 @@ use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
+use crate::template::{Calibration, HeaderV1, LayerRecord, ProbeRecord, Provenance};
+use gather::Gathered;
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,20 +67,20 @@ const SCALE_TOP: f32 = 16.0;
 /// instruction sets differ by rounding, which the layer weights magnify; a good part scores about 1.
 const PROBE_TOLERANCE: (f32, f32) = (0.01, 0.01);
 
-/// Builds a template from good pictures and writes it to `destination`.
+/// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///
 /// # Errors
 /// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or
 /// too few; whatever the backbone and the disk refuse.
 pub fn build(
     destination: &Path,
-    pictures: &[Source],
+    input: Input,
     backbone: &Arc<dyn Backbone>,
     options: &Options,
     progress: Progress,
 ) -> Result<Report> {
     options.check(backbone.identity())?;
-    let pass = features::compute(pictures, backbone.as_ref(), options, progress)?;
+    let pass = gather::gather(input, backbone.as_ref(), options, progress)?;
     let count = pass.images.len();
     if count == 0 {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -90,8 +94,7 @@ pub fn build(
         )
         .advise("add good pictures (20 are a start), or give --threshold"));
     }
-    let header =
-        draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
+    let header = draft_header(backbone.identity(), options, &pass);
     let layers = header.layers.len();
     let lengths = section_lengths(&header, options)?;
     let mut draft = Draft::create(destination, header, &lengths)?;
@@ -120,7 +123,7 @@ pub fn build(
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
     });
     let scores = left_out.scores(&inspector(&draft)?);
-    for image in probes(&pass.sources, &scores, backbone.identity())? {
+    for image in probes(&pass, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
@@ -145,12 +148,12 @@ pub fn build(
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.
-fn draft_header(
-    backbone: &Identity,
-    options: &Options,
-    sheets: usize,
-    images: Vec<ImageRecord>,
-) -> HeaderV1 {
+fn draft_header(backbone: &Identity, options: &Options, pass: &Gathered) -> HeaderV1 {
+    let sheets = options.sheets.of(pass.images.len());
+    let mut provenance = options.provenance.clone();
+    if pass.engine != TRACT {
+        provenance.push(("engine".into(), pass.engine.clone()));
+    }
     let layers = (options.patches_forward.iter().zip(&options.patches_backward))
         .map(|(&forward, &backward)| LayerRecord {
             sheets: sheets as u32,
@@ -166,15 +169,15 @@ fn draft_header(
         sigma: options.sigma,
         fusion: options.fusion,
         storage: options.storage,
-        rule: if sheets == images.len() { Rule::All } else { options.rule },
+        rule: if sheets == pass.images.len() { Rule::All } else { options.rule },
         calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },
         probes: PROBES
             .map(|name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 })
             .into(),
         build: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
-            options: options.provenance.clone(),
-            images,
+            options: provenance,
+            images: pass.images.clone(),
         },
     }
 }
@@ -214,13 +217,11 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
 }
 
 /// The pictures of [`PROBES`].
-fn probes(sources: &[Source], scores: &[f32], backbone: &Identity) -> Result<[NetworkImage; 3]> {
+fn probes(pass: &Gathered, scores: &[f32], backbone: &Identity) -> Result<[NetworkImage; 3]> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let image = |at: usize| -> Result<NetworkImage> {
-        let picture = sources[order[at]].read()?.0;
-        NetworkImage::new(&picture, backbone.height as usize, backbone.width as usize)
-    };
+    let size = (backbone.height as usize, backbone.width as usize);
+    let image = |at: usize| pass.image(order[at], size);
     let (ordinary, odd) = (image(order.len() / 2)?, image(order.len() - 1)?);
     let inverted = ordinary.inverted();
     Ok([ordinary, odd, inverted])

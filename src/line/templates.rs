@@ -7,6 +7,7 @@
 use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::inspect::Current;
+use crate::backbone::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Inspector;
 use crate::template::Template;
@@ -118,7 +119,8 @@ fn mark(file: &Path) -> Option<Mark> {
 /// [`Kind::Template`] or [`Kind::Model`], also where the golden probes differ on this machine.
 pub fn load(file: &Path, backbone: Option<&Path>) -> Result<Inspector> {
     let template = Template::from_file(&copy(file)?).map_err(|e| e.within(file.display()))?;
-    let inspector = Inspector::join(template, backbone).map_err(|e| e.within(file.display()))?;
+    let inspector = Inspector::join(template, backbone, &Engine::default())
+        .map_err(|e| e.within(file.display()))?;
     for probe in inspector.check_probes()? {
         if !probe.agrees {
             let what = format!(

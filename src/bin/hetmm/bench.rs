@@ -1,5 +1,6 @@
 //! `hetmm bench`: how fast a template runs on this machine.
 
+use crate::engine::EngineArgs;
 use crate::timing::quantile;
 use hetmm::inspection::Inspector;
 use hetmm::matching::kernel::Kernel;
@@ -26,6 +27,8 @@ pub struct Args {
     /// The backbone it was made with, where that is not the bundled one
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Runs that are not counted, to fill caches.
@@ -37,7 +40,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::usage("--runs 0 times nothing").advise("100 is the default"));
     }
     let started = Instant::now();
-    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let inspector =
+        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
     let template = inspector.template();
     let image = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;

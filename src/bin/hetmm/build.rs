@@ -1,11 +1,14 @@
 //! `hetmm build`: good pictures to a template.
 
 use crate::console::Console;
+use crate::engine::EngineArgs;
 use crate::pictures;
 use clap::ValueEnum;
-use hetmm::backbone::{self, Backbone, Request};
+use hetmm::backbone::{self, Backbone, Identity, Request};
+use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Options, Report, Sheets, Source, Weights};
+use hetmm::builder::{Input, Options, Report, Sheets, Weights};
+use hetmm::error::Kind;
 use hetmm::image::{self, Mask};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
@@ -21,9 +24,10 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   hetmm build good/ -o part.hetmm
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
-  hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper")]
+  hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper
+  hetmm build part.features -o part.hetmm          features that `hetmm features` has computed")]
 pub struct Args {
-    /// Pictures of good parts: a folder, or files
+    /// Pictures of good parts: a folder, or files; or one .features file
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// The template to write; an old one is replaced only by a whole new one
@@ -36,9 +40,8 @@ pub struct Args {
 /// Everything that shapes a template.
 #[derive(clap::Args, Default)]
 pub struct Settings {
-    /// Settings to start from; options given beside it win
-    #[arg(long, value_parser = PRESETS.map(|p| p.name))]
-    preset: Option<String>,
+    #[command(flatten)]
+    pub network: Network,
     /// Prototypes kept at every pixel, or "all" for one a picture [default: 60]
     #[arg(long, value_parser = parse_sheets, value_name = "N|all")]
     pub sheets: Option<Sheets>,
@@ -57,9 +60,6 @@ pub struct Settings {
     /// Weight of the forward direction, 0 to 1; the backward one has the rest
     #[arg(long, value_name = "A")]
     alpha: Option<f32>,
-    /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
-    #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
-    pub layers: Option<Vec<String>>,
     /// Take off the mean distance map of the good pictures, or nothing [default: good-parts]
     #[arg(long, value_enum)]
     baseline: Option<Baseline>,
@@ -78,12 +78,6 @@ pub struct Settings {
     /// Region of interest: a picture, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
-    /// Backbone to use in place of the bundled one (see models/export.py)
-    #[arg(long, value_name = "M.onnx")]
-    backbone: Option<PathBuf>,
-    /// Side of the network's input in pixels
-    #[arg(long, value_name = "PIXELS")]
-    size: Option<usize>,
     /// Threshold to use in place of the largest leave-one-out score
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
@@ -94,6 +88,25 @@ pub struct Settings {
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
+}
+
+/// The network and where it runs: what features depend on.
+#[derive(clap::Args, Default)]
+pub struct Network {
+    /// Settings to start from; options given beside it win
+    #[arg(long, value_parser = PRESETS.map(|p| p.name))]
+    preset: Option<String>,
+    /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
+    #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
+    layers: Option<Vec<String>>,
+    /// Backbone to use in place of the bundled one (see models/export.py)
+    #[arg(long, value_name = "M.onnx")]
+    backbone: Option<PathBuf>,
+    /// Side of the network's input in pixels
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -131,9 +144,14 @@ enum StorageName {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let pictures = pictures::list(&args.images)?;
     let started = Instant::now();
-    let report = build(&args.output, &pictures, &args.settings, console)?;
+    let report = match features_among(&args.images)? {
+        Some(file) => build(&args.output, Input::Features(&file), &args.settings, console)?,
+        None => {
+            let pictures = pictures::list(&args.images)?;
+            build(&args.output, Input::Pictures(&pictures), &args.settings, console)?
+        }
+    };
     let header = &report.header;
     console.note(format!(
         "{}: {} sheets from {} pictures, {:.1} MB, threshold {:.4}, {:.1} s",
@@ -148,16 +166,31 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The features file that `inputs` name, if they name one.
+fn features_among(inputs: &[PathBuf]) -> Result<Option<FeaturesFile>> {
+    match inputs {
+        [one] if FeaturesFile::is_one(one) => FeaturesFile::open(one).map(Some),
+        [_] => Ok(None),
+        many => match many.iter().find(|path| FeaturesFile::is_one(path)) {
+            Some(path) => {
+                Err(Error::usage(format!("{}: a features file beside other input", path.display()))
+                    .advise("give it alone; `hetmm features merge` joins several"))
+            }
+            None => Ok(None),
+        },
+    }
+}
+
 /// Builds with a progress display; prints what a person should know.
 pub fn build(
     output: &Path,
-    pictures: &[Source],
+    input: Input,
     settings: &Settings,
     console: &Console,
 ) -> Result<Report> {
-    let (backbone, options) = settings.resolve(pictures)?;
+    let (backbone, options) = settings.resolve(input)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
-    let report = hetmm::builder::build(output, pictures, &backbone, &options, &progress)?;
+    let report = hetmm::builder::build(output, input, &backbone, &options, &progress)?;
     for skipped in &report.skipped {
         console.note(format!("skipped: {skipped}"));
     }
@@ -167,22 +200,64 @@ pub fn build(
     Ok(report)
 }
 
-impl Settings {
-    /// The backbone and the options, from the preset and what was given beside it.
-    fn resolve(&self, pictures: &[Source]) -> Result<(Arc<dyn Backbone>, Options)> {
-        let name = self.preset.as_deref().unwrap_or(PRESETS[0].name);
-        let preset =
-            presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))?;
+impl Network {
+    /// The preset to start from, where nothing else says it.
+    pub fn preset(&self, otherwise: Option<&str>) -> Result<&'static Preset> {
+        let name = self.preset.as_deref().or(otherwise).unwrap_or(PRESETS[0].name);
+        presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
+    }
+
+    /// Opens the backbone: with the taps asked for, or those of the preset.
+    pub fn open(&self, preset: &Preset) -> Result<Arc<dyn Backbone>> {
         let named = |taps: &[&str]| taps.iter().map(|t| t.to_string()).collect();
         let taps = match &self.layers {
             Some(layers) => vec![layers.clone()],
             None => vec![named(preset.resnet_taps), named(preset.bundled_taps)],
         };
-        let size = self.size.unwrap_or(preset.size);
+        self.open_with(taps, self.size.unwrap_or(preset.size))
+    }
+
+    /// Opens the backbone that a features file asks for.
+    fn open_for(&self, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
+        let id = &file.header().backbone;
+        let taps: Vec<String> = id.taps.iter().map(|t| t.name.clone()).collect();
+        let size = id.height as usize;
+        let other = [
+            (self.size.is_some_and(|s| s != size), "--size"),
+            (self.layers.as_ref().is_some_and(|l| *l != taps), "--layers"),
+        ];
+        if let Some((_, option)) = other.iter().find(|(differs, _)| *differs) {
+            return Err(Error::usage(format!("{option} differs from what the features are of"))
+                .advise("leave it out, or compute the features anew"));
+        }
+        self.open_with(vec![taps], size).map_err(|e| match e.kind() {
+            Kind::Model => e.within(format!("the features need {id}")),
+            _ => e,
+        })
+    }
+
+    fn open_with(&self, taps: Vec<Vec<String>>, size: usize) -> Result<Arc<dyn Backbone>> {
         let request = Request { model: self.backbone.as_deref(), taps, height: size, width: size };
-        let backbone = backbone::open(&request)?;
-        let layers = backbone.identity().taps.len();
-        let (forward, backward) = self.patches(preset, layers)?;
+        backbone::open(&request, &self.engine.engine())
+    }
+}
+
+impl Settings {
+    /// The backbone and the options, from the preset and what was given beside it.
+    fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
+        let (preset, backbone) = match input {
+            Input::Pictures(_) => {
+                let preset = self.network.preset(None)?;
+                (preset, self.network.open(preset)?)
+            }
+            Input::Features(file) => {
+                let preset = self.network.preset(Some(&file.header().preset))?;
+                (preset, self.network.open_for(file)?)
+            }
+        };
+        let id = backbone.identity();
+        let (layers, size) = (id.taps.len(), id.height as usize);
+        let (forward, backward) = self.patches(preset, id)?;
         let hard_rule = match self.hard_rule {
             Some(HardRuleName::Maxmin) => HardRule::MaxMin,
             Some(HardRuleName::Sum) => HardRule::Sum,
@@ -217,19 +292,24 @@ impl Settings {
                 Some(StorageName::F16) => Storage::F16,
                 Some(StorageName::I8) | None => Storage::I8,
             },
-            mask: self.mask.as_deref().map(|path| read_mask(path, pictures, size)).transpose()?,
+            mask: self.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?,
             threshold: self.threshold,
             max_memory: self.max_memory.unwrap_or_else(|| free_memory() / 2),
             skip_unreadable: self.skip_unreadable,
-            provenance: vec![("preset".into(), name.into())],
+            provenance: vec![("preset".into(), preset.name.into())],
         };
         Ok((backbone, options))
     }
 
-    fn patches(&self, preset: &Preset, layers: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+    /// The windows of each layer; a preset's are for its own taps only.
+    fn patches(&self, preset: &Preset, id: &Identity) -> Result<(Vec<usize>, Vec<usize>)> {
+        let layers = id.taps.len();
+        let of_preset = [preset.resnet_taps, preset.bundled_taps]
+            .iter()
+            .any(|taps| id.taps.iter().map(|t| t.name.as_str()).eq(taps.iter().copied()));
         let forward = match &self.patches {
             Some(patches) => patches.clone(),
-            None if preset.patches_forward.len() >= layers && self.layers.is_none() => {
+            None if preset.patches_forward.len() >= layers && of_preset => {
                 preset.patches_forward[..layers].to_vec()
             }
             None => {
@@ -247,16 +327,23 @@ impl Settings {
 }
 
 /// Reads a mask picture, which must have the size of the pictures it is for.
-fn read_mask(path: &Path, pictures: &[Source], size: usize) -> Result<Mask> {
+fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
     let picture = image::read(path)?;
-    if let Some(Ok((first, _))) = pictures.first().map(Source::read)
-        && (first.width, first.height) != (picture.width, picture.height)
+    let first = match input {
+        Input::Pictures(pictures) => pictures
+            .first()
+            .and_then(|source| source.read().ok())
+            .map(|(first, _)| (first.width, first.height)),
+        Input::Features(file) => file.pictures().next().map(|first| (first.width, first.height)),
+    };
+    if let Some((width, height)) = first
+        && (width, height) != (picture.width, picture.height)
     {
         return Err(Error::image(
             path,
             format!(
-                "the mask has {} x {} pixels, the pictures {} x {}",
-                picture.width, picture.height, first.width, first.height
+                "the mask has {} x {} pixels, the pictures {width} x {height}",
+                picture.width, picture.height
             ),
         )
         .advise("draw the mask on one of the pictures"));

@@ -1,5 +1,6 @@
 //! `hetmm check`: proves a template and computes its golden probes again.
 
+use crate::engine::EngineArgs;
 use hetmm::Result;
 use hetmm::inspection::Inspector;
 use std::path::PathBuf;
@@ -14,10 +15,13 @@ pub struct Args {
     /// The backbone it was made with, where that is not the bundled one
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let inspector =
+        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let mut all_agree = true;
     for probe in inspector.check_probes()? {
         all_agree &= probe.agrees;

@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::dataset::{self, TestPicture};
+use crate::engine::EngineArgs;
 use crate::figures::{Figures, Outcome, percent};
 use crate::timing;
 use hetmm::inspection::Inspector;
@@ -39,6 +40,8 @@ pub struct Args {
     /// Go on past unreadable pictures
     #[arg(long)]
     skip_unreadable: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// The figures that can be required.
@@ -50,7 +53,8 @@ enum Figure {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let inspector =
+        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let pictures = dataset::read(&args.dataset)?;
     let (figures, outcomes) = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
     if let Some(path) = &args.scores {

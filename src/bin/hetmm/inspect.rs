@@ -1,6 +1,7 @@
 //! `hetmm inspect`: pictures to scores, verdicts and heat maps.
 
 use crate::console::Console;
+use crate::engine::EngineArgs;
 use crate::pictures;
 use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
@@ -36,10 +37,13 @@ pub struct Args {
     /// Go on past unreadable pictures
     #[arg(long)]
     skip_unreadable: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let inspector =
+        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let pictures = pictures::list(&args.images)?;
     if let Some(folder) = &args.heatmaps {
         std::fs::create_dir_all(folder)

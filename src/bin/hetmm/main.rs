@@ -6,7 +6,9 @@ mod check;
 mod console;
 mod dataset;
 mod demo;
+mod engine;
 mod eval;
+mod features;
 mod figures;
 mod info;
 mod inspect;
@@ -54,6 +56,7 @@ enum Command {
     Build(build::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
+    Features(features::Args),
     Info(info::Args),
     Check(check::Args),
     Bench(bench::Args),
@@ -78,8 +81,11 @@ fn main() -> ExitCode {
         (false, 1) => log::LevelFilter::Info,
         (false, _) => log::LevelFilter::Debug,
     };
+    let auto = if cli.quiet { level } else { level.max(log::LevelFilter::Info) };
     env_logger::Builder::new()
         .filter_module("hetmm", level)
+        // Which engine `--device auto` takes, and why: to be seen without being asked for.
+        .filter_module("hetmm::backbone", auto)
         .parse_default_env()
         .format_timestamp(None)
         .init();
@@ -109,6 +115,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(args) => build::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
+        Command::Features(args) => features::run(&args, &console),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -6,6 +6,8 @@ use crate::build::{self, Settings};
 use crate::console::Console;
 use crate::{dataset, eval, pictures, report, timing};
 use draw::{Defect, Part};
+use hetmm::backbone::Engine;
+use hetmm::builder::Input;
 use hetmm::heatmap;
 use hetmm::inspection::{Inspector, Verdict};
 use hetmm::{Error, Result};
@@ -37,7 +39,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
     let template = args.out.join("part.hetmm");
     let good = pictures::list(&[data.join("train/good")])?;
-    let built = build::build(&template, &good, &Settings::default(), console)?;
+    let built = build::build(&template, Input::Pictures(&good), &Settings::default(), console)?;
     let header = &built.header;
     console.note(format!(
         "  {} ({:.1} MB), threshold {:.4}",
@@ -47,7 +49,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
 
     console.note("Evaluating it on parts it has not seen");
-    let inspector = Inspector::open(&template, None)?;
+    let inspector = Inspector::open(&template, None, &Engine::default())?;
     let (figures, outcomes) = eval::evaluate(&inspector, dataset::read(&data)?, false, console)?;
     eval::print(&figures);
     let page = args.out.join("report.html");

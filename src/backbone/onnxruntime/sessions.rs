@@ -1,0 +1,226 @@
+//! Sessions of ONNX Runtime: one for a GPU, several for the cores of a CPU.
+//!
+//! A session serves one caller at a time. On a CPU the first session has all threads, so that a
+//! lone picture is quick; where several pictures come at once, from as many threads, each gets a
+//! session of its own, which is quicker than sharing every step of the network.
+
+use crate::backbone::engine::{Device, Engine, unusable};
+use crate::error::{Error, Result};
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Bytes that the weights of all sessions together may take; one session is always made.
+const MOST_BYTES: usize = 1 << 30;
+
+/// What sessions are made from.
+pub struct Recipe {
+    /// The cut model.
+    pub model: Vec<u8>,
+    /// Name of its input.
+    pub input: String,
+    /// Rows and columns of the input.
+    pub size: (usize, usize),
+    /// Most pictures at once.
+    pub batch: usize,
+    /// The device and its options.
+    pub engine: Engine,
+    /// The library's version.
+    pub version: String,
+}
+
+/// Sessions of one model, made when they are needed.
+pub struct Sessions {
+    recipe: Recipe,
+    most: usize,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+/// The sessions that nobody uses, and how many there are in all.
+struct Pool {
+    free: Vec<Slot>,
+    made: usize,
+}
+
+struct Slot {
+    session: Session,
+    /// Whether it is the first one.
+    all_threads: bool,
+}
+
+impl Sessions {
+    /// Makes the first session.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`] where the device cannot be used, [`crate::error::Kind::Model`]
+    /// where the model cannot.
+    pub fn new(recipe: Recipe) -> Result<Self> {
+        let threads = rayon::current_num_threads();
+        let most = match recipe.engine.device {
+            Device::Cpu => threads.min(MOST_BYTES / recipe.model.len().max(1)).max(1),
+            _ => 1,
+        };
+        let first = Slot { session: recipe.session(threads)?, all_threads: true };
+        let pool = Mutex::new(Pool { free: vec![first], made: 1 });
+        Ok(Sessions { recipe, most, pool, returned: Condvar::new() })
+    }
+
+    /// What the sessions are made from.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Runs `work` with a session that nobody else uses meanwhile.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let mut slot = self.take()?;
+        let result = work(&mut slot.session);
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first session is taken first: a lone caller always gets it.
+        let at = if slot.all_threads { pool.free.len() } else { 0 };
+        pool.free.insert(at, slot);
+        drop(pool);
+        self.returned.notify_one();
+        result
+    }
+
+    fn take(&self) -> Result<Slot> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(slot) = pool.free.pop() {
+                return Ok(slot);
+            }
+            if pool.made < self.most {
+                pool.made += 1;
+                drop(pool);
+                let threads = rayon::current_num_threads().div_ceil(self.most);
+                let made = self.recipe.session(threads).inspect_err(|_| {
+                    self.pool.lock().unwrap_or_else(PoisonError::into_inner).made -= 1;
+                });
+                return Ok(Slot { session: made?, all_threads: false });
+            }
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Recipe {
+    /// Loads the model for the device.
+    fn session(&self, threads: usize) -> Result<Session> {
+        let providers = self.providers()?;
+        let on_gpu = !providers.is_empty();
+        let broken = |e: String| match on_gpu {
+            true => self.cannot_use(&e),
+            false => Error::model(format!("ONNX Runtime refuses the model: {e}")).advise(
+                "models/export.py writes backbones that fit; --device tract may take this one",
+            ),
+        };
+        let prepared = (|| -> std::result::Result<SessionBuilder, ort::Error> {
+            let builder = Session::builder()?
+                .with_intra_threads(threads)?
+                .with_inter_threads(1)?
+                // Threads that wait in a loop take the cores from decoding and matching.
+                .with_intra_op_spinning(false)?;
+            if !on_gpu {
+                return Ok(builder);
+            }
+            // Without this, what the GPU cannot do would be done on the CPU, and nobody told.
+            Ok(builder.with_disable_cpu_fallback()?.with_execution_providers(providers)?)
+        })();
+        let mut builder = prepared.map_err(|e| broken(e.to_string()))?;
+        builder.commit_from_memory(&self.model).map_err(|e| broken(e.to_string()))
+    }
+
+    /// What the device needs of the library; nothing for the CPU.
+    fn providers(&self) -> Result<Vec<ExecutionProviderDispatch>> {
+        let engine = &self.engine;
+        let index = i32::try_from(engine.index)
+            .map_err(|_| Error::usage(format!("--device-index {}", engine.index)))?;
+        // Full 32-bit products and one fixed choice of algorithm: features as on the CPU, and the
+        // same ones every time.
+        let cuda = ep::CUDA::default()
+            .with_device_id(index)
+            .with_tf32(false)
+            .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic);
+        match engine.device {
+            Device::Cuda => {
+                self.require(&cuda, "CUDA")?;
+                Ok(vec![cuda.build().error_on_failure()])
+            }
+            Device::TensorRt => {
+                let (height, width) = self.size;
+                let shape = |batch| format!("{}:{batch}x3x{height}x{width}", self.input);
+                let mut tensorrt = ep::TensorRT::default()
+                    .with_device_id(index)
+                    .with_fp16(engine.fp16)
+                    .with_engine_cache(true)
+                    .with_engine_cache_path(self.engine_cache()?.display());
+                if self.batch > 1 {
+                    tensorrt = tensorrt
+                        .with_profile_min_shapes(shape(1))
+                        .with_profile_opt_shapes(shape(self.batch))
+                        .with_profile_max_shapes(shape(self.batch));
+                }
+                self.require(&tensorrt, "TensorRT")?;
+                self.require(&cuda, "CUDA")?;
+                Ok(vec![tensorrt.build().error_on_failure(), cuda.build().error_on_failure()])
+            }
+            Device::Tract | Device::Auto | Device::Cpu => Ok(Vec::new()),
+        }
+    }
+
+    /// Refuses a library that was built without support for the device.
+    fn require(&self, provider: &impl ExecutionProvider, name: &str) -> Result<()> {
+        match provider.is_available() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.cannot_use(&format!("this library was built without {name}"))),
+            Err(e) => Err(self.cannot_use(&e.to_string())),
+        }
+    }
+
+    fn cannot_use(&self, why: &str) -> Error {
+        let (word, needs) = match self.engine.device {
+            Device::TensorRt => {
+                ("tensorrt", "CUDA, cuDNN and TensorRT of the versions that it names, ")
+            }
+            _ => ("cuda", "CUDA and cuDNN of the versions that it names, "),
+        };
+        unusable(format!(
+            "--device {word} cannot be used (ONNX Runtime {}): {}",
+            self.version,
+            why.trim()
+        ))
+        .advise(format!(
+            "it needs an NVIDIA GPU that nvidia-smi shows, {needs}and an ONNX Runtime with GPU support \
+             (`pip install onnxruntime-gpu`, or the gpu archive of its releases; on a Jetson, NVIDIA's own \
+             package), named by --onnxruntime; --device cpu runs without"
+        ))
+    }
+
+    /// The folder for TensorRT's engines of this very model, batch and precision: TensorRT itself
+    /// does not notice that they differ.
+    fn engine_cache(&self) -> Result<PathBuf> {
+        let folder = match &self.engine.engine_cache {
+            Some(folder) => folder.clone(),
+            None => cache_folder().ok_or_else(|| {
+                unusable("there is no folder to keep TensorRT's engines in")
+                    .advise("name one with --tensorrt-cache")
+            })?,
+        };
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.model);
+        hash.update(format!("{} {} {}", self.batch, self.engine.fp16, self.version).as_bytes());
+        let folder = folder.join(&hash.finalize().to_hex()[..16]);
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| Error::io(&folder, "the folder cannot be made", &e))?;
+        Ok(folder)
+    }
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(base.join("hetmm/tensorrt"))
+}

@@ -1,0 +1,123 @@
+//! `hetmm features`: the feature pass alone, into a file that `build` takes in place of pictures.
+
+use crate::build::Network;
+use crate::console::Console;
+use crate::pictures;
+use hetmm::builder::features_file::{self, Order};
+use hetmm::{Error, Result};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Compute the features of pictures into a file, to build templates from later
+#[derive(clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  hetmm features good/ -o part.features --device cuda
+  hetmm features more/ -o part.features --device cuda --append
+  hetmm features merge monday.features tuesday.features -o both.features
+  hetmm build part.features -o part.hetmm
+
+An interrupted pass goes on where it was when the same command is run again. A folder called merge is
+given as ./merge."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Pictures of good parts: a folder, or files
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// The features file to write; it grows beside it, as F.features.part
+    #[arg(short, long, required = true, value_name = "F.features")]
+    output: Option<PathBuf>,
+    /// Add the pictures that the file does not have yet
+    #[arg(long)]
+    append: bool,
+    /// Leave unreadable pictures out in place of refusing the folder
+    #[arg(long)]
+    skip_unreadable: bool,
+    #[command(flatten)]
+    network: Network,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Merge(Merge),
+}
+
+/// Join features files of the same backbone and engine; of equal pictures the first stays
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  hetmm features merge monday.features tuesday.features -o both.features")]
+struct Merge {
+    /// Features files
+    #[arg(required = true, num_args = 2.., value_name = "F.features")]
+    files: Vec<PathBuf>,
+    /// The features file to write
+    #[arg(short, long, value_name = "F.features")]
+    output: PathBuf,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    if let Some(Command::Merge(merge)) = &args.command {
+        return run_merge(merge, console);
+    }
+    let Some(output) = &args.output else {
+        return Err(Error::usage("no file to write").advise("name it with -o F.features"));
+    };
+    let preset = args.network.preset(None)?;
+    let pictures = pictures::list(&args.images)?;
+    let backbone = args.network.open(preset)?;
+    let order = Order {
+        destination: output,
+        pictures: &pictures,
+        preset: preset.name,
+        append: args.append,
+        skip_unreadable: args.skip_unreadable,
+    };
+    let started = Instant::now();
+    let progress = |stage, done, total| console.build_step(stage, done, total);
+    let made = features_file::compute(&order, backbone.as_ref(), &progress)?;
+    let seconds = started.elapsed().as_secs_f64();
+    made.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
+    made.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
+    if made.taken_over > 0 {
+        console.note(format!("{} pictures taken over from an interrupted run", made.taken_over));
+    }
+    console.note(format!(
+        "{}: {} pictures, {:.1} MB by {}; {} computed in {seconds:.1} s, {:.1} a second",
+        output.display(),
+        made.pictures,
+        made.bytes as f64 / 1e6,
+        backbone.engine(),
+        made.computed,
+        made.computed as f64 / seconds.max(1e-9)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_merge(args: &Merge, console: &Console) -> Result<ExitCode> {
+    if let Some(input) = args.files.iter().find(|file| **file == args.output) {
+        return Err(Error::usage(format!("{}: both input and output", input.display()))
+            .advise("write the merged features to another file"));
+    }
+    let bar = console.bar("merging", 0);
+    let progress = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    };
+    let merged = features_file::merge(&args.files, &args.output, &progress)?;
+    bar.finish_and_clear();
+    if merged.left_out > 0 {
+        console.note(format!("{} pictures were there already and left out", merged.left_out));
+    }
+    console.note(format!(
+        "{}: {} pictures, {:.1} MB",
+        args.output.display(),
+        merged.pictures,
+        merged.bytes as f64 / 1e6
+    ));
+    Ok(ExitCode::SUCCESS)
+}

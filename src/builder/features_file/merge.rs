@@ -1,0 +1,64 @@
+//! Features of several files in one.
+
+use super::data_error;
+use super::read::FeaturesFile;
+use super::write::Part;
+use crate::error::Result;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// What a merge made.
+#[derive(Debug)]
+pub struct Merged {
+    /// Pictures in the new file.
+    pub pictures: usize,
+    /// Pictures that were there already, in the same file or another.
+    pub left_out: usize,
+    /// Bytes of the new file.
+    pub bytes: u64,
+}
+
+/// Writes the pictures of all `files`, in their order, to `destination`. Of equal pictures the
+/// first stays.
+///
+/// # Errors
+/// [`crate::error::Kind::Image`] where the files are of different backbones or engines, or
+/// damaged.
+pub fn merge(
+    files: &[PathBuf],
+    destination: &Path,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Merged> {
+    let opened: Vec<FeaturesFile> =
+        files.iter().map(|path| FeaturesFile::open(path)).collect::<Result<_>>()?;
+    let Some(first) = opened.first() else {
+        return Err(data_error("no features files to merge"));
+    };
+    for (path, other) in files.iter().zip(&opened) {
+        let differences = first.header().differences(other.header());
+        if !differences.is_empty() {
+            let (a, b) = (first.header(), other.header());
+            return Err(data_error(format!(
+                "features of two kinds cannot be one (different: {differences})\n  {}: {}, {}\n  {}: {}, {}",
+                files[0].display(), a.engine, a.backbone, path.display(), b.engine, b.backbone
+            ))
+            .advise("compute both with the same options"));
+        }
+    }
+    let mut part = Part::open(destination, first.header().clone())?;
+    part.cut_to(0)?;
+    let total = opened.iter().map(|file| file.pictures().len()).sum();
+    let mut seen = HashSet::new();
+    let (mut done, mut left_out) = (0, 0);
+    for file in &opened {
+        for (index, picture) in file.pictures().enumerate() {
+            match seen.insert(picture.digest) {
+                true => part.copy(file, index)?,
+                false => left_out += 1,
+            }
+            done += 1;
+            progress(done, total);
+        }
+    }
+    Ok(Merged { pictures: total - left_out, left_out, bytes: part.finish()? })
+}

@@ -1,0 +1,212 @@
+//! The features file: what the feature pass gives, kept, so that it is made once.
+//!
+//! Prelude, header, then one record a picture: what it is, its samples at network size, its
+//! feature maps. Records are appended as they are computed, and each proves itself: so an
+//! interrupted pass goes on where it was. Only a whole file says in its prelude how many pictures
+//! and bytes it has. `docs/features-format.md` describes the bytes. The template's container does
+//! not fit: it has to know the length of everything before its first section.
+
+mod merge;
+mod read;
+mod write;
+
+pub use merge::{Merged, merge};
+pub use read::FeaturesFile;
+pub use write::{Computed, Order, compute};
+
+use crate::backbone::{Identity, TapIdentity};
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+
+/// First bytes of every features file.
+pub const MAGIC: [u8; 8] = *b"HETMF\r\n\x1a";
+/// Files of another major version cannot be read.
+const MAJOR: u16 = 1;
+const MINOR: u16 = 0;
+const PRELUDE: usize = 64;
+const RECORD_PRELUDE: usize = 32;
+const RECORD_MAGIC: [u8; 4] = *b"PIC\x1a";
+/// Largest header and largest description of a picture that are read.
+const MAX_HEADER: u32 = 1 << 20;
+const MAX_PICTURE: u32 = 1 << 16;
+
+/// All versions of the header; append only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Versions {
+    V1(Header),
+}
+
+/// What all pictures of a file share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The backbone, with its preprocessing and taps.
+    pub backbone: Identity,
+    /// What computed, as [`crate::backbone::Backbone::engine`] says.
+    pub engine: String,
+    /// The preset that the taps come from.
+    pub preset: String,
+}
+
+/// One picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureRecord {
+    /// File name.
+    pub name: String,
+    /// BLAKE3 of the file.
+    pub digest: [u8; 32],
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+/// The counts that make a file whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Totals {
+    pictures: u64,
+    bytes: u64,
+    /// CRC-32 of the preludes of all records.
+    crc: u32,
+}
+
+impl Header {
+    fn encode(&self) -> Result<Vec<u8>> {
+        postcard::to_stdvec(&Versions::V1(self.clone()))
+            .map_err(|e| data_error(format!("the header cannot be written: {e}")))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let (Versions::V1(header), rest) = postcard::take_from_bytes(bytes).map_err(|e| {
+            data_error(format!("its header cannot be read: {e}"))
+                .advise("it may come from a newer version: update this program")
+        })?;
+        let id = &header.backbone;
+        let side = |side: &u32| (1..=4096).contains(side);
+        let fine = rest.is_empty()
+            && [id.height, id.width].iter().all(side)
+            && (1..=16).contains(&id.taps.len())
+            && id
+                .taps
+                .iter()
+                .all(|t| side(&t.height) && side(&t.width) && (1..=65_536).contains(&t.channels));
+        if fine { Ok(header) } else { Err(damaged("the header")) }
+    }
+
+    /// Bytes of a picture's samples: u16, `[y][x][rgb]`.
+    fn sample_bytes(&self) -> usize {
+        6 * self.backbone.height as usize * self.backbone.width as usize
+    }
+
+    /// Bytes of a picture's maps: f32, tap by tap, `[y][x][channel]`.
+    fn map_bytes(&self) -> usize {
+        self.backbone.taps.iter().map(|tap| 4 * tap_values(tap)).sum()
+    }
+
+    /// What differs from another file's header, in words; empty where both may be joined.
+    fn differences(&self, other: &Header) -> String {
+        let mut differences = self.backbone.differences(&other.backbone);
+        if self.engine != other.engine {
+            differences.push("engine");
+        }
+        differences.join(", ")
+    }
+}
+
+fn tap_values(tap: &TapIdentity) -> usize {
+    tap.height as usize * tap.width as usize * tap.channels as usize
+}
+
+/// The prelude; `totals` are left out while the file grows.
+fn prelude(header: &[u8], totals: Option<Totals>) -> [u8; PRELUDE] {
+    let totals = totals.unwrap_or(Totals { pictures: 0, bytes: 0, crc: 0 });
+    let mut bytes = [0; PRELUDE];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &MAGIC);
+    put(8, &MAJOR.to_le_bytes());
+    put(10, &MINOR.to_le_bytes());
+    put(12, &(header.len() as u32).to_le_bytes());
+    put(16, &crc32fast::hash(header).to_le_bytes());
+    put(20, &totals.crc.to_le_bytes());
+    put(24, &totals.pictures.to_le_bytes());
+    put(32, &totals.bytes.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..PRELUDE - 4]).to_le_bytes();
+    bytes[PRELUDE - 4..].copy_from_slice(&crc);
+    bytes
+}
+
+/// What a prelude says: length and checksum of the header, and the totals of a whole file.
+fn parse_prelude(bytes: &[u8; PRELUDE]) -> Result<(u32, u32, Option<Totals>)> {
+    if bytes[..8] != MAGIC {
+        return Err(data_error("not a features file")
+            .advise("give a .features file that `hetmm features` wrote"));
+    }
+    if crc32fast::hash(&bytes[..PRELUDE - 4]) != u32_at(bytes, PRELUDE - 4) {
+        return Err(damaged("the prelude"));
+    }
+    let major = u16::from_le_bytes([bytes[8], bytes[9]]);
+    if major != MAJOR {
+        return Err(data_error(format!("it has format {major}, this program reads {MAJOR}"))
+            .advise("compute the features again, with the version that is to read them"));
+    }
+    let length = u32_at(bytes, 12);
+    if length > MAX_HEADER {
+        return Err(damaged("the prelude"));
+    }
+    let totals =
+        Totals { pictures: u64_at(bytes, 24), bytes: u64_at(bytes, 32), crc: u32_at(bytes, 20) };
+    Ok((length, u32_at(bytes, 16), (totals.bytes > 0).then_some(totals)))
+}
+
+/// The first bytes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RecordPrelude {
+    number: u32,
+    picture_bytes: u32,
+    picture_crc: u32,
+    samples_crc: u32,
+    maps_crc: u32,
+}
+
+impl RecordPrelude {
+    fn encode(&self) -> [u8; RECORD_PRELUDE] {
+        let mut bytes = [0; RECORD_PRELUDE];
+        bytes[..4].copy_from_slice(&RECORD_MAGIC);
+        let numbers =
+            [self.number, self.picture_bytes, self.picture_crc, self.samples_crc, self.maps_crc, 0];
+        for (place, number) in bytes[4..28].chunks_exact_mut(4).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let crc = crc32fast::hash(&bytes[..28]).to_le_bytes();
+        bytes[28..].copy_from_slice(&crc);
+        bytes
+    }
+
+    /// `None` where these are not the first bytes of record `number`.
+    fn decode(bytes: &[u8; RECORD_PRELUDE], number: u32) -> Option<Self> {
+        let prelude = RecordPrelude {
+            number,
+            picture_bytes: u32_at(bytes, 8),
+            picture_crc: u32_at(bytes, 12),
+            samples_crc: u32_at(bytes, 16),
+            maps_crc: u32_at(bytes, 20),
+        };
+        (prelude.encode() == *bytes && prelude.picture_bytes <= MAX_PICTURE).then_some(prelude)
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+fn data_error(what: impl Into<String>) -> Error {
+    Error::new(Kind::Image, what)
+}
+
+fn damaged(part: &str) -> Error {
+    data_error(format!("the features file is damaged in {part}"))
+        .advise("copy it again from its source, or compute it again")
+}

@@ -1,0 +1,204 @@
+//! Reading a features file, whole or growing.
+
+use super::{
+    Header, PRELUDE, PictureRecord, RECORD_PRELUDE, RecordPrelude, Totals, damaged, data_error,
+    parse_prelude, tap_values,
+};
+use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
+use crate::image::NetworkImage;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// An open features file: its header and pictures; their features are read one by one.
+pub struct FeaturesFile {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    records: Vec<Record>,
+}
+
+/// A record's description, and where its samples begin.
+pub(super) struct Record {
+    pub picture: PictureRecord,
+    pub prelude: RecordPrelude,
+    pub start: u64,
+    pub samples: u64,
+}
+
+impl FeaturesFile {
+    /// Whether the file at `path` begins like a features file.
+    pub fn is_one(path: &Path) -> bool {
+        let mut start = [0; 8];
+        let read = File::open(path).and_then(|mut f| f.read_exact(&mut start));
+        read.is_ok() && start == super::MAGIC
+    }
+
+    /// Opens a whole features file and proves its structure; the features themselves are proven
+    /// as they are read.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Image`] where the file is damaged, cut, unfinished or too new.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path)
+            .map_err(|e| Error::io(path, "the features file cannot be opened", &e))?;
+        let read = || -> Result<Self> {
+            let (header, totals, end) = read_head(&file)?;
+            let totals = totals.ok_or_else(|| {
+                data_error("the feature pass that makes it was interrupted")
+                    .advise("run the same `hetmm features` command again: it goes on where it was")
+            })?;
+            let records = walk(&file, &header, end)?;
+            let last = records.last().map_or(end, |r| end_of(r, &header));
+            if last != totals.bytes
+                || file.metadata().map_err(|e| unreadable(&e))?.len() != totals.bytes
+                || totals_of(&records, last) != totals
+            {
+                return Err(damaged("its records (some are missing or too many)"));
+            }
+            let file = file.try_clone().map_err(|e| unreadable(&e))?;
+            Ok(FeaturesFile { path: path.into(), file, header, records })
+        };
+        read().map_err(|e| e.within(path.display()))
+    }
+
+    /// What all pictures share.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The pictures, in the order of the file.
+    pub fn pictures(&self) -> impl ExactSizeIterator<Item = &PictureRecord> {
+        self.records.iter().map(|r| &r.picture)
+    }
+
+    /// The file itself, and its records.
+    pub(super) fn parts(&self) -> (&File, &[Record]) {
+        (&self.file, &self.records)
+    }
+
+    /// The samples of picture `index` at network size.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Image`] where they are damaged.
+    pub fn image(&self, index: usize) -> Result<NetworkImage> {
+        let record = self.record(index)?;
+        let mut bytes = vec![0; self.header.sample_bytes()];
+        self.read_at(record.samples, &mut bytes)?;
+        let samples: Vec<u16> =
+            bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+        let id = &self.header.backbone;
+        match crc32fast::hash(&bytes) == record.prelude.samples_crc {
+            true => NetworkImage::from_samples(id.height as usize, id.width as usize, samples),
+            false => None,
+        }
+        .ok_or_else(|| self.damaged("samples", record))
+    }
+
+    /// The feature maps of picture `index`, in the order of the taps.
+    ///
+    /// # Errors
+    /// As [`FeaturesFile::image`].
+    pub fn maps(&self, index: usize) -> Result<Vec<FeatureMap>> {
+        let record = self.record(index)?;
+        let mut values = vec![0.0f32; self.header.map_bytes() / 4];
+        let start = record.samples + self.header.sample_bytes() as u64;
+        self.read_at(start, bytemuck::cast_slice_mut(&mut values))?;
+        if crc32fast::hash(bytemuck::cast_slice(&values)) != record.prelude.maps_crc {
+            return Err(self.damaged("features", record));
+        }
+        let mut rest = &values[..];
+        (self.header.backbone.taps.iter())
+            .map(|tap| {
+                let (own, others) = rest.split_at(tap_values(tap));
+                rest = others;
+                let (height, width) = (tap.height as usize, tap.width as usize);
+                FeatureMap::from_unit_vectors(height, width, tap.channels as usize, own.to_vec())
+                    .ok_or_else(|| self.damaged("features", record))
+            })
+            .collect()
+    }
+
+    fn record(&self, index: usize) -> Result<&Record> {
+        self.records.get(index).ok_or_else(|| data_error("no such picture in the features file"))
+    }
+
+    fn read_at(&self, start: u64, into: &mut [u8]) -> Result<()> {
+        let mut file = &self.file;
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(into));
+        read.map_err(|e| Error::io(&self.path, "the features cannot be read", &e))
+    }
+
+    fn damaged(&self, part: &str, record: &Record) -> Error {
+        damaged(&format!("the {part} of {}", record.picture.name)).within(self.path.display())
+    }
+}
+
+/// The header, the totals where the file is whole, and where the records begin.
+pub(super) fn read_head(file: &File) -> Result<(Header, Option<Totals>, u64)> {
+    let mut file = file;
+    let mut prelude = [0; PRELUDE];
+    let cut = |_| damaged("its first bytes");
+    file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(&e))?;
+    file.read_exact(&mut prelude).map_err(|_| {
+        data_error("not a features file")
+            .advise("give a .features file that `hetmm features` wrote")
+    })?;
+    let (length, crc, totals) = parse_prelude(&prelude)?;
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header).map_err(cut)?;
+    if crc32fast::hash(&header) != crc {
+        return Err(damaged("the header"));
+    }
+    Ok((Header::decode(&header)?, totals, (PRELUDE + header.len()) as u64))
+}
+
+/// The records from `start` on, up to the end of the file or the first that is not whole.
+pub(super) fn walk(file: &File, header: &Header, start: u64) -> Result<Vec<Record>> {
+    let length = file.metadata().map_err(|e| unreadable(&e))?.len();
+    let mut reader = BufReader::with_capacity(4096, file);
+    let mut records = Vec::new();
+    let mut at = start;
+    while let Some(record) = next(&mut reader, at, records.len() as u32) {
+        at = end_of(&record, header);
+        if at > length {
+            break;
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Record `number` at `start`; `None` where there is none.
+fn next(reader: &mut BufReader<&File>, start: u64, number: u32) -> Option<Record> {
+    reader.seek(SeekFrom::Start(start)).ok()?;
+    let mut bytes = [0; RECORD_PRELUDE];
+    reader.read_exact(&mut bytes).ok()?;
+    let prelude = RecordPrelude::decode(&bytes, number)?;
+    let mut picture = vec![0; prelude.picture_bytes as usize];
+    reader.read_exact(&mut picture).ok()?;
+    if crc32fast::hash(&picture) != prelude.picture_crc {
+        return None;
+    }
+    let samples = start + (RECORD_PRELUDE + picture.len()) as u64;
+    let picture: PictureRecord = postcard::from_bytes(&picture).ok()?;
+    let whole = picture.width > 0 && picture.height > 0;
+    whole.then_some(Record { picture, prelude, start, samples })
+}
+
+/// Where a record ends.
+pub(super) fn end_of(record: &Record, header: &Header) -> u64 {
+    record.samples + (header.sample_bytes() + header.map_bytes()) as u64
+}
+
+/// What the prelude of a whole file with these records says.
+pub(super) fn totals_of(records: &[Record], bytes: u64) -> Totals {
+    let mut crc = crc32fast::Hasher::new();
+    records.iter().for_each(|r| crc.update(&r.prelude.encode()));
+    Totals { pictures: records.len() as u64, bytes, crc: crc.finalize() }
+}
+
+fn unreadable(e: &std::io::Error) -> Error {
+    data_error(format!("cannot be read: {e}"))
+}

@@ -1,0 +1,322 @@
+//! The feature pass into a file: goes on after an interruption, adds to an existing file.
+//!
+//! The file grows beside its destination, under its name with `.part` behind it, and is renamed
+//! when it is whole. A run that finds such a file takes over the pictures that are the first ones
+//! of its own list, unchanged, and goes on behind them; what does not fit is cut off.
+
+use super::read::{FeaturesFile, Record, end_of, read_head, totals_of, walk};
+use super::{Header, PictureRecord, RecordPrelude, data_error, prelude};
+use crate::backbone::Backbone;
+use crate::builder::Progress;
+use crate::builder::features::{Extracted, Source, extract, size_warnings, unreadable};
+use crate::error::{Error, Result};
+use crate::files;
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// What is to be computed.
+pub struct Order<'a> {
+    /// The file to write.
+    pub destination: &'a Path,
+    /// The pictures.
+    pub pictures: &'a [Source],
+    /// The preset that the backbone's taps come from.
+    pub preset: &'a str,
+    /// Whether the pictures are added to those that the file has already.
+    pub append: bool,
+    /// Whether unreadable pictures are left out instead of ending the pass.
+    pub skip_unreadable: bool,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Computed {
+    /// Pictures in the file.
+    pub pictures: usize,
+    /// Pictures that this run computed.
+    pub computed: usize,
+    /// Pictures taken over from a run that was interrupted.
+    pub taken_over: usize,
+    /// Pictures that the file had before.
+    pub kept: usize,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Pictures that could not be read, with the reason.
+    pub skipped: Vec<Error>,
+    /// Things a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Computes the features of all pictures into a file.
+///
+/// # Errors
+/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or
+/// the file to add to is of another backbone; whatever the backbone and the disk refuse. What was
+/// computed until then stays, for the next run.
+pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Result<Computed> {
+    let header = Header {
+        backbone: backbone.identity().clone(),
+        engine: backbone.engine().into(),
+        preset: order.preset.into(),
+    };
+    let old = match order.append && order.destination.exists() {
+        true => Some(open_to_append(order.destination, &header)?),
+        false => None,
+    };
+    // An append that was interrupted has the old pictures first.
+    let mut part = Part::open(order.destination, header)?;
+    let kept = match &old {
+        Some(old) => part.start_with(old)?,
+        None => 0,
+    };
+    let known: HashSet<[u8; 32]> =
+        old.iter().flat_map(|o| o.pictures()).map(|p| p.digest).collect();
+    let (todo, mut skipped) = part.take_over(kept, order.pictures, &known)?;
+    let taken_over = part.records.len() - kept;
+
+    let mut computed = 0;
+    let more = extract(&todo, backbone, order.skip_unreadable, progress, &mut |_, one| {
+        computed += 1;
+        part.write(&one)
+    })?;
+    skipped.extend(more);
+    if !skipped.is_empty() && !order.skip_unreadable {
+        return Err(unreadable(&skipped, order.pictures.len()));
+    }
+    if part.records.is_empty() {
+        return Err(data_error("there is no picture to compute features of")
+            .advise("give a folder of pictures of good parts"));
+    }
+    let warnings = size_warnings(part.records.iter().map(|r| &r.picture));
+    let pictures = part.records.len();
+    let bytes = part.finish()?;
+    Ok(Computed { pictures, computed, taken_over, kept, bytes, skipped, warnings })
+}
+
+fn open_to_append(path: &Path, header: &Header) -> Result<FeaturesFile> {
+    let old = FeaturesFile::open(path)?;
+    let differences = old.header().differences(header);
+    if differences.is_empty() {
+        return Ok(old);
+    }
+    Err(data_error(format!(
+        "{}: its features are of another kind (different: {differences})\n  there: {}, {}\n  here:  {}, {}",
+        path.display(),
+        old.header().engine,
+        old.header().backbone,
+        header.engine,
+        header.backbone
+    ))
+    .advise("add with the options it was made with, or write another file"))
+}
+
+/// A features file that grows.
+pub(super) struct Part {
+    destination: PathBuf,
+    path: PathBuf,
+    file: File,
+    header: Header,
+    header_bytes: Vec<u8>,
+    records: Vec<Record>,
+    end: u64,
+}
+
+impl Part {
+    /// Opens the growing file of `destination`, with the whole records that it has; one with
+    /// another header is begun anew.
+    pub(super) fn open(destination: &Path, header: Header) -> Result<Self> {
+        if destination.is_dir() {
+            return Err(Error::usage(format!("{}: is a folder", destination.display()))
+                .advise("give the name of a .features file"));
+        }
+        let mut path = destination.as_os_str().to_owned();
+        path.push(".part");
+        let path = PathBuf::from(path);
+        let failed = |e: std::io::Error| Error::io(&path, "cannot be written", &e);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(data_error(format!("{}: another run is writing it", path.display()))
+                    .advise("wait for it, or write another file"));
+            }
+            Err(TryLockError::Error(e)) => return Err(failed(e)),
+        }
+        let header_bytes = header.encode()?;
+        let start = (super::PRELUDE + header_bytes.len()) as u64;
+        let records = match read_head(&file) {
+            Ok((found, _, end)) if found == header => walk(&file, &header, end)?,
+            _ => Vec::new(),
+        };
+        let part = Part {
+            destination: destination.into(),
+            path,
+            file,
+            header,
+            header_bytes,
+            records,
+            end: start,
+        };
+        part.proven()
+    }
+
+    /// The same file up to the first record whose features are not what they should be: what a
+    /// power cut leaves behind need not have a clean end.
+    fn proven(mut self) -> Result<Self> {
+        let mut sound = 0;
+        while let Some(record) = self.records.get(sound)
+            && self.is_sound(record)?
+        {
+            sound += 1;
+        }
+        self.cut_to(sound)?;
+        Ok(self)
+    }
+
+    fn is_sound(&self, record: &Record) -> Result<bool> {
+        let mut bytes = vec![0; self.header.sample_bytes() + self.header.map_bytes()];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(record.samples)).map_err(|e| self.cannot_write(&e))?;
+        file.read_exact(&mut bytes).map_err(|e| self.cannot_write(&e))?;
+        let (samples, maps) = bytes.split_at(self.header.sample_bytes());
+        Ok(crc32fast::hash(samples) == record.prelude.samples_crc
+            && crc32fast::hash(maps) == record.prelude.maps_crc)
+    }
+
+    /// Leaves the first `count` records, behind a prelude that says the file is not whole.
+    pub(super) fn cut_to(&mut self, count: usize) -> Result<()> {
+        self.records.truncate(count);
+        let start = (super::PRELUDE + self.header_bytes.len()) as u64;
+        self.end = self.records.last().map_or(start, |r| end_of(r, &self.header));
+        self.write_head(false)?;
+        self.file.set_len(self.end).map_err(|e| self.cannot_write(&e))
+    }
+
+    /// Makes the records of `old` the first ones; returns their number.
+    fn start_with(&mut self, old: &FeaturesFile) -> Result<usize> {
+        let there = self.records.iter().map(|r| r.prelude);
+        let (_, records) = old.parts();
+        let same = records.len() <= self.records.len()
+            && there.zip(records).all(|(there, record)| there == record.prelude);
+        if !same {
+            self.cut_to(0)?;
+            for index in 0..records.len() {
+                self.copy(old, index)?;
+            }
+        }
+        Ok(records.len())
+    }
+
+    /// Adds record `index` of another file.
+    pub(super) fn copy(&mut self, from: &FeaturesFile, index: usize) -> Result<()> {
+        let (_, records) = from.parts();
+        let picture = records[index].picture.clone();
+        let image = from.image(index)?;
+        let maps = from.maps(index)?;
+        self.write(&Extracted { picture, image, maps })
+    }
+
+    /// The pictures that are still to be computed, and those that cannot be read. Records from
+    /// `kept` on that are not the first of `pictures` are cut off; pictures whose digest is
+    /// `known` are left out.
+    fn take_over<'a>(
+        &mut self,
+        kept: usize,
+        pictures: &'a [Source],
+        known: &HashSet<[u8; 32]>,
+    ) -> Result<(Vec<&'a Source>, Vec<Error>)> {
+        let mut at = kept;
+        let mut skipped = Vec::new();
+        let mut todo = Vec::new();
+        for (i, source) in pictures.iter().enumerate() {
+            if at == self.records.len() && known.is_empty() {
+                todo.extend(&pictures[i..]);
+                break;
+            }
+            match source.digest() {
+                Ok(digest) if known.contains(&digest) => {}
+                Ok(digest) if todo.is_empty() && self.is_record(at, source, &digest) => at += 1,
+                // A picture without a record was unreadable then, or has changed since.
+                Ok(_) if todo.is_empty() && at < self.records.len() => match source.read() {
+                    Ok(_) => todo.push(source),
+                    Err(e) => skipped.push(e),
+                },
+                Ok(_) => todo.push(source),
+                Err(e) => skipped.push(e),
+            }
+        }
+        if at < self.records.len() {
+            self.cut_to(at)?;
+        }
+        Ok((todo, skipped))
+    }
+
+    fn is_record(&self, at: usize, source: &Source, digest: &[u8; 32]) -> bool {
+        let record = self.records.get(at).map(|r| &r.picture);
+        record.is_some_and(|p| p.digest == *digest && p.name == source.name())
+    }
+
+    /// Appends a picture.
+    pub(super) fn write(&mut self, one: &Extracted) -> Result<()> {
+        let samples: Vec<u8> = one.image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
+        let mut maps_crc = crc32fast::Hasher::new();
+        one.maps.iter().for_each(|map| maps_crc.update(bytemuck::cast_slice(map.data())));
+        let picture = postcard::to_stdvec(&one.picture)
+            .map_err(|e| data_error(format!("{}: {e}", one.picture.name)))?;
+        let prelude = RecordPrelude {
+            number: self.records.len() as u32,
+            picture_bytes: picture.len() as u32,
+            picture_crc: crc32fast::hash(&picture),
+            samples_crc: crc32fast::hash(&samples),
+            maps_crc: maps_crc.finalize(),
+        };
+        let mut bytes = Vec::with_capacity(super::RECORD_PRELUDE + picture.len() + samples.len());
+        bytes.extend(prelude.encode());
+        bytes.extend(&picture);
+        let record = Record {
+            picture: PictureRecord::clone(&one.picture),
+            prelude,
+            start: self.end,
+            samples: self.end + bytes.len() as u64,
+        };
+        bytes.extend(&samples);
+        self.file.seek(SeekFrom::Start(record.start)).map_err(|e| self.cannot_write(&e))?;
+        self.file.write_all(&bytes).map_err(|e| self.cannot_write(&e))?;
+        for map in &one.maps {
+            let bytes = bytemuck::cast_slice(map.data());
+            self.file.write_all(bytes).map_err(|e| self.cannot_write(&e))?;
+        }
+        self.end = end_of(&record, &self.header);
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn write_head(&mut self, whole: bool) -> Result<()> {
+        let totals = whole.then(|| totals_of(&self.records, self.end));
+        let head = [&prelude(&self.header_bytes, totals)[..], &self.header_bytes].concat();
+        let written = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.write_all(&head));
+        written.map_err(|e| self.cannot_write(&e))
+    }
+
+    /// Says in the prelude that the file is whole, and puts it in place. Returns its bytes.
+    pub(super) fn finish(mut self) -> Result<u64> {
+        // The records first: a prelude must not say what a power cut can undo.
+        self.file.sync_all().map_err(|e| self.cannot_write(&e))?;
+        self.write_head(true)?;
+        self.file.sync_all().map_err(|e| self.cannot_write(&e))?;
+        files::rename(&self.path, &self.destination)?;
+        Ok(self.end)
+    }
+
+    fn cannot_write(&self, e: &std::io::Error) -> Error {
+        Error::io(&self.path, "cannot be written", e)
+    }
+}

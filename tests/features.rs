@@ -1,0 +1,312 @@
+//! Features files: what is built from them, interruptions, damage, additions, merges.
+#![cfg(feature = "desktop")]
+
+mod common;
+
+use common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, text};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+fn features(images: &Path, file: &Path, more: &[&str]) -> std::process::Output {
+    hetmm(&[&["features", text(images), "-o", text(file)], &SMALL[..], more].concat())
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("reads")
+}
+
+fn part_of(file: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.part", text(file)))
+}
+
+/// A bench, its pictures, and the features of them all.
+fn made(count: u32) -> (Bench, PathBuf, PathBuf) {
+    let bench = Bench::new();
+    let (good, file) = (bench.parts("good", 0..count), bench.path("whole.features"));
+    let out = features(&good, &file, &[]);
+    assert_code(&out, 0, &format!("{count} pictures"));
+    assert!(stderr(&out).contains("a second"));
+    assert!(!part_of(&file).exists());
+    (bench, good, file)
+}
+
+#[test]
+fn features_build_the_same_bytes_as_their_pictures() {
+    let (bench, good, file) = made(11);
+    let (a, b) = (bench.path("a.hetmm"), bench.path("b.hetmm"));
+    let mask = bench.path("roi.png");
+    image::RgbImage::from_fn(80, 60, |x, _| image::Rgb([if x < 50 { 255 } else { 0 }; 3]))
+        .save(&mask)
+        .expect("writes");
+    let mask = text(&mask);
+    let cases: [&[&str]; 5] = [
+        &[],
+        &["--threads", "1"],
+        &["--max-memory", "0", "--storage", "f32"],
+        &["--select", "kmeans-image"],
+        &["--mask", mask],
+    ];
+    for more in cases {
+        let build = |input: &Path, output: &Path, layers: &[&str]| {
+            let base = ["build", text(input), "-o", text(output)];
+            assert_code(&hetmm(&[&base, layers, &TEMPLATE[..], more].concat()), 0, "");
+        };
+        build(&good, &a, &SMALL);
+        build(&file, &b, &[]);
+        assert_eq!(read(&a), read(&b), "{more:?}");
+    }
+    // The preset is remembered: its windows are those of `build`.
+    let paper = bench.path("paper.features");
+    let preset = ["--preset", "paper", "--size", "64"];
+    let images = text(&good);
+    let from = |input: &str, output: &Path, more: &[&str]| {
+        assert_code(&hetmm(&[&["build", input, "-o", text(output)], more].concat()), 0, "");
+    };
+    assert_code(&hetmm(&[&["features", images, "-o", text(&paper)], &preset[..]].concat()), 0, "");
+    from(images, &a, &preset);
+    from(text(&paper), &b, &[]);
+    assert_eq!(read(&a), read(&b));
+}
+
+#[test]
+fn what_does_not_go_with_a_features_file_is_refused() {
+    let (bench, good, file) = made(4);
+    let t = bench.path("t.hetmm");
+    let lite0 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet_lite0.onnx");
+    let mut other = read(Path::new(lite0));
+    let at = other.len() / 2;
+    other[at] ^= 1;
+    let model = bench.path("other.onnx");
+    std::fs::write(&model, other).expect("writes");
+    let none = bench.path("none.features");
+    let nothing = bench.path("nothing");
+    let (f, g) = (text(&file), text(&good));
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["build", f, g], 2, "a features file beside other input"),
+        (&["build", f, "--size", "96"], 2, "--size differs"),
+        (&["build", f, "--layers", "block1.exp"], 2, "--layers differs"),
+        (&["build", f, "--patches", "3"], 2, "--patches has 1 numbers for 2 layers"),
+        (&["build", f], 2, "--layers needs --patches"),
+        (&["build", f, "--backbone", text(&model), "--patches", "3,3"], 4, "another backbone"),
+        (&["inspect", f, g], 4, "not a hetmm template"),
+        (&["features", text(&nothing)], 3, "no such file or folder"),
+    ];
+    for (arguments, code, message) in cases {
+        let output = if arguments[0] == "features" { &none } else { &t };
+        let o = ["-o", text(output)];
+        let o: &[&str] = if arguments[0] == "inspect" { &[] } else { &o };
+        assert_code(&hetmm(&[arguments, o].concat()), code, message);
+        assert!(!output.exists());
+    }
+}
+
+#[test]
+fn a_killed_pass_goes_on_where_it_was() {
+    let (bench, good, whole) = made(40);
+    let whole = read(&whole);
+    let file = bench.path("killed.features");
+    let part = part_of(&file);
+    let mut kills = 0;
+    // Killed again and again, each time a little later, until a run is quicker than its end.
+    for goal in (1..40).step_by(4) {
+        let arguments = [&["features", text(&good), "-o", text(&file)], &SMALL[..]].concat();
+        let mut run = command(&arguments).stderr(Stdio::null()).spawn().expect("runs");
+        let grown = || std::fs::metadata(&part).map_or(0, |m| m.len()) as usize;
+        while grown() < goal * whole.len() / 41 && run.try_wait().expect("waits").is_none() {
+            std::thread::yield_now();
+        }
+        run.kill().expect("kills");
+        if run.wait().expect("waits").success() {
+            break;
+        }
+        kills += 1;
+        assert!(!file.exists(), "a killed pass left a file under its name");
+    }
+    assert!(kills > 0);
+    assert_code(&features(&good, &file, &[]), 0, "40 pictures");
+    assert_eq!(read(&file), whole);
+    assert!(!part.exists());
+}
+
+#[test]
+fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
+    let (bench, good, whole) = made(6);
+    let whole = read(&whole);
+    let file = bench.path("again.features");
+    let part = part_of(&file);
+    let continued = |bytes: &[u8], why: &str| -> String {
+        std::fs::write(&part, bytes).expect("writes");
+        let out = features(&good, &file, &[]);
+        assert_code(&out, 0, "6 pictures");
+        assert_eq!(read(&file), whole, "{why}");
+        std::fs::remove_file(&file).expect("removes");
+        stderr(&out)
+    };
+    // Complete, but not renamed.
+    assert!(continued(&whole, "complete").contains("6 pictures taken over"));
+    let head = 64 + u32::from_le_bytes(whole[12..16].try_into().expect("4 bytes")) as usize;
+    let record = (whole.len() - head) / 6;
+    let ends = (0..6).flat_map(|i| [0, 1, 40, record - 1].map(|more| head + i * record + more));
+    for cut in [0, 1, 63, 64, head - 1].into_iter().chain(ends) {
+        let said = continued(&whole[..cut], &format!("cut at {cut}"));
+        let taken = cut.saturating_sub(head) / record;
+        let says = said.contains(&format!("{taken} pictures taken over"));
+        assert_eq!(says, taken > 0, "cut at {cut}: {said}");
+    }
+    for at in [9, 30, 70, head + 5, head + 2 * record + 500, whole.len() - 1, whole.len() - record]
+    {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 16;
+        continued(&bytes, &format!("byte {at} changed"));
+    }
+    continued(&[&whole[..], b"more"].concat(), "too long");
+    continued(b"something else altogether", "no features at all");
+    // A picture that has changed: what was computed from it and behind it is not taken over.
+    std::fs::write(&part, &whole).expect("writes");
+    bench.part("good/003.png", 30);
+    let out = features(&good, &file, &[]);
+    assert_code(&out, 0, "3 pictures taken over");
+    let fresh = bench.path("fresh.features");
+    assert_code(&features(&good, &fresh, &[]), 0, "");
+    assert_eq!(read(&file), read(&fresh));
+    assert_ne!(read(&file), whole);
+    // A file that is not finished passes for nothing else.
+    let mut unfinished = whole.clone();
+    unfinished[20..40].fill(0);
+    let crc = crc32fast::hash(&unfinished[..60]).to_le_bytes();
+    unfinished[60..64].copy_from_slice(&crc);
+    std::fs::write(&file, unfinished).expect("writes");
+    let t = bench.path("t.hetmm");
+    assert_code(&hetmm(&["build", text(&file), "-o", text(&t)]), 3, "was interrupted");
+}
+
+#[test]
+fn damage_is_noticed_wherever_it_is() {
+    let (bench, _, file) = made(3);
+    let whole = read(&file);
+    let damaged = bench.path("damaged.features");
+    let template = bench.path("t.hetmm");
+    let refused = |bytes: &[u8], what: String| {
+        std::fs::write(&damaged, bytes).expect("writes");
+        let open = || -> hetmm::Result<()> {
+            let file = hetmm::builder::features_file::FeaturesFile::open(&damaged)?;
+            for index in 0..file.pictures().len() {
+                file.maps(index)?;
+                file.image(index)?;
+            }
+            Ok(())
+        };
+        let Err(error) = open() else { panic!("{what} went unnoticed") };
+        assert_eq!(error.kind(), hetmm::error::Kind::Image, "{what}: {error}");
+    };
+    for end in (0..300).chain((300..whole.len()).step_by(4096)) {
+        refused(&whole[..end], format!("a cut at {end}"));
+    }
+    for at in (0..400).chain((400..whole.len()).step_by(2500)).chain([whole.len() - 1]) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        refused(&bytes, format!("a bit of byte {at}"));
+    }
+    refused(&[&whole[..], b"x"].concat(), "a byte too many".into());
+    let build = ["build", text(&damaged), "-o", text(&template), "--patches", "3,3"];
+    assert_code(&hetmm(&build), 3, "damaged.features: the features file is damaged");
+    assert!(!template.exists());
+}
+
+#[test]
+fn unreadable_pictures_stop_the_pass_unless_they_may_be_skipped() {
+    let (bench, good, whole) = made(8);
+    std::fs::write(good.join("002b.png"), b"broken").expect("writes");
+    std::fs::write(good.join("005b.jpg"), b"broken too").expect("writes");
+    let file = bench.path("f.features");
+    let out = features(&good, &file, &[]);
+    assert_code(&out, 3, "2 of 10 pictures cannot be used");
+    assert_code(&out, 3, "005b.jpg");
+    assert!(!file.exists());
+    assert_code(&features(&good, &file, &["--skip-unreadable"]), 0, "skipped:");
+    assert_eq!(read(&file), read(&whole));
+    // Also where an interrupted run has passed them already.
+    std::fs::rename(&file, part_of(&file)).expect("renames");
+    let out = features(&good, &file, &["--skip-unreadable"]);
+    assert_code(&out, 0, "8 pictures taken over");
+    assert_eq!(stderr(&out).matches("skipped:").count(), 2);
+    assert_eq!(read(&file), read(&whole));
+}
+
+#[test]
+fn pictures_are_added_once() {
+    let (bench, good, whole) = made(9);
+    let first = bench.parts("first", 0..4);
+    let file = bench.path("grown.features");
+    assert_code(&features(&first, &file, &["--append"]), 0, "4 pictures");
+    let four = read(&file);
+    assert_code(&features(&good, &file, &["--append"]), 0, "5 computed");
+    assert_eq!(read(&file), read(&whole));
+    assert_code(&features(&good, &file, &["--append"]), 0, "0 computed");
+    assert_eq!(read(&file), read(&whole));
+    // Interrupted while the old pictures are copied, and behind them.
+    for cut in [four.len() / 2, whole_cut(&whole, 6, 9)] {
+        std::fs::write(&file, &four).expect("writes");
+        std::fs::write(part_of(&file), &read(&whole)[..cut]).expect("writes");
+        assert_code(&features(&good, &file, &["--append"]), 0, "9 pictures");
+        assert_eq!(read(&file), read(&whole), "cut at {cut}");
+    }
+    let other = hetmm(&[
+        "features",
+        text(&good),
+        "-o",
+        text(&file),
+        "--append",
+        "--size",
+        "64",
+        "--layers",
+        "block1.exp",
+    ]);
+    assert_code(&other, 3, "of another kind (different: taps)");
+    assert_eq!(read(&file), read(&whole));
+}
+
+/// A place in the middle of picture `index` of a file of `count`.
+fn whole_cut(file: &Path, index: usize, count: usize) -> usize {
+    let bytes = std::fs::metadata(file).expect("reads").len() as usize;
+    bytes * index / count + 1000
+}
+
+#[test]
+fn halves_merge_to_the_whole() {
+    let (bench, _, whole) = made(10);
+    let (a, b) = (bench.path("a.features"), bench.path("b.features"));
+    assert_code(&features(&bench.parts("one", 0..4), &a, &[]), 0, "");
+    assert_code(&features(&bench.parts("two", 4..10), &b, &[]), 0, "");
+    let both = bench.path("both.features");
+    let merge = |files: &[&Path]| {
+        let files: Vec<&str> = files.iter().map(|f| text(f)).collect();
+        hetmm(&[&["features", "merge", "-o", text(&both)], &files[..]].concat())
+    };
+    assert_code(&merge(&[&a, &b]), 0, "10 pictures");
+    assert_eq!(read(&both), read(&whole));
+    assert_code(&merge(&[&a, &whole]), 0, "4 pictures were there already");
+    assert_eq!(read(&both), read(&whole));
+    let kept = read(&both);
+    let narrow = bench.path("narrow.features");
+    let layers = ["--size", "64", "--layers", "block4.exp"];
+    let one = bench.path("one");
+    let other = [&["features", text(&one), "-o", text(&narrow)], &layers[..]].concat();
+    assert_code(&hetmm(&other), 0, "");
+    assert_code(&merge(&[&a, &narrow]), 3, "features of two kinds cannot be one (different: taps)");
+    assert_code(&merge(&[&a, &bench.path("none.features")]), 5, "check the path");
+    assert_code(&merge(&[&a, &both]), 2, "both input and output");
+    assert_code(&merge(&[&a]), 2, "required");
+    assert_eq!(read(&both), kept);
+}
+
+#[test]
+fn the_pass_says_its_options() {
+    for help in [&["features", "--help"][..], &["features", "merge", "--help"]] {
+        assert!(common::stdout(&hetmm(help)).contains("Example"), "{help:?}");
+    }
+    let bench = Bench::new();
+    let good = bench.parts("good", 0..1);
+    assert_code(&hetmm(&["features", text(&good)]), 2, "--output");
+    assert_code(&hetmm(&["features", text(&good), "-o", text(&good)]), 2, "is a folder");
+}
