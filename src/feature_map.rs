@@ -32,18 +32,27 @@ impl FeatureMap {
     pub fn from_planes(channels: usize, height: usize, width: usize, planes: &[f32]) -> Self {
         let pixels = height * width;
         assert_eq!(planes.len(), pixels * channels, "values of a feature map");
+        // Channel by channel in the order that `normalise` adds in, all pixels side by side.
+        let mut squares = vec![0.0f64; pixels];
+        for plane in planes.chunks_exact(pixels.max(1)) {
+            for (square, &value) in squares.iter_mut().zip(plane) {
+                *square += f64::from(value) * f64::from(value);
+            }
+        }
+        let scales: Vec<f32> = squares.into_iter().map(|square| scale(square) as f32).collect();
         let mut data = vec![0.0; planes.len()];
         // Eight planes at a time: each destination cache line is written in one go.
         for first in (0..channels).step_by(8) {
             let count = 8.min(channels - first);
             let group = &planes[first * pixels..(first + count) * pixels];
-            for (p, vector) in data.chunks_exact_mut(channels).enumerate() {
+            for ((p, vector), &scale) in data.chunks_exact_mut(channels).enumerate().zip(&scales) {
                 for (c, value) in vector[first..first + count].iter_mut().enumerate() {
-                    *value = group[c * pixels + p];
+                    // Times 0 is not enough to make what is not finite zero.
+                    *value = if scale == 0.0 { 0.0 } else { group[c * pixels + p] * scale };
                 }
             }
         }
-        Self::normalised(height, width, channels, data)
+        FeatureMap { height, width, channels, data }
     }
 
     /// Rows.
@@ -80,14 +89,15 @@ impl FeatureMap {
 /// Scales `vector` to length 1; a vector that is zero or not finite becomes zero.
 pub fn normalise(vector: &mut [f32]) {
     let square: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-    let scale = if square.is_finite() && square > 1e-24 { 1.0 / square.sqrt() } else { 0.0 };
-    if scale == 0.0 {
-        vector.fill(0.0);
-    } else {
-        for value in vector {
-            *value = (f64::from(*value) * scale) as f32;
-        }
+    let scale = scale(square) as f32;
+    for value in vector {
+        *value = if scale == 0.0 { 0.0 } else { *value * scale };
     }
+}
+
+/// What makes a vector of this squared length a unit vector; 0 where it has no direction.
+fn scale(square: f64) -> f64 {
+    if square.is_finite() && square > 1e-24 { 1.0 / square.sqrt() } else { 0.0 }
 }
 
 #[cfg(test)]
