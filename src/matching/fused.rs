@@ -1,20 +1,13 @@
 //! The fused pass: blocked, multi-threaded, every template byte read once.
 //!
-//! For a template pixel and one panel of its block, the panel is unpacked to rows of 16, 32, 48
-//! or 64 lanes (which also widens f16) and handed with the indices of the window's query pixels
-//! to a kernel, which returns the largest cosine over the lanes for every query pixel. Lanes that
-//! must not win (zero sheets, prototypes left out) start at minus infinity instead of 0, which
-//! costs nothing.
-//!
-//! With 8-bit storage the query is rounded to 8 bits, too, and bytes are multiplied: the panel is
-//! not widened. With scales `s_t` and `s_q` of the two vectors, a cosine of unit vectors is off by at
-//! most `sqrt(channels) / 2 * (s_t + s_q + s_t * s_q * sqrt(channels) / 2)`.
+//! For a template pixel and one panel of its block, a kernel gets the panel and the indices of the
+//! window's query pixels, and raises the largest cosine of each query pixel. Lanes that must not win
+//! (zero sheets, prototypes left out) start at minus infinity instead of 0, which costs nothing.
+//! With 8-bit storage the query is rounded to 8 bits, too, and bytes are multiplied.
 //!
 //! Threads take bands of template rows, each with its own forward maxima; these are merged by
 //! taking maxima, which is exact and does not hang on the order: the same bytes with any number
 //! of threads.
-//!
-//! Operations: `pixels * window^2 * sheets * channels` multiply-adds a layer, borders aside.
 
 use super::kernel::Kernel;
 use super::panel::{BytePanel, ByteQuery, PanelView};

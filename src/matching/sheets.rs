@@ -239,10 +239,21 @@ fn int_place(channel: usize, sheet: usize, width: usize) -> usize {
 /// Rounds a vector to 8 bits: `vector = scale * bytes`, off by at most half a scale a value (and
 /// the rounding of a multiplication). Returns the scale; `out` is at least as long as the vector.
 pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
-    /// Adding and taking away 1.5 * 2^23 rounds magnitudes below 2^22 to whole numbers, in plain
-    /// arithmetic that every processor vectorises alike.
+    /// Adding 1.5 * 2^23 rounds magnitudes below 2^22 to whole numbers, which then stand in the low
+    /// bits: plain arithmetic that every processor vectorises alike.
     const WHOLE: f32 = 12_582_912.0;
-    let largest = vector.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    const LANES: usize = 8;
+    let mut lanes = [0.0f32; LANES];
+    let chunks = vector.chunks_exact(LANES);
+    for value in chunks.remainder() {
+        lanes[0] = lanes[0].max(value.abs());
+    }
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = if value.abs() > *lane { value.abs() } else { *lane };
+        }
+    }
+    let largest = lanes.into_iter().fold(0.0, f32::max);
     if largest == 0.0 {
         out[..vector.len()].fill(0);
         return 0.0;
@@ -250,7 +261,7 @@ pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
     let steps = 127.0 / largest;
     for (out, value) in out.iter_mut().zip(vector) {
         // The magnitude is 127 at most: `largest * steps` is within a rounding of 127.
-        *out = ((value * steps + WHOLE) - WHOLE) as i8;
+        *out = (value * steps + WHOLE).to_bits() as i8;
     }
     largest / 127.0
 }
