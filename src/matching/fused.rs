@@ -10,7 +10,7 @@
 //! of threads.
 
 use super::kernel::Kernel;
-use super::panel::{BytePanel, ByteQuery, PanelView};
+use super::panel::ByteQuery;
 use super::sheets::{CHANNEL_GROUP, PANEL, quantise};
 use super::{Distances, Sheets, Storage, Windows, Without};
 use crate::feature_map::FeatureMap;
@@ -168,14 +168,12 @@ impl Band<'_> {
                 }
             }
         }
-        if let (Some(query), Some((rows, scale))) =
-            (&self.bytes, self.sheets.byte_panel(pixel, panel))
+        if let (Some(query), Some(view)) =
+            (&self.bytes, self.sheets.byte_panel(pixel, panel, &start))
         {
-            let view = BytePanel { rows, width: scale.len(), scale, start: &start };
             self.kernel.largest_cosines_of_bytes(&view, query, &window.pixels, best);
         } else {
-            let (rows, width) = self.sheets.panel(pixel, panel, room);
-            let view = PanelView { rows, width, start: &start };
+            let view = self.sheets.panel(self.kernel, pixel, panel, &start, room);
             self.kernel.largest_cosines(&view, self.query.data(), &window.pixels, best);
         }
     }

@@ -3,6 +3,8 @@
 //! A [`Kernel`] is a token: one for an instruction set exists only where the processor has it.
 
 use super::panel::{BytePanel, ByteQuery, PanelView};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// A way to compute that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,20 @@ impl Kernel {
             Set::Avx512(_) => "avx512f",
             #[cfg(target_arch = "aarch64")]
             Set::Neon(_) => "neon",
+        }
+    }
+
+    /// Widens 16-bit values; `out` is as long as `halves`. Exact, so alike on every processor.
+    pub fn widen(self, halves: &[f16], out: &mut [f32]) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(isa) => isa.widen(halves, out),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => match super::x86::Avx2::detect() {
+                Some(isa) => isa.widen(halves, out),
+                None => halves.convert_to_f32_slice(out),
+            },
+            _ => halves.convert_to_f32_slice(out),
         }
     }
 

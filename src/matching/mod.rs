@@ -34,7 +34,9 @@
 //! each) and a query value is broadcast against it. So the maximum over the sheets needs no
 //! shuffling until the very end, and a sum stays in its register from the first channel to the last.
 //! Panels are read in place, from the mapped file; the last register of a row is loaded through a
-//! mask. Only 16-bit values are widened into a small buffer first.
+//! mask. While a panel is worked on, the next one is fetched from memory, a few lines a row: without
+//! that the processor's own prefetching stops at every page. Only 16-bit values are widened into a
+//! small buffer first.
 //!
 //! # Blocking
 //! The unit of work is a panel against a tile of query pixels: with AVX-512 up to 4 registers of

@@ -4,6 +4,8 @@
 pub struct PanelView<'a> {
     /// `[channels][width]`.
     pub rows: &'a [f32],
+    /// What will be read next: kernels may fetch it into a cache meanwhile. May be empty.
+    pub ahead: &'a [f32],
     /// Sheets of the panel, zero sheets included: a multiple of 4, at most 64.
     pub width: usize,
     /// Start value of every lane's sum: 0, or minus infinity where the lane must not win.
@@ -14,6 +16,8 @@ pub struct PanelView<'a> {
 pub struct BytePanel<'a> {
     /// `[channel group][width][4]`.
     pub rows: &'a [i8],
+    /// What will be read next: kernels may fetch it into a cache meanwhile. May be empty.
+    pub ahead: &'a [i8],
     /// Sheets of the panel, zero sheets included: a multiple of 4, at most 64.
     pub width: usize,
     /// What the dot product of every lane is multiplied with; `width` values.

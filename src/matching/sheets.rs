@@ -11,6 +11,8 @@
 //! A vector is its bytes times one scale, `max |v| / 127`; scales stand apart, `[pixel][sheet]`,
 //! filled up like the panels.
 
+use super::kernel::Kernel;
+use super::panel::{BytePanel, PanelView};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -185,50 +187,64 @@ impl<'a> Sheets<'a> {
         }
     }
 
-    /// Panel `panel` of `pixel` in 32 bits, `[channel][width]`, and its width: in place, or widened
-    /// into `room`. Empty for 8-bit values: see [`Sheets::byte_panel`].
+    /// Panel `panel` of `pixel` in 32 bits, in place or widened by `kernel` into `room`. Empty for 8-bit values:
+    /// see [`Sheets::byte_panel`].
     pub fn panel<'b>(
         &self,
+        kernel: Kernel,
         pixel: usize,
         panel: usize,
+        start: &'b [f32; PANEL],
         room: &'b mut Vec<f32>,
-    ) -> (&'b [f32], usize)
+    ) -> PanelView<'b>
     where
         'a: 'b,
     {
         let storage = self.values.storage();
-        let (start, width) = self.shape.panel(panel, storage);
-        let from = pixel * self.shape.block(storage) + start;
-        let rows = from..from + width * self.shape.channels;
-        match self.values {
-            Values::I8 { .. } => (&[], width),
-            Values::F32(values) => (&values[rows], width),
+        let (from, width) = self.shape.panel(panel, storage);
+        let from = pixel * self.shape.block(storage) + from;
+        let length = width * self.shape.channels;
+        let (rows, ahead) = match self.values {
+            Values::I8 { .. } => (&[][..], &[][..]),
+            Values::F32(values) => in_place(values, from, length),
             Values::F16(values) => {
-                use half::slice::HalfFloatSliceExt;
-                room.resize(rows.len(), 0.0);
-                values[rows].convert_to_f32_slice(room);
-                (room, width)
+                room.resize(length, 0.0);
+                kernel.widen(&values[from..from + length], room);
+                (room.as_slice(), &[][..])
             }
-        }
+        };
+        PanelView { rows, ahead, width, start }
     }
 
-    /// Panel `panel` of `pixel` in 8 bits, `[channel group][width][4]`, and the scales of its
-    /// sheets, in place; `None` unless the values are 8-bit.
-    pub fn byte_panel(&self, pixel: usize, panel: usize) -> Option<(&'a [i8], &'a [f32])> {
+    /// Panel `panel` of `pixel` in 8 bits, in place; `None` unless the values are 8-bit.
+    pub fn byte_panel<'b>(
+        &self,
+        pixel: usize,
+        panel: usize,
+        start: &'b [f32; PANEL],
+    ) -> Option<BytePanel<'b>>
+    where
+        'a: 'b,
+    {
         let Values::I8 { values, scales } = self.values else { return None };
-        let (start, width) = self.shape.panel(panel, Storage::I8);
-        let from = pixel * self.shape.block(Storage::I8) + start;
+        let (from, width) = self.shape.panel(panel, Storage::I8);
+        let from = pixel * self.shape.block(Storage::I8) + from;
+        let length = width * self.shape.padded_channels(Storage::I8);
+        let (rows, ahead) = in_place(values, from, length);
         let first = pixel * self.shape.padded_sheets() + panel * PANEL;
-        Some((
-            &values[from..from + width * self.shape.padded_channels(Storage::I8)],
-            &scales[first..first + width],
-        ))
+        Some(BytePanel { rows, ahead, width, scale: &scales[first..first + width], start })
     }
 
     /// How the values are stored.
     pub fn storage(&self) -> Storage {
         self.values.storage()
     }
+}
+
+/// `length` values from `from` on, and as many of those that follow as there are.
+fn in_place<T>(values: &[T], from: usize, length: usize) -> (&[T], &[T]) {
+    let (rows, rest) = values[from..].split_at(length);
+    (rows, &rest[..length.min(rest.len())])
 }
 
 /// Place of a value in an 8-bit panel of `width` sheets.
@@ -311,8 +327,9 @@ mod tests {
                 for k in 0..sheets {
                     assert_eq!(view.value(p, k, 2), value(p, k, 2));
                     let mut room = Vec::new();
-                    let (panel, width) = view.panel(p, k / PANEL, &mut room);
-                    assert_eq!(panel[width + k % PANEL], value(p, k, 1));
+                    let panel = view.panel(Kernel::best(), p, k / PANEL, &[0.0; PANEL], &mut room);
+                    assert_eq!(panel.rows[panel.width + k % PANEL], value(p, k, 1));
+                    assert!(panel.ahead.is_empty() == (p == 1 && k / PANEL == shape.panels() - 1));
                 }
             }
         }
@@ -336,10 +353,9 @@ mod tests {
                     assert!((view.value(0, k, c) - value(k, c)).abs() <= 0.5001 * scale);
                 }
             }
-            let (panel, panel_scales) = view.byte_panel(0, 0).expect("8 bits");
-            let width = panel_scales.len();
-            let byte = f32::from(panel[width * 4 + 1]);
-            assert!((byte * panel_scales[0] - value(0, 5)).abs() <= 0.5001 * scales[0]);
+            let panel = view.byte_panel(0, 0, &[0.0; PANEL]).expect("8 bits");
+            let byte = f32::from(panel.rows[panel.width * 4 + 1]);
+            assert!((byte * panel.scale[0] - value(0, 5)).abs() <= 0.5001 * scales[0]);
         }
         assert_eq!(quantise(&[0.0; 3], &mut [1; 3]), 0.0);
     }

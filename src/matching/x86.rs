@@ -35,12 +35,13 @@
 #![allow(unsafe_code)]
 
 use super::panel::{BytePanel, ByteQuery, PanelView};
+use half::f16;
 use std::arch::x86_64::*;
 
 /// Query pixels of one tile at most.
 const QUERIES: usize = 6;
 
-/// Proof that the processor has AVX2 and FMA.
+/// Proof that the processor has AVX2, FMA and conversion from 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2(());
 
@@ -51,7 +52,16 @@ pub struct Avx512(());
 impl Avx2 {
     /// The token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Avx2(()))
+        let all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        all.then_some(Avx2(()))
+    }
+
+    /// See [`super::kernel::Kernel::widen`].
+    pub fn widen(self, halves: &[f16], out: &mut [f32]) {
+        // SAFETY: `self` exists only where F16C was detected.
+        unsafe { widen256(halves, out) }
     }
 
     /// See [`super::kernel::Kernel::largest_cosines`], which checks the bounds.
@@ -126,12 +136,54 @@ impl Avx2 {
 }
 
 /// Cuts `count` query pixels into the fewest tiles of at most [`QUERIES`], as even as possible.
-fn even_tiles(count: usize) -> impl Iterator<Item = (usize, usize)> {
+fn even_tiles(count: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     let tiles = count.div_ceil(QUERIES);
     (0..tiles).map(move |i| {
         let start = i * count / tiles;
         (start, (i + 1) * count / tiles - start)
     })
+}
+
+/// A tile's share of what is to be fetched ahead: the lines of `ahead` are spread over all rows of
+/// all tiles, so that memory is busy all the time.
+struct Ahead<'a, T> {
+    values: &'a [T],
+    at: usize,
+    step: usize,
+}
+
+impl<'a, T> Ahead<'a, T> {
+    /// For tile `tile` of `tiles` with `rows` rows.
+    fn new(values: &'a [T], tile: usize, tiles: usize, rows: usize) -> Self {
+        let step = values.len().div_ceil(tiles * rows.max(1));
+        Ahead { values, at: tile * rows * step, step }
+    }
+
+    /// Asks for the next row's share to be brought into the second cache.
+    #[inline(always)]
+    fn fetch(&mut self) {
+        let mut at = self.at;
+        self.at += self.step;
+        while at < self.at.min(self.values.len()) {
+            // SAFETY: `at` lies inside the slice; a prefetch reads nothing that anyone can see.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.values.as_ptr().add(at).cast()) };
+            at += 64 / size_of::<T>();
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn widen256(halves: &[f16], out: &mut [f32]) {
+    let (blocks, rest) = halves.as_chunks::<8>();
+    let (wide, wide_rest) = out.as_chunks_mut::<8>();
+    for (wide, block) in wide.iter_mut().zip(blocks) {
+        // SAFETY: both have eight values, 16 and 32 bytes.
+        unsafe {
+            let block = _mm_loadu_si128(block.as_ptr().cast());
+            _mm256_storeu_ps(wide.as_mut_ptr(), _mm256_cvtph_ps(block));
+        }
+    }
+    wide_rest.iter_mut().zip(rest).for_each(|(wide, half)| *wide = half.to_f32());
 }
 
 /// Calls `$tile::<Q, L>` with the run-time numbers of query pixels and lane registers.
@@ -153,10 +205,13 @@ macro_rules! by_size {
 
 #[target_feature(enable = "avx512f")]
 fn avx512(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), panel.rows.len() / panel.width);
+    let number = tiles.len();
+    for (i, (start, count)) in tiles.enumerate() {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        let registers = panel.width.div_ceil(16);
-        by_size!(tile512, count, [1, 2, 3, 4], registers, (panel, query, pixels, best));
+        let (registers, ahead) =
+            (panel.width.div_ceil(16), Ahead::new(panel.ahead, i, number, rows));
+        by_size!(tile512, count, [1, 2, 3, 4], registers, (panel, query, pixels, ahead, best));
     }
 }
 
@@ -170,6 +225,7 @@ fn tile512<const Q: usize, const L: usize>(
     panel: &PanelView,
     query: &[f32],
     pixels: &[u32],
+    mut ahead: Ahead<f32>,
     best: &mut [f32],
 ) {
     let width = panel.width;
@@ -191,6 +247,7 @@ fn tile512<const Q: usize, const L: usize>(
         }
         let mut row = panel.rows.as_ptr();
         for c in 0..channels {
+            ahead.fetch();
             let mut t = [_mm512_setzero_ps(); L];
             for (l, t) in t.iter_mut().enumerate() {
                 *t = _mm512_maskz_loadu_ps(lanes512::<L>(width, l), row.add(16 * l));
@@ -213,11 +270,16 @@ fn tile512<const Q: usize, const L: usize>(
 
 #[target_feature(enable = "avx2,fma")]
 fn avx2(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), panel.rows.len() / panel.width);
+    let passes = tiles.len() * panel.width.div_ceil(16);
+    let mut pass = 0;
+    for (start, count) in tiles {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
         for first in (0..panel.width).step_by(16) {
             let registers = (panel.width - first).min(16).div_ceil(8);
-            by_size!(tile256, count, [1, 2], registers, (panel, first, query, pixels, best));
+            let ahead = Ahead::new(panel.ahead, pass, passes, rows);
+            by_size!(tile256, count, [1, 2], registers, (panel, first, query, pixels, ahead, best));
+            pass += 1;
         }
     }
 }
@@ -228,6 +290,7 @@ fn tile256<const Q: usize, const L: usize>(
     first: usize,
     query: &[f32],
     pixels: &[u32],
+    mut ahead: Ahead<f32>,
     best: &mut [f32],
 ) {
     let width = panel.width;
@@ -237,6 +300,7 @@ fn tile256<const Q: usize, const L: usize>(
         *vector = query[pixel as usize * channels..][..channels].as_ptr();
     }
     assert!(first + 8 * (L - 1) < width && first + 8 * L <= panel.start.len());
+    let whole = first + 8 * L <= width;
     let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     let mask = |l: usize| {
         let left = (width - first - 8 * l).min(8) as i32;
@@ -254,9 +318,11 @@ fn tile256<const Q: usize, const L: usize>(
         }
         let mut row = panel.rows.as_ptr().add(first);
         for c in 0..channels {
+            ahead.fetch();
             let mut t = [_mm256_setzero_ps(); L];
             for (l, t) in t.iter_mut().enumerate() {
-                *t = _mm256_maskload_ps(row.add(8 * l), mask(l));
+                let at = row.add(8 * l);
+                *t = if whole { _mm256_loadu_ps(at) } else { _mm256_maskload_ps(at, mask(l)) };
             }
             for j in 0..Q {
                 let q = _mm256_set1_ps(*vectors[j].add(c));
@@ -280,10 +346,19 @@ fn tile256<const Q: usize, const L: usize>(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn avx512_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), query.channels / 4);
+    let number = tiles.len();
+    for (i, (start, count)) in tiles.enumerate() {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        let registers = panel.width.div_ceil(16);
-        by_size!(tile512_bytes, count, [1, 2, 3, 4], registers, (panel, query, pixels, best));
+        let (registers, ahead) =
+            (panel.width.div_ceil(16), Ahead::new(panel.ahead, i, number, rows));
+        by_size!(
+            tile512_bytes,
+            count,
+            [1, 2, 3, 4],
+            registers,
+            (panel, query, pixels, ahead, best)
+        );
     }
 }
 
@@ -292,6 +367,7 @@ fn tile512_bytes<const Q: usize, const L: usize>(
     panel: &BytePanel,
     query: &ByteQuery,
     pixels: &[u32],
+    mut ahead: Ahead<i8>,
     best: &mut [f32],
 ) {
     let (channels, width) = (query.channels, panel.width);
@@ -312,6 +388,7 @@ fn tile512_bytes<const Q: usize, const L: usize>(
         }
         let mut row = panel.rows.as_ptr().cast::<i32>();
         for group in 0..channels / 4 {
+            ahead.fetch();
             let mut t = [_mm512_setzero_si512(); L];
             for (l, t) in t.iter_mut().enumerate() {
                 let bytes = _mm512_maskz_loadu_epi32(lanes512::<L>(width, l), row.add(16 * l));
@@ -344,11 +421,22 @@ fn tile512_bytes<const Q: usize, const L: usize>(
 
 #[target_feature(enable = "avx2")]
 fn avx2_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), query.channels / 4);
+    let passes = tiles.len() * panel.width.div_ceil(8);
+    let mut pass = 0;
+    for (start, count) in tiles {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
         for first in (0..panel.width).step_by(8) {
             let registers = (panel.width - first).min(8) / 4;
-            by_size!(tile256_bytes, count, [1, 2], registers, (panel, first, query, pixels, best));
+            let ahead = Ahead::new(panel.ahead, pass, passes, rows);
+            by_size!(
+                tile256_bytes,
+                count,
+                [1, 2],
+                registers,
+                (panel, first, query, pixels, ahead, best)
+            );
+            pass += 1;
         }
     }
 }
@@ -360,6 +448,7 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     first: usize,
     query: &ByteQuery,
     pixels: &[u32],
+    mut ahead: Ahead<i8>,
     best: &mut [f32],
 ) {
     let channels = query.channels;
@@ -374,6 +463,7 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     unsafe {
         let mut sum = [[_mm256_setzero_si256(); L]; Q];
         for group in 0..channels / 4 {
+            ahead.fetch();
             let row = panel.rows.as_ptr().add(4 * (group * panel.width + first));
             let mut t = [_mm256_setzero_si256(); L];
             for (l, t) in t.iter_mut().enumerate() {

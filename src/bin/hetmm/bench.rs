@@ -158,11 +158,16 @@ fn bare_kernel_rate(storage: Storage) -> f64 {
         let begin = Instant::now();
         for _ in 0..10 {
             if storage == Storage::I8 {
-                let panel =
-                    BytePanel { rows: &bytes, width: LANES, scale: &[0.01; LANES], start: &start };
+                let panel = BytePanel {
+                    rows: &bytes,
+                    ahead: &[],
+                    width: LANES,
+                    scale: &[0.01; LANES],
+                    start: &start,
+                };
                 kernel.largest_cosines_of_bytes(&panel, &query, &pixels, &mut best);
             } else {
-                let panel = PanelView { rows: &floats, width: LANES, start: &start };
+                let panel = PanelView { rows: &floats, ahead: &[], width: LANES, start: &start };
                 kernel.largest_cosines(&panel, &vectors, &pixels, &mut best);
             }
             std::hint::black_box(&mut best);
