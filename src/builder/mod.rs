@@ -26,6 +26,7 @@ use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeReco
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Parts of a build, for progress displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,19 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// Where the time went.
+    pub times: Times,
+}
+
+/// How long each [`Stage`] of a build took, the files it wrote included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// [`Stage::Features`].
+    pub features: Duration,
+    /// [`Stage::Selection`].
+    pub selection: Duration,
+    /// [`Stage::LeaveOneOut`], with the baseline, weights and scores that come of it.
+    pub leave_one_out: Duration,
 }
 
 /// The probes that a template carries. The names say where the pictures come from.
@@ -76,7 +90,9 @@ pub fn build(
     progress: Progress,
 ) -> Result<Report> {
     options.check(backbone.identity())?;
+    let started = Instant::now();
     let pass = features::compute(pictures, backbone.as_ref(), options, progress)?;
+    let seen = Instant::now();
     let count = pass.images.len();
     if count == 0 {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -98,6 +114,7 @@ pub fn build(
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
 
     prototypes::write(&mut draft, &pass.store, progress)?;
+    let chosen = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
         draft.section(|section| section.write(&bytes))?;
@@ -120,6 +137,11 @@ pub fn build(
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
     });
     let scores = left_out.scores(&inspector(&draft)?);
+    let times = Times {
+        features: seen.duration_since(started),
+        selection: chosen.duration_since(seen),
+        leave_one_out: chosen.elapsed(),
+    };
     for image in probes(&pass.sources, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
@@ -141,7 +163,7 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings })
+    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, times })
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.

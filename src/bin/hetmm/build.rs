@@ -144,6 +144,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         header.calibration.threshold,
         started.elapsed().as_secs_f64()
     ));
+    console.note(format!(
+        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s",
+        report.times.features.as_secs_f64(),
+        report.times.selection.as_secs_f64(),
+        report.times.leave_one_out.as_secs_f64()
+    ));
     console.note("The threshold is provisional: the largest score of a good picture without its own prototypes.");
     Ok(ExitCode::SUCCESS)
 }
