@@ -8,6 +8,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from threadpoolctl import threadpool_info
+
 import machine
 import pictures
 import program
@@ -17,23 +19,32 @@ STUDIES = ("matching", "selection", "backbone", "patchcore")
 PACKAGES = ("numpy", "torch", "scikit-learn", "onnxruntime", "anomalib")
 # What is timed for one picture depends on the number of sheets, not on how they were chosen.
 SHEETS = 60
-NOTES = """\
-Medians of {rounds} interleaved rounds, least and largest in brackets; in a round each side is warm and gives
-the median of several runs. One picture at a time.
-
+NOTES = {
+    "": """\
+Medians of {rounds} interleaved rounds (selection: of a third as many), least and largest in brackets; in a
+round each side is warm and gives the median of several runs. One picture at a time.
+""",
+    "matching": """\
 - **matching**: all layers, both directions. NumPy and PyTorch work in single precision on random unit vectors
-  of the same shapes (what they cost does not hang on values), arranged in two ways that agree to 1e-4;
-  the quicker one counts. PyTorch runs eagerly.
+  of the same shapes (what they cost does not hang on values), arranged in two ways that agree to 1e-4; the
+  quicker one counts. PyTorch runs eagerly.
+""",
+    "selection": """\
 - **selection**: scikit-learn clusters only, at the middle pixel of every layer, weighted by the pixels of the
   layer; with more threads its rate is multiplied by their number, the most that processes side by side can
   reach. This program's time has products, OPTICS, medoids, hard-nominal prototypes, and writing.
-- **backbone**: the bundled model, cut to the template's taps with `onnx.utils.extract_model`, its input
-  size fixed. This program's time has normalising the picture and unit vectors, too.
-- **whole picture**: backbone to score against anomalib's PatchCore with its default settings (WideResNet-50,
-  layers 2 and 3, coreset of a tenth, from {patchcore_pictures} pictures), with random weights and a random memory
-  bank: costs depend on sizes alone. Another method and another backbone: it shows what a user pays, not the
-  same computation done faster.
-"""
+""",
+    "backbone": """\
+- **backbone**: the bundled model, cut to the template's taps with `onnx.utils.extract_model`, its input size
+  fixed. This program's time has normalising the picture and unit vectors, too.
+""",
+    "patchcore": """\
+- **whole picture**: backbone to score, neither decoded nor resized, against anomalib's PatchCore with its default
+  settings (WideResNet-50, layers 2 and 3, 256 x 256, 9 neighbours, coreset of a tenth, from {patchcore_pictures}
+  pictures), with random weights and a random memory bank: costs depend on sizes alone. Another method and
+  another backbone: it shows what a user waits, not the same computation done faster.
+""",
+}
 
 
 def arguments():
@@ -94,10 +105,10 @@ def measure(args, work):
 
 
 def blas():
-    """The kernels that NumPy's matrix products run on, once per library."""
-    import threadpoolctl
-    return ", ".join(sorted({f"{i['internal_api']} {i['version']} ({i['architecture']})"
-                             for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"}))
+    """What NumPy's matrix products run on, as `openblas 0.3.31 (Haswell)`; empty where it does not say."""
+    return ", ".join(f"{library['internal_api']} {library['version']} ({library.get('architecture')})"
+                     for library in threadpool_info()
+                     if library["user_api"] == "blas" and "numpy" in library["filepath"])
 
 
 def page(args, rows, load_before, kernel):
@@ -108,8 +119,9 @@ def page(args, rows, load_before, kernel):
             f"- {program.version()}, kernel {kernel}",
             f"- Python {sys.version.split()[0]}, {versions}; {blas()}",
             f"- pictures: {args.data.name if args.data else 'of the demo'}"]
-    notes = NOTES.format(rounds=args.rounds, patchcore_pictures=args.patchcore_pictures)
-    return "\n".join(head) + "\n\n" + table.markdown(rows) + "\n" + notes
+    introduction, *notes = [text.format(rounds=args.rounds, patchcore_pictures=args.patchcore_pictures)
+                            for study, text in NOTES.items() if not study or study in args.only]
+    return "\n".join([*head, "", table.markdown(rows), introduction, "".join(notes)])
 
 
 def main():

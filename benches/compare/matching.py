@@ -51,7 +51,8 @@ def numpy_windows(query, sheets, windows):
     radius, side = windows.both, 2 * windows.both + 1
     edge = ((radius, radius), (radius, radius))
     around = sliding_window_view(np.pad(query, (*edge, (0, 0))), (side, side), axis=(0, 1))
-    cosines = (sheets @ around.reshape(height, width, channels, side * side)).max(axis=2)
+    around = around.transpose(0, 1, 3, 4, 2).reshape(height, width, side * side, channels)
+    cosines = (sheets @ around.swapaxes(2, 3)).max(axis=2)
     inside = sliding_window_view(np.pad(np.ones((height, width), bool), edge), (side, side))
     cosines[~inside.reshape(cosines.shape)] = -np.inf
     best = np.full((height + 2 * radius, width + 2 * radius), -np.inf, np.float32)
@@ -89,13 +90,14 @@ def torch_windows(query, sheets, windows):
     height, width, count, channels = sheets.shape
     radius, side = windows.both, 2 * windows.both + 1
 
-    def around(planes):
-        return torch.nn.functional.unfold(planes[None], side, padding=radius)[0].reshape(-1, side * side, height * width)
+    def around(pixels):
+        padded = torch.nn.functional.pad(pixels, (0, 0, radius, radius, radius, radius))
+        windows = padded.unfold(0, side, 1).unfold(1, side, 1).permute(0, 1, 3, 4, 2)
+        return windows.reshape(height * width, side * side, -1)
 
-    pairs = around(query.permute(2, 0, 1)).permute(2, 0, 1)
-    cosines = torch.bmm(sheets.reshape(-1, count, channels), pairs).amax(dim=1)
-    inside = around(torch.ones(1, height, width))[0].T > 0
-    cosines = cosines.masked_fill(~inside, -torch.inf).reshape(height, width, side * side)
+    cosines = torch.bmm(sheets.reshape(-1, count, channels), around(query).transpose(1, 2)).amax(dim=1)
+    outside = around(torch.ones(height, width, 1))[..., 0] == 0
+    cosines = cosines.masked_fill(outside, -torch.inf).reshape(height, width, side * side)
     best = torch.full((height + 2 * radius, width + 2 * radius), -torch.inf)
     for i in windows.within(windows.forward):
         dy, dx = windows.shifts()[i]
