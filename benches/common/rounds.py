@@ -24,14 +24,19 @@ class Measured:
         return Measured(self.median * factor, self.least * factor, self.most * factor)
 
 
-def interleave(contenders, rounds):
-    """Calls every function of `contenders` once a round; its results as `Measured`, by the same key."""
-    values = {name: [] for name in contenders}
+def in_turns(contenders, rounds):
+    """Calls every function of `contenders` once a round; the results of all rounds, by the same key."""
+    results = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, measure in contenders.items():
             time.sleep(PAUSE_S)
-            values[name].append(measure())
-    return {name: Measured.of(of) for name, of in values.items()}
+            results[name].append(measure())
+    return results
+
+
+def interleave(contenders, rounds):
+    """As `in_turns`, for functions that give one figure each: `Measured` by key."""
+    return {name: Measured.of(values) for name, values in in_turns(contenders, rounds).items()}
 
 
 def milliseconds(function, at_least=3, seconds=1.0):

@@ -21,7 +21,7 @@ PACKAGES = ("numpy", "torch", "scikit-learn", "onnxruntime", "anomalib")
 SHEETS = 60
 NOTES = {
     "": """\
-Medians of {rounds} interleaved rounds (selection: of a third as many), least and largest in brackets; in a
+Medians of {rounds} interleaved rounds (selection: of half as many), least and largest in brackets; in a
 round each side is warm and gives the median of several runs. One picture at a time.
 """,
     "matching": """\
@@ -57,7 +57,7 @@ def arguments():
                         help=f"of {', '.join(STUDIES)}")
     parser.add_argument("--threads", metavar="N,..", type=lambda text: [int(n) for n in text.split(",")],
                         default=[1, 2], help="numbers of threads to compare with [1,2]")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds; a third for selection [5]")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds; half of them for selection [5]")
     parser.add_argument("--pictures", type=int, metavar="N",
                         help="good pictures to select from [those of DATA; 200 of the demo]")
     parser.add_argument("--patchcore-pictures", type=int, default=200, metavar="N",
@@ -95,7 +95,7 @@ def measure(args, work):
         "matching": lambda module: module.compare(built, args.threads, args.rounds),
         "selection": lambda module: module.compare(
             pictures.exactly(args.pictures or (len(good) if args.data else 200), good, work / "copies"),
-            work, args.threads, max(1, args.rounds // 3)),
+            work, args.threads, max(1, args.rounds // 2)),
         "backbone": lambda module: module.compare(built["i8"], args.threads, args.rounds),
         "patchcore": lambda module: module.compare(built["i8"], args.patchcore_pictures, args.threads, args.rounds),
     }
