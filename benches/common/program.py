@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def path():
     """The program: $HETMM, or the release build of this checkout. Ends the script where there is none."""
     program = Path(os.environ.get("HETMM", ROOT / "target/release/hetmm"))
-    if not program.is_file():
-        sys.exit(f"error: there is no {program}: run 'cargo build --release', or name the program in HETMM")
+    if not (program.is_file() and os.access(program, os.X_OK)):
+        sys.exit(f"error: there is no program {program}: run 'cargo build --release', or name the program in HETMM")
     return program
 
 

@@ -8,10 +8,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from threadpoolctl import threadpool_info
-
+import lists
 import machine
-import pictures
 import program
 import table
 
@@ -53,29 +51,25 @@ def arguments():
     parser.add_argument("data", nargs="?", type=Path, metavar="DATA",
                         help="a data set with good pictures in train/good; without it, the demo's parts")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there, too")
-    parser.add_argument("--only", metavar="NAME,..", type=lambda text: text.split(","), default=STUDIES,
+    parser.add_argument("--only", metavar="NAME,..", type=lists.names_of(STUDIES), default=STUDIES,
                         help=f"of {', '.join(STUDIES)}")
-    parser.add_argument("--threads", metavar="N,..", type=lambda text: [int(n) for n in text.split(",")],
-                        default=[1, 2], help="numbers of threads to compare with [1,2]")
+    parser.add_argument("--threads", metavar="N,..", type=lists.numbers, default=[1, 2],
+                        help="numbers of threads to compare with [1,2]")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds; half of them for selection [5]")
     parser.add_argument("--pictures", type=int, metavar="N",
                         help="good pictures to select from [those of DATA; 200 of the demo]")
     parser.add_argument("--patchcore-pictures", type=int, default=200, metavar="N",
                         help="good pictures that PatchCore's memory bank stands for [200]")
-    args = parser.parse_args()
-    unknown = [name for name in args.only if name not in STUDIES]
-    if unknown:
-        parser.error(f"--only {unknown[0]}: there is {', '.join(STUDIES)}")
-    return args
+    return parser.parse_args()
 
 
-def load(study):
-    """The module of a study. Ends the script where a package is missing."""
+def load(module):
+    """A module that needs installed packages. Ends the script where one is missing."""
     try:
-        return importlib.import_module(study)
+        return importlib.import_module(module)
     except ImportError as error:
-        sys.exit(f"error: {study}: {error}: start benches/compare/run.sh, which installs what is needed, "
-                 f"or leave {study} out with --only")
+        sys.exit(f"error: {module}: {error}: benches/compare/run.sh installs what is needed and starts this "
+                 "script; --only measures a part")
 
 
 def templates(good, work):
@@ -88,6 +82,7 @@ def templates(good, work):
 
 def measure(args, work):
     """All rows that were asked for, study by study."""
+    pictures = load("pictures")
     modules = {study: load(study) for study in STUDIES if study in args.only}
     good = pictures.good(args.data, work)
     built = templates(pictures.exactly(SHEETS, good, work / "copies"), work)
@@ -107,7 +102,7 @@ def measure(args, work):
 def blas():
     """What NumPy's matrix products run on, as `openblas 0.3.31 (Haswell)`; empty where it does not say."""
     return ", ".join(f"{library['internal_api']} {library['version']} ({library.get('architecture')})"
-                     for library in threadpool_info()
+                     for library in load("threadpoolctl").threadpool_info()
                      if library["user_api"] == "blas" and "numpy" in library["filepath"])
 
 

@@ -10,8 +10,9 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=benches/common/venv.sh
 source "$here/../common/venv.sh"
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../common" PYTHONWARNINGS=ignore
+case " $* " in *" -h "* | *" --help "*) exec "${PYTHON:-python3}" "$here/compare.py" --help ;; esac
 python=$(venv compare "$here/requirements.txt")
 # OpenBLAS chooses its kernels for this processor, as it does for a user.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../common" PYTHONWARNINGS=ignore
 exec "$python" "$here/compare.py" "$@"

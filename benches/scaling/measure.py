@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import lists
 import machine
 import pictures
 import plot
@@ -140,18 +141,14 @@ def arguments():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="a data set with good pictures in train/good")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for tables and plot")
-    parser.add_argument("--only", metavar="NAME,..", type=lambda text: text.split(","), default=list(STUDIES),
+    parser.add_argument("--only", metavar="NAME,..", type=lists.names_of(STUDIES), default=list(STUDIES),
                         help=f"of {', '.join(STUDIES)}")
-    parser.add_argument("--threads", metavar="N,..", type=lambda text: [int(n) for n in text.split(",")],
-                        default=[1, 2], help="numbers of threads [1,2]")
+    parser.add_argument("--threads", metavar="N,..", type=lists.numbers, default=[1, 2],
+                        help="numbers of threads [1,2]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all sizes of a study [3]; builds: 1")
     parser.add_argument("--budget", type=float, default=600, metavar="SECONDS",
                         help="for the builds of the study of pictures [600]")
-    args = parser.parse_args()
-    unknown = [name for name in args.only if name not in STUDIES]
-    if unknown:
-        parser.error(f"--only {unknown[0]}: there is {', '.join(STUDIES)}")
-    return args
+    return parser.parse_args()
 
 
 def write(path, rows):

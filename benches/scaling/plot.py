@@ -14,9 +14,10 @@ matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "hetmm"  # The same tables give the same bytes.
 import matplotlib.pyplot as plt
 
-# By study: what x is, and the reference size: the default's, or the nearest that was measured.
-STUDIES = {"sheets": ("sheets", 60), "size": ("side of the input, pixels", 256),
-           "channels": ("channels", 240), "pictures": ("good pictures to build from", 762)}
+# By study: what x and y are, and the reference size: the default's, or the nearest that was measured.
+STUDIES = {"sheets": ("sheets", "ms a picture", 60), "size": ("side of the input, pixels", "ms a picture", 256),
+           "channels": ("channels", "ns a pair of template and query pixel", 240),
+           "pictures": ("good pictures to build from", "s a build", 762)}
 LOOKS = {1: ("o", "-"), 2: ("s", "--")}
 
 
@@ -26,7 +27,7 @@ def read(path):
     with open(path, newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             point = {key: float(row[key]) for key in ("x", "value", "least", "most", "operations")}
-            series.setdefault((row["stage"], int(row["threads"])), []).append({**point, "unit": row["unit"]})
+            series.setdefault((row["stage"], int(row["threads"])), []).append(point)
     return {key: sorted(points, key=lambda point: point["x"]) for key, points in series.items()}
 
 
@@ -45,19 +46,18 @@ def draw_series(axis, points, reference, label, colour, look):
 
 def draw_study(axis, name, series):
     """One table."""
-    x, reference = STUDIES[name]
+    x, y, reference = STUDIES[name]
     stages = list(dict.fromkeys(stage for stage, _ in series))
     for (stage, threads), points in series.items():
         label = f"{stage}, {threads} thread{'s' if threads > 1 else ''}"
         draw_series(axis, points, reference, label, f"C{stages.index(stage)}", LOOKS.get(threads, ("^", ":")))
     sizes = sorted({point["x"] for points in series.values() for point in points})
-    unit = next(iter(series.values()))[0]["unit"]
-    axis.set(xscale="log", yscale="log", xlabel=x, ylabel=unit)
+    axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
     axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axis.minorticks_off()
     axis.yaxis.set_major_formatter("{x:g}")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize="small")
+    axis.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
 
 
 def draw(folder):
