@@ -112,7 +112,7 @@ def build(good, work, args):
         for threads in sorted(args.threads, reverse=True):
             ahead = seconds_ahead(before[threads][1], count / before[threads][0]) if threads in before else 0
             if spent + ahead > args.budget:
-                print(f"left out: {count} pictures with {threads} threads would take {ahead:.0f} s "
+                print(f"left out: {count} pictures with --threads {threads} would take {ahead:.0f} s "
                       f"(--budget {args.budget})", file=sys.stderr)
                 continue
             times = program.build(some, template, threads=threads)
