@@ -48,7 +48,7 @@ def draw_study(axis, name, series):
     """One table."""
     x, y, reference = STUDIES[name]
     stages = list(dict.fromkeys(stage for stage, _ in series))
-    for (stage, threads), points in series.items():
+    for (stage, threads), points in sorted(series.items(), key=lambda one: (one[0][1], stages.index(one[0][0]))):
         label = f"{stage}, {threads} thread{'s' if threads > 1 else ''}"
         draw_series(axis, points, reference, label, f"C{stages.index(stage)}", LOOKS.get(threads, ("^", ":")))
     sizes = sorted({point["x"] for points in series.values() for point in points})
