@@ -613,6 +613,23 @@ fn bench_reports_every_stage() {
 }
 
 #[test]
+fn a_build_says_where_its_time_went() {
+    let bench = Bench::new();
+    let good = bench.good(9);
+    let out = bench.build(&good, &bench.path("part.hetmm"), &[]);
+    assert_code(&out, 0, "");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    let line = stderr.lines().find(|l| l.starts_with("features ")).expect("a line of times");
+    for (part, stage) in line.split(", ").zip(["features", "selection", "leave-one-out"]) {
+        let seconds = part.strip_prefix(stage).and_then(|p| p.strip_suffix(" s"));
+        assert!(seconds.is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{line}");
+    }
+    assert_eq!(line.split(", ").count(), 3, "{line}");
+    let quiet = bench.build(&good, &bench.path("quiet.hetmm"), &["--quiet"]);
+    assert!(quiet.stderr.is_empty());
+}
+
+#[test]
 fn help_completions_and_the_device_program_answer() {
     for command in ["demo", "build", "inspect", "eval", "info", "check", "bench"] {
         let help = stdout(&hetmm(&[command, "--help"]));

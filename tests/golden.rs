@@ -9,9 +9,8 @@ use hetmm::matching::{Shape, Sheets, Storage, Values, Windows, fused, reference,
 use hetmm::metrics::{PixelTruth, aupro, auroc};
 use hetmm::scoring::blur::GaussianBlur;
 use hetmm::scoring::fusion::{DistanceMap, add_upsampled, mutual};
-use hetmm::selection::HardRule;
-use hetmm::selection::gram::Gram;
-use hetmm::selection::{optics, pts, xi};
+#[cfg(feature = "desktop")]
+use hetmm::selection::{HardRule, gram::Gram, optics, pts, xi};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -157,6 +156,7 @@ fn fusion() {
 }
 
 #[test]
+#[cfg(feature = "desktop")]
 fn optics_equals_scikit_learn() {
     #[derive(Deserialize)]
     struct Case {
@@ -203,11 +203,13 @@ fn optics_equals_scikit_learn() {
     });
 }
 
+#[cfg(feature = "desktop")]
 fn labels(regions: &[Option<usize>]) -> Vec<i64> {
     regions.iter().map(|r| r.map_or(-1, |r| r as i64)).collect()
 }
 
 #[test]
+#[cfg(feature = "desktop")]
 fn pts_equals_the_published_algorithm() {
     #[derive(Deserialize)]
     struct Case {

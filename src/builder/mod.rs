@@ -29,6 +29,7 @@ use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeReco
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Parts of a build, for progress displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,21 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// Where the time went.
+    pub times: Times,
+}
+
+/// How long each [`Stage`] of a build took, the files it wrote included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// [`Stage::Features`].
+    pub features: Duration,
+    /// [`Stage::Selection`].
+    pub selection: Duration,
+    /// Templates without a part of the pictures, for the threshold.
+    pub folds: Duration,
+    /// [`Stage::LeaveOneOut`], with the baseline, weights and scores that come of it.
+    pub leave_one_out: Duration,
 }
 
 /// The probes that a template carries. The names say where the pictures come from.
@@ -81,7 +97,9 @@ pub fn build(
     progress: Progress,
 ) -> Result<Report> {
     options.check(backbone.identity())?;
+    let started = Instant::now();
     let pass = features::compute(pictures, backbone.as_ref(), options, progress)?;
+    let seen = Instant::now();
     let count = pass.images.len();
     if count == 0 {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -106,8 +124,15 @@ pub fn build(
     let mut draft =
         Draft::create(destination, header, decision.as_ref().map(|d| d.1.clone()), &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-    let left_out = fill(&mut draft, &pass.store, backbone, options, progress)?;
+    let decided = Instant::now();
+    let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;
     let scores = left_out.scores(&inspector(&draft)?);
+    let times = Times {
+        features: seen.duration_since(started),
+        folds: decided.duration_since(seen),
+        selection: chosen.duration_since(decided),
+        leave_one_out: chosen.elapsed(),
+    };
     for image in probes(&pass.sources, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
@@ -131,21 +156,22 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings })
+    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, times })
 }
 
 /// Fills a draft with what comes from the good pictures in `store`: prototypes, mask, baseline and
-/// layer weights. Returns the leave-one-out distances.
+/// layer weights. Returns the leave-one-out distances, and when the prototypes were chosen.
 fn fill(
     draft: &mut Draft,
     store: &store::Store,
     backbone: &Arc<dyn Backbone>,
     options: &Options,
     progress: Progress,
-) -> Result<LeaveOneOut> {
+) -> Result<(LeaveOneOut, Instant)> {
     let layers = draft.header().layers.len();
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     prototypes::write(draft, store, progress)?;
+    let chosen = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
         draft.section(|section| section.write(&bytes))?;
@@ -167,7 +193,7 @@ fn fill(
     draft.set_header(|h| {
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
     });
-    Ok(left_out)
+    Ok((left_out, chosen))
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.
