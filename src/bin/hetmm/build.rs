@@ -152,13 +152,17 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         header.calibration.threshold,
         started.elapsed().as_secs_f64()
     ));
-    console.note(format!(
-        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s",
-        report.times.features.as_secs_f64(),
-        report.times.selection.as_secs_f64(),
-        report.times.leave_one_out.as_secs_f64(),
-        report.times.folds.as_secs_f64()
-    ));
+    let times = &report.times;
+    let mut spent = format!(
+        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s",
+        times.features.as_secs_f64(),
+        times.selection.as_secs_f64(),
+        times.leave_one_out.as_secs_f64(),
+    );
+    if args.settings.false_reject.is_some() {
+        spent += &format!(", folds {:.2} s", times.folds.as_secs_f64());
+    }
+    console.note(spent);
     match hetmm::template::Template::open(&args.output)?.decision() {
         Some(decision) => console.note(crate::calibrate::promise(header, decision)),
         None if args.settings.threshold.is_some() => {}
