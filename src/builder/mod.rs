@@ -4,7 +4,9 @@
 //! chooses at every pixel; `leave_one_out` scores every good picture without its own
 //! prototypes. The same pictures and options give the same bytes with any number of threads.
 
+pub mod calibration;
 mod features;
+mod folds;
 mod leave_one_out;
 mod options;
 pub mod presets;
@@ -12,6 +14,7 @@ mod prototypes;
 pub mod store;
 
 pub use features::{Source, unreadable};
+pub use folds::too_few;
 pub use options::{Options, Sheets, Weights};
 
 use crate::backbone::{Backbone, Identity};
@@ -37,6 +40,8 @@ pub enum Stage {
     Selection,
     /// Scoring every picture without its own prototypes.
     LeaveOneOut,
+    /// Building without a part of the pictures and scoring that part, for the threshold.
+    Folds,
 }
 
 /// Called with how many steps of a stage are done, of how many.
@@ -62,6 +67,8 @@ pub struct Report {
 pub struct Times {
     /// [`Stage::Features`].
     pub features: Duration,
+    /// [`Stage::Folds`], where a false-reject rate asks for them.
+    pub folds: Option<Duration>,
     /// [`Stage::Selection`].
     pub selection: Duration,
     /// [`Stage::LeaveOneOut`], with the baseline, weights and scores that come of it.
@@ -106,49 +113,35 @@ pub fn build(
         )
         .advise("add good pictures (20 are a start), or give --threshold"));
     }
-    let header =
+    let mut header =
         draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
-    let layers = header.layers.len();
+    header.calibration.pictures = if options.false_reject.is_some() { count as u32 } else { 0 };
     let lengths = section_lengths(&header, options)?;
-    let mut draft = Draft::create(destination, header, &lengths)?;
-    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-
-    prototypes::write(&mut draft, &pass.store, progress)?;
-    let chosen = Instant::now();
-    if let Some(mask) = &options.mask {
-        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
-        draft.section(|section| section.write(&bytes))?;
-    }
-    let left_out = LeaveOneOut::compute(&inspector(&draft)?, &pass.store, progress);
-    if options.baseline {
-        let baselines: Vec<Vec<f32>> = {
-            let inspector = inspector(&draft)?;
-            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
-        };
-        for baseline in baselines {
-            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
-        }
-    }
-    let weights = match &options.weights {
-        Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(&inspector(&draft)?),
+    let decision = match options.false_reject {
+        None => None,
+        Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
     };
-    draft.set_header(|h| {
-        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
-    });
+    let mut draft =
+        Draft::create(destination, header, decision.as_ref().map(|d| d.1.clone()), &lengths)?;
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    let decided = Instant::now();
+    let (left_out, selection) = fill(&mut draft, &pass.store, backbone, options, progress)?;
     let scores = left_out.scores(&inspector(&draft)?);
     let times = Times {
         features: seen.duration_since(started),
-        selection: chosen.duration_since(seen),
-        leave_one_out: chosen.elapsed(),
+        folds: decision.is_some().then(|| decided.duration_since(seen)),
+        selection,
+        leave_one_out: decided.elapsed().saturating_sub(selection),
     };
     for image in probes(&pass.sources, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let threshold = options
-        .threshold
-        .unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let threshold = match (&decision, options.threshold) {
+        (Some((threshold, _)), _) => *threshold,
+        (None, Some(threshold)) => threshold,
+        (None, None) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+    };
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = if threshold > 0.0 { SCALE_TOP * threshold } else { 1.0 };
@@ -164,6 +157,44 @@ pub fn build(
     let header = draft.header().clone();
     let size = draft.finish()?;
     Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, times })
+}
+
+/// Fills a draft with what comes from the good pictures in `store`: prototypes, mask, baseline and
+/// layer weights. Returns the leave-one-out distances and how long selection took.
+fn fill(
+    draft: &mut Draft,
+    store: &store::Store,
+    backbone: &Arc<dyn Backbone>,
+    options: &Options,
+    progress: Progress,
+) -> Result<(LeaveOneOut, Duration)> {
+    let layers = draft.header().layers.len();
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    let started = Instant::now();
+    prototypes::write(draft, store, progress)?;
+    let selection = started.elapsed();
+    if let Some(mask) = &options.mask {
+        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
+        draft.section(|section| section.write(&bytes))?;
+    }
+    let left_out = LeaveOneOut::compute(&inspector(draft)?, store, progress);
+    if options.baseline {
+        let baselines: Vec<Vec<f32>> = {
+            let inspector = inspector(draft)?;
+            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
+        };
+        for baseline in baselines {
+            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
+        }
+    }
+    let weights = match &options.weights {
+        Weights::Given(weights) => weights.clone(),
+        Weights::FromGoodParts => left_out.weights(&inspector(draft)?),
+    };
+    draft.set_header(|h| {
+        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
+    });
+    Ok((left_out, selection))
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.
@@ -231,7 +262,7 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
         let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
         lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }
-    lengths.extend((0..PROBES.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
+    lengths.extend((0..header.probes.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
     Ok(lengths)
 }
 

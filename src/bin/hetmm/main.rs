@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod calibrate;
 mod check;
 mod console;
 mod dataset;
@@ -42,6 +43,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   hetmm demo                                       draw parts, build, inspect, evaluate
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
+  hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
@@ -52,6 +54,7 @@ Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable pictu
 enum Command {
     Demo(demo::Args),
     Build(build::Args),
+    Calibrate(calibrate::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
     Info(info::Args),
@@ -71,6 +74,7 @@ struct Completions {
 }
 
 fn main() -> ExitCode {
+    leave_quietly_with_the_reader();
     let cli = Cli::parse();
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => log::LevelFilter::Error,
@@ -92,6 +96,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// `hetmm .. | head` ends when `head` does: `println!` panics then, which is not worth a word.
+fn leave_quietly_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|m| m.starts_with("failed printing to stdout: Broken pipe")) {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
+}
+
 fn run(cli: Cli) -> Result<ExitCode> {
     if let Some(threads) = cli.threads {
         if threads == 0 {
@@ -107,6 +123,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
+        Command::Calibrate(args) => calibrate::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
         Command::Info(args) => info::run(&args),
