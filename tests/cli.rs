@@ -625,6 +625,8 @@ fn a_build_says_where_its_time_went() {
         assert!(seconds.is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{line}");
     }
     assert_eq!(line.split(", ").count(), 3, "{line}");
+    let promised = bench.build(&good, &bench.path("promised.hetmm"), &["--false-reject", "0.2"]);
+    assert_code(&promised, 0, ", folds ");
     let quiet = bench.build(&good, &bench.path("quiet.hetmm"), &["--quiet"]);
     assert!(quiet.stderr.is_empty());
 }
