@@ -109,16 +109,18 @@ fn leave_quietly_with_the_reader() {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    if let Some(threads) = cli.threads {
-        if threads == 0 {
-            return Err(Error::usage("--threads 0")
-                .advise("give at least 1, or leave it out for all cores"));
-        }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(|e| Error::usage(format!("--threads {threads}: {e}")))?;
+    if cli.threads == Some(0) {
+        return Err(
+            Error::usage("--threads 0").advise("give at least 1, or leave it out for all cores")
+        );
     }
+    // This thread is one of them: handing every small piece of work to another one takes longer
+    // than doing it.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(cli.threads.unwrap_or(0))
+        .use_current_thread()
+        .build_global()
+        .map_err(|e| Error::usage(format!("threads cannot be started: {e}")))?;
     let console = Console::new(cli.quiet);
     match cli.command {
         Command::Demo(args) => demo::run(&args, &console),
