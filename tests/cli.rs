@@ -577,8 +577,8 @@ fn evaluation_figures_page_and_requirements() {
     let html = std::fs::read_to_string(&page).expect("reads");
     assert!(
         html.contains("Image AUROC")
-            && html.contains("data:image/png;base64,")
-            && !html.contains("http")
+            && html.contains("data:image/jpeg;base64,")
+            && !html.contains("://")
     );
     assert_code(
         &hetmm(&["eval", text(&template), text(&set), "--require", "aupro30=1.01"]),

@@ -25,7 +25,7 @@ pub struct Args {
     /// Write the figures to this file ("-" for standard output)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with figures and pictures to this file
+    /// Write a page with figures, charts and the hardest pictures to this file
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     /// Fail (exit code 1) unless a figure reaches a value

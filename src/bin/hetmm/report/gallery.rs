@@ -222,7 +222,7 @@ pub fn colour_bar(inspector: &Inspector, levels: &[Level]) -> Markup {
     html! {
         div.scale role="img" aria-label={ "Colour scale from black at 0 to yellow at " (format!("{:.2}", scale.top)) } {
             div.ramp style={ "background:linear-gradient(90deg" (stops) ")" } {}
-            svg viewBox={ "0 0 " (WIDTH) " 24" } {
+            svg viewBox={ "0 0 " (WIDTH) " 24" } aria-hidden="true" {
                 @for (i, (value, label)) in marks.iter().enumerate() {
                     @let x = scale.place(*value) * WIDTH;
                     @let anchor = if i == 0 { "start" } else if i + 1 == marks.len() { "end" } else { "middle" };
