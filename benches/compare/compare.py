@@ -38,8 +38,8 @@ round each side is warm and gives the median of several runs. One picture at a t
 """,
     "patchcore": """\
 - **whole picture**: from 8-bit samples to the score against anomalib's PatchCore with its default settings
-  (resized by its own transform; WideResNet-50, layers 2 and 3, 256 x 256, 9 neighbours, coreset of a tenth, from {patchcore_pictures}
-  pictures), with random weights and a random memory bank: costs depend on sizes alone. Another method and
+  (resized by its own transform; WideResNet-50, layers 2 and 3, 256 x 256, 9 neighbours, coreset of a tenth, from
+  {patchcore_pictures} pictures), with random weights and a random memory bank: costs depend on sizes alone. Another method and
   another backbone: it shows what a user waits, not the same computation done faster.
 """,
 }

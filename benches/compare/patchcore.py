@@ -42,5 +42,6 @@ def compare(template, pictures, threads, rounds):
                     "ours": lambda: program.bench(template, count, 40)["stages"]["total"]["p50"],
                     "theirs": lambda: milliseconds(lambda: patchcore(transform(picture / 255))),
                 }, rounds)
-            yield Row(f"whole picture, {width} x {height}", f"PatchCore, anomalib, {len(patchcore.memory_bank)} vectors", count,
+            yield Row(f"whole picture, {width} x {height}",
+                      f"PatchCore, anomalib, {len(patchcore.memory_bank)} vectors", count,
                       measured["ours"], measured["theirs"], "ms")
