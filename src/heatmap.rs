@@ -52,15 +52,14 @@ pub fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
 ///
 /// The colour scale belongs to the template: colours of different pictures can be compared.
 pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbImage {
-    let panel = panel(picture);
+    let panel = panel(picture, PANEL);
     let (width, height) = panel.dimensions();
     let header = inspector.template().header();
-    let (map_width, map_height) = (header.backbone.width, header.backbone.height);
-    let threshold = header.calibration.threshold;
-    let scale = Scale { threshold, top: header.calibration.scale_top };
-    let at =
-        |x: u32, y: u32| sample(&scored.blurred, (map_width, map_height), (x, y), (width, height));
-    let heat = RgbImage::from_fn(width, height, |x, y| colour(scale.place(at(x, y))));
+    let map_size = (header.backbone.width, header.backbone.height);
+    let scale = Scale::of(inspector);
+    let threshold = scale.threshold;
+    let at = |x: u32, y: u32| sample(&scored.blurred, map_size, (x, y), (width, height));
+    let heat = heat(inspector, scored, width, height);
     let outlined = RgbImage::from_fn(width, height, |x, y| {
         if on_outline(&at, x, y, width, height, threshold) {
             OUTLINE
@@ -85,34 +84,53 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
     all
 }
 
+/// The blurred map in the template's colour scale, at any size.
+pub fn heat(inspector: &Inspector, scored: &Scored, width: u32, height: u32) -> RgbImage {
+    let id = &inspector.template().header().backbone;
+    let scale = Scale::of(inspector);
+    RgbImage::from_fn(width, height, |x, y| {
+        let value = sample(&scored.blurred, (id.width, id.height), (x, y), (width, height));
+        colour(scale.place(value))
+    })
+}
+
 /// From values to places on the colour scale: logarithmic from 0 to the template's top, so that
 /// both what good parts show and the worst spot of a gross defect can be told apart.
-struct Scale {
-    threshold: f32,
-    top: f32,
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Above this value a picture is bad.
+    pub threshold: f32,
+    /// The value at the top.
+    pub top: f32,
 }
 
 impl Scale {
+    /// The scale of a template.
+    pub fn of(inspector: &Inspector) -> Self {
+        let calibration = &inspector.template().header().calibration;
+        Scale { threshold: calibration.threshold, top: calibration.scale_top }
+    }
+
     /// 0 for values up to 0, 1 for the top and above.
-    fn place(&self, value: f32) -> f32 {
+    pub fn place(&self, value: f32) -> f32 {
         let unit = if self.threshold > 0.0 { self.threshold } else { self.top };
         ((value.max(0.0) / unit).ln_1p() / (self.top / unit).ln_1p()).clamp(0.0, 1.0)
     }
 }
 
-/// The picture, 8 bits, no larger than a panel.
-fn panel(picture: &Picture) -> RgbImage {
+/// The picture, 8 bits, its longest side no longer than `limit` pixels.
+pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
     let samples = match &picture.samples {
         Samples::Eight(samples) => samples.clone(),
         Samples::Sixteen(samples) => samples.iter().map(|v| (v >> 8) as u8).collect(),
     };
     let whole = RgbImage::from_raw(picture.width, picture.height, samples).unwrap_or_default();
     let longest = picture.width.max(picture.height);
-    if longest <= PANEL {
+    if longest <= limit {
         return whole;
     }
     let scaled =
-        |side: u32| (u64::from(side) * u64::from(PANEL) / u64::from(longest)).max(1) as u32;
+        |side: u32| (u64::from(side) * u64::from(limit) / u64::from(longest)).max(1) as u32;
     imageops::resize(
         &whole,
         scaled(picture.width),
@@ -163,8 +181,8 @@ fn on_outline(
     near(-2, 0) || near(2, 0) || near(0, -2) || near(0, 2)
 }
 
-/// Inferno: perceptually even, also in grey.
-fn colour(value: f32) -> Rgb<u8> {
+/// The colour of a place 0..=1 on the scale. Inferno: perceptually even, also in grey.
+pub fn colour(value: f32) -> Rgb<u8> {
     let c = colorous::INFERNO.eval_continuous(f64::from(value.clamp(0.0, 1.0)));
     Rgb([c.r, c.g, c.b])
 }

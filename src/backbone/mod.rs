@@ -6,6 +6,7 @@
 //! of the identity: features of all engines agree to within rounding.
 
 mod bundled;
+mod depthwise;
 mod engine;
 mod identity;
 #[cfg(feature = "onnxruntime")]

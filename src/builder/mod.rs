@@ -1,11 +1,13 @@
 //! Building a template: the feature pass, selection, leave-one-out scores, the file.
 //!
 //! `gather` computes the features of all pictures, or reads them from a [`features_file`]; [`store`]
-//! holds them, in memory or in a scratch file; `prototypes` chooses at every pixel; `leave_one_out` scores every good picture without its own
-//! prototypes. The same pictures and options give the same bytes with any number of threads.
+//! holds them, in memory or in a scratch file; `prototypes` chooses at every pixel; `leave_one_out`
+//! scores every good picture without its own prototypes. The same pictures and options give the same bytes with any number of threads.
 
+pub mod calibration;
 mod features;
 pub mod features_file;
+mod folds;
 mod gather;
 mod leave_one_out;
 mod options;
@@ -14,6 +16,7 @@ mod prototypes;
 pub mod store;
 
 pub use features::{Source, unreadable};
+pub use folds::too_few;
 pub use gather::Input;
 pub use options::{Options, Sheets, Weights};
 
@@ -25,11 +28,12 @@ use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::template::{Calibration, HeaderV1, LayerRecord, ProbeRecord, Provenance};
+use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
 use gather::Gathered;
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Parts of a build, for progress displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub enum Stage {
     Selection,
     /// Scoring every picture without its own prototypes.
     LeaveOneOut,
+    /// Building without a part of the pictures and scoring that part, for the threshold.
+    Folds,
 }
 
 /// Called with how many steps of a stage are done, of how many.
@@ -56,6 +62,21 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// Where the time went.
+    pub times: Times,
+}
+
+/// How long each [`Stage`] of a build took, the files it wrote included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// [`Stage::Features`].
+    pub features: Duration,
+    /// [`Stage::Selection`].
+    pub selection: Duration,
+    /// Templates without a part of the pictures, for the threshold.
+    pub folds: Duration,
+    /// [`Stage::LeaveOneOut`], with the baseline, weights and scores that come of it.
+    pub leave_one_out: Duration,
 }
 
 /// The probes that a template carries. The names say where the pictures come from.
@@ -80,7 +101,9 @@ pub fn build(
     progress: Progress,
 ) -> Result<Report> {
     options.check(backbone.identity())?;
+    let started = Instant::now();
     let pass = gather::gather(input, backbone.as_ref(), options, progress)?;
+    let seen = Instant::now();
     let count = pass.images.len();
     if count == 0 {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -94,42 +117,38 @@ pub fn build(
         )
         .advise("add good pictures (20 are a start), or give --threshold"));
     }
-    let header = draft_header(backbone.identity(), options, &pass);
-    let layers = header.layers.len();
+    let mut header =
+        draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
+    if pass.engine != TRACT {
+        header.build.options.push(("engine".into(), pass.engine.clone()));
+    }
+    header.calibration.pictures = if options.false_reject.is_some() { count as u32 } else { 0 };
     let lengths = section_lengths(&header, options)?;
-    let mut draft = Draft::create(destination, header, &lengths)?;
-    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-
-    prototypes::write(&mut draft, &pass.store, progress)?;
-    if let Some(mask) = &options.mask {
-        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
-        draft.section(|section| section.write(&bytes))?;
-    }
-    let left_out = LeaveOneOut::compute(&inspector(&draft)?, &pass.store, progress);
-    if options.baseline {
-        let baselines: Vec<Vec<f32>> = {
-            let inspector = inspector(&draft)?;
-            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
-        };
-        for baseline in baselines {
-            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
-        }
-    }
-    let weights = match &options.weights {
-        Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(&inspector(&draft)?),
+    let decision = match options.false_reject {
+        None => None,
+        Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
     };
-    draft.set_header(|h| {
-        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
-    });
+    let mut draft =
+        Draft::create(destination, header, decision.as_ref().map(|d| d.1.clone()), &lengths)?;
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    let decided = Instant::now();
+    let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;
     let scores = left_out.scores(&inspector(&draft)?);
+    let times = Times {
+        features: seen.duration_since(started),
+        folds: decided.duration_since(seen),
+        selection: chosen.duration_since(decided),
+        leave_one_out: chosen.elapsed(),
+    };
     for image in probes(&pass, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let threshold = options
-        .threshold
-        .unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let threshold = match (&decision, options.threshold) {
+        (Some((threshold, _)), _) => *threshold,
+        (None, Some(threshold)) => threshold,
+        (None, None) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+    };
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = if threshold > 0.0 { SCALE_TOP * threshold } else { 1.0 };
@@ -144,16 +163,53 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings })
+    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, times })
+}
+
+/// Fills a draft with what comes from the good pictures in `store`: prototypes, mask, baseline and
+/// layer weights. Returns the leave-one-out distances, and when the prototypes were chosen.
+fn fill(
+    draft: &mut Draft,
+    store: &store::Store,
+    backbone: &Arc<dyn Backbone>,
+    options: &Options,
+    progress: Progress,
+) -> Result<(LeaveOneOut, Instant)> {
+    let layers = draft.header().layers.len();
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    prototypes::write(draft, store, progress)?;
+    let chosen = Instant::now();
+    if let Some(mask) = &options.mask {
+        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
+        draft.section(|section| section.write(&bytes))?;
+    }
+    let left_out = LeaveOneOut::compute(&inspector(draft)?, store, progress);
+    if options.baseline {
+        let baselines: Vec<Vec<f32>> = {
+            let inspector = inspector(draft)?;
+            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
+        };
+        for baseline in baselines {
+            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
+        }
+    }
+    let weights = match &options.weights {
+        Weights::Given(weights) => weights.clone(),
+        Weights::FromGoodParts => left_out.weights(&inspector(draft)?),
+    };
+    draft.set_header(|h| {
+        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
+    });
+    Ok((left_out, chosen))
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.
-fn draft_header(backbone: &Identity, options: &Options, pass: &Gathered) -> HeaderV1 {
-    let sheets = options.sheets.of(pass.images.len());
-    let mut provenance = options.provenance.clone();
-    if pass.engine != TRACT {
-        provenance.push(("engine".into(), pass.engine.clone()));
-    }
+fn draft_header(
+    backbone: &Identity,
+    options: &Options,
+    sheets: usize,
+    images: Vec<ImageRecord>,
+) -> HeaderV1 {
     let layers = (options.patches_forward.iter().zip(&options.patches_backward))
         .map(|(&forward, &backward)| LayerRecord {
             sheets: sheets as u32,
@@ -169,15 +225,15 @@ fn draft_header(backbone: &Identity, options: &Options, pass: &Gathered) -> Head
         sigma: options.sigma,
         fusion: options.fusion,
         storage: options.storage,
-        rule: if sheets == pass.images.len() { Rule::All } else { options.rule },
+        rule: if sheets == images.len() { Rule::All } else { options.rule },
         calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },
         probes: PROBES
             .map(|name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 })
             .into(),
         build: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
-            options: provenance,
-            images: pass.images.clone(),
+            options: options.provenance.clone(),
+            images,
         },
     }
 }
@@ -212,7 +268,7 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
         let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
         lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }
-    lengths.extend((0..PROBES.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
+    lengths.extend((0..header.probes.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
     Ok(lengths)
 }
 

@@ -29,6 +29,31 @@ pub fn aupro<T: Copy + PartialOrd + Send>(
     pictures: &[(&[T], &PixelTruth)],
     limit: f64,
 ) -> (Option<f64>, Option<f64>) {
+    let curve = pro_curve(pictures, limit);
+    (curve.aupro, curve.pixel_auroc)
+}
+
+/// A per-region-overlap curve and the figures that come with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProCurve {
+    /// Area under the curve, as [`aupro`].
+    pub aupro: Option<f64>,
+    /// Pixel AUROC, as [`aupro`].
+    pub pixel_auroc: Option<f64>,
+    /// Vertices for drawing, (false-positive rate 0..=limit, mean overlap 0..=1), both rising,
+    /// from (0, 0) to the cut at the limit. Of vertices nearer to each other than 1/500 of both
+    /// ranges only the first is kept. Empty where there is no figure.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Parts of each range within which vertices of a drawn curve are one.
+const DRAWN_STEPS: f64 = 500.0;
+
+/// As [`aupro`], with the curve itself.
+pub fn pro_curve<T: Copy + PartialOrd + Send>(
+    pictures: &[(&[T], &PixelTruth)],
+    limit: f64,
+) -> ProCurve {
     let mut scored = Vec::with_capacity(pictures.iter().map(|(map, _)| map.len()).sum());
     let mut region_sizes = Vec::new();
     for (map, truth) in pictures {
@@ -45,14 +70,16 @@ pub fn aupro<T: Copy + PartialOrd + Send>(
         }
     }
     let sorted = SortedScores::new(scored);
-    (area(&sorted, &region_sizes, limit), sorted.auroc())
+    let (aupro, points) = area(&sorted, &region_sizes, limit).unzip();
+    ProCurve { aupro, pixel_auroc: sorted.auroc(), points: points.unwrap_or_default() }
 }
 
+/// The area, and the vertices that are far enough from each other to be seen.
 fn area<T: Copy + PartialOrd + Send>(
     sorted: &SortedScores<T>,
     region_sizes: &[u64],
     limit: f64,
-) -> Option<f64> {
+) -> Option<(f64, Vec<(f64, f64)>)> {
     let defect_pixels: u64 = region_sizes.iter().sum();
     let pixels: u64 = sorted.ties().map(|tie| tie.len() as u64).sum();
     let good_pixels = pixels - defect_pixels;
@@ -64,6 +91,7 @@ fn area<T: Copy + PartialOrd + Send>(
         region_sizes.iter().map(|&size| 1.0 / (size as f64 * region_sizes.len() as f64)).collect();
     let (mut false_positives, mut overlap, mut area) = (0u64, 0.0, 0.0);
     let (mut last_fpr, mut last_overlap) = (0.0, 0.0);
+    let (mut points, mut drawn) = (vec![(0.0, 0.0)], (0.0, 0.0));
     for tie in sorted.ties() {
         for (_, class) in tie {
             match class.checked_sub(1) {
@@ -76,12 +104,18 @@ fn area<T: Copy + PartialOrd + Send>(
             let cut =
                 last_overlap + (overlap - last_overlap) * (limit - last_fpr) / (fpr - last_fpr);
             area += (limit - last_fpr) * (last_overlap + cut) / 2.0;
-            return Some(area / limit);
+            points.push((limit, cut));
+            return Some((area / limit, points));
         }
         area += (fpr - last_fpr) * (last_overlap + overlap) / 2.0;
         (last_fpr, last_overlap) = (fpr, overlap);
+        if (fpr - drawn.0) * DRAWN_STEPS >= limit || (overlap - drawn.1) * DRAWN_STEPS >= 1.0 {
+            drawn = (fpr, overlap);
+            points.push(drawn);
+        }
     }
-    Some(area / limit)
+    points.push((last_fpr, last_overlap));
+    Some((area / limit, points))
 }
 
 #[cfg(test)]
@@ -100,10 +134,37 @@ mod tests {
     }
 
     #[test]
+    fn the_drawn_curve_has_the_same_area_and_few_points() {
+        // 200 x 200 pixels, two regions, scores that tell them apart only partly.
+        let mask: Vec<bool> =
+            (0..40_000).map(|i| i % 200 < 20 && !(4000..=36_000).contains(&i)).collect();
+        let truth = PixelTruth::new(&mask, 200);
+        let map: Vec<f64> = (0..40_000u64)
+            .map(|i| {
+                let noise = (i * 2_654_435_761 % 40_009) as f64 / 40_009.0;
+                noise + if mask[i as usize] { 0.6 } else { 0.0 }
+            })
+            .collect();
+        let curve = pro_curve(&[(&map, &truth)], 0.3);
+        assert_eq!(aupro(&[(&map, &truth)], 0.3), (curve.aupro, curve.pixel_auroc));
+        let (first, last) = (curve.points[0], curve.points[curve.points.len() - 1]);
+        assert_eq!((first, last.0), ((0.0, 0.0), 0.3));
+        assert!((50..=1002).contains(&curve.points.len()), "{}", curve.points.len());
+        let mut area = 0.0;
+        for pair in curve.points.windows(2) {
+            let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+            assert!(x0 <= x1 && y0 <= y1, "{pair:?}");
+            area += (x1 - x0) * (y0 + y1) / 2.0 / 0.3;
+        }
+        assert!((area - curve.aupro.unwrap_or(0.0)).abs() < 2e-3, "{area} {:?}", curve.aupro);
+    }
+
+    #[test]
     fn no_region_or_no_good_pixel_gives_no_figure() {
         let none = PixelTruth::new(&[false; 4], 2);
         let all = PixelTruth::new(&[true; 4], 2);
         assert_eq!(aupro(&[(&[0.0f32; 4][..], &none)], 0.3), (None, None));
         assert_eq!(aupro(&[(&[0.0f32; 4][..], &all)], 0.3), (None, None));
+        assert!(pro_curve(&[(&[0.0f32; 4][..], &all)], 0.3).points.is_empty());
     }
 }

@@ -3,5 +3,5 @@
 mod aupro;
 mod auroc;
 
-pub use aupro::{PixelTruth, aupro};
+pub use aupro::{PixelTruth, ProCurve, aupro, pro_curve};
 pub use auroc::{SortedScores, auroc};

@@ -3,11 +3,12 @@
 use crate::console::Console;
 use crate::dataset::{self, TestPicture};
 use crate::engine::EngineArgs;
-use crate::figures::{Figures, Outcome, percent};
-use crate::timing;
+use crate::figures::{Evaluation, Figures, Outcome, percent};
+use crate::timing::{self, Timing};
 use hetmm::inspection::Inspector;
-use hetmm::metrics::{PixelTruth, aupro};
+use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::{Error, Result};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ pub struct Args {
     /// Write the figures to this file ("-" for standard output)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with figures and pictures to this file
+    /// Write a page with figures, charts and the hardest pictures to this file
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     /// Fail (exit code 1) unless a figure reaches a value
@@ -56,7 +57,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let pictures = dataset::read(&args.dataset)?;
-    let (figures, outcomes) = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
+    let evaluation = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
+    let (figures, outcomes) = (&evaluation.figures, &evaluation.outcomes);
     if let Some(path) = &args.scores {
         let lines: String = outcomes
             .iter()
@@ -68,20 +70,21 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         write(path, lines.as_bytes())?;
     }
     if let Some(path) = &args.report {
-        let page = crate::report::page(&inspector, &args.dataset, &figures, &outcomes)?;
+        let page =
+            crate::report::evaluation(&inspector, &args.template, &args.dataset, &evaluation)?;
         write(path, page.as_bytes())?;
     }
     match &args.json {
         Some(path) => {
-            let text = serde_json::to_string_pretty(&figures)
+            let text = serde_json::to_string_pretty(figures)
                 .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
             if path.as_os_str() == "-" { println!("{text}") } else { write(path, text.as_bytes())? }
         }
-        None => print(&figures),
+        None => print(figures),
     }
     let mut met = true;
     for (figure, wanted) in &args.require {
-        let got = figure.of(&figures);
+        let got = figure.of(figures);
         if !got.is_some_and(|got| got >= *wanted) {
             eprintln!("required {} {wanted}, got {}", figure.name(), percent(got));
             met = false;
@@ -90,50 +93,72 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// Pictures that are timed, one after the other; those after them are inspected side by side.
+const TIMED: usize = 100;
+
 /// Inspects all pictures and computes the figures.
 pub fn evaluate(
     inspector: &Inspector,
     pictures: Vec<TestPicture>,
     skip_unreadable: bool,
     console: &Console,
-) -> Result<(Figures, Vec<Outcome>)> {
-    let id = &inspector.template().header().backbone;
-    let (width, height) = (id.width as usize, id.height as usize);
+) -> Result<Evaluation> {
     let bar = console.bar("evaluating", pictures.len());
-    let count = pictures.len();
-    let (mut outcomes, mut failed, mut times) = (Vec::new(), Vec::new(), Vec::new());
-    let mut pixels: Vec<(Vec<f32>, PixelTruth)> = Vec::new();
-    for picture in pictures {
-        let result = timing::inspect(inspector, &picture.source).and_then(|done| {
-            let truth = match (&picture.defect, &picture.mask) {
-                (None, _) => Some(vec![false; width * height]),
-                (Some(_), Some(mask)) => Some(dataset::read_mask(mask, width, height)?),
-                (Some(_), None) => None,
-            };
-            Ok((done, truth))
-        });
+    let one = |picture: &TestPicture| {
+        let measured = measure(inspector, picture);
         bar.inc(1);
+        measured
+    };
+    let (timed, others) = pictures.split_at(pictures.len().min(TIMED));
+    let mut results: Vec<Result<Measured>> = timed.iter().map(one).collect();
+    let times: Vec<Timing> = results.iter().flatten().map(|m| m.timing).collect();
+    // A thread that waits for its picture's matching takes up another picture: few at a time, so
+    // that they do not pile up on its stack.
+    for few in others.chunks(4 * rayon::current_num_threads()) {
+        results.par_extend(few.par_iter().map(one));
+    }
+    bar.finish_and_clear();
+    let (count, mut failed) = (pictures.len(), Vec::new());
+    let (mut outcomes, mut pixels) = (Vec::new(), Vec::new());
+    for (picture, result) in pictures.into_iter().zip(results) {
         match result {
             Err(e) => failed.push(e),
-            Ok((done, truth)) => {
-                let score = done.scored.score;
+            Ok(Measured { score, map, .. }) => {
                 outcomes.push(Outcome { picture, score, verdict: inspector.verdict(score) });
-                times.push(done.timing);
-                if let Some(truth) = truth {
-                    pixels.push((done.anomaly_map, PixelTruth::new(&truth, width)));
-                }
+                pixels.extend(map);
             }
         }
     }
-    bar.finish_and_clear();
     if !failed.is_empty() && !skip_unreadable {
         return Err(hetmm::builder::unreadable(&failed, count));
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
     let maps: Vec<(&[f32], &PixelTruth)> = pixels.iter().map(|(m, t)| (m.as_slice(), t)).collect();
-    let (aupro30, pixel_auroc) = aupro(&maps, 0.3);
+    let curve = pro_curve(&maps, 0.3);
     let threshold = inspector.template().header().calibration.threshold;
-    Ok((Figures::new(&outcomes, pixel_auroc, aupro30, threshold, &times), outcomes))
+    let figures = Figures::new(&outcomes, curve.pixel_auroc, curve.aupro, threshold, &times);
+    Ok(Evaluation { figures, outcomes, times, pro: curve.points })
+}
+
+/// What one picture gives.
+struct Measured {
+    score: f32,
+    timing: Timing,
+    /// Its anomaly map and the truth about it, where that is known.
+    map: Option<(Vec<f32>, PixelTruth)>,
+}
+
+fn measure(inspector: &Inspector, picture: &TestPicture) -> Result<Measured> {
+    let id = &inspector.template().header().backbone;
+    let (width, height) = (id.width as usize, id.height as usize);
+    let done = timing::inspect(inspector, &picture.source)?;
+    let truth = match (&picture.defect, &picture.mask) {
+        (None, _) => Some(vec![false; width * height]),
+        (Some(_), Some(mask)) => Some(dataset::read_mask(mask, width, height)?),
+        (Some(_), None) => None,
+    };
+    let map = truth.map(|truth| (done.anomaly_map, PixelTruth::new(&truth, width)));
+    Ok(Measured { score: done.scored.score, timing: done.timing, map })
 }
 
 /// Prints the figures for people.

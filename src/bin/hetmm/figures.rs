@@ -44,6 +44,18 @@ pub struct StageTimes {
     pub total_p99: f64,
 }
 
+/// Everything that was measured on a data set.
+pub struct Evaluation {
+    pub figures: Figures,
+    /// One a picture, in the order of the data set.
+    pub outcomes: Vec<Outcome>,
+    /// Timings of the pictures that were timed.
+    pub times: Vec<Timing>,
+    /// Vertices of the per-region-overlap curve up to 30 % false positives; see
+    /// [`hetmm::metrics::ProCurve`].
+    pub pro: Vec<(f64, f64)>,
+}
+
 /// One picture's result.
 pub struct Outcome {
     pub picture: TestPicture,
@@ -52,7 +64,7 @@ pub struct Outcome {
 }
 
 impl Figures {
-    /// From one outcome and one timing a picture.
+    /// From one outcome a picture, and the timings of those that were timed.
     pub fn new(
         outcomes: &[Outcome],
         pixel_auroc: Option<f64>,

@@ -50,19 +50,20 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 
     console.note("Evaluating it on parts it has not seen");
     let inspector = Inspector::open(&template, None, &Engine::default())?;
-    let (figures, outcomes) = eval::evaluate(&inspector, dataset::read(&data)?, false, console)?;
-    eval::print(&figures);
+    let evaluation = eval::evaluate(&inspector, dataset::read(&data)?, false, console)?;
+    let outcomes = &evaluation.outcomes;
+    eval::print(&evaluation.figures);
     let page = args.out.join("report.html");
     hetmm::files::write_whole(
         &page,
-        report::page(&inspector, &data, &figures, &outcomes)?.as_bytes(),
+        report::evaluation(&inspector, &template, &data, &evaluation)?.as_bytes(),
     )?;
 
     let heatmaps = args.out.join("heatmaps");
     make_folder(&heatmaps)?;
     let mut examples = Vec::new();
     let mut shown = std::collections::BTreeSet::new();
-    for outcome in &outcomes {
+    for outcome in outcomes {
         let done = timing::inspect(&inspector, &outcome.picture.source)?;
         let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
         let kind = outcome.picture.defect.as_deref().unwrap_or("good");

@@ -1,0 +1,255 @@
+//! Galleries of pictures with their heat maps, which open in full without any script.
+//!
+//! A card is a figure; the link around its pictures leads to the figure's own id, and as the
+//! target of the address it fills the window. "Close" leads back to the card's place in the list.
+//! So every picture is in the page once, and links, back button and keyboard do what they always
+//! do.
+
+use super::charts::Level;
+use super::outline::outline;
+use crate::dataset;
+use crate::figures::Outcome;
+use crate::timing;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hetmm::heatmap::{self, Scale};
+use hetmm::inspection::{Inspector, Verdict};
+use hetmm::scoring::Region;
+use hetmm::{Error, Result, error::Kind};
+use image::codecs::jpeg::JpegEncoder;
+use image::{RgbImage, imageops};
+use maud::{Markup, html};
+use std::fmt::Write;
+
+/// Longest side of a picture and of a heat map, in pixels.
+const PICTURE_SIDE: u32 = 640;
+const HEAT_SIDE: u32 = 320;
+/// Most bytes of one JPEG: with it, pages have a size that can be promised.
+const JPEG_BYTES: usize = 110_000;
+/// Most bytes of one outline.
+const OUTLINE_BYTES: usize = 40_000;
+/// Regions listed in full.
+const REGIONS: usize = 8;
+
+/// A gallery: `id` begins the ids of its cards.
+///
+/// The pictures are read and inspected again: an evaluation does not keep hundreds of them.
+pub fn gallery(
+    inspector: &Inspector,
+    levels: &[Level],
+    id: &str,
+    outcomes: &[&Outcome],
+) -> Result<Markup> {
+    let mut cards = Vec::new();
+    for (number, outcome) in outcomes.iter().enumerate() {
+        cards.push(card(inspector, levels, id, (number, outcomes.len()), outcome)?);
+    }
+    Ok(html! { ul.gallery { @for card in &cards { (card) } } })
+}
+
+fn card(
+    inspector: &Inspector,
+    levels: &[Level],
+    id: &str,
+    (number, count): (usize, usize),
+    outcome: &Outcome,
+) -> Result<Markup> {
+    let done = timing::inspect(inspector, &outcome.picture.source)?;
+    let (width, height) = (done.picture.width, done.picture.height);
+    let regions = inspector.regions(&done.scored, width, height);
+    let panel = heatmap::panel(&done.picture, PICTURE_SIDE);
+    let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
+    let heat = heatmap::heat(inspector, &done.scored, heat_side(width), heat_side(height));
+    let identity = &inspector.template().header().backbone;
+    let (map_width, map_height) = (identity.width as usize, identity.height as usize);
+    let scale = Scale::of(inspector);
+    let found = outline_layer(&done.scored.blurred, map_width, scale.threshold, "found");
+    let truth = match &outcome.picture.mask {
+        Some(path) => {
+            let mask = dataset::read_mask(path, map_width, map_height)?;
+            let mask: Vec<f32> = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
+            Some(outline_layer(&mask, map_width, 0.5, "truth"))
+        }
+        None => None,
+    };
+    let name = outcome.picture.source.name();
+    let kind = outcome.picture.defect.as_deref().unwrap_or("good");
+    let at = |n: usize| format!("{id}-{}", n + 1);
+    let shape = format!("--w:{};--h:{}", panel.width(), panel.height());
+    Ok(html! {
+        li id={ "at-" (at(number)) } {
+            figure.shot id=(at(number)) tabindex="-1" aria-label={ (kind) ", " (name) } {
+                div.controls {
+                    a.close href={ "#at-" (at(number)) } { "Close" }
+                    @if number > 0 { a href={ "#" (at(number - 1)) } { "Previous" } }
+                    @if number + 1 < count { a href={ "#" (at(number + 1)) } { "Next" } }
+                    label { input.outlines type="checkbox" checked; " Outlines" }
+                }
+                a.open href={ "#" (at(number)) } aria-label={ "Open " (kind) ", " (name) " in full" } {
+                    div.panels style=(shape) {
+                        div.stack {
+                            img src=(jpeg_url(panel)?) alt={ "Picture of " (name) ": " (summary(&regions)) };
+                            (found)
+                            @if let Some(truth) = truth { (truth) }
+                        }
+                        div.stack {
+                            img src=(jpeg_url(heat)?) alt={ "Anomaly map of " (name) };
+                        }
+                    }
+                }
+                figcaption {
+                    strong { (kind) } " / " span.name { (name) } " " (badge(outcome))
+                    br;
+                    "score " (format!("{:.4}", outcome.score)) "; " (summary(&regions))
+                    div.full {
+                        (colour_bar(inspector, levels))
+                        @if !regions.is_empty() { (region_table(&regions)) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// The verdict, and whether it is the wrong one.
+pub fn badge(outcome: &Outcome) -> Markup {
+    let (class, verdict) = match outcome.verdict {
+        Verdict::Ok => ("ok", "ok"),
+        Verdict::Review => ("review", "review"),
+        Verdict::Ng => ("ng", "ng"),
+    };
+    let wrong = match (&outcome.picture.defect, outcome.verdict) {
+        (Some(_), Verdict::Ok) => " missed",
+        (None, Verdict::Ng) => " false reject",
+        _ => "",
+    };
+    html! { span.badge.(class).wrong[!wrong.is_empty()] { (verdict) (wrong) } }
+}
+
+/// The regions in one line.
+fn summary(regions: &[Region]) -> String {
+    let Some(worst) = regions.first() else { return "nothing above the threshold".into() };
+    let (count, place) = (regions.len(), format!("{}, {}", worst.x, worst.y));
+    let size = format!("{} x {}", worst.width, worst.height);
+    match count {
+        1 => format!("1 region, {size} at {place}"),
+        _ => format!("{count} regions, worst {size} at {place}"),
+    }
+}
+
+fn region_table(regions: &[Region]) -> Markup {
+    html! {
+        table {
+            caption { "Regions above the threshold, in pixels of the picture" }
+            thead { tr {
+                @for head in ["Left", "Top", "Width", "Height", "Area", "Peak"] { th.n scope="col" { (head) } }
+            } }
+            tbody {
+                @for r in regions.iter().take(REGIONS) {
+                    tr {
+                        @for number in [r.x, r.y, r.width, r.height, r.area] { td.n { (number) } }
+                        td.n { (format!("{:.4}", r.peak)) }
+                    }
+                }
+            }
+        }
+        @if regions.len() > REGIONS { p.note { "and " (regions.len() - REGIONS) " smaller peaks" } }
+    }
+}
+
+/// The outline as a layer to lie on a picture. A ragged one is drawn from a coarser map.
+fn outline_layer(map: &[f32], width: usize, level: f32, class: &str) -> Markup {
+    let (mut map, mut width) = (map.to_vec(), width);
+    let mut path = outline(&map, width, level);
+    while path.len() > OUTLINE_BYTES && width > 8 {
+        (map, width) = halved(&map, width);
+        path = outline(&map, width, level);
+    }
+    let height = map.len() / width.max(1);
+    html! {
+        svg.outline.(class) viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none"
+            aria-hidden="true" {
+            path d=(path) {}
+        }
+    }
+}
+
+/// A map of half the size, of the largest of every four values.
+fn halved(map: &[f32], width: usize) -> (Vec<f32>, usize) {
+    let half = width / 2;
+    let height = map.len() / width / 2;
+    let at = |x: usize, y: usize| map[y * width + x];
+    let values = (0..half * height).map(|i| {
+        let (x, y) = (2 * (i % half), 2 * (i / half));
+        at(x, y).max(at(x + 1, y)).max(at(x, y + 1)).max(at(x + 1, y + 1))
+    });
+    (values.collect(), half)
+}
+
+/// A picture as the address of itself, in at most [`JPEG_BYTES`]: coarser where it has to be, then
+/// smaller.
+fn jpeg_url(mut image: RgbImage) -> Result<String> {
+    loop {
+        for quality in [88, 75, 60] {
+            let mut bytes = Vec::new();
+            JpegEncoder::new_with_quality(&mut bytes, quality)
+                .encode_image(&image)
+                .map_err(|e| Error::new(Kind::Io, format!("a JPEG cannot be made: {e}")))?;
+            if bytes.len() <= JPEG_BYTES {
+                return Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)));
+            }
+        }
+        let (width, height) = (image.width() * 3 / 4, image.height() * 3 / 4);
+        image =
+            imageops::resize(&image, width.max(1), height.max(1), imageops::FilterType::Triangle);
+    }
+}
+
+/// The colour scale of all heat maps of a template, as a drawing.
+pub fn colour_bar(inspector: &Inspector, levels: &[Level]) -> Markup {
+    const WIDTH: f32 = 360.0;
+    let scale = Scale::of(inspector);
+    let mut stops = String::new();
+    for step in 0..=16 {
+        let colour = heatmap::colour(step as f32 / 16.0).0;
+        let _ = write!(stops, ",rgb({},{},{})", colour[0], colour[1], colour[2]);
+    }
+    let marks: Vec<(f32, String)> = [(0.0, "0".to_string())]
+        .into_iter()
+        .chain(levels.iter().map(|(name, v)| (*v, format!("{name} {v:.2}"))))
+        .chain([(scale.top, format!("{:.2} and above", scale.top))])
+        .collect();
+    html! {
+        div.scale role="img" aria-label={ "Colour scale from black at 0 to yellow at " (format!("{:.2}", scale.top)) } {
+            div.ramp style={ "background:linear-gradient(90deg" (stops) ")" } {}
+            svg viewBox={ "0 0 " (WIDTH) " 24" } aria-hidden="true" {
+                @for (i, (value, label)) in marks.iter().enumerate() {
+                    @let x = scale.place(*value) * WIDTH;
+                    @let anchor = if i == 0 { "start" } else if i + 1 == marks.len() { "end" } else { "middle" };
+                    line.base x1=(x) x2=(x) y1="0" y2="6" {}
+                    text.tick x=(x) y="19" text-anchor=(anchor) { (label) }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_noise_fits_into_the_promised_size() {
+        let mut state = 1u32;
+        let noise = RgbImage::from_fn(640, 640, |_, _| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            image::Rgb([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8])
+        });
+        let url = jpeg_url(noise).expect("encodes");
+        assert!(url.len() < JPEG_BYTES * 4 / 3 + 100, "{}", url.len());
+        let checks: Vec<f32> =
+            (0..256 * 256).map(|i| ((i % 256 + i / 256) % 2) as f32 * 2.0).collect();
+        let layer = outline_layer(&checks, 256, 1.0, "found").into_string();
+        assert!(layer.len() < OUTLINE_BYTES + 300, "{}", layer.len());
+    }
+}

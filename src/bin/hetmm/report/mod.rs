@@ -1,0 +1,325 @@
+//! Self-contained pages about measurements: no network, no script, pictures and charts inline.
+//!
+//! [`document`] is the frame of every page; charts, galleries and the template's section are
+//! functions of their own, for other pages to use. Figures stand in `data` elements with the full
+//! number as their value, so that programs can read a page too.
+
+mod axis;
+mod charts;
+mod curves;
+mod gallery;
+mod outline;
+mod tables;
+mod template;
+
+use crate::figures::{Evaluation, Figures, Outcome, percent};
+use charts::{Curve, Level, Series};
+use hetmm::Result;
+use hetmm::inspection::{Inspector, Verdict};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::path::Path;
+
+/// Pictures shown of the worst good ones and of the best hidden bad ones.
+const HARDEST: usize = 12;
+/// Most kinds of which a typical picture is shown.
+const KINDS: usize = 8;
+
+/// One part of a page, with an id for links.
+struct Section {
+    id: &'static str,
+    title: &'static str,
+    body: Markup,
+}
+
+/// The page of an evaluation of the template at `template` on the data set at `dataset`.
+pub fn evaluation(
+    inspector: &Inspector,
+    template: &Path,
+    dataset: &Path,
+    evaluation: &Evaluation,
+) -> Result<String> {
+    let threshold = inspector.template().header().calibration.threshold;
+    let levels = [("ng", threshold)];
+    let outcomes = &evaluation.outcomes;
+    let sections = [
+        Section {
+            id: "decisions",
+            title: "Decisions",
+            body: tables::decisions(&evaluation.figures, outcomes),
+        },
+        Section { id: "scores", title: "Scores", body: scores(outcomes, &levels) },
+        Section { id: "curves", title: "Curves", body: curve_figures(evaluation, &levels) },
+        Section {
+            id: "pictures",
+            title: "Pictures",
+            body: pictures(inspector, outcomes, &levels)?,
+        },
+        Section { id: "time", title: "Time", body: tables::times(&evaluation.times) },
+        Section { id: "template", title: "Template", body: template::facts(inspector, template)? },
+    ];
+    let figures = &evaluation.figures;
+    let set = dataset.file_name().unwrap_or(dataset.as_os_str()).to_string_lossy();
+    let lead = html! {
+        p {
+            "Template " code { (template.file_name().unwrap_or_default().to_string_lossy()) }
+            " on the data set " code { (dataset.display()) } ": "
+            (data("images", figures.images, figures.images)) " pictures, "
+            (data("good", figures.good, figures.good)) " good and "
+            (data("defective", figures.defective, figures.defective)) " defective."
+        }
+        (tiles(figures))
+    };
+    Ok(document(&format!("Evaluation of {set}"), &lead, &sections))
+}
+
+/// A whole page.
+fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "hetmm " (env!("CARGO_PKG_VERSION")) };
+                title { (title) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                a.skip href="#content" { "Skip to the content" }
+                header {
+                    h1 { (title) }
+                    nav aria-label="Contents" {
+                        ul { @for s in sections { li { a href={ "#" (s.id) } { (s.title) } } } }
+                    }
+                }
+                main id="content" tabindex="-1" {
+                    (lead)
+                    @for s in sections {
+                        section id=(s.id) aria-labelledby={ (s.id) "-title" } {
+                            h2 id={ (s.id) "-title" } { (s.title) }
+                            (s.body)
+                        }
+                    }
+                }
+                footer {
+                    p { "Made by hetmm " (env!("CARGO_PKG_VERSION")) ". This file holds everything it shows." }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// A figure for people, with the full number for programs.
+fn data(id: &str, value: impl std::fmt::Display, shown: impl std::fmt::Display) -> Markup {
+    html! { data id=(id) value={ (format_args!("{value}")) } { (format_args!("{shown}")) } }
+}
+
+/// A part of 1 that may be missing, in percent.
+fn data_percent(id: &str, value: Option<f64>) -> Markup {
+    match value {
+        Some(v) => data(id, v, percent(value)),
+        None => html! { data id=(id) value="" { "-" } },
+    }
+}
+
+fn tiles(f: &Figures) -> Markup {
+    let of = |count: usize, all: usize| match all {
+        0 => "none tested".to_string(),
+        _ => format!("of {all}, {:.1} %", 100.0 * count as f64 / all as f64),
+    };
+    let masked = |value: Option<f64>, note: &str| match value {
+        Some(_) => note.to_string(),
+        None => "no masks given".into(),
+    };
+    let both = match f.image_auroc {
+        Some(_) => "chance: 50 %",
+        None => "needs both kinds",
+    };
+    let tile = |name: &str, value: Markup, note: String| {
+        html! { div { dt { (name) } dd { (value) small { (note) } } } }
+    };
+    html! {
+        dl.tiles {
+            (tile("Image AUROC", data_percent("image_auroc", f.image_auroc), both.into()))
+            (tile("Good rejected", data("false_rejects", f.false_rejects, f.false_rejects), of(f.false_rejects, f.good)))
+            (tile("Defects missed", data("missed", f.missed, f.missed), of(f.missed, f.defective)))
+            (tile("Pixel AUROC", data_percent("pixel_auroc", f.pixel_auroc), masked(f.pixel_auroc, "pixel by pixel")))
+            (tile("AUPRO to 30 %", data_percent("aupro30", f.aupro30), masked(f.aupro30, "overlap with regions")))
+            (tile("Threshold", data("threshold", f.threshold, format!("{:.4}", f.threshold)), "a higher score is bad".into()))
+            (tile("Time a picture", html! { (data("total_p50", f.timing_ms.total_p50, format!("{:.1}", f.timing_ms.total_p50))) " ms" },
+                format!("median; p99 {:.1} ms", f.timing_ms.total_p99)))
+        }
+    }
+}
+
+fn scores(outcomes: &[Outcome], levels: &[Level]) -> Markup {
+    let series = series(outcomes);
+    let left_out = outcomes.iter().filter(|o| !o.score.is_finite()).count();
+    html! {
+        p {
+            "The higher, the more a picture differs from the good ones. The axis is even near 0 and logarithmic beyond; "
+            "bars grow with the square root of their count, so that a single picture can be seen."
+        }
+        @if left_out > 0 { p { (left_out) " pictures have no finite score and are not drawn." } }
+        div.charts.two {
+            figure { (charts::histogram(&series, levels)) figcaption { "Number of pictures by score, good above defective." } }
+            figure {
+                (charts::strips(&series, levels))
+                figcaption { "Every picture, by kind. Hold the pointer over a tick for its name." }
+            }
+        }
+        details { summary { "All " (outcomes.len()) " pictures, highest score first" } (tables::all(outcomes)) }
+    }
+}
+
+/// Good pictures first, then every kind of defect.
+fn series(outcomes: &[Outcome]) -> Vec<Series> {
+    let mut kinds: Vec<Option<&str>> =
+        outcomes.iter().map(|o| o.picture.defect.as_deref()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+        .into_iter()
+        .map(|kind| Series {
+            name: kind.unwrap_or("good").to_string(),
+            defective: kind.is_some(),
+            pictures: outcomes
+                .iter()
+                .filter(|o| o.picture.defect.as_deref() == kind)
+                .map(|o| (o.score, o.picture.source.name()))
+                .collect(),
+        })
+        .collect()
+}
+
+fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
+    let scored: Vec<(f32, bool)> =
+        evaluation.outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())).collect();
+    let Some(vertices) = curves::vertices(&scored) else {
+        return html! { p { "Curves need good and defective pictures; this data set has only one of them." } };
+    };
+    let figures = &evaluation.figures;
+    let points: Vec<_> = levels
+        .iter()
+        .map(|(name, value)| (*name, curves::operating_point(&scored, *value)))
+        .collect();
+    let roc: Vec<(f64, f64)> = vertices.iter().map(|p| (p.false_rejects, p.found)).collect();
+    let pr: Vec<(f64, f64)> = vertices.iter().map(|p| (p.found, p.precision)).collect();
+    let average = curves::average_precision(&vertices);
+    let share = figures.defective as f64 / figures.images.max(1) as f64;
+    html! {
+        p { "The point on each curve is the threshold of the template." }
+        div.charts.three {
+            figure {
+                h3 { "Receiver operating characteristic" }
+                (charts::curve(&Curve {
+                    description: format!("Defective pictures found over good ones rejected, area {}", percent(figures.image_auroc)),
+                    x_label: "good pictures rejected",
+                    y_label: "defective pictures found",
+                    x_to: 1.0,
+                    points: &roc,
+                    steps: false,
+                    chance: Some([(0.0, 0.0), (1.0, 1.0)]),
+                    marks: points.iter().map(|(n, p)| (n.to_string(), (p.false_rejects, p.found))).collect(),
+                }))
+                figcaption {
+                    "Area (image AUROC) " (percent(figures.image_auroc)) "."
+                    @for (name, p) in &points {
+                        " At " (name) ": " (percent(Some(p.false_rejects))) " rejected, " (percent(Some(p.found))) " found."
+                    }
+                }
+            }
+            figure {
+                h3 { "Precision and recall" }
+                (charts::curve(&Curve {
+                    description: format!("Precision over recall, average precision {}", percent(Some(average))),
+                    x_label: "recall: defective pictures found",
+                    y_label: "precision",
+                    x_to: 1.0,
+                    points: &pr,
+                    steps: true,
+                    chance: Some([(0.0, share), (1.0, share)]),
+                    marks: points.iter().map(|(n, p)| (n.to_string(), (p.found, p.precision))).collect(),
+                }))
+                figcaption {
+                    "Average precision " (data("average_precision", average, percent(Some(average)))) "."
+                    @for (name, p) in &points {
+                        " At " (name) ": " (percent(Some(p.precision))) " of the rejected are defective."
+                    }
+                    " In this set " (percent(Some(share))) " are (dotted)."
+                }
+            }
+            @if !evaluation.pro.is_empty() {
+                figure {
+                    h3 { "Per-region overlap" }
+                    (charts::curve(&Curve {
+                        description: format!("Mean overlap with the defects' regions over good pixels called bad, area {}", percent(figures.aupro30)),
+                        x_label: "good pixels called bad",
+                        y_label: "mean overlap with regions",
+                        x_to: 0.3,
+                        points: &evaluation.pro,
+                        steps: false,
+                        chance: Some([(0.0, 0.0), (0.3, 0.3)]),
+                        marks: Vec::new(),
+                    }))
+                    figcaption {
+                        "Area to 30 % (AUPRO) " (percent(figures.aupro30)) ", pixel AUROC " (percent(figures.pixel_auroc))
+                        ", from the pictures that have masks and all good ones."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pictures(inspector: &Inspector, outcomes: &[Outcome], levels: &[Level]) -> Result<Markup> {
+    let mut good: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_none()).collect();
+    let mut bad: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_some()).collect();
+    good.sort_by(|a, b| b.score.total_cmp(&a.score));
+    bad.sort_by(|a, b| a.score.total_cmp(&b.score));
+    let hardest = |id: &str, all: &[&Outcome]| {
+        gallery::gallery(inspector, levels, id, &all[..all.len().min(HARDEST)])
+    };
+    let masks = outcomes.iter().any(|o| o.picture.mask.is_some());
+    let typical = typical(outcomes);
+    let rejected = good.iter().filter(|o| o.verdict == Verdict::Ng).count();
+    let missed = bad.iter().filter(|o| o.verdict == Verdict::Ok).count();
+    let (good_cards, bad_cards) = (hardest("good", &good)?, hardest("bad", &bad)?);
+    Ok(html! {
+        p {
+            "Each picture beside its anomaly map; open one to see it in full. "
+            span.key.found {} " encloses what lies above the threshold"
+            @if masks { ", " span.key.truth {} " the defect as the data set marks it" }
+            ". The colours mean the same in all pictures of this template:"
+        }
+        (gallery::colour_bar(inspector, levels))
+        h3 id="typical" { "Typical pictures" }
+        p.note { "Of each kind the picture with the median score." }
+        (gallery::gallery(inspector, levels, "typical", &typical)?)
+        @if !good.is_empty() {
+            h3 id="worst-good" { "Good pictures that look worst" }
+            p.note { "Highest scores first; " (rejected) " of " (good.len()) " are above the threshold." }
+            (good_cards)
+        }
+        @if !bad.is_empty() {
+            h3 id="hidden-bad" { "Defective pictures that hide best" }
+            p.note { "Lowest scores first; " (missed) " of " (bad.len()) " pass." }
+            (bad_cards)
+        }
+    })
+}
+
+/// The picture with the median score of each kind, good first.
+fn typical(outcomes: &[Outcome]) -> Vec<&Outcome> {
+    let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
+    sorted
+        .sort_by(|a, b| a.picture.defect.cmp(&b.picture.defect).then(a.score.total_cmp(&b.score)));
+    sorted
+        .chunk_by(|a, b| a.picture.defect == b.picture.defect)
+        .filter_map(|kind| kind.get(kind.len() / 2).copied())
+        .take(KINDS)
+        .collect()
+}

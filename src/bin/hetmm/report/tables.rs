@@ -1,0 +1,174 @@
+//! Tables of an evaluation.
+
+use super::data;
+use super::gallery::badge;
+use crate::figures::{Figures, Outcome, percent};
+use crate::timing::{Timing, quantile};
+use hetmm::inspection::Verdict;
+use maud::{Markup, html};
+
+/// The confusion matrix, and a row for each kind of defect.
+pub fn decisions(figures: &Figures, outcomes: &[Outcome]) -> Markup {
+    html! {
+        div.columns {
+            (confusion(outcomes))
+            @if !figures.per_defect.is_empty() { (by_defect(figures, outcomes)) }
+        }
+    }
+}
+
+fn confusion(outcomes: &[Outcome]) -> Markup {
+    const VERDICTS: [(Verdict, &str); 3] =
+        [(Verdict::Ok, "ok"), (Verdict::Review, "review"), (Verdict::Ng, "ng")];
+    let count = |bad: bool, verdict: Option<Verdict>| {
+        let of = |o: &&Outcome| {
+            o.picture.defect.is_some() == bad && verdict.is_none_or(|v| v == o.verdict)
+        };
+        outcomes.iter().filter(of).count()
+    };
+    let class = |bad: bool, verdict: Verdict| match (bad, verdict) {
+        (_, Verdict::Review) => "review",
+        (true, Verdict::Ng) | (false, Verdict::Ok) => "right",
+        _ => "wrong",
+    };
+    let review = outcomes.iter().any(|o| o.verdict == Verdict::Review);
+    html! {
+        div {
+            h3 { "Verdicts" }
+            div.wide {
+                table.matrix {
+                    caption { "What pictures are, and what the template says" }
+                    thead { tr { td {} @for (_, name) in VERDICTS { th.n scope="col" { (name) } } } }
+                    tbody {
+                        @for (bad, name) in [(false, "good"), (true, "defective")] {
+                            @let all = count(bad, None);
+                            tr {
+                                th scope="row" { (name) }
+                                @for (verdict, word) in VERDICTS {
+                                    @let n = count(bad, Some(verdict));
+                                    td.(if n > 0 { class(bad, verdict) } else { "none" }) {
+                                        strong { (data(&format!("{name}-{word}"), n, n)) }
+                                        @if all > 0 { (format!("{:.1} %", 100.0 * n as f64 / all as f64)) } @else { "-" }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if !review { p.note { "Nothing went to review." } }
+        }
+    }
+}
+
+fn by_defect(figures: &Figures, outcomes: &[Outcome]) -> Markup {
+    let median = |kind: Option<&str>| {
+        let scores: Vec<f64> = (outcomes.iter())
+            .filter(|o| o.picture.defect.as_deref() == kind)
+            .map(|o| f64::from(o.score))
+            .collect();
+        quantile(&scores, 0.5)
+    };
+    html! {
+        div {
+            h3 { "By defect" }
+            div.wide {
+                table {
+                    caption { "Each kind against all good pictures" }
+                    thead { tr {
+                        th scope="col" { "Kind" } th.n scope="col" { "Pictures" } th.n scope="col" { "Image AUROC" }
+                        th.n scope="col" { "Missed" } th.n scope="col" { "Median score" }
+                    } }
+                    tbody {
+                        @if figures.good > 0 {
+                            tr {
+                                th scope="row" { "good" } td.n { (figures.good) } td.n { "-" } td.n { "-" }
+                                td.n { (format!("{:.4}", median(None))) }
+                            }
+                        }
+                        @for (name, auroc) in &figures.per_defect {
+                            @let counts = figures.defects.get(name);
+                            tr data-defect=(name) {
+                                th scope="row" { (name) }
+                                td.n { (counts.map_or(0, |c| c.images)) }
+                                td.n {
+                                    data value=(auroc.map_or(String::new(), |v| v.to_string())) { (percent(*auroc)) }
+                                }
+                                td.n { (counts.map_or(0, |c| c.missed)) }
+                                td.n { (format!("{:.4}", median(Some(name)))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Median and 99th percentile of every stage, with a bar for its part of the whole.
+pub fn times(times: &[Timing]) -> Markup {
+    type Stage = (&'static str, &'static str, fn(&Timing) -> f64);
+    const STAGES: [Stage; 6] = [
+        ("decode", "Read and decode", |t| t.decode),
+        ("preprocess", "Resize", |t| t.preprocess),
+        ("backbone", "Network", |t| t.backbone),
+        ("matching", "Matching", |t| t.matching),
+        ("scoring", "Scoring", |t| t.scoring),
+        ("total", "Whole picture", |t| t.total),
+    ];
+    let of = |stage: fn(&Timing) -> f64, part: f64| {
+        quantile(&times.iter().map(stage).collect::<Vec<_>>(), part)
+    };
+    let whole = of(|t| t.total, 0.5).max(1e-9);
+    html! {
+        p {
+            "Measured here, one picture after the other, on " (times.len()) " pictures with "
+            (rayon::current_num_threads()) " threads (" (hetmm::matching::kernel::Kernel::best().name()) ")."
+        }
+        div.wide {
+            table {
+                caption { "Milliseconds a picture" }
+                thead { tr {
+                    th scope="col" { "Stage" } th.n scope="col" { "Median" } th.n scope="col" { "p99" }
+                    th scope="col" { "Part of the whole" }
+                } }
+                tbody {
+                    @for (id, name, stage) in STAGES {
+                        @let median = of(stage, 0.5);
+                        tr {
+                            th scope="row" { (name) }
+                            td.n { (data(&format!("timing-{id}"), median, format!("{median:.2}"))) }
+                            td.n { (format!("{:.2}", of(stage, 0.99))) }
+                            td { span.meter style={ "width:" (format!("{:.1}", 9.0 * median / whole)) "rem" } {} }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every picture, highest score first.
+pub fn all(outcomes: &[Outcome]) -> Markup {
+    let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
+    sorted.sort_by(|a, b| b.score.total_cmp(&a.score));
+    html! {
+        div.wide {
+            table id="all" {
+                thead { tr {
+                    th scope="col" { "Kind" } th scope="col" { "Picture" } th.n scope="col" { "Score" } th scope="col" { "Verdict" }
+                } }
+                tbody {
+                    @for outcome in sorted {
+                        tr {
+                            td { (outcome.picture.defect.as_deref().unwrap_or("good")) }
+                            td.path { (outcome.picture.source.name()) }
+                            td.n { (format!("{:.4}", outcome.score)) }
+                            td { (badge(outcome)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

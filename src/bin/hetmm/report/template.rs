@@ -1,0 +1,154 @@
+//! What a page says about the template: enough to know later which one it was, and from what.
+
+use hetmm::inspection::Inspector;
+use hetmm::template::header::HeaderV1;
+use hetmm::{Error, Result};
+use maud::{Markup, html};
+use std::fs::File;
+use std::path::Path;
+
+/// Provenance and settings of the template at `path`.
+///
+/// # Errors
+/// [`hetmm::error::Kind::Io`] where the file cannot be read again for its digest.
+pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
+    let template = inspector.template();
+    let h = template.header();
+    let id = &h.backbone;
+    let calibration = match h.calibration.pictures {
+        0 => "provisional: the largest score of a good picture with its own prototypes left out"
+            .into(),
+        n => format!("calibrated on {n} good pictures"),
+    };
+    let fact = |name: &str, value: Markup| html! { dt { (name) } dd { (value) } };
+    Ok(html! {
+        dl.facts {
+            (fact("File", html! {
+                (path.file_name().unwrap_or_default().to_string_lossy()) ", "
+                (format!("{:.1}", template.size() as f64 / 1e6)) " MB, BLAKE3 " code id="template_digest" { (file_digest(path)?) }
+            }))
+            (fact("Built by", html! { "hetmm " (h.build.version) }))
+            (fact("Built from", html! {
+                (h.build.images.len()) " good pictures, BLAKE3 over their digests " code { (pictures_digest(h)) }
+            }))
+            (fact("Options", html! {
+                @if h.build.options.is_empty() { "none: the default" }
+                @for (i, (key, value)) in h.build.options.iter().enumerate() {
+                    @if i > 0 { ", " } (key) " " code { (value) }
+                }
+            }))
+            (fact("Backbone", html! { (id.name) ", BLAKE3 " code { (hex(&id.digest)) } }))
+            (fact("Input", html! {
+                (id.width) " x " (id.height) " pixels, mean " (numbers(&id.mean)) ", deviation " (numbers(&id.std))
+            }))
+            (fact("Prototypes", html! { "chosen by " (h.rule) ", stored as " (h.storage) }))
+            (fact("Scoring", html! {
+                "alpha " (h.alpha) ", " (h.fusion) " over layers, blur of sigma " (h.sigma)
+            }))
+            @if let Some(mask) = template.mask() {
+                (fact("Region of interest", html! {
+                    (format!("{:.1}", 100.0 * mask.count() as f64 / mask.inside().len().max(1) as f64)) " % of the picture"
+                }))
+            }
+            (fact("Calibration", html! {
+                "threshold " (format!("{:.4}", h.calibration.threshold)) ", " (calibration)
+                "; top of the colour scale " (format!("{:.4}", h.calibration.scale_top))
+            }))
+        }
+        (layers(h))
+        (sources(h))
+    })
+}
+
+fn layers(h: &HeaderV1) -> Markup {
+    html! {
+        div.wide {
+            table {
+                caption { "Layers" }
+                thead { tr {
+                    th scope="col" { "Tap" } th.n scope="col" { "Channels" } th.n scope="col" { "Map" } th.n scope="col" { "Sheets" }
+                    th.n scope="col" { "Window forward" } th.n scope="col" { "backward" } th.n scope="col" { "Weight" }
+                } }
+                tbody {
+                    @for (layer, tap) in h.layers.iter().zip(&h.backbone.taps) {
+                        tr {
+                            th scope="row" { (tap.name) }
+                            td.n { (tap.channels) } td.n { (tap.width) " x " (tap.height) } td.n { (layer.sheets) }
+                            td.n { (layer.patch_forward) } td.n { (layer.patch_backward) }
+                            td.n { (format!("{:.4}", layer.weight)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The pictures that the template was built from, and its probes.
+fn sources(h: &HeaderV1) -> Markup {
+    html! {
+        details {
+            summary { "Pictures the template was built from" }
+            div.wide {
+                table {
+                    thead { tr {
+                        th scope="col" { "Picture" } th.n scope="col" { "Pixels" } th.n scope="col" { "Score left out" }
+                        th scope="col" { "BLAKE3, first 16 digits" }
+                    } }
+                    tbody {
+                        @for image in &h.build.images {
+                            tr {
+                                td.path { (image.name) }
+                                td.n { (image.width) " x " (image.height) }
+                                td.n { @if image.score.is_finite() { (format!("{:.4}", image.score)) } @else { "-" } }
+                                td { code { (hex(&image.digest[..8])) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        details {
+            summary { "Golden probes" }
+            div.wide {
+                table {
+                    thead { tr {
+                        th scope="col" { "Probe" } th.n scope="col" { "Score" } th.n scope="col" { "Tolerance" }
+                    } }
+                    tbody {
+                        @for probe in &h.probes {
+                            tr {
+                                td.path { (probe.name) }
+                                td.n { (format!("{:.6}", probe.score)) }
+                                td.n { (format!("{:.1e}", probe.tolerance)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn file_digest(path: &Path) -> Result<String> {
+    let unreadable = |e| Error::io(path, "the template cannot be read", &e);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn pictures_digest(h: &HeaderV1) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for image in &h.build.images {
+        hasher.update(&image.digest);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn numbers(values: &[f32]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" / ")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
