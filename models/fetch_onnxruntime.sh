@@ -7,7 +7,8 @@
 # Nothing of the package is used but the library; the folder may be removed at any time.
 set -euo pipefail
 package=${PACKAGE:-onnxruntime}
-version=${VERSION:-1.32.0}
+case $package in onnxruntime-gpu) newest=1.31.1 ;; *) newest=1.32.0 ;; esac
+version=${VERSION:-$newest}
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/hetmm/$package-$version
 library() { find "$folder" -name 'libonnxruntime.so.*' -type f 2>/dev/null | sort | head -n 1; }
 if [ -z "$(library)" ]; then
@@ -20,5 +21,5 @@ if [ -z "$(library)" ]; then
     mv "$making" "$folder"
 fi
 found=$(library)
-[ -n "$found" ] || { echo "$package $version holds no libonnxruntime.so" >&2; exit 1; }
+[ -n "$found" ] || { echo "$package $version holds no libonnxruntime.so: take 1.20 or newer" >&2; exit 1; }
 echo "$found"

@@ -39,8 +39,9 @@ fn features_build_the_same_bytes_as_their_pictures() {
         .save(&mask)
         .expect("writes");
     let mask = text(&mask);
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 6] = [
         &[],
+        &["--false-reject", "10%"],
         &["--threads", "1"],
         &["--max-memory", "0", "--storage", "f32"],
         &["--select", "kmeans-image"],

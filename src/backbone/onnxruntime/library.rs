@@ -60,6 +60,9 @@ pub fn load(path: Option<&Path>) -> Result<String> {
         log::LevelFilter::Trace => LogLevel::Verbose,
         _ => LogLevel::Warning,
     });
+    // The environment stays for good: ort would release it when the process ends, after the library
+    // has torn itself down, and up to 1.22 that ends in a crash.
+    std::mem::forget(environment);
     *loaded = Some((file, version.clone()));
     Ok(version)
 }

@@ -150,6 +150,8 @@ impl Recipe {
                 Ok(vec![cuda.build().error_on_failure()])
             }
             Device::TensorRt => {
+                self.require(&ep::TensorRT::default(), "TensorRT")?;
+                self.require(&cuda, "CUDA")?;
                 let (height, width) = self.size;
                 let shape = |batch| format!("{}:{batch}x3x{height}x{width}", self.input);
                 let mut tensorrt = ep::TensorRT::default()
@@ -163,8 +165,6 @@ impl Recipe {
                         .with_profile_opt_shapes(shape(self.batch))
                         .with_profile_max_shapes(shape(self.batch));
                 }
-                self.require(&tensorrt, "TensorRT")?;
-                self.require(&cuda, "CUDA")?;
                 Ok(vec![tensorrt.build().error_on_failure(), cuda.build().error_on_failure()])
             }
             Device::Tract | Device::Auto | Device::Cpu => Ok(Vec::new()),
@@ -187,11 +187,9 @@ impl Recipe {
             }
             _ => ("cuda", "CUDA and cuDNN of the versions that it names, "),
         };
-        unusable(format!(
-            "--device {word} cannot be used (ONNX Runtime {}): {}",
-            self.version,
-            why.trim()
-        ))
+        // What stands in front is where in the library's source it happened.
+        let why = why.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(why).trim();
+        unusable(format!("--device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
         .advise(format!(
             "it needs an NVIDIA GPU that nvidia-smi shows, {needs}and an ONNX Runtime with GPU support \
              (`pip install onnxruntime-gpu`, or the gpu archive of its releases; on a Jetson, NVIDIA's own \
