@@ -32,18 +32,34 @@ impl FeatureMap {
     pub fn from_planes(channels: usize, height: usize, width: usize, planes: &[f32]) -> Self {
         let pixels = height * width;
         assert_eq!(planes.len(), pixels * channels, "values of a feature map");
+        let mut squares = vec![0.0f64; pixels];
+        let mut partial = vec![0.0f32; pixels];
+        for planes in planes.chunks((PARTIAL * pixels).max(1)) {
+            partial.fill(0.0);
+            for plane in planes.chunks_exact(pixels) {
+                partial.iter_mut().zip(plane).for_each(|(sum, v)| *sum += v * v);
+            }
+            squares.iter_mut().zip(&partial).for_each(|(sum, &v)| *sum += f64::from(v));
+        }
+        let scales: Vec<f32> = squares.into_iter().map(scale).collect();
         let mut data = vec![0.0; planes.len()];
         // Eight planes at a time: each destination cache line is written in one go.
         for first in (0..channels).step_by(8) {
             let count = 8.min(channels - first);
             let group = &planes[first * pixels..(first + count) * pixels];
-            for (p, vector) in data.chunks_exact_mut(channels).enumerate() {
+            for ((p, vector), scale) in data.chunks_exact_mut(channels).enumerate().zip(&scales) {
                 for (c, value) in vector[first..first + count].iter_mut().enumerate() {
-                    *value = group[c * pixels + p];
+                    *value = group[c * pixels + p] * scale;
                 }
             }
         }
-        Self::normalised(height, width, channels, data)
+        for (vector, scale) in data.chunks_exact_mut(channels.max(1)).zip(&scales) {
+            // Times 0 does not make zero what is not finite.
+            if *scale == 0.0 {
+                vector.fill(0.0);
+            }
+        }
+        FeatureMap { height, width, channels, data }
     }
 
     /// Rows.
@@ -77,17 +93,21 @@ impl FeatureMap {
     }
 }
 
+/// Squares that are added up in single precision before they go into a double.
+const PARTIAL: usize = 16;
+
 /// Scales `vector` to length 1; a vector that is zero or not finite becomes zero.
 pub fn normalise(vector: &mut [f32]) {
-    let square: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-    let scale = if square.is_finite() && square > 1e-24 { 1.0 / square.sqrt() } else { 0.0 };
-    if scale == 0.0 {
-        vector.fill(0.0);
-    } else {
-        for value in vector {
-            *value = (f64::from(*value) * scale) as f32;
-        }
+    let partial = |values: &[f32]| values.iter().fold(0.0f32, |sum, v| sum + v * v);
+    let scale = scale(vector.chunks(PARTIAL).map(|values| f64::from(partial(values))).sum());
+    for value in vector {
+        *value = if scale == 0.0 { 0.0 } else { *value * scale };
     }
+}
+
+/// What makes a vector of this squared length a unit vector; 0 where it has no direction.
+fn scale(square: f64) -> f32 {
+    if square.is_finite() && square > 1e-24 { (1.0 / square.sqrt()) as f32 } else { 0.0 }
 }
 
 #[cfg(test)]

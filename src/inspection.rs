@@ -145,8 +145,12 @@ impl Inspector {
 
     /// What a score means. A score that is no number is bad.
     pub fn verdict(&self, score: f32) -> Verdict {
-        if score <= self.template.header().calibration.threshold {
+        let threshold = self.template.header().calibration.threshold;
+        let review = self.template.decision().map_or(threshold, |d| d.review);
+        if score <= review {
             Verdict::Ok
+        } else if score <= threshold {
+            Verdict::Review
         } else {
             Verdict::Ng
         }

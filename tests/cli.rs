@@ -414,6 +414,106 @@ fn a_template_of_format_1_0_still_loads_and_its_probes_agree() {
 }
 
 #[test]
+fn calibration_sets_thresholds_and_nothing_else() {
+    let bench = Bench::new();
+    let template = bench.template();
+    for i in 0..30 {
+        bench.part(&format!("fresh/{i:02}.png"), 40 + i, false);
+    }
+    for i in 0..4 {
+        bench.part(&format!("bad/{i}.png"), 20 + i, true);
+    }
+    let (fresh, bad) = (bench.path("fresh"), bench.path("bad"));
+    let before = std::fs::read(&template).expect("reads");
+    let calibrate = |more: &[&str]| {
+        hetmm(&[&["calibrate", text(&template), "--images", text(&fresh)], more].concat())
+    };
+    let inspect = |images: &Path| -> Vec<(f64, String)> {
+        let out = hetmm(&["inspect", text(&template), text(images), "--json"]);
+        let lines = stdout(&out);
+        let results =
+            lines.lines().map(|l| serde_json::from_str::<Value>(l).expect("one object a line"));
+        let result = |r: Value| (r["score"].as_f64().unwrap_or(f64::NAN), r["verdict"].to_string());
+        results.map(result).collect()
+    };
+
+    // What cannot be promised is refused, and nothing is written.
+    assert_code(
+        &calibrate(&[]),
+        3,
+        "30 good pictures cannot promise a false-reject rate of 1 %: that takes 99",
+    );
+    assert_code(&calibrate(&["--false-reject", "0"]), 2, "a rate above 0");
+    assert_code(
+        &calibrate(&["--false-reject", "10%", "--review", "5%"]),
+        2,
+        "--review must be above",
+    );
+    let known = hetmm(&["calibrate", text(&template), "--images", text(&bench.path("good"))]);
+    assert_code(&known, 3, "the template was built from all of them");
+    let tried = calibrate(&["--false-reject", "10%", "--dry-run"]);
+    assert_code(&tried, 0, "");
+    assert_eq!(std::fs::read(&template).expect("reads"), before);
+
+    let scores = inspect(&fresh);
+    let out =
+        calibrate(&["--false-reject", "10%", "--review", "20%", "--json", "--defects", text(&bad)]);
+    assert_code(&out, 0, "");
+    let figures: Value = serde_json::from_str(&stdout(&out)).expect("one object");
+    assert_eq!((&figures["rank"], &figures["pictures"]), (&3.into(), &30.into()));
+    assert_eq!((&figures["missed"], &figures["defects"]), (&0.into(), &4.into()));
+    let after = inspect(&fresh);
+    let only_scores = |r: &[(f64, String)]| r.iter().map(|(s, _)| *s).collect::<Vec<_>>();
+    assert_eq!(only_scores(&scores), only_scores(&after), "scores never change");
+    let with = |verdict: &str| after.iter().filter(|(_, v)| v == verdict).count();
+    // At a threshold that is a score: that part still passes it.
+    assert_eq!((with("\"ng\""), with("\"review\"")), (2, 3));
+    assert!(inspect(&bad).iter().all(|(_, verdict)| verdict == "\"ng\""));
+    assert_code(&hetmm(&["check", text(&template)]), 0, "");
+    assert!(
+        stdout(&hetmm(&["info", text(&template)])).contains("from 30 good parts (fresh parts)")
+    );
+    assert!(left_overs(bench.folder.path()).is_empty());
+}
+
+#[test]
+fn a_build_sets_its_threshold_by_folds() {
+    let bench = Bench::new();
+    let good = bench.good(24);
+    let template = bench.path("part.hetmm");
+    let built = bench.build(&good, &template, &["--false-reject", "10%", "--folds", "4"]);
+    assert_code(&built, 0, "asked for 10.000 % false rejects, from 24 good parts (4 folds)");
+    let again = bench.path("again.hetmm");
+    let more = ["--false-reject", "10%", "--folds", "4", "--threads", "1"];
+    assert_code(&bench.build(&good, &again, &more), 0, "");
+    assert_eq!(std::fs::read(&template).expect("reads"), std::fs::read(&again).expect("reads"));
+    let refused = bench.build(&good, &again, &["--false-reject", "1%"]);
+    assert_code(&refused, 3, "that takes 99");
+    let both = bench.build(&good, &again, &["--false-reject", "10%", "--threshold", "1"]);
+    assert_code(&both, 2, "contradict");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let bench = Bench::new();
+    let template = bench.template();
+    for arguments in
+        [vec!["info", text(&template), "--json"], vec!["bench", text(&template), "--runs", "1"]]
+    {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+            .args(&arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("runs");
+        drop(child.stdout.take());
+        let out = child.wait_with_output().expect("ends");
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_template() {
     let bench = Bench::new();
     let template = bench.template();
@@ -510,6 +610,25 @@ fn bench_reports_every_stage() {
     // 16 x 16 and 8 x 8 pixels, windows of 3 cut at the border, 6 sheets, 96 and 240 channels.
     assert_eq!(figures["multiply_adds"], 46 * 46 * 6 * 96 + 22 * 22 * 6 * 240);
     assert_code(&hetmm(&["bench", text(&template), "--runs", "0"]), 2, "--runs 0");
+}
+
+#[test]
+fn a_build_says_where_its_time_went() {
+    let bench = Bench::new();
+    let good = bench.good(9);
+    let out = bench.build(&good, &bench.path("part.hetmm"), &[]);
+    assert_code(&out, 0, "");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    let line = stderr.lines().find(|l| l.starts_with("features ")).expect("a line of times");
+    for (part, stage) in line.split(", ").zip(["features", "selection", "leave-one-out"]) {
+        let seconds = part.strip_prefix(stage).and_then(|p| p.strip_suffix(" s"));
+        assert!(seconds.is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{line}");
+    }
+    assert_eq!(line.split(", ").count(), 3, "{line}");
+    let promised = bench.build(&good, &bench.path("promised.hetmm"), &["--false-reject", "0.2"]);
+    assert_code(&promised, 0, ", folds ");
+    let quiet = bench.build(&good, &bench.path("quiet.hetmm"), &["--quiet"]);
+    assert!(quiet.stderr.is_empty());
 }
 
 #[test]

@@ -9,9 +9,8 @@ use hetmm::matching::{Shape, Sheets, Storage, Values, Windows, fused, reference,
 use hetmm::metrics::{PixelTruth, aupro, auroc};
 use hetmm::scoring::blur::GaussianBlur;
 use hetmm::scoring::fusion::{DistanceMap, add_upsampled, mutual};
-use hetmm::selection::HardRule;
-use hetmm::selection::gram::Gram;
-use hetmm::selection::{optics, pts, xi};
+#[cfg(feature = "desktop")]
+use hetmm::selection::{HardRule, gram::Gram, optics, pts, xi};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -157,6 +156,7 @@ fn fusion() {
 }
 
 #[test]
+#[cfg(feature = "desktop")]
 fn optics_equals_scikit_learn() {
     #[derive(Deserialize)]
     struct Case {
@@ -203,11 +203,13 @@ fn optics_equals_scikit_learn() {
     });
 }
 
+#[cfg(feature = "desktop")]
 fn labels(regions: &[Option<usize>]) -> Vec<i64> {
     regions.iter().map(|r| r.map_or(-1, |r| r as i64)).collect()
 }
 
 #[test]
+#[cfg(feature = "desktop")]
 fn pts_equals_the_published_algorithm() {
     #[derive(Deserialize)]
     struct Case {
@@ -284,8 +286,8 @@ fn metrics() {
 
 #[test]
 fn every_storage_stays_within_its_bound_on_every_kernel() {
-    for channels in [1, 4, 37, 130] {
-        let shape = Shape { height: 5, width: 6, channels, sheets: 70 };
+    for (channels, sheets) in [(1, 70), (4, 1), (37, 60), (130, 70), (5, 33), (8, 17), (3, 48)] {
+        let shape = Shape { height: 5, width: 6, channels, sheets };
         let value = |i: usize| ((i * 7919 % 1009) as f32 - 500.0) / 300.0;
         let query = FeatureMap::normalised(
             5,
@@ -297,13 +299,18 @@ fn every_storage_stays_within_its_bound_on_every_kernel() {
         let mut i8s = vec![0; shape.values(Storage::I8).expect("fits")];
         let mut scales = vec![0.0; shape.scales()];
         for p in 0..30 {
-            let raw = (0..70 * channels).map(|i| value(i * 3 + p)).collect();
-            let map = FeatureMap::normalised(1, 70, channels, raw);
-            let vectors: Vec<&[f32]> = (0..70).map(|k| map.vector(k)).collect();
+            let raw = (0..sheets * channels).map(|i| value(i * 3 + p)).collect();
+            let map = FeatureMap::normalised(1, sheets, channels, raw);
+            let vectors: Vec<&[f32]> = (0..sheets).map(|k| map.vector(k)).collect();
             let block = |storage| p * shape.block(storage)..(p + 1) * shape.block(storage);
-            sheets::pack(shape, &vectors, &mut f32s[block(Storage::F32)]);
+            hetmm::matching::sheets::pack(shape, &vectors, &mut f32s[block(Storage::F32)]);
             let padded = p * shape.padded_sheets()..(p + 1) * shape.padded_sheets();
-            sheets::pack_bytes(shape, &vectors, &mut i8s[block(Storage::I8)], &mut scales[padded]);
+            hetmm::matching::sheets::pack_bytes(
+                shape,
+                &vectors,
+                &mut i8s[block(Storage::I8)],
+                &mut scales[padded],
+            );
         }
         let f16s: Vec<half::f16> = f32s.iter().map(|&v| half::f16::from_f32(v)).collect();
         let windows = Windows { forward: 3, backward: 5 };
@@ -360,7 +367,7 @@ fn prototypes_of_a_picture_left_out_never_win() {
         // Sheet p % 6 is the query's own vector and comes from picture 9.
         let vectors: Vec<&[f32]> =
             (0..6).map(|k| if k == p % 6 { query.vector(p) } else { map.vector(k) }).collect();
-        sheets::pack(shape, &vectors, block);
+        hetmm::matching::sheets::pack(shape, &vectors, block);
     }
     let sources: Vec<u32> = (0..72).map(|i| if i % 6 == (i / 6) % 6 { 9 } else { 1 }).collect();
     let view = Sheets::new(shape, Values::F32(&stored)).expect("sizes agree");

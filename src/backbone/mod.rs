@@ -5,6 +5,7 @@
 //! and a template is refused by a backbone with another one.
 
 mod bundled;
+mod depthwise;
 mod identity;
 mod tract;
 

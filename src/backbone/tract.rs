@@ -1,12 +1,13 @@
 //! Features from tract: pure Rust, on the CPU, wherever the program runs.
 
-use super::{Backbone, Identity, TapIdentity};
+use super::{Backbone, Identity, TapIdentity, depthwise};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tract_core::prelude::*;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt};
@@ -56,6 +57,8 @@ impl TractBackbone {
             let mut model = onnx.model_for_proto_model(&proto)?;
             model.select_outputs_by_name(taps)?;
             model.set_input_fact(0, f32::fact([1, 3, height, width]).into())?;
+            let mut model = model.into_typed()?.into_decluttered()?;
+            depthwise::replace(&mut model)?;
             model.into_optimized()?.into_runnable()
         })()
         .map_err(|e| unusable(&format!("{e:#}")))?;
@@ -84,14 +87,27 @@ impl TractBackbone {
         }
         Ok(TractBackbone { identity, plan })
     }
-}
 
-impl Backbone for TractBackbone {
-    fn identity(&self) -> &Identity {
-        &self.identity
+    /// How long the operators of the network take for `image`, by kind: name, number, time.
+    /// For finding out where the time goes; [`Backbone::features`] is what runs.
+    pub fn operator_times(&self, image: &NetworkImage) -> Result<Vec<(String, usize, Duration)>> {
+        let mut times: BTreeMap<String, (usize, Duration)> = BTreeMap::new();
+        let input = self.input(image)?;
+        (|| -> TractResult<_> {
+            self.plan.spawn()?.run_plan_with_eval(input, |context, state, node, inputs| {
+                let start = Instant::now();
+                let outputs = tract_core::plan::eval(context, state, node, inputs);
+                let (count, time) = times.entry(node.op.name().to_string()).or_default();
+                *count += 1;
+                *time += start.elapsed();
+                outputs
+            })
+        })()
+        .map_err(failed)?;
+        Ok(times.into_iter().map(|(name, (count, time))| (name, count, time)).collect())
     }
 
-    fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+    fn input(&self, image: &NetworkImage) -> Result<TVec<TValue>> {
         let id = &self.identity;
         if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
             return Err(Error::model(format!(
@@ -103,10 +119,24 @@ impl Backbone for TractBackbone {
             )));
         }
         let planes = image.normalised(id.mean, id.std);
-        let failed = |e: TractError| Error::model(format!("the backbone failed: {e:#}"));
         let input =
             Tensor::from_shape(&[1, 3, image.height(), image.width()], &planes).map_err(failed)?;
-        let outputs = self.plan.run(tvec!(input.into_tvalue())).map_err(failed)?;
+        Ok(tvec!(input.into_tvalue()))
+    }
+}
+
+fn failed(e: TractError) -> Error {
+    Error::model(format!("the backbone failed: {e:#}"))
+}
+
+impl Backbone for TractBackbone {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+        let id = &self.identity;
+        let outputs = self.plan.run(self.input(image)?).map_err(failed)?;
         id.taps
             .iter()
             .zip(outputs)
@@ -214,5 +244,45 @@ mod tests {
         let maps = backbone.features(&image).expect("runs");
         assert_eq!((maps[1].channels(), maps[1].height(), maps[1].width()), (144, 24, 16));
         assert_eq!(maps, backbone.features(&image).expect("runs"));
+    }
+
+    /// The oracle ran the same network in PyTorch in double precision (`computed_by` in the file).
+    #[test]
+    fn every_tap_of_the_bundled_network_agrees_with_pytorch() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/golden/backbone.json")).expect("parses");
+        let numbers = |v: &serde_json::Value| -> Vec<f64> {
+            v.as_array().expect("list").iter().map(|n| n.as_f64().expect("number")).collect()
+        };
+        let taps = golden["taps"].as_array().expect("taps");
+        let name = |t: &serde_json::Value| t["name"].as_str().expect("name").to_string();
+        let (height, width) = (64, 96);
+        let samples = (0..height * width * 3).map(|i| {
+            let (x, y, c) = (i / 3 % width, i / 3 / width, i % 3);
+            ((7 * x + 13 * y + 29 * c + (x * y) % 11) % 256) as u16 * 257
+        });
+        let image = NetworkImage::from_samples(height, width, samples.collect()).expect("fits");
+        let names = vec![taps.iter().map(name).collect()];
+        let backbone =
+            TractBackbone::new(BUNDLED_NAME, MODEL, &names, height, width).expect("loads");
+        let maps = backbone.features(&image).expect("runs");
+        assert_eq!(maps.len(), 32);
+        for (tap, map) in taps.iter().zip(&maps) {
+            let pixel = &tap["pixel"];
+            let at = |k: &str| pixel[k].as_u64().expect("number") as usize;
+            let want = numbers(&pixel["first_channels"]);
+            let got = &map.vector(at("y") * map.width() + at("x"))[..want.len()];
+            // Our vectors have length 1: the channels agree up to that one scale.
+            let (product, square) = want
+                .iter()
+                .zip(got)
+                .fold((0.0, 0.0), |(p, s), (w, g)| (p + w * f64::from(*g), s + w * w));
+            let scale = product / square;
+            let largest = want.iter().fold(0.0f64, |m, w| m.max(w.abs()));
+            for (want, got) in want.iter().zip(got) {
+                let off = (f64::from(*got) - scale * want).abs();
+                assert!(off <= 1e-4 * scale * largest, "{}: off by {off}", name(tap));
+            }
+        }
     }
 }

@@ -4,7 +4,9 @@
 //! chooses at every pixel; `leave_one_out` scores every good picture without its own
 //! prototypes. The same pictures and options give the same bytes with any number of threads.
 
+pub mod calibration;
 mod features;
+mod folds;
 mod leave_one_out;
 mod options;
 pub mod presets;
@@ -12,6 +14,7 @@ mod prototypes;
 pub mod store;
 
 pub use features::{Source, unreadable};
+pub use folds::too_few;
 pub use options::{Options, Sheets, Weights};
 
 use crate::backbone::{Backbone, Identity};
@@ -26,6 +29,7 @@ use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeReco
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Parts of a build, for progress displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum Stage {
     Selection,
     /// Scoring every picture without its own prototypes.
     LeaveOneOut,
+    /// Building without a part of the pictures and scoring that part, for the threshold.
+    Folds,
 }
 
 /// Called with how many steps of a stage are done, of how many.
@@ -52,6 +58,21 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// Where the time went.
+    pub times: Times,
+}
+
+/// How long each [`Stage`] of a build took, the files it wrote included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// [`Stage::Features`].
+    pub features: Duration,
+    /// [`Stage::Selection`].
+    pub selection: Duration,
+    /// Templates without a part of the pictures, for the threshold.
+    pub folds: Duration,
+    /// [`Stage::LeaveOneOut`], with the baseline, weights and scores that come of it.
+    pub leave_one_out: Duration,
 }
 
 /// The probes that a template carries. The names say where the pictures come from.
@@ -76,7 +97,9 @@ pub fn build(
     progress: Progress,
 ) -> Result<Report> {
     options.check(backbone.identity())?;
+    let started = Instant::now();
     let pass = features::compute(pictures, backbone.as_ref(), options, progress)?;
+    let seen = Instant::now();
     let count = pass.images.len();
     if count == 0 {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -90,43 +113,35 @@ pub fn build(
         )
         .advise("add good pictures (20 are a start), or give --threshold"));
     }
-    let header =
+    let mut header =
         draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
-    let layers = header.layers.len();
+    header.calibration.pictures = if options.false_reject.is_some() { count as u32 } else { 0 };
     let lengths = section_lengths(&header, options)?;
-    let mut draft = Draft::create(destination, header, &lengths)?;
-    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-
-    prototypes::write(&mut draft, &pass.store, progress)?;
-    if let Some(mask) = &options.mask {
-        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
-        draft.section(|section| section.write(&bytes))?;
-    }
-    let left_out = LeaveOneOut::compute(&inspector(&draft)?, &pass.store, progress);
-    if options.baseline {
-        let baselines: Vec<Vec<f32>> = {
-            let inspector = inspector(&draft)?;
-            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
-        };
-        for baseline in baselines {
-            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
-        }
-    }
-    let weights = match &options.weights {
-        Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(&inspector(&draft)?),
+    let decision = match options.false_reject {
+        None => None,
+        Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
     };
-    draft.set_header(|h| {
-        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
-    });
+    let mut draft =
+        Draft::create(destination, header, decision.as_ref().map(|d| d.1.clone()), &lengths)?;
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    let decided = Instant::now();
+    let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;
     let scores = left_out.scores(&inspector(&draft)?);
+    let times = Times {
+        features: seen.duration_since(started),
+        folds: decided.duration_since(seen),
+        selection: chosen.duration_since(decided),
+        leave_one_out: chosen.elapsed(),
+    };
     for image in probes(&pass.sources, &scores, backbone.identity())? {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let threshold = options
-        .threshold
-        .unwrap_or_else(|| scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let threshold = match (&decision, options.threshold) {
+        (Some((threshold, _)), _) => *threshold,
+        (None, Some(threshold)) => threshold,
+        (None, None) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+    };
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = if threshold > 0.0 { SCALE_TOP * threshold } else { 1.0 };
@@ -141,7 +156,44 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings })
+    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, times })
+}
+
+/// Fills a draft with what comes from the good pictures in `store`: prototypes, mask, baseline and
+/// layer weights. Returns the leave-one-out distances, and when the prototypes were chosen.
+fn fill(
+    draft: &mut Draft,
+    store: &store::Store,
+    backbone: &Arc<dyn Backbone>,
+    options: &Options,
+    progress: Progress,
+) -> Result<(LeaveOneOut, Instant)> {
+    let layers = draft.header().layers.len();
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    prototypes::write(draft, store, progress)?;
+    let chosen = Instant::now();
+    if let Some(mask) = &options.mask {
+        let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
+        draft.section(|section| section.write(&bytes))?;
+    }
+    let left_out = LeaveOneOut::compute(&inspector(draft)?, store, progress);
+    if options.baseline {
+        let baselines: Vec<Vec<f32>> = {
+            let inspector = inspector(draft)?;
+            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
+        };
+        for baseline in baselines {
+            draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
+        }
+    }
+    let weights = match &options.weights {
+        Weights::Given(weights) => weights.clone(),
+        Weights::FromGoodParts => left_out.weights(&inspector(draft)?),
+    };
+    draft.set_header(|h| {
+        h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
+    });
+    Ok((left_out, chosen))
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.
@@ -209,7 +261,7 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
         let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
         lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }
-    lengths.extend((0..PROBES.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
+    lengths.extend((0..header.probes.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
     Ok(lengths)
 }
 

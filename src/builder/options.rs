@@ -62,6 +62,10 @@ pub struct Options {
     pub mask: Option<Mask>,
     /// A threshold to use in place of the largest leave-one-out score.
     pub threshold: Option<f32>,
+    /// The false-reject rate to set the threshold for, by folds, in place of a provisional one.
+    pub false_reject: Option<f64>,
+    /// Parts that the pictures are dealt into for that.
+    pub folds: usize,
     /// Bytes of features to hold in memory; beyond them a scratch file is used.
     pub max_memory: u64,
     /// Unreadable pictures are left out instead of ending the build.
@@ -123,6 +127,15 @@ impl Options {
                 "--threshold must be a number from 0".into(),
                 "leave it out to have it set from the good pictures",
             );
+        }
+        if self.false_reject.is_some() && self.threshold.is_some() {
+            return wrong(
+                "--threshold and --false-reject contradict each other".into(),
+                "give one of them",
+            );
+        }
+        if self.folds < 2 {
+            return wrong("--folds must be at least 2".into(), "5 is the default");
         }
         let size = (backbone.height as usize, backbone.width as usize);
         match &self.mask {

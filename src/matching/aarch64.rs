@@ -6,7 +6,6 @@
 //! pixel.
 //!
 //! # Bytes
-//! Template bytes are turned back to signed ones by taking 128 off again (one exclusive-or a load).
 //! Where the processor has the dot-product instruction `sdot`, it adds the products of four signed
 //! bytes to a 32-bit lane; without it, `smull` and two pairwise additions do the same. Both are
 //! exact.
@@ -19,6 +18,20 @@ use std::arch::aarch64::*;
 const QUERIES: usize = 4;
 /// Registers of 4 lanes in a tile.
 const REGISTERS: usize = 4;
+
+/// Calls `$tile::<Q, R>` with the run-time numbers of query pixels and registers.
+macro_rules! by_size {
+    ($tile:ident, $q:expr, $r:expr, $args:tt) => {
+        by_size!(@ $tile, $q, $r, $args, (1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (2, 3),
+            (2, 4), (3, 1), (3, 2), (3, 3), (3, 4), (4, 1), (4, 2), (4, 3), (4, 4))
+    };
+    (@ $tile:ident, $q:expr, $r:expr, $args:tt, $(($ql:literal, $rl:literal)),*) => {
+        match ($q, $r) {
+            $(($ql, $rl) => $tile::<$ql, $rl> $args,)*
+            _ => {}
+        }
+    };
+}
 
 /// Proof that the processor has NEON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +52,11 @@ impl Neon {
         best: &mut [f32],
     ) {
         for (pixels, best) in pixels.chunks(QUERIES).zip(best.chunks_mut(QUERIES)) {
-            for first in (0..panel.lanes).step_by(4 * REGISTERS) {
+            for first in (0..panel.width).step_by(4 * REGISTERS) {
+                let registers = ((panel.width - first) / 4).min(REGISTERS);
                 // SAFETY: `self` exists only where NEON was detected.
                 unsafe {
-                    match pixels.len() {
-                        1 => tile::<1>(panel, first, query, pixels, best),
-                        2 => tile::<2>(panel, first, query, pixels, best),
-                        3 => tile::<3>(panel, first, query, pixels, best),
-                        _ => tile::<4>(panel, first, query, pixels, best),
-                    }
+                    by_size!(tile, pixels.len(), registers, (panel, first, query, pixels, best));
                 }
             }
         }
@@ -55,23 +64,23 @@ impl Neon {
 }
 
 #[target_feature(enable = "neon")]
-fn tile<const Q: usize>(
+fn tile<const Q: usize, const R: usize>(
     panel: &PanelView,
     first: usize,
     query: &[f32],
     pixels: &[u32],
     best: &mut [f32],
 ) {
-    let channels = panel.rows.len() / panel.lanes;
+    let channels = panel.rows.len() / panel.width;
     let mut vectors = [query.as_ptr(); Q];
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(first + 4 * REGISTERS <= panel.lanes && panel.lanes <= panel.start.len());
-    // SAFETY: lanes `first..first + 16` lie in every row and in `start` (asserted above), every
+    assert!(first + 4 * R <= panel.width && panel.width <= panel.start.len());
+    // SAFETY: lanes `first..first + 4 * R` lie in every row and in `start` (asserted above), every
     // vector has `channels` values (sliced above); c stays below `channels`.
     unsafe {
-        let mut sum = [[vdupq_n_f32(0.0); REGISTERS]; Q];
+        let mut sum = [[vdupq_n_f32(0.0); R]; Q];
         for sum in &mut sum {
             for (l, sum) in sum.iter_mut().enumerate() {
                 *sum = vld1q_f32(panel.start.as_ptr().add(first + 4 * l));
@@ -79,21 +88,21 @@ fn tile<const Q: usize>(
         }
         let mut row = panel.rows.as_ptr().add(first);
         for c in 0..channels {
-            let mut t = [vdupq_n_f32(0.0); REGISTERS];
+            let mut t = [vdupq_n_f32(0.0); R];
             for (l, t) in t.iter_mut().enumerate() {
                 *t = vld1q_f32(row.add(4 * l));
             }
             for j in 0..Q {
                 let q = *vectors[j].add(c);
-                for l in 0..REGISTERS {
+                for l in 0..R {
                     sum[j][l] = vfmaq_n_f32(sum[j][l], t[l], q);
                 }
             }
             // One past the last row at the end; never read.
-            row = row.wrapping_add(panel.lanes);
+            row = row.wrapping_add(panel.width);
         }
         for (best, sum) in best.iter_mut().zip(&sum) {
-            let largest = vmaxq_f32(vmaxq_f32(sum[0], sum[1]), vmaxq_f32(sum[2], sum[3]));
+            let largest = sum[1..].iter().fold(sum[0], |largest, &sum| vmaxq_f32(largest, sum));
             *best = best.max(vmaxvq_f32(largest));
         }
     }
@@ -110,19 +119,16 @@ impl Neon {
     ) {
         let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
         for (pixels, best) in pixels.chunks(QUERIES).zip(best.chunks_mut(QUERIES)) {
-            for first in (0..panel.lanes).step_by(4 * REGISTERS) {
+            for first in (0..panel.width).step_by(4 * REGISTERS) {
+                let registers = ((panel.width - first) / 4).min(REGISTERS);
+                let count = pixels.len();
                 // SAFETY: `self` exists only where NEON was detected, and `dotprod` says whether
                 // the dot-product instruction was.
                 unsafe {
-                    match (dotprod, pixels.len()) {
-                        (true, 1) => tile_sdot::<1>(panel, first, query, pixels, best),
-                        (true, 2) => tile_sdot::<2>(panel, first, query, pixels, best),
-                        (true, 3) => tile_sdot::<3>(panel, first, query, pixels, best),
-                        (true, _) => tile_sdot::<4>(panel, first, query, pixels, best),
-                        (false, 1) => tile_bytes::<1>(panel, first, query, pixels, best),
-                        (false, 2) => tile_bytes::<2>(panel, first, query, pixels, best),
-                        (false, 3) => tile_bytes::<3>(panel, first, query, pixels, best),
-                        (false, _) => tile_bytes::<4>(panel, first, query, pixels, best),
+                    if dotprod {
+                        by_size!(tile_sdot, count, registers, (panel, first, query, pixels, best));
+                    } else {
+                        by_size!(tile_bytes, count, registers, (panel, first, query, pixels, best));
                     }
                 }
             }
@@ -155,7 +161,7 @@ fn widening_dot(sum: int32x4_t, t: int8x16_t, q: int8x16_t) -> int32x4_t {
 macro_rules! byte_tile {
     ($name:ident, $features:literal, $dot:ident) => {
         #[target_feature(enable = $features)]
-        fn $name<const Q: usize>(
+        fn $name<const Q: usize, const R: usize>(
             panel: &BytePanel,
             first: usize,
             query: &ByteQuery,
@@ -167,24 +173,23 @@ macro_rules! byte_tile {
             for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
                 *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
             }
-            assert!(panel.rows.len() == channels * panel.lanes && channels.is_multiple_of(4));
-            assert!(first + 4 * REGISTERS <= panel.lanes && panel.lanes <= 64);
-            let offset = vdupq_n_u8(0x80);
-            // SAFETY: lanes `first..first + 16` of four bytes lie in every group (asserted above),
-            // every vector has `channels` bytes, a multiple of 4 (sliced and asserted above);
-            // `scale` and `start` have 64 values.
+            assert!(panel.rows.len() == channels * panel.width && channels.is_multiple_of(4));
+            assert!(first + 4 * R <= panel.width && panel.scale.len() == panel.width);
+            assert!(panel.width <= panel.start.len());
+            // SAFETY: lanes `first..first + 4 * R` of four bytes lie in every group, in `scale` and
+            // in `start`, every vector has `channels` bytes, a multiple of 4 (all asserted above).
             unsafe {
-                let mut sum = [[vdupq_n_s32(0); REGISTERS]; Q];
+                let mut sum = [[vdupq_n_s32(0); R]; Q];
                 for group in 0..channels / 4 {
-                    let row = panel.rows.as_ptr().add(4 * (group * panel.lanes + first));
-                    let mut t = [vdupq_n_s8(0); REGISTERS];
+                    let row = panel.rows.as_ptr().add(4 * (group * panel.width + first));
+                    let mut t = [vdupq_n_s8(0); R];
                     for (l, t) in t.iter_mut().enumerate() {
-                        *t = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row.add(16 * l)), offset));
+                        *t = vld1q_s8(row.add(16 * l));
                     }
                     for j in 0..Q {
                         let bytes = vectors[j].add(4 * group).cast::<i32>().read_unaligned();
                         let q = vreinterpretq_s8_s32(vdupq_n_s32(bytes));
-                        for l in 0..REGISTERS {
+                        for l in 0..R {
                             sum[j][l] = $dot(sum[j][l], t[l], q);
                         }
                     }

@@ -1,31 +1,21 @@
 //! The fused pass: blocked, multi-threaded, every template byte read once.
 //!
-//! For a template pixel and one panel of its block, the panel is unpacked to rows of 16, 32, 48
-//! or 64 lanes (which also widens f16) and handed with the indices of the window's query pixels
-//! to a kernel, which returns the largest cosine over the lanes for every query pixel. Lanes that
-//! must not win (zero sheets, prototypes left out) start at minus infinity instead of 0, which
-//! costs nothing.
-//!
-//! With 8-bit storage the query is rounded to 8 bits, too, and bytes are multiplied: the panel is
-//! not widened. With scales `s_t` and `s_q` of the two vectors, a cosine of unit vectors is off by at
-//! most `sqrt(channels) / 2 * (s_t + s_q + s_t * s_q * sqrt(channels) / 2)`.
+//! For a template pixel and one panel of its block, a kernel gets the panel and the indices of the
+//! window's query pixels, and raises the largest cosine of each query pixel. Lanes that must not win
+//! (zero sheets, prototypes left out) start at minus infinity instead of 0, which costs nothing.
+//! With 8-bit storage the query is rounded to 8 bits, too, and bytes are multiplied.
 //!
 //! Threads take bands of template rows, each with its own forward maxima; these are merged by
 //! taking maxima, which is exact and does not hang on the order: the same bytes with any number
 //! of threads.
-//!
-//! Operations: `pixels * window^2 * sheets * channels` multiply-adds a layer, borders aside.
 
 use super::kernel::Kernel;
-use super::panel::{BytePanel, ByteQuery, PanelView};
+use super::panel::ByteQuery;
 use super::sheets::{CHANNEL_GROUP, PANEL, quantise};
 use super::{Distances, Sheets, Storage, Windows, Without};
 use crate::feature_map::FeatureMap;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Lanes are handed to kernels in whole groups of this many.
-pub(super) const LANES: usize = 16;
 
 /// Distances of `query` to `sheets`, both directions in one pass.
 ///
@@ -100,20 +90,6 @@ struct Band<'a> {
     without: Option<Without<'a>>,
 }
 
-/// Room for one panel.
-struct Unpacked {
-    values: Vec<f32>,
-    bytes: Vec<u8>,
-}
-
-impl Unpacked {
-    fn new(band: &Band) -> Self {
-        let values = if band.bytes.is_none() { band.query.channels() * PANEL } else { 0 };
-        let bytes = band.bytes.as_ref().map_or(0, |query| query.channels * PANEL);
-        Unpacked { values: vec![0.0; values], bytes: vec![0x80; bytes] }
-    }
-}
-
 /// The query in 8 bits.
 fn byte_query(query: &FeatureMap) -> ByteQuery {
     let channels = query.channels().next_multiple_of(CHANNEL_GROUP);
@@ -145,14 +121,14 @@ impl Band<'_> {
         let shape = self.sheets.shape();
         let mut window = Window::default();
         let mut best = Vec::new();
-        let mut unpacked = Unpacked::new(self);
+        let mut room = Vec::new();
         for (y, backward) in rows.zip(backward.chunks_exact_mut(shape.width)) {
             for (x, backward) in backward.iter_mut().enumerate() {
                 self.window_around(x, y, &mut window);
                 best.clear();
                 best.resize(window.pixels.len(), f32::NEG_INFINITY);
                 for panel in 0..shape.panels() {
-                    self.panel(y * shape.width + x, panel, &window, &mut unpacked, &mut best);
+                    self.panel(y * shape.width + x, panel, &window, &mut room, &mut best);
                 }
                 for ((&pixel, &inside), &cosine) in
                     window.pixels.iter().zip(&window.in_backward).zip(&best)
@@ -170,18 +146,18 @@ impl Band<'_> {
         }
     }
 
+    /// Raises `best`, one value a pixel of the window, by one panel of template pixel `pixel`.
     fn panel(
         &self,
         pixel: usize,
         panel: usize,
         window: &Window,
-        unpacked: &mut Unpacked,
+        room: &mut Vec<f32>,
         best: &mut [f32],
     ) {
         let shape = self.sheets.shape();
         let first = panel * PANEL;
         let count = (shape.sheets - first).min(PANEL);
-        let lanes = count.next_multiple_of(LANES);
         let mut start = [f32::NEG_INFINITY; PANEL];
         start[..count].fill(0.0);
         if let Some(without) = self.without {
@@ -192,20 +168,13 @@ impl Band<'_> {
                 }
             }
         }
-        match &self.bytes {
-            None => {
-                let rows = &mut unpacked.values[..shape.channels * lanes];
-                self.sheets.unpack(pixel, panel, lanes, rows);
-                let view = PanelView { rows, lanes, start: &start };
-                self.kernel.largest_cosines(&view, self.query.data(), &window.pixels, best);
-            }
-            Some(query) => {
-                let rows = &mut unpacked.bytes[..query.channels * lanes];
-                let mut scale = [0.0; PANEL];
-                self.sheets.unpack_bytes(pixel, panel, lanes, rows, &mut scale);
-                let view = BytePanel { rows, lanes, scale: &scale, start: &start };
-                self.kernel.largest_cosines_of_bytes(&view, query, &window.pixels, best);
-            }
+        if let (Some(query), Some(view)) =
+            (&self.bytes, self.sheets.byte_panel(pixel, panel, &start))
+        {
+            self.kernel.largest_cosines_of_bytes(&view, query, &window.pixels, best);
+        } else {
+            let view = self.sheets.panel(self.kernel, pixel, panel, &start, room);
+            self.kernel.largest_cosines(&view, self.query.data(), &window.pixels, best);
         }
     }
 

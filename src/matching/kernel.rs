@@ -3,6 +3,8 @@
 //! A [`Kernel`] is a token: one for an instruction set exists only where the processor has it.
 
 use super::panel::{BytePanel, ByteQuery, PanelView};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// A way to compute that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +55,23 @@ impl Kernel {
         }
     }
 
+    /// Widens 16-bit values; `out` is as long as `halves`. Exact, so alike on every processor.
+    pub fn widen(self, halves: &[f16], out: &mut [f32]) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(isa) => isa.widen(halves, out),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => match super::x86::Avx2::detect() {
+                Some(isa) => isa.widen(halves, out),
+                None => halves.convert_to_f32_slice(out),
+            },
+            _ => halves.convert_to_f32_slice(out),
+        }
+    }
+
     /// For every `pixels[i]`, raises `best[i]` to the largest cosine over the lanes of `panel`.
     ///
-    /// `query` holds the vectors of all pixels, `rows.len() / lanes` values each.
+    /// `query` holds the vectors of all pixels, `rows.len() / width` values each.
     ///
     /// # Panics
     /// If a pixel lies outside `query`, or `best` is shorter than `pixels`.
@@ -66,10 +82,11 @@ impl Kernel {
         pixels: &[u32],
         best: &mut [f32],
     ) {
-        let channels = panel.rows.len() / panel.lanes;
+        assert!((4..=64).contains(&panel.width) && panel.width.is_multiple_of(4));
+        let channels = panel.rows.len() / panel.width;
         let vectors = query.len() / channels.max(1);
         assert!(pixels.iter().all(|&p| (p as usize) < vectors), "pixel outside the query");
-        assert!(best.len() >= pixels.len() && panel.lanes <= 64 && panel.lanes.is_multiple_of(16));
+        assert!(best.len() >= pixels.len() && panel.rows.len().is_multiple_of(panel.width));
         match self.0 {
             Set::Portable => portable(panel, query, pixels, best),
             #[cfg(target_arch = "x86_64")]
@@ -97,9 +114,10 @@ impl Kernel {
     ) {
         let count = query.sums.len();
         assert!(pixels.iter().all(|&p| (p as usize) < count), "pixel outside the query");
-        assert!(best.len() >= pixels.len() && panel.lanes <= 64 && panel.lanes.is_multiple_of(16));
+        assert!(best.len() >= pixels.len() && panel.scale.len() == panel.width);
+        assert!((4..=64).contains(&panel.width) && panel.width.is_multiple_of(4));
         assert!(
-            panel.rows.len() == query.channels * panel.lanes && query.channels.is_multiple_of(4)
+            panel.rows.len() == query.channels * panel.width && query.channels.is_multiple_of(4)
         );
         assert!(query.values.len() == count * query.channels && query.scales.len() == count);
         match self.0 {
@@ -118,15 +136,17 @@ impl Kernel {
     }
 }
 
-/// Plain Rust on bytes, 16 lanes at a time.
+/// Lanes of a plain Rust tile; panels are filled up to a multiple of it.
+const TILE: usize = 4;
+
+/// Plain Rust on bytes.
 fn portable_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    const TILE: usize = 16;
     for (&pixel, best) in pixels.iter().zip(best) {
         let p = pixel as usize;
         let vector = &query.values[p * query.channels..(p + 1) * query.channels];
-        for first in (0..panel.lanes).step_by(TILE) {
-            let mut sum = [-128 * query.sums[p]; TILE];
-            for (row, q) in panel.rows.chunks_exact(4 * panel.lanes).zip(vector.chunks_exact(4)) {
+        for first in (0..panel.width).step_by(TILE) {
+            let mut sum = [0i32; TILE];
+            for (row, q) in panel.rows.chunks_exact(4 * panel.width).zip(vector.chunks_exact(4)) {
                 let row = &row[4 * first..4 * (first + TILE)];
                 for (sum, t) in sum.iter_mut().zip(row.chunks_exact(4)) {
                     for (t, q) in t.iter().zip(q) {
@@ -134,27 +154,25 @@ fn portable_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &m
                     }
                 }
             }
-            for (lane, sum) in sum.iter().enumerate() {
-                let lane = first + lane;
-                let cosine = *sum as f32 * panel.scale[lane] * query.scales[p] + panel.start[lane];
+            for (lane, sum) in (first..).zip(sum) {
+                let cosine = sum as f32 * panel.scale[lane] * query.scales[p] + panel.start[lane];
                 *best = best.max(cosine);
             }
         }
     }
 }
 
-/// Plain Rust that a compiler can vectorise for any processor: two query pixels against 16 lanes.
+/// Plain Rust that a compiler can vectorise for any processor: two query pixels at a time.
 fn portable(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    const TILE: usize = 16;
-    let channels = panel.rows.len() / panel.lanes;
+    let channels = panel.rows.len() / panel.width;
     let vector = |p: u32| &query[p as usize * channels..(p as usize + 1) * channels];
-    for first in (0..panel.lanes).step_by(TILE) {
+    for first in (0..panel.width).step_by(TILE) {
         let mut start = [0.0f32; TILE];
         start.copy_from_slice(&panel.start[first..first + TILE]);
         for (pair, best) in pixels.chunks(2).zip(best.chunks_mut(2)) {
             let (a, b) = (vector(pair[0]), vector(*pair.last().unwrap_or(&pair[0])));
             let (mut sum_a, mut sum_b) = (start, start);
-            for ((row, &a), &b) in panel.rows.chunks_exact(panel.lanes).zip(a).zip(b) {
+            for ((row, &a), &b) in panel.rows.chunks_exact(panel.width).zip(a).zip(b) {
                 let row = &row[first..first + TILE];
                 for lane in 0..TILE {
                     sum_a[lane] += row[lane] * a;

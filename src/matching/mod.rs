@@ -17,13 +17,54 @@
 //! of (x,y). So the template pixel is the outer loop. Its block of K vectors is taken against all
 //! query pixels of the window; the largest cosine of a column (over k) may raise the forward
 //! maximum of that query pixel, the largest of all columns inside the backward window is the
-//! backward maximum of the template pixel. Every template byte is read once per picture and no
-//! product is computed twice.
+//! backward maximum of the template pixel. No product is computed twice.
 //!
-//! # Storage
+//! # Why every template byte is read once
+//! A template is larger than any cache (45 MB with the default of 60 sheets in 8 bits) and a query
+//! is small (0.7 MB in 8 bits). Were the query pixel the outer loop, every block would come from
+//! memory once for each of the p^2 query pixels around it. With the template pixel outside, a block
+//! comes from memory once a picture, in the order in which it lies in the file, and serves the
+//! whole window; a handful of query vectors stays in the first cache. The work on a byte of the
+//! template is then p^2 multiply-adds, 9 with the default window of 3: where a core does 450
+//! billion of them a second and gets 40 GB a second from memory, both take about as long.
+//!
+//! # Memory layout
 //! [`Sheets`] keeps the block of a pixel contiguous, in *panels* of up to 64 sheets with the
-//! sheets innermost, so that a register holds one channel of 4, 8 or 16 sheets and a query value
-//! is broadcast against it. [`mod@reference`] is the definition in code; [`fused`] is what runs.
+//! sheets innermost: a register holds one channel of 4, 8 or 16 sheets (in 8 bits: four channels of
+//! each) and a query value is broadcast against it. So the maximum over the sheets needs no
+//! shuffling until the very end, and a sum stays in its register from the first channel to the last.
+//! Panels are read in place, from the mapped file; the last register of a row is loaded through a
+//! mask. While a panel is worked on, the next one is fetched from memory, a few lines a row: without
+//! that the processor's own prefetching stops at every page. Only 16-bit values are widened into a
+//! small buffer first.
+//!
+//! # Blocking
+//! The unit of work is a panel against a tile of query pixels: with AVX-512 up to 4 registers of
+//! sheets x 6 pixels, 24 sums in 32 registers. For every channel (or group of four) a tile loads its
+//! sheets once, broadcasts one value a pixel, and does one multiply-add a sum. A window of 9 pixels
+//! makes two tiles, of 5 and 4; the second finds the panel, 14 to 69 KB, in the second cache.
+//!
+//! # Operations
+//! A layer takes `sum over template pixels of |window| * sheets * channels` multiply-adds, at most
+//! `H * W * p^2 * K * C`: 357 million a picture with the default. The cost is linear in the sheets
+//! and in the pixels; `docs/performance.md` has it measured.
+//!
+//! # Error bounds
+//! For unit vectors of C channels, against exact arithmetic:
+//!
+//! | storage | a cosine is off by at most |
+//! | --- | --- |
+//! | f32 | `C * 2^-24`, the rounding of C additions |
+//! | f16 | `2^-11` more, the rounding of a value to 11 bits |
+//! | i8  | `sqrt(C)/2 * (s_t + s_q + s_t * s_q * sqrt(C)/2)` |
+//!
+//! In 8 bits, `t = s_t * b_t + e_t` with `|e_t| <= s_t / 2` for every value, so that the error vector
+//! has length at most `sqrt(C)/2 * s_t`, and likewise for q; the bound is the triangle inequality on
+//! `<t, q> - s_t s_q <b_t, b_q>`. The sums of bytes themselves are exact. A test holds every kernel
+//! to these bounds; on real data a score moves by far less (`docs/performance.md`).
+//!
+//! [`mod@reference`] is the definition in code; [`fused`] is what runs; [`kernel`] chooses the
+//! instructions.
 
 pub mod fused;
 pub mod kernel;

@@ -11,6 +11,8 @@
 //! A vector is its bytes times one scale, `max |v| / 127`; scales stand apart, `[pixel][sheet]`,
 //! filled up like the panels.
 
+use super::kernel::Kernel;
+use super::panel::{BytePanel, PanelView};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -185,57 +187,52 @@ impl<'a> Sheets<'a> {
         }
     }
 
-    /// Unpacks panel `panel` of `pixel` into rows of `lanes` values, one row per channel; lanes
-    /// beyond the panel's width are left as they are. `out` holds `channels * lanes` values. Panels
-    /// of 8-bit values are not widened: see [`Sheets::unpack_bytes`].
-    pub fn unpack(&self, pixel: usize, panel: usize, lanes: usize, out: &mut [f32]) {
+    /// Panel `panel` of `pixel` in 32 bits, in place or widened by `kernel` into `room`. Empty for 8-bit values:
+    /// see [`Sheets::byte_panel`].
+    pub fn panel<'b>(
+        &self,
+        kernel: Kernel,
+        pixel: usize,
+        panel: usize,
+        start: &'b [f32; PANEL],
+        room: &'b mut Vec<f32>,
+    ) -> PanelView<'b>
+    where
+        'a: 'b,
+    {
         let storage = self.values.storage();
-        let (start, width) = self.shape.panel(panel, storage);
-        let from = pixel * self.shape.block(storage) + start;
-        let rows = from..from + width * self.shape.channels;
-        match self.values {
-            Values::I8 { .. } => {}
-            Values::F32(values) => {
-                for (out, row) in out.chunks_exact_mut(lanes).zip(values[rows].chunks_exact(width))
-                {
-                    out[..width].copy_from_slice(row);
-                }
-            }
+        let (from, width) = self.shape.panel(panel, storage);
+        let from = pixel * self.shape.block(storage) + from;
+        let length = width * self.shape.channels;
+        let (rows, ahead) = match self.values {
+            Values::I8 { .. } => (&[][..], &[][..]),
+            Values::F32(values) => in_place(values, from, length),
             Values::F16(values) => {
-                use half::slice::HalfFloatSliceExt;
-                for (out, row) in out.chunks_exact_mut(lanes).zip(values[rows].chunks_exact(width))
-                {
-                    row.convert_to_f32_slice(&mut out[..width]);
-                }
+                room.resize(length, 0.0);
+                kernel.widen(&values[from..from + length], room);
+                (room.as_slice(), &[][..])
             }
-        }
+        };
+        PanelView { rows, ahead, width, start }
     }
 
-    /// Unpacks panel `panel` of `pixel` for integer kernels: `[channel group][lane][4]` bytes, each
-    /// 128 above its value, and the scale of every lane. Lanes beyond the panel's width are left
-    /// as they are. Does nothing unless the values are 8-bit.
-    pub fn unpack_bytes(
+    /// Panel `panel` of `pixel` in 8 bits, in place; `None` unless the values are 8-bit.
+    pub fn byte_panel<'b>(
         &self,
         pixel: usize,
         panel: usize,
-        lanes: usize,
-        out: &mut [u8],
-        lane_scales: &mut [f32],
-    ) {
-        let Values::I8 { values, scales } = self.values else { return };
-        let (start, width) = self.shape.panel(panel, Storage::I8);
-        let from = pixel * self.shape.block(Storage::I8) + start;
-        let rows = &values[from..from + width * self.shape.padded_channels(Storage::I8)];
-        for (out, row) in out
-            .chunks_exact_mut(CHANNEL_GROUP * lanes)
-            .zip(rows.chunks_exact(CHANNEL_GROUP * width))
-        {
-            for (out, value) in out.iter_mut().zip(row) {
-                *out = *value as u8 ^ 0x80;
-            }
-        }
+        start: &'b [f32; PANEL],
+    ) -> Option<BytePanel<'b>>
+    where
+        'a: 'b,
+    {
+        let Values::I8 { values, scales } = self.values else { return None };
+        let (from, width) = self.shape.panel(panel, Storage::I8);
+        let from = pixel * self.shape.block(Storage::I8) + from;
+        let length = width * self.shape.padded_channels(Storage::I8);
+        let (rows, ahead) = in_place(values, from, length);
         let first = pixel * self.shape.padded_sheets() + panel * PANEL;
-        lane_scales[..width].copy_from_slice(&scales[first..first + width]);
+        Some(BytePanel { rows, ahead, width, scale: &scales[first..first + width], start })
     }
 
     /// How the values are stored.
@@ -244,22 +241,43 @@ impl<'a> Sheets<'a> {
     }
 }
 
+/// `length` values from `from` on, and as many of those that follow as there are.
+fn in_place<T>(values: &[T], from: usize, length: usize) -> (&[T], &[T]) {
+    let (rows, rest) = values[from..].split_at(length);
+    (rows, &rest[..length.min(rest.len())])
+}
+
 /// Place of a value in an 8-bit panel of `width` sheets.
 fn int_place(channel: usize, sheet: usize, width: usize) -> usize {
     (channel / CHANNEL_GROUP * width + sheet) * CHANNEL_GROUP + channel % CHANNEL_GROUP
 }
 
-/// Rounds a vector to 8 bits: `vector = scale * bytes`, off by at most half a scale a value.
-/// Returns the scale; `out` is at least as long as the vector.
+/// Rounds a vector to 8 bits: `vector = scale * bytes`, off by at most half a scale a value (and
+/// the rounding of a multiplication). Returns the scale; `out` is at least as long as the vector.
 pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
-    let largest = vector.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    /// Adding 1.5 * 2^23 rounds magnitudes below 2^22 to whole numbers, which then stand in the low
+    /// bits: plain arithmetic that every processor vectorises alike.
+    const WHOLE: f32 = 12_582_912.0;
+    const LANES: usize = 8;
+    let mut lanes = [0.0f32; LANES];
+    let chunks = vector.chunks_exact(LANES);
+    for value in chunks.remainder() {
+        lanes[0] = lanes[0].max(value.abs());
+    }
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = if value.abs() > *lane { value.abs() } else { *lane };
+        }
+    }
+    let largest = lanes.into_iter().fold(0.0, f32::max);
     if largest == 0.0 {
         out[..vector.len()].fill(0);
         return 0.0;
     }
+    let steps = 127.0 / largest;
     for (out, value) in out.iter_mut().zip(vector) {
-        // Saturating; the magnitude is 127 at most but for rounding.
-        *out = (value / largest * 127.0).round() as i8;
+        // The magnitude is 127 at most: `largest * steps` is within a rounding of 127.
+        *out = (value * steps + WHOLE).to_bits() as i8;
     }
     largest / 127.0
 }
@@ -308,9 +326,10 @@ mod tests {
             for p in 0..2 {
                 for k in 0..sheets {
                     assert_eq!(view.value(p, k, 2), value(p, k, 2));
-                    let mut panel = vec![f32::NAN; 3 * PANEL];
-                    view.unpack(p, k / PANEL, PANEL, &mut panel);
-                    assert_eq!(panel[PANEL + k % PANEL], value(p, k, 1));
+                    let mut room = Vec::new();
+                    let panel = view.panel(Kernel::best(), p, k / PANEL, &[0.0; PANEL], &mut room);
+                    assert_eq!(panel.rows[panel.width + k % PANEL], value(p, k, 1));
+                    assert!(panel.ahead.is_empty() == (p == 1 && k / PANEL == shape.panels() - 1));
                 }
             }
         }
@@ -334,10 +353,9 @@ mod tests {
                     assert!((view.value(0, k, c) - value(k, c)).abs() <= 0.5001 * scale);
                 }
             }
-            let (mut bytes, mut lane_scales) = (vec![0; 8 * PANEL], vec![0.0; PANEL]);
-            view.unpack_bytes(0, 0, PANEL, &mut bytes, &mut lane_scales);
-            let byte = f32::from(bytes[PANEL * 4 + 1]) - 128.0;
-            assert!((byte * lane_scales[0] - value(0, 5)).abs() <= 0.5001 * scales[0]);
+            let panel = view.byte_panel(0, 0, &[0.0; PANEL]).expect("8 bits");
+            let byte = f32::from(panel.rows[panel.width * 4 + 1]);
+            assert!((byte * panel.scale[0] - value(0, 5)).abs() <= 0.5001 * scales[0]);
         }
         assert_eq!(quantise(&[0.0; 3], &mut [1; 3]), 0.0);
     }

@@ -15,10 +15,13 @@
 //! order, one fused multiply-add a channel: its error is below `channels * 2^-24` for unit
 //! vectors.
 //!
+//! Panels are read where they are stored. Their width is a multiple of 4: the last register of a row
+//! is loaded through a mask, so that nothing beyond the panel is touched.
+//!
 //! # Bytes
 //! A VNNI instruction multiplies four unsigned bytes with four signed ones and adds the products to a
-//! 32-bit lane. Template bytes are made unsigned by adding 128, which adds `128 * sum(q)` to the
-//! sum; so the sum starts at `-128 * sum(q)`, and ends at the exact dot product:
+//! 32-bit lane. Template bytes are made unsigned by adding 128 (one exclusive-or a load), which adds
+//! `128 * sum(q)` to the sum; so the sum starts at `-128 * sum(q)`, and ends at the exact dot product:
 //!
 //! ```text
 //! for g in groups of 4 channels:
@@ -26,18 +29,19 @@
 //!     for j in 1..Q:  sum[j][l] += dot4(t[l], broadcast4(q_j[g]))
 //! ```
 //!
-//! Without VNNI, AVX2 widens the bytes to 16 bits and uses `madd`, which adds pairs of products
+//! Without VNNI, AVX2 widens the signed bytes to 16 bits and uses `madd`, which adds pairs of products
 //! exactly (the 8-bit `maddubs` would saturate). No sum can overflow: it stays below
 //! `channels * 255 * 127`.
 #![allow(unsafe_code)]
 
 use super::panel::{BytePanel, ByteQuery, PanelView};
+use half::f16;
 use std::arch::x86_64::*;
 
 /// Query pixels of one tile at most.
 const QUERIES: usize = 6;
 
-/// Proof that the processor has AVX2 and FMA.
+/// Proof that the processor has AVX2, FMA and conversion from 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2(());
 
@@ -48,7 +52,16 @@ pub struct Avx512(());
 impl Avx2 {
     /// The token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Avx2(()))
+        let all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        all.then_some(Avx2(()))
+    }
+
+    /// See [`super::kernel::Kernel::widen`].
+    pub fn widen(self, halves: &[f16], out: &mut [f32]) {
+        // SAFETY: `self` exists only where F16C was detected.
+        unsafe { widen256(halves, out) }
     }
 
     /// See [`super::kernel::Kernel::largest_cosines`], which checks the bounds.
@@ -123,12 +136,54 @@ impl Avx2 {
 }
 
 /// Cuts `count` query pixels into the fewest tiles of at most [`QUERIES`], as even as possible.
-fn even_tiles(count: usize) -> impl Iterator<Item = (usize, usize)> {
+fn even_tiles(count: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     let tiles = count.div_ceil(QUERIES);
     (0..tiles).map(move |i| {
         let start = i * count / tiles;
         (start, (i + 1) * count / tiles - start)
     })
+}
+
+/// A tile's share of what is to be fetched ahead: the lines of `ahead` are spread over all rows of
+/// all tiles, so that memory is busy all the time.
+struct Ahead<'a, T> {
+    values: &'a [T],
+    at: usize,
+    step: usize,
+}
+
+impl<'a, T> Ahead<'a, T> {
+    /// For tile `tile` of `tiles` with `rows` rows.
+    fn new(values: &'a [T], tile: usize, tiles: usize, rows: usize) -> Self {
+        let step = values.len().div_ceil(tiles * rows.max(1));
+        Ahead { values, at: tile * rows * step, step }
+    }
+
+    /// Asks for the next row's share to be brought into the second cache.
+    #[inline(always)]
+    fn fetch(&mut self) {
+        let mut at = self.at;
+        self.at += self.step;
+        while at < self.at.min(self.values.len()) {
+            // SAFETY: `at` lies inside the slice; a prefetch reads nothing that anyone can see.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.values.as_ptr().add(at).cast()) };
+            at += 64 / size_of::<T>();
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn widen256(halves: &[f16], out: &mut [f32]) {
+    let (blocks, rest) = halves.as_chunks::<8>();
+    let (wide, wide_rest) = out.as_chunks_mut::<8>();
+    for (wide, block) in wide.iter_mut().zip(blocks) {
+        // SAFETY: both have eight values, 16 and 32 bytes.
+        unsafe {
+            let block = _mm_loadu_si128(block.as_ptr().cast());
+            _mm256_storeu_ps(wide.as_mut_ptr(), _mm256_cvtph_ps(block));
+        }
+    }
+    wide_rest.iter_mut().zip(rest).for_each(|(wide, half)| *wide = half.to_f32());
 }
 
 /// Calls `$tile::<Q, L>` with the run-time numbers of query pixels and lane registers.
@@ -150,10 +205,19 @@ macro_rules! by_size {
 
 #[target_feature(enable = "avx512f")]
 fn avx512(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), panel.rows.len() / panel.width);
+    let number = tiles.len();
+    for (i, (start, count)) in tiles.enumerate() {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        by_size!(tile512, count, [1, 2, 3, 4], panel.lanes / 16, (panel, query, pixels, best));
+        let (registers, ahead) =
+            (panel.width.div_ceil(16), Ahead::new(panel.ahead, i, number, rows));
+        by_size!(tile512, count, [1, 2, 3, 4], registers, (panel, query, pixels, ahead, best));
     }
+}
+
+/// The lanes of register `l` of `L` that a panel of `width` sheets has.
+fn lanes512<const L: usize>(width: usize, l: usize) -> __mmask16 {
+    if l + 1 < L { 0xffff } else { 0xffff >> (16 * L - width) }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -161,16 +225,19 @@ fn tile512<const Q: usize, const L: usize>(
     panel: &PanelView,
     query: &[f32],
     pixels: &[u32],
+    mut ahead: Ahead<f32>,
     best: &mut [f32],
 ) {
-    let channels = panel.rows.len() / panel.lanes;
+    let width = panel.width;
+    let channels = panel.rows.len() / width;
     let mut vectors = [query.as_ptr(); Q];
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(panel.rows.len() >= channels * 16 * L && panel.lanes == 16 * L);
-    // SAFETY: every row has 16 * L values (asserted above, as is `start`'s type of 64 >= 16 * L),
-    // every vector `channels` (sliced above); c stays below `channels`.
+    assert!(width > 16 * (L - 1) && width <= 16 * L && panel.rows.len() >= channels * width);
+    // SAFETY: every row has `width` values and the last register of a row is loaded only as far as
+    // these go (asserted above); every vector has `channels` values (sliced above), c stays below
+    // `channels`; `start` has 64 >= 16 * L values.
     unsafe {
         let mut sum = [[_mm512_setzero_ps(); L]; Q];
         for sum in &mut sum {
@@ -180,9 +247,10 @@ fn tile512<const Q: usize, const L: usize>(
         }
         let mut row = panel.rows.as_ptr();
         for c in 0..channels {
+            ahead.fetch();
             let mut t = [_mm512_setzero_ps(); L];
             for (l, t) in t.iter_mut().enumerate() {
-                *t = _mm512_loadu_ps(row.add(16 * l));
+                *t = _mm512_maskz_loadu_ps(lanes512::<L>(width, l), row.add(16 * l));
             }
             for j in 0..Q {
                 let q = _mm512_set1_ps(*vectors[j].add(c));
@@ -190,24 +258,28 @@ fn tile512<const Q: usize, const L: usize>(
                     sum[j][l] = _mm512_fmadd_ps(t[l], q, sum[j][l]);
                 }
             }
-            row = row.add(16 * L);
+            row = row.add(width);
         }
         for (best, sum) in best.iter_mut().zip(&sum) {
-            let mut largest = sum[0];
-            for sum in &sum[1..] {
-                largest = _mm512_max_ps(largest, *sum);
+            for (l, &sum) in sum.iter().enumerate() {
+                *best = best.max(_mm512_mask_reduce_max_ps(lanes512::<L>(width, l), sum));
             }
-            *best = best.max(_mm512_reduce_max_ps(largest));
         }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
 fn avx2(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), panel.rows.len() / panel.width);
+    let passes = tiles.len() * panel.width.div_ceil(16);
+    let mut pass = 0;
+    for (start, count) in tiles {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        for first in (0..panel.lanes).step_by(16) {
-            by_size!(tile256, count, [2], 2, (panel, first, query, pixels, best));
+        for first in (0..panel.width).step_by(16) {
+            let registers = (panel.width - first).min(16).div_ceil(8);
+            let ahead = Ahead::new(panel.ahead, pass, passes, rows);
+            by_size!(tile256, count, [1, 2], registers, (panel, first, query, pixels, ahead, best));
+            pass += 1;
         }
     }
 }
@@ -218,16 +290,25 @@ fn tile256<const Q: usize, const L: usize>(
     first: usize,
     query: &[f32],
     pixels: &[u32],
+    mut ahead: Ahead<f32>,
     best: &mut [f32],
 ) {
-    let channels = panel.rows.len() / panel.lanes;
+    let width = panel.width;
+    let channels = panel.rows.len() / width;
     let mut vectors = [query.as_ptr(); Q];
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(first + 8 * L <= panel.lanes && panel.lanes <= panel.start.len());
-    // SAFETY: lanes `first..first + 8 * L` lie in every row and in `start` (asserted above),
-    // every vector has `channels` values (sliced above); c stays below `channels`.
+    assert!(first + 8 * (L - 1) < width && first + 8 * L <= panel.start.len());
+    let whole = first + 8 * L <= width;
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    let mask = |l: usize| {
+        let left = (width - first - 8 * l).min(8) as i32;
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(left), lanes)
+    };
+    // SAFETY: every row has `width` values and a register is loaded only as far as these go (its
+    // mask); every vector has `channels` values (sliced above), c stays below `channels`; `start`
+    // reaches `first + 8 * L` (asserted above).
     unsafe {
         let mut sum = [[_mm256_setzero_ps(); L]; Q];
         for sum in &mut sum {
@@ -237,9 +318,11 @@ fn tile256<const Q: usize, const L: usize>(
         }
         let mut row = panel.rows.as_ptr().add(first);
         for c in 0..channels {
+            ahead.fetch();
             let mut t = [_mm256_setzero_ps(); L];
             for (l, t) in t.iter_mut().enumerate() {
-                *t = _mm256_loadu_ps(row.add(8 * l));
+                let at = row.add(8 * l);
+                *t = if whole { _mm256_loadu_ps(at) } else { _mm256_maskload_ps(at, mask(l)) };
             }
             for j in 0..Q {
                 let q = _mm256_set1_ps(*vectors[j].add(c));
@@ -247,31 +330,34 @@ fn tile256<const Q: usize, const L: usize>(
                     sum[j][l] = _mm256_fmadd_ps(t[l], q, sum[j][l]);
                 }
             }
-            // One past the last row at the end; never read.
-            row = row.wrapping_add(panel.lanes);
+            // Past the last row at the end; never read.
+            row = row.wrapping_add(width);
         }
         for (best, sum) in best.iter_mut().zip(&sum) {
-            let mut largest = sum[0];
-            for sum in &sum[1..] {
-                largest = _mm256_max_ps(largest, *sum);
+            for (l, &sum) in sum.iter().enumerate() {
+                let mut lanes = [0.0; 8];
+                _mm256_storeu_ps(lanes.as_mut_ptr(), sum);
+                let count = (width - first - 8 * l).min(8);
+                *best = lanes[..count].iter().fold(*best, |m, &v| m.max(v));
             }
-            let mut lanes = [0.0; 8];
-            _mm256_storeu_ps(lanes.as_mut_ptr(), largest);
-            *best = lanes.iter().fold(*best, |m, &v| m.max(v));
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn avx512_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), query.channels / 4);
+    let number = tiles.len();
+    for (i, (start, count)) in tiles.enumerate() {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
+        let (registers, ahead) =
+            (panel.width.div_ceil(16), Ahead::new(panel.ahead, i, number, rows));
         by_size!(
             tile512_bytes,
             count,
             [1, 2, 3, 4],
-            panel.lanes / 16,
-            (panel, query, pixels, best)
+            registers,
+            (panel, query, pixels, ahead, best)
         );
     }
 }
@@ -281,30 +367,32 @@ fn tile512_bytes<const Q: usize, const L: usize>(
     panel: &BytePanel,
     query: &ByteQuery,
     pixels: &[u32],
+    mut ahead: Ahead<i8>,
     best: &mut [f32],
 ) {
-    let channels = query.channels;
+    let (channels, width) = (query.channels, panel.width);
     let mut vectors = [query.values.as_ptr(); Q];
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(
-        panel.rows.len() == channels * 16 * L
-            && panel.lanes == 16 * L
-            && channels.is_multiple_of(4)
-    );
-    // SAFETY: every group has 64 * L bytes (asserted above), every vector `channels` bytes, a
-    // multiple of 4 (sliced and asserted above); `scale` and `start` have 64 >= 16 * L values.
+    assert!(panel.rows.len() == channels * width && channels.is_multiple_of(4));
+    assert!(width > 16 * (L - 1) && width <= 16 * L && panel.scale.len() == width);
+    let unsign = _mm512_set1_epi8(-128);
+    // SAFETY: every group has `4 * width` bytes, `scale` `width` values, and the last register is
+    // loaded only as far as these go (asserted above); every vector has `channels` bytes, a
+    // multiple of 4 (sliced and asserted above); `start` has 64 >= 16 * L values.
     unsafe {
         let mut sum = [[_mm512_setzero_si512(); L]; Q];
         for (sum, &pixel) in sum.iter_mut().zip(pixels) {
             *sum = [_mm512_set1_epi32(-128 * query.sums[pixel as usize]); L];
         }
-        let mut row = panel.rows.as_ptr();
+        let mut row = panel.rows.as_ptr().cast::<i32>();
         for group in 0..channels / 4 {
+            ahead.fetch();
             let mut t = [_mm512_setzero_si512(); L];
             for (l, t) in t.iter_mut().enumerate() {
-                *t = _mm512_loadu_si512(row.add(64 * l).cast());
+                let bytes = _mm512_maskz_loadu_epi32(lanes512::<L>(width, l), row.add(16 * l));
+                *t = _mm512_xor_si512(bytes, unsign);
             }
             for j in 0..Q {
                 let q = _mm512_set1_epi32(vectors[j].add(4 * group).cast::<i32>().read_unaligned());
@@ -312,17 +400,19 @@ fn tile512_bytes<const Q: usize, const L: usize>(
                     sum[j][l] = _mm512_dpbusd_epi32(sum[j][l], t[l], q);
                 }
             }
-            row = row.add(64 * L);
+            row = row.add(width);
         }
         for ((best, sum), &pixel) in best.iter_mut().zip(&sum).zip(pixels) {
             let query_scale = _mm512_set1_ps(query.scales[pixel as usize]);
             let mut largest = _mm512_set1_ps(f32::NEG_INFINITY);
             for (l, &sum) in sum.iter().enumerate() {
-                let scale = _mm512_loadu_ps(panel.scale.as_ptr().add(16 * l));
+                let lanes = lanes512::<L>(width, l);
+                let scale = _mm512_maskz_loadu_ps(lanes, panel.scale.as_ptr().add(16 * l));
                 let start = _mm512_loadu_ps(panel.start.as_ptr().add(16 * l));
                 let product =
                     _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), query_scale);
-                largest = _mm512_max_ps(largest, _mm512_add_ps(product, start));
+                let cosine = _mm512_add_ps(product, start);
+                largest = _mm512_mask_max_ps(largest, lanes, largest, cosine);
             }
             *best = best.max(_mm512_reduce_max_ps(largest));
         }
@@ -331,10 +421,22 @@ fn tile512_bytes<const Q: usize, const L: usize>(
 
 #[target_feature(enable = "avx2")]
 fn avx2_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    for (start, count) in even_tiles(pixels.len()) {
+    let (tiles, rows) = (even_tiles(pixels.len()), query.channels / 4);
+    let passes = tiles.len() * panel.width.div_ceil(8);
+    let mut pass = 0;
+    for (start, count) in tiles {
         let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        for first in (0..panel.lanes).step_by(8) {
-            by_size!(tile256_bytes, count, [2], 2, (panel, first, query, pixels, best));
+        for first in (0..panel.width).step_by(8) {
+            let registers = (panel.width - first).min(8) / 4;
+            let ahead = Ahead::new(panel.ahead, pass, passes, rows);
+            by_size!(
+                tile256_bytes,
+                count,
+                [1, 2],
+                registers,
+                (panel, first, query, pixels, ahead, best)
+            );
+            pass += 1;
         }
     }
 }
@@ -346,6 +448,7 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     first: usize,
     query: &ByteQuery,
     pixels: &[u32],
+    mut ahead: Ahead<i8>,
     best: &mut [f32],
 ) {
     let channels = query.channels;
@@ -353,17 +456,18 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
     }
-    assert!(panel.rows.len() == channels * panel.lanes && channels.is_multiple_of(4));
-    assert!(first + 4 * L <= panel.lanes && panel.lanes <= 64);
+    assert!(panel.rows.len() == channels * panel.width && channels.is_multiple_of(4));
+    assert!(first + 4 * L <= panel.width);
     // SAFETY: lanes `first..first + 4 * L` of four bytes lie in every group (asserted above), every
     // vector has `channels` bytes, a multiple of 4 (sliced and asserted above).
     unsafe {
         let mut sum = [[_mm256_setzero_si256(); L]; Q];
         for group in 0..channels / 4 {
-            let row = panel.rows.as_ptr().add(4 * (group * panel.lanes + first));
+            ahead.fetch();
+            let row = panel.rows.as_ptr().add(4 * (group * panel.width + first));
             let mut t = [_mm256_setzero_si256(); L];
             for (l, t) in t.iter_mut().enumerate() {
-                *t = _mm256_cvtepu8_epi16(_mm_loadu_si128(row.add(16 * l).cast()));
+                *t = _mm256_cvtepi8_epi16(_mm_loadu_si128(row.add(16 * l).cast()));
             }
             for j in 0..Q {
                 let bytes = vectors[j].add(4 * group).cast::<i32>().read_unaligned();
@@ -378,9 +482,8 @@ fn tile256_bytes<const Q: usize, const L: usize>(
             for (l, &sum) in sum.iter().enumerate() {
                 let mut pairs = [0i32; 8];
                 _mm256_storeu_si256(pairs.as_mut_ptr().cast(), sum);
-                for (i, pair) in pairs.chunks_exact(2).enumerate() {
-                    let lane = first + 4 * l + i;
-                    let dot = pair[0] + pair[1] - 128 * query.sums[pixel];
+                for (lane, pair) in (first + 4 * l..).zip(pairs.chunks_exact(2)) {
+                    let dot = pair[0] + pair[1];
                     let cosine =
                         dot as f32 * panel.scale[lane] * query.scales[pixel] + panel.start[lane];
                     *best = best.max(cosine);

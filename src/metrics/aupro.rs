@@ -137,7 +137,7 @@ mod tests {
     fn the_drawn_curve_has_the_same_area_and_few_points() {
         // 200 x 200 pixels, two regions, scores that tell them apart only partly.
         let mask: Vec<bool> =
-            (0..40_000).map(|i| i % 200 < 20 && (i < 4000 || i > 36_000)).collect();
+            (0..40_000).map(|i| i % 200 < 20 && !(4000..=36_000).contains(&i)).collect();
         let truth = PixelTruth::new(&mask, 200);
         let map: Vec<f64> = (0..40_000u64)
             .map(|i| {

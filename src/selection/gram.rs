@@ -1,11 +1,10 @@
 //! All pairwise cosines of the vectors at one pixel.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, s};
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::{Accum, MatMut, MatRef, Par};
 
-/// Rows of a block of the Gram matrix: small enough to skip half of the work above the diagonal,
-/// large enough for the matrix product to run at full speed.
-const BLOCK: usize = 128;
+/// Rows and columns of a block that is mirrored at the diagonal.
+const BLOCK: usize = 32;
 
 /// Similarities and distances between the N vectors of one pixel, N x N, row by row.
 ///
@@ -30,32 +29,31 @@ impl Gram {
         self.wide.extend(features.iter().map(|&v| f64::from(v)));
         self.similarity.resize(n * n, 0.0);
         self.similarity.truncate(n * n);
-        if let (Ok(x), Ok(mut g)) = (
-            ArrayView2::from_shape((n, channels), &self.wide),
-            ArrayViewMut2::from_shape((n, n), &mut self.similarity),
-        ) {
-            for first in (0..n).step_by(BLOCK) {
-                let last = n.min(first + BLOCK);
-                let rows = x.slice(s![first..last, ..]);
-                let upto = x.slice(s![..last, ..]);
-                general_mat_mul(
-                    1.0,
-                    &rows,
-                    &upto.t(),
-                    0.0,
-                    &mut g.slice_mut(s![first..last, ..last]),
-                );
-            }
-        }
-        for i in 0..n {
-            for j in 0..i {
-                self.similarity[j * n + i] = self.similarity[i * n + j];
-            }
-        }
+        let x = MatRef::from_row_major_slice(&self.wide, n, channels);
+        let g = MatMut::from_row_major_slice_mut(&mut self.similarity, n, n);
+        let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+        let replace = Accum::Replace;
+        matmul(g, lower, replace, x, whole, x.transpose(), whole, 1.0, Par::Seq);
+        self.mirror();
         self.distance.clear();
         self.distance.extend(self.similarity.iter().map(|&s| round15((1.0 - s).max(0.0))));
         for i in 0..n {
             self.distance[i * n + i] = 0.0;
+        }
+    }
+
+    /// Copies what stands below the diagonal to above it, block by block: both sides of a block stay
+    /// in the first cache.
+    fn mirror(&mut self) {
+        let n = self.size;
+        for rows in (0..n).step_by(BLOCK) {
+            for columns in (0..=rows).step_by(BLOCK) {
+                for i in rows..n.min(rows + BLOCK) {
+                    for j in columns..i.min(columns + BLOCK) {
+                        self.similarity[j * n + i] = self.similarity[i * n + j];
+                    }
+                }
+            }
         }
     }
 

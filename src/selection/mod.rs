@@ -7,9 +7,13 @@
 
 #[cfg(feature = "desktop")]
 pub mod baselines;
+#[cfg(feature = "desktop")]
 pub mod gram;
+#[cfg(feature = "desktop")]
 pub mod optics;
+#[cfg(feature = "desktop")]
 pub mod pts;
+#[cfg(feature = "desktop")]
 pub mod xi;
 
 use serde::{Deserialize, Serialize};

@@ -15,6 +15,42 @@ use serde::{Deserialize, Serialize};
 pub enum Header {
     /// The first.
     V1(HeaderV1),
+    /// With how the threshold came about and what it promises.
+    V2(HeaderV1, Decision),
+}
+
+/// How the threshold came about, what it promises, and from which score on a person should look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Above this score, up to the threshold, a part is for review; the threshold itself for none.
+    pub review: f32,
+    /// Where the scores came from that set the threshold.
+    pub basis: Basis,
+    /// The false-reject rate that was asked for, 0..1.
+    pub false_reject: f32,
+    /// The rank of the threshold among the scores, 1 the largest.
+    pub rank: u32,
+    /// 95 % interval of the true false-reject rate.
+    pub interval: [f32; 2],
+}
+
+/// Where the scores came from that set a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// Every good picture against a template built without its part of the pictures; the number of
+    /// parts.
+    Folds(u32),
+    /// Good pictures that the template was not built from.
+    FreshParts,
+}
+
+impl std::fmt::Display for Basis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Basis::Folds(folds) => write!(f, "{folds} folds"),
+            Basis::FreshParts => f.write_str("fresh parts"),
+        }
+    }
 }
 
 /// Version 1 of the header.
@@ -124,9 +160,13 @@ impl HeaderV1 {
         })
     }
 
-    /// The bytes in the file.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(&Header::V1(self.clone()))
+    /// The bytes in the file: the oldest version that holds everything.
+    pub fn encode(&self, decision: Option<&Decision>) -> Result<Vec<u8>> {
+        let header = match decision {
+            None => Header::V1(self.clone()),
+            Some(decision) => Header::V2(self.clone(), decision.clone()),
+        };
+        postcard::to_stdvec(&header)
             .map_err(|e| Error::template(format!("the header cannot be written: {e}")))
     }
 
@@ -172,19 +212,33 @@ fn check(holds: bool, what: &'static str) -> std::result::Result<(), &'static st
 }
 
 /// Reads a header of any version and checks every number in it.
-pub fn decode(bytes: &[u8]) -> Result<HeaderV1> {
+pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Option<Decision>)> {
     let (header, rest) = postcard::take_from_bytes::<Header>(bytes).map_err(|e| {
         Error::template(format!("the template's header cannot be read: {e}"))
             .advise("it may come from a newer version: update this program")
     })?;
-    let Header::V1(header) = header;
+    let (header, decision) = match header {
+        Header::V1(header) => (header, None),
+        Header::V2(header, decision) => (header, Some(decision)),
+    };
     if !rest.is_empty() {
         return Err(Error::template("the template's header is longer than it says"));
     }
     header
         .validate()
+        .and_then(|()| decision.as_ref().map_or(Ok(()), |d| d.validate(&header)))
         .map_err(|what| Error::template(format!("the template's header makes no sense: {what}")))?;
-    Ok(header)
+    Ok((header, decision))
+}
+
+impl Decision {
+    fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        check(self.review <= header.calibration.threshold, "review threshold")?;
+        check((0.0..=1.0).contains(&self.false_reject), "false-reject rate")?;
+        let [low, high] = self.interval;
+        check(0.0 <= low && low <= high && high <= 1.0, "false-reject interval")?;
+        check((1..=header.calibration.pictures).contains(&self.rank), "rank of the threshold")
+    }
 }
 
 #[cfg(test)]
@@ -234,9 +288,48 @@ pub(crate) mod tests {
     #[test]
     fn version_1_is_frozen() {
         let hex: String =
-            sample().encode().expect("encodes").iter().map(|b| format!("{b:02x}")).collect();
+            sample().encode(None).expect("encodes").iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v1.hex").trim());
-        assert_eq!(decode(&sample().encode().expect("encodes")).expect("decodes"), sample());
+        assert_eq!(decode(&sample().encode(None).expect("encodes")).expect("decodes").0, sample());
+    }
+
+    fn decided() -> (HeaderV1, Decision) {
+        let mut header = sample();
+        header.calibration.pictures = 300;
+        let decision = Decision {
+            review: 0.25,
+            basis: Basis::Folds(5),
+            false_reject: 0.01,
+            rank: 3,
+            interval: [0.0025, 0.03125],
+        };
+        (header, decision)
+    }
+
+    #[test]
+    fn version_2_is_frozen() {
+        let (header, decision) = decided();
+        let bytes = header.encode(Some(&decision)).expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/header_v2.hex").trim());
+        assert_eq!(decode(&bytes).expect("decodes"), (header, Some(decision)));
+    }
+
+    #[test]
+    fn decisions_that_make_no_sense_are_refused() {
+        let breaks: [fn(&mut Decision); 6] = [
+            |d| d.review = 0.75,
+            |d| d.review = f32::NAN,
+            |d| d.false_reject = -0.1,
+            |d| d.interval = [0.5, 0.25],
+            |d| d.rank = 0,
+            |d| d.rank = 301,
+        ];
+        for (i, spoil) in breaks.iter().enumerate() {
+            let (header, mut decision) = decided();
+            spoil(&mut decision);
+            assert!(decode(&header.encode(Some(&decision)).expect("encodes")).is_err(), "case {i}");
+        }
     }
 
     #[test]
@@ -258,13 +351,13 @@ pub(crate) mod tests {
         for (i, spoil) in breaks.iter().enumerate() {
             let mut header = sample();
             spoil(&mut header);
-            assert!(decode(&header.encode().expect("encodes")).is_err(), "case {i}");
+            assert!(decode(&header.encode(None).expect("encodes")).is_err(), "case {i}");
         }
     }
 
     #[test]
     fn random_bytes_never_panic() {
-        let good = sample().encode().expect("encodes");
+        let good = sample().encode(None).expect("encodes");
         for at in 0..good.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut bytes = good.clone();

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::container::{self, Section, SectionKind};
-use super::header::{self, HeaderV1};
+use super::header::{self, Decision, HeaderV1};
 use crate::error::{Error, Result};
 use crate::image::{Mask, NetworkImage};
 use crate::matching::{Sheets, Storage, Values};
@@ -14,6 +14,7 @@ use std::path::Path;
 pub struct Template {
     bytes: Mmap,
     header: HeaderV1,
+    decision: Option<Decision>,
     sections: Vec<Section>,
 }
 
@@ -45,8 +46,8 @@ impl Template {
         // mapping keeps the file it was opened with.
         let bytes = unsafe { Mmap::map(file) }.map_err(unreadable)?;
         let parsed = container::parse(&bytes)?;
-        let header = header::decode(parsed.header)?;
-        let template = Template { sections: parsed.sections, header, bytes };
+        let (header, decision) = header::decode(parsed.header)?;
+        let template = Template { sections: parsed.sections, header, decision, bytes };
         template.check_sections()?;
         Ok(template)
     }
@@ -58,7 +59,7 @@ impl Template {
         let bytes = unsafe { Mmap::map(file) }.map_err(|e| {
             Error::new(crate::error::Kind::Io, format!("the draft cannot be mapped: {e}"))
         })?;
-        let template = Template { bytes, header, sections };
+        let template = Template { bytes, header, decision: None, sections };
         template.check_sections()?;
         Ok(template)
     }
@@ -66,6 +67,17 @@ impl Template {
     /// What the template says about itself.
     pub fn header(&self) -> &HeaderV1 {
         &self.header
+    }
+
+    /// How the threshold came about; `None` where it is provisional or was given.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    /// The bytes of a section.
+    pub(super) fn section_bytes(&self, section: &Section) -> &[u8] {
+        let range = section.range.start as usize..section.range.end as usize;
+        self.bytes.get(range).unwrap_or_default()
     }
 
     /// Bytes of the file.

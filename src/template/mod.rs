@@ -9,5 +9,7 @@ pub mod header;
 mod load;
 pub mod writer;
 
-pub use header::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
+pub use header::{
+    Basis, Calibration, Decision, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance,
+};
 pub use load::Template;

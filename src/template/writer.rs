@@ -1,7 +1,7 @@
 //! Making a template file: whole, or not at all.
 
 use super::container::{self, Section, SectionKind};
-use super::header::HeaderV1;
+use super::header::{Decision, HeaderV1};
 use super::load::Template;
 use crate::error::{Error, Result};
 use crate::files;
@@ -19,6 +19,7 @@ pub struct Draft {
     file: NamedTempFile,
     destination: PathBuf,
     header: HeaderV1,
+    decision: Option<Decision>,
     header_length: usize,
     sections: Vec<Section>,
     next: usize,
@@ -27,11 +28,12 @@ pub struct Draft {
 impl Draft {
     /// Starts a file for `destination` with sections of the given lengths.
     ///
-    /// `header` may change later in its floating-point numbers, not in anything that changes its
-    /// encoded length.
+    /// `header` and `decision` may change later in their floating-point numbers, not in anything
+    /// that changes their encoded length.
     pub fn create(
         destination: &Path,
         header: HeaderV1,
+        decision: Option<Decision>,
         lengths: &[(SectionKind, u16, u64)],
     ) -> Result<Self> {
         if destination.is_dir() {
@@ -41,12 +43,13 @@ impl Draft {
         let folder = files::folder_of(destination);
         let file = files::temporary(folder)
             .map_err(|e| Error::io(folder, "a file cannot be made in this folder", &e))?;
-        let header_length = header.encode()?.len();
+        let header_length = header.encode(decision.as_ref())?.len();
         let sections = container::lay_out(header_length, lengths);
         let draft = Draft {
             file,
             destination: destination.into(),
             header,
+            decision,
             header_length,
             sections,
             next: 0,
@@ -104,7 +107,7 @@ impl Draft {
     /// Writes the head, proves the file by reading it back, and puts it in its place. Returns the
     /// bytes of the file.
     pub fn finish(self) -> Result<u64> {
-        let header = self.header.encode()?;
+        let header = self.header.encode(self.decision.as_ref())?;
         if header.len() != self.header_length || self.next != self.sections.len() {
             return Err(Error::template("the draft is not complete"));
         }
@@ -120,6 +123,26 @@ impl Draft {
     fn cannot_write(&self, error: &std::io::Error) -> Error {
         Error::io(&self.destination, "cannot be written", error)
     }
+}
+
+/// Writes `template` to `destination` with another header and decision; every section stays as it
+/// is. The old file is replaced by a whole new one or not at all.
+pub fn rewrite(
+    destination: &Path,
+    template: &Template,
+    header: HeaderV1,
+    decision: Option<Decision>,
+) -> Result<u64> {
+    let lengths: Vec<(SectionKind, u16, u64)> = template
+        .sections()
+        .iter()
+        .map(|s| (s.kind, s.index, s.range.end - s.range.start))
+        .collect();
+    let mut draft = Draft::create(destination, header, decision, &lengths)?;
+    for section in template.sections() {
+        draft.section(|writer| writer.write(template.section_bytes(section)))?;
+    }
+    draft.finish()
 }
 
 /// Where one section's bytes go.

@@ -1,8 +1,11 @@
 //! `hetmm bench`: how fast a template runs on this machine.
 
 use crate::timing::quantile;
+use hetmm::image::{NetworkImage, Picture, Samples};
 use hetmm::inspection::Inspector;
+use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
+use hetmm::matching::panel::{BytePanel, ByteQuery, PanelView};
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
@@ -13,6 +16,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm bench part.hetmm
+  hetmm bench part.hetmm --picture 1920x1200
   hetmm bench part.hetmm --threads 1 --json | jq .stages.matching.p99")]
 pub struct Args {
     /// The template
@@ -20,6 +24,9 @@ pub struct Args {
     /// Pictures to time
     #[arg(long, value_name = "N", default_value_t = 100)]
     runs: usize,
+    /// Columns and rows of the pictures, as they come from the camera
+    #[arg(long, value_name = "WxH", default_value = "1024x1024", value_parser = parse_size)]
+    picture: (u32, u32),
     /// One JSON object in place of text
     #[arg(long)]
     json: bool,
@@ -30,7 +37,7 @@ pub struct Args {
 
 /// Runs that are not counted, to fill caches.
 const WARM_UP: usize = 3;
-const STAGES: [&str; 4] = ["backbone", "matching", "scoring", "total"];
+const STAGES: [&str; 5] = ["resize", "backbone", "matching", "scoring", "total"];
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.runs == 0 {
@@ -40,18 +47,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
     let template = inspector.template();
-    let image = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let probe = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
+    let picture = enlarge(&probe, args.picture);
+    let mut times: [Vec<f64>; 5] = Default::default();
     for run in 0..WARM_UP + args.runs {
         let start = Instant::now();
+        let image = inspector.prepare(&picture)?;
+        let resized = Instant::now();
         let features = inspector.features(&image)?;
         let seen = Instant::now();
         let distances = inspector.distances(&features, None);
         let matched = Instant::now();
-        inspector.score(&inspector.anomaly_map(&distances));
+        let scored = inspector.score(&inspector.anomaly_map(&distances));
+        std::hint::black_box(inspector.verdict(scored.score));
         let end = Instant::now();
         if run >= WARM_UP {
-            let spans = [(start, seen), (seen, matched), (matched, end), (start, end)];
+            let spans =
+                [(start, resized), (resized, seen), (seen, matched), (matched, end), (start, end)];
             for (times, (from, to)) in times.iter_mut().zip(spans) {
                 times.push(to.duration_since(from).as_secs_f64() * 1e3);
             }
@@ -61,10 +73,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 4]) {
+fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5]) {
     let template = inspector.template();
     let products: u64 = (0..template.layers()).map(|layer| multiply_adds(inspector, layer)).sum();
-    let rate = products as f64 / (quantile(&times[1], 0.5) * 1e6);
+    let rate = products as f64 / (quantile(&times[2], 0.5) * 1e6);
+    let bare = bare_kernel_rate(template.header().storage);
     let stage = |times: &[f64]| (quantile(times, 0.5), quantile(times, 0.99), quantile(times, 1.0));
     if args.json {
         let stages: serde_json::Map<String, serde_json::Value> = STAGES
@@ -79,6 +92,8 @@ fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 4
             "load_ms": load_ms, "runs": args.runs, "threads": rayon::current_num_threads(),
             "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
             "stages": stages, "multiply_adds": products, "giga_multiply_adds_per_s": rate,
+            "bare_kernel_giga_multiply_adds_per_s": bare, "resident_mb": resident_mb(),
+            "picture": [args.picture.0, args.picture.1],
         });
         println!("{all:#}");
         return;
@@ -94,11 +109,87 @@ fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 4
         println!("{name:10} {p50:9.2} {p99:9.2} {max:9.2}");
     }
     println!(
-        "matching: {:.0} million multiply-adds a picture, {rate:.1} billion a second ({}, {})",
+        "matching: {:.0} million multiply-adds a picture, {rate:.1} billion a second ({}, {});\n\
+         the bare kernel on one thread, everything in its cache: {bare:.1} billion a second",
         products as f64 / 1e6,
         template.header().storage,
         Kernel::best().name()
     );
+    if let Some(resident) = resident_mb() {
+        let file = std::fs::metadata(&args.template).map_or(0.0, |m| m.len() as f64 / 1e6);
+        println!("memory: {resident:.0} MB resident, of it up to {file:.0} MB template");
+    }
+}
+
+/// A picture of the size asked for that shows what the probe shows.
+fn enlarge(probe: &NetworkImage, (width, height): (u32, u32)) -> Picture {
+    let (from_width, from_height) = (probe.width(), probe.height());
+    let mut samples = Vec::with_capacity(width as usize * height as usize * 3);
+    for y in 0..height as usize {
+        for x in 0..width as usize {
+            let (u, v) = (x * from_width / width as usize, y * from_height / height as usize);
+            let at = (v * from_width + u) * 3;
+            samples.extend(probe.samples()[at..at + 3].iter().map(|s| (s / 257) as u8));
+        }
+    }
+    Picture { width, height, samples: Samples::Eight(samples) }
+}
+
+/// Multiply-adds a second, in billions, of the kernel alone on a panel that stays in the first
+/// cache: what matching could reach at most. The best of many short runs.
+fn bare_kernel_rate(storage: Storage) -> f64 {
+    const LANES: usize = 64;
+    const CHANNELS: usize = 192;
+    const PIXELS: usize = 48;
+    let kernel = Kernel::best();
+    let pixels: Vec<u32> = (0..PIXELS as u32).map(|p| p % 6).collect();
+    let mut best = [0.0; PIXELS];
+    let start = [0.0; LANES];
+    let (bytes, floats) = (vec![7i8; CHANNELS * LANES], vec![0.01f32; CHANNELS * LANES]);
+    let vectors = vec![0.02; CHANNELS * 6];
+    let query = ByteQuery {
+        values: vec![3; CHANNELS * 6],
+        channels: CHANNELS,
+        sums: vec![3 * CHANNELS as i32; 6],
+        scales: vec![0.01; 6],
+    };
+    let mut fastest = f64::INFINITY;
+    for _ in 0..300 {
+        let begin = Instant::now();
+        for _ in 0..10 {
+            if storage == Storage::I8 {
+                let panel = BytePanel {
+                    rows: &bytes,
+                    ahead: &[],
+                    width: LANES,
+                    scale: &[0.01; LANES],
+                    start: &start,
+                };
+                kernel.largest_cosines_of_bytes(&panel, &query, &pixels, &mut best);
+            } else {
+                let panel = PanelView { rows: &floats, ahead: &[], width: LANES, start: &start };
+                kernel.largest_cosines(&panel, &vectors, &pixels, &mut best);
+            }
+            std::hint::black_box(&mut best);
+        }
+        fastest = fastest.min(begin.elapsed().as_secs_f64() / 10.0);
+    }
+    (LANES * CHANNELS * PIXELS) as f64 / fastest / 1e9
+}
+
+/// Memory of this process, in megabytes; `None` where the system does not say.
+fn resident_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? * 1024.0 / 1e6)
+}
+
+fn parse_size(text: &str) -> std::result::Result<(u32, u32), String> {
+    let size = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    match size {
+        Some((w, h)) if (8..=16_384).contains(&w) && (8..=16_384).contains(&h) => Ok((w, h)),
+        _ => Err("columns x rows, each 8 to 16384, as in 1024x1024".into()),
+    }
 }
 
 /// Products that the matching of a layer takes, borders counted exactly.

@@ -20,6 +20,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm build good/ -o part.hetmm
+  hetmm build good/ -o part.hetmm --false-reject 0.5%
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
   hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper")]
 pub struct Args {
@@ -87,6 +88,13 @@ pub struct Settings {
     /// Threshold to use in place of the largest leave-one-out score
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
+    /// Set the threshold for this rate of false rejects, as in 0.5%, from templates built without a
+    /// part of the pictures each (takes about as many times longer as there are parts)
+    #[arg(long, value_parser = parse_rate, value_name = "RATE")]
+    false_reject: Option<f64>,
+    /// Parts of the pictures for --false-reject [default: 5]
+    #[arg(long, value_name = "K", requires = "false_reject")]
+    folds: Option<usize>,
     /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is
     /// free]
     #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
@@ -144,7 +152,25 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         header.calibration.threshold,
         started.elapsed().as_secs_f64()
     ));
-    console.note("The threshold is provisional: the largest score of a good picture without its own prototypes.");
+    let times = &report.times;
+    let mut spent = format!(
+        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s",
+        times.features.as_secs_f64(),
+        times.selection.as_secs_f64(),
+        times.leave_one_out.as_secs_f64(),
+    );
+    if args.settings.false_reject.is_some() {
+        spent += &format!(", folds {:.2} s", times.folds.as_secs_f64());
+    }
+    console.note(spent);
+    match hetmm::template::Template::open(&args.output)?.decision() {
+        Some(decision) => console.note(crate::calibrate::promise(header, decision)),
+        None if args.settings.threshold.is_some() => {}
+        None => console.note(
+            "The threshold is provisional: the largest score of a good picture without its own \
+             prototypes. --false-reject, or hetmm calibrate, sets it for a rate of false rejects.",
+        ),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -219,6 +245,8 @@ impl Settings {
             },
             mask: self.mask.as_deref().map(|path| read_mask(path, pictures, size)).transpose()?,
             threshold: self.threshold,
+            false_reject: self.false_reject,
+            folds: self.folds.unwrap_or(5),
             max_memory: self.max_memory.unwrap_or_else(|| free_memory() / 2),
             skip_unreadable: self.skip_unreadable,
             provenance: vec![("preset".into(), name.into())],
@@ -283,6 +311,15 @@ fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
     numbers.map(Weights::Given).map_err(|_| "numbers with commas between them, or \"auto\"".into())
 }
 
+/// A rate between 0 and 1, as 0.005 or 0.5%.
+pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 0.01));
+    match number.trim().parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate * unit < 1.0 => Ok(rate * unit),
+        _ => Err("a rate above 0 and below 1, as in 0.5% or 0.005".into()),
+    }
+}
+
 fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
@@ -322,6 +359,16 @@ mod tests {
         }
         for text in ["", "G", "-1", "4.5G", "99999999999999G"] {
             assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, want) in [("0.5%", 0.005), ("0.01", 0.01), ("2 %", 0.02)] {
+            assert!((parse_rate(text).unwrap_or(f64::NAN) - want).abs() < 1e-12, "{text}");
+        }
+        for text in ["0", "100%", "-1%", "nan", "inf", "", "%"] {
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 

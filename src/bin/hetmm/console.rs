@@ -46,6 +46,7 @@ impl Console {
                 Stage::Features => "features",
                 Stage::Selection => "selection",
                 Stage::LeaveOneOut => "leave one out",
+                Stage::Folds => "folds",
             };
             *current = Some((stage, self.bar(what, total)));
         }

@@ -56,7 +56,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "selection": h.rule.to_string(),
             "mask": template.mask().map(|m| m.count()),
             "calibration": {"threshold": h.calibration.threshold, "scale_top": h.calibration.scale_top,
-                            "provisional": h.calibration.pictures == 0},
+                            "provisional": h.calibration.pictures == 0,
+                            "decision": template.decision().map(|d| json!({
+                                "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
+                                "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval}))},
             "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
                 .collect::<Vec<_>>(),
             "build": {"version": h.build.version,
@@ -97,11 +100,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             100.0 * mask.count() as f64 / mask.inside().len() as f64
         );
     }
-    println!(
-        "threshold  {:.4}{}",
-        h.calibration.threshold,
-        if h.calibration.pictures == 0 { " (provisional)" } else { "" }
-    );
+    match template.decision() {
+        Some(decision) => println!("{}", crate::calibrate::promise(h, decision)),
+        None => println!("threshold  {:.4} (provisional)", h.calibration.threshold),
+    }
     println!(
         "built from {} pictures, {} to {}",
         h.build.images.len(),

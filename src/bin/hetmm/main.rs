@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod calibrate;
 mod check;
 mod console;
 mod dataset;
@@ -42,6 +43,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   hetmm demo                                       draw parts, build, inspect, evaluate
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
+  hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
@@ -52,6 +54,7 @@ Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable pictu
 enum Command {
     Demo(demo::Args),
     Build(build::Args),
+    Calibrate(calibrate::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
     Info(info::Args),
@@ -71,6 +74,7 @@ struct Completions {
 }
 
 fn main() -> ExitCode {
+    leave_quietly_with_the_reader();
     let cli = Cli::parse();
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => log::LevelFilter::Error,
@@ -92,21 +96,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
-    if let Some(threads) = cli.threads {
-        if threads == 0 {
-            return Err(Error::usage("--threads 0")
-                .advise("give at least 1, or leave it out for all cores"));
+/// `hetmm .. | head` ends when `head` does: `println!` panics then, which is not worth a word.
+fn leave_quietly_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|m| m.starts_with("failed printing to stdout: Broken pipe")) {
+            std::process::exit(0);
         }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(|e| Error::usage(format!("--threads {threads}: {e}")))?;
+        usual(panic);
+    }));
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    if cli.threads == Some(0) {
+        return Err(
+            Error::usage("--threads 0").advise("give at least 1, or leave it out for all cores")
+        );
     }
+    // This thread is one of them: handing every small piece of work to another one takes longer
+    // than doing it.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(cli.threads.unwrap_or(0))
+        .use_current_thread()
+        .build_global()
+        .map_err(|e| Error::usage(format!("threads cannot be started: {e}")))?;
     let console = Console::new(cli.quiet);
     match cli.command {
         Command::Demo(args) => demo::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
+        Command::Calibrate(args) => calibrate::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
         Command::Info(args) => info::run(&args),

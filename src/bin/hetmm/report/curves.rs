@@ -37,7 +37,9 @@ pub fn vertices(scored: &[(f32, bool)]) -> Option<Vec<Point>> {
 /// Where a threshold lies: what is not at most `threshold` is rejected, as the verdict does.
 pub fn operating_point(scored: &[(f32, bool)], threshold: f32) -> Point {
     let count = |bad: bool, rejected: bool| {
-        scored.iter().filter(|(s, b)| *b == bad && (!rejected || !(*s <= threshold))).count()
+        // A score that is no number is rejected.
+        let passes = |score: f32| score <= threshold;
+        scored.iter().filter(|(s, b)| *b == bad && !(rejected && passes(*s))).count()
     };
     point(count(false, true), count(true, true), count(false, false), count(true, false))
 }

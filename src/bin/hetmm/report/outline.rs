@@ -15,7 +15,7 @@ pub fn outline(map: &[f32], width: usize, level: f32) -> String {
             // Corners clockwise from the top left; an edge is crossed between two of them.
             let corners = [(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)];
             let values = corners.map(|(x, y)| value(x, y));
-            if values.iter().all(|v| *v > level) || values.iter().all(|v| !(*v > level)) {
+            if matches!(values.iter().filter(|v| **v > level).count(), 0 | 4) {
                 continue;
             }
             let crossings: Vec<(f32, f32)> = (0..4)
@@ -40,7 +40,8 @@ type Corner = ((i64, i64), f32);
 /// Where the way from one corner to the next goes through `level`, seen from the higher one.
 fn crossing(a: Corner, b: Corner, level: f32) -> Option<(f32, f32)> {
     let (high, low) = if a.1 > b.1 { (a, b) } else { (b, a) };
-    if !(high.1 > level) || low.1 > level {
+    let crosses = high.1 > level && low.1 <= level;
+    if !crosses {
         return None;
     }
     let part = if low.1.is_finite() { (high.1 - level) / (high.1 - low.1) } else { 0.0 };

@@ -1,0 +1,50 @@
+"""Runs hetmm as a user does and reads what it reports."""
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def path():
+    """The program: $HETMM, or the release build of this checkout. Ends the script where there is none."""
+    program = Path(os.environ.get("HETMM", ROOT / "target/release/hetmm"))
+    if not (program.is_file() and os.access(program, os.X_OK)):
+        sys.exit(f"error: there is no program {program}: run 'cargo build --release', or name the program in HETMM")
+    return program
+
+
+def run(*arguments):
+    """Output and messages of one call. Ends the script, with the program's own words, where it fails."""
+    done = subprocess.run([path(), *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"error: hetmm {arguments[0]} failed with code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout, done.stderr
+
+
+def build(pictures, template, *options, threads=None):
+    """Builds a template; seconds by stage: features, selection, leave-one-out."""
+    more = ["--threads", threads] if threads else []
+    _, messages = run("build", *pictures, "-o", template, *options, *more)
+    found = re.search(r"^features ([\d.]+) s, selection ([\d.]+) s, leave-one-out ([\d.]+) s$", messages, re.M)
+    if not found:
+        sys.exit(f"error: {path()} build does not report its times: it is another version than this script")
+    return dict(zip(("features", "selection", "leave-one-out"), map(float, found.groups())))
+
+
+def bench(template, threads, runs):
+    """What `hetmm bench --json` says; times are milliseconds a picture."""
+    return json.loads(run("bench", template, "--threads", threads, "--runs", runs, "--json")[0])
+
+
+def info(template):
+    """What `hetmm info --json` says."""
+    return json.loads(run("info", template, "--json")[0])
+
+
+def version():
+    """Name and version of the program."""
+    return run("--version")[0].strip()

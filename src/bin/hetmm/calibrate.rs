@@ -1,0 +1,206 @@
+//! `hetmm calibrate`: a threshold for a rate of false rejects, from good parts alone.
+
+use crate::build::parse_rate;
+use crate::console::Console;
+use crate::pictures;
+use hetmm::builder::{Source, calibration, too_few, unreadable};
+use hetmm::inspection::Inspector;
+use hetmm::metrics::auroc;
+use hetmm::template::{Basis, Decision, HeaderV1, writer};
+use hetmm::{Error, Result};
+use rayon::prelude::*;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Set a template's threshold from fresh pictures of good parts
+///
+/// The pictures must be of good parts that the template was not built from, taken as on the line.
+/// Defects, where known, are only counted: they never move a threshold.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5%
+  hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5% --review 3%
+  hetmm calibrate part.hetmm --images fresh/ --defects known/ --dry-run")]
+pub struct Args {
+    /// The template
+    template: PathBuf,
+    /// Fresh pictures of good parts: folders or files
+    #[arg(long, required = true, num_args = 1.., value_name = "GOOD")]
+    images: Vec<PathBuf>,
+    /// Pictures of known defects, to report how many would be missed
+    #[arg(long, num_args = 1.., value_name = "BAD")]
+    defects: Vec<PathBuf>,
+    /// Good parts that may be rejected
+    #[arg(long, value_parser = parse_rate, value_name = "RATE", default_value = "1%")]
+    false_reject: f64,
+    /// Good parts that may be rejected or sent to review: sets a second, lower threshold
+    #[arg(long, value_parser = parse_rate, value_name = "RATE")]
+    review: Option<f64>,
+    /// Write here in place of the template itself
+    #[arg(short, long, value_name = "T.hetmm")]
+    output: Option<PathBuf>,
+    /// Print what would be set and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object in place of text
+    #[arg(long)]
+    json: bool,
+    /// The backbone it was made with, where that is not the bundled one
+    #[arg(long, value_name = "M.onnx")]
+    backbone: Option<PathBuf>,
+    /// Go on past unreadable pictures
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    if args.review.is_some_and(|review| review <= args.false_reject) {
+        return Err(Error::usage("--review must be above --false-reject").advise(
+            "it is the rate of good parts rejected or reviewed, as in --false-reject 0.5% --review 3%",
+        ));
+    }
+    let inspector = Inspector::open(&args.template, args.backbone.as_deref())?;
+    let good = pictures::list(&args.images)?;
+    let bad = pictures::list(&args.defects)?;
+    let fresh = without_known(&inspector, &good, console)?;
+    let good_scores = scores(&inspector, &fresh, args.skip_unreadable, console)?;
+    let bad_scores = scores(&inspector, &bad, args.skip_unreadable, console)?;
+    let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
+    let threshold = at(args.false_reject)?;
+    let review = args.review.map(at).transpose()?;
+    let mut header = inspector.template().header().clone();
+    header.calibration.threshold = threshold.score;
+    header.calibration.pictures = good_scores.len() as u32;
+    let decision = Decision {
+        review: review.as_ref().map_or(threshold.score, |r| r.score),
+        basis: Basis::FreshParts,
+        false_reject: args.false_reject as f32,
+        rank: threshold.rank as u32,
+        interval: threshold.interval.map(|v| v as f32),
+    };
+    let ranks =
+        good_scores.iter().map(|&s| (s, false)).chain(bad_scores.iter().map(|&s| (s, true)));
+    let image_auroc = auroc(ranks);
+    let missed = bad_scores.iter().filter(|&&s| s <= threshold.score).count();
+    let reviewed =
+        bad_scores.iter().filter(|&&s| s > decision.review && s <= threshold.score).count();
+    if args.json {
+        let figures = json!({
+            "threshold": threshold.score, "review": decision.review, "pictures": threshold.pictures,
+            "rank": threshold.rank, "false_reject": args.false_reject, "expected_rate": threshold.rate(),
+            "interval": threshold.interval, "expected_per_10000": threshold.rate() * 1e4,
+            "range_per_200": threshold.expected(200),
+            "before": inspector.template().header().calibration.threshold,
+            "defects": bad_scores.len(), "missed": missed, "missed_but_reviewed": reviewed,
+            "image_auroc": image_auroc, "written": !args.dry_run,
+        });
+        println!("{figures:#}");
+    } else {
+        println!("{}", promise(&header, &decision));
+        let [low, high] = threshold.expected(200);
+        println!("Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
+        if !bad_scores.is_empty() {
+            println!(
+                "Of {} known defects {missed} would be missed{}{}.",
+                bad_scores.len(),
+                if args.review.is_some() {
+                    format!(", {reviewed} of them sent to review")
+                } else {
+                    String::new()
+                },
+                image_auroc
+                    .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
+            );
+        }
+    }
+    if !args.dry_run {
+        let output = args.output.as_ref().unwrap_or(&args.template);
+        writer::rewrite(output, inspector.template(), header, Some(decision))?;
+        console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a threshold promises, for people.
+pub fn promise(header: &HeaderV1, decision: &Decision) -> String {
+    let n = header.calibration.pictures;
+    let rate = f64::from(decision.rank) / f64::from(n + 1);
+    let [low, high] = decision.interval.map(|v| 100.0 * f64::from(v));
+    let review = if decision.review < header.calibration.threshold {
+        format!(", review from {:.4}", decision.review)
+    } else {
+        String::new()
+    };
+    format!(
+        "Threshold {:.4}{review}: asked for {:.3} % false rejects, from {n} good parts ({}).\n\
+         Expect {:.0} of 10,000 good parts rejected; the true rate lies between {low:.2} and {high:.2} % \
+         (95 %).",
+        header.calibration.threshold,
+        100.0 * decision.false_reject,
+        decision.basis,
+        1e4 * rate,
+    )
+}
+
+/// The pictures that the template was not built from; those it was are named and left out, since
+/// they would score too low.
+fn without_known(
+    inspector: &Inspector,
+    pictures: &[Source],
+    console: &Console,
+) -> Result<Vec<Source>> {
+    let known: std::collections::HashSet<[u8; 32]> =
+        inspector.template().header().build.images.iter().map(|i| i.digest).collect();
+    let mut fresh = Vec::new();
+    for picture in pictures {
+        let bytes = hetmm::image::load(&picture.path);
+        match bytes {
+            Ok(bytes) if known.contains(blake3::hash(&bytes).as_bytes()) => {}
+            _ => fresh.push(picture.clone()),
+        }
+    }
+    let left_out = pictures.len() - fresh.len();
+    if left_out > 0 {
+        console.note(format!(
+            "{left_out} of {} pictures were left out: the template was built from them",
+            pictures.len()
+        ));
+    }
+    if fresh.is_empty() {
+        return Err(Error::new(
+            hetmm::error::Kind::Image,
+            "no fresh picture: the template was built from all of them",
+        )
+        .advise("take pictures of further good parts, or build with --false-reject"));
+    }
+    Ok(fresh)
+}
+
+/// The scores of pictures, all cores, in their order.
+fn scores(
+    inspector: &Inspector,
+    pictures: &[Source],
+    skip_unreadable: bool,
+    console: &Console,
+) -> Result<Vec<f32>> {
+    let bar = console.bar("scoring", pictures.len());
+    let results: Vec<Result<f32>> = pictures
+        .par_iter()
+        .map(|picture| {
+            let score = hetmm::image::read(&picture.path)
+                .and_then(|p| inspector.prepare(&p).map_err(|e| e.within(picture.path.display())))
+                .and_then(|image| inspector.run(&image));
+            bar.inc(1);
+            Ok(score?.score)
+        })
+        .collect();
+    bar.finish_and_clear();
+    let (scores, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    let failed: Vec<Error> = failed.into_iter().filter_map(Result::err).collect();
+    if !failed.is_empty() && !skip_unreadable {
+        return Err(unreadable(&failed, pictures.len()));
+    }
+    failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
+    Ok(scores.into_iter().flatten().collect())
+}
