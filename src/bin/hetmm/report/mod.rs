@@ -38,14 +38,13 @@ pub fn evaluation(
     dataset: &Path,
     evaluation: &Evaluation,
 ) -> Result<String> {
-    let threshold = inspector.template().header().calibration.threshold;
-    let levels = [("ng", threshold)];
+    let levels = levels(inspector);
     let outcomes = &evaluation.outcomes;
     let sections = [
         Section {
             id: "decisions",
             title: "Decisions",
-            body: tables::decisions(&evaluation.figures, outcomes),
+            body: tables::decisions(&evaluation.figures, outcomes, &levels),
         },
         Section { id: "scores", title: "Scores", body: scores(outcomes, &levels) },
         Section { id: "curves", title: "Curves", body: curve_figures(evaluation, &levels) },
@@ -70,6 +69,13 @@ pub fn evaluation(
         (tiles(figures))
     };
     Ok(document(&format!("Evaluation of {set}"), &lead, &sections))
+}
+
+/// The thresholds of a template, lowest first: for review where there is one, and for rejection.
+fn levels(inspector: &Inspector) -> Vec<Level<'static>> {
+    let threshold = inspector.template().header().calibration.threshold;
+    let review = inspector.template().decision().map(|d| d.review).filter(|r| *r < threshold);
+    review.map(|r| ("review", r)).into_iter().chain([("ng", threshold)]).collect()
 }
 
 /// A whole page.
@@ -211,7 +217,7 @@ fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
     let average = curves::average_precision(&vertices);
     let share = figures.defective as f64 / figures.images.max(1) as f64;
     html! {
-        p { "The point on each curve is the threshold of the template." }
+        p { "Points on the curves are thresholds of the template." }
         div.charts.three {
             figure {
                 h3 { "Receiver operating characteristic" }

@@ -1,5 +1,6 @@
 //! Tables of an evaluation.
 
+use super::charts::Level;
 use super::data;
 use super::gallery::badge;
 use crate::figures::{Figures, Outcome, percent};
@@ -8,16 +9,16 @@ use hetmm::inspection::Verdict;
 use maud::{Markup, html};
 
 /// The confusion matrix, and a row for each kind of defect.
-pub fn decisions(figures: &Figures, outcomes: &[Outcome]) -> Markup {
+pub fn decisions(figures: &Figures, outcomes: &[Outcome], levels: &[Level]) -> Markup {
     html! {
         div.columns {
-            (confusion(outcomes))
+            (confusion(outcomes, levels.len() > 1))
             @if !figures.per_defect.is_empty() { (by_defect(figures, outcomes)) }
         }
     }
 }
 
-fn confusion(outcomes: &[Outcome]) -> Markup {
+fn confusion(outcomes: &[Outcome], review: bool) -> Markup {
     const VERDICTS: [(Verdict, &str); 3] =
         [(Verdict::Ok, "ok"), (Verdict::Review, "review"), (Verdict::Ng, "ng")];
     let count = |bad: bool, verdict: Option<Verdict>| {
@@ -31,7 +32,6 @@ fn confusion(outcomes: &[Outcome]) -> Markup {
         (true, Verdict::Ng) | (false, Verdict::Ok) => "right",
         _ => "wrong",
     };
-    let review = outcomes.iter().any(|o| o.verdict == Verdict::Review);
     html! {
         div {
             h3 { "Verdicts" }
@@ -56,7 +56,7 @@ fn confusion(outcomes: &[Outcome]) -> Markup {
                     }
                 }
             }
-            @if !review { p.note { "Nothing went to review." } }
+            @if !review { p.note { "The template has no threshold for review." } }
         }
     }
 }

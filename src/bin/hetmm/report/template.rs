@@ -15,10 +15,17 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
     let template = inspector.template();
     let h = template.header();
     let id = &h.backbone;
-    let calibration = match h.calibration.pictures {
-        0 => "provisional: the largest score of a good picture with its own prototypes left out"
-            .into(),
-        n => format!("calibrated on {n} good pictures"),
+    let calibration = match template.decision() {
+        Some(decision) => crate::calibrate::promise(h, decision),
+        None => format!(
+            "Threshold {:.4}, {}.",
+            h.calibration.threshold,
+            match h.calibration.pictures {
+                0 =>
+                    "provisional: the largest score of a good picture with its own prototypes left out",
+                _ => "given",
+            }
+        ),
     };
     let fact = |name: &str, value: Markup| html! { dt { (name) } dd { (value) } };
     Ok(html! {
@@ -50,10 +57,8 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
                     (format!("{:.1}", 100.0 * mask.count() as f64 / mask.inside().len().max(1) as f64)) " % of the picture"
                 }))
             }
-            (fact("Calibration", html! {
-                "threshold " (format!("{:.4}", h.calibration.threshold)) ", " (calibration)
-                "; top of the colour scale " (format!("{:.4}", h.calibration.scale_top))
-            }))
+            (fact("Calibration", html! { (calibration) }))
+            (fact("Colour scale", html! { "top at " (format!("{:.4}", h.calibration.scale_top)) }))
         }
         (layers(h))
         (sources(h))
