@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Picture, Samples};
 use crate::inspection::Inspector;
 use crate::scoring::Scored;
+use image::codecs::jpeg::JpegEncoder;
 use image::{ImageBuffer, Rgb, RgbImage, imageops};
 use std::io::Cursor;
 
@@ -137,6 +138,15 @@ pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
         scaled(picture.height),
         imageops::FilterType::Triangle,
     )
+}
+
+/// A small JPEG of the picture, its longest side no longer than `limit` pixels.
+pub fn thumbnail(picture: &Picture, limit: u32) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 80)
+        .encode_image(&panel(picture, limit))
+        .map_err(|e| Error::new(Kind::Image, format!("a JPEG cannot be made: {e}")))?;
+    Ok(bytes)
 }
 
 /// The map's value at a pixel of a panel, bilinear.

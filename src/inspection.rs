@@ -101,7 +101,12 @@ impl Inspector {
         &self.template
     }
 
-    /// What computes the features.
+    /// What computes the features, to join with another template.
+    pub fn backbone(&self) -> &Arc<dyn Backbone> {
+        &self.backbone
+    }
+
+    /// Name of what computes the features.
     pub fn engine(&self) -> &str {
         self.backbone.engine()
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error",
     "files",
     "feature_map",
@@ -16,6 +16,7 @@ const ORDER: [&str; 14] = [
     "template",
     "inspection",
     "heatmap",
+    "update",
     "builder",
     "line",
 ];

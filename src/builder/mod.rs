@@ -84,9 +84,6 @@ const PROBES: [&str; 3] =
     ["the median good picture", "the least usual good picture", "the median one, inverted"];
 /// The colour scale of heat maps ends at this many thresholds.
 const SCALE_TOP: f32 = 16.0;
-/// Differences of a probe's score that pass: this much, plus that part of the score. Engines and
-/// instruction sets differ by rounding, which the layer weights magnify; a good part scores about 1.
-const PROBE_TOLERANCE: (f32, f32) = (0.01, 0.01);
 
 /// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///
@@ -157,8 +154,7 @@ pub fn build(
     let probe_scores = inspector(&draft)?.check_probes()?;
     draft.set_header(|h| {
         for (record, result) in h.probes.iter_mut().zip(probe_scores) {
-            record.score = result.score;
-            record.tolerance = PROBE_TOLERANCE.0 + PROBE_TOLERANCE.1 * result.score.abs();
+            record.promise(result.score);
         }
     });
     let header = draft.header().clone();

@@ -42,5 +42,6 @@ pub mod outputs;
 pub mod records;
 pub mod status;
 pub mod supervise;
+pub mod teach;
 pub mod templates;
 pub mod time;

@@ -46,6 +46,11 @@ impl Templates {
         Templates { file, backbone, current, hub, last: Mutex::default() }
     }
 
+    /// The template's file, and its backbone's where that is not the bundled one.
+    pub fn files(&self) -> (&Path, Option<&Path>) {
+        (&self.file, self.backbone.as_deref())
+    }
+
     /// Loads and proves the file and puts it in use.
     ///
     /// # Errors

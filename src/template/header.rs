@@ -19,6 +19,16 @@ pub enum Header {
     V2(HeaderV1, Decision),
 }
 
+impl Header {
+    /// What it holds, whatever its version.
+    pub fn into_parts(self) -> (HeaderV1, Option<Decision>) {
+        match self {
+            Header::V1(header) => (header, None),
+            Header::V2(header, decision) => (header, Some(decision)),
+        }
+    }
+}
+
 /// How the threshold came about, what it promises, and from which score on a person should look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
@@ -139,6 +149,15 @@ pub struct ImageRecord {
     pub score: f32,
 }
 
+impl ProbeRecord {
+    /// Records that the probe scores `score` where the template is made. Engines and instruction
+    /// sets differ by rounding, which the layer weights magnify; a good part scores about 1.
+    pub fn promise(&mut self, score: f32) {
+        self.score = score;
+        self.tolerance = 0.01 + 0.01 * score.abs();
+    }
+}
+
 impl HeaderV1 {
     /// Sizes of layer `layer`.
     pub fn shape(&self, layer: usize) -> Option<Shape> {
@@ -160,13 +179,17 @@ impl HeaderV1 {
         })
     }
 
-    /// The bytes in the file: the oldest version that holds everything.
-    pub fn encode(&self, decision: Option<&Decision>) -> Result<Vec<u8>> {
-        let header = match decision {
+    /// The oldest version that holds everything.
+    pub fn versioned(&self, decision: Option<&Decision>) -> Header {
+        match decision {
             None => Header::V1(self.clone()),
             Some(decision) => Header::V2(self.clone(), decision.clone()),
-        };
-        postcard::to_stdvec(&header)
+        }
+    }
+
+    /// The bytes in the file.
+    pub fn encode(&self, decision: Option<&Decision>) -> Result<Vec<u8>> {
+        postcard::to_stdvec(&self.versioned(decision))
             .map_err(|e| Error::template(format!("the header cannot be written: {e}")))
     }
 
@@ -217,10 +240,7 @@ pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Option<Decision>)> {
         Error::template(format!("the template's header cannot be read: {e}"))
             .advise("it may come from a newer version: update this program")
     })?;
-    let (header, decision) = match header {
-        Header::V1(header) => (header, None),
-        Header::V2(header, decision) => (header, Some(decision)),
-    };
+    let (header, decision) = header.into_parts();
     if !rest.is_empty() {
         return Err(Error::template("the template's header is longer than it says"));
     }

@@ -75,9 +75,14 @@ impl Template {
     }
 
     /// The bytes of a section.
-    pub(super) fn section_bytes(&self, section: &Section) -> &[u8] {
+    pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
         let range = section.range.start as usize..section.range.end as usize;
         self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// The BLAKE3 of the file.
+    pub fn digest(&self) -> [u8; 32] {
+        blake3::hash(&self.bytes).into()
     }
 
     /// Bytes of the file.
@@ -138,7 +143,8 @@ impl Template {
         (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
     }
 
-    fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
+    /// The bytes of the one section of this kind and index.
+    pub(crate) fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
         let mut found =
             self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
         let section = found.next().filter(|_| found.next().is_none())?;

@@ -107,6 +107,11 @@ impl Draft {
     /// Writes the head, proves the file by reading it back, and puts it in its place. Returns the
     /// bytes of the file.
     pub fn finish(self) -> Result<u64> {
+        self.finish_as(None)
+    }
+
+    /// As [`Draft::finish`], but a file whose BLAKE3 is not `digest` is not put in place.
+    pub fn finish_as(self, digest: Option<[u8; 32]>) -> Result<u64> {
         let header = self.header.encode(self.decision.as_ref())?;
         if header.len() != self.header_length || self.next != self.sections.len() {
             return Err(Error::template("the draft is not complete"));
@@ -115,7 +120,13 @@ impl Draft {
         let mut file = self.file.as_file();
         file.seek(SeekFrom::Start(0)).map_err(|e| self.cannot_write(&e))?;
         file.write_all(&head).map_err(|e| self.cannot_write(&e))?;
-        let size = Template::from_file(file)?.size() as u64;
+        let template = Template::from_file(file)?;
+        if digest.is_some_and(|digest| digest != template.digest()) {
+            return Err(Error::template("the bytes from before cannot be restored exactly")
+                .advise("another command has changed the template since: take that back first"));
+        }
+        let size = template.size() as u64;
+        drop(template);
         files::put_in_place(self.file, &self.destination)?;
         Ok(size)
     }

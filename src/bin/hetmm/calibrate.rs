@@ -63,6 +63,9 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             "it is the rate of good parts rejected or reviewed, as in --false-reject 0.5% --review 3%",
         ));
     }
+    let output = args.output.as_ref().unwrap_or(&args.template);
+    let changes_in_place = !args.dry_run && *output == args.template;
+    let _lock = changes_in_place.then(|| hetmm::files::lock(output)).transpose()?;
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let good = pictures::list(&args.images)?;
@@ -119,7 +122,6 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         }
     }
     if !args.dry_run {
-        let output = args.output.as_ref().unwrap_or(&args.template);
         writer::rewrite(output, inspector.template(), header, Some(decision))?;
         console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }

@@ -11,11 +11,14 @@ mod engine;
 mod eval;
 mod features;
 mod figures;
+mod history;
 mod info;
+mod insert;
 mod inspect;
 mod pictures;
 mod report;
 mod timing;
+mod undo;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use console::Console;
@@ -47,6 +50,7 @@ const EXAMPLES: &str = "Examples:
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
+  hetmm insert part.hetmm false-reject.png         teach it a further good part, hetmm undo takes it back
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
 Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable picture or data set,
@@ -59,6 +63,9 @@ enum Command {
     Calibrate(calibrate::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
+    Insert(insert::Args),
+    Undo(undo::Args),
+    History(history::Args),
     Features(features::Args),
     Info(info::Args),
     Check(check::Args),
@@ -134,6 +141,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Calibrate(args) => calibrate::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
+        Command::Insert(args) => insert::run(&args, &console),
+        Command::Undo(args) => undo::run(&args, &console),
+        Command::History(args) => history::run(&args),
         Command::Features(args) => features::run(&args, &console),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
