@@ -7,8 +7,8 @@ use super::hub::{Message, Outbox};
 use super::supervise::Alive;
 use super::time::LineTime;
 use crate::error::Result;
-use crate::inspection::{Inspector, Verdict};
-use crate::scoring::{Region, Scored};
+use crate::inspection::Inspector;
+use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct Assessment {
     pub threshold: f32,
     /// What the score means.
     pub verdict: Verdict,
+    /// The rule that decided, and where.
+    pub decided_by: DecidedBy,
     /// Whether the part passes.
     pub passes: bool,
     /// Where it differs, the worst first.
@@ -184,13 +186,13 @@ fn inspect(
     let distances = inspector.distances(&features, None);
     stages.matching = lap();
     let scored = inspector.score(&inspector.anomaly_map(&distances));
-    let verdict = inspector.verdict(scored.score);
-    let regions = inspector.regions(&scored, picture.width, picture.height);
+    let Decided { verdict, by, regions } = inspector.decide(&scored, picture.width, picture.height);
     stages.scoring = lap();
     let assessment = Assessment {
         score: scored.score,
         threshold: inspector.template().header().calibration.threshold,
         verdict,
+        decided_by: by,
         passes: match verdict {
             Verdict::Ok => true,
             Verdict::Review => review_passes,

@@ -17,6 +17,7 @@ mod insert;
 mod inspect;
 mod pictures;
 mod report;
+mod rules;
 mod timing;
 mod undo;
 
@@ -61,6 +62,7 @@ enum Command {
     Demo(demo::Args),
     Build(build::Args),
     Calibrate(calibrate::Args),
+    Rules(rules::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
     Insert(insert::Args),
@@ -139,6 +141,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
         Command::Calibrate(args) => calibrate::run(&args, &console),
+        Command::Rules(args) => rules::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
         Command::Insert(args) => insert::run(&args, &console),
