@@ -1,5 +1,6 @@
 //! The workstation tool: builds templates from good pictures, inspects, evaluates.
 
+mod ablate;
 mod bench;
 mod build;
 mod calibrate;
@@ -69,6 +70,7 @@ enum Command {
     Undo(undo::Args),
     History(history::Args),
     Features(features::Args),
+    Ablate(ablate::Args),
     Info(info::Args),
     Check(check::Args),
     Bench(bench::Args),
@@ -148,6 +150,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Undo(args) => undo::run(&args, &console),
         Command::History(args) => history::run(&args),
         Command::Features(args) => features::run(&args, &console),
+        Command::Ablate(args) => ablate::run(&args, &console),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
