@@ -110,6 +110,23 @@ pub(crate) fn put_in_place(file: tempfile::NamedTempFile, path: &Path) -> Result
     sync_folder(path).map_err(failed)
 }
 
+/// Fills `into` with what stands at `start`. Several threads may read from one file.
+#[cfg(all(feature = "desktop", unix))]
+pub(crate) fn read_exact_at(file: &File, into: &mut [u8], start: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, start)
+}
+
+/// Fills `into` with what stands at `start`. Several threads may read from one file: one at a time,
+/// since they share its position.
+#[cfg(all(feature = "desktop", not(unix)))]
+pub(crate) fn read_exact_at(mut file: &File, into: &mut [u8], start: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    static POSITION: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _position = POSITION.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    file.seek(SeekFrom::Start(start))?;
+    file.read_exact(into)
+}
+
 /// Renames a file that is synced already to `path`, in a way that survives a power loss.
 #[cfg(feature = "desktop")]
 pub(crate) fn rename(from: &Path, path: &Path) -> Result<()> {
