@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{self, NetworkImage};
 use crate::inspection::Inspector;
+use crate::matching::sheets::PANEL;
 use crate::matching::{Distances, Windows, match_layer};
 use crate::template::{HeaderV1, ImageRecord};
 use crate::{files, heatmap};
@@ -21,8 +22,9 @@ const DEFECT_LIKE: f32 = 1.25;
 const THUMBNAIL: u32 = 96;
 /// What [`Options::novelty`] is by itself.
 pub const NOVELTY: f32 = 1.5;
-/// Sheets up to which a template grows by itself.
-const CAPACITY: usize = 60;
+/// Templates grow by themselves to a multiple of this many sheets: a panel of the kernels takes as long
+/// with 60 sheets as with 64.
+const CAPACITY: usize = PANEL;
 /// Longest name of a person or picture in the journal, in bytes.
 const MAX_NAME: usize = 200;
 
@@ -36,7 +38,7 @@ pub struct Options {
     /// A vector is new where its distance is above this many times the baseline at its pixel; in a
     /// template without a baseline every vector is.
     pub novelty: f32,
-    /// Sheets up to which the template grows; `None` for as many as it has, or 60.
+    /// Sheets up to which the template grows; `None` for the next multiple of 64.
     pub capacity: Option<usize>,
     /// Pictures that look like defects are inserted, too.
     pub force: bool,
@@ -242,7 +244,7 @@ impl<'a> Learner<'a> {
             .map(|layer| Prototypes::read(template, layer))
             .collect::<Result<Vec<_>>>()?;
         let sheets = layers.iter().map(|layer| layer.shape().sheets).max().unwrap_or(0);
-        let capacity = options.capacity.unwrap_or(CAPACITY).max(sheets);
+        let capacity = options.capacity.unwrap_or(sheets.next_multiple_of(CAPACITY)).max(sheets);
         let header = template.header().clone();
         let probes = (0..header.probes.len())
             .filter_map(|probe| template.probe(probe))
@@ -269,15 +271,20 @@ impl<'a> Learner<'a> {
         let mut layers = Vec::new();
         let mut added = 0;
         if new.iter().any(|pixels| !pixels.is_empty()) {
-            let grows = self.sheets() < self.capacity;
+            let has_room = self.sheets() < self.capacity;
+            let grows =
+                has_room && self.layers.iter().zip(&new).any(|(layer, new)| layer.is_full(new));
             for ((prototypes, map), new) in self.layers.iter_mut().zip(&features).zip(&new) {
-                let sheets = prototypes.shape().sheets as u32;
-                let replaced = match grows {
-                    true => grow(prototypes, map, images_before),
-                    false => replace(prototypes, map, new, images_before),
-                };
-                added += if grows { map.pixels() } else { new.len() };
-                layers.push(LayerBefore { sheets, replaced });
+                let sheets = prototypes.shape().sheets;
+                if grows {
+                    prototypes.grow();
+                }
+                let replaced = replace(prototypes, map, new, images_before);
+                added += new.len();
+                // A sheet that has come goes as a whole.
+                let replaced =
+                    replaced.into_iter().filter(|r| (r.sheet as usize) < sheets).collect();
+                layers.push(LayerBefore { sheets: sheets as u32, replaced });
             }
         }
         let mut score_after = score_before;
@@ -341,19 +348,8 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// Adds a sheet with all vectors of `map`.
-fn grow(prototypes: &mut Prototypes, map: &FeatureMap, source: u32) -> Vec<Replaced> {
-    let sheet = prototypes.shape().sheets;
-    prototypes.resize(sheet + 1);
-    for pixel in 0..map.pixels() {
-        let stored = prototypes.stored(map.vector(pixel), source);
-        prototypes.set(pixel, sheet, &stored);
-    }
-    Vec::new()
-}
-
-/// Puts the vectors of `map` at the pixels `new` in the place of the most redundant prototypes
-/// there; returns these.
+/// Puts the vectors of `map` at the pixels `new` into spare places, or in the place of the most
+/// redundant prototypes there; returns what was there.
 fn replace(
     prototypes: &mut Prototypes,
     map: &FeatureMap,

@@ -3,10 +3,14 @@
 //! # What is learned
 //! A picture's vector at a pixel is *new* there when it is clearly farther from every prototype in its
 //! window than good parts usually are: when its forward distance is above one and a half times (or
-//! what is given) the layer's baseline at that pixel. Only such vectors become prototypes, each at its own
-//! pixel. A template that holds fewer sheets than its capacity grows by one sheet a picture, which
-//! then takes the picture's vectors at all pixels; one that is full gives up, at every pixel by itself,
-//! its *most redundant* prototype: the one that is nearest to another one or to the new vector.
+//! what is given) the layer's baseline at that pixel.
+//! Only such vectors become prototypes, each at its own pixel.
+//!
+//! A template with fewer sheets than its capacity grows by one sheet when a new vector finds no room. The
+//! sheet repeats the first one; at every pixel by itself it is *spare* until a new vector takes its place, so
+//! that one sheet holds what is new in dozens of pictures. A full template gives up, pixel by pixel, its
+//! *most redundant* prototype: the one that is nearest to another one or to the new vector. That costs a
+//! little elsewhere: prototypes that were chosen far from each other leave holes.
 //!
 //! # What stays
 //! Layer weights, baseline, threshold and probe pictures stay as they are, so that scores keep

@@ -161,6 +161,31 @@ impl Prototypes {
         *self = resized;
     }
 
+    /// A sheet at `pixel` that only repeats the first one, as growing makes them; the last of them.
+    pub fn spare(&self, pixel: usize) -> Option<usize> {
+        let count = self.shape.sheets;
+        let sources = &self.sources[pixel * count..(pixel + 1) * count];
+        let repeats = |&sheet: &usize| {
+            sources[sheet] == sources[0] && self.get(pixel, sheet) == self.get(pixel, 0)
+        };
+        (1..count).rev().find(repeats)
+    }
+
+    /// Whether one of `pixels` has no sheet to spare.
+    pub fn is_full(&self, pixels: &[usize]) -> bool {
+        pixels.iter().any(|&pixel| self.spare(pixel).is_none())
+    }
+
+    /// Adds a sheet that repeats the first one.
+    pub fn grow(&mut self) {
+        let sheet = self.shape.sheets;
+        self.resize(sheet + 1);
+        for pixel in 0..self.shape.pixels() {
+            let first = self.get(pixel, 0);
+            self.set(pixel, sheet, &first);
+        }
+    }
+
     /// The sheet at `pixel` that is missed least when `newcomer` takes its place: the one with the
     /// largest cosine to its nearest other, the newcomer among them; of two that are each other's
     /// nearest, the one whose second nearest is nearer.
@@ -275,6 +300,20 @@ mod tests {
             fan.set(0, 66, &old);
             fan.resize(70);
             assert_eq!((fan.words, fan.scales, fan.sources), before);
+        }
+    }
+
+    #[test]
+    fn a_sheet_that_came_is_spare_until_it_is_used() {
+        for storage in STORAGES {
+            let mut fan = fan(storage, &[0.0, 0.5]);
+            assert_eq!((fan.spare(0), fan.is_full(&[0])), (None, true));
+            fan.grow();
+            assert_eq!((fan.spare(0), fan.is_full(&[0])), (Some(2), false));
+            let new = fan.stored(&[0.0, 1.0], 5);
+            fan.set(0, 2, &new);
+            assert_eq!(fan.spare(0), None);
+            assert_eq!(fan.shape().sheets, 3);
         }
     }
 
