@@ -130,7 +130,7 @@ fn onnxruntime(
 #[cfg(not(feature = "onnxruntime"))]
 fn onnxruntime(_: &str, _: &[u8], _: &Request, _: &Engine) -> Result<Arc<dyn Backbone>> {
     Err(unusable("this program was built without ONNX Runtime")
-        .advise("build it with --features onnxruntime, or leave --device out to use tract"))
+        .advise("build it with --features onnxruntime, or take the device tract"))
 }
 
 /// A device that cannot be used.

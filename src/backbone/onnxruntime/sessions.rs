@@ -114,7 +114,7 @@ impl Recipe {
         let broken = |e: String| match on_gpu {
             true => self.cannot_use(&e),
             false => Error::model(format!("ONNX Runtime refuses the model: {e}")).advise(
-                "models/export.py writes backbones that fit; --device tract may take this one",
+                "models/export.py writes backbones that fit; the device tract may take this one",
             ),
         };
         let prepared = (|| -> std::result::Result<SessionBuilder, ort::Error> {
@@ -189,11 +189,11 @@ impl Recipe {
         };
         // What stands in front is where in the library's source it happened.
         let why = why.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(why).trim();
-        unusable(format!("--device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
+        unusable(format!("device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
         .advise(format!(
             "it needs an NVIDIA GPU that nvidia-smi shows, {needs}and an ONNX Runtime with GPU support \
              (`pip install onnxruntime-gpu`, or the gpu archive of its releases; on a Jetson, NVIDIA's own \
-             package), named by --onnxruntime; --device cpu runs without"
+             package), named by the option onnxruntime; the device cpu runs without"
         ))
     }
 
@@ -204,7 +204,7 @@ impl Recipe {
             Some(folder) => folder.clone(),
             None => cache_folder().ok_or_else(|| {
                 unusable("there is no folder to keep TensorRT's engines in")
-                    .advise("name one with --tensorrt-cache")
+                    .advise("name one with --tensorrt-cache (hetmm-edge: template.engine_cache)")
             })?,
         };
         let mut hash = blake3::Hasher::new();
