@@ -271,6 +271,25 @@ fn a_gpu_that_is_not_there_is_an_error_and_never_a_run_on_the_cpu() {
 }
 
 #[test]
+fn tract_cuda_without_a_gpu_or_not_built_in_is_refused() {
+    let bench = Bench::new();
+    let good = bench.parts("good", 0..3);
+    let template = bench.path("t.hetmm");
+    if Path::new("/dev/nvidiactl").exists() {
+        eprintln!("SKIPPED: this machine has an NVIDIA GPU");
+        return;
+    }
+    let arguments = ["build", text(&good), "-o", text(&template), "--device", "tract-cuda"];
+    let message = match cfg!(feature = "tract-cuda") {
+        true => "device tract-cuda cannot be used: ",
+        false => "this program was built without tract-cuda",
+    };
+    assert_code(&plain(&arguments), 5, message);
+    assert_code(&plain(&arguments), 5, "-> ");
+    assert!(!template.exists());
+}
+
+#[test]
 fn models_that_cannot_be_used_are_refused() {
     let Some(library) = library() else { return };
     let bench = Bench::new();

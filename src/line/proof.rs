@@ -110,6 +110,7 @@ fn prove(inspector: &Inspector) -> Result<()> {
 pub fn word(device: Device) -> &'static str {
     match device {
         Device::Tract => "tract",
+        Device::TractCuda => "tract-cuda",
         Device::Auto => "auto",
         Device::Cpu => "cpu",
         Device::Cuda => "cuda",

@@ -42,7 +42,7 @@ pub enum SectionKind {
     Baseline,
     /// Samples of a golden probe at network size, u16, `[y][x][rgb]`.
     Probe,
-    /// One picture that was inserted later, and how to undo that; see `crate::update::journal`.
+    /// One picture that was inserted later, and how to undo that; see the module `update`.
     Journal,
 }
 

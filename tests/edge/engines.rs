@@ -145,7 +145,7 @@ fn an_engine_that_fails_costs_its_part_and_the_line_goes_on_with_tract() {
         let trigger = part["trigger_us"].as_u64().expect("a time");
         let during = |line: &str, from: u64, to: u64| {
             edges.iter().any(|e| {
-                let at = e["at_us"].as_u64().expect("a time");
+                let at = e["due_us"].as_u64().expect("a time");
                 e["line"] == line
                     && e["active"] == true
                     && (trigger + from..trigger + to).contains(&at)

@@ -144,7 +144,7 @@ fn words(engine: &Engine, version: &str) -> String {
         Device::TensorRt if engine.fp16 => "tensorrt fp16",
         Device::TensorRt => "tensorrt",
         Device::Cuda => "cuda",
-        Device::Tract | Device::Auto | Device::Cpu => "cpu",
+        Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => "cpu",
     };
     format!("onnxruntime {version} {device}")
 }

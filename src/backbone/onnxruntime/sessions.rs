@@ -167,7 +167,7 @@ impl Recipe {
                 }
                 Ok(vec![tensorrt.build().error_on_failure(), cuda.build().error_on_failure()])
             }
-            Device::Tract | Device::Auto | Device::Cpu => Ok(Vec::new()),
+            Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => Ok(Vec::new()),
         }
     }
 
