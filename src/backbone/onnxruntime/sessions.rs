@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// What sessions are made from.
 pub struct Recipe {
-    /// The cut model.
+    /// The cut model; nothing once no more sessions can be made.
     pub model: Vec<u8>,
     /// Name of its input.
     pub input: String,
@@ -57,13 +57,17 @@ impl Sessions {
     /// # Errors
     /// [`crate::error::Kind::Io`] where the device cannot be used, [`crate::error::Kind::Model`]
     /// where the model cannot.
-    pub fn new(recipe: Recipe) -> Result<Self> {
+    pub fn new(mut recipe: Recipe) -> Result<Self> {
         let threads = rayon::current_num_threads();
         let most = match recipe.engine.device {
             Device::Cpu => threads.min(MOST_BYTES / recipe.model.len().max(1)).max(1),
             _ => 1,
         };
         let first = Slot { session: recipe.session(threads)?, all_threads: true };
+        if most == 1 {
+            // Nobody will ask for it again.
+            recipe.model = Vec::new();
+        }
         let pool = Mutex::new(Pool { free: vec![first], made: 1 });
         Ok(Sessions { recipe, most, pool, returned: Condvar::new() })
     }
