@@ -49,7 +49,7 @@ pub fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
 }
 
 /// The panels side by side: the picture, the picture with the outline of the regions above
-/// threshold, the blurred map in the template's colour scale, the scale.
+/// the threshold of their zone, the blurred map in the template's colour scale, the scale.
 ///
 /// The colour scale belongs to the template: colours of different pictures can be compared.
 pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbImage {
@@ -59,14 +59,11 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
     let map_size = (header.backbone.width, header.backbone.height);
     let scale = Scale::of(inspector);
     let threshold = scale.threshold;
-    let at = |x: u32, y: u32| sample(&scored.blurred, map_size, (x, y), (width, height));
+    let excess = inspector.excess(scored);
+    let at = |x: u32, y: u32| sample(&excess, map_size, (x, y), (width, height));
     let heat = heat(inspector, scored, width, height);
     let outlined = RgbImage::from_fn(width, height, |x, y| {
-        if on_outline(&at, x, y, width, height, threshold) {
-            OUTLINE
-        } else {
-            *panel.get_pixel(x, y)
-        }
+        if on_outline(&at, x, y, width, height, 0.0) { OUTLINE } else { *panel.get_pixel(x, y) }
     });
     let mark = height - 1 - (scale.place(threshold) * (height - 1) as f32) as u32;
     let bar = RgbImage::from_fn(BAR, height, |_, y| {

@@ -494,6 +494,24 @@ fn a_false_reject_is_taught_and_passes_until_that_is_undone() {
 }
 
 #[test]
+fn a_device_that_may_not_be_taught_says_so() {
+    let mut desk = Desk::new(
+        &CONFIG.replace("socket = \"edge.sock\"", "socket = \"edge.sock\"\nteach = false"),
+    );
+    desk.start();
+    desk.wait_until_ready();
+    for request in ["teach 1", "teach 1 --force", "undo"] {
+        let answer = desk.ask(request);
+        assert!(
+            answer["error"].as_str().is_some_and(|e| e.contains("control.teach = false")),
+            "{answer}"
+        );
+    }
+    assert_eq!(desk.ask("history")["journal"], Value::Array(vec![]));
+    assert_eq!(desk.stop(), 0);
+}
+
+#[test]
 fn a_flooded_control_socket_does_not_hold_up_the_line() {
     let mut desk = Desk::new(
         &CONFIG

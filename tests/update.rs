@@ -96,7 +96,7 @@ fn a_full_template_keeps_its_sheets_and_one_with_room_grows() {
     let again = json(&insert(&path, &[&a, &b], &[]));
     assert_eq!(again["known"].as_array().map(Vec::len), Some(2));
     assert_eq!(again["written"].as_bool(), Some(false));
-    let nothing = json(&insert(&path, &[&new_part(&bench, 22)], &["--novelty", "2"]));
+    let nothing = json(&insert(&path, &[&new_part(&bench, 22)], &["--novelty", "1000"]));
     assert_eq!(nothing["images"][0]["entry"], serde_json::Value::Null);
 }
 
@@ -189,7 +189,7 @@ fn whatever_is_in_the_way_leaves_the_template_as_it_is() {
     std::fs::write(&broken, b"no picture").expect("writes");
     unchanged(&insert(&path, &[&part, &broken], &[]), 3, "broken.png");
     unchanged(&insert(&path, &[&bench.path("none.png")], &[]), 3, "none.png");
-    unchanged(&insert(&path, &[&part], &["--novelty", "3"]), 2, "--novelty");
+    unchanged(&insert(&path, &[&part], &["--novelty", "2000"]), 2, "--novelty");
     unchanged(&hetmm(&["undo", text(&path), "7"]), 2, "nothing was inserted");
 }
 

@@ -8,6 +8,8 @@ Scenarios, each with a threshold for the asked rate of false rejects from its ow
 
     half        built from a random half of train/good, the other half inserted
     light       built without the pictures of one lighting (their names begin with --light), these inserted
+    first       built from the first 30 pictures of another lighting (--first), the first ones of a new line; the
+                rest of train/good inserted in random order
     full        built from all of train/good, 50 of test/good inserted
     reference   built from all of train/good at once
 
@@ -52,17 +54,21 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--light", default="exp6_")
-    parser.add_argument("--rate", default="1%")
+    parser.add_argument("--first", default="exp1_")
+    parser.add_argument("--most", type=int, default=200, help="pictures to insert at most")
+    parser.add_argument("--rate", default="10%")
     args = parser.parse_args()
     train, held_out = good(args.data / "train/good"), good(args.data / "test/good")
     bad = [p for kind in sorted((args.data / "test").iterdir()) if kind.name != "good" for p in good(kind)]
     half = shuffled(train, "half")
     of_light = [p for p in train if p.name.startswith(args.light)]
     fifty = shuffled(held_out, "full")[:50]
+    first = [p for p in train if p.name.startswith(args.first)][:30]
     scenarios = {
         "reference": (train, []),
         "half": (half[:len(half) // 2], half[len(half) // 2:]),
         "light": ([p for p in train if p not in of_light], shuffled(of_light, "light")),
+        "first": (first, shuffled([p for p in train if p not in first], "first")),
         "full": (train, fifty),
     }
     table = Table(args.out / "incremental.tsv", ("scenario", "inserted"),
@@ -71,6 +77,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         template = Path(work) / "t.hetmm"
         for name, (start, more) in scenarios.items():
+            more = more[:args.most]
             program.run("--quiet", "build", *start, "-o", template, "--false-reject", args.rate)
             before, done = digest(template), 0
             measured = [p for p in held_out if p not in more]

@@ -28,7 +28,9 @@ use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
+use crate::template::{
+    Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance, Settings,
+};
 use gather::Gathered;
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
@@ -125,8 +127,8 @@ pub fn build(
         None => None,
         Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
     };
-    let mut draft =
-        Draft::create(destination, header, decision.as_ref().map(|d| d.1.clone()), &lengths)?;
+    let settings = Settings { decision: decision.as_ref().map(|d| d.1.clone()), rules: None };
+    let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     let decided = Instant::now();
     let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;

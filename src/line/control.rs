@@ -108,6 +108,8 @@ pub struct Control {
     pub templates: Arc<Templates>,
     /// The archive.
     pub archive: Option<Arc<Archive>>,
+    /// Whether the template may be changed.
+    pub teach: bool,
     /// Records that were lost.
     pub losses: Arc<Losses>,
 }
@@ -223,6 +225,12 @@ impl Control {
         // What concerns the template alone does not go through the line's thread.
         let of_template = match request {
             Request::Reload => Some(self.templates.reload().map(|what| json!({"done": what}))),
+            Request::Teach(..) | Request::Undo(_) if !self.teach => {
+                let what = "the template may not be changed here (control.teach = false)";
+                Some(Err(
+                    Error::usage(what).advise("use hetmm insert or undo, and copy the template")
+                ))
+            }
             Request::Teach(part, force) => {
                 Some(teach::teach(part, force, who, self.archive.as_deref(), &self.templates))
             }

@@ -8,8 +8,8 @@ use super::hub::{Message, Outbox};
 use super::supervise::Alive;
 use super::time::LineTime;
 use crate::error::Error;
-use crate::inspection::{Inspector, Verdict};
-use crate::scoring::{Region, Scored};
+use crate::inspection::Inspector;
+use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Assessment {
     pub threshold: f32,
     /// What the score means.
     pub verdict: Verdict,
+    /// The rule that decided, and where.
+    pub decided_by: DecidedBy,
     /// Whether the part passes.
     pub passes: bool,
     /// Where it differs, the worst first.
@@ -258,13 +260,13 @@ fn inspect(
     let distances = inspector.distances(&features, None);
     stages.matching = lap();
     let scored = inspector.score(&inspector.anomaly_map(&distances));
-    let verdict = inspector.verdict(scored.score);
-    let regions = inspector.regions(&scored, picture.width, picture.height);
+    let Decided { verdict, by, regions } = inspector.decide(&scored, picture.width, picture.height);
     stages.scoring = lap();
     let assessment = Assessment {
         score: scored.score,
         threshold: inspector.template().header().calibration.threshold,
         verdict,
+        decided_by: by,
         passes: match verdict {
             Verdict::Ok => true,
             Verdict::Review => review_passes,

@@ -36,7 +36,7 @@ pub fn teach(
     let options = Options {
         who: who.to_owned(),
         when_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-        novelty: None,
+        novelty: update::NOVELTY,
         capacity: None,
         force,
         dry_run: false,

@@ -42,7 +42,9 @@ pub enum SectionKind {
     Baseline,
     /// Samples of a golden probe at network size, u16, `[y][x][rgb]`.
     Probe,
-    /// One picture that was inserted later, and how to undo that; see the module `update`.
+    /// Zones of the region rules, one label a pixel at network size; 255 is ignored.
+    Zones,
+    /// One picture that was inserted later, and how to undo that.
     Journal,
 }
 
@@ -55,13 +57,14 @@ impl SectionKind {
             SectionKind::Mask => 4,
             SectionKind::Baseline => 5,
             SectionKind::Probe => 6,
+            SectionKind::Zones => 7,
             SectionKind::Journal => OPTIONAL | 1,
         }
     }
 
     fn from_code(code: u16) -> Option<Self> {
-        use SectionKind::{Baseline, Journal, Mask, Probe, Scales, Sources, Values};
-        [Values, Sources, Scales, Mask, Baseline, Probe, Journal]
+        use SectionKind::{Baseline, Journal, Mask, Probe, Scales, Sources, Values, Zones};
+        [Values, Sources, Scales, Mask, Baseline, Probe, Zones, Journal]
             .into_iter()
             .find(|kind| kind.code() == code)
     }

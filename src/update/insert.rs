@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 const DEFECT_LIKE: f32 = 1.25;
 /// Longest side of the pictures in the journal, in pixels.
 const THUMBNAIL: u32 = 96;
+/// What [`Options::novelty`] is by itself.
+pub const NOVELTY: f32 = 1.5;
 /// Sheets up to which a template grows by itself.
 const CAPACITY: usize = 60;
 /// Longest name of a person or picture in the journal, in bytes.
@@ -31,8 +33,9 @@ pub struct Options {
     pub who: String,
     /// Seconds since 1970.
     pub when_unix_s: u64,
-    /// A vector is new where its distance is above this; `None` for the baseline at its pixel.
-    pub novelty: Option<f32>,
+    /// A vector is new where its distance is above this many times the baseline at its pixel; in a
+    /// template without a baseline every vector is.
+    pub novelty: f32,
     /// Sheets up to which the template grows; `None` for as many as it has, or 60.
     pub capacity: Option<usize>,
     /// Pictures that look like defects are inserted, too.
@@ -133,7 +136,7 @@ pub fn insert(
             let change = Change {
                 template,
                 header: learner.header,
-                decision: template.decision().cloned(),
+                settings: template.settings().clone(),
                 layers: &learner.layers,
                 journal: journal
                     .iter()
@@ -313,8 +316,7 @@ impl<'a> Learner<'a> {
     /// The pixels of a layer where the picture is farther from the template than good parts usually are.
     fn new_pixels(&self, layer: usize, forward: &[f32]) -> Vec<usize> {
         let usual = self.inspector.template().baseline(layer).unwrap_or_default();
-        let limit =
-            |pixel: usize| self.options.novelty.or(usual.get(pixel).copied()).unwrap_or(0.0);
+        let limit = |pixel: usize| self.options.novelty * usual.get(pixel).copied().unwrap_or(0.0);
         (0..forward.len()).filter(|&pixel| forward[pixel] > limit(pixel)).collect()
     }
 
@@ -335,7 +337,7 @@ impl<'a> Learner<'a> {
     fn header_without_images(&self) -> crate::template::header::Header {
         let mut header = self.header.clone();
         header.build.images.clear();
-        header.versioned(self.inspector.template().decision())
+        header.versioned(self.inspector.template().settings())
     }
 }
 

@@ -168,7 +168,7 @@ mod tests {
             forced: false,
             added: 1,
             file_before: Some([7; 32]),
-            header_before: sample().versioned(None),
+            header_before: sample().versioned(&Default::default()),
             images_before: 1,
             layers: vec![LayerBefore { sheets: 5, replaced: vec![replaced] }],
         };

@@ -1,9 +1,9 @@
 //! Hot update: a template learns further good pictures on the spot, and forgets them again.
 //!
 //! # What is learned
-//! A picture's vector at a pixel is *new* there when it is farther from every prototype in its window
-//! than good parts usually are: when its forward distance is above the layer's baseline at that
-//! pixel (or above a distance that is given). Only such vectors become prototypes, each at its own
+//! A picture's vector at a pixel is *new* there when it is clearly farther from every prototype in its
+//! window than good parts usually are: when its forward distance is above one and a half times (or
+//! what is given) the layer's baseline at that pixel. Only such vectors become prototypes, each at its own
 //! pixel. A template that holds fewer sheets than its capacity grows by one sheet a picture, which
 //! then takes the picture's vectors at all pixels; one that is full gives up, at every pixel by itself,
 //! its *most redundant* prototype: the one that is nearest to another one or to the new vector.
@@ -24,13 +24,13 @@ pub mod journal;
 mod prototypes;
 mod undo;
 
-pub use insert::{Inserted, Options, Outcome, insert};
+pub use insert::{Inserted, NOVELTY, Options, Outcome, insert};
 pub use undo::{Undone, undo};
 
 use crate::error::Result;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::template::{Decision, HeaderV1, Template};
+use crate::template::{HeaderV1, Settings, Template};
 use prototypes::Prototypes;
 use std::path::Path;
 
@@ -38,7 +38,7 @@ use std::path::Path;
 struct Change<'a> {
     template: &'a Template,
     header: HeaderV1,
-    decision: Option<Decision>,
+    settings: Settings,
     layers: &'a [Prototypes],
     journal: Vec<&'a [u8]>,
 }
@@ -69,7 +69,7 @@ impl Change<'_> {
             self.journal.iter().enumerate().map(|(i, e)| (SectionKind::Journal, i as u16, *e)),
         );
         let lengths: Vec<_> = sections.iter().map(|(k, i, b)| (*k, *i, b.len() as u64)).collect();
-        let mut draft = Draft::create(destination, self.header, self.decision, &lengths)?;
+        let mut draft = Draft::create(destination, self.header, self.settings, &lengths)?;
         for (_, _, bytes) in sections {
             draft.section(|writer| writer.write(bytes))?;
         }

@@ -56,13 +56,13 @@ pub fn undo(path: &Path, id: Option<u32>) -> Result<Undone> {
         }
     }
     let entry = &journal[first].0;
-    let (mut header, decision) = entry.header_before.clone().into_parts();
+    let (mut header, settings) = entry.header_before.clone().into_parts();
     header.build.images = template.header().build.images[..entry.images_before as usize].to_vec();
     let thresholds = [template.header().calibration.threshold, header.calibration.threshold];
     let change = Change {
         template: &template,
         header,
-        decision,
+        settings,
         layers: &layers,
         journal: kept.iter().map(|(_, bytes)| *bytes).collect(),
     };

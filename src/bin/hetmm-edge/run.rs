@@ -181,6 +181,7 @@ impl Line {
                     hub: outbox.clone(),
                     templates: templates.clone(),
                     archive: archive.as_ref().map(|(archive, _)| archive.clone()),
+                    teach: config.control.teach,
                     losses,
                 });
                 Some(spawn("control", move || socket.run(&control))?)

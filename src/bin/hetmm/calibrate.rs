@@ -7,7 +7,7 @@ use crate::pictures;
 use hetmm::builder::{Source, calibration, too_few, unreadable};
 use hetmm::inspection::Inspector;
 use hetmm::metrics::auroc;
-use hetmm::template::{Basis, Decision, HeaderV1, writer};
+use hetmm::template::{Basis, Decision, HeaderV1, Settings, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::json;
@@ -122,7 +122,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         }
     }
     if !args.dry_run {
-        writer::rewrite(output, inspector.template(), header, Some(decision))?;
+        let rules = inspector.template().settings().rules.clone();
+        let settings = Settings { decision: Some(decision), rules };
+        let zones = inspector.template().zones();
+        writer::rewrite(output, inspector.template(), header, settings, zones)?;
         console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use hetmm::backbone::{Device, Engine};
 use std::path::PathBuf;
 
 /// Where features are computed.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Feature engine")]
 pub struct EngineArgs {
     /// Where features are computed: tract is part of the program; cpu, cuda and tensorrt are ONNX

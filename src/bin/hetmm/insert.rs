@@ -33,9 +33,9 @@ pub struct Args {
     /// Who inserts them, for the journal [default: the user's name]
     #[arg(long)]
     who: Option<String>,
-    /// Distance above which a vector is new [default: what good parts usually have at its place]
-    #[arg(long, value_name = "DISTANCE")]
-    novelty: Option<f32>,
+    /// What is new: distances above this many times what good parts usually have at that place
+    #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
+    novelty: f32,
     /// Sheets up to which the template grows [default: 60, or as many as it has]
     #[arg(long, value_name = "SHEETS")]
     capacity: Option<usize>,
@@ -53,9 +53,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    if args.novelty.is_some_and(|d| !(0.0..=2.0).contains(&d)) {
-        return Err(Error::usage("--novelty is a distance from 0 to 2")
-            .advise("leave it out for what good parts usually have"));
+    if !(0.0..=1000.0).contains(&args.novelty) {
+        return Err(Error::usage("--novelty is a factor from 0 to 1000")
+            .advise("0 takes every vector for new, 1 those that are farther than the mean"));
     }
     if args.capacity.is_some_and(|c| !(1..=100_000).contains(&c)) {
         return Err(Error::usage("--capacity is a number of sheets from 1 to 100000"));

@@ -1,5 +1,6 @@
 //! The workstation tool: builds templates from good pictures, inspects, evaluates.
 
+mod ablate;
 mod bench;
 mod build;
 mod calibrate;
@@ -17,6 +18,7 @@ mod insert;
 mod inspect;
 mod pictures;
 mod report;
+mod rules;
 mod timing;
 mod undo;
 
@@ -61,12 +63,14 @@ enum Command {
     Demo(demo::Args),
     Build(build::Args),
     Calibrate(calibrate::Args),
+    Rules(rules::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
     Insert(insert::Args),
     Undo(undo::Args),
     History(history::Args),
     Features(features::Args),
+    Ablate(ablate::Args),
     Info(info::Args),
     Check(check::Args),
     Bench(bench::Args),
@@ -139,12 +143,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
         Command::Calibrate(args) => calibrate::run(&args, &console),
+        Command::Rules(args) => rules::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
         Command::Insert(args) => insert::run(&args, &console),
         Command::Undo(args) => undo::run(&args, &console),
         Command::History(args) => history::run(&args),
         Command::Features(args) => features::run(&args, &console),
+        Command::Ablate(args) => ablate::run(&args, &console),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -475,12 +475,20 @@ impl Default for ArchiveConfig {
 }
 
 /// `[control]`
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
     /// Unix socket for `hetmm-edge status` and its siblings; nothing listens without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
+    /// Whether `hetmm-edge teach` and `undo` may change the template.
+    pub teach: bool,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        ControlConfig { socket: None, teach: true }
+    }
 }
 
 /// `[realtime]`

@@ -13,8 +13,9 @@ use crate::timing;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hetmm::heatmap::{self, Scale};
-use hetmm::inspection::{Inspector, Verdict};
+use hetmm::inspection::Inspector;
 use hetmm::scoring::Region;
+use hetmm::scoring::Verdict;
 use hetmm::{Error, Result, error::Kind};
 use image::codecs::jpeg::JpegEncoder;
 use image::{RgbImage, imageops};
@@ -56,14 +57,13 @@ fn card(
 ) -> Result<Markup> {
     let done = timing::inspect(inspector, &outcome.picture.source)?;
     let (width, height) = (done.picture.width, done.picture.height);
-    let regions = inspector.regions(&done.scored, width, height);
+    let regions = &done.decided.regions;
     let panel = heatmap::panel(&done.picture, PICTURE_SIDE);
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
     let heat = heatmap::heat(inspector, &done.scored, heat_side(width), heat_side(height));
     let identity = &inspector.template().header().backbone;
     let (map_width, map_height) = (identity.width as usize, identity.height as usize);
-    let scale = Scale::of(inspector);
-    let found = outline_layer(&done.scored.blurred, map_width, scale.threshold, "found");
+    let found = outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found");
     let truth = match &outcome.picture.mask {
         Some(path) => {
             let mask = dataset::read_mask(path, map_width, map_height)?;
@@ -88,7 +88,7 @@ fn card(
                 a.open href={ "#" (at(number)) } aria-label={ "Open " (kind) ", " (name) " in full" } {
                     div.panels style=(shape) {
                         div.stack {
-                            img src=(jpeg_url(panel)?) alt={ "Picture of " (name) ": " (summary(&regions)) };
+                            img src=(jpeg_url(panel)?) alt={ "Picture of " (name) ": " (summary(regions)) };
                             (found)
                             @if let Some(truth) = truth { (truth) }
                         }
@@ -100,10 +100,10 @@ fn card(
                 figcaption {
                     strong { (kind) } " / " span.name { (name) } " " (badge(outcome))
                     br;
-                    "score " (format!("{:.4}", outcome.score)) "; " (summary(&regions))
+                    "score " (format!("{:.4}", outcome.score)) "; " (summary(regions))
                     div.full {
                         (colour_bar(inspector, levels))
-                        @if !regions.is_empty() { (region_table(&regions)) }
+                        @if !regions.is_empty() { (region_table(regions)) }
                     }
                 }
             }

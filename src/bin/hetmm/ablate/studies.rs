@@ -1,0 +1,199 @@
+//! The studies: which templates are compared with each other.
+
+use crate::build::{HardRuleName, Select};
+use clap::ValueEnum;
+use hetmm::backbone::Identity;
+use hetmm::builder::Sheets;
+use hetmm::builder::presets::Preset;
+use hetmm::selection::HardRule;
+use serde::Serialize;
+
+/// What is varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Study {
+    Windows,
+    Alpha,
+    Patches,
+    Layers,
+    Sheets,
+    Selection,
+    SelectionSlow,
+}
+
+/// What stays as it is.
+pub struct Base {
+    taps: Vec<String>,
+    patches: Vec<usize>,
+    alpha: f32,
+    sheets: usize,
+    hard_rule: HardRuleName,
+    pictures: usize,
+}
+
+/// One template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    pub study: Study,
+    /// What is different.
+    pub name: String,
+    /// The number that is varied, where it is one.
+    pub x: Option<f64>,
+    pub taps: Vec<String>,
+    /// One a layer.
+    pub patches: Vec<usize>,
+    pub alpha: f32,
+    pub sheets: Sheets,
+    pub select: Select,
+    pub hard_rule: HardRuleName,
+}
+
+impl Base {
+    /// The preset's settings for the taps of a backbone; windows of 3 where it has none for them.
+    pub fn new(preset: &Preset, backbone: &Identity, pictures: usize) -> Self {
+        let taps: Vec<String> = backbone.taps.iter().map(|tap| tap.name.clone()).collect();
+        let fits = preset.patches_forward.len() >= taps.len();
+        let patches =
+            if fits { preset.patches_forward[..taps.len()].to_vec() } else { vec![3; taps.len()] };
+        let hard_rule = match preset.hard_rule {
+            HardRule::MaxMin => HardRuleName::Maxmin,
+            HardRule::Sum => HardRuleName::Sum,
+        };
+        let (alpha, sheets) = (preset.alpha, preset.sheets);
+        Base { taps, patches, alpha, sheets, hard_rule, pictures }
+    }
+
+    fn variant(&self, study: Study, name: impl Into<String>) -> Variant {
+        Variant {
+            study,
+            name: name.into(),
+            x: None,
+            taps: self.taps.clone(),
+            patches: self.patches.clone(),
+            alpha: self.alpha,
+            sheets: Sheets::Count(self.sheets),
+            select: Select::Pts,
+            hard_rule: self.hard_rule,
+        }
+    }
+}
+
+impl Study {
+    /// Those that take minutes.
+    pub const USUAL: [Study; 6] = [
+        Study::Windows,
+        Study::Alpha,
+        Study::Patches,
+        Study::Layers,
+        Study::Sheets,
+        Study::Selection,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The templates that it compares.
+    pub fn variants(self, base: &Base) -> Vec<Variant> {
+        let layers = base.taps.len();
+        match self {
+            Study::Windows => {
+                let directions = [("forward", 1.0), ("backward", 0.0), ("mutual", base.alpha)];
+                let windows =
+                    [("pixel to pixel", vec![1; layers]), ("patch to patch", base.patches.clone())];
+                (windows.iter())
+                    .flat_map(|(window, patches)| {
+                        directions.map(|(direction, alpha)| Variant {
+                            patches: patches.clone(),
+                            alpha,
+                            ..base.variant(self, format!("{window}, {direction}"))
+                        })
+                    })
+                    .collect()
+            }
+            Study::Alpha => (0..=10)
+                .map(|tenths| {
+                    let alpha = tenths as f32 / 10.0;
+                    let x = Some(f64::from(tenths) / 10.0);
+                    Variant { alpha, x, ..base.variant(self, format!("alpha {alpha}")) }
+                })
+                .collect(),
+            Study::Patches => [1, 3, 5, 7, 9]
+                .into_iter()
+                .map(|side| Variant {
+                    patches: vec![side; layers],
+                    x: Some(side as f64),
+                    ..base.variant(self, format!("window {side}"))
+                })
+                .collect(),
+            Study::Layers => subsets(layers)
+                .into_iter()
+                .map(|subset| {
+                    let taps: Vec<String> = subset.iter().map(|&i| base.taps[i].clone()).collect();
+                    let patches = subset.iter().map(|&i| base.patches[i]).collect();
+                    let name = if taps.len() == layers { "all".into() } else { taps.join("+") };
+                    Variant { taps, patches, ..base.variant(self, name) }
+                })
+                .collect(),
+            Study::Sheets => [1, 2, 5, 10, 20, 40, 60, 120, 240, 480]
+                .into_iter()
+                .filter(|&count| count < base.pictures)
+                .chain([base.pictures])
+                .map(|count| Variant {
+                    sheets: Sheets::Count(count),
+                    x: Some(count as f64),
+                    ..base.variant(self, format!("{count} sheets"))
+                })
+                .collect(),
+            Study::Selection => {
+                let pts = |rule, name: &str| Variant {
+                    hard_rule: rule,
+                    ..base.variant(self, format!("pts, {name}"))
+                };
+                let by = |select, name: &str| Variant { select, ..base.variant(self, name) };
+                vec![
+                    pts(HardRuleName::Maxmin, "maxmin"),
+                    pts(HardRuleName::Sum, "sum"),
+                    by(Select::RandomImage, "random-image"),
+                    by(Select::RandomPixel, "random-pixel"),
+                    by(Select::KmeansImage, "kmeans-image"),
+                ]
+            }
+            Study::SelectionSlow => {
+                vec![Variant { select: Select::KmeansPixel, ..base.variant(self, "kmeans-pixel") }]
+            }
+        }
+    }
+}
+
+/// Each layer alone, each but one, neighbouring pairs, all; nothing twice.
+fn subsets(layers: usize) -> Vec<Vec<usize>> {
+    let all: Vec<usize> = (0..layers).collect();
+    let alone = all.iter().map(|&i| vec![i]);
+    let pairs = all.windows(2).map(<[usize]>::to_vec);
+    let but_one = all.iter().map(|&out| all.iter().copied().filter(|&i| i != out).collect());
+    let mut subsets: Vec<Vec<usize>> = Vec::new();
+    for subset in alone.chain(pairs).chain(but_one).chain([all.clone()]) {
+        if !subset.is_empty() && !subsets.contains(&subset) {
+            subsets.push(subset);
+        }
+    }
+    subsets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsets_are_each_there_once() {
+        assert_eq!(subsets(1), [vec![0]]);
+        assert_eq!(subsets(2), [vec![0], vec![1], vec![0, 1]]);
+        assert_eq!(
+            subsets(3),
+            [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 2], vec![0, 1, 2]]
+        );
+        assert_eq!(subsets(6).len(), 6 + 5 + 6 + 1);
+    }
+}
