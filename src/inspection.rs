@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A template, its backbone and everything prepared for pictures.
 pub struct Inspector {
-    template: Template,
+    template: Arc<Template>,
     backbone: Arc<dyn Backbone>,
     scorer: Scorer,
 }
@@ -36,7 +36,8 @@ impl Inspector {
     ///
     /// # Errors
     /// [`crate::error::Kind::Template`] where the template was made with another backbone.
-    pub fn new(template: Template, backbone: Arc<dyn Backbone>) -> Result<Self> {
+    pub fn new(template: impl Into<Arc<Template>>, backbone: Arc<dyn Backbone>) -> Result<Self> {
+        let template = template.into();
         backbone.identity().require_same_as(&template.header().backbone)?;
         let header = template.header();
         let size = (header.backbone.height as usize, header.backbone.width as usize);
@@ -69,7 +70,12 @@ impl Inspector {
     }
 
     /// Joins a template with the backbone it asks for, `model` or the bundled one, on `engine`.
-    pub fn join(template: Template, model: Option<&Path>, engine: &Engine) -> Result<Self> {
+    pub fn join(
+        template: impl Into<Arc<Template>>,
+        model: Option<&Path>,
+        engine: &Engine,
+    ) -> Result<Self> {
+        let template = template.into();
         let id = &template.header().backbone;
         let request = Request {
             model,
@@ -85,7 +91,7 @@ impl Inspector {
     }
 
     /// The template.
-    pub fn template(&self) -> &Template {
+    pub fn template(&self) -> &Arc<Template> {
         &self.template
     }
 

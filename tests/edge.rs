@@ -2,6 +2,9 @@
 //! What needs kernel GPIO and a kernel camera runs on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
+#[path = "edge/engines.rs"]
+mod engines;
+
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};

@@ -114,6 +114,16 @@ configure /tmp/line.toml
 say "--- --check"
 check "everything is there" sh -c 'hetmm-edge --config /tmp/line.toml --check >/tmp/resolved'
 
+say "--- a device that this program was not built for"
+configure /tmp/device.toml 's,^file = "/tmp/part.hetmm",&\ndevice = "cuda",'
+hetmm-edge --config /tmp/device.toml --check >/dev/null 2>/tmp/words
+ok "--check ends with" "$?" 2
+check "its words name the key" grep -q 'template.device: this hetmm-edge was built without ONNX Runtime' /tmp/words
+hetmm-edge --config /tmp/device.toml 2>/dev/null
+ok "a run ends with" "$?" 2
+configure /tmp/device.toml 's,^file = "/tmp/part.hetmm",&\ndevice = "auto",'
+check "auto takes tract" sh -c 'hetmm-edge --config /tmp/device.toml --check 2>&1 | grep -q "features by tract"'
+
 say "--- start"
 ok "fault before the start" "$(line_get fault)" 0
 start /tmp/line.toml

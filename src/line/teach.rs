@@ -55,7 +55,7 @@ pub fn teach(
     let Some(entry) = outcome.id else {
         return Err(Error::usage("nothing in the picture is new to the template"));
     };
-    if let Err(why) = templates.reload() {
+    if let Err(why) = templates.renew() {
         // What this machine refuses must not wait for its next start.
         let restored = update::undo(file, Some(entry)).is_ok();
         let state = if restored { "the template is as before" } else { "it could not be undone" };
@@ -77,7 +77,7 @@ pub fn teach(
 /// As [`update::undo`].
 pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
     let undone = update::undo(templates.files().0, id)?;
-    templates.reload()?;
+    templates.renew()?;
     let entries: Vec<u32> = undone.entries.iter().map(|entry| entry.id).collect();
     log::warn!("entries {entries:?} of the template's journal were undone");
     Ok(json!({
