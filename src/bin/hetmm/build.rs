@@ -104,7 +104,7 @@ pub struct Settings {
     drop_suspects: bool,
     /// Do not look for pictures that look unlike the rest
     #[arg(long)]
-    no_audit: bool,
+    pub no_audit: bool,
 }
 
 /// The network and where it runs: what features depend on.

@@ -3,10 +3,10 @@
 //!
 //! # How a picture is compared
 //! Every picture is matched against all others, as it would be against a template of all of them
-//! ([`neighbours`]), and scored as by the default: excess over the mean map, layers weighed by their
+//! (`neighbours`), and scored as by the default: excess over the mean map, layers weighed by their
 //! usual peak, root mean, blur, largest value. That is its *unlikeness*; the mean distance over the
 //! whole picture is its *whole* distance. Sharpness and light come from the picture itself
-//! ([`look`]). Every one is judged by the rest of the folder alone ([`robust`]), never by an absolute
+//! (`look`). Every one is judged by the rest of the folder alone (`robust`), never by an absolute
 //! bar.
 //!
 //! # Wrong pictures that resemble each other
