@@ -64,8 +64,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         ));
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
-    let changes_in_place = !args.dry_run && *output == args.template;
-    let _lock = changes_in_place.then(|| hetmm::files::lock(output)).transpose()?;
+    let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let good = pictures::list(&args.images)?;
@@ -125,7 +124,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         let rules = inspector.template().settings().rules.clone();
         let settings = Settings { decision: Some(decision), rules };
         let zones = inspector.template().zones();
-        writer::rewrite(output, inspector.template(), header, settings, zones)?;
+        writer::rewrite(output, lock.as_ref(), inspector.template(), header, settings, zones)?;
         console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }
     Ok(ExitCode::SUCCESS)
