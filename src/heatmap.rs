@@ -85,10 +85,18 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
 /// The blurred map in the template's colour scale, at any size.
 pub fn heat(inspector: &Inspector, scored: &Scored, width: u32, height: u32) -> RgbImage {
     let id = &inspector.template().header().backbone;
-    let scale = Scale::of(inspector);
+    heat_of(&scored.blurred, (id.width, id.height), Scale::of(inspector), (width, height))
+}
+
+/// A map of `columns` x `rows` values in a colour scale, `width` x `height` pixels large.
+pub fn heat_of(
+    map: &[f32],
+    (columns, rows): (u32, u32),
+    scale: Scale,
+    (width, height): (u32, u32),
+) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        let value = sample(&scored.blurred, (id.width, id.height), (x, y), (width, height));
-        colour(scale.place(value))
+        colour(scale.place(sample(map, (columns, rows), (x, y), (width, height))))
     })
 }
 

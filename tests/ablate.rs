@@ -30,7 +30,9 @@ fn ablate(bench: &Bench, options: &[&str]) -> std::process::Output {
 #[test]
 fn every_row_is_a_template_of_its_own_and_the_same_everywhere() {
     let bench = dataset();
-    let options = ["--studies", "windows,alpha,layers,sheets,selection", "--json", "-"];
+    let page = bench.path("page.html");
+    let studies = "windows,alpha,layers,sheets,selection";
+    let options = ["--studies", studies, "--json", "-", "--report", text(&page)];
     let output = ablate(&bench, &options);
     assert_code(&output, 0, "");
     let told: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
@@ -48,6 +50,14 @@ fn every_row_is_a_template_of_its_own_and_the_same_everywhere() {
     let bytes: Vec<u64> =
         of("sheets").iter().filter_map(|r| r["template_bytes"].as_u64()).collect();
     assert!(bytes.windows(2).all(|b| b[0] < b[1]), "{bytes:?}");
+
+    let page = std::fs::read_to_string(page).expect("a page");
+    for part in
+        ["Weight of the forward direction", "random-image", "<svg class=\"chart lines\"", "</html>"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("http"), "made of itself alone");
 
     // A row is what build and eval give.
     let (path, figures) = (bench.path("t.hetmm"), bench.path("figures.json"));

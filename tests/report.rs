@@ -135,9 +135,17 @@ fn check(page: &str, figures: &Value) {
         let told = drawing.contains("aria-label=\"") || drawing.contains("aria-hidden=\"true\"");
         assert!(told, "a drawing without words: {drawing}");
     }
-    assert!(!page.contains("NaN") && !page.contains("Infinity"));
+    let words: String = page
+        .split("base64,")
+        .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest))
+        .collect();
+    assert!(!words.contains("NaN") && !words.contains("Infinity"));
+    assert!(between(page, " href=\"", "\"").len() > 27);
+    alone(page);
+}
 
-    // Nothing from elsewhere, nothing that runs; links lead to places that are there, once.
+/// Nothing from elsewhere, nothing that runs; links lead to places that are there, once.
+fn alone(page: &str) {
     for foreign in ["<script", "<iframe", "<object", "<embed", "://", "@import", "url(", "onload="]
     {
         assert!(!page.contains(foreign), "{foreign}");
@@ -147,7 +155,6 @@ fn check(page: &str, figures: &Value) {
     let unique: HashSet<&&str> = ids.iter().collect();
     assert_eq!(unique.len(), ids.len(), "ids are unique");
     let links = between(page, " href=\"", "\"");
-    assert!(links.len() > 27);
     for link in links {
         let there = link.strip_prefix('#').is_some_and(|id| unique.contains(&id));
         assert!(there || link == "data:,", "{link}");
@@ -276,6 +283,51 @@ fn the_page_holds_the_figures_and_a_browser_shows_it_without_network_or_complain
         .expect("writes");
     let visit = browser.visit(&noisy);
     assert!(visit.requests.iter().any(|r| r == image) && !visit.console.is_empty());
+}
+
+#[test]
+fn the_pages_of_other_commands_stand_alone_and_a_browser_has_no_complaint() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let template = template(folder.path());
+    for i in 0..24 {
+        part(path(&format!("set/train/good/{i:02}.png")), i, 0);
+        part(path(&format!("set/test/good/{i:02}.png")), 30 + i, 0);
+    }
+    for i in 0..6 {
+        part(path(&format!("set/test/{AWKWARD}/{i}.png")), 60 + i, 9);
+    }
+    let (good, bad) = (path("set/test/good"), path(&format!("set/test/{AWKWARD}")));
+    let (set, train) = (path("set"), path("set/train/good"));
+    let small = ["--layers", "block1.exp,block4.exp", "--size", "64"];
+    let fresh = ["--images", text(&good), "--defects", text(&bad), "--false-reject", "10%"];
+    let calibrate = [&["calibrate", text(&template)], &fresh[..], &["--review", "20%"]].concat();
+    let audit = [&["audit", text(&train)], &small[..]].concat();
+    let ablate = [&["ablate", text(&set), "--studies", "alpha,sheets"], &small[..]].concat();
+    let browser = Browser::find();
+    for (name, command, words) in [
+        ("calibrate", calibrate, "10,000"),
+        ("audit", audit, "suspect"),
+        ("ablate", ablate, "Weight of the forward direction"),
+    ] {
+        let page = path(&format!("{name}.html"));
+        hetmm(&[&command[..], &["--report", text(&page)]].concat());
+        let file = std::fs::read_to_string(&page).expect("reads");
+        assert!(file.contains(words), "{name}");
+        let Some(browser) = &browser else { continue };
+        let visit = browser.visit(&page);
+        for page in [&file, &visit.dom] {
+            alone(page);
+            // Outside of pictures, whose letters may say anything.
+            let words: String = page
+                .split("base64,")
+                .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest))
+                .collect();
+            assert!(!words.contains("NaN") && !words.contains("Infinity"), "{name}");
+        }
+        assert!(visit.console.is_empty(), "{name}: {:?}", visit.console);
+        assert!(visit.requests.is_empty(), "{name}: {:?}", visit.requests);
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ def build(pictures, template, *options, threads=None):
     """Builds a template; seconds by stage: features, selection, leave-one-out."""
     more = ["--threads", threads] if threads else []
     _, messages = run("build", *pictures, "-o", template, *options, *more)
-    found = re.search(r"^features ([\d.]+) s, selection ([\d.]+) s, leave-one-out ([\d.]+) s$", messages, re.M)
+    found = re.search(r"^features ([\d.]+) s, selection ([\d.]+) s, leave-one-out ([\d.]+) s", messages, re.M)
     if not found:
         sys.exit(f"error: {path()} build does not report its times: it is another version than this script")
     return dict(zip(("features", "selection", "leave-one-out"), map(float, found.groups())))

@@ -3,6 +3,7 @@
 #
 #   ORT_DYLIB_PATH=$(models/fetch_onnxruntime.sh) benches/parity/run.sh DATA [--device cuda] [--sets mtd,..] ..
 #   benches/parity/run.sh DATA --good 12 --test 4 -- --backbone wrn101.onnx --preset paper
+#   benches/parity/run.sh --times DATA/mvtec_bottle [--device cuda]       the time of the feature pass
 #
 # DATA holds one folder a set, in MVTec layout. What stands after -- goes to features and build. HETMM names
 # another program than target/release/hetmm, TMPDIR a place for templates and features (2 GB). --help has the
@@ -13,4 +14,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 source "$here/../common/venv.sh"
 python=$(venv parity "$here/requirements.txt")
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../common"
+if [ "${1:-}" = --times ]; then
+    shift
+    exec "$python" "$here/times.py" "$@"
+fi
 exec "$python" "$here/parity.py" "$@"

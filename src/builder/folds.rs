@@ -8,7 +8,6 @@
 
 use super::calibration::{self, TooFew};
 use super::gather::Gathered;
-use super::store::{Store, scratch_folder};
 use super::{Options, Progress, Stage, draft_header, fill, section_lengths};
 use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
@@ -83,12 +82,7 @@ fn scores(
     for fold in 0..folds {
         progress(Stage::Folds, fold, folds);
         let (out, kept): (Vec<usize>, Vec<usize>) = (0..count).partition(|i| i % folds == fold);
-        let mut store =
-            Store::new(&backbone.identity().taps, options.max_memory, scratch_folder()?);
-        for chunk in kept.chunks(store.batch_size()) {
-            let maps: Vec<_> = chunk.par_iter().map(|&i| pass.store.maps(i)).collect();
-            store.push(&maps)?;
-        }
+        let store = pass.store.subset(&kept, options.max_memory)?;
         let images = kept.iter().map(|&i| pass.images[i].clone()).collect();
         let sheets = options.sheets.of(kept.len());
         let mut header = draft_header(backbone.identity(), options, sheets, images);

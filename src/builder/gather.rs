@@ -1,14 +1,28 @@
 //! The features that a template is built from: computed from pictures, or read from a file.
 
+use super::audit::Look;
 use super::features::{Extracted, Source, extract, size_warnings, unreadable};
 use super::features_file::{FeaturesFile, PictureRecord};
 use super::store::{Store, scratch_folder};
-use super::{Options, Progress, Stage};
+use super::{Progress, Stage};
 use crate::backbone::Backbone;
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use crate::template::ImageRecord;
+use rayon::prelude::*;
+use std::path::PathBuf;
+
+/// How a feature pass goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Bytes of features to hold in memory; beyond them a scratch file is used.
+    pub max_memory: u64,
+    /// Unreadable pictures are left out instead of ending the pass.
+    pub skip_unreadable: bool,
+    /// Whether to look at every picture for an audit.
+    pub looks: bool,
+}
 
 /// What a template is built from.
 #[derive(Clone, Copy)]
@@ -25,6 +39,8 @@ pub struct Gathered<'a> {
     pub store: Store,
     /// Their records, in the order of the store.
     pub images: Vec<ImageRecord>,
+    /// What each picture says of itself, where that was asked for.
+    pub looks: Vec<Look>,
     /// What computed the features.
     pub engine: String,
     /// The pictures that could not be read, with the reason.
@@ -37,35 +53,42 @@ pub struct Gathered<'a> {
 /// Where the pictures of the store are.
 enum Originals<'a> {
     Files(Vec<Source>),
-    Features(&'a FeaturesFile),
+    /// A features file, and which of its pictures they are.
+    Features(&'a FeaturesFile, Vec<usize>),
 }
 
 /// Fills a store from `input`.
 pub fn gather<'a>(
     input: Input<'a>,
     backbone: &dyn Backbone,
-    options: &Options,
+    pass: Pass,
     progress: Progress,
 ) -> Result<Gathered<'a>> {
     let taps = &backbone.identity().taps;
-    let mut filling =
-        Filling { store: Store::new(taps, options.max_memory, scratch_folder()?), pending: vec![] };
+    let mut filling = Filling {
+        store: Store::new(taps, pass.max_memory, scratch_folder()?),
+        pending: vec![],
+        images: vec![],
+        looks: vec![],
+    };
     match input {
         Input::Pictures(pictures) => {
             let (mut records, mut sources) = (Vec::new(), Vec::new());
             let all: Vec<&Source> = pictures.iter().collect();
-            let mut take = |source: &Source, Extracted { picture, maps, .. }: Extracted| {
+            let mut take = |source: &Source, Extracted { picture, image, maps }: Extracted| {
                 records.push(picture);
                 sources.push(source.clone());
-                filling.push(maps)
+                filling.push(maps, pass.looks.then_some(image))
             };
-            let skipped = extract(&all, backbone, options.skip_unreadable, progress, &mut take)?;
-            if !skipped.is_empty() && !options.skip_unreadable {
+            let skipped = extract(&all, backbone, pass.skip_unreadable, progress, &mut take)?;
+            if !skipped.is_empty() && !pass.skip_unreadable {
                 return Err(unreadable(&skipped, pictures.len()));
             }
             let warnings = size_warnings(records.iter());
+            let (store, looks) = filling.finish()?;
             Ok(Gathered {
-                store: filling.finish()?,
+                store,
+                looks,
                 images: records.iter().map(image_record).collect(),
                 engine: backbone.engine().into(),
                 skipped,
@@ -86,16 +109,19 @@ pub fn gather<'a>(
             }
             let total = file.pictures().len();
             for index in 0..total {
-                filling.push(file.maps(index)?)?;
+                let image = pass.looks.then(|| file.image(index)).transpose()?;
+                filling.push(file.maps(index)?, image)?;
                 progress(Stage::Features, index + 1, total);
             }
+            let (store, looks) = filling.finish()?;
             Ok(Gathered {
-                store: filling.finish()?,
+                store,
+                looks,
                 images: file.pictures().map(image_record).collect(),
                 engine: file.header().engine.clone(),
                 skipped: Vec::new(),
                 warnings: size_warnings(file.pictures()),
-                originals: Originals::Features(file),
+                originals: Originals::Features(file, (0..total).collect()),
             })
         }
     }
@@ -109,31 +135,65 @@ impl Gathered<'_> {
                 let picture = sources[index].read()?.0;
                 NetworkImage::new(&picture, height, width)
             }
-            Originals::Features(file) => file.image(index),
+            Originals::Features(file, numbers) => file.image(numbers[index]),
         }
+    }
+
+    /// The files of the pictures; only names where their features were given.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match &self.originals {
+            Originals::Files(sources) => sources.iter().map(|s| s.path.clone()).collect(),
+            Originals::Features(..) => self.images.iter().map(|i| (&i.name).into()).collect(),
+        }
+    }
+
+    /// The same without some pictures; `keep` says for each whether it stays.
+    pub fn only(mut self, keep: &[bool], max_memory: u64) -> Result<Self> {
+        let kept: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
+        self.store = self.store.subset(&kept, max_memory)?;
+        self.images = kept.iter().map(|&i| self.images[i].clone()).collect();
+        self.looks = kept.iter().filter_map(|&i| self.looks.get(i).cloned()).collect();
+        match &mut self.originals {
+            Originals::Files(sources) => {
+                *sources = kept.iter().map(|&i| sources[i].clone()).collect()
+            }
+            Originals::Features(_, numbers) => {
+                *numbers = kept.iter().map(|&i| numbers[i]).collect()
+            }
+        }
+        Ok(self)
     }
 }
 
-/// A store that gets its pictures one by one.
+/// A store that gets its pictures one by one, and looks at them batch by batch.
 struct Filling {
     store: Store,
     pending: Vec<Vec<FeatureMap>>,
+    images: Vec<NetworkImage>,
+    looks: Vec<Look>,
 }
 
 impl Filling {
-    fn push(&mut self, maps: Vec<FeatureMap>) -> Result<()> {
+    /// `image` is there to be looked at.
+    fn push(&mut self, maps: Vec<FeatureMap>, image: Option<NetworkImage>) -> Result<()> {
         self.pending.push(maps);
+        self.images.extend(image);
         if self.pending.len() == self.store.batch_size() {
-            self.store.push(&std::mem::take(&mut self.pending))?;
+            self.flush()?;
         }
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Store> {
+    fn flush(&mut self) -> Result<()> {
+        self.looks.par_extend(std::mem::take(&mut self.images).par_iter().map(Look::new));
+        self.store.push(&std::mem::take(&mut self.pending))
+    }
+
+    fn finish(mut self) -> Result<(Store, Vec<Look>)> {
         if !self.pending.is_empty() {
-            self.store.push(&self.pending)?;
+            self.flush()?;
         }
-        Ok(self.store)
+        Ok((self.store, self.looks))
     }
 }
 

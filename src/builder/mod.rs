@@ -1,9 +1,10 @@
 //! Building a template: the feature pass, selection, leave-one-out scores, the file.
 //!
 //! `gather` computes the features of all pictures, or reads them from a [`features_file`]; [`store`]
-//! holds them, in memory or in a scratch file; `prototypes` chooses at every pixel; `leave_one_out`
+//! holds them, in memory or in a scratch file; [`audit`] tells pictures that do not belong to the rest; `prototypes` chooses at every pixel; `leave_one_out`
 //! scores every good picture without its own prototypes. The same pictures and options give the same bytes with any number of threads.
 
+pub mod audit;
 pub mod calibration;
 mod features;
 pub mod features_file;
@@ -17,7 +18,7 @@ pub mod store;
 
 pub use features::{Source, unreadable};
 pub use folds::too_few;
-pub use gather::Input;
+pub use gather::{Input, Pass};
 pub use options::{Options, Sheets, Weights};
 
 use crate::backbone::{Backbone, Identity, TRACT};
@@ -42,6 +43,8 @@ use std::time::{Duration, Instant};
 pub enum Stage {
     /// Decoding pictures and running the backbone.
     Features,
+    /// Comparing every picture with the others.
+    Audit,
     /// Choosing prototypes, pixel by pixel.
     Selection,
     /// Scoring every picture without its own prototypes.
@@ -64,8 +67,21 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// Pictures that look unlike the rest, the most suspicious first, by name.
+    pub suspects: Vec<Suspect>,
     /// Where the time went.
     pub times: Times,
+}
+
+/// A picture that [`audit`] suspects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suspect {
+    /// File name.
+    pub name: String,
+    /// The strongest reason, in words.
+    pub reason: String,
+    /// Whether it was left out.
+    pub dropped: bool,
 }
 
 /// How long each [`Stage`] of a build took, the files it wrote included.
@@ -73,6 +89,8 @@ pub struct Report {
 pub struct Times {
     /// [`Stage::Features`].
     pub features: Duration,
+    /// [`Stage::Audit`].
+    pub audit: Duration,
     /// [`Stage::Selection`].
     pub selection: Duration,
     /// Templates without a part of the pictures, for the threshold.
@@ -101,8 +119,18 @@ pub fn build(
 ) -> Result<Report> {
     options.check(backbone.identity())?;
     let started = Instant::now();
-    let pass = gather::gather(input, backbone.as_ref(), options, progress)?;
+    let how = Pass {
+        max_memory: options.max_memory,
+        skip_unreadable: options.skip_unreadable,
+        looks: options.audit,
+    };
+    let pass = gather::gather(input, backbone.as_ref(), how, progress)?;
     let seen = Instant::now();
+    let (pass, suspects) = match options.audit && pass.images.len() >= audit::LEAST {
+        true => without_suspects(pass, backbone.identity(), options, progress)?,
+        false => (pass, Vec::new()),
+    };
+    let audited = Instant::now();
     let count = pass.images.len();
     if count == 0 {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -121,6 +149,9 @@ pub fn build(
     if pass.engine != TRACT {
         header.build.options.push(("engine".into(), pass.engine.clone()));
     }
+    if options.drop_suspects {
+        header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
+    }
     header.calibration.pictures = if options.false_reject.is_some() { count as u32 } else { 0 };
     let lengths = section_lengths(&header, options)?;
     let decision = match options.false_reject {
@@ -135,7 +166,8 @@ pub fn build(
     let scores = left_out.scores(&inspector(&draft)?);
     let times = Times {
         features: seen.duration_since(started),
-        folds: decided.duration_since(seen),
+        audit: audited.duration_since(seen),
+        folds: decided.duration_since(audited),
         selection: chosen.duration_since(decided),
         leave_one_out: chosen.elapsed(),
     };
@@ -161,7 +193,40 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, times })
+    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, suspects, times })
+}
+
+/// The pictures that an audit suspects, and the pass without them where they are to be left out.
+fn without_suspects<'a>(
+    pass: Gathered<'a>,
+    backbone: &Identity,
+    options: &Options,
+    progress: Progress,
+) -> Result<(Gathered<'a>, Vec<Suspect>)> {
+    let (findings, ..) = audit::examine(&pass, backbone, options.mask.as_ref(), progress);
+    let mut keep = vec![true; pass.images.len()];
+    let mut suspects = Vec::new();
+    for finding in findings.iter().filter(|f| f.suspect) {
+        keep[finding.picture] = !options.drop_suspects;
+        suspects.push(Suspect {
+            name: pass.images[finding.picture].name.clone(),
+            reason: finding.reasons.first().map_or_else(String::new, |r| r.words.clone()),
+            dropped: options.drop_suspects,
+        });
+    }
+    if !keep.contains(&false) {
+        return Ok((pass, suspects));
+    }
+    Ok((pass.only(&keep, options.max_memory)?, suspects))
+}
+
+/// How many suspects and which, for a template's provenance.
+fn names_of(suspects: &[Suspect]) -> String {
+    let names: Vec<&str> = suspects.iter().map(|s| s.name.as_str()).collect();
+    match names.len() {
+        0 => "none".into(),
+        count => format!("{count}: {}", names.join(" ")),
+    }
 }
 
 /// Fills a draft with what comes from the good pictures in `store`: prototypes, mask, baseline and

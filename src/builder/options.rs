@@ -70,6 +70,10 @@ pub struct Options {
     pub max_memory: u64,
     /// Unreadable pictures are left out instead of ending the build.
     pub skip_unreadable: bool,
+    /// Whether pictures that look unlike the rest are told.
+    pub audit: bool,
+    /// Whether they are left out, too.
+    pub drop_suspects: bool,
     /// Options worth recording in the template.
     pub provenance: Vec<(String, String)>,
 }
@@ -131,6 +135,12 @@ impl Options {
         if self.false_reject.is_some() && self.threshold.is_some() {
             return wrong(
                 "--threshold and --false-reject contradict each other".into(),
+                "give one of them",
+            );
+        }
+        if self.drop_suspects && !self.audit {
+            return wrong(
+                "--drop-suspects needs the audit that --no-audit leaves out".into(),
                 "give one of them",
             );
         }

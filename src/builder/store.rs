@@ -10,6 +10,7 @@ use crate::backbone::TapIdentity;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use memmap2::Mmap;
+use rayon::prelude::*;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -126,6 +127,16 @@ impl Store {
                 FeatureMap::normalised(tap.height as usize, tap.width as usize, channels, data)
             })
             .collect()
+    }
+
+    /// A store of some of the pictures, in the order given.
+    pub fn subset(&self, pictures: &[usize], max_memory: u64) -> Result<Store> {
+        let mut subset = Store::new(&self.taps, max_memory, self.scratch_folder.clone());
+        for chunk in pictures.chunks(subset.batch_size()) {
+            let maps: Vec<_> = chunk.par_iter().map(|&i| self.maps(i)).collect();
+            subset.push(&maps)?;
+        }
+        Ok(subset)
     }
 
     /// Values of one picture before `layer`.

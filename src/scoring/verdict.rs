@@ -73,6 +73,19 @@ pub struct Thresholds {
     pub review: f32,
 }
 
+impl Thresholds {
+    /// What a score alone means, whatever the rules say.
+    pub fn verdict(&self, score: f32) -> Verdict {
+        if score <= self.review {
+            Verdict::Ok
+        } else if score <= self.reject {
+            Verdict::Review
+        } else {
+            Verdict::Ng
+        }
+    }
+}
+
 /// A template's rules, with its label map at network size, where it has one.
 #[derive(Debug, Clone, Copy)]
 pub struct InForce<'a> {
@@ -280,6 +293,7 @@ mod tests {
         for (value, verdict) in cases {
             let decided = judged(&[(9, value)], None);
             assert_eq!((decided.verdict, decided.by.rule), (verdict, Rule::Threshold), "{value}");
+            assert_eq!(THRESHOLDS.verdict(value), verdict, "{value}");
             assert_eq!(decided.regions.len(), usize::from(verdict != Verdict::Ok), "{value}");
         }
     }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Input, Options, Report, Sheets, Weights};
+use hetmm::builder::{Input, Options, Report, Sheets, Suspect, Weights};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask};
 use hetmm::matching::Storage;
@@ -37,6 +37,9 @@ pub struct Args {
     #[command(flatten)]
     settings: Settings,
 }
+
+/// Suspects that a build names.
+const SUSPECTS_TOLD: usize = 3;
 
 /// Everything that shapes a template.
 #[derive(clap::Args, Default)]
@@ -96,6 +99,12 @@ pub struct Settings {
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
+    /// Leave out pictures that look unlike the rest (`hetmm audit` shows them)
+    #[arg(long, conflicts_with = "no_audit")]
+    drop_suspects: bool,
+    /// Do not look for pictures that look unlike the rest
+    #[arg(long)]
+    pub no_audit: bool,
 }
 
 /// The network and where it runs: what features depend on.
@@ -172,10 +181,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
     let times = &report.times;
     let mut spent = format!(
-        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s",
+        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s, audit {:.2} s",
         times.features.as_secs_f64(),
         times.selection.as_secs_f64(),
         times.leave_one_out.as_secs_f64(),
+        times.audit.as_secs_f64(),
     );
     if args.settings.false_reject.is_some() {
         spent += &format!(", folds {:.2} s", times.folds.as_secs_f64());
@@ -193,7 +203,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 }
 
 /// The features file that `inputs` name, if they name one.
-fn features_among(inputs: &[PathBuf]) -> Result<Option<FeaturesFile>> {
+pub fn features_among(inputs: &[PathBuf]) -> Result<Option<FeaturesFile>> {
     match inputs {
         [one] if FeaturesFile::is_one(one) => FeaturesFile::open(one).map(Some),
         [_] => Ok(None),
@@ -223,7 +233,33 @@ pub fn build(
     for warning in &report.warnings {
         console.note(format!("warning: {warning}"));
     }
+    suspects_told(&report.suspects).iter().for_each(|line| console.note(line));
     Ok(report)
+}
+
+/// What is said about pictures that look unlike the rest: all that were left out, or the first of
+/// those that were not.
+fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
+    let line = |s: &Suspect| format!("  {}: {}", s.name, s.reason);
+    match suspects {
+        [] => Vec::new(),
+        [first, ..] if first.dropped => {
+            let head =
+                format!("{} pictures look unlike the rest and were left out:", suspects.len());
+            [head].into_iter().chain(suspects.iter().map(line)).collect()
+        }
+        _ => {
+            let head = format!(
+                "warning: {} pictures look unlike the rest (hetmm audit shows them, --drop-suspects \
+                 leaves them out):",
+                suspects.len()
+            );
+            let more = suspects.len().saturating_sub(SUSPECTS_TOLD);
+            let rest = (more > 0).then(|| format!("  and {more} more"));
+            let told = suspects.iter().take(SUSPECTS_TOLD).map(line);
+            [head].into_iter().chain(told).chain(rest).collect()
+        }
+    }
 }
 
 impl Network {
@@ -244,7 +280,7 @@ impl Network {
     }
 
     /// Opens the backbone that a features file asks for.
-    fn open_for(&self, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
+    pub fn open_for(&self, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
         let id = &file.header().backbone;
         let taps: Vec<String> = id.taps.iter().map(|t| t.name.clone()).collect();
         let size = id.height as usize;
@@ -324,6 +360,8 @@ impl Settings {
             folds: self.folds.unwrap_or(5),
             max_memory: self.max_memory.unwrap_or_else(|| free_memory() / 2),
             skip_unreadable: self.skip_unreadable,
+            audit: !self.no_audit,
+            drop_suspects: self.drop_suspects,
             provenance: vec![("preset".into(), preset.name.into())],
         };
         Ok((backbone, options))
@@ -355,7 +393,7 @@ impl Settings {
 }
 
 /// Reads a mask picture, which must have the size of the pictures it is for.
-fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
+pub fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
     let picture = image::read(path)?;
     let first = match input {
         Input::Pictures(pictures) => pictures
@@ -407,7 +445,7 @@ pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
+pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
         Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
@@ -421,7 +459,7 @@ fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
 
 /// Memory that the system could give to this process, or 4 GiB where it does not say: what is
 /// free, or the limit of a container where that is less.
-fn free_memory() -> u64 {
+pub fn free_memory() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kib = available.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok());

@@ -2,16 +2,20 @@
 
 use crate::build::parse_rate;
 use crate::console::Console;
+use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
+use crate::figures::Outcome;
 use crate::pictures;
-use hetmm::builder::{Source, calibration, too_few, unreadable};
+use crate::report::{self, Calibration};
+use hetmm::builder::calibration::{self, Threshold};
+use hetmm::builder::{Source, too_few, unreadable};
 use hetmm::inspection::Inspector;
 use hetmm::metrics::auroc;
 use hetmm::template::{Basis, Decision, HeaderV1, Settings, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Set a template's threshold from fresh pictures of good parts
@@ -22,6 +26,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5%
   hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5% --review 3%
+  hetmm calibrate part.hetmm --images fresh/ --defects known/ --report page.html
   hetmm calibrate part.hetmm --images fresh/ --defects known/ --dry-run")]
 pub struct Args {
     /// The template
@@ -47,6 +52,9 @@ pub struct Args {
     /// One JSON object in place of text
     #[arg(long)]
     json: bool,
+    /// Write a page with the scores, what the threshold promises, and the hardest pictures
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// The backbone it was made with, where that is not the bundled one
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
@@ -70,8 +78,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let good = pictures::list(&args.images)?;
     let bad = pictures::list(&args.defects)?;
     let fresh = without_known(&inspector, &good, console)?;
-    let good_scores = scores(&inspector, &fresh, args.skip_unreadable, console)?;
-    let bad_scores = scores(&inspector, &bad, args.skip_unreadable, console)?;
+    let scored_good = scores(&inspector, &fresh, args.skip_unreadable, console)?;
+    let scored_bad = scores(&inspector, &bad, args.skip_unreadable, console)?;
+    let only = |scored: &[(Source, f32)]| scored.iter().map(|(_, s)| *s).collect::<Vec<f32>>();
+    let (good_scores, bad_scores) = (only(&scored_good), only(&scored_bad));
     let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
     let threshold = at(args.false_reject)?;
     let review = args.review.map(at).transpose()?;
@@ -122,12 +132,84 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     if !args.dry_run {
         let rules = inspector.template().settings().rules.clone();
-        let settings = Settings { decision: Some(decision), rules };
+        let settings = Settings { decision: Some(decision.clone()), rules };
         let zones = inspector.template().zones();
-        writer::rewrite(output, lock.as_ref(), inspector.template(), header, settings, zones)?;
+        let template = inspector.template();
+        writer::rewrite(output, lock.as_ref(), template, header.clone(), settings, zones)?;
         console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }
+    if let Some(page) = &args.report {
+        let calibrated = Calibrated { header, decision, threshold, review };
+        write_report(args, page, &inspector, calibrated, (scored_good, scored_bad))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The thresholds, as numbers and as a template has them.
+struct Calibrated {
+    header: HeaderV1,
+    decision: Decision,
+    threshold: Threshold,
+    review: Option<Threshold>,
+}
+
+/// Pictures and their scores.
+type Scores = Vec<(Source, f32)>;
+
+/// Writes the page, from an inspector with the new thresholds: after a dry run that of a file which
+/// goes again.
+fn write_report(
+    args: &Args,
+    page: &Path,
+    old: &Inspector,
+    new: Calibrated,
+    (good, bad): (Scores, Scores),
+) -> Result<()> {
+    let written = args.output.as_ref().unwrap_or(&args.template);
+    let scratch;
+    let (described, opened) = if args.dry_run {
+        let failed = |e| Error::io(&std::env::temp_dir(), "a folder cannot be made in it", &e);
+        scratch = tempfile::tempdir().map_err(failed)?;
+        let path = scratch.path().join("dry-run.hetmm");
+        let rules = old.template().settings().rules.clone();
+        let settings = Settings { decision: Some(new.decision), rules };
+        writer::rewrite(&path, None, old.template(), new.header, settings, old.template().zones())?;
+        (&args.template, path)
+    } else {
+        (written, written.clone())
+    };
+    let inspector = Inspector::open(&opened, args.backbone.as_deref(), &args.engine.engine())?;
+    let outcome = |(source, score): (Source, f32), defect: Option<String>| Outcome {
+        verdict: inspector.thresholds().verdict(score),
+        picture: TestPicture { source, defect, mask: None },
+        score,
+    };
+    let outcomes = good
+        .into_iter()
+        .map(|scored| outcome(scored, None))
+        .chain(bad.into_iter().map(|scored| {
+            let kind = kind_of(&scored.0);
+            outcome(scored, Some(kind))
+        }))
+        .collect();
+    let before = old.template().header().calibration.threshold;
+    let old_review = old.template().decision().map(|d| d.review).filter(|r| *r < before);
+    let found = Calibration {
+        outcomes,
+        asked: (args.false_reject, args.review),
+        threshold: new.threshold,
+        review: new.review,
+        before: (before, old_review),
+        written: !args.dry_run,
+    };
+    let text = report::calibration(&inspector, described, &found)?;
+    hetmm::files::write_whole(page, text.as_bytes())
+}
+
+/// What a known defect is called: as the folder that it lies in.
+fn kind_of(source: &Source) -> String {
+    let folder = source.path.parent().and_then(Path::file_name);
+    folder.map_or_else(|| "defect".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What a threshold promises, for people.
@@ -185,22 +267,22 @@ fn without_known(
     Ok(fresh)
 }
 
-/// The scores of pictures, all cores, in their order.
+/// The pictures that could be read with their scores, all cores, in their order.
 fn scores(
     inspector: &Inspector,
     pictures: &[Source],
     skip_unreadable: bool,
     console: &Console,
-) -> Result<Vec<f32>> {
+) -> Result<Vec<(Source, f32)>> {
     let bar = console.bar("scoring", pictures.len());
-    let results: Vec<Result<f32>> = pictures
+    let results: Vec<Result<(Source, f32)>> = pictures
         .par_iter()
         .map(|picture| {
             let score = hetmm::image::read(&picture.path)
                 .and_then(|p| inspector.prepare(&p).map_err(|e| e.within(picture.path.display())))
                 .and_then(|image| inspector.run(&image));
             bar.inc(1);
-            Ok(score?.score)
+            Ok((picture.clone(), score?.score))
         })
         .collect();
     bar.finish_and_clear();

@@ -51,6 +51,7 @@ impl Console {
             }
             let what = match stage {
                 Stage::Features => "features",
+                Stage::Audit => "audit",
                 Stage::Selection => "selection",
                 Stage::LeaveOneOut => "leave one out",
                 Stage::Folds => "folds",

@@ -1,6 +1,7 @@
 //! The workstation tool: builds templates from good pictures, inspects, evaluates.
 
 mod ablate;
+mod audit;
 mod bench;
 mod build;
 mod calibrate;
@@ -49,6 +50,7 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   hetmm demo                                       draw parts, build, inspect, evaluate
+  hetmm audit good/                                find pictures that look unlike the rest
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
@@ -61,6 +63,7 @@ Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable pictu
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Audit(audit::Args),
     Build(build::Args),
     Calibrate(calibrate::Args),
     Rules(rules::Args),
@@ -141,6 +144,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let console = Console::new(cli.quiet);
     match cli.command {
         Command::Demo(args) => demo::run(&args, &console),
+        Command::Audit(args) => audit::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
         Command::Calibrate(args) => calibrate::run(&args, &console),
         Command::Rules(args) => rules::run(&args, &console),

@@ -143,6 +143,8 @@ impl<'a> Bench<'a> {
         settings.hard_rule = Some(variant.hard_rule);
         settings.patches = Some(variant.patches.clone());
         settings.alpha = Some(variant.alpha);
+        // What is compared are templates from the same pictures.
+        settings.no_audit = true;
         build::build(template, Input::Features(train), &settings, &Console::new(true))?;
         Ok(())
     }

@@ -9,11 +9,13 @@ use crate::dataset;
 use crate::figures::percent;
 use crate::pictures;
 use hetmm::{Error, Result};
-use measure::{Bench, Row};
+use measure::Bench;
+pub use measure::Row;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use studies::{Base, Study, Variant};
+pub use studies::Study;
+use studies::{Base, Variant};
 
 /// Measure what each part of the method gives on a data set: windows, directions, layers, sheets, rules
 ///
@@ -21,7 +23,7 @@ use studies::{Base, Study, Variant};
 /// computed once for each choice of layers. Random rules and k-means have one fixed seed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hetmm ablate dataset/
+  hetmm ablate dataset/ --report page.html
   hetmm ablate dataset/ --studies windows,alpha --json rows.json
   hetmm ablate dataset/ --pictures 100               from the first 100 good pictures: quicker
 
@@ -40,18 +42,21 @@ pub struct Args {
     /// Write the rows to this file (\"-\" for standard output, in place of text)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page with tables and charts to this file
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     network: Network,
 }
 
 /// Everything that `--json` writes.
 #[derive(Serialize)]
-struct Ablation<'a> {
-    dataset: String,
-    preset: &'a str,
-    train: usize,
-    test: usize,
-    rows: &'a [Row],
+pub struct Ablation<'a> {
+    pub dataset: String,
+    pub preset: &'a str,
+    pub train: usize,
+    pub test: usize,
+    pub rows: &'a [Row],
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -81,14 +86,17 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let ablation = Ablation {
+        dataset: args.dataset.display().to_string(),
+        preset: preset.name,
+        train: train.len(),
+        test: test.len(),
+        rows: &rows,
+    };
+    if let Some(page) = &args.report {
+        hetmm::files::write_whole(page, crate::report::ablation(&ablation).as_bytes())?;
+    }
     if let Some(path) = &args.json {
-        let ablation = Ablation {
-            dataset: args.dataset.display().to_string(),
-            preset: preset.name,
-            train: train.len(),
-            test: test.len(),
-            rows: &rows,
-        };
         let text = serde_json::to_string_pretty(&ablation)
             .map_err(|e| Error::usage(format!("the rows cannot be written: {e}")))?;
         match to_stdout {

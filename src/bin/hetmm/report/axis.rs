@@ -6,6 +6,8 @@ enum Spread {
     Linear,
     /// By the square root: one picture can still be seen beside hundreds.
     Root,
+    /// By the logarithm: equal ratios are equally far apart. For values above 0.
+    Log,
     /// By `asinh(value / unit)`: as a logarithm far from 0, evenly near it, and 0 and below have
     /// a place.
     Scores {
@@ -32,6 +34,25 @@ impl Axis {
     /// Counts from 0 to `most`, by their square root.
     pub fn counts(most: usize, (from, to): (f64, f64)) -> Self {
         Axis { spread: Spread::Root, low: 0.0, high: most.max(1) as f64, from, to }
+    }
+
+    /// From `low` to `high`, both above 0, by ratios.
+    pub fn logarithmic((low, high): (f64, f64), (from, to): (f64, f64)) -> Self {
+        let low = low.max(f64::MIN_POSITIVE);
+        Axis { spread: Spread::Log, low, high: high.max(low * (1.0 + 1e-9)), from, to }
+    }
+
+    /// Even, round and wide enough for all `values` with some room; never narrower than `least`.
+    pub fn around(values: impl Iterator<Item = f64>, least: f64, ends: (f64, f64)) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.filter(|v| v.is_finite()) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        let wanting = (least - 1.1 * (high - low)).max(0.1 * (high - low)) / 2.0;
+        Axis::linear((low - wanting, high + wanting), ends)
     }
 
     /// Wide enough for all `scores` with some room; numbers that are not finite are passed over.
@@ -75,6 +96,7 @@ impl Axis {
         let wide = match self.spread {
             Spread::Linear => false,
             Spread::Root => true,
+            Spread::Log => self.high > 4.0 * self.low,
             Spread::Scores { unit } => {
                 self.low < unit && self.high > 8.0 * self.low.max(unit / 4.0)
             }
@@ -97,7 +119,10 @@ impl Axis {
     fn decades(&self) -> Vec<(f64, String)> {
         let top = self.high.abs().max(self.low.abs()).max(1e-9).log10().ceil() as i32;
         let bottom = if self.spread == Spread::Root { 0 } else { top - 5 };
-        let mut found = vec![(0.0, "0".to_string())];
+        let mut found = match self.spread {
+            Spread::Log => vec![],
+            _ => vec![(0.0, "0".to_string())],
+        };
         for mantissa in [1.0, 2.0, 5.0] {
             for exponent in (bottom..=top).rev() {
                 for sign in [1.0, -1.0] {
@@ -132,6 +157,7 @@ impl Spread {
         match self {
             Spread::Linear => value,
             Spread::Root => value.max(0.0).sqrt(),
+            Spread::Log => value.max(f64::MIN_POSITIVE).ln(),
             Spread::Scores { unit } => (value / unit).asinh(),
         }
     }
@@ -140,6 +166,7 @@ impl Spread {
         match self {
             Spread::Linear => value,
             Spread::Root => value * value,
+            Spread::Log => value.exp(),
             Spread::Scores { unit } => value.sinh() * unit,
         }
     }
@@ -165,6 +192,9 @@ mod tests {
         let cases = [
             (Axis::linear((0.0, 1.0), place), 60.0, "0.0 0.2 0.4 0.6 0.8 1.0"),
             (Axis::linear((0.0, 0.3), place), 80.0, "0.00 0.05 0.10 0.15 0.20 0.25 0.30"),
+            (Axis::logarithmic((1.0, 762.0), place), 30.0, "1 2 5 10 20 50 100 200 500"),
+            (Axis::logarithmic((0.003, 0.5), place), 50.0, "0.005 0.01 0.02 0.05 0.1 0.2 0.5"),
+            (Axis::around([0.95, 0.99].into_iter(), 0.01, place), 80.0, "0.95 0.96 0.97 0.98 0.99"),
             (Axis::counts(190, place), 30.0, "0 1 5 10 20 50 100"),
             (Axis::counts(0, place), 30.0, "0 1"),
             (scores(&[0.22, 0.4, 1.0, 3.0, 13.0]), 40.0, "0.2 0.5 1 2 5 10"),

@@ -163,7 +163,7 @@ pub fn curve(curve: &Curve) -> Markup {
 }
 
 /// A named point; its name lies towards the middle of the chart.
-fn mark(x: &Axis, y: &Axis, number: usize, name: &str, (a, b): (f64, f64)) -> Markup {
+pub fn mark(x: &Axis, y: &Axis, number: usize, name: &str, (a, b): (f64, f64)) -> Markup {
     let (px, py) = (x.place(a), y.place(b));
     let right = x.part(a) < 0.5;
     let down = y.part(b) > 0.5;
@@ -235,6 +235,6 @@ fn spoken(levels: &[Level]) -> String {
 }
 
 /// A place on paper: a tenth of a unit is enough.
-fn at(place: f64) -> f64 {
+pub fn at(place: f64) -> f64 {
     (place * 10.0).round() / 10.0
 }

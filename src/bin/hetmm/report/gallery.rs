@@ -23,8 +23,8 @@ use maud::{Markup, html};
 use std::fmt::Write;
 
 /// Longest side of a picture and of a heat map, in pixels.
-const PICTURE_SIDE: u32 = 640;
-const HEAT_SIDE: u32 = 320;
+pub const PICTURE_SIDE: u32 = 640;
+pub const HEAT_SIDE: u32 = 320;
 /// Most bytes of one JPEG: with it, pages have a size that can be promised.
 const JPEG_BYTES: usize = 110_000;
 /// Most bytes of one outline.
@@ -52,63 +52,95 @@ fn card(
     inspector: &Inspector,
     levels: &[Level],
     id: &str,
-    (number, count): (usize, usize),
+    place: (usize, usize),
     outcome: &Outcome,
 ) -> Result<Markup> {
     let done = timing::inspect(inspector, &outcome.picture.source)?;
     let (width, height) = (done.picture.width, done.picture.height);
     let regions = &done.decided.regions;
-    let panel = heatmap::panel(&done.picture, PICTURE_SIDE);
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
-    let heat = heatmap::heat(inspector, &done.scored, heat_side(width), heat_side(height));
     let identity = &inspector.template().header().backbone;
     let (map_width, map_height) = (identity.width as usize, identity.height as usize);
-    let found = outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found");
-    let truth = match &outcome.picture.mask {
-        Some(path) => {
-            let mask = dataset::read_mask(path, map_width, map_height)?;
-            let mask: Vec<f32> = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
-            Some(outline_layer(&mask, map_width, 0.5, "truth"))
-        }
-        None => None,
+    let scale = Scale::of(inspector);
+    let mut outlines =
+        vec![outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found")];
+    if let Some(path) = &outcome.picture.mask {
+        let mask = dataset::read_mask(path, map_width, map_height)?;
+        let mask: Vec<f32> = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
+        outlines.push(outline_layer(&mask, map_width, 0.5, "truth"));
+    }
+    let shot = Shot {
+        kind: outcome.picture.defect.as_deref().unwrap_or("good").into(),
+        name: outcome.picture.source.name(),
+        picture: heatmap::panel(&done.picture, PICTURE_SIDE),
+        heat: heatmap::heat(inspector, &done.scored, heat_side(width), heat_side(height)),
+        outlines,
+        summary: summary(regions),
+        caption: html! {
+            " " (badge(outcome))
+            br;
+            "score " (format!("{:.4}", outcome.score)) "; " (summary(regions))
+        },
+        full: html! {
+            (colour_bar(scale, levels))
+            @if !regions.is_empty() { (region_table(regions)) }
+        },
     };
-    let name = outcome.picture.source.name();
-    let kind = outcome.picture.defect.as_deref().unwrap_or("good");
-    let at = |n: usize| format!("{id}-{}", n + 1);
-    let shape = format!("--w:{};--h:{}", panel.width(), panel.height());
-    Ok(html! {
-        li id={ "at-" (at(number)) } {
-            figure.shot id=(at(number)) tabindex="-1" aria-label={ (kind) ", " (name) } {
-                div.controls {
-                    a.close href={ "#at-" (at(number)) } { "Close" }
-                    @if number > 0 { a href={ "#" (at(number - 1)) } { "Previous" } }
-                    @if number + 1 < count { a href={ "#" (at(number + 1)) } { "Next" } }
-                    label { input.outlines type="checkbox" checked; " Outlines" }
-                }
-                a.open href={ "#" (at(number)) } aria-label={ "Open " (kind) ", " (name) " in full" } {
-                    div.panels style=(shape) {
-                        div.stack {
-                            img src=(jpeg_url(panel)?) alt={ "Picture of " (name) ": " (summary(regions)) };
-                            (found)
-                            @if let Some(truth) = truth { (truth) }
-                        }
-                        div.stack {
-                            img src=(jpeg_url(heat)?) alt={ "Anomaly map of " (name) };
+    shot.card(id, place)
+}
+
+/// A picture beside its heat map, and what is said about both.
+pub struct Shot {
+    /// What it is taken for.
+    pub kind: String,
+    pub name: String,
+    pub picture: RgbImage,
+    pub heat: RgbImage,
+    /// Drawings to lie on the picture, of [`outline_layer`].
+    pub outlines: Vec<Markup>,
+    /// What is to be seen, for those who cannot see it.
+    pub summary: String,
+    /// What follows the name below the pictures.
+    pub caption: Markup,
+    /// What is shown beside where the card is open in full.
+    pub full: Markup,
+}
+
+impl Shot {
+    /// The card: `number` of `count` in the gallery `id`.
+    pub fn card(self, id: &str, (number, count): (usize, usize)) -> Result<Markup> {
+        let (name, kind) = (&self.name, &self.kind);
+        let at = |n: usize| format!("{id}-{}", n + 1);
+        let shape = format!("--w:{};--h:{}", self.picture.width(), self.picture.height());
+        Ok(html! {
+            li id={ "at-" (at(number)) } {
+                figure.shot id=(at(number)) tabindex="-1" aria-label={ (kind) ", " (name) } {
+                    div.controls {
+                        a.close href={ "#at-" (at(number)) } { "Close" }
+                        @if number > 0 { a href={ "#" (at(number - 1)) } { "Previous" } }
+                        @if number + 1 < count { a href={ "#" (at(number + 1)) } { "Next" } }
+                        label { input.outlines type="checkbox" checked; " Outlines" }
+                    }
+                    a.open href={ "#" (at(number)) } aria-label={ "Open " (kind) ", " (name) " in full" } {
+                        div.panels style=(shape) {
+                            div.stack {
+                                img src=(jpeg_url(self.picture)?) alt={ "Picture of " (name) ": " (self.summary) };
+                                @for outline in &self.outlines { (outline) }
+                            }
+                            div.stack {
+                                img src=(jpeg_url(self.heat)?) alt={ "Anomaly map of " (name) };
+                            }
                         }
                     }
-                }
-                figcaption {
-                    strong { (kind) } " / " span.name { (name) } " " (badge(outcome))
-                    br;
-                    "score " (format!("{:.4}", outcome.score)) "; " (summary(regions))
-                    div.full {
-                        (colour_bar(inspector, levels))
-                        @if !regions.is_empty() { (region_table(regions)) }
+                    figcaption {
+                        strong { (kind) } " / " span.name { (name) }
+                        (self.caption)
+                        div.full { (self.full) }
                     }
                 }
             }
-        }
-    })
+        })
+    }
 }
 
 /// The verdict, and whether it is the wrong one.
@@ -158,7 +190,7 @@ fn region_table(regions: &[Region]) -> Markup {
 }
 
 /// The outline as a layer to lie on a picture. A ragged one is drawn from a coarser map.
-fn outline_layer(map: &[f32], width: usize, level: f32, class: &str) -> Markup {
+pub fn outline_layer(map: &[f32], width: usize, level: f32, class: &str) -> Markup {
     let (mut map, mut width) = (map.to_vec(), width);
     let mut path = outline(&map, width, level);
     while path.len() > OUTLINE_BYTES && width > 8 {
@@ -205,10 +237,11 @@ fn jpeg_url(mut image: RgbImage) -> Result<String> {
     }
 }
 
-/// The colour scale of all heat maps of a template, as a drawing.
-pub fn colour_bar(inspector: &Inspector, levels: &[Level]) -> Markup {
+/// The colour scale of all heat maps of a page, as a drawing.
+pub fn colour_bar(scale: Scale, levels: &[Level]) -> Markup {
     const WIDTH: f32 = 360.0;
-    let scale = Scale::of(inspector);
+    /// Room that a label takes.
+    const LABEL: f32 = 75.0;
     let mut stops = String::new();
     for step in 0..=16 {
         let colour = heatmap::colour(step as f32 / 16.0).0;
@@ -219,15 +252,27 @@ pub fn colour_bar(inspector: &Inspector, levels: &[Level]) -> Markup {
         .chain(levels.iter().map(|(name, v)| (*v, format!("{name} {v:.2}"))))
         .chain([(scale.top, format!("{:.2} and above", scale.top))])
         .collect();
+    // Labels that would lie on each other go to rows of their own.
+    let mut ends: Vec<f32> = Vec::new();
+    let rows: Vec<usize> = marks
+        .iter()
+        .map(|(value, _)| {
+            let x = scale.place(*value) * WIDTH;
+            let row = ends.iter().position(|end| x >= *end).unwrap_or(ends.len());
+            ends.resize(ends.len().max(row + 1), 0.0);
+            ends[row] = x + LABEL;
+            row
+        })
+        .collect();
     html! {
         div.scale role="img" aria-label={ "Colour scale from black at 0 to yellow at " (format!("{:.2}", scale.top)) } {
             div.ramp style={ "background:linear-gradient(90deg" (stops) ")" } {}
-            svg viewBox={ "0 0 " (WIDTH) " 24" } aria-hidden="true" {
+            svg viewBox={ "0 0 " (WIDTH) " " (8 + 16 * ends.len().max(1)) } aria-hidden="true" {
                 @for (i, (value, label)) in marks.iter().enumerate() {
                     @let x = scale.place(*value) * WIDTH;
                     @let anchor = if i == 0 { "start" } else if i + 1 == marks.len() { "end" } else { "middle" };
-                    line.base x1=(x) x2=(x) y1="0" y2="6" {}
-                    text.tick x=(x) y="19" text-anchor=(anchor) { (label) }
+                    line.base x1=(x) x2=(x) y1="0" y2=(6 + 16 * rows[i]) {}
+                    text.tick x=(x) y=(19 + 16 * rows[i]) text-anchor=(anchor) { (label) }
                 }
             }
         }

@@ -4,13 +4,21 @@
 //! functions of their own, for other pages to use. Figures stand in `data` elements with the full
 //! number as their value, so that programs can read a page too.
 
+mod ablation;
+mod audit;
 mod axis;
+mod calibration;
 mod charts;
 mod curves;
 mod gallery;
+mod lines;
 mod outline;
 mod tables;
 mod template;
+
+pub use ablation::ablation;
+pub use audit::audit;
+pub use calibration::{Calibration, calibration};
 
 use crate::figures::{Evaluation, Figures, Outcome, percent};
 use charts::{Curve, Level, Series};
@@ -302,7 +310,7 @@ fn pictures(inspector: &Inspector, outcomes: &[Outcome], levels: &[Level]) -> Re
             @if masks { ", " span.key.truth {} " the defect as the data set marks it" }
             ". The colours mean the same in all pictures of this template:"
         }
-        (gallery::colour_bar(inspector, levels))
+        (gallery::colour_bar(hetmm::heatmap::Scale::of(inspector), levels))
         h3 id="typical" { "Typical pictures" }
         p.note { "Of each kind the picture with the median score." }
         (gallery::gallery(inspector, levels, "typical", &typical)?)

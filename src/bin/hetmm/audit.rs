@@ -1,0 +1,127 @@
+//! `hetmm audit`: which pictures of a folder look unlike the rest.
+
+use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
+use crate::console::Console;
+use crate::{pictures, report};
+use hetmm::Result;
+use hetmm::builder::audit::{self, Audit};
+use hetmm::builder::{Input, Pass};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Find pictures that look unlike the rest: defects, other products, blurred, badly lit, twice there
+///
+/// Every picture is compared with all others; nothing else is needed. Suspects are beyond a bar that
+/// clean folders hardly reach; weaker defects are to be found by looking down the ranking.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hetmm audit good/
+  hetmm audit good/ --report audit.html            look at them
+  hetmm audit good/ --json | jq -r 'select(.suspect) | .image'
+  hetmm build good/ -o part.hetmm --drop-suspects")]
+pub struct Args {
+    /// Pictures of good parts: a folder, or files; or one .features file
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// Pictures to list beside the suspects, down the ranking
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    top: usize,
+    /// One JSON object a line in place of text, for all pictures
+    #[arg(long)]
+    json: bool,
+    /// Write a page with pictures and heat maps of what is listed to this file
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Region of interest: a picture, white where defects count
+    #[arg(long, value_name = "ROI.png")]
+    mask: Option<PathBuf>,
+    /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is
+    /// free]
+    #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
+    max_memory: Option<u64>,
+    /// Leave unreadable pictures out in place of refusing the folder
+    #[arg(long)]
+    skip_unreadable: bool,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    let file = features_among(&args.images)?;
+    let sources = if file.is_some() { Vec::new() } else { pictures::list(&args.images)? };
+    let input = match &file {
+        Some(file) => Input::Features(file),
+        None => Input::Pictures(&sources),
+    };
+    let backbone = match &file {
+        Some(file) => args.network.open_for(file)?,
+        None => args.network.open(args.network.preset(None)?)?,
+    };
+    let size = backbone.identity().height as usize;
+    let mask = args.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?;
+    let pass = Pass {
+        max_memory: args.max_memory.unwrap_or_else(|| free_memory() / 2),
+        skip_unreadable: args.skip_unreadable,
+        looks: true,
+    };
+    let progress = |stage, done, total| console.build_step(stage, done, total);
+    let found = audit::audit(input, backbone.as_ref(), pass, mask.as_ref(), &progress)?;
+    found.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
+    found.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
+    match args.json {
+        true => {
+            found.findings.iter().enumerate().for_each(|(i, _)| println!("{}", line(&found, i)))
+        }
+        false => print(&found, args.top),
+    }
+    let suspects = found.suspects().count();
+    console.note(format!(
+        "{suspects} of {} pictures are suspects{}",
+        found.images.len(),
+        if suspects > 0 { "; hetmm build --drop-suspects leaves them out" } else { "" }
+    ));
+    if let Some(path) = &args.report {
+        let shown = suspects.max(args.top).min(found.images.len());
+        let page = report::audit(&found, input, &names(args), shown)?;
+        hetmm::files::write_whole(path, page.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the command line calls the pictures.
+fn names(args: &Args) -> String {
+    let names: Vec<String> = args.images.iter().take(3).map(|p| p.display().to_string()).collect();
+    let more = if args.images.len() > 3 { " and more" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// A finding as a JSON object.
+fn line(found: &Audit, rank: usize) -> Value {
+    let finding = &found.findings[rank];
+    let mut value =
+        json!({"rank": rank + 1, "image": found.paths[finding.picture].display().to_string()});
+    if let (Value::Object(all), Ok(Value::Object(own))) =
+        (&mut value, serde_json::to_value(finding))
+    {
+        all.extend(own);
+    }
+    value
+}
+
+/// The suspects, or the first pictures of the ranking where those are more.
+fn print(found: &Audit, top: usize) {
+    let shown = found.suspects().count().max(top);
+    println!("rank  suspicion  picture: why (a suspect from 1.00 on)");
+    for (i, finding) in found.findings.iter().take(shown).enumerate() {
+        let words: Vec<&str> = finding.reasons.iter().map(|r| r.words.as_str()).collect();
+        let mark = if finding.suspect { "!" } else { " " };
+        println!(
+            "{:4} {mark} {:9.2}  {}: {}",
+            i + 1,
+            finding.suspicion,
+            found.paths[finding.picture].display(),
+            words.join("; ")
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! The page of a calibration: where the threshold lies among the scores of fresh good parts, what
+//! it promises, and what other rates would have given.
+
+use super::charts::Level;
+use super::lines::{Line, Lines, Ticks};
+use super::{Section, charts, data, document, lines, pictures, series, tables, template};
+use crate::figures::{Figures, Outcome, percent};
+use hetmm::Result;
+use hetmm::builder::calibration::{self, Threshold};
+use hetmm::inspection::Inspector;
+use maud::{Markup, html};
+use std::path::Path;
+
+/// What a calibration found.
+pub struct Calibration {
+    /// Fresh good parts and known defects, with the verdicts of the new thresholds.
+    pub outcomes: Vec<Outcome>,
+    /// The rates asked for: false rejects, and review where asked for.
+    pub asked: (f64, Option<f64>),
+    /// The threshold for the first.
+    pub threshold: Threshold,
+    /// The threshold for the second.
+    pub review: Option<Threshold>,
+    /// The threshold before, and that for review where there was one.
+    pub before: (f32, Option<f32>),
+    /// Whether the template has been written.
+    pub written: bool,
+}
+
+/// Rates that the table of other rates lists where so many pictures can promise them.
+const RATES: [f64; 8] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
+/// The number of further parts for which a range of rejects is stated.
+const NEXT: usize = 200;
+
+/// The page; `inspector` has the new thresholds, `template` is the file to describe.
+pub fn calibration(inspector: &Inspector, template: &Path, found: &Calibration) -> Result<String> {
+    let levels = super::levels(inspector);
+    let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
+    let mut sections = vec![
+        Section { id: "promise", title: "What is promised", body: promise(found) },
+        Section { id: "scores", title: "Scores", body: scores(found, &levels) },
+        Section { id: "rates", title: "Other rates", body: rates(found) },
+        Section {
+            id: "decisions",
+            title: "Decisions",
+            body: tables::decisions(&figures, &found.outcomes, &levels),
+        },
+        Section {
+            id: "pictures",
+            title: "Pictures",
+            body: pictures(inspector, &found.outcomes, &levels)?,
+        },
+    ];
+    sections.push(Section {
+        id: "template",
+        title: "Template",
+        body: template::facts(inspector, template)?,
+    });
+    let name = template.file_name().unwrap_or(template.as_os_str()).to_string_lossy();
+    let lead = html! {
+        p {
+            "Template " code { (name) } " with " (data("good", figures.good, figures.good)) " fresh pictures of good parts"
+            @if figures.defective > 0 {
+                " and " (data("defects", figures.defective, figures.defective)) " of known defects, which are counted and never move a threshold"
+            }
+            "."
+            @if !found.written { " A dry run: the file was not changed; its digest below is of the file as it is." }
+        }
+        (tiles(found, &figures))
+    };
+    Ok(document(&format!("Calibration of {name}"), &lead, &sections))
+}
+
+fn tiles(found: &Calibration, figures: &Figures) -> Markup {
+    let tile = |name: &str, value: Markup, note: String| {
+        html! { div { dt { (name) } dd { (value) small { (note) } } } }
+    };
+    let score = |id: &str, score: f32| data(id, score, format!("{score:.4}"));
+    let t = &found.threshold;
+    html! {
+        dl.tiles {
+            (tile("Threshold", score("threshold", t.score), format!("before: {:.4}", found.before.0)))
+            @if let Some(review) = &found.review {
+                (tile("Review from", score("review", review.score), match found.before.1 {
+                    Some(before) => format!("before: {before:.4}"),
+                    None => "before: none".into(),
+                }))
+            }
+            (tile("False rejects asked", data("asked", found.asked.0, short(found.asked.0)), format!("rank {} of {}", t.rank, t.pictures)))
+            (tile("Expected in 10,000", data("expected", 1e4 * t.rate(), format!("{:.0}", 1e4 * t.rate())), "good parts rejected".into()))
+            (tile("True rate, 95 %", html! { (between(t.interval)) }, "of good parts".into()))
+            @if figures.defective > 0 {
+                (tile("Defects missed", data("missed", figures.missed, figures.missed), format!("of {}, not even reviewed", figures.defective)))
+            }
+        }
+    }
+}
+
+fn promise(found: &Calibration) -> Markup {
+    let t = &found.threshold;
+    let [low, high] = t.expected(NEXT);
+    html! {
+        p {
+            "You asked that at most " strong { (short(found.asked.0)) } " of good parts are rejected. With "
+            (t.pictures) " fresh good parts that is kept by the " strong { (ordinal(t.rank)) } " largest of their scores, "
+            strong { (format!("{:.4}", t.score)) } ". A next good part, made and photographed like these, scores above it with a probability of "
+            (t.rank) " in " (t.pictures + 1) ", whatever the distribution of the scores: expect "
+            strong { (format!("{:.0}", 1e4 * t.rate())) } " of 10,000 good parts rejected."
+        }
+        p {
+            (t.pictures) " parts are a sample. The true rate of this threshold lies between "
+            strong { (between(t.interval)) } " in 95 % of all such samples, and of the next " (NEXT) " good parts "
+            strong { (data("range-low", low, low)) " to " (data("range-high", high, high)) } " are rejected, again in 95 % of the cases."
+        }
+        @if let (Some(rate), Some(review)) = (found.asked.1, &found.review) {
+            @let [low, high] = review.expected(NEXT);
+            p {
+                "Review begins at the " (ordinal(review.rank)) " largest score, " strong { (format!("{:.4}", review.score)) }
+                ": at most " (short(rate)) " of good parts are rejected or reviewed, expect "
+                (format!("{:.0}", 1e4 * review.rate())) " of 10,000 (true rate " (between(review.interval)) "; "
+                (low) " to " (high) " of the next " (NEXT) ")."
+            }
+        }
+        p.note {
+            "This holds for parts like the fresh ones: other light, another camera or another batch needs fresh parts again. It says "
+            "nothing about defects: how many of them are found is the template's matter."
+        }
+    }
+}
+
+fn scores(found: &Calibration, levels: &[Level]) -> Markup {
+    let all = series(&found.outcomes);
+    let mut shown: Vec<Level> = levels.to_vec();
+    let differs = |old: f32| levels.iter().all(|(_, new)| *new != old);
+    shown.extend(found.before.1.filter(|r| differs(*r)).map(|r| ("old review", r)));
+    shown.extend(Some(found.before.0).filter(|t| differs(*t)).map(|t| ("old ng", t)));
+    shown.sort_by(|a, b| a.1.total_cmp(&b.1));
+    html! {
+        p {
+            "The axis is even near 0 and logarithmic beyond; bars grow with the square root of their count. Scores do not change "
+            "with the threshold."
+        }
+        div.charts.two {
+            figure { (charts::histogram(&all, &shown)) figcaption { "Number of pictures by score, with the thresholds, new and old." } }
+            figure {
+                (charts::strips(&all, &shown))
+                figcaption { "Every picture, by kind. Hold the pointer over a tick for its name." }
+            }
+        }
+        details { summary { "All " (found.outcomes.len()) " pictures, highest score first" } (tables::all(&found.outcomes)) }
+    }
+}
+
+/// Thresholds that other rates would have given, as a chart and as a table.
+fn rates(found: &Calibration) -> Markup {
+    let of = |bad: bool| -> Vec<f32> {
+        let kind = found.outcomes.iter().filter(|o| o.picture.defect.is_some() == bad);
+        kind.map(|o| o.score).collect()
+    };
+    let (good, bad) = (of(false), of(true));
+    let n = good.len();
+    let ranks = found.review.as_ref().map_or(0, |r| r.rank).max(found.threshold.rank);
+    let last = (3 * ranks).max(n / 10).max(20).min(n);
+    let at_rank = |k: usize| calibration::threshold(&good, k as f64 / (n + 1) as f64).ok();
+    let drawn: Vec<Threshold> =
+        (1..=last).filter_map(at_rank).filter(|t| t.score.is_finite()).collect();
+    let curve = Line {
+        name: "threshold".into(),
+        points: drawn.iter().map(|t| (t.rate(), f64::from(t.score))).collect(),
+        area: (drawn.iter().map(|t| (t.interval[0], f64::from(t.score))))
+            .chain(drawn.iter().rev().map(|t| (t.interval[1], f64::from(t.score))))
+            .collect(),
+    };
+    let marks = [("ng", Some(&found.threshold)), ("review", found.review.as_ref())];
+    let mut rows: Vec<(f64, Threshold)> = RATES
+        .into_iter()
+        .filter(|rate| {
+            let asked = [Some(found.asked.0), found.asked.1];
+            asked.iter().flatten().all(|a| (a / rate - 1.0).abs() > 1e-9)
+        })
+        .filter_map(|rate| Some((rate, calibration::threshold(&good, rate).ok()?)))
+        .chain([(found.asked.0, found.threshold.clone())])
+        .chain(found.asked.1.zip(found.review.clone()))
+        .collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    html! {
+        p {
+            "Every rank of the sorted scores is a threshold with a rate of its own. The line shows both, the area the 95 % interval of "
+            "the true rate: it narrows with more fresh parts. The smallest rate that " (n) " parts can promise is "
+            (percent(Some(1.0 / (n + 1) as f64))) "."
+        }
+        div.charts.two {
+            figure {
+                (lines::lines(&Lines {
+                    description: format!("Threshold against the rate of false rejects, from {n} scores; the table has the numbers."),
+                    x_label: "good parts rejected",
+                    y_label: "threshold",
+                    x_ticks: Ticks::PercentRatios,
+                    y_ticks: Ticks::Numbers,
+                    lines: &[curve],
+                    points: false,
+                    marks: marks
+                        .iter()
+                        .filter_map(|(name, t)| t.map(|t| (name.to_string(), (t.rate(), f64::from(t.score)))))
+                        .collect(),
+                }))
+                figcaption { "Sorted scores of the good parts against their rank over " (n + 1) "." }
+            }
+            div.wide {
+                table id="other-rates" {
+                    caption { "What rates would give; in bold what was asked for" }
+                    thead { tr {
+                        th.n scope="col" { "Asked" } th.n scope="col" { "Rank" } th.n scope="col" { "Threshold" }
+                        th.n scope="col" { "In 10,000" } th.n scope="col" { "True rate, 95 %" } th.n scope="col" { "Of next " (NEXT) }
+                        @if !bad.is_empty() { th.n scope="col" { "Defects below" } }
+                    } }
+                    tbody {
+                        @for (rate, t) in &rows {
+                            @let asked = *rate == found.asked.0 || Some(*rate) == found.asked.1;
+                            @let [low, high] = t.expected(NEXT);
+                            tr {
+                                th.n scope="row" { @if asked { strong { (short(*rate)) } } @else { (short(*rate)) } }
+                                td.n { (t.rank) } td.n { (format!("{:.4}", t.score)) }
+                                td.n { (format!("{:.0}", 1e4 * t.rate())) } td.n { (between(t.interval)) }
+                                td.n { (low) " to " (high) }
+                                @if !bad.is_empty() { td.n { (bad.iter().filter(|s| **s <= t.score).count()) " of " (bad.len()) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn between([low, high]: [f64; 2]) -> String {
+    format!("{:.2} to {:.2} %", 100.0 * low, 100.0 * high)
+}
+
+/// A rate in percent, without zeros at its end.
+fn short(rate: f64) -> String {
+    let text = format!("{:.3}", 100.0 * rate);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn ordinal(rank: usize) -> String {
+    let ending = match (rank % 10, rank % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{rank}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_words() {
+        for (rank, want) in
+            [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (22, "22nd"), (113, "113th")]
+        {
+            assert_eq!(ordinal(rank), want);
+        }
+        for (rate, want) in [(0.01, "1 %"), (0.005, "0.5 %"), (0.1, "10 %"), (0.00125, "0.125 %")] {
+            assert_eq!(short(rate), want);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a picture says of itself, at the network's size: light, sharpness, and a small copy.
+//!
+//! At the network's size, since what is lost on the way to it changes nothing: a blur that it does
+//! not see harms neither template nor inspection.
+
+use crate::image::NetworkImage;
+use crate::scoring::blur::GaussianBlur;
+
+/// Most rows and columns of the small copy.
+const COPY_SIDE: usize = 64;
+/// Blurs between which detail is measured, in pixels: finest detail is what the first takes away, coarse
+/// detail what the third takes beyond the second.
+const SIGMAS: [f32; 3] = [0.7, 1.4, 2.8];
+/// Detail that counts as none, part of full scale: noise of recording.
+const NO_DETAIL: f64 = 2e-4;
+/// Samples within this of black or white are clipped: one step of 8 bits.
+const STEP: u16 = 257;
+
+/// Light, sharpness and a small copy of one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// Mean of all samples, 0..=1.
+    pub brightness: f64,
+    /// Part of the samples that are black, 0..=1.
+    pub black: f64,
+    /// Part of the samples that are white, 0..=1.
+    pub white: f64,
+    /// Logarithm of coarse over finest detail: the higher, the softer. A matter of the picture's
+    /// sharpness more than of what it shows.
+    pub softness: f64,
+    /// Grey copy, 0..=1, of at most 64 x 64 pixels.
+    copy: Vec<f32>,
+}
+
+impl Look {
+    /// Looks at a picture.
+    pub fn new(image: &NetworkImage) -> Self {
+        let (samples, width) = (image.samples(), image.width());
+        let count = samples.len().max(1) as f64;
+        let part =
+            |of: &dyn Fn(u16) -> bool| samples.iter().filter(|s| of(**s)).count() as f64 / count;
+        let grey: Vec<f32> = samples
+            .chunks_exact(3)
+            .map(|rgb| rgb.iter().map(|&v| f32::from(v)).sum::<f32>() / (3.0 * 65535.0))
+            .collect();
+        let blurred = SIGMAS.map(|sigma| GaussianBlur::new(sigma).apply(&grey, width));
+        let fine = difference(&grey, &blurred[0]) + NO_DETAIL;
+        let coarse = difference(&blurred[1], &blurred[2]) + NO_DETAIL;
+        Look {
+            brightness: samples.iter().map(|&s| f64::from(s)).sum::<f64>() / (65535.0 * count),
+            black: part(&|s| s <= STEP),
+            white: part(&|s| s >= u16::MAX - STEP),
+            softness: (coarse / fine).ln(),
+            copy: small_copy(&grey, image.height(), width),
+        }
+    }
+
+    /// Root mean square difference of the small copies of two pictures of equal network size.
+    pub fn distance(&self, other: &Look) -> f64 {
+        difference(&self.copy, &other.copy)
+    }
+}
+
+/// Root mean square difference.
+fn difference(a: &[f32], b: &[f32]) -> f64 {
+    let square: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+    (f64::from(square) / a.len().max(1) as f64).sqrt()
+}
+
+/// Means over blocks.
+fn small_copy(grey: &[f32], height: usize, width: usize) -> Vec<f32> {
+    let (rows, columns) = (height.min(COPY_SIDE), width.min(COPY_SIDE));
+    let mut sum = vec![0.0f32; rows * columns];
+    let mut count = vec![0.0f32; rows * columns];
+    for (i, value) in grey.iter().enumerate() {
+        let at = (i / width * rows / height) * columns + i % width * columns / width;
+        sum[at] += value;
+        count[at] += 1.0;
+    }
+    sum.iter().zip(count).map(|(sum, count)| sum / count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(value: impl Fn(usize, usize) -> f32) -> NetworkImage {
+        let samples = (0..100 * 120)
+            .flat_map(|i| [(value(i % 120, i / 120).clamp(0.0, 1.0) * 65535.0) as u16; 3])
+            .collect();
+        NetworkImage::from_samples(100, 120, samples).expect("fits")
+    }
+
+    fn texture(x: usize, y: usize) -> f32 {
+        0.3 + 0.2 * ((x * 37 + y * 91 + x * y) % 17) as f32 / 17.0
+    }
+
+    #[test]
+    fn softness_tells_blur_and_not_contrast_or_light() {
+        let sharp = Look::new(&image(texture));
+        let faint = Look::new(&image(|x, y| 0.5 + 0.5 * (texture(x, y) - 0.3)));
+        let around = |x: usize, y: usize| {
+            let near = (0..25).map(|i| texture((x + i % 5).min(119), (y + i / 5).min(99)));
+            near.sum::<f32>() / 25.0
+        };
+        let soft = Look::new(&image(around));
+        assert!((sharp.softness - faint.softness).abs() < 0.1);
+        assert!(soft.softness > sharp.softness + 0.5, "{} {}", soft.softness, sharp.softness);
+    }
+
+    #[test]
+    fn light_and_copies() {
+        let half = Look::new(&image(|x, _| if x < 60 { 0.0 } else { 1.0 }));
+        assert!((half.black - 0.5).abs() < 1e-9 && (half.white - 0.5).abs() < 1e-9);
+        assert!((half.brightness - 0.5).abs() < 1e-9);
+        let dark = Look::new(&image(|_, _| 0.0));
+        assert!((half.distance(&dark) - 0.5f64.sqrt()).abs() < 1e-3);
+        assert_eq!(half.distance(&half), 0.0);
+        assert_eq!(dark.softness, 0.0, "no detail at all is neither sharp nor soft");
+    }
+}

@@ -1,0 +1,88 @@
+//! The distance of every picture to the nearest of the others, pixel by pixel.
+//!
+//! As against a template of all pictures, in 8 bits, less the picture itself: the same kernels do it.
+
+use crate::backbone::TapIdentity;
+use crate::builder::store::Store;
+use crate::matching::sheets::pack_bytes;
+use crate::matching::{Distances, Shape, Sheets, Storage, Values, Windows, Without, match_layer};
+use rayon::prelude::*;
+
+/// Window of the match where the layer is large enough, as in the default.
+const WINDOW: usize = 3;
+
+/// The vectors of some pictures at every pixel of a layer.
+struct Packed {
+    shape: Shape,
+    values: Vec<i8>,
+    scales: Vec<f32>,
+    /// The group of every vector, `[pixel][sheet]`.
+    groups: Vec<u32>,
+}
+
+/// Distances of every picture of `store` to the nearest of `references` that is not of its own
+/// group, `[picture][layer]`; `groups` has the group of every picture. `step` is called once a
+/// picture.
+pub fn distances(
+    store: &Store,
+    taps: &[TapIdentity],
+    references: &[usize],
+    groups: &[u32],
+    step: &(dyn Fn() + Sync),
+) -> Vec<Vec<Distances>> {
+    let packed: Vec<Packed> = (0..taps.len())
+        .map(|layer| Packed::new(store, layer, &taps[layer], references, groups))
+        .collect();
+    (0..store.pictures())
+        .into_par_iter()
+        .map(|picture| {
+            let maps = store.maps(picture);
+            let of_layer = |(map, packed): (_, &Packed)| {
+                let values = Values::I8 { values: &packed.values, scales: &packed.scales };
+                let without = Some(Without { sources: &packed.groups, picture: groups[picture] });
+                let least = packed.shape.height.min(packed.shape.width);
+                let windows = Windows { forward: WINDOW.min(least), backward: 0 };
+                // The sizes are the shape's own.
+                Sheets::new(packed.shape, values)
+                    .map(|sheets| match_layer(map, &sheets, windows, without))
+            };
+            let distances = maps.iter().zip(&packed).filter_map(of_layer).collect();
+            step();
+            distances
+        })
+        .collect()
+}
+
+impl Packed {
+    fn new(
+        store: &Store,
+        layer: usize,
+        tap: &TapIdentity,
+        references: &[usize],
+        groups: &[u32],
+    ) -> Self {
+        let shape = Shape {
+            height: tap.height as usize,
+            width: tap.width as usize,
+            channels: tap.channels as usize,
+            sheets: references.len(),
+        };
+        let block = shape.block(Storage::I8);
+        let mut values = vec![0i8; block * shape.pixels()];
+        let mut scales = vec![0.0f32; shape.scales()];
+        values
+            .par_chunks_mut(block)
+            .zip(scales.par_chunks_mut(shape.padded_sheets()))
+            .enumerate()
+            .for_each_init(Vec::new, |vectors, (pixel, (values, scales))| {
+                store.vectors(layer, pixel, vectors);
+                let chosen: Vec<&[f32]> = references
+                    .iter()
+                    .map(|i| &vectors[i * shape.channels..(i + 1) * shape.channels])
+                    .collect();
+                pack_bytes(shape, &chosen, values, scales);
+            });
+        let of_pixel: Vec<u32> = references.iter().map(|&i| groups[i]).collect();
+        Packed { shape, values, scales, groups: of_pixel.repeat(shape.pixels()) }
+    }
+}

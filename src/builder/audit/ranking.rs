@@ -1,0 +1,266 @@
+//! From signals to reasons, and from reasons to one ranking. No pictures here: numbers in, numbers
+//! and words out.
+
+use super::robust::Spread;
+use serde::Serialize;
+
+/// Why a picture may not belong to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonKind {
+    /// Some place of it looks like no other picture.
+    Unlike,
+    /// Most of it looks like no other picture.
+    Different,
+    /// It is softer than the others.
+    Blurred,
+    /// It is darker than the others, or more of it is black.
+    Dark,
+    /// It is brighter than the others, or more of it is white.
+    Bright,
+    /// It has another shape than nearly all others.
+    Shape,
+    /// It is there twice, or nearly.
+    Duplicate,
+}
+
+/// One reason, with its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reason {
+    /// Which.
+    pub kind: ReasonKind,
+    /// How far beyond its bar, 1 at the bar.
+    pub strength: f32,
+    /// The same in words, with the numbers.
+    pub words: String,
+}
+
+/// A picture's place in the ranking.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Its number among the pictures.
+    #[serde(skip)]
+    pub picture: usize,
+    /// The strength of its strongest reason.
+    pub suspicion: f32,
+    /// Whether that is beyond the bar.
+    pub suspect: bool,
+    /// Reasons of at least half their bar's strength, strongest first; the strongest of all where
+    /// none is.
+    pub reasons: Vec<Reason>,
+    /// What was measured.
+    pub signals: Signals,
+}
+
+/// What is measured of a picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Signals {
+    /// Largest excess over what the others leave, about 1 for a usual picture.
+    pub unlike: f64,
+    /// Where that is, parts 0..=1 of the picture's width and height.
+    pub place: [f64; 2],
+    /// Mean distance over the whole picture, 1 for a usual one.
+    pub different: f64,
+    /// Logarithm of coarse over finest detail.
+    pub softness: f64,
+    /// Mean of all samples, 0..=1.
+    pub brightness: f64,
+    /// Part of the samples that are black, 0..=1.
+    pub black: f64,
+    /// Part of the samples that are white, 0..=1.
+    pub white: f64,
+    /// Columns and rows of the file's picture.
+    pub size: [u32; 2],
+    /// The other picture that it is nearly the same as, and the difference in parts of the usual
+    /// one between nearest neighbours; 0 for the same file.
+    #[serde(skip)]
+    pub duplicate: Option<(usize, f64)>,
+}
+
+/// Bars in robust standard deviations: what has no outliers of its own in clean folders.
+const UNLIKE: f64 = 4.5;
+const DIFFERENT: f64 = 7.0;
+const BLURRED: f64 = 7.0;
+const LIGHT: f64 = 8.0;
+/// Least deviations: what is smaller is rounding or of no account.
+const LEAST_LOG: f64 = 0.05;
+const LEAST_LIGHT: f64 = 0.01;
+/// Part of the pictures that must share a shape before another one is odd, and how much the ratio of
+/// the sides may differ.
+const SAME_SHAPE: f64 = 0.9;
+const SHAPE: f64 = 0.02;
+/// From here on a picture may not vouch for others.
+pub const DOUBTFUL: f64 = 2.5;
+
+/// How all signals of a folder are spread.
+pub struct Spreads {
+    unlike: Spread,
+    different: Spread,
+    softness: Spread,
+    brightness: Spread,
+    black: Spread,
+    white: Spread,
+    /// The shape of nearly all: the logarithm of width over height, and a size that has it.
+    shape: Option<(f64, [u32; 2])>,
+}
+
+/// A reason's deviation from the usual, its bar, and what says it in words.
+type Measured = (ReasonKind, f64, f64, String);
+
+impl Spreads {
+    /// Over the pictures that `counts`.
+    pub fn new(signals: &[Signals], counts: &[bool]) -> Self {
+        let of = |value: &dyn Fn(&Signals) -> f64, least: f64| {
+            let used = signals.iter().zip(counts).filter(|(_, counts)| **counts);
+            Spread::of(used.map(|(s, _)| value(s)), least)
+        };
+        Spreads {
+            unlike: of(&|s| log(s.unlike), LEAST_LOG),
+            different: of(&|s| log(s.different), LEAST_LOG),
+            softness: of(&|s| s.softness, LEAST_LOG),
+            brightness: of(&|s| s.brightness, LEAST_LIGHT),
+            black: of(&|s| s.black, LEAST_LIGHT),
+            white: of(&|s| s.white, LEAST_LIGHT),
+            shape: usual_shape(signals),
+        }
+    }
+
+    /// The unlikeness at which a picture becomes a suspect.
+    pub fn unlike_bar(&self) -> f64 {
+        (self.unlike.centre + UNLIKE * self.unlike.deviation).exp()
+    }
+
+    /// How far a picture's content is from the usual, in deviations: what it shows, its sharpness,
+    /// its light.
+    pub fn doubt(&self, s: &Signals) -> f64 {
+        // Light varies for many harmless reasons: it weighs as its bar does.
+        let of = |(_, z, bar, _): Measured| z * (UNLIKE / bar);
+        self.content(s).into_iter().map(of).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn content(&self, s: &Signals) -> Vec<Measured> {
+        let [x, y] = [0, 1].map(|axis| s.place[axis] * f64::from(s.size[axis]));
+        let times = |value: f64, spread: &Spread| value / spread.centre.exp();
+        let percent = |value: f64| 100.0 * value;
+        let light = |name: &str, value: f64, spread: &Spread| {
+            format!("{name} {:.1} % (usual {:.1} %)", percent(value), percent(spread.centre))
+        };
+        use ReasonKind::{Blurred, Bright, Dark, Different, Unlike};
+        vec![
+            (
+                Unlike,
+                self.unlike.z(log(s.unlike)),
+                UNLIKE,
+                format!(
+                    "looks like no other at {x:.0}, {y:.0}: {:.1} times the usual excess",
+                    times(s.unlike, &self.unlike)
+                ),
+            ),
+            (
+                Different,
+                self.different.z(log(s.different)),
+                DIFFERENT,
+                format!(
+                    "differs everywhere: {:.1} times the usual distance",
+                    times(s.different, &self.different)
+                ),
+            ),
+            (
+                Blurred,
+                self.softness.z(s.softness),
+                BLURRED,
+                format!(
+                    "blurred: finest detail {:.0} % of the usual",
+                    percent((self.softness.centre - s.softness).exp())
+                ),
+            ),
+            (
+                Dark,
+                -self.brightness.z(s.brightness),
+                LIGHT,
+                light("dark: mean brightness", s.brightness, &self.brightness),
+            ),
+            (Dark, self.black.z(s.black), LIGHT, light("dark: black in", s.black, &self.black)),
+            (
+                Bright,
+                self.brightness.z(s.brightness),
+                LIGHT,
+                light("bright: mean brightness", s.brightness, &self.brightness),
+            ),
+            (Bright, self.white.z(s.white), LIGHT, light("bright: white in", s.white, &self.white)),
+        ]
+    }
+
+    /// All reasons of a picture, strongest first, each kind once.
+    fn reasons(&self, s: &Signals, names: &[&str]) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = self
+            .content(s)
+            .into_iter()
+            .map(|(kind, z, bar, words)| Reason { kind, strength: (z / bar) as f32, words })
+            .collect();
+        if let Some((usual, [width, height])) = self.shape {
+            let off = (aspect(s.size) - usual).abs() / SHAPE;
+            reasons.push(Reason {
+                kind: ReasonKind::Shape,
+                strength: off as f32,
+                words: format!(
+                    "{} x {} pixels: another shape than {width} x {height}, as nearly all have",
+                    s.size[0], s.size[1]
+                ),
+            });
+        }
+        if let Some((other, part)) = s.duplicate {
+            let name = names.get(other).copied().unwrap_or("another");
+            reasons.push(Reason {
+                kind: ReasonKind::Duplicate,
+                strength: 1.0,
+                words: match part {
+                    0.0 => format!("the same picture as {name}"),
+                    _ => format!(
+                        "nearly the same picture as {name}: {:.0} % of the usual difference",
+                        100.0 * part
+                    ),
+                },
+            });
+        }
+        reasons.sort_by(|a, b| b.strength.total_cmp(&a.strength));
+        let mut seen = std::collections::HashSet::new();
+        reasons.retain(|r| seen.insert(r.kind));
+        reasons
+    }
+}
+
+/// All pictures, the most suspicious first; `names` are theirs.
+pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[&str]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = signals
+        .into_iter()
+        .enumerate()
+        .map(|(picture, signals)| {
+            let mut reasons = spreads.reasons(&signals, names);
+            let suspicion = reasons.first().map_or(0.0, |r| r.strength);
+            let said = reasons.iter().filter(|r| r.strength >= 0.5).count().max(1);
+            reasons.truncate(said);
+            Finding { picture, suspicion, suspect: suspicion >= 1.0, reasons, signals }
+        })
+        .collect();
+    findings.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
+    findings
+}
+
+/// The shape that nearly all pictures have.
+fn usual_shape(signals: &[Signals]) -> Option<(f64, [u32; 2])> {
+    let spread = Spread::of(signals.iter().map(|s| aspect(s.size)), 0.0);
+    let like = |s: &&Signals| (aspect(s.size) - spread.centre).abs() < SHAPE / 2.0;
+    let count = signals.iter().filter(like).count();
+    let example = signals.iter().find(like)?;
+    (count as f64 >= SAME_SHAPE * signals.len() as f64).then_some((spread.centre, example.size))
+}
+
+fn aspect([width, height]: [u32; 2]) -> f64 {
+    (f64::from(width) / f64::from(height)).ln()
+}
+
+/// The logarithm, of at least a hundredth.
+fn log(value: f64) -> f64 {
+    value.max(0.01).ln()
+}
