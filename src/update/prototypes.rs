@@ -9,8 +9,9 @@ use crate::matching::{Shape, Sheets, Storage, Values};
 use crate::template::Template;
 use crate::template::container::SectionKind;
 
-/// Sheets that are compared with all others at a time.
-const BAND: usize = 64;
+/// Sheets of a tile of cosines, down and across.
+const ROWS: usize = 4;
+const COLUMNS: usize = 16;
 
 /// All prototypes of a layer.
 pub struct Prototypes {
@@ -215,28 +216,25 @@ impl Prototypes {
     /// nearest, the one whose second nearest is nearer.
     pub fn most_redundant(&self, pixel: usize, newcomer: &[f32]) -> usize {
         let count = self.shape.sheets;
+        let width = count.next_multiple_of(COLUMNS);
+        let mut rows = vec![0.0f32; newcomer.len() * width];
         // The nearest and second nearest of every sheet.
         let mut crowding = vec![[f32::NEG_INFINITY; 2]; count];
-        let mut row = vec![0.0f32; count];
-        // A band of sheets against all from there on, so that thousands of sheets need no square of them.
-        for first in (0..count).step_by(BAND) {
-            let (band, rest) = (BAND.min(count - first), count - first);
-            let mut cosines = vec![0.0f32; band * rest];
-            let mut to_newcomer = vec![0.0f32; band];
-            for (channel, new) in newcomer.iter().enumerate() {
-                self.channel(pixel, channel, &mut row);
-                let row = &row[first..];
-                for (a, value) in row[..band].iter().enumerate() {
-                    let of_a = &mut cosines[a * rest + a..(a + 1) * rest];
-                    of_a.iter_mut().zip(&row[a..]).for_each(|(sum, other)| *sum += value * other);
-                    to_newcomer[a] += value * new;
-                }
-            }
-            for a in 0..band {
-                nearer(&mut crowding[first + a], to_newcomer[a]);
-                for b in a + 1..rest {
-                    nearer(&mut crowding[first + a], cosines[a * rest + b]);
-                    nearer(&mut crowding[first + b], cosines[a * rest + b]);
+        let mut to_newcomer = vec![0.0f32; count];
+        for ((channel, new), row) in newcomer.iter().enumerate().zip(rows.chunks_exact_mut(width)) {
+            self.channel(pixel, channel, &mut row[..count]);
+            to_newcomer.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value * new);
+        }
+        crowding.iter_mut().zip(to_newcomer).for_each(|(crowd, cosine)| nearer(crowd, cosine));
+        // Tile by tile, in registers: hundreds of sheets make this most of an insertion.
+        for first in (0..count).step_by(ROWS) {
+            for column in (first / COLUMNS * COLUMNS..width).step_by(COLUMNS) {
+                let cosines = tile(&rows, width, first, column);
+                for (a, cosines) in (first..count).zip(cosines) {
+                    for (b, cosine) in (column..count).zip(cosines).filter(|&(b, _)| b > a) {
+                        nearer(&mut crowding[a], cosine);
+                        nearer(&mut crowding[b], cosine);
+                    }
                 }
             }
         }
@@ -285,6 +283,19 @@ impl Prototypes {
     fn scale_at(&self, pixel: usize, sheet: usize) -> usize {
         pixel * self.shape.padded_sheets() + sheet
     }
+}
+
+/// Cosines of the sheets from `first` on with those from `column` on; `rows` holds the values of all sheets,
+/// one row of `width` a channel.
+fn tile(rows: &[f32], width: usize, first: usize, column: usize) -> [[f32; COLUMNS]; ROWS] {
+    let mut sums = [[0.0f32; COLUMNS]; ROWS];
+    for row in rows.chunks_exact(width) {
+        let (down, across) = (&row[first..first + ROWS], &row[column..column + COLUMNS]);
+        for (sums, a) in sums.iter_mut().zip(down) {
+            sums.iter_mut().zip(across).for_each(|(sum, b)| *sum += a * b);
+        }
+    }
+    sums
 }
 
 /// Keeps the larger of two cosines and the larger of the others.
