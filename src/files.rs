@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Writes `bytes` to a temporary file beside `path`, syncs it and renames it into place.
@@ -49,16 +49,52 @@ fn remove_left_behind(folder: &Path) {
     }
 }
 
-/// Takes `path`, a file that is about to be replaced, for this process alone, until the handle is
-/// dropped. Readers are not kept out.
+/// A file that this process alone is about to replace, until it is dropped; and what was there when that
+/// began. Readers are not kept out, nor is a program that does not ask, as `cp` and `mv` do not:
+/// see [`Lock::check`].
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    mark: Mark,
+    _file: File,
+}
+
+/// What tells one state of a file from another: file system, file, length, time of the last change.
+type Mark = (u64, u64, u64, Option<SystemTime>);
+
+impl Lock {
+    /// That nobody has changed or replaced the file since it was locked.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where somebody has.
+    pub fn check(&self) -> Result<()> {
+        if std::fs::metadata(&self.path).is_ok_and(|metadata| mark(&metadata) == self.mark) {
+            return Ok(());
+        }
+        let what = format!("{}: another program has replaced it meanwhile", self.path.display());
+        Err(Error::new(Kind::Io, what)
+            .advise("what that program wrote stays, and nothing else was changed: try again"))
+    }
+}
+
+/// [`lock`] for a file that may not be there yet: `None` where it is not.
+///
+/// # Errors
+/// As [`lock`].
+pub fn lock_if_there(path: &Path) -> Result<Option<Lock>> {
+    path.is_file().then(|| lock(path)).transpose()
+}
+
+/// Takes `path`, a file that is about to be replaced, for this process alone.
 ///
 /// # Errors
 /// [`Kind::Io`] where another process has it, or where it is marked as read-only.
-pub fn lock(path: &Path) -> Result<File> {
+pub fn lock(path: &Path) -> Result<Lock> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be opened", &e);
     for _ in 0..100 {
         let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.permissions().readonly() {
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.permissions().readonly() {
             let what = format!("{}: is read-only and stays as it is", path.display());
             return Err(Error::new(Kind::Io, what)
                 .advise("make it writable (chmod u+w), or work on a copy"));
@@ -69,43 +105,76 @@ pub fn lock(path: &Path) -> Result<File> {
                 let what = format!("{}: another program is changing it", path.display());
                 return Err(Error::new(Kind::Io, what).advise("try again when it is done"));
             }
+            // A file system without locks: `Lock::check` is left.
+            Err(std::fs::TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {
+            }
             Err(std::fs::TryLockError::Error(e)) => {
                 return Err(Error::io(path, "cannot be locked", &e));
             }
         }
         // Whoever had it before has put another file under its name: that one is meant.
-        if is_same(&file, path).map_err(failed)? {
-            return Ok(file);
+        let mark = mark(&metadata);
+        if is_same(mark, path).map_err(failed)? {
+            return Ok(Lock { path: path.to_owned(), mark, _file: file });
         }
     }
     Err(Error::new(Kind::Io, format!("{}: changes all the time", path.display())))
 }
 
-#[cfg(unix)]
-fn is_same(file: &File, path: &Path) -> std::io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (a, b) = (file.metadata()?, std::fs::metadata(path)?);
-    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+fn is_same(mark: Mark, path: &Path) -> std::io::Result<bool> {
+    Ok(self::mark(&std::fs::metadata(path)?) == mark)
 }
 
-#[cfg(not(unix))]
-fn is_same(_: &File, _: &Path) -> std::io::Result<bool> {
-    Ok(true)
+fn mark(metadata: &std::fs::Metadata) -> Mark {
+    #[cfg(unix)]
+    let (device, number) = {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.dev(), metadata.ino())
+    };
+    #[cfg(not(unix))]
+    let (device, number) = (0, 0);
+    (device, number, metadata.len(), metadata.modified().ok())
+}
+
+/// The file that `path` names: where it is a symbolic link, what that leads to, so that replacing the file
+/// leaves the link. A link that leads nowhere names itself.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    match path.is_symlink() {
+        true => std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+        false => path.to_owned(),
+    }
 }
 
 /// Syncs a temporary file and renames it to `path`, in a way that survives a power loss.
 ///
-/// The file gets the permissions of the one it replaces, or those of any new file.
+/// The file gets the permissions of the one it replaces and, as far as this user may give it away, its
+/// owner; or the permissions of any new file.
 pub(crate) fn put_in_place(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    put_in_place_if(file, path, || Ok(()))
+}
+
+/// As [`put_in_place`], where `check` agrees right before the renaming.
+pub(crate) fn put_in_place_if(
+    file: tempfile::NamedTempFile,
+    path: &Path,
+    check: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be put in place", &e);
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = std::fs::metadata(path)
-            .map_or_else(|_| std::fs::Permissions::from_mode(0o644), |m| m.permissions());
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        let replaced = std::fs::metadata(path).ok();
+        if let Some(replaced) = &replaced {
+            // A file of root's under a service's name would be one that the service cannot read. Who
+            // may not give files away keeps them, as with any other program that replaces a file.
+            let _ = fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
+        }
+        let permissions =
+            replaced.map_or_else(|| std::fs::Permissions::from_mode(0o644), |m| m.permissions());
         file.as_file().set_permissions(permissions).map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
+    check()?;
     file.persist(path).map_err(|e| failed(e.error))?;
     sync_folder(path).map_err(failed)
 }
@@ -146,4 +215,52 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 /// The folder that a file of this name lies in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `mv`, `cp` and `rm` ask nobody for a lock.
+    #[test]
+    fn a_file_that_others_replace_is_no_longer_the_one_that_was_locked() {
+        let changes: [fn(&Path); 4] = [
+            |path| {
+                std::fs::write(path.with_extension("new"), b"other").expect("writes");
+                std::fs::rename(path.with_extension("new"), path).expect("renames");
+            },
+            |path| std::fs::write(path, b"longer than before").expect("writes"),
+            |path| std::fs::remove_file(path).expect("removes"),
+            |path| {
+                let file = File::options().write(true).open(path).expect("opens");
+                file.set_modified(SystemTime::UNIX_EPOCH).expect("sets");
+            },
+        ];
+        for (case, change) in changes.iter().enumerate() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("file");
+            std::fs::write(&path, b"before").expect("writes");
+            let lock = lock(&path).expect("locks");
+            assert!(lock.check().is_ok());
+            change(&path);
+            let now = std::fs::read(&path).ok();
+            assert!(lock.check().is_err(), "case {case}");
+            let file = temporary(folder.path()).expect("makes");
+            assert!(put_in_place_if(file, &path, || lock.check()).is_err(), "case {case}");
+            assert_eq!(std::fs::read(&path).ok(), now, "case {case}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_locked_for_one_and_only_where_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        assert!(lock(&path).is_err());
+        assert!(lock_if_there(&path).expect("nothing to lock").is_none());
+        write_whole(&path, b"1").expect("writes");
+        let first = lock_if_there(&path).expect("locks");
+        assert!(first.is_some() && lock(&path).is_err());
+        drop(first);
+        assert!(lock(&path).is_ok());
+    }
 }

@@ -493,6 +493,34 @@ fn a_false_reject_is_taught_and_passes_until_that_is_undone() {
     assert_eq!(desk.stop(), 0);
 }
 
+/// Part numbers begin anew with every start: the picture of another part must not be taught.
+#[test]
+fn a_part_is_not_mistaken_for_one_of_an_earlier_start() {
+    let mut desk = Desk::new(CONFIG);
+    let before = std::fs::read(desk.path("part.hetmm")).expect("reads");
+    for i in 0..4 {
+        std::fs::copy(picture("scratch", 0), desk.path(&format!("pictures/{i}.png")))
+            .expect("copies");
+    }
+    desk.start();
+    desk.wait_until_ready();
+    assert_eq!(desk.ask("trigger")["why"], "defect");
+    assert_eq!(desk.stop(), 0);
+    desk.start();
+    desk.wait_until_ready();
+    let error = |answer: Value| answer["error"].as_str().unwrap_or_default().to_owned();
+    let refused = error(desk.ask("teach 1 --force"));
+    assert!(refused.contains("000000000-part1-defect.png is of a part 1 from before"), "{refused}");
+    assert_eq!(desk.ask("trigger")["why"], "defect");
+    desk.wait_for("the picture", |status| status["records"]["pictures_written"] == 1);
+    let refused = error(desk.ask("teach 2 --force"));
+    assert!(refused.contains("no picture of part 2"), "{refused}");
+    assert_eq!(std::fs::read(desk.path("part.hetmm")).expect("reads"), before);
+    let taught = desk.ask("teach 1 --force");
+    assert_eq!(taught["picture"], "000000001-part1-defect.png", "{taught}");
+    assert_eq!(desk.stop(), 0);
+}
+
 #[test]
 fn a_device_that_may_not_be_taught_says_so() {
     let mut desk = Desk::new(

@@ -41,6 +41,17 @@ fn score(template: &Path, picture: &Path) -> f64 {
         .expect("a score")
 }
 
+/// A part with a speckled patch, number 0 or 1 at another place.
+fn defect(bench: &Bench, number: u32) -> PathBuf {
+    let mut image = image::open(new_part(bench, 20)).expect("a picture").to_rgb8();
+    for (x, y) in (0..600).map(|i| (30 + i % 20, 20 + i / 30)) {
+        image.put_pixel(x, y - 14 * number, image::Rgb([(x * 90) as u8, 0, (y * 120) as u8]));
+    }
+    let bad = bench.path(&format!("bad{number}.png"));
+    image.save(&bad).expect("writes");
+    bad
+}
+
 fn left_behind(bench: &Bench) -> Vec<String> {
     let names = std::fs::read_dir(bench.path("")).expect("reads");
     let names = names.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned());
@@ -145,20 +156,14 @@ fn an_inserted_part_no_longer_counts_as_fresh_and_a_later_threshold_goes_with_un
 fn what_looks_like_a_defect_needs_to_be_forced() {
     let bench = Bench::new();
     let (path, before) = template(&bench, &[]);
-    let good = new_part(&bench, 20);
-    let mut image = image::open(&good).expect("a picture").to_rgb8();
-    for (x, y) in (0..600).map(|i| (30 + i % 20, 20 + i / 30)) {
-        image.put_pixel(x, y, image::Rgb([(x * 90) as u8, 0, (y * 120) as u8]));
-    }
-    let bad = bench.path("bad.png");
-    image.save(&bad).expect("writes");
+    let (good, bad) = (new_part(&bench, 20), defect(&bench, 0));
     // Neither of the two is inserted.
     let output = insert(&path, &[&good, &bad], &[]);
-    assert_code(&output, 2, "bad.png: looks like a defect, with a score of");
+    assert_code(&output, 2, "bad0.png: looks like a defect, with a score of");
     assert!(stderr(&output).contains("--force") && !stderr(&output).contains("20.png"));
     assert_eq!(std::fs::read(&path).expect("reads"), before);
     assert_code(&insert(&path, &[&good, &bad], &["--force"]), 0, "");
-    assert!(stdout(&hetmm(&["history", text(&path)])).contains("bad.png (forced)"));
+    assert!(stdout(&hetmm(&["history", text(&path)])).contains("bad0.png (forced)"));
 }
 
 #[test]
@@ -258,4 +263,204 @@ fn what_a_killed_program_left_behind_is_cleared_away_but_not_what_is_in_use() {
     let mut left = left_behind(&bench);
     left.sort();
     assert_eq!(left, [recent, used]);
+}
+
+#[test]
+fn forced_defects_do_not_make_the_next_defect_look_good() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    let defects: Vec<PathBuf> = (0..2).map(|i| defect(&bench, i)).collect();
+    let [first, second] = [&defects[0], &defects[1]];
+    assert_code(&insert(&path, &[first], &[]), 2, "looks like a defect");
+    assert_code(&insert(&path, &[second], &[]), 2, "looks like a defect");
+    assert_code(&insert(&path, &[first], &["--force"]), 0, "");
+    let before = std::fs::read(&path).expect("reads");
+    assert_code(&insert(&path, &[second], &[]), 2, "looks like a defect");
+    assert_eq!(std::fs::read(&path).expect("reads"), before);
+}
+
+#[test]
+fn undo_restores_the_region_rules_and_zones_from_before() {
+    let bench = Bench::new();
+    let zones = bench.path("zones.png");
+    let labels = |split: u32| {
+        image::GrayImage::from_fn(80, 60, |x, _| image::Luma([u8::from(x < split)]))
+            .save(&zones)
+            .expect("writes");
+    };
+    let rules = |path: &Path, options: &[&str]| {
+        assert_code(&hetmm(&[&["rules", text(path)], options].concat()), 0, "written");
+    };
+    let zoned: &[&str] = &["--zones", text(&zones), "--zone", "1=lid:1.5x"];
+    for (before, since) in [
+        (&[][..], zoned),
+        (zoned, &["--clear"]),
+        (zoned, zoned),
+        (&["--min-area", "9px"], &["--clear"]),
+    ] {
+        let (path, _) = template(&bench, &[]);
+        labels(30);
+        if !before.is_empty() {
+            rules(&path, before);
+        }
+        let bytes = std::fs::read(&path).expect("reads");
+        assert_code(&insert(&path, &[&new_part(&bench, 20)], &[]), 0, "");
+        labels(50);
+        rules(&path, since);
+        assert_code(&insert(&path, &[&new_part(&bench, 21)], &[]), 0, "");
+        let output = hetmm(&["undo", text(&path), "1"]);
+        assert_code(&output, 0, "the bytes are those from before");
+        assert!(stdout(&output).contains("others were set since"), "{}", stdout(&output));
+        assert_eq!(std::fs::read(&path).expect("reads"), bytes, "{before:?} {since:?}");
+    }
+}
+
+#[test]
+fn what_insert_says_of_a_part_is_what_inspect_says_afterwards() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    let zones = bench.path("zones.png");
+    image::GrayImage::from_pixel(80, 60, image::Luma([1])).save(&zones).expect("writes");
+    for (factor, number) in [("1=0.0001x", 20), ("1=3x", 21)] {
+        let rules = ["rules", text(&path), "--zones", text(&zones), "--zone", factor];
+        assert_code(&hetmm(&rules), 0, "written");
+        let part = new_part(&bench, number);
+        let told = &json(&insert(&path, &[&part], &[]))["images"][0];
+        let inspected = json(&hetmm(&["inspect", text(&path), text(&part), "--json"]));
+        assert_eq!(told["verdict"], inspected["verdict"], "{factor}");
+        assert_eq!(told["verdict"] == "ok", number == 21, "{told}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_template_behind_a_link_is_changed_and_the_link_stays() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    std::fs::create_dir(bench.path("line")).expect("makes");
+    let link = bench.path("line/part.hetmm");
+    std::os::unix::fs::symlink("../part.hetmm", &link).expect("links");
+    let bytes = || {
+        assert!(link.is_symlink());
+        std::fs::read(&path).expect("reads")
+    };
+    assert_code(&insert(&link, &[&new_part(&bench, 20)], &[]), 0, "");
+    assert!(bytes() != before);
+    assert_code(&hetmm(&["rules", text(&link), "--min-area", "9px"]), 0, "written");
+    let fresh = bench.parts("fresh", 100..120);
+    let calibrate = ["calibrate", text(&link), "--images", text(&fresh), "--false-reject", "10%"];
+    assert_code(&hetmm(&calibrate), 0, "threshold");
+    assert_code(&hetmm(&["undo", text(&link)]), 0, "the bytes are those from before");
+    assert_eq!(bytes(), before);
+    assert_eq!(std::fs::read_dir(bench.path("line")).expect("reads").count(), 1);
+}
+
+/// Whoever runs as root, as `sudo` does, must not take the template away from the service it belongs to.
+#[cfg(unix)]
+#[test]
+fn a_changed_template_keeps_its_owner_and_permissions() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("sets");
+    // Only root may give files away; for others the owner is their own before and after.
+    let _ = chown(&path, Some(12_345), Some(12_346));
+    let of = || {
+        let m = std::fs::metadata(&path).expect("is there");
+        (m.uid(), m.gid(), m.mode())
+    };
+    let before = of();
+    assert_code(&insert(&path, &[&new_part(&bench, 20)], &[]), 0, "");
+    assert_eq!(of(), before);
+    assert_code(&hetmm(&["undo", text(&path)]), 0, "");
+    assert_eq!(of(), before);
+}
+
+/// `cp` over a template cuts the file short first; whoever has it mapped would be ended by that.
+#[test]
+fn a_template_that_is_cut_short_while_it_is_in_use_does_no_harm() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let opened = hetmm::template::Template::open_copy(&path).expect("opens");
+    std::fs::write(&path, b"short").expect("writes");
+    assert_eq!(opened.digest(), *blake3::hash(&before).as_bytes());
+    for bytes in [&b""[..], b"short", &before[..before.len() - 1]] {
+        std::fs::write(&path, bytes).expect("writes");
+        assert!(hetmm::template::Template::open_copy(&path).is_err());
+    }
+    std::fs::remove_file(&path).expect("removes");
+    assert!(hetmm::template::Template::open_copy(&path).is_err());
+    assert!(hetmm::template::Template::open_copy(&bench.path("")).is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_or_would_move_the_cursor_are_shown_spelled_out() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    for (number, name) in [(20, &b"a\xff.png"[..]), (21, b"b\n\x1b[31m.png"), (22, b"-rf.png")] {
+        let part = new_part(&bench, number);
+        let odd = part.with_file_name(std::ffi::OsStr::from_bytes(name));
+        std::fs::rename(part, odd).expect("renames");
+    }
+    let new = bench.path("new");
+    let told = json(&insert(&path, &[&new], &["--who", "A\tB"]));
+    assert_eq!(told["images"].as_array().map(Vec::len), Some(3), "{told}");
+    let known = json(&insert(&path, &[&new], &[]));
+    assert_eq!(known["known"].as_array().map(Vec::len), Some(3), "{known}");
+    for task in ["history", "info", "undo"] {
+        let output = hetmm(&[task, text(&path)]);
+        assert_code(&output, 0, "");
+        let shown = stdout(&output);
+        assert!(!shown.contains(['\u{1b}', '\t']), "{task}: {shown}");
+        assert!(task == "info" || shown.contains(r"b\n\u{1b}[31m.png"), "{task}: {shown}");
+    }
+}
+
+#[test]
+fn a_dry_run_works_where_nothing_may_be_written() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let part = new_part(&bench, 20);
+    let file = std::fs::File::open(&path).expect("opens");
+    file.try_lock().expect("locks");
+    let mut read_only = file.metadata().expect("is there").permissions();
+    read_only.set_readonly(true);
+    std::fs::set_permissions(&path, read_only).expect("sets");
+    let told = json(&insert(&path, &[&part], &["--dry-run"]));
+    assert_eq!(told["images"][0]["entry"], 1, "{told}");
+    assert_eq!(std::fs::read(&path).expect("reads"), before);
+}
+
+#[test]
+fn what_lies_outside_the_region_of_interest_is_not_learned() {
+    let bench = Bench::new();
+    let mask = bench.path("mask.png");
+    let white = |x| if x < 12 { 255 } else { 0 };
+    image::GrayImage::from_fn(80, 60, |x, _| image::Luma([white(x)])).save(&mask).expect("writes");
+    let part = bench.part("good/000.png", 0);
+    let mut changed = image::open(&part).expect("a picture").to_rgb8();
+    for (x, y) in (0..900).map(|i| (70 + i % 9, i / 15)) {
+        changed.put_pixel(x, y, image::Rgb([255, 0, (y * 4) as u8]));
+    }
+    let elsewhere = bench.path("elsewhere.png");
+    changed.save(&elsewhere).expect("writes");
+    for (options, is_new) in [(&["--mask", text(&mask)][..], false), (&[], true)] {
+        for capacity in ["6", "100"] {
+            let (path, _) = template(&bench, options);
+            let told = json(&insert(&path, &[&elsewhere], &["--force", "--capacity", capacity]));
+            assert_eq!(told["images"][0]["entry"].is_u64(), is_new, "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_was_inserted_is_not_said_to_be_built_from() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    assert_code(&insert(&path, &[&new_part(&bench, 20)], &[]), 0, "");
+    let info = stdout(&hetmm(&["info", text(&path)]));
+    assert!(info.contains("built from 8 pictures, 000.png to 007.png"), "{info}");
+    assert!(info.contains("inserted   1 pictures later"), "{info}");
 }

@@ -42,6 +42,8 @@ pub struct Archive {
     queue: Mutex<VecDeque<Item>>,
     filled: Condvar,
     stop: AtomicBool,
+    /// Number in front of the first name of this start; the largest before any is written.
+    first: AtomicU64,
     /// Parts that were dropped because the queue was full.
     pub dropped: AtomicU64,
     /// Parts that could not be written.
@@ -63,6 +65,7 @@ impl Archive {
             queue: Mutex::default(),
             filled: Condvar::new(),
             stop: AtomicBool::new(false),
+            first: AtomicU64::new(u64::MAX),
             dropped: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -81,23 +84,34 @@ impl Archive {
         self.filled.notify_one();
     }
 
-    /// The picture of a part as it was inspected; the newest, where parts of several starts of the
-    /// program have the same number.
+    /// The picture of a part of this start of the program as it was inspected. Part numbers begin anew with
+    /// every start: what an earlier one kept under the same number is another part.
     ///
     /// # Errors
     /// [`Kind::Image`] where there is none.
     pub fn picture_of(&self, part: PartId) -> Result<PathBuf> {
         let of_part = format!("part{}-", part.0);
         let stems = Stems::read(&self.folder).names;
-        let stem = stems
-            .iter()
-            .rev()
-            .find(|stem| stem.split_once('-').is_some_and(|(_, tail)| tail.starts_with(&of_part)));
-        let picture = stem.map(|stem| self.folder.join(format!("{stem}.png")));
-        picture.filter(|path| path.is_file()).ok_or_else(|| {
-            Error::image(&self.folder, format!("there is no picture of part {}", part.0)).advise(
-                "pictures are kept of parts that were rejected as defective, until newer ones need the room",
-            )
+        let named = |stem: &&String| {
+            stem.split_once('-').is_some_and(|(_, tail)| tail.starts_with(&of_part))
+        };
+        let newest = stems.iter().rev().find(named);
+        let first = self.first.load(Ordering::SeqCst);
+        let is_ours = |stem: &&String| number(stem).is_some_and(|number| number >= first);
+        let picture = |stem: &String| self.folder.join(format!("{stem}.png"));
+        let found = newest.filter(is_ours).map(picture).filter(|path| path.is_file());
+        found.ok_or_else(|| {
+            let what = format!("there is no picture of part {}", part.0);
+            Error::image(&self.folder, what).advise(match newest {
+                Some(stem) => format!(
+                    "{}.png is of a part {} from before the program was started; if you mean that one, \
+                     hetmm insert takes it",
+                    stem, part.0
+                ),
+                None => "pictures are kept of parts that were rejected as defective, until newer ones need \
+                         the room"
+                    .to_owned(),
+            })
         })
     }
 
@@ -111,7 +125,11 @@ impl Archive {
     pub fn run(&self) {
         let mut stems = None;
         while let Some(item) = self.next() {
-            let kept = stems.get_or_insert_with(|| Stems::read(&self.folder));
+            let kept = stems.get_or_insert_with(|| {
+                let stems = Stems::read(&self.folder);
+                self.first.store(stems.next, Ordering::SeqCst);
+                stems
+            });
             match self.write(&item, kept) {
                 Ok(()) => self.written.fetch_add(1, Ordering::Relaxed),
                 Err(why) => {

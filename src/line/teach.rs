@@ -9,6 +9,7 @@ use super::engine::PartId;
 use super::templates::Templates;
 use crate::backbone::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::scoring::Verdict;
 use crate::template::Template;
 use crate::update::{self, Options, journal};
 use serde_json::{Value, json};
@@ -67,7 +68,7 @@ pub fn teach(
         "done": format!("part {} is taught as good; undo {entry} takes it back", part.0),
         "picture": name, "entry": entry, "score_before": outcome.score_before,
         "score_after": outcome.score_after, "threshold": inserted.threshold,
-        "passes": outcome.score_after <= inserted.threshold,
+        "verdict": outcome.verdict, "passes": outcome.verdict == Verdict::Ok,
     }))
 }
 
@@ -83,6 +84,7 @@ pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
     Ok(json!({
         "done": "the template is as before", "entries": entries,
         "threshold_before": undone.thresholds[0], "threshold": undone.thresholds[1],
+        "rules_changed": undone.rules_changed,
     }))
 }
 
@@ -91,7 +93,7 @@ pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
 /// # Errors
 /// Where the template cannot be read.
 pub fn history(templates: &Templates) -> Result<Value> {
-    let template = Template::open(templates.files().0)?;
+    let template = Template::open_copy(templates.files().0)?;
     let entries = journal::read(&template)?;
     let entries = entries.iter().map(|(entry, _)| {
         json!({"entry": entry.id, "when_unix_s": entry.when_unix_s, "who": entry.who, "picture": entry.name,

@@ -171,7 +171,7 @@ impl Templates {
         let refused = self.state.try_lock().ok().and_then(|state| state.refused.clone());
         let template = current.as_ref().map(|inspector| inspector.template());
         json!({
-            "file": self.recipe.file,
+            "file": self.recipe.file.display().to_string(),
             "threshold": template.map(|t| t.header().calibration.threshold),
             "backbone": template.map(|t| t.header().backbone.to_string()),
             "refused": refused,

@@ -9,6 +9,7 @@ use crate::matching::{Sheets, Storage, Values};
 use crate::scoring::rules::IGNORED;
 use memmap2::Mmap;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// A template whose every byte and number was checked.
@@ -36,6 +37,28 @@ impl Template {
         Self::from_file(&file).map_err(|e| e.within(path.display()))
     }
 
+    /// As [`Template::open`], from a copy in memory of the process's own. A file that is mapped and then
+    /// cut short, as `cp` over it does, ends the process: where that must not happen, on the line, and for
+    /// who replaces the file.
+    ///
+    /// # Errors
+    /// As [`Template::open`].
+    pub fn open_copy(path: &Path) -> Result<Self> {
+        let unreadable = |e| Error::io(path, "the template cannot be read", &e);
+        let mut file =
+            File::open(path).map_err(|e| Error::io(path, "the template cannot be opened", &e))?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Self::open(path);
+        }
+        let length = usize::try_from(metadata.len())
+            .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
+        let mut copy = memmap2::MmapMut::map_anon(length).map_err(unreadable)?;
+        file.read_exact(&mut copy).map_err(unreadable)?;
+        let bytes = copy.make_read_only().map_err(unreadable)?;
+        Self::from_bytes(bytes).map_err(|e| e.within(path.display()))
+    }
+
     /// As [`Template::open`], from an open file.
     pub fn from_file(file: &File) -> Result<Self> {
         let unreadable = |e| Error::template(format!("cannot be mapped: {e}"));
@@ -45,7 +68,10 @@ impl Template {
         // SAFETY: mapped memory must not change while it is borrowed. Templates are never written
         // in place: they are made under another name and renamed over the old one, so that a
         // mapping keeps the file it was opened with.
-        let bytes = unsafe { Mmap::map(file) }.map_err(unreadable)?;
+        Self::from_bytes(unsafe { Mmap::map(file) }.map_err(unreadable)?)
+    }
+
+    fn from_bytes(bytes: Mmap) -> Result<Self> {
         let parsed = container::parse(&bytes)?;
         let (header, settings) = header::decode(parsed.header)?;
         let template = Template { sections: parsed.sections, header, settings, bytes };

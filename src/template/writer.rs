@@ -4,7 +4,7 @@ use super::container::{self, Section, SectionKind};
 use super::header::{HeaderV1, Settings};
 use super::load::Template;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Lock};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -40,20 +40,13 @@ impl Draft {
             return Err(Error::usage(format!("{}: is a folder", destination.display()))
                 .advise("give the name of a .hetmm file"));
         }
-        let folder = files::folder_of(destination);
+        let destination = files::resolved(destination);
+        let folder = files::folder_of(&destination);
         let file = files::temporary(folder)
             .map_err(|e| Error::io(folder, "a file cannot be made in this folder", &e))?;
         let header_length = header.encode(&settings)?.len();
         let sections = container::lay_out(header_length, lengths);
-        let draft = Draft {
-            file,
-            destination: destination.into(),
-            header,
-            settings,
-            header_length,
-            sections,
-            next: 0,
-        };
+        let draft = Draft { file, destination, header, settings, header_length, sections, next: 0 };
         let end = draft.sections.last().map_or(0, |s| s.range.end);
         // Padding between sections stays zero.
         draft.file.as_file().set_len(end).map_err(|e| draft.cannot_write(&e))?;
@@ -108,11 +101,12 @@ impl Draft {
     /// Writes the head, proves the file by reading it back, and puts it in its place. Returns the
     /// bytes of the file.
     pub fn finish(self) -> Result<u64> {
-        self.finish_as(None)
+        self.finish_over(None, None)
     }
 
-    /// As [`Draft::finish`], but a file whose BLAKE3 is not `digest` is not put in place.
-    pub fn finish_as(self, digest: Option<[u8; 32]>) -> Result<u64> {
+    /// As [`Draft::finish`], but nothing is put in place where the file that `lock` holds is no longer
+    /// the one it was, or where the BLAKE3 of what was written is not `digest`.
+    pub fn finish_over(self, lock: Option<&Lock>, digest: Option<[u8; 32]>) -> Result<u64> {
         let header = self.header.encode(&self.settings)?;
         if header.len() != self.header_length || self.next != self.sections.len() {
             return Err(Error::template("the draft is not complete"));
@@ -128,7 +122,8 @@ impl Draft {
         }
         let size = template.size() as u64;
         drop(template);
-        files::put_in_place(self.file, &self.destination)?;
+        let unchanged = || lock.map_or(Ok(()), Lock::check);
+        files::put_in_place_if(self.file, &self.destination, unchanged)?;
         Ok(size)
     }
 
@@ -139,9 +134,10 @@ impl Draft {
 
 /// Writes `template` to `destination` with another header, other settings and the zones that go with
 /// them (empty for none); every other section stays as it is. The old file is replaced by a whole
-/// new one or not at all.
+/// new one or not at all, and not where it is no longer the one that `lock` holds.
 pub fn rewrite(
     destination: &Path,
+    lock: Option<&Lock>,
     template: &Template,
     header: HeaderV1,
     settings: Settings,
@@ -158,7 +154,7 @@ pub fn rewrite(
     for (_, _, bytes) in &contents {
         draft.section(|writer| writer.write(bytes))?;
     }
-    draft.finish()
+    draft.finish_over(lock, None)
 }
 
 /// Where one section's bytes go.

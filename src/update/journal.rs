@@ -17,7 +17,17 @@ pub const MAX_ENTRIES: usize = 2000;
 /// All versions of an entry; append only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Record {
+    /// The first.
     V1(Entry),
+    /// With the zones of the region rules before; written where there were any.
+    V2(Entry, Vec<Run>),
+}
+
+/// Some pixels of a label map, one after the other, that have the same label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Run {
+    label: u8,
+    pixels: u32,
 }
 
 /// One picture that was inserted.
@@ -52,6 +62,9 @@ pub struct Entry {
     pub images_before: u32,
     /// What was in the template before, layer by layer.
     pub layers: Vec<LayerBefore>,
+    /// The zones of the region rules before, one label a pixel at network size; empty for none.
+    #[serde(skip)]
+    pub zones_before: Vec<u8>,
 }
 
 /// What an insertion changed in a layer.
@@ -78,6 +91,31 @@ pub struct Replaced {
     pub vector: Vec<u8>,
 }
 
+impl Record {
+    /// The entry; `None` where it holds zones that are not those of `pixels` pixels.
+    fn into_entry(self, pixels: usize) -> Option<Entry> {
+        match self {
+            Record::V1(entry) => Some(entry),
+            Record::V2(mut entry, runs) => {
+                let total: u64 = runs.iter().map(|run| u64::from(run.pixels)).sum();
+                if total != pixels as u64 {
+                    return None;
+                }
+                entry.zones_before = (runs.iter())
+                    .flat_map(|run| std::iter::repeat_n(run.label, run.pixels as usize))
+                    .collect();
+                Some(entry)
+            }
+        }
+    }
+}
+
+/// A label map as runs.
+fn runs(labels: &[u8]) -> Vec<Run> {
+    let same = labels.chunk_by(|a, b| a == b);
+    same.map(|run| Run { label: run[0], pixels: run.len() as u32 }).collect()
+}
+
 impl Replaced {
     /// The prototype that `pixel` had on `sheet`.
     pub fn new(pixel: usize, sheet: usize, prototype: Prototype) -> Self {
@@ -94,7 +132,11 @@ impl Replaced {
 impl Entry {
     /// The bytes of its section.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(&Record::V1(self.clone()))
+        let record = match self.zones_before.is_empty() {
+            true => Record::V1(self.clone()),
+            false => Record::V2(self.clone(), runs(&self.zones_before)),
+        };
+        postcard::to_stdvec(&record)
             .map_err(|e| Error::template(format!("the journal cannot be written: {e}")))
     }
 
@@ -135,8 +177,12 @@ pub fn read(template: &Template) -> Result<Vec<(Entry, &[u8])>> {
                     .advise("the template inspects as before; to insert or undo, build it again")
             };
             let bytes = template.section_bytes(section);
-            let (Record::V1(entry), rest) =
+            let (record, rest) =
                 postcard::take_from_bytes::<Record>(bytes).map_err(|e| unusable(&e))?;
+            let id = &template.header().backbone;
+            let entry = record
+                .into_entry(id.height as usize * id.width as usize)
+                .ok_or_else(|| unusable(&"zones"))?;
             if !rest.is_empty() || usize::from(section.index) != index {
                 return Err(unusable(&"it is longer than it says, or out of place"));
             }
@@ -171,6 +217,7 @@ mod tests {
             header_before: sample().versioned(&Default::default()),
             images_before: 1,
             layers: vec![LayerBefore { sheets: 5, replaced: vec![replaced] }],
+            zones_before: Vec::new(),
         };
         (header, entry)
     }
@@ -183,6 +230,20 @@ mod tests {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/journal_v1.hex").trim());
         assert_eq!(postcard::from_bytes(&bytes), Ok(Record::V1(entry)));
+    }
+
+    #[test]
+    fn entries_with_zones_are_frozen() {
+        let (_, mut entry) = inserted();
+        entry.zones_before = [vec![0; 300], vec![2; 7], vec![255; 13]].concat();
+        let bytes = entry.encode().expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/journal_v2.hex").trim());
+        let read = || postcard::from_bytes::<Record>(&bytes).expect("decodes");
+        assert_eq!(read().into_entry(320), Some(entry));
+        for pixels in [0, 319, 321] {
+            assert_eq!(read().into_entry(pixels), None);
+        }
     }
 
     #[test]
@@ -214,7 +275,8 @@ mod tests {
                 let mut bytes = good.clone();
                 bytes[at] = value;
                 for bytes in [&bytes[..], &bytes[..at]] {
-                    if let Ok(Record::V1(entry)) = postcard::from_bytes::<Record>(bytes) {
+                    let record = postcard::from_bytes::<Record>(bytes).ok();
+                    if let Some(entry) = record.and_then(|record| record.into_entry(8)) {
                         let _ = entry.check(&inserted().0, 0);
                     }
                 }

@@ -25,6 +25,7 @@
 
 mod insert;
 pub mod journal;
+mod learner;
 mod prototypes;
 mod undo;
 
@@ -32,7 +33,7 @@ pub use insert::{Inserted, NOVELTY, Options, Outcome, insert};
 pub use undo::{Undone, undo};
 
 use crate::error::Result;
-use crate::template::container::SectionKind;
+use crate::template::container::{Section, SectionKind};
 use crate::template::writer::Draft;
 use crate::template::{HeaderV1, Settings, Template};
 use prototypes::Prototypes;
@@ -43,16 +44,19 @@ struct Change<'a> {
     template: &'a Template,
     header: HeaderV1,
     settings: Settings,
+    /// The zones that go with the settings; empty for none.
+    zones: &'a [u8],
     layers: &'a [Prototypes],
     journal: Vec<&'a [u8]>,
 }
 
 impl Change<'_> {
-    /// A draft with all sections. They keep the order they have in the template; the journal, which
-    /// comes last, follows.
+    /// A draft with all sections. They keep the order they have in the template; the zones and the journal
+    /// come last, as [`crate::template::writer::rewrite`] has them.
     fn draft(self, destination: &Path) -> Result<Draft> {
         let kept = || {
-            self.template.sections().iter().filter(|section| section.kind != SectionKind::Journal)
+            let moved = |s: &&Section| !matches!(s.kind, SectionKind::Zones | SectionKind::Journal);
+            self.template.sections().iter().filter(moved)
         };
         let bytes = |kind: SectionKind, index: u16| {
             let layer = self.layers.get(usize::from(index))?;
@@ -69,6 +73,9 @@ impl Change<'_> {
                 (s.kind, s.index, bytes(s.kind, s.index).unwrap_or_else(old))
             })
             .collect();
+        if !self.zones.is_empty() {
+            sections.push((SectionKind::Zones, 0, self.zones));
+        }
         sections.extend(
             self.journal.iter().enumerate().map(|(i, e)| (SectionKind::Journal, i as u16, *e)),
         );

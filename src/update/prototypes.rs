@@ -9,6 +9,10 @@ use crate::matching::{Shape, Sheets, Storage, Values};
 use crate::template::Template;
 use crate::template::container::SectionKind;
 
+/// Sheets of a tile of cosines, down and across.
+const ROWS: usize = 4;
+const COLUMNS: usize = 16;
+
 /// All prototypes of a layer.
 pub struct Prototypes {
     shape: Shape,
@@ -153,8 +157,24 @@ impl Prototypes {
             scales: if self.scales.is_empty() { Vec::new() } else { vec![0.0; shape.scales()] },
             sources: vec![0; shape.pixels() * sheets],
         };
+        // Panels that are full before and after hold the same bytes; only what follows them is laid out
+        // anew.
+        let kept = sheets.min(self.shape.sheets);
+        let full = kept / PANEL * PANEL;
+        let size = self.storage.value_bytes();
+        let panels = full * shape.padded_channels(self.storage) * size;
+        let (from, to) = (self.shape.block(self.storage) * size, shape.block(self.storage) * size);
         for pixel in 0..shape.pixels() {
-            for sheet in 0..sheets.min(self.shape.sheets) {
+            let old: &[u8] = bytemuck::cast_slice(&self.words);
+            bytemuck::cast_slice_mut(&mut resized.words)[pixel * to..pixel * to + panels]
+                .copy_from_slice(&old[pixel * from..pixel * from + panels]);
+            if !self.scales.is_empty() {
+                let (from, to) = (self.scale_at(pixel, 0), resized.scale_at(pixel, 0));
+                resized.scales[to..to + full].copy_from_slice(&self.scales[from..from + full]);
+            }
+            let (from, to) = (pixel * self.shape.sheets, pixel * sheets);
+            resized.sources[to..to + full].copy_from_slice(&self.sources[from..from + full]);
+            for sheet in full..kept {
                 resized.set(pixel, sheet, &self.get(pixel, sheet));
             }
         }
@@ -169,6 +189,11 @@ impl Prototypes {
             sources[sheet] == sources[0] && self.get(pixel, sheet) == self.get(pixel, 0)
         };
         (1..count).rev().find(repeats)
+    }
+
+    /// The sheet at `pixel` that `newcomer` is to take: one to spare, or the most redundant.
+    pub fn place_for(&self, pixel: usize, newcomer: &[f32]) -> usize {
+        self.spare(pixel).unwrap_or_else(|| self.most_redundant(pixel, newcomer))
     }
 
     /// Whether one of `pixels` has no sheet to spare.
@@ -191,27 +216,29 @@ impl Prototypes {
     /// nearest, the one whose second nearest is nearer.
     pub fn most_redundant(&self, pixel: usize, newcomer: &[f32]) -> usize {
         let count = self.shape.sheets;
-        let mut cosines = vec![0.0f32; count * count];
+        let width = count.next_multiple_of(COLUMNS);
+        let mut rows = vec![0.0f32; newcomer.len() * width];
+        // The nearest and second nearest of every sheet.
+        let mut crowding = vec![[f32::NEG_INFINITY; 2]; count];
         let mut to_newcomer = vec![0.0f32; count];
-        let mut row = vec![0.0f32; count];
-        for (channel, new) in newcomer.iter().enumerate() {
-            self.channel(pixel, channel, &mut row);
-            for (a, value) in row.iter().enumerate() {
-                let of_a = &mut cosines[a * count + a..(a + 1) * count];
-                of_a.iter_mut().zip(&row[a..]).for_each(|(sum, other)| *sum += value * other);
-                to_newcomer[a] += value * new;
+        for ((channel, new), row) in newcomer.iter().enumerate().zip(rows.chunks_exact_mut(width)) {
+            self.channel(pixel, channel, &mut row[..count]);
+            to_newcomer.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value * new);
+        }
+        crowding.iter_mut().zip(to_newcomer).for_each(|(crowd, cosine)| nearer(crowd, cosine));
+        // Tile by tile, in registers: hundreds of sheets make this most of an insertion.
+        for first in (0..count).step_by(ROWS) {
+            for column in (first / COLUMNS * COLUMNS..width).step_by(COLUMNS) {
+                let cosines = tile(&rows, width, first, column);
+                for (a, cosines) in (first..count).zip(cosines) {
+                    for (b, cosine) in (column..count).zip(cosines).filter(|&(b, _)| b > a) {
+                        nearer(&mut crowding[a], cosine);
+                        nearer(&mut crowding[b], cosine);
+                    }
+                }
             }
         }
-        let cosine = |a: usize, b: usize| cosines[a.min(b) * count + a.max(b)];
-        // The nearest and second nearest of a sheet.
-        let crowding = |a: usize| {
-            let others = (0..count).filter(|&b| b != a).map(|b| cosine(a, b));
-            others.chain([to_newcomer[a]]).fold([f32::NEG_INFINITY; 2], |[first, second], c| {
-                if c > first { [c, first] } else { [first, second.max(c)] }
-            })
-        };
-        (0..count)
-            .map(|a| (a, crowding(a)))
+        (crowding.iter().enumerate())
             .reduce(|best, next| {
                 let order = next.1[0].total_cmp(&best.1[0]).then(next.1[1].total_cmp(&best.1[1]));
                 if order.is_gt() { next } else { best }
@@ -255,6 +282,28 @@ impl Prototypes {
 
     fn scale_at(&self, pixel: usize, sheet: usize) -> usize {
         pixel * self.shape.padded_sheets() + sheet
+    }
+}
+
+/// Cosines of the sheets from `first` on with those from `column` on; `rows` holds the values of all sheets,
+/// one row of `width` a channel.
+fn tile(rows: &[f32], width: usize, first: usize, column: usize) -> [[f32; COLUMNS]; ROWS] {
+    let mut sums = [[0.0f32; COLUMNS]; ROWS];
+    for row in rows.chunks_exact(width) {
+        let (down, across) = (&row[first..first + ROWS], &row[column..column + COLUMNS]);
+        for (sums, a) in sums.iter_mut().zip(down) {
+            sums.iter_mut().zip(across).for_each(|(sum, b)| *sum += a * b);
+        }
+    }
+    sums
+}
+
+/// Keeps the larger of two cosines and the larger of the others.
+fn nearer([first, second]: &mut [f32; 2], cosine: f32) {
+    if cosine > *first {
+        (*first, *second) = (cosine, *first);
+    } else {
+        *second = second.max(cosine);
     }
 }
 
@@ -314,6 +363,71 @@ mod tests {
             fan.set(0, 2, &new);
             assert_eq!(fan.spare(0), None);
             assert_eq!(fan.shape().sheets, 3);
+        }
+    }
+
+    #[test]
+    fn resizing_over_panels_keeps_every_sheet_and_nothing_else() {
+        for storage in STORAGES {
+            for (from, to) in [(3, 200), (64, 65), (130, 128), (129, 64), (200, 3), (66, 70)] {
+                let angles: Vec<f32> = (0..from.max(to)).map(|i| i as f32 * 0.01).collect();
+                let mut resized = fan(storage, &angles[..from]);
+                resized.resize(to);
+                let mut expected = fan(storage, &angles[..to]);
+                let nothing =
+                    Prototype { vector: vec![0; 2 * storage.value_bytes()], scale: 0.0, source: 0 };
+                (from..to).for_each(|sheet| expected.set(0, sheet, &nothing));
+                assert_eq!(resized.words, expected.words, "{storage} {from} {to}");
+                assert_eq!(resized.scales, expected.scales, "{storage} {from} {to}");
+                assert_eq!(resized.sources, expected.sources, "{storage} {from} {to}");
+            }
+        }
+    }
+
+    /// By the definition, over more sheets than a band has.
+    #[test]
+    fn the_most_redundant_of_many_is_that_of_the_definition() {
+        for storage in STORAGES {
+            for seed in 0..20u32 {
+                let angle = |i: u32| {
+                    (i.wrapping_mul(2_654_435_761).wrapping_add(seed * 77_777) % 100_000) as f32
+                        * 1e-5
+                };
+                let angles: Vec<f32> = (0..150).map(angle).collect();
+                let fan = fan(storage, &angles);
+                let view = fan.sheets();
+                let new = [0.5f32.cos(), 0.5f32.sin()];
+                let vector = |sheet: usize| [view.value(0, sheet, 0), view.value(0, sheet, 1)];
+                let cosine = |a: [f32; 2], b: [f32; 2]| 0.0 + a[0] * b[0] + a[1] * b[1];
+                let nearest = |a: usize| {
+                    let mut all: Vec<f32> = (0..150)
+                        .filter(|&b| b != a)
+                        .map(|b| cosine(vector(a.min(b)), vector(a.max(b))))
+                        .chain([cosine(vector(a), new)])
+                        .collect();
+                    all.sort_by(|a, b| b.total_cmp(a));
+                    [all[0], all[1]]
+                };
+                let got = fan.most_redundant(0, &new);
+                let largest = (0..150).map(nearest).reduce(|a, b| if b > a { b } else { a });
+                assert_eq!(Some(nearest(got)), largest, "{storage}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sheet_to_spare_stays_one_until_it_is_taken() {
+        for storage in STORAGES {
+            let mut fan = fan(storage, &[0.1, 0.5, 0.9]);
+            assert_eq!(fan.spare(0), None);
+            fan.grow();
+            fan.grow();
+            for (angle, left) in [(1.5f32, Some(3)), (2.0, None)] {
+                let taken = fan.place_for(0, &[angle.cos(), angle.sin()]);
+                let new = fan.stored(&[angle.cos(), angle.sin()], 9);
+                fan.set(0, taken, &new);
+                assert_eq!(fan.spare(0), left, "{storage}");
+            }
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Undone {
     pub entries: Vec<Entry>,
     /// The threshold before and after: one that was set since goes, too.
     pub thresholds: [f32; 2],
+    /// Whether the region rules are others now: those that were set since go, too.
+    pub rules_changed: bool,
     /// Whether the file's BLAKE3 was compared with the one from before. It is not known where
     /// the picture was inserted together with others that stay.
     pub proven: bool,
@@ -28,8 +30,8 @@ pub struct Undone {
 /// [`crate::error::Kind::Template`] where the bytes from before cannot be restored, and then nothing
 /// is changed; [`crate::error::Kind::Io`] where another process changes the template.
 pub fn undo(path: &Path, id: Option<u32>) -> Result<Undone> {
-    let _lock = files::lock(path)?;
-    let template = Template::open(path)?;
+    let lock = files::lock(path)?;
+    let template = Template::open_copy(path)?;
     let journal = journal::read(&template).map_err(|e| e.within(path.display()))?;
     let Some((last, _)) = journal.last() else {
         return Err(Error::usage(format!("{}: nothing was inserted", path.display()))
@@ -44,29 +46,40 @@ pub fn undo(path: &Path, id: Option<u32>) -> Result<Undone> {
         .map(|layer| Prototypes::read(&template, layer))
         .collect::<Result<_>>()?;
     let (kept, undone) = journal.split_at(first);
+    let mut sheets: Vec<usize> = layers.iter().map(|layer| layer.shape().sheets).collect();
     for (entry, _) in undone.iter().rev() {
-        for (layer, before) in layers.iter_mut().zip(&entry.layers) {
-            if (before.sheets as usize) > layer.shape().sheets {
+        for ((layer, before), sheets) in layers.iter_mut().zip(&entry.layers).zip(&mut sheets) {
+            if (before.sheets as usize) > *sheets {
                 return Err(Error::template("the journal's entries do not follow each other"));
             }
             for replaced in before.replaced.iter().rev() {
                 layer.set(replaced.pixel as usize, replaced.sheet as usize, &replaced.prototype());
             }
-            layer.resize(before.sheets as usize);
+            *sheets = before.sheets as usize;
         }
     }
+    layers.iter_mut().zip(sheets).for_each(|(layer, sheets)| layer.resize(sheets));
     let entry = &journal[first].0;
     let (mut header, settings) = entry.header_before.clone().into_parts();
     header.build.images = template.header().build.images[..entry.images_before as usize].to_vec();
     let thresholds = [template.header().calibration.threshold, header.calibration.threshold];
+    let zones = entry.zones_before.as_slice();
+    let rules_changed = settings.rules != template.settings().rules || zones != template.zones();
     let change = Change {
         template: &template,
         header,
         settings,
+        zones,
         layers: &layers,
         journal: kept.iter().map(|(_, bytes)| *bytes).collect(),
     };
-    change.draft(path)?.finish_as(entry.file_before).map_err(|e| e.within(path.display()))?;
+    let draft = change.draft(path)?;
+    draft.finish_over(Some(&lock), entry.file_before).map_err(|e| e.within(path.display()))?;
     let entries = undone.iter().rev().map(|(entry, _)| entry.clone()).collect();
-    Ok(Undone { entries, thresholds, proven: journal[first].0.file_before.is_some() })
+    Ok(Undone {
+        entries,
+        thresholds,
+        rules_changed,
+        proven: journal[first].0.file_before.is_some(),
+    })
 }

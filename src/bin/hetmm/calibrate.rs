@@ -72,8 +72,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         ));
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
-    let changes_in_place = !args.dry_run && *output == args.template;
-    let _lock = changes_in_place.then(|| hetmm::files::lock(output)).transpose()?;
+    let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let good = pictures::list(&args.images)?;
@@ -135,7 +134,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         let rules = inspector.template().settings().rules.clone();
         let settings = Settings { decision: Some(decision.clone()), rules };
         let zones = inspector.template().zones();
-        writer::rewrite(output, inspector.template(), header.clone(), settings, zones)?;
+        let template = inspector.template();
+        writer::rewrite(output, lock.as_ref(), template, header.clone(), settings, zones)?;
         console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }
     if let Some(page) = &args.report {
@@ -173,7 +173,7 @@ fn write_report(
         let path = scratch.path().join("dry-run.hetmm");
         let rules = old.template().settings().rules.clone();
         let settings = Settings { decision: Some(new.decision), rules };
-        writer::rewrite(&path, old.template(), new.header, settings, old.template().zones())?;
+        writer::rewrite(&path, None, old.template(), new.header, settings, old.template().zones())?;
         (&args.template, path)
     } else {
         (written, written.clone())

@@ -5,6 +5,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
 
+/// A name as it can be shown: what would move the cursor, colour the terminal or break a line is spelled
+/// out. Names come from files and templates, and those from anywhere.
+pub fn printable(name: &str) -> String {
+    let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    name.chars().map(spelled).collect()
+}
+
 /// Progress and notes; silent when asked to be, bars only on a terminal.
 pub struct Console {
     quiet: bool,

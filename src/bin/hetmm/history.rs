@@ -1,5 +1,6 @@
 //! `hetmm history`: what was inserted into a template.
 
+use crate::console::printable;
 use hetmm::template::Template;
 use hetmm::update::journal::{self, Entry};
 use hetmm::{Error, Result};
@@ -54,11 +55,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "{:>5}  {:<20}  {:<14}  {:>7.4} -> {:>6.4}  {:>6}  {}{}",
             entry.id,
             when(entry),
-            entry.who,
+            printable(&entry.who),
             entry.score_before,
             entry.score_after,
             entry.added,
-            entry.name,
+            printable(&entry.name),
             if entry.forced { " (forced)" } else { "" }
         );
     }

@@ -1,5 +1,6 @@
 //! `hetmm info`: what a template holds.
 
+use crate::console::printable;
 use hetmm::Result;
 use hetmm::template::Template;
 use hetmm::template::container::SectionKind;
@@ -113,14 +114,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .for_each(|line| println!("{line}"));
     }
     let inserted = template.sections().iter().filter(|s| s.kind == SectionKind::Journal).count();
+    // Every picture that was inserted has an entry and stands at the end of the list.
+    let built_from = &h.build.images[..h.build.images.len().saturating_sub(inserted)];
     if inserted > 0 {
         println!("inserted   {inserted} pictures later: hetmm history shows them");
     }
     println!(
         "built from {} pictures, {} to {}",
-        h.build.images.len(),
-        h.build.images.first().map_or("", |i| &i.name),
-        h.build.images.last().map_or("", |i| &i.name)
+        built_from.len(),
+        built_from.first().map_or_else(String::new, |i| printable(&i.name)),
+        built_from.last().map_or_else(String::new, |i| printable(&i.name))
     );
     for (key, value) in &h.build.options {
         println!("option     {key}: {value}");

@@ -1,8 +1,9 @@
 //! `hetmm insert`: further good pictures into a template, on the spot.
 
-use crate::console::Console;
+use crate::console::{Console, printable};
 use crate::engine::EngineArgs;
 use crate::pictures;
+use hetmm::scoring::Verdict;
 use hetmm::update::{self, Inserted, Options};
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -80,14 +81,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 
 fn print(done: &Inserted, args: &Args, console: &Console) {
     for outcome in &done.outcomes {
-        let file = outcome.file.display();
+        let file = printable(&outcome.file.display().to_string());
         match outcome.id {
             None => println!("{file}: nothing new (score {:.4})", outcome.score_before),
             Some(id) => {
-                let still = if outcome.score_after > done.threshold {
-                    format!(", still above the threshold of {:.4}", done.threshold)
-                } else {
-                    String::new()
+                let still = match outcome.verdict {
+                    Verdict::Ok => String::new(),
+                    Verdict::Review => ", still for review".into(),
+                    Verdict::Ng => {
+                        format!(", still rejected at the threshold of {:.4}", done.threshold)
+                    }
                 };
                 println!(
                     "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
@@ -97,7 +100,7 @@ fn print(done: &Inserted, args: &Args, console: &Console) {
         }
     }
     for file in &done.known {
-        println!("{}: the template has it already", file.display());
+        println!("{}: the template has it already", printable(&file.display().to_string()));
     }
     let inserted = done.outcomes.iter().filter(|o| o.id.is_some()).count();
     let [before, after] = done.sheets;
@@ -117,10 +120,11 @@ fn print(done: &Inserted, args: &Args, console: &Console) {
 
 fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
     let outcomes = done.outcomes.iter().map(|o| {
-        json!({"image": o.file, "entry": o.id, "score_before": o.score_before, "score_after": o.score_after,
+        json!({"image": o.file.display().to_string(), "entry": o.id, "verdict": o.verdict, "score_before": o.score_before, "score_after": o.score_after,
                "prototypes": o.added})
     });
-    json!({"images": outcomes.collect::<Vec<_>>(), "known": done.known, "sheets_before": done.sheets[0],
+    let known: Vec<String> = done.known.iter().map(|file| file.display().to_string()).collect();
+    json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "sheets_before": done.sheets[0],
            "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
            "threshold": done.threshold, "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
 }

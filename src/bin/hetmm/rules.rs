@@ -136,8 +136,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         || args.zones.is_some()
         || !args.zone.is_empty();
     let output = args.output.as_ref().unwrap_or(&args.template);
-    let in_place = changes && *output == args.template;
-    let _lock = in_place.then(|| hetmm::files::lock(output)).transpose()?;
+    let lock = if changes { hetmm::files::lock_if_there(output)? } else { None };
     let template = Template::open(&args.template)?;
     let mut settings = template.settings().clone();
     let mut zones = template.zones().to_vec();
@@ -145,7 +144,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         (settings.rules, zones) =
             if args.clear { (None, Vec::new()) } else { changed(args, &template)? };
         let header = template.header().clone();
-        writer::rewrite(output, &template, header, settings.clone(), &zones)?;
+        writer::rewrite(output, lock.as_ref(), &template, header, settings.clone(), &zones)?;
         console.note(format!("{}: written", output.display()));
     }
     match args.json {

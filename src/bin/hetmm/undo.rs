@@ -1,6 +1,6 @@
 //! `hetmm undo`: the template as it was before an insertion.
 
-use crate::console::Console;
+use crate::console::{Console, printable};
 use hetmm::Result;
 use hetmm::update;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 /// Take back what `hetmm insert` did
 ///
-/// Restores the bytes of the template from before, and proves it by their digest. A threshold that was
-/// set since goes, too.
+/// Restores the bytes of the template from before, and proves it by their digest. A threshold and region
+/// rules that were set since go, too.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm undo part.hetmm         the last picture that was inserted
@@ -24,11 +24,14 @@ pub struct Args {
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let undone = update::undo(&args.template, args.entry)?;
     for entry in &undone.entries {
-        println!("entry {}: {} is no longer in the template", entry.id, entry.name);
+        println!("entry {}: {} is no longer in the template", entry.id, printable(&entry.name));
     }
     let [before, after] = undone.thresholds;
     if before != after {
         println!("the threshold is {after:.4} again ({before:.4} was set since)");
+    }
+    if undone.rules_changed {
+        println!("the region rules are those from before again: others were set since");
     }
     let proven = if undone.proven { ", the bytes are those from before" } else { "" };
     console.note(format!("{}: restored{proven}", args.template.display()));

@@ -1,0 +1,205 @@
+//! What one further good picture changes in a template.
+
+use super::insert::{Newcomer, Options};
+use super::journal::{Entry, LayerBefore, Replaced};
+use super::prototypes::Prototypes;
+use crate::error::Result;
+use crate::feature_map::FeatureMap;
+use crate::image::Mask;
+use crate::inspection::Inspector;
+use crate::matching::sheets::PANEL;
+use crate::matching::{Distances, Shape, Windows, match_layer};
+use crate::scoring::{Scored, Verdict};
+use crate::template::header::Header;
+use crate::template::{HeaderV1, ImageRecord};
+use rayon::prelude::*;
+
+/// Templates grow by themselves to a multiple of this many sheets: a panel of the kernels takes as long
+/// with 60 sheets as with 64.
+const CAPACITY: usize = PANEL;
+
+/// A template in memory, to which pictures are added.
+pub struct Learner<'a> {
+    inspector: &'a Inspector,
+    options: &'a Options,
+    /// Of the template as it is now.
+    pub header: HeaderV1,
+    /// Its prototypes as they are now.
+    pub layers: Vec<Prototypes>,
+    /// Features of the golden probes.
+    probes: Vec<Vec<FeatureMap>>,
+    /// For every layer, the pixels that a region of interest leaves any say in the score; empty where
+    /// all have one.
+    in_reach: Vec<Vec<bool>>,
+    capacity: usize,
+}
+
+impl<'a> Learner<'a> {
+    pub fn new(inspector: &'a Inspector, options: &'a Options) -> Result<Self> {
+        let template = inspector.template();
+        let layers = (0..template.layers())
+            .map(|layer| Prototypes::read(template, layer))
+            .collect::<Result<Vec<_>>>()?;
+        let sheets = layers.iter().map(|layer| layer.shape().sheets).max().unwrap_or(0);
+        let capacity = options.capacity.unwrap_or(sheets.next_multiple_of(CAPACITY)).max(sheets);
+        let header = template.header().clone();
+        let probes = (0..header.probes.len())
+            .filter_map(|probe| template.probe(probe))
+            .map(|image| inspector.features(&image))
+            .collect::<Result<_>>()?;
+        let in_reach = (layers.iter().enumerate())
+            .map(|(layer, prototypes)| {
+                let window = header.windows(layer).map_or(1, |windows| windows.forward);
+                template
+                    .mask()
+                    .map_or(Vec::new(), |mask| in_reach(&mask, prototypes.shape(), window))
+            })
+            .collect();
+        Ok(Learner { inspector, options, header, layers, probes, in_reach, capacity })
+    }
+
+    /// Sheets of the first layer.
+    pub fn sheets(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.shape().sheets)
+    }
+
+    /// Adds what is new in a picture. The entry has no number yet; one without prototypes says that
+    /// nothing was.
+    pub fn learn(&mut self, newcomer: &Newcomer) -> Result<(Entry, Verdict)> {
+        let features = self.inspector.features(&newcomer.image)?;
+        let before = self.distances(&features);
+        let mut scored = self.scored(&before);
+        let score_before = scored.score;
+        let header_before = self.header_without_images();
+        let images_before = self.header.build.images.len() as u32;
+        let new: Vec<Vec<usize>> =
+            (0..before.len()).map(|layer| self.new_pixels(layer, &before[layer].forward)).collect();
+        let mut layers = Vec::new();
+        let mut added = 0;
+        if new.iter().any(|pixels| !pixels.is_empty()) {
+            let has_room = self.sheets() < self.capacity;
+            let grows =
+                has_room && self.layers.iter().zip(&new).any(|(layer, new)| layer.is_full(new));
+            for ((prototypes, map), new) in self.layers.iter_mut().zip(&features).zip(&new) {
+                let sheets = prototypes.shape().sheets;
+                if grows {
+                    prototypes.grow();
+                }
+                let replaced = replace(prototypes, map, new, images_before);
+                added += new.len();
+                // A sheet that has come goes as a whole.
+                let replaced =
+                    replaced.into_iter().filter(|r| (r.sheet as usize) < sheets).collect();
+                layers.push(LayerBefore { sheets: sheets as u32, replaced });
+            }
+        }
+        if added > 0 {
+            self.header
+                .build
+                .images
+                .push(ImageRecord { score: score_before, ..newcomer.record.clone() });
+            for (record, layer) in self.header.layers.iter_mut().zip(&self.layers) {
+                record.sheets = layer.shape().sheets as u32;
+            }
+            scored = self.scored(&self.distances(&features));
+            let probes: Vec<f32> =
+                self.probes.iter().map(|maps| self.scored(&self.distances(maps)).score).collect();
+            let records = self.header.probes.iter_mut().zip(probes);
+            records.for_each(|(record, score)| record.promise(score));
+        }
+        let verdict =
+            self.inspector.decide(&scored, newcomer.record.width, newcomer.record.height).verdict;
+        let entry = Entry {
+            id: 0,
+            when_unix_s: self.options.when_unix_s,
+            who: super::insert::shortened(&self.options.who),
+            name: newcomer.record.name.clone(),
+            digest: newcomer.record.digest,
+            thumbnail: newcomer.thumbnail.clone(),
+            score_before,
+            score_after: scored.score,
+            forced: newcomer.is_defect_like,
+            added: added as u32,
+            file_before: None,
+            header_before,
+            images_before,
+            layers,
+            zones_before: self.inspector.template().zones().to_vec(),
+        };
+        Ok((entry, verdict))
+    }
+
+    /// The pixels of a layer where the picture is farther from the template than good parts usually are,
+    /// and where that can matter.
+    fn new_pixels(&self, layer: usize, forward: &[f32]) -> Vec<usize> {
+        let usual = self.inspector.template().baseline(layer).unwrap_or_default();
+        let limit = |pixel: usize| self.options.novelty * usual.get(pixel).copied().unwrap_or(0.0);
+        let matters = |pixel: usize| self.in_reach[layer].get(pixel).copied().unwrap_or(true);
+        (0..forward.len())
+            .filter(|&pixel| matters(pixel) && forward[pixel] > limit(pixel))
+            .collect()
+    }
+
+    fn distances(&self, features: &[FeatureMap]) -> Vec<Distances> {
+        (features.iter().zip(&self.layers).enumerate())
+            .map(|(layer, (query, prototypes))| {
+                let windows =
+                    self.header.windows(layer).unwrap_or(Windows { forward: 1, backward: 0 });
+                match_layer(query, &prototypes.sheets(), windows, None)
+            })
+            .collect()
+    }
+
+    fn scored(&self, distances: &[Distances]) -> Scored {
+        self.inspector.score(&self.inspector.anomaly_map(distances))
+    }
+
+    fn header_without_images(&self) -> Header {
+        let mut header = self.header.clone();
+        header.build.images.clear();
+        header.versioned(self.inspector.template().settings())
+    }
+}
+
+/// The pixels of a layer whose prototypes have a say in the score inside `mask`: those from which a pixel of
+/// the mask is reached by upsampling, which joins neighbours, and by a forward window of full width `window`.
+fn in_reach(mask: &Mask, shape: Shape, window: usize) -> Vec<bool> {
+    let mut reached = vec![false; shape.pixels()];
+    let reach = window / 2 + 1;
+    for (at, _) in mask.inside().iter().enumerate().filter(|(_, inside)| **inside) {
+        let y = at / mask.width() * shape.height / mask.height();
+        let x = at % mask.width() * shape.width / mask.width();
+        reached[y * shape.width + x] = true;
+    }
+    let inside = reached.clone();
+    for at in (0..inside.len()).filter(|&at| inside[at]) {
+        let (y, x) = (at / shape.width, at % shape.width);
+        for y in y.saturating_sub(reach)..(y + reach + 1).min(shape.height) {
+            let row = y * shape.width;
+            let end = (x + reach + 1).min(shape.width);
+            reached[row + x.saturating_sub(reach)..row + end].fill(true);
+        }
+    }
+    reached
+}
+
+/// Puts the vectors of `map` at the pixels `new` into spare places, or in the place of the most
+/// redundant prototypes there; returns what was there.
+fn replace(
+    prototypes: &mut Prototypes,
+    map: &FeatureMap,
+    new: &[usize],
+    source: u32,
+) -> Vec<Replaced> {
+    let sheets: Vec<usize> =
+        new.par_iter().map(|&pixel| prototypes.place_for(pixel, map.vector(pixel))).collect();
+    new.iter()
+        .zip(sheets)
+        .map(|(&pixel, sheet)| {
+            let old = Replaced::new(pixel, sheet, prototypes.get(pixel, sheet));
+            let stored = prototypes.stored(map.vector(pixel), source);
+            prototypes.set(pixel, sheet, &stored);
+            old
+        })
+        .collect()
+}
