@@ -1,18 +1,17 @@
 //! The page of an evaluation: read as a file, then opened in a browser that logs what it does.
 
+mod common;
+
+use common::page::{Browser, between, check_frame, figure};
+use common::text;
 use image::{ImageBuffer, Rgb, RgbImage};
 use serde_json::Value;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
 /// A kind of defect whose name a page has to escape.
 const AWKWARD: &str = "dent <b>&amp;";
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path of letters")
-}
 
 fn hetmm(arguments: &[&str]) {
     let out = Command::new(env!("CARGO_BIN_EXE_hetmm")).args(arguments).output().expect("runs");
@@ -52,18 +51,6 @@ fn template(folder: &Path) -> PathBuf {
     let build = ["build", text(&good), "-o", text(&template), "--size", "64"];
     hetmm(&[&build[..], &layers].concat());
     template
-}
-
-/// What stands between `from` and `to`, wherever it does.
-fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
-    page.split(from).skip(1).filter_map(|rest| rest.split(to).next()).collect()
-}
-
-/// The value of a figure of the page and what is shown of it.
-fn figure<'a>(page: &'a str, id: &str) -> (&'a str, &'a str) {
-    let found = between(page, &format!("<data id=\"{id}\" value=\""), "</data>");
-    assert_eq!(found.len(), 1, "figure {id}");
-    found[0].split_once("\">").expect("a value and a text")
 }
 
 /// Everything that can be read in the page, as it is in the file or in a browser's memory.
@@ -110,13 +97,8 @@ fn check(page: &str, figures: &Value) {
         assert!(cells[1].contains(&percent(&figures["per_defect"][kind])), "{}", cells[1]);
     }
 
-    assert!(page.contains("<html lang=\"en\"") && page.contains("<main id=\"content\""));
-    assert_eq!(page.matches("<h1").count(), 1);
-    let titles: Vec<&str> = between(page, "<h2 id=\"", "</h2>")
-        .iter()
-        .filter_map(|h| h.split_once('>').map(|(_, title)| title))
-        .collect();
-    assert_eq!(titles, ["Decisions", "Scores", "Curves", "Pictures", "Time", "Template"]);
+    check_frame(page, &["Decisions", "Scores", "Curves", "Pictures", "Time", "Template"]);
+    assert!(between(page, " href=\"", "\"").len() > 27);
     let pictures = figures["images"].as_u64().expect("a count") as usize;
     assert_eq!(page.matches("<path class=\"score\"").count(), pictures, "ticks in the strips");
     let table = between(page, "<table id=\"all\">", "</table>")[0];
@@ -126,109 +108,6 @@ fn check(page: &str, figures: &Value) {
     assert_eq!(page.matches("<figure class=\"shot\"").count(), 3 + 12 + 12);
     assert_eq!(page.matches("<img ").count(), 2 * 27);
     assert_eq!(page.matches("<img src=\"data:image/jpeg;base64,").count(), 2 * 27);
-    assert!(
-        between(page, "<img ", ">")
-            .iter()
-            .all(|img| { between(img, "alt=\"", "\"").first().is_some_and(|alt| alt.len() > 10) })
-    );
-    for drawing in between(page, "<svg", ">") {
-        let told = drawing.contains("aria-label=\"") || drawing.contains("aria-hidden=\"true\"");
-        assert!(told, "a drawing without words: {drawing}");
-    }
-    assert!(!page.contains("NaN") && !page.contains("Infinity"));
-
-    // Nothing from elsewhere, nothing that runs; links lead to places that are there, once.
-    for foreign in ["<script", "<iframe", "<object", "<embed", "://", "@import", "url(", "onload="]
-    {
-        assert!(!page.contains(foreign), "{foreign}");
-    }
-    assert!(between(page, " src=\"", "\"").iter().all(|s| s.starts_with("data:image/")));
-    let ids = between(page, " id=\"", "\"");
-    let unique: HashSet<&&str> = ids.iter().collect();
-    assert_eq!(unique.len(), ids.len(), "ids are unique");
-    let links = between(page, " href=\"", "\"");
-    assert!(links.len() > 27);
-    for link in links {
-        let there = link.strip_prefix('#').is_some_and(|id| unique.contains(&id));
-        assert!(there || link == "data:,", "{link}");
-    }
-    assert_eq!(between(page, "<body>", "</a>")[0].matches("class=\"skip\"").count(), 1);
-}
-
-/// What a browser did with a page.
-struct Visit {
-    /// The page as it stands in the browser's memory.
-    dom: String,
-    /// Lines on its console.
-    console: Vec<String>,
-    /// Addresses that the page, not the browser itself, asked the network for.
-    requests: Vec<String>,
-}
-
-struct Browser {
-    program: PathBuf,
-    folder: TempDir,
-}
-
-impl Browser {
-    /// A Chromium of any name; says so where there is none.
-    fn find() -> Option<Self> {
-        let names = ["chromium", "chromium-browser", "google-chrome"];
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        let found = names.iter().find_map(|name| {
-            std::env::split_paths(&folders).map(|f| f.join(name)).find(|p| p.is_file())
-        });
-        if found.is_none() {
-            eprintln!("SKIPPED: none of {names:?} is installed; the page was not opened");
-        }
-        Some(Browser { program: found?, folder: TempDir::new().expect("a temporary folder") })
-    }
-
-    fn run(&self, options: &[&str], address: &str) -> (String, String) {
-        let profile = format!("--user-data-dir={}", text(&self.folder.path().join("profile")));
-        let out = Command::new(&self.program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", &profile])
-            .args(options)
-            .arg(address)
-            .output()
-            .expect("starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(out.status.success(), "{}", text(&out.stderr));
-        (text(&out.stdout), text(&out.stderr))
-    }
-
-    fn visit(&self, page: &Path) -> Visit {
-        let log = self.folder.path().join("network.json");
-        let log_option = format!("--log-net-log={}", text(&log));
-        let options = ["--enable-logging=stderr", "--v=0", "--dump-dom", &log_option];
-        let (dom, stderr) = self.run(&options, &format!("file://{}", text(page)));
-        let log: Value =
-            serde_json::from_slice(&std::fs::read(&log).expect("a log")).expect("JSON");
-        // The browser's own requests, as for updates, have no origin.
-        let requests = (log["events"].as_array().expect("events").iter())
-            .map(|event| &event["params"])
-            .filter(|params| params["initiator"].as_str().is_some_and(|i| i != "not an origin"))
-            .filter_map(|params| params["url"].as_str())
-            .filter(|url| !url.starts_with("file:") && !url.starts_with("data:"))
-            .map(String::from)
-            .collect();
-        let console = stderr.lines().filter(|l| l.contains("CONSOLE")).map(String::from).collect();
-        Visit { dom, console, requests }
-    }
-
-    /// The longest row of dark pixels in a window of 800 x 600 at an address.
-    fn widest_dark_row(&self, address: &str) -> usize {
-        let shot = self.folder.path().join("shot.png");
-        let option = format!("--screenshot={}", text(&shot));
-        let light = "--blink-settings=preferredColorScheme=1";
-        self.run(&[&option, "--window-size=800,600", "--hide-scrollbars", light], address);
-        let shot = image::open(&shot).expect("a picture").into_rgb8();
-        let dark = |row: image::buffer::Pixels<'_, Rgb<u8>>| {
-            let dark: Vec<bool> = row.map(|p| p.0.iter().all(|&v| v < 150)).collect();
-            dark.split(|d| !d).map(<[bool]>::len).max().unwrap_or(0)
-        };
-        shot.rows().map(dark).max().unwrap_or(0)
-    }
 }
 
 #[test]

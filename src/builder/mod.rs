@@ -4,6 +4,7 @@
 //! holds them, in memory or in a scratch file; [`audit`] tells pictures that do not belong to the rest; `prototypes` chooses at every pixel; `leave_one_out`
 //! scores every good picture without its own prototypes. The same pictures and options give the same bytes with any number of threads.
 
+pub mod ablation;
 pub mod audit;
 pub mod calibration;
 mod features;
@@ -20,6 +21,7 @@ pub use features::{Source, unreadable};
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use options::{Options, Sheets, Weights};
+pub use prototypes::SEED;
 
 use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Kind, Result};
@@ -150,6 +152,9 @@ pub fn build(
     if pass.engine != TRACT {
         header.build.options.push(("engine".into(), pass.engine.clone()));
     }
+    if options.seed != prototypes::SEED {
+        header.build.options.push(("seed".into(), options.seed.to_string()));
+    }
     if options.drop_suspects {
         header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
     }
@@ -164,7 +169,7 @@ pub fn build(
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     let decided = Instant::now();
     let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;
-    let scores = left_out.scores(&inspector(&draft)?);
+    let scores = left_out.scores(inspector(&draft)?.scorer());
     let times = Times {
         features: seen.duration_since(started),
         audit: audited.duration_since(seen),
@@ -242,7 +247,7 @@ fn fill(
 ) -> Result<(LeaveOneOut, Instant)> {
     let layers = draft.header().layers.len();
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-    prototypes::write(draft, store, progress)?;
+    prototypes::write(draft, store, options.seed, progress)?;
     let chosen = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
@@ -252,7 +257,7 @@ fn fill(
     if options.baseline {
         let baselines: Vec<Vec<f32>> = {
             let inspector = inspector(draft)?;
-            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
+            (0..layers).map(|layer| left_out.baseline(inspector.scorer(), layer)).collect()
         };
         for baseline in baselines {
             draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
@@ -260,7 +265,7 @@ fn fill(
     }
     let weights = match &options.weights {
         Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(&inspector(draft)?),
+        Weights::FromGoodParts => left_out.weights(inspector(draft)?.scorer()),
     };
     draft.set_header(|h| {
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)

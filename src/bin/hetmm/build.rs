@@ -306,7 +306,7 @@ impl Network {
 
 impl Settings {
     /// The backbone and the options, from the preset and what was given beside it.
-    fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
+    pub fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
         let (preset, backbone) = match input {
             Input::Pictures(_) => {
                 let preset = self.network.preset(None)?;
@@ -334,6 +334,7 @@ impl Settings {
                 Select::KmeansImage => Rule::KmeansImage,
                 Select::KmeansPixel => Rule::KmeansPixel,
             },
+            seed: hetmm::builder::SEED,
             patches_forward: forward,
             patches_backward: backward,
             alpha: self.alpha.unwrap_or(preset.alpha),

@@ -1,5 +1,6 @@
 //! The workstation tool: builds templates from good pictures, inspects, evaluates.
 
+mod ablate;
 mod audit;
 mod bench;
 mod build;
@@ -63,6 +64,7 @@ enum Command {
     Inspect(inspect::Args),
     Eval(eval::Args),
     Features(features::Args),
+    Ablate(ablate::Args),
     Info(info::Args),
     Check(check::Args),
     Bench(bench::Args),
@@ -139,6 +141,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
         Command::Features(args) => features::run(&args, &console),
+        Command::Ablate(args) => ablate::run(&args, &console),
         Command::Info(args) => info::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -59,8 +59,11 @@ pub struct Signals {
     pub unlike: f64,
     /// Where that is, parts 0..=1 of the picture's width and height.
     pub place: [f64; 2],
-    /// Mean distance over the whole picture, 1 for a usual one.
+    /// Distance of the whole picture to the nearest tenth of the others, in parts of the usual one
+    /// between any two.
     pub different: f64,
+    /// Mean distance to the nearest other at every place, 1 for a usual picture.
+    pub spread: f64,
     /// Logarithm of coarse over finest detail.
     pub softness: f64,
     /// Mean of all samples, 0..=1.
@@ -77,20 +80,37 @@ pub struct Signals {
     pub duplicate: Option<(usize, f64)>,
 }
 
-/// Bars in robust standard deviations: what has no outliers of its own in clean folders.
-const UNLIKE: f64 = 4.5;
-const DIFFERENT: f64 = 7.0;
-const BLURRED: f64 = 7.0;
-const LIGHT: f64 = 8.0;
+/// What a deviation says, in robust standard deviations: nothing up to `from`, enough for a suspect at
+/// `bar`.
+struct Bar {
+    from: f64,
+    bar: f64,
+}
+
+/// The unlikeness alone orders what is not suspect; clean folders reach 4.
+const UNLIKE: Bar = Bar { from: 0.0, bar: 4.5 };
+/// Clean folders reach 4.
+const DIFFERENT: Bar = Bar { from: 3.5, bar: 5.5 };
+/// Clean folders reach 3.
+const BLURRED: Bar = Bar { from: 3.0, bar: 5.0 };
+/// Light varies for many harmless reasons; clean folders reach 6.
+const LIGHT: Bar = Bar { from: 5.0, bar: 8.0 };
 /// Least deviations: what is smaller is rounding or of no account.
 const LEAST_LOG: f64 = 0.05;
-const LEAST_LIGHT: f64 = 0.01;
+const LEAST_BRIGHTNESS: f64 = 0.01;
+const LEAST_CLIPPED: f64 = 0.02;
 /// Part of the pictures that must share a shape before another one is odd, and how much the ratio of
 /// the sides may differ.
 const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
-/// From here on a picture may not vouch for others.
-pub const DOUBTFUL: f64 = 2.5;
+/// The strength from which on a picture may not vouch for others.
+pub const DOUBTFUL: f64 = 0.55;
+
+impl Bar {
+    fn strength(&self, z: f64) -> f64 {
+        ((z - self.from) / (self.bar - self.from)).max(0.0)
+    }
+}
 
 /// How all signals of a folder are spread.
 pub struct Spreads {
@@ -104,8 +124,8 @@ pub struct Spreads {
     shape: Option<(f64, [u32; 2])>,
 }
 
-/// A reason's deviation from the usual, its bar, and what says it in words.
-type Measured = (ReasonKind, f64, f64, String);
+/// A reason, its strength, and what says it in words.
+type Measured = (ReasonKind, f64, String);
 
 impl Spreads {
     /// Over the pictures that `counts`.
@@ -118,24 +138,21 @@ impl Spreads {
             unlike: of(&|s| log(s.unlike), LEAST_LOG),
             different: of(&|s| log(s.different), LEAST_LOG),
             softness: of(&|s| s.softness, LEAST_LOG),
-            brightness: of(&|s| s.brightness, LEAST_LIGHT),
-            black: of(&|s| s.black, LEAST_LIGHT),
-            white: of(&|s| s.white, LEAST_LIGHT),
+            brightness: of(&|s| s.brightness, LEAST_BRIGHTNESS),
+            black: of(&|s| s.black, LEAST_CLIPPED),
+            white: of(&|s| s.white, LEAST_CLIPPED),
             shape: usual_shape(signals),
         }
     }
 
     /// The unlikeness at which a picture becomes a suspect.
     pub fn unlike_bar(&self) -> f64 {
-        (self.unlike.centre + UNLIKE * self.unlike.deviation).exp()
+        (self.unlike.centre + UNLIKE.bar * self.unlike.deviation).exp()
     }
 
-    /// How far a picture's content is from the usual, in deviations: what it shows, its sharpness,
-    /// its light.
+    /// The largest strength of what a picture shows, of its sharpness and of its light.
     pub fn doubt(&self, s: &Signals) -> f64 {
-        // Light varies for many harmless reasons: it weighs as its bar does.
-        let of = |(_, z, bar, _): Measured| z * (UNLIKE / bar);
-        self.content(s).into_iter().map(of).fold(f64::NEG_INFINITY, f64::max)
+        self.content(s).into_iter().map(|(_, strength, _)| strength).fold(0.0, f64::max)
     }
 
     fn content(&self, s: &Signals) -> Vec<Measured> {
@@ -149,8 +166,7 @@ impl Spreads {
         vec![
             (
                 Unlike,
-                self.unlike.z(log(s.unlike)),
-                UNLIKE,
+                UNLIKE.strength(self.unlike.z(log(s.unlike))),
                 format!(
                     "looks like no other at {x:.0}, {y:.0}: {:.1} times the usual excess",
                     times(s.unlike, &self.unlike)
@@ -158,17 +174,15 @@ impl Spreads {
             ),
             (
                 Different,
-                self.different.z(log(s.different)),
-                DIFFERENT,
+                DIFFERENT.strength(self.different.z(log(s.different))),
                 format!(
-                    "differs everywhere: {:.1} times the usual distance",
+                    "differs as a whole: {:.1} times the usual distance to a tenth of the others",
                     times(s.different, &self.different)
                 ),
             ),
             (
                 Blurred,
-                self.softness.z(s.softness),
-                BLURRED,
+                BLURRED.strength(self.softness.z(s.softness)),
                 format!(
                     "blurred: finest detail {:.0} % of the usual",
                     percent((self.softness.centre - s.softness).exp())
@@ -176,18 +190,24 @@ impl Spreads {
             ),
             (
                 Dark,
-                -self.brightness.z(s.brightness),
-                LIGHT,
+                LIGHT.strength(-self.brightness.z(s.brightness)),
                 light("dark: mean brightness", s.brightness, &self.brightness),
             ),
-            (Dark, self.black.z(s.black), LIGHT, light("dark: black in", s.black, &self.black)),
+            (
+                Dark,
+                LIGHT.strength(self.black.z(s.black)),
+                light("dark: black in", s.black, &self.black),
+            ),
             (
                 Bright,
-                self.brightness.z(s.brightness),
-                LIGHT,
+                LIGHT.strength(self.brightness.z(s.brightness)),
                 light("bright: mean brightness", s.brightness, &self.brightness),
             ),
-            (Bright, self.white.z(s.white), LIGHT, light("bright: white in", s.white, &self.white)),
+            (
+                Bright,
+                LIGHT.strength(self.white.z(s.white)),
+                light("bright: white in", s.white, &self.white),
+            ),
         ]
     }
 
@@ -196,7 +216,7 @@ impl Spreads {
         let mut reasons: Vec<Reason> = self
             .content(s)
             .into_iter()
-            .map(|(kind, z, bar, words)| Reason { kind, strength: (z / bar) as f32, words })
+            .map(|(kind, strength, words)| Reason { kind, strength: strength as f32, words })
             .collect();
         if let Some((usual, [width, height])) = self.shape {
             let off = (aspect(s.size) - usual).abs() / SHAPE;

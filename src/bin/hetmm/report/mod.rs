@@ -4,6 +4,7 @@
 //! functions of their own, for other pages to use. Figures stand in `data` elements with the full
 //! number as their value, so that programs can read a page too.
 
+mod ablation;
 mod audit;
 mod axis;
 mod calibration;
@@ -15,6 +16,7 @@ mod outline;
 mod tables;
 mod template;
 
+pub use ablation::ablation;
 pub use audit::audit;
 pub use calibration::{Calibration, calibration};
 
