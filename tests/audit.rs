@@ -169,10 +169,7 @@ fn a_build_warns_of_suspects_and_leaves_them_out_where_it_is_told_to() {
     let unaudited = bench.path("unaudited.hetmm");
     let out = build(&unaudited, &["--no-audit"]);
     assert!(!stderr(&out).contains("unlike the rest"));
-    assert_eq!(
-        std::fs::read(&plain).expect("reads"),
-        std::fs::read(&unaudited).expect("reads")
-    );
+    assert_eq!(std::fs::read(&plain).expect("reads"), std::fs::read(&unaudited).expect("reads"));
     assert_code(&build(&unaudited, &["--no-audit", "--drop-suspects"]), 2, "--no-audit");
 }
 

@@ -104,7 +104,7 @@ const LEAST_CLIPPED: f64 = 0.02;
 const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
 /// The strength from which on a picture may not vouch for others.
-pub const DOUBTFUL: f64 = 0.55;
+pub const DOUBTFUL: f64 = 0.8;
 
 impl Bar {
     fn strength(&self, z: f64) -> f64 {
@@ -115,6 +115,7 @@ impl Bar {
 /// How all signals of a folder are spread.
 pub struct Spreads {
     unlike: Spread,
+    spread: Spread,
     different: Spread,
     softness: Spread,
     brightness: Spread,
@@ -136,6 +137,7 @@ impl Spreads {
         };
         Spreads {
             unlike: of(&|s| log(s.unlike), LEAST_LOG),
+            spread: of(&|s| log(s.spread), LEAST_LOG),
             different: of(&|s| log(s.different), LEAST_LOG),
             softness: of(&|s| s.softness, LEAST_LOG),
             brightness: of(&|s| s.brightness, LEAST_BRIGHTNESS),
@@ -150,9 +152,11 @@ impl Spreads {
         (self.unlike.centre + UNLIKE.bar * self.unlike.deviation).exp()
     }
 
-    /// The largest strength of what a picture shows, of its sharpness and of its light.
+    /// The largest strength of what a picture shows, of its sharpness and of its light. What is a
+    /// little odd in many places is no reason of its own, but enough for doubt.
     pub fn doubt(&self, s: &Signals) -> f64 {
-        self.content(s).into_iter().map(|(_, strength, _)| strength).fold(0.0, f64::max)
+        let strengths = self.content(s).into_iter().map(|(_, strength, _)| strength);
+        strengths.fold(UNLIKE.strength(self.spread.z(log(s.spread))), f64::max)
     }
 
     fn content(&self, s: &Signals) -> Vec<Measured> {

@@ -33,7 +33,7 @@ fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     match (values.get(half.wrapping_sub(1)), values.get(half)) {
-        (Some(below), Some(above)) if values.len() % 2 == 0 => (below + above) / 2.0,
+        (Some(below), Some(above)) if values.len().is_multiple_of(2) => (below + above) / 2.0,
         (_, Some(middle)) => *middle,
         _ => 0.0,
     }
