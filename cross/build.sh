@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Builds the device program for the board.
 #
-# usage: cross/build.sh [--static] [--cpu NAME] [--tools]
+# usage: cross/build.sh [--static | --onnxruntime] [--cpu NAME] [--tools]
 #
 #   --static     without any library of the board's: runs whatever glibc it has
+#   --onnxruntime
+#                with the devices cpu, cuda and tensorrt (template.device). A program that loads a library
+#                while it runs cannot be static
 #   --cpu NAME   may use all that this processor has, and then runs on no lesser one; compiles every
 #                dependency anew. The fast parts choose at run time in any case.
 #                  Orin Nano, NX, AGX              cortex-a78ae
@@ -19,10 +22,11 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-STATIC=no CPU='' TOOLS=no
+STATIC=no CPU='' TOOLS=no FEATURES=edge
 while [ $# -gt 0 ]; do
   case $1 in
     --static) STATIC=yes ;;
+    --onnxruntime) FEATURES=edge,onnxruntime ;;
     --cpu)
       CPU=$(value "$@")
       shift
@@ -33,6 +37,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+case $STATIC-$FEATURES in yes-*onnxruntime) fail "--static and --onnxruntime exclude each other" "$0 --help" ;; esac
 use_toolchain
 if [ -n "$CPU" ]; then
   # rustc only warns of a name that it does not know.
@@ -42,17 +47,18 @@ if [ -n "$CPU" ]; then
 fi
 cd "$ROOT"
 
-# build STATIC KIND NAME: leaves the stripped program in TARGET_DIR/board.
+# build STATIC FEATURES KIND NAME: leaves the stripped program in TARGET_DIR/board.
 build() {
   local flags=() kind=dynamic from to glibc
+  case $2 in *onnxruntime) kind=onnxruntime ;; esac
   if [ "$1" = yes ]; then
     # On the last step alone: nothing else depends on it, and nothing else is compiled anew.
     kind=static flags=(-- -C target-feature=+crt-static)
   fi
-  "${CROSS_CARGO[@]}" rustc --release --target $TARGET --no-default-features --features edge "--$2" "$3" ${flags[@]+"${flags[@]}"}
-  from=$TARGET_DIR/$TARGET/release/$3
-  [ "$2" = bin ] || from=$TARGET_DIR/$TARGET/release/examples/$3
-  to=$TARGET_DIR/board/$kind${CPU:+-$CPU}/$3
+  "${CROSS_CARGO[@]}" rustc --release --target $TARGET --no-default-features --features "$2" "--$3" "$4" ${flags[@]+"${flags[@]}"}
+  from=$TARGET_DIR/$TARGET/release/$4
+  [ "$3" = bin ] || from=$TARGET_DIR/$TARGET/release/examples/$4
+  to=$TARGET_DIR/board/$kind${CPU:+-$CPU}/$4
   mkdir -p "$(dirname "$to")"
   aarch64-linux-gnu-strip -o "$to" "$from"
   glibc=$(aarch64-linux-gnu-readelf -W --dyn-syms "$to" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1) || true
@@ -64,9 +70,9 @@ build() {
   awk -v to="$to" -v bytes="$(stat -c %s "$to")" -v glibc="$glibc" -v cpu="${CPU:-any aarch64}" \
     'BEGIN { printf "%s\n  %.1f MB, %s, for %s\n", to, bytes / 1e6, glibc, cpu }'
 }
-build $STATIC bin hetmm-edge
+build $STATIC $FEATURES bin hetmm-edge
 if [ $TOOLS = yes ]; then
-  build yes example gpio_watch
-  build yes example camera_probe
-  build yes example panic_probe
+  build yes edge example gpio_watch
+  build yes edge example camera_probe
+  build yes edge example panic_probe
 fi

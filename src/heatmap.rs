@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Picture, Samples};
 use crate::inspection::Inspector;
 use crate::scoring::Scored;
+use image::codecs::jpeg::JpegEncoder;
 use image::{ImageBuffer, Rgb, RgbImage, imageops};
 use std::io::Cursor;
 
@@ -48,7 +49,7 @@ pub fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
 }
 
 /// The panels side by side: the picture, the picture with the outline of the regions above
-/// threshold, the blurred map in the template's colour scale, the scale.
+/// the threshold of their zone, the blurred map in the template's colour scale, the scale.
 ///
 /// The colour scale belongs to the template: colours of different pictures can be compared.
 pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbImage {
@@ -58,14 +59,11 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
     let map_size = (header.backbone.width, header.backbone.height);
     let scale = Scale::of(inspector);
     let threshold = scale.threshold;
-    let at = |x: u32, y: u32| sample(&scored.blurred, map_size, (x, y), (width, height));
+    let excess = inspector.excess(scored);
+    let at = |x: u32, y: u32| sample(&excess, map_size, (x, y), (width, height));
     let heat = heat(inspector, scored, width, height);
     let outlined = RgbImage::from_fn(width, height, |x, y| {
-        if on_outline(&at, x, y, width, height, threshold) {
-            OUTLINE
-        } else {
-            *panel.get_pixel(x, y)
-        }
+        if on_outline(&at, x, y, width, height, 0.0) { OUTLINE } else { *panel.get_pixel(x, y) }
     });
     let mark = height - 1 - (scale.place(threshold) * (height - 1) as f32) as u32;
     let bar = RgbImage::from_fn(BAR, height, |_, y| {
@@ -145,6 +143,15 @@ pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
         scaled(picture.height),
         imageops::FilterType::Triangle,
     )
+}
+
+/// A small JPEG of the picture, its longest side no longer than `limit` pixels.
+pub fn thumbnail(picture: &Picture, limit: u32) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 80)
+        .encode_image(&panel(picture, limit))
+        .map_err(|e| Error::new(Kind::Image, format!("a JPEG cannot be made: {e}")))?;
+    Ok(bytes)
 }
 
 /// The map's value at a pixel of a panel, bilinear.

@@ -5,29 +5,17 @@ use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, Picture};
 use crate::matching::{Distances, Without, match_layer};
-use crate::scoring::{Layer, Region, Scored, Scorer, regions};
+use crate::scoring::verdict::{InForce, decide};
+use crate::scoring::{Decided, Layer, Scored, Scorer, Thresholds};
 use crate::template::Template;
-use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A template, its backbone and everything prepared for pictures.
 pub struct Inspector {
-    template: Template,
+    template: Arc<Template>,
     backbone: Arc<dyn Backbone>,
     scorer: Scorer,
-}
-
-/// What is to be done with a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Passes.
-    Ok,
-    /// A person should look.
-    Review,
-    /// Rejected.
-    Ng,
 }
 
 /// A golden probe that was computed again.
@@ -48,7 +36,8 @@ impl Inspector {
     ///
     /// # Errors
     /// [`crate::error::Kind::Template`] where the template was made with another backbone.
-    pub fn new(template: Template, backbone: Arc<dyn Backbone>) -> Result<Self> {
+    pub fn new(template: impl Into<Arc<Template>>, backbone: Arc<dyn Backbone>) -> Result<Self> {
+        let template = template.into();
         backbone.identity().require_same_as(&template.header().backbone)?;
         let header = template.header();
         let size = (header.backbone.height as usize, header.backbone.width as usize);
@@ -81,7 +70,12 @@ impl Inspector {
     }
 
     /// Joins a template with the backbone it asks for, `model` or the bundled one, on `engine`.
-    pub fn join(template: Template, model: Option<&Path>, engine: &Engine) -> Result<Self> {
+    pub fn join(
+        template: impl Into<Arc<Template>>,
+        model: Option<&Path>,
+        engine: &Engine,
+    ) -> Result<Self> {
+        let template = template.into();
         let id = &template.header().backbone;
         let request = Request {
             model,
@@ -97,11 +91,16 @@ impl Inspector {
     }
 
     /// The template.
-    pub fn template(&self) -> &Template {
+    pub fn template(&self) -> &Arc<Template> {
         &self.template
     }
 
-    /// What computes the features.
+    /// What computes the features, to join with another template.
+    pub fn backbone(&self) -> &Arc<dyn Backbone> {
+        &self.backbone
+    }
+
+    /// Name of what computes the features.
     pub fn engine(&self) -> &str {
         self.backbone.engine()
     }
@@ -153,24 +152,32 @@ impl Inspector {
         Ok(self.score(&self.anomaly_map(&self.distances(&features, None))))
     }
 
-    /// What a score means. A score that is no number is bad.
-    pub fn verdict(&self, score: f32) -> Verdict {
-        let threshold = self.template.header().calibration.threshold;
-        let review = self.template.decision().map_or(threshold, |d| d.review);
-        if score <= review {
-            Verdict::Ok
-        } else if score <= threshold {
-            Verdict::Review
-        } else {
-            Verdict::Ng
-        }
+    /// The template's thresholds.
+    pub fn thresholds(&self) -> Thresholds {
+        let reject = self.template.header().calibration.threshold;
+        Thresholds { reject, review: self.template.decision().map_or(reject, |d| d.review) }
     }
 
-    /// Regions above the threshold, in pixels of a picture of `width` x `height`.
-    pub fn regions(&self, scored: &Scored, width: u32, height: u32) -> Vec<Region> {
+    /// What is to be done with a part, and why; regions are in pixels of a picture of `width` x
+    /// `height`.
+    pub fn decide(&self, scored: &Scored, width: u32, height: u32) -> Decided {
         let map_width = self.backbone.identity().width as usize;
-        let threshold = self.template.header().calibration.threshold;
-        regions::regions(&scored.blurred, map_width, threshold, width, height)
+        decide(scored, map_width, (width, height), self.thresholds(), self.rules())
+    }
+
+    /// The template's region rules.
+    fn rules(&self) -> Option<InForce<'_>> {
+        let rules = self.template.settings().rules.as_ref()?;
+        let (labels, built_from) = (self.template.zones(), self.template.header().picture_size());
+        Some(InForce { rules, labels, built_from })
+    }
+
+    /// How far the blurred map is above the threshold of each of its pixels, whatever the zone.
+    pub fn excess(&self, scored: &Scored) -> Vec<f32> {
+        let thresholds = self.thresholds();
+        let limits = self.rules().map(|rules| rules.limits(thresholds.reject, thresholds));
+        let limit = |at| limits.as_ref().map_or(thresholds.reject, |limits| limits.of_pixel(at));
+        scored.blurred.iter().enumerate().map(|(at, value)| value - limit(at)).collect()
     }
 
     /// Computes the golden probes again.

@@ -16,5 +16,6 @@ pub mod metrics;
 pub mod scoring;
 pub mod selection;
 pub mod template;
+pub mod update;
 
 pub use error::{Error, Result};

@@ -2,6 +2,9 @@
 //! What needs kernel GPIO and a kernel camera runs on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
+#[path = "edge/engines.rs"]
+mod engines;
+
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -130,8 +133,9 @@ impl Desk {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    fn ask(&self, word: &str) -> Value {
-        let out = self.command().arg(word).output().expect("runs");
+    /// The answer to a request of one or more words.
+    fn ask(&self, request: &str) -> Value {
+        let out = self.command().args(request.split(' ')).output().expect("runs");
         serde_json::from_slice(&out.stdout).unwrap_or(Value::Null)
     }
 
@@ -434,6 +438,80 @@ fn the_archive_keeps_no_more_than_it_may() {
 }
 
 #[test]
+fn a_false_reject_is_taught_and_passes_until_that_is_undone() {
+    let mut desk = Desk::new(CONFIG);
+    let template = desk.path("part.hetmm");
+    let bytes = || std::fs::read(&template).expect("reads");
+    let before = bytes();
+    std::fs::copy(picture("scratch", 0), desk.path("pictures/0.png")).expect("copies");
+    for i in 1..4 {
+        std::fs::remove_file(desk.path(&format!("pictures/{i}.png"))).expect("removes");
+    }
+    desk.start();
+    desk.wait_until_ready();
+    let rejected = desk.ask("trigger");
+    assert_eq!(rejected["why"], "defect", "{rejected}");
+    desk.wait_for("the picture", |status| status["records"]["pictures_written"] == 1);
+
+    let unknown = desk.ask("teach 99");
+    assert!(unknown["error"].as_str().is_some_and(|e| e.contains("no picture of part 99")));
+    let unsure = desk.ask("teach 1");
+    assert!(
+        unsure["error"].as_str().is_some_and(|e| e.contains("looks like a defect")),
+        "{unsure}"
+    );
+    assert!(desk.ask("undo")["error"].as_str().is_some_and(|e| e.contains("nothing was inserted")));
+    assert_eq!(bytes(), before);
+
+    let taught = desk.ask("teach 1 --force");
+    assert_eq!(
+        (&taught["entry"], &taught["passes"]),
+        (&Value::from(1), &Value::from(true)),
+        "{taught}"
+    );
+    let passed = desk.ask("trigger");
+    assert_eq!(passed["outcome"], "passed", "{passed}");
+    assert!(desk.ask("teach 1 --force")["error"].as_str().is_some_and(|e| e.contains("already")));
+    let history = desk.ask("history");
+    let entry = &history["journal"][0];
+    assert_eq!(entry["picture"], taught["picture"]);
+    assert!(
+        entry["who"].as_str().is_some_and(|who| who.starts_with("hetmm-edge, user ")),
+        "{entry}"
+    );
+    assert_eq!(entry["forced"], true);
+    let listed = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+        .arg("history")
+        .arg(desk.path("part.hetmm"))
+        .output()
+        .expect("runs");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("part1-defect.png (forced)"));
+
+    assert_eq!(desk.ask("undo")["entries"], Value::from(vec![1]));
+    assert_eq!(bytes(), before);
+    assert_eq!(desk.ask("trigger")["why"], "defect");
+    assert_eq!(desk.stop(), 0);
+}
+
+#[test]
+fn a_device_that_may_not_be_taught_says_so() {
+    let mut desk = Desk::new(
+        &CONFIG.replace("socket = \"edge.sock\"", "socket = \"edge.sock\"\nteach = false"),
+    );
+    desk.start();
+    desk.wait_until_ready();
+    for request in ["teach 1", "teach 1 --force", "undo"] {
+        let answer = desk.ask(request);
+        assert!(
+            answer["error"].as_str().is_some_and(|e| e.contains("control.teach = false")),
+            "{answer}"
+        );
+    }
+    assert_eq!(desk.ask("history")["journal"], Value::Array(vec![]));
+    assert_eq!(desk.stop(), 0);
+}
+
+#[test]
 fn a_flooded_control_socket_does_not_hold_up_the_line() {
     let mut desk = Desk::new(
         &CONFIG
@@ -480,7 +558,19 @@ fn wrong_requests_are_refused_in_words() {
     let mut desk = Desk::new(CONFIG);
     desk.start();
     desk.wait_until_ready();
-    for request in ["", "reboot\n", "status status\n", "\u{0}\n"] {
+    for request in [
+        "",
+        "reboot\n",
+        "status status\n",
+        "\u{0}\n",
+        "teach\n",
+        "teach x\n",
+        "teach -1\n",
+        "teach 1 always\n",
+        "teach 1 force force\n",
+        "undo 1 2\n",
+        "undo last\n",
+    ] {
         let mut stream = UnixStream::connect(desk.path("edge.sock")).expect("connects");
         stream.write_all(request.as_bytes()).expect("writes");
         let mut answer = String::new();

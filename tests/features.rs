@@ -69,6 +69,24 @@ fn features_build_the_same_bytes_as_their_pictures() {
     assert_eq!(read(&a), read(&b));
 }
 
+/// They share one open file, and it once had one position for all of them.
+#[test]
+fn threads_that_read_at_once_do_not_disturb_each_other() {
+    let (_bench, _, file) = made(6);
+    let file = hetmm::builder::features_file::FeaturesFile::open(&file).expect("opens");
+    let alone: Vec<_> = (0..6).map(|i| file.maps(i).expect("reads")).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (file, alone) = (&file, &alone);
+            scope.spawn(move || {
+                for i in (0..300).map(|i| (i * 7 + thread) % 6) {
+                    assert!(file.maps(i).expect("reads") == alone[i]);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn what_does_not_go_with_a_features_file_is_refused() {
     let (bench, good, file) = made(4);

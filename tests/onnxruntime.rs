@@ -219,7 +219,7 @@ fn a_library_that_cannot_be_used_is_refused_with_a_next_step() {
         void *OrtGetApiBase(void) { return &base; }";
     let liar = old.replace("1.10.0", "9.9.9");
     let cases = [
-        (none, "No such file or directory (os error 2) (named by --onnxruntime)"),
+        (none, "No such file or directory (os error 2) (named by the option onnxruntime)"),
         (model, "cannot be loaded"),
         (bench.path("good"), "no libonnxruntime.so in this folder"),
         (compiled(&bench, "other", "int f(void) { return 1; }"), "it has no OrtGetApiBase"),
@@ -264,10 +264,29 @@ fn a_gpu_that_is_not_there_is_an_error_and_never_a_run_on_the_cpu() {
     for device in ["cuda", "tensorrt"] {
         let arguments = ["build", text(&good), "-o", text(&template), "--device", device];
         let out = command(&arguments).env("ORT_DYLIB_PATH", &library).output().expect("runs");
-        assert_code(&out, 5, &format!("--device {device} cannot be used (ONNX Runtime 1."));
+        assert_code(&out, 5, &format!("device {device} cannot be used (ONNX Runtime 1."));
         assert_code(&out, 5, "onnxruntime-gpu");
         assert!(!template.exists());
     }
+}
+
+#[test]
+fn tract_cuda_without_a_gpu_or_not_built_in_is_refused() {
+    let bench = Bench::new();
+    let good = bench.parts("good", 0..3);
+    let template = bench.path("t.hetmm");
+    if Path::new("/dev/nvidiactl").exists() {
+        eprintln!("SKIPPED: this machine has an NVIDIA GPU");
+        return;
+    }
+    let arguments = ["build", text(&good), "-o", text(&template), "--device", "tract-cuda"];
+    let message = match cfg!(feature = "tract-cuda") {
+        true => "device tract-cuda cannot be used: ",
+        false => "this program was built without tract-cuda",
+    };
+    assert_code(&plain(&arguments), 5, message);
+    assert_code(&plain(&arguments), 5, "-> ");
+    assert!(!template.exists());
 }
 
 #[test]
@@ -283,7 +302,17 @@ fn models_that_cannot_be_used_are_refused() {
         model.encode_to_vec()
     };
     let first = "block1.exp,block4.exp";
+    let no_number = |model: &mut ModelProto| {
+        let weights = &mut model.graph.as_mut().expect("a graph").initializer;
+        let bias = weights.iter_mut().find(|w| w.name == "block1.proj.bias").expect("a bias");
+        bias.raw_data = [&f32::NAN.to_le_bytes(), &bias.raw_data[4..]].concat();
+    };
     let cases = [
+        (
+            spoilt(no_number),
+            "block1.proj,block4.exp",
+            "values that are no numbers, at tap block1.proj",
+        ),
         (b"no ONNX at all".to_vec(), first, "m.onnx: not a usable ONNX model"),
         (lite0[..lite0.len() / 2].to_vec(), first, "m.onnx: not a usable ONNX model"),
         (lite0.clone(), "block1.exp,block99.exp", "no tap called block99.exp"),

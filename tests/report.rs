@@ -1,17 +1,18 @@
 //! The page of an evaluation: read as a file, then opened in a browser that logs what it does.
 
-mod common;
-
-use common::page::{Browser, between, check_frame, figure};
-use common::text;
 use image::{ImageBuffer, Rgb, RgbImage};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
 /// A kind of defect whose name a page has to escape.
 const AWKWARD: &str = "dent <b>&amp;";
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of letters")
+}
 
 fn hetmm(arguments: &[&str]) {
     let out = Command::new(env!("CARGO_BIN_EXE_hetmm")).args(arguments).output().expect("runs");
@@ -51,6 +52,18 @@ fn template(folder: &Path) -> PathBuf {
     let build = ["build", text(&good), "-o", text(&template), "--size", "64"];
     hetmm(&[&build[..], &layers].concat());
     template
+}
+
+/// What stands between `from` and `to`, wherever it does.
+fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
+    page.split(from).skip(1).filter_map(|rest| rest.split(to).next()).collect()
+}
+
+/// The value of a figure of the page and what is shown of it.
+fn figure<'a>(page: &'a str, id: &str) -> (&'a str, &'a str) {
+    let found = between(page, &format!("<data id=\"{id}\" value=\""), "</data>");
+    assert_eq!(found.len(), 1, "figure {id}");
+    found[0].split_once("\">").expect("a value and a text")
 }
 
 /// Everything that can be read in the page, as it is in the file or in a browser's memory.
@@ -97,8 +110,13 @@ fn check(page: &str, figures: &Value) {
         assert!(cells[1].contains(&percent(&figures["per_defect"][kind])), "{}", cells[1]);
     }
 
-    check_frame(page, &["Decisions", "Scores", "Curves", "Pictures", "Time", "Template"]);
-    assert!(between(page, " href=\"", "\"").len() > 27);
+    assert!(page.contains("<html lang=\"en\"") && page.contains("<main id=\"content\""));
+    assert_eq!(page.matches("<h1").count(), 1);
+    let titles: Vec<&str> = between(page, "<h2 id=\"", "</h2>")
+        .iter()
+        .filter_map(|h| h.split_once('>').map(|(_, title)| title))
+        .collect();
+    assert_eq!(titles, ["Decisions", "Scores", "Curves", "Pictures", "Time", "Template"]);
     let pictures = figures["images"].as_u64().expect("a count") as usize;
     assert_eq!(page.matches("<path class=\"score\"").count(), pictures, "ticks in the strips");
     let table = between(page, "<table id=\"all\">", "</table>")[0];
@@ -108,6 +126,116 @@ fn check(page: &str, figures: &Value) {
     assert_eq!(page.matches("<figure class=\"shot\"").count(), 3 + 12 + 12);
     assert_eq!(page.matches("<img ").count(), 2 * 27);
     assert_eq!(page.matches("<img src=\"data:image/jpeg;base64,").count(), 2 * 27);
+    assert!(
+        between(page, "<img ", ">")
+            .iter()
+            .all(|img| { between(img, "alt=\"", "\"").first().is_some_and(|alt| alt.len() > 10) })
+    );
+    for drawing in between(page, "<svg", ">") {
+        let told = drawing.contains("aria-label=\"") || drawing.contains("aria-hidden=\"true\"");
+        assert!(told, "a drawing without words: {drawing}");
+    }
+    let words: String = page
+        .split("base64,")
+        .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest))
+        .collect();
+    assert!(!words.contains("NaN") && !words.contains("Infinity"));
+    assert!(between(page, " href=\"", "\"").len() > 27);
+    alone(page);
+}
+
+/// Nothing from elsewhere, nothing that runs; links lead to places that are there, once.
+fn alone(page: &str) {
+    for foreign in ["<script", "<iframe", "<object", "<embed", "://", "@import", "url(", "onload="]
+    {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(between(page, " src=\"", "\"").iter().all(|s| s.starts_with("data:image/")));
+    let ids = between(page, " id=\"", "\"");
+    let unique: HashSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len(), "ids are unique");
+    let links = between(page, " href=\"", "\"");
+    for link in links {
+        let there = link.strip_prefix('#').is_some_and(|id| unique.contains(&id));
+        assert!(there || link == "data:,", "{link}");
+    }
+    assert_eq!(between(page, "<body>", "</a>")[0].matches("class=\"skip\"").count(), 1);
+}
+
+/// What a browser did with a page.
+struct Visit {
+    /// The page as it stands in the browser's memory.
+    dom: String,
+    /// Lines on its console.
+    console: Vec<String>,
+    /// Addresses that the page, not the browser itself, asked the network for.
+    requests: Vec<String>,
+}
+
+struct Browser {
+    program: PathBuf,
+    folder: TempDir,
+}
+
+impl Browser {
+    /// A Chromium of any name; says so where there is none.
+    fn find() -> Option<Self> {
+        let names = ["chromium", "chromium-browser", "google-chrome"];
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let found = names.iter().find_map(|name| {
+            std::env::split_paths(&folders).map(|f| f.join(name)).find(|p| p.is_file())
+        });
+        if found.is_none() {
+            eprintln!("SKIPPED: none of {names:?} is installed; the page was not opened");
+        }
+        Some(Browser { program: found?, folder: TempDir::new().expect("a temporary folder") })
+    }
+
+    fn run(&self, options: &[&str], address: &str) -> (String, String) {
+        let profile = format!("--user-data-dir={}", text(&self.folder.path().join("profile")));
+        let out = Command::new(&self.program)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", &profile])
+            .args(options)
+            .arg(address)
+            .output()
+            .expect("starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        (text(&out.stdout), text(&out.stderr))
+    }
+
+    fn visit(&self, page: &Path) -> Visit {
+        let log = self.folder.path().join("network.json");
+        let log_option = format!("--log-net-log={}", text(&log));
+        let options = ["--enable-logging=stderr", "--v=0", "--dump-dom", &log_option];
+        let (dom, stderr) = self.run(&options, &format!("file://{}", text(page)));
+        let log: Value =
+            serde_json::from_slice(&std::fs::read(&log).expect("a log")).expect("JSON");
+        // The browser's own requests, as for updates, have no origin.
+        let requests = (log["events"].as_array().expect("events").iter())
+            .map(|event| &event["params"])
+            .filter(|params| params["initiator"].as_str().is_some_and(|i| i != "not an origin"))
+            .filter_map(|params| params["url"].as_str())
+            .filter(|url| !url.starts_with("file:") && !url.starts_with("data:"))
+            .map(String::from)
+            .collect();
+        let console = stderr.lines().filter(|l| l.contains("CONSOLE")).map(String::from).collect();
+        Visit { dom, console, requests }
+    }
+
+    /// The longest row of dark pixels in a window of 800 x 600 at an address.
+    fn widest_dark_row(&self, address: &str) -> usize {
+        let shot = self.folder.path().join("shot.png");
+        let option = format!("--screenshot={}", text(&shot));
+        let light = "--blink-settings=preferredColorScheme=1";
+        self.run(&[&option, "--window-size=800,600", "--hide-scrollbars", light], address);
+        let shot = image::open(&shot).expect("a picture").into_rgb8();
+        let dark = |row: image::buffer::Pixels<'_, Rgb<u8>>| {
+            let dark: Vec<bool> = row.map(|p| p.0.iter().all(|&v| v < 150)).collect();
+            dark.split(|d| !d).map(<[bool]>::len).max().unwrap_or(0)
+        };
+        shot.rows().map(dark).max().unwrap_or(0)
+    }
 }
 
 #[test]
@@ -155,6 +283,117 @@ fn the_page_holds_the_figures_and_a_browser_shows_it_without_network_or_complain
         .expect("writes");
     let visit = browser.visit(&noisy);
     assert!(visit.requests.iter().any(|r| r == image) && !visit.console.is_empty());
+}
+
+#[test]
+fn the_pages_of_other_commands_stand_alone_and_a_browser_has_no_complaint() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let template = template(folder.path());
+    for i in 0..24 {
+        part(path(&format!("set/train/good/{i:02}.png")), i, 0);
+        part(path(&format!("set/test/good/{i:02}.png")), 30 + i, 0);
+    }
+    for i in 0..6 {
+        part(path(&format!("set/test/{AWKWARD}/{i}.png")), 60 + i, 9);
+    }
+    let (good, bad) = (path("set/test/good"), path(&format!("set/test/{AWKWARD}")));
+    let (set, train) = (path("set"), path("set/train/good"));
+    let small = ["--layers", "block1.exp,block4.exp", "--size", "64"];
+    let fresh = ["--images", text(&good), "--defects", text(&bad), "--false-reject", "10%"];
+    let calibrate = [&["calibrate", text(&template)], &fresh[..], &["--review", "20%"]].concat();
+    let audit = [&["audit", text(&train)], &small[..]].concat();
+    let ablate = [&["ablate", text(&set), "--studies", "alpha,sheets"], &small[..]].concat();
+    let browser = Browser::find();
+    for (name, command, words) in [
+        ("calibrate", calibrate, "10,000"),
+        ("audit", audit, "suspect"),
+        ("ablate", ablate, "Weight of the forward direction"),
+    ] {
+        let page = path(&format!("{name}.html"));
+        hetmm(&[&command[..], &["--report", text(&page)]].concat());
+        let file = std::fs::read_to_string(&page).expect("reads");
+        assert!(file.contains(words), "{name}");
+        let Some(browser) = &browser else { continue };
+        let visit = browser.visit(&page);
+        for page in [&file, &visit.dom] {
+            alone(page);
+            // Outside of pictures, whose letters may say anything.
+            let words: String = page
+                .split("base64,")
+                .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest))
+                .collect();
+            assert!(!words.contains("NaN") && !words.contains("Infinity"), "{name}");
+        }
+        assert!(visit.console.is_empty(), "{name}: {:?}", visit.console);
+        assert!(visit.requests.is_empty(), "{name}: {:?}", visit.requests);
+    }
+}
+
+#[test]
+fn the_page_of_a_calibration_says_what_the_command_says() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let template = template(folder.path());
+    for i in 0..50 {
+        part(path(&format!("fresh/{i:02}.png")), 40 + i, 0);
+    }
+    for i in 0..6 {
+        part(path(&format!("scratch/{i}.png")), 90 + i, 9);
+        part(path(&format!("dent/{i}.png")), 100 + i, 1);
+    }
+    let [fresh, scratch, dent] = ["fresh", "scratch", "dent"].map(path);
+    let page = path("page.html");
+    let before = std::fs::read(&template).expect("reads");
+    let calibrate = |more: &[&str]| -> (Value, String) {
+        let arguments = ["calibrate", text(&template), "--images", text(&fresh), "--defects"];
+        let defects = [text(&scratch), text(&dent)];
+        let rates = ["--false-reject", "5%", "--review", "20%", "--json", "--report", text(&page)];
+        let out = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+            .args([&arguments[..], &defects, &rates, more].concat())
+            .output()
+            .expect("runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let figures = serde_json::from_slice(&out.stdout).expect("one object");
+        (figures, std::fs::read_to_string(&page).expect("a page"))
+    };
+    let (_, dry) = calibrate(&["--dry-run"]);
+    assert_eq!(std::fs::read(&template).expect("reads"), before, "a dry run writes no template");
+    assert!(dry.contains("A dry run"));
+    let (figures, page) = calibrate(&[]);
+    assert!(!page.contains("A dry run"));
+    let digest = blake3::hash(&std::fs::read(&template).expect("reads")).to_hex();
+    assert!(page.contains(digest.as_str()), "about the template as it was written");
+    let shown = |id: &str| figure(&page, id).0.parse::<f64>().expect(id);
+    let told = |of: &Value| of.as_f64().expect("a number");
+    for (id, want) in [
+        ("threshold", told(&figures["threshold"])),
+        ("review", told(&figures["review"])),
+        ("asked", 0.05),
+        ("expected", told(&figures["expected_per_10000"])),
+        ("defects", 12.0),
+        ("missed", told(&figures["missed"]) - told(&figures["missed_but_reviewed"])),
+        ("range-low", told(&figures["range_per_200"][0])),
+        ("range-high", told(&figures["range_per_200"][1])),
+    ] {
+        assert!((shown(id) - want).abs() <= 1e-9 * want.abs(), "{id}: {}, want {want}", shown(id));
+    }
+    assert_eq!(page.matches("<path class=\"score\"").count(), 62, "every picture in the strips");
+    let rates = between(&page, "<table id=\"other-rates\">", "</table>")[0];
+    for rate in ["<strong>5 %</strong>", "<strong>20 %</strong>", ">2 %<", ">10 %<"] {
+        assert!(rates.contains(rate), "{rate} in {rates}");
+    }
+    assert!(!rates.contains(">1 %<"), "50 parts cannot promise it");
+    assert_eq!(page.matches("class=\"area\"").count(), 1, "the interval");
+    let levels = between(&page, "<text class=\"level\"", "</text>");
+    for name in [">review ", ">ng ", ">old ng "] {
+        assert!(levels.iter().any(|l| l.contains(name)), "{name} in {levels:?}");
+    }
+    for place in
+        ["data-defect=\"scratch\"", "data-defect=\"dent\"", "\"worst-good\"", "\"hidden-bad\""]
+    {
+        assert!(page.contains(place), "{place}");
+    }
 }
 
 #[test]

@@ -9,6 +9,10 @@ use std::sync::Arc;
 /// What the engine of [`Device::Tract`] calls itself; templates made with it name no engine.
 pub const TRACT: &str = "tract";
 
+/// What the engine of [`Device::TractCuda`] calls itself.
+#[cfg(feature = "tract-cuda")]
+pub const TRACT_CUDA: &str = "tract-cuda";
+
 /// Where features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
@@ -23,6 +27,8 @@ pub enum Device {
     Cuda,
     /// On an NVIDIA GPU by TensorRT under ONNX Runtime, with CUDA for what TensorRT leaves over.
     TensorRt,
+    /// On the first NVIDIA GPU by tract, with the CPU for what tract cannot do there.
+    TractCuda,
 }
 
 /// A device and how it is used.
@@ -45,7 +51,8 @@ pub struct Engine {
 impl Engine {
     /// Refuses options that the device does not have.
     fn check(&self) -> Result<()> {
-        let (device, tract) = (self.device, self.device == Device::Tract);
+        let device = self.device;
+        let tract = matches!(device, Device::Tract | Device::TractCuda);
         let gpu = matches!(device, Device::Auto | Device::Cuda | Device::TensorRt);
         let stray = [
             (self.library.is_some() && tract, "--onnxruntime", "cpu, cuda, tensorrt or auto"),
@@ -85,6 +92,7 @@ pub fn open(request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
     let name = request.model.map_or(bundled::BUNDLED_NAME.into(), |p| p.display().to_string());
     match engine.device {
         Device::Tract => tract(&name, &model, request),
+        Device::TractCuda => tract_cuda(&name, &model, request),
         Device::Auto => auto(&name, &model, request, engine),
         _ => onnxruntime(&name, &model, request, engine),
     }
@@ -117,6 +125,17 @@ fn auto(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<
     Ok(backbone)
 }
 
+#[cfg(feature = "tract-cuda")]
+fn tract_cuda(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone>> {
+    Ok(Arc::new(super::TractCudaBackbone::new(name, model, request)?))
+}
+
+#[cfg(not(feature = "tract-cuda"))]
+fn tract_cuda(_: &str, _: &[u8], _: &Request) -> Result<Arc<dyn Backbone>> {
+    Err(unusable("this program was built without tract-cuda")
+        .advise("build it with --features tract-cuda, or take the device cuda or tract"))
+}
+
 #[cfg(feature = "onnxruntime")]
 fn onnxruntime(
     name: &str,
@@ -130,7 +149,7 @@ fn onnxruntime(
 #[cfg(not(feature = "onnxruntime"))]
 fn onnxruntime(_: &str, _: &[u8], _: &Request, _: &Engine) -> Result<Arc<dyn Backbone>> {
     Err(unusable("this program was built without ONNX Runtime")
-        .advise("build it with --features onnxruntime, or leave --device out to use tract"))
+        .advise("build it with --features onnxruntime, or take the device tract"))
 }
 
 /// A device that cannot be used.

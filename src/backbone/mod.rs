@@ -12,6 +12,8 @@ mod identity;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 mod tract;
+#[cfg(feature = "tract-cuda")]
+mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
 pub use engine::{Device, Engine, TRACT, open};
@@ -19,6 +21,8 @@ pub use identity::{Identity, TapIdentity};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
 pub use tract::TractBackbone;
+#[cfg(feature = "tract-cuda")]
+pub use tract_cuda::TractCudaBackbone;
 
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
@@ -30,7 +34,7 @@ pub trait Backbone: Send + Sync {
     /// What it is, as it goes into templates.
     fn identity(&self) -> &Identity;
 
-    /// What computes, for people: [`TRACT`], or as "onnxruntime 1.22.0 cpu".
+    /// What computes, for people: [`TRACT`], `tract-cuda`, or as "onnxruntime 1.22.0 cpu".
     fn engine(&self) -> &str;
 
     /// One map of unit vectors per tap, in the order of the taps.

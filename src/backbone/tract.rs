@@ -46,45 +46,12 @@ impl TractBackbone {
     }
 
     fn load(model: &[u8], taps: &[Vec<String>], height: usize, width: usize) -> Result<Self> {
-        let onnx = tract_onnx::onnx();
-        let proto =
-            onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
-        let metadata: HashMap<&str, &str> =
-            proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
-        check_size(&metadata, height, width)?;
-        let taps = choose_taps(&proto, taps)?;
+        let (mut model, identity) = typed(model, taps, height, width)?;
         let plan = (|| -> TractResult<_> {
-            let mut model = onnx.model_for_proto_model(&proto)?;
-            model.select_outputs_by_name(taps)?;
-            model.set_input_fact(0, f32::fact([1, 3, height, width]).into())?;
-            let mut model = model.into_typed()?.into_decluttered()?;
             depthwise::replace(&mut model)?;
             model.into_optimized()?.into_runnable()
         })()
         .map_err(|e| unusable(&format!("{e:#}")))?;
-        let mut identity = Identity {
-            name: metadata
-                .get("hetmm.name")
-                .map_or_else(|| "unnamed model".into(), |s| s.to_string()),
-            digest: blake3::hash(model).into(),
-            height: height as u32,
-            width: width as u32,
-            mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
-            std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
-            taps: Vec::new(),
-        };
-        for (i, name) in taps.iter().enumerate() {
-            let shape = plan.model().output_fact(i).ok().and_then(|f| f.shape.as_concrete());
-            let Some(&[1, channels, height, width]) = shape else {
-                return Err(unusable(&format!("tap {name} is no map of features")));
-            };
-            identity.taps.push(TapIdentity {
-                name: name.clone(),
-                channels: channels as u32,
-                height: height as u32,
-                width: width as u32,
-            });
-        }
         Ok(TractBackbone { identity, plan })
     }
 
@@ -92,7 +59,7 @@ impl TractBackbone {
     /// For finding out where the time goes; [`Backbone::features`] is what runs.
     pub fn operator_times(&self, image: &NetworkImage) -> Result<Vec<(String, usize, Duration)>> {
         let mut times: BTreeMap<String, (usize, Duration)> = BTreeMap::new();
-        let input = self.input(image)?;
+        let input = input(&self.identity, image)?;
         (|| -> TractResult<_> {
             self.plan.spawn()?.run_plan_with_eval(input, |context, state, node, inputs| {
                 let start = Instant::now();
@@ -106,26 +73,88 @@ impl TractBackbone {
         .map_err(failed)?;
         Ok(times.into_iter().map(|(name, (count, time))| (name, count, time)).collect())
     }
-
-    fn input(&self, image: &NetworkImage) -> Result<TVec<TValue>> {
-        let id = &self.identity;
-        if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
-            return Err(Error::model(format!(
-                "a picture of {}x{} for an input of {}x{}",
-                image.height(),
-                image.width(),
-                id.height,
-                id.width
-            )));
-        }
-        let planes = image.normalised(id.mean, id.std);
-        let input =
-            Tensor::from_shape(&[1, 3, image.height(), image.width()], &planes).map_err(failed)?;
-        Ok(tvec!(input.into_tvalue()))
-    }
 }
 
-fn failed(e: TractError) -> Error {
+/// A model cut down to its taps, not yet optimised for a machine, and its identity.
+pub(super) fn typed(
+    model: &[u8],
+    taps: &[Vec<String>],
+    height: usize,
+    width: usize,
+) -> Result<(TypedModel, Identity)> {
+    let onnx = tract_onnx::onnx();
+    let proto = onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
+    let metadata: HashMap<&str, &str> =
+        proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
+    check_size(&metadata, height, width)?;
+    let taps = choose_taps(&proto, taps)?;
+    let typed = (|| -> TractResult<_> {
+        let mut model = onnx.model_for_proto_model(&proto)?;
+        model.select_outputs_by_name(taps)?;
+        model.set_input_fact(0, f32::fact([1, 3, height, width]).into())?;
+        model.into_typed()?.into_decluttered()
+    })()
+    .map_err(|e| unusable(&format!("{e:#}")))?;
+    let mut identity = Identity {
+        name: metadata.get("hetmm.name").map_or_else(|| "unnamed model".into(), |s| s.to_string()),
+        digest: blake3::hash(model).into(),
+        height: height as u32,
+        width: width as u32,
+        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
+        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
+        taps: Vec::new(),
+    };
+    for (i, name) in taps.iter().enumerate() {
+        let shape = typed.output_fact(i).ok().and_then(|f| f.shape.as_concrete());
+        let Some(&[1, channels, height, width]) = shape else {
+            return Err(unusable(&format!("tap {name} is no map of features")));
+        };
+        identity.taps.push(TapIdentity {
+            name: name.clone(),
+            channels: channels as u32,
+            height: height as u32,
+            width: width as u32,
+        });
+    }
+    Ok((typed, identity))
+}
+
+/// The network's input for a picture.
+pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>> {
+    if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
+        return Err(Error::model(format!(
+            "a picture of {}x{} for an input of {}x{}",
+            image.height(),
+            image.width(),
+            id.height,
+            id.width
+        )));
+    }
+    let planes = image.normalised(id.mean, id.std);
+    let input =
+        Tensor::from_shape(&[1, 3, image.height(), image.width()], &planes).map_err(failed)?;
+    Ok(tvec!(input.into_tvalue()))
+}
+
+/// The maps of what the network gave, tap by tap.
+pub(super) fn maps(id: &Identity, outputs: TVec<TValue>) -> Result<Vec<FeatureMap>> {
+    id.taps
+        .iter()
+        .zip(outputs)
+        .map(|(tap, output)| {
+            let view = output.to_plain_array_view::<f32>().map_err(failed)?;
+            let planes = view.as_slice().ok_or_else(|| Error::model("a tap is not contiguous"))?;
+            let (channels, height, width) =
+                (tap.channels as usize, tap.height as usize, tap.width as usize);
+            if planes.len() != channels * height * width {
+                return Err(Error::model(format!("tap {} changed its size", tap.name)));
+            }
+            Ok(FeatureMap::from_planes(channels, height, width, planes))
+        })
+        .collect()
+}
+
+pub(super) fn failed(e: TractError) -> Error {
     Error::model(format!("the backbone failed: {e:#}"))
 }
 
@@ -140,22 +169,7 @@ impl Backbone for TractBackbone {
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
         let id = &self.identity;
-        let outputs = self.plan.run(self.input(image)?).map_err(failed)?;
-        id.taps
-            .iter()
-            .zip(outputs)
-            .map(|(tap, output)| {
-                let view = output.to_plain_array_view::<f32>().map_err(failed)?;
-                let planes =
-                    view.as_slice().ok_or_else(|| Error::model("a tap is not contiguous"))?;
-                let (channels, height, width) =
-                    (tap.channels as usize, tap.height as usize, tap.width as usize);
-                if planes.len() != channels * height * width {
-                    return Err(Error::model(format!("tap {} changed its size", tap.name)));
-                }
-                Ok(FeatureMap::from_planes(channels, height, width, planes))
-            })
-            .collect()
+        maps(id, self.plan.run(input(id, image)?).map_err(failed)?)
     }
 }
 

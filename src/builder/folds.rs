@@ -13,7 +13,7 @@ use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Inspector;
 use crate::template::writer::Draft;
-use crate::template::{Basis, Decision};
+use crate::template::{Basis, Decision, Settings};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ fn scores(
         header.probes.clear();
         let lengths = section_lengths(&header, options)?;
         // Never finished: the file has no name that anyone sees, and goes with the draft.
-        let mut draft = Draft::create(destination, header, None, &lengths)?;
+        let mut draft = Draft::create(destination, header, Settings::default(), &lengths)?;
         fill(&mut draft, &store, backbone, options, &silent)?;
         let inspector = Inspector::new(draft.preview()?, backbone.clone())?;
         let of_fold: Vec<f32> = out

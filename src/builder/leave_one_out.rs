@@ -4,7 +4,7 @@ use super::store::Store;
 use super::{Progress, Stage};
 use crate::inspection::Inspector;
 use crate::matching::Distances;
-use crate::scoring::{Fusion, Scorer};
+use crate::scoring::Fusion;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,18 +39,13 @@ impl LeaveOneOut {
         LeaveOneOut { distances }
     }
 
-    /// From distances that are known, `[picture][layer]`.
-    pub fn from_distances(distances: Vec<Vec<Distances>>) -> Self {
-        LeaveOneOut { distances }
-    }
-
     /// The mean distance map of a layer: what good parts leave there. Zero for a single picture.
-    pub fn baseline(&self, scorer: &Scorer, layer: usize) -> Vec<f32> {
+    pub fn baseline(&self, inspector: &Inspector, layer: usize) -> Vec<f32> {
         let pixels = self.distances.first().map_or(0, |layers| layers[layer].forward.len());
         let mut sum = vec![0.0f64; pixels];
         let mut count = vec![0u32; pixels];
         for distances in &self.distances {
-            let joined = scorer.mutual(&distances[layer]);
+            let joined = inspector.scorer().mutual(&distances[layer]);
             for (((sum, count), value), forward) in
                 sum.iter_mut().zip(&mut count).zip(joined).zip(&distances[layer].forward)
             {
@@ -66,25 +61,29 @@ impl LeaveOneOut {
     /// Layer weights: one over the mean, over the good pictures, of the peak of the layer's own
     /// blurred map; for a sum, also over the number of layers. So every layer counts by how far it
     /// stands out from what it does on good parts, and a good picture scores about 1.
-    pub fn weights(&self, scorer: &Scorer) -> Vec<f32> {
-        let layers = scorer.layers();
+    pub fn weights(&self, inspector: &Inspector) -> Vec<f32> {
+        let layers = inspector.template().layers();
         (0..layers)
             .map(|layer| {
                 let peaks: Vec<f32> = self
                     .distances
                     .par_iter()
-                    .map(|d| scorer.layer_peak(layer, &d[layer]))
+                    .map(|d| inspector.scorer().layer_peak(layer, &d[layer]))
                     .collect();
                 let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
                 let mean = (sum / peaks.len().max(1) as f64).max(LEAST_PEAK);
-                let parts = if scorer.fusion() == Fusion::Sum { layers } else { 1 };
+                let parts =
+                    if inspector.template().header().fusion == Fusion::Sum { layers } else { 1 };
                 (1.0 / (mean * parts as f64)) as f32
             })
             .collect()
     }
 
     /// The score of every picture.
-    pub fn scores(&self, scorer: &Scorer) -> Vec<f32> {
-        self.distances.par_iter().map(|d| scorer.score(&scorer.anomaly_map(d)).score).collect()
+    pub fn scores(&self, inspector: &Inspector) -> Vec<f32> {
+        self.distances
+            .par_iter()
+            .map(|d| inspector.score(&inspector.anomaly_map(d)).score)
+            .collect()
     }
 }

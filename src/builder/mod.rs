@@ -4,7 +4,6 @@
 //! holds them, in memory or in a scratch file; [`audit`] tells pictures that do not belong to the rest; `prototypes` chooses at every pixel; `leave_one_out`
 //! scores every good picture without its own prototypes. The same pictures and options give the same bytes with any number of threads.
 
-pub mod ablation;
 pub mod audit;
 pub mod calibration;
 mod features;
@@ -21,7 +20,6 @@ pub use features::{Source, unreadable};
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use options::{Options, Sheets, Weights};
-pub use prototypes::SEED;
 
 use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Kind, Result};
@@ -31,7 +29,9 @@ use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::template::{Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance};
+use crate::template::{
+    Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance, Settings,
+};
 use gather::Gathered;
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
@@ -104,9 +104,6 @@ const PROBES: [&str; 3] =
     ["the median good picture", "the least usual good picture", "the median one, inverted"];
 /// The colour scale of heat maps ends at this many thresholds.
 const SCALE_TOP: f32 = 16.0;
-/// Differences of a probe's score that pass: this much, plus that part of the score. Engines and
-/// instruction sets differ by rounding, which the layer weights magnify; a good part scores about 1.
-const PROBE_TOLERANCE: (f32, f32) = (0.01, 0.01);
 
 /// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///
@@ -152,9 +149,6 @@ pub fn build(
     if pass.engine != TRACT {
         header.build.options.push(("engine".into(), pass.engine.clone()));
     }
-    if options.seed != prototypes::SEED {
-        header.build.options.push(("seed".into(), options.seed.to_string()));
-    }
     if options.drop_suspects {
         header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
     }
@@ -164,12 +158,12 @@ pub fn build(
         None => None,
         Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
     };
-    let mut draft =
-        Draft::create(destination, header, decision.as_ref().map(|d| d.1.clone()), &lengths)?;
+    let settings = Settings { decision: decision.as_ref().map(|d| d.1.clone()), rules: None };
+    let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     let decided = Instant::now();
     let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;
-    let scores = left_out.scores(inspector(&draft)?.scorer());
+    let scores = left_out.scores(&inspector(&draft)?);
     let times = Times {
         features: seen.duration_since(started),
         audit: audited.duration_since(seen),
@@ -194,8 +188,7 @@ pub fn build(
     let probe_scores = inspector(&draft)?.check_probes()?;
     draft.set_header(|h| {
         for (record, result) in h.probes.iter_mut().zip(probe_scores) {
-            record.score = result.score;
-            record.tolerance = PROBE_TOLERANCE.0 + PROBE_TOLERANCE.1 * result.score.abs();
+            record.promise(result.score);
         }
     });
     let header = draft.header().clone();
@@ -247,7 +240,7 @@ fn fill(
 ) -> Result<(LeaveOneOut, Instant)> {
     let layers = draft.header().layers.len();
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-    prototypes::write(draft, store, options.seed, progress)?;
+    prototypes::write(draft, store, progress)?;
     let chosen = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
@@ -257,7 +250,7 @@ fn fill(
     if options.baseline {
         let baselines: Vec<Vec<f32>> = {
             let inspector = inspector(draft)?;
-            (0..layers).map(|layer| left_out.baseline(inspector.scorer(), layer)).collect()
+            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
         };
         for baseline in baselines {
             draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
@@ -265,7 +258,7 @@ fn fill(
     }
     let weights = match &options.weights {
         Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(inspector(draft)?.scorer()),
+        Weights::FromGoodParts => left_out.weights(&inspector(draft)?),
     };
     draft.set_header(|h| {
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)

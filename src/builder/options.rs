@@ -42,8 +42,6 @@ pub struct Options {
     pub sheets: Sheets,
     /// How prototypes are chosen where there are more pictures than sheets.
     pub rule: Rule,
-    /// Seed of the rules that draw at random.
-    pub seed: u64,
     /// Full width of the forward window of each layer, odd.
     pub patches_forward: Vec<usize>,
     /// Full width of the backward window of each layer, odd.

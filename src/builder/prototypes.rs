@@ -10,28 +10,21 @@ use crate::selection::{Rule, baselines, pts};
 use crate::template::writer::Draft;
 use rayon::prelude::*;
 
-/// Seed of every random choice, where no other is asked for.
-pub const SEED: u64 = 0x4845_544d;
+/// Seed of every random choice.
+const SEED: u64 = 0x4845_544d;
 /// Pixels that are chosen at before they are written: bounds the memory on the way.
 const PIXELS_AT_ONCE: usize = 128;
 
 /// Chooses the prototypes of all layers by the draft's rule and writes their sections.
-pub fn write(draft: &mut Draft, store: &Store, seed: u64, progress: Progress) -> Result<()> {
+pub fn write(draft: &mut Draft, store: &Store, progress: Progress) -> Result<()> {
     let header = draft.header().clone();
     let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
     let total: usize = shapes.iter().map(Shape::pixels).sum();
-    let whole = WholePictures::choose(header.rule, store, &shapes, seed);
+    let whole = WholePictures::choose(header.rule, store, &shapes);
     let mut done = 0;
     for (layer, &shape) in shapes.iter().enumerate() {
-        let task = Task {
-            store,
-            seed,
-            rule: header.rule,
-            storage: header.storage,
-            whole: &whole,
-            layer,
-            shape,
-        };
+        let task =
+            Task { store, rule: header.rule, storage: header.storage, whole: &whole, layer, shape };
         let mut sources: Vec<u32> = Vec::with_capacity(shape.pixels() * shape.sheets);
         let mut scales: Vec<f32> = Vec::new();
         draft.section(|section| {
@@ -66,7 +59,6 @@ pub fn write(draft: &mut Draft, store: &Store, seed: u64, progress: Progress) ->
 /// What is the same for all pixels of a layer.
 struct Task<'a> {
     store: &'a Store,
-    seed: u64,
     rule: Rule,
     storage: Storage,
     whole: &'a WholePictures,
@@ -118,12 +110,12 @@ enum WholePictures {
 }
 
 impl WholePictures {
-    fn choose(rule: Rule, store: &Store, shapes: &[Shape], seed: u64) -> Self {
+    fn choose(rule: Rule, store: &Store, shapes: &[Shape]) -> Self {
         let sheets = shapes.first().map_or(0, |s| s.sheets);
         match rule {
             Rule::All => WholePictures::Pictures((0..store.pictures()).collect()),
             Rule::RandomImage => {
-                WholePictures::Pictures(baselines::random_indices(store.pictures(), sheets, seed))
+                WholePictures::Pictures(baselines::random_indices(store.pictures(), sheets, SEED))
             }
             Rule::KmeansImage => {
                 let descriptors: Vec<Vec<f32>> =
@@ -133,7 +125,7 @@ impl WholePictures {
                     &descriptors.concat(),
                     dimensions,
                     sheets,
-                    seed,
+                    SEED,
                 ))
             }
             Rule::Pts(_) | Rule::RandomPixel | Rule::KmeansPixel => WholePictures::None,
@@ -170,7 +162,7 @@ impl Worker {
     fn choose(&mut self, task: &Task, pixel: usize) -> Block {
         task.store.vectors(task.layer, pixel, &mut self.vectors);
         let (channels, sheets) = (task.shape.channels, task.shape.sheets);
-        let seed = task.seed ^ (((task.layer as u64) << 32 | pixel as u64) << 8);
+        let seed = SEED ^ (((task.layer as u64) << 32 | pixel as u64) << 8);
         let mut clusters: Vec<Vec<usize>> = Vec::new();
         let mut picked: Vec<usize> = Vec::new();
         match (task.rule, task.whole) {

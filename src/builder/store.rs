@@ -13,18 +13,13 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Bytes that one batch aims at.
 const BATCH_BYTES: u64 = 192 << 20;
 
 /// Feature maps of any number of pictures.
-#[derive(Clone)]
 pub struct Store {
-    /// Of all that is stored.
     taps: Vec<TapIdentity>,
-    /// Which of the taps are the layers that are given out.
-    layers: Vec<usize>,
     batch: usize,
     pictures: usize,
     batches: Vec<Batch>,
@@ -33,10 +28,9 @@ pub struct Store {
     scratch_folder: PathBuf,
 }
 
-#[derive(Clone)]
 struct Batch {
     pictures: usize,
-    data: Arc<Data>,
+    data: Data,
 }
 
 enum Data {
@@ -51,7 +45,6 @@ impl Store {
         let batch = (BATCH_BYTES.min(max_memory / 4) / per_picture.max(1)).clamp(1, 64) as usize;
         Store {
             taps: taps.to_vec(),
-            layers: (0..taps.len()).collect(),
             batch,
             pictures: 0,
             batches: Vec::new(),
@@ -73,7 +66,7 @@ impl Store {
 
     /// Whether some of it lies in a scratch file.
     pub fn is_spilled(&self) -> bool {
-        self.batches.iter().any(|b| matches!(*b.data, Data::Scratch(_)))
+        self.batches.iter().any(|b| matches!(b.data, Data::Scratch(_)))
     }
 
     /// Adds a batch: for every picture its maps, in the order of the taps.
@@ -94,7 +87,7 @@ impl Store {
             Data::Scratch(self.spill(&data)?)
         };
         self.pictures += maps.len();
-        self.batches.push(Batch { pictures: maps.len(), data: Arc::new(data) });
+        self.batches.push(Batch { pictures: maps.len(), data });
         Ok(())
     }
 
@@ -112,7 +105,6 @@ impl Store {
     /// All vectors at `pixel` of `layer`, `[picture][channel]`, into `out`.
     pub fn vectors(&self, layer: usize, pixel: usize, out: &mut Vec<f32>) {
         out.clear();
-        let layer = self.layers[layer];
         let channels = self.taps[layer].channels as usize;
         for batch in &self.batches {
             let start = batch.pictures * (self.offset(layer) + pixel * channels);
@@ -123,7 +115,7 @@ impl Store {
     /// The feature maps of one picture.
     pub fn maps(&self, picture: usize) -> Vec<FeatureMap> {
         let (batch, within) = (&self.batches[picture / self.batch], picture % self.batch);
-        (self.layers.iter().map(|&layer| (layer, &self.taps[layer])))
+        (self.taps.iter().enumerate())
             .map(|(layer, tap)| {
                 let channels = tap.channels as usize;
                 let mut data = Vec::with_capacity(pixels(tap) * channels);
@@ -137,16 +129,9 @@ impl Store {
             .collect()
     }
 
-    /// The same pictures with some of the layers, in the order given. Nothing is copied.
-    pub fn with_layers(&self, layers: &[usize]) -> Store {
-        let layers = layers.iter().map(|&layer| self.layers[layer]).collect();
-        Store { layers, ..self.clone() }
-    }
-
     /// A store of some of the pictures, in the order given.
     pub fn subset(&self, pictures: &[usize], max_memory: u64) -> Result<Store> {
-        let taps: Vec<TapIdentity> = self.layers.iter().map(|&l| self.taps[l].clone()).collect();
-        let mut subset = Store::new(&taps, max_memory, self.scratch_folder.clone());
+        let mut subset = Store::new(&self.taps, max_memory, self.scratch_folder.clone());
         for chunk in pictures.chunks(subset.batch_size()) {
             let maps: Vec<_> = chunk.par_iter().map(|&i| self.maps(i)).collect();
             subset.push(&maps)?;
@@ -162,7 +147,7 @@ impl Store {
 
 impl Batch {
     fn values(&self) -> &[f32] {
-        match &*self.data {
+        match &self.data {
             Data::Memory(data) => data,
             Data::Scratch(map) => bytemuck::cast_slice(map),
         }
@@ -213,14 +198,8 @@ mod tests {
                 store.push(batch).expect("stores");
             }
             assert_eq!((store.pictures(), store.is_spilled()), (11, max_memory < 968));
-            let second = store.with_layers(&[1]);
-            let (mut vectors, mut same) = (Vec::new(), Vec::new());
-            second.vectors(0, 1, &mut same);
+            let mut vectors = Vec::new();
             store.vectors(1, 1, &mut vectors);
-            assert_eq!(vectors, same);
-            assert_eq!((second.maps(3).len(), &second.maps(3)[0]), (1, &store.maps(3)[1]));
-            let some = store.subset(&[9, 2], max_memory).expect("stores");
-            assert_eq!((some.pictures(), some.maps(0)), (2, store.maps(9)));
             for (i, maps) in all.iter().enumerate() {
                 assert_eq!(vectors[i * 5..(i + 1) * 5], *maps[1].vector(1));
                 for (got, want) in store.maps(i).iter().zip(maps) {

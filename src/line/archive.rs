@@ -81,6 +81,26 @@ impl Archive {
         self.filled.notify_one();
     }
 
+    /// The picture of a part as it was inspected; the newest, where parts of several starts of the
+    /// program have the same number.
+    ///
+    /// # Errors
+    /// [`Kind::Image`] where there is none.
+    pub fn picture_of(&self, part: PartId) -> Result<PathBuf> {
+        let of_part = format!("part{}-", part.0);
+        let stems = Stems::read(&self.folder).names;
+        let stem = stems
+            .iter()
+            .rev()
+            .find(|stem| stem.split_once('-').is_some_and(|(_, tail)| tail.starts_with(&of_part)));
+        let picture = stem.map(|stem| self.folder.join(format!("{stem}.png")));
+        picture.filter(|path| path.is_file()).ok_or_else(|| {
+            Error::image(&self.folder, format!("there is no picture of part {}", part.0)).advise(
+                "pictures are kept of parts that were rejected as defective, until newer ones need the room",
+            )
+        })
+    }
+
     /// Tells the thread to write what waits and end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);

@@ -5,11 +5,14 @@
 //! beyond a few are turned away. Nothing here can delay the line.
 
 use super::archive::Archive;
+use super::engine::PartId;
 use super::hub::{Message, Outbox};
 use super::records::{Losses, PartRecord};
 use super::status::Snapshot;
+use super::teach;
 use super::templates::Templates;
 use crate::error::{Error, Kind, Result};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -46,22 +49,42 @@ pub enum Request {
     Resume,
     /// Acknowledge the alarm.
     Acknowledge,
+    /// Insert the archived picture of a part into the template, whether it looks like a defect or not.
+    Teach(PartId, bool),
+    /// Take back an entry of the template's journal, or the last one.
+    Undo(Option<u32>),
+    /// The template's journal.
+    History,
 }
 
 impl Request {
-    /// Every request and its word.
-    pub const WORDS: [(&'static str, Request); 6] = [
-        ("status", Request::Status),
-        ("trigger", Request::Trigger),
-        ("reload", Request::Reload),
-        ("safe", Request::Safe),
-        ("resume", Request::Resume),
-        ("acknowledge", Request::Acknowledge),
-    ];
+    /// How requests are written.
+    pub const FORMS: &'static str = "status, trigger, reload, safe, resume, acknowledge, \
+                                     teach PART [force], undo [ENTRY], history";
 
-    /// The request of a word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(w, _)| *w == word).map(|(_, request)| *request)
+    /// The request of a line.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let request = match words.next()? {
+            "status" => Request::Status,
+            "trigger" => Request::Trigger,
+            "reload" => Request::Reload,
+            "safe" => Request::Safe,
+            "resume" => Request::Resume,
+            "acknowledge" => Request::Acknowledge,
+            "history" => Request::History,
+            "undo" => Request::Undo(words.next().map(str::parse).transpose().ok()?),
+            "teach" => {
+                let part = PartId(words.next()?.parse().ok()?);
+                match words.next() {
+                    None => Request::Teach(part, false),
+                    Some("force") => Request::Teach(part, true),
+                    Some(_) => return None,
+                }
+            }
+            _ => return None,
+        };
+        words.next().is_none().then_some(request)
     }
 }
 
@@ -85,6 +108,8 @@ pub struct Control {
     pub templates: Arc<Templates>,
     /// The archive.
     pub archive: Option<Arc<Archive>>,
+    /// Whether the template may be changed.
+    pub teach: bool,
     /// Records that were lost.
     pub losses: Arc<Losses>,
 }
@@ -153,10 +178,18 @@ impl Drop for Socket {
 
 fn serve(mut stream: UnixStream, control: &Control) {
     let answer = match read_request(&mut stream) {
-        Ok(request) => control.answer(request),
+        Ok(request) => control.answer(request, &peer(&stream)),
         Err(why) => json!({"error": why}),
     };
     reply(stream, &answer);
+}
+
+/// Who asks, for the template's journal.
+fn peer(stream: &UnixStream) -> String {
+    match getsockopt(stream, PeerCredentials) {
+        Ok(peer) => format!("hetmm-edge, user {}", peer.uid()),
+        Err(_) => "hetmm-edge".into(),
+    }
 }
 
 fn read_request(stream: &mut UnixStream) -> std::result::Result<Request, String> {
@@ -177,8 +210,8 @@ fn read_request(stream: &mut UnixStream) -> std::result::Result<Request, String>
         }
     }
     let word = String::from_utf8_lossy(&word);
-    let words = Request::WORDS.map(|(w, _)| w).join(", ");
-    Request::parse(word.trim()).ok_or_else(|| format!("not a request; there are: {words}"))
+    let forms = Request::FORMS;
+    Request::parse(&word).ok_or_else(|| format!("not a request; there are: {forms}"))
 }
 
 fn reply(mut stream: UnixStream, answer: &Value) {
@@ -188,12 +221,25 @@ fn reply(mut stream: UnixStream, answer: &Value) {
 }
 
 impl Control {
-    fn answer(&self, request: Request) -> Value {
-        if request == Request::Reload {
-            return match self.templates.reload() {
-                Ok(what) => json!({"done": what}),
-                Err(why) => json!({"error": why.to_string()}),
-            };
+    fn answer(&self, request: Request, who: &str) -> Value {
+        // What concerns the template alone does not go through the line's thread.
+        let of_template = match request {
+            Request::Reload => Some(self.templates.reload().map(|what| json!({"done": what}))),
+            Request::Teach(..) | Request::Undo(_) if !self.teach => {
+                let what = "the template may not be changed here (control.teach = false)";
+                Some(Err(
+                    Error::usage(what).advise("use hetmm insert or undo, and copy the template")
+                ))
+            }
+            Request::Teach(part, force) => {
+                Some(teach::teach(part, force, who, self.archive.as_deref(), &self.templates))
+            }
+            Request::Undo(entry) => Some(teach::undo(entry, &self.templates)),
+            Request::History => Some(teach::history(&self.templates)),
+            _ => None,
+        };
+        if let Some(result) = of_template {
+            return result.unwrap_or_else(|why| json!({"error": why.to_string()}));
         }
         let (sender, receiver) = sync_channel(1);
         if !self.hub.try_send(Message::Control(request, sender)) {

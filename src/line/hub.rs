@@ -309,7 +309,10 @@ impl Hub {
                 control::Answer::Done("acknowledged".into())
             }
             // Not for this thread.
-            control::Request::Reload => control::Answer::Failed("not understood".into()),
+            control::Request::Reload
+            | control::Request::Teach(..)
+            | control::Request::Undo(_)
+            | control::Request::History => control::Answer::Failed("not understood".into()),
         };
         let _ = answer.try_send(reply);
     }

@@ -2,15 +2,16 @@
 
 use super::archive::{Archive, Item};
 use super::camera::Frame;
-use super::engine::{PartId, Reason};
+use super::containment::Containment;
+use super::engine::{Event, Fault, PartId, Reason};
 use super::hub::{Message, Outbox};
 use super::supervise::Alive;
 use super::time::LineTime;
-use crate::error::Result;
-use crate::inspection::{Inspector, Verdict};
-use crate::scoring::{Region, Scored};
+use crate::error::Error;
+use crate::inspection::Inspector;
+use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A frame to be inspected.
@@ -44,6 +45,8 @@ pub struct Assessment {
     pub threshold: f32,
     /// What the score means.
     pub verdict: Verdict,
+    /// The rule that decided, and where.
+    pub decided_by: DecidedBy,
     /// Whether the part passes.
     pub passes: bool,
     /// Where it differs, the worst first.
@@ -69,19 +72,60 @@ pub struct Stages {
     pub scoring: Duration,
 }
 
-/// The template in use. It changes between two parts, never within one.
+/// The template in use, joined with its engine. It changes between two parts, never within one.
 #[derive(Default)]
-pub struct Current(Mutex<Option<Arc<Inspector>>>);
+pub struct Current {
+    state: Mutex<State>,
+    failed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    inspector: Option<Arc<Inspector>>,
+    /// What was in use when its engine failed, until somebody deals with it.
+    failed: Option<Arc<Inspector>>,
+    failures: u64,
+    last_failure: Option<String>,
+}
 
 impl Current {
     /// The template in use.
     pub fn get(&self) -> Option<Arc<Inspector>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().inspector.clone()
     }
 
     /// Puts another in its place.
     pub fn set(&self, inspector: Arc<Inspector>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(inspector);
+        self.lock().inspector = Some(inspector);
+    }
+
+    /// Takes out of use an inspector whose engine has failed; false where another is in use by now.
+    pub fn fail(&self, inspector: &Arc<Inspector>, why: String) -> bool {
+        let mut state = self.lock();
+        state.failures += 1;
+        state.last_failure = Some(why);
+        let in_use = state.inspector.as_ref().is_some_and(|used| Arc::ptr_eq(used, inspector));
+        if in_use {
+            state.failed = state.inspector.take();
+            self.failed.notify_all();
+        }
+        in_use
+    }
+
+    /// What was in use when its engine failed, once; waits up to `limit` for it.
+    pub fn wait_for_failure(&self, limit: Duration) -> Option<Arc<Inspector>> {
+        let waited = self.failed.wait_timeout_while(self.lock(), limit, |s| s.failed.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.failed.take()
+    }
+
+    /// How often an engine has failed, and what it said the last time.
+    pub fn failures(&self) -> (u64, Option<String>) {
+        let state = self.lock();
+        (state.failures, state.last_failure.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +133,7 @@ impl Current {
 pub struct Inspection {
     /// The template in use.
     pub current: Arc<Current>,
-    /// Threads that match; 0 for all cores.
+    /// Threads that compute; 0 for all cores.
     pub threads: usize,
     /// Whether a part that should be looked at passes.
     pub review_passes: bool,
@@ -104,10 +148,12 @@ pub struct Inspection {
 impl Inspection {
     /// Inspects until the device stops; every job is answered once.
     pub fn run(self, jobs: &Receiver<Job>) {
-        let pool = match rayon::ThreadPoolBuilder::new().num_threads(self.threads).build() {
+        let containment = Containment::default();
+        containment.adopt_this_thread();
+        let pool = match containment.pool(self.threads) {
             Ok(pool) => Some(pool),
             Err(why) => {
-                log::warn!("no threads for matching, going on with one: {why}");
+                log::warn!("going on with one thread: {why}");
                 None
             }
         };
@@ -120,8 +166,8 @@ impl Inspection {
             self.alive.inspection_begins(LineTime::now());
             let (part, triggered_at) = (job.part, job.triggered_at);
             let result = match &pool {
-                Some(pool) => pool.install(|| self.job(job)),
-                None => self.job(job),
+                Some(pool) => pool.install(|| self.job(job, &containment)),
+                None => self.job(job, &containment),
             };
             self.alive.inspection_ends();
             let judged = Judged { part, triggered_at, result };
@@ -129,14 +175,14 @@ impl Inspection {
         }
     }
 
-    fn job(&self, job: Job) -> std::result::Result<Assessment, Reason> {
+    fn job(&self, job: Job, containment: &Containment) -> std::result::Result<Assessment, Reason> {
         let begun = LineTime::now();
         if begun >= job.deadline {
             // The part is rejected already; the time belongs to the next one.
             return Err(Reason::Late);
         }
         let Some(inspector) = self.current.get() else { return Err(Reason::InspectionFailed) };
-        match inspect(&inspector, &job, begun, self.review_passes) {
+        match inspect(&inspector, &job, begun, self.review_passes, containment) {
             Ok((assessment, scored)) => {
                 let late = LineTime::now() >= job.deadline;
                 if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
@@ -153,12 +199,41 @@ impl Inspection {
                 }
                 Ok(assessment)
             }
-            Err(why) => {
-                log::error!("part {} cannot be inspected: {why}", job.part.0);
+            Err(failure) => {
+                let part = job.part.0;
+                match failure {
+                    Failure::Picture(why) => log::error!("part {part} cannot be inspected: {why}"),
+                    Failure::Engine(why) => {
+                        log::error!("part {part}: {} has failed: {why}", inspector.engine());
+                        self.engine_failed(&inspector, &why);
+                    }
+                }
                 Err(Reason::InspectionFailed)
             }
         }
     }
+
+    /// Shows the fault and takes the inspector out of use; another takes its place in
+    /// [`super::templates`].
+    fn engine_failed(&self, inspector: &Arc<Inspector>, why: &Error) {
+        let tell = |present| {
+            let fault = Fault::Engine;
+            self.hub.send(Message::Event(Event::Condition { fault, present }));
+        };
+        // Before it goes out of use, so that whoever replaces it ends the fault afterwards.
+        tell(true);
+        if !self.current.fail(inspector, why.what().to_owned()) {
+            tell(false);
+        }
+    }
+}
+
+/// Why a part could not be inspected.
+enum Failure {
+    /// Its picture cannot be used.
+    Picture(Error),
+    /// What computes features has failed.
+    Engine(Error),
 }
 
 /// The way of every picture, with a watch on the stages.
@@ -167,7 +242,8 @@ fn inspect(
     job: &Job,
     begun: LineTime,
     review_passes: bool,
-) -> Result<(Assessment, Scored)> {
+    containment: &Containment,
+) -> std::result::Result<(Assessment, Scored), Failure> {
     let mut last = begun;
     let mut lap = || {
         let now = LineTime::now();
@@ -177,20 +253,20 @@ fn inspect(
     };
     let picture = &job.frame.picture;
     let mut stages = Stages::default();
-    let image = inspector.prepare(picture)?;
+    let image = inspector.prepare(picture).map_err(Failure::Picture)?;
     stages.prepare = lap();
-    let features = inspector.features(&image)?;
+    let features = containment.run(|| inspector.features(&image)).map_err(Failure::Engine)?;
     stages.backbone = lap();
     let distances = inspector.distances(&features, None);
     stages.matching = lap();
     let scored = inspector.score(&inspector.anomaly_map(&distances));
-    let verdict = inspector.verdict(scored.score);
-    let regions = inspector.regions(&scored, picture.width, picture.height);
+    let Decided { verdict, by, regions } = inspector.decide(&scored, picture.width, picture.height);
     stages.scoring = lap();
     let assessment = Assessment {
         score: scored.score,
         threshold: inspector.template().header().calibration.threshold,
         verdict,
+        decided_by: by,
         passes: match verdict {
             Verdict::Ok => true,
             Verdict::Review => review_passes,

@@ -41,7 +41,9 @@ pub struct PartRecord {
     /// Threshold of the template.
     pub threshold: Option<f32>,
     /// What the score means.
-    pub verdict: Option<crate::inspection::Verdict>,
+    pub verdict: Option<crate::scoring::Verdict>,
+    /// The rule that decided, and where.
+    pub decided_by: Option<crate::scoring::DecidedBy>,
     /// Where it differs.
     pub regions: Vec<crate::scoring::Region>,
     /// Microseconds of each stage.
@@ -85,6 +87,7 @@ impl PartRecord {
             score: found.map(|a| a.score),
             threshold: found.map(|a| a.threshold),
             verdict: found.map(|a| a.verdict),
+            decided_by: found.map(|a| a.decided_by.clone()),
             timing_us: found.map(|a| TimingUs {
                 exposure: us(a.exposure),
                 frame: us(a.frame),

@@ -1,5 +1,6 @@
 //! Who watches the line: signs of life, the panic hook, the service manager's watchdog.
 
+use super::containment;
 use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::outputs::Bank;
@@ -129,9 +130,13 @@ pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// From now on a panic of any thread takes the outputs to their safe state and ends the process,
-/// so that the service manager starts it again.
+/// so that the service manager starts it again; but for panics that are contained.
 pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
     std::panic::set_hook(Box::new(move |panic| {
+        if containment::is_contained() {
+            log::error!("the engine that computes features has a fault of its own: {panic}");
+            return;
+        }
         reach_safe_state(&bank);
         eprintln!("error: hetmm-edge has a fault of its own and takes the safe state: {panic}");
         std::process::exit(5);

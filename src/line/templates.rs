@@ -1,21 +1,20 @@
 //! The template in use, and how another takes its place while parts keep coming.
 //!
-//! A template is copied into memory of the process's own, proven byte by byte, joined with its
-//! backbone and made to compute its golden probes before it is used for a part. What is wrong with
-//! a new one leaves the old one in its place.
+//! A new template is proven ([`super::proof`]) before it is used for a part; what is wrong with it leaves the
+//! old one in its place. An engine that fails while parts come is replaced in the same way, under
+//! the template that is in use: nothing is inspected from the failure until the proof.
 
 use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::inspect::Current;
-use crate::backbone::Engine;
-use crate::error::{Error, Kind, Result};
+use super::proof::{self, Proven, Recipe};
+use crate::backbone::{Engine, TRACT};
+use crate::error::Result;
 use crate::inspection::Inspector;
-use crate::template::Template;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::{Value, json};
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,83 +26,159 @@ type Mark = (u64, u64, i64, i64);
 
 /// Loads templates and puts them in use.
 pub struct Templates {
-    file: PathBuf,
-    backbone: Option<PathBuf>,
+    recipe: Recipe,
+    /// Whether tract takes the place of an engine that fails.
+    fallback: bool,
     current: Arc<Current>,
     hub: Outbox,
-    /// The file as it was last tried, and what came of it; held while one is loaded.
-    last: Mutex<(Option<Mark>, Option<String>)>,
+    /// How often tract took the place of the configured engine.
+    fallbacks: AtomicU64,
+    /// Held while a template is loaded.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The file as it was last tried.
+    tried: Option<Mark>,
+    /// Why the last try was refused.
+    refused: Option<String>,
+    /// Whether tract has taken the place of the configured engine.
+    fallen_back: bool,
 }
 
 impl Templates {
-    /// For a template file and, where it is not the bundled one, its backbone.
-    pub fn new(
-        file: PathBuf,
-        backbone: Option<PathBuf>,
-        current: Arc<Current>,
-        hub: Outbox,
-    ) -> Self {
-        Templates { file, backbone, current, hub, last: Mutex::default() }
+    /// For a recipe; with `fallback`, tract takes the place of an engine that fails.
+    pub fn new(recipe: Recipe, fallback: bool, current: Arc<Current>, hub: Outbox) -> Self {
+        let (fallbacks, state) = (AtomicU64::new(0), Mutex::default());
+        Templates { recipe, fallback, current, hub, fallbacks, state }
     }
 
-    /// Loads and proves the file and puts it in use.
+    /// The template's file, and its backbone's where that is not the bundled one.
+    pub fn files(&self) -> (&Path, Option<&Path>) {
+        (&self.recipe.file, self.recipe.backbone.as_deref())
+    }
+
+    /// Loads and proves the file and puts it in use, by the engine that the configuration names.
     ///
     /// # Errors
     /// Where anything is wrong; the template in use stays in use.
     pub fn reload(&self) -> Result<String> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.0 = mark(&self.file);
-        match load(&self.file, self.backbone.as_deref()) {
-            Ok(inspector) => {
-                let header = inspector.template().header();
-                let threshold = header.calibration.threshold;
-                let what = format!("{}: proven, threshold {threshold}", self.file.display());
-                self.current.set(Arc::new(inspector));
-                last.1 = None;
-                let event = Event::Condition { fault: Fault::Template, present: false };
-                self.hub.send(Message::Event(event));
-                log::info!("{what}");
-                Ok(what)
+        self.load(true)
+    }
+
+    /// As [`Templates::reload`]; where tract has taken the place of an engine that failed, it stays.
+    ///
+    /// # Errors
+    /// As [`Templates::reload`].
+    pub fn renew(&self) -> Result<String> {
+        self.load(false)
+    }
+
+    fn load(&self, by_configured: bool) -> Result<String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tried = mark(&self.recipe.file);
+        let by_tract = state.fallen_back && !by_configured;
+        let recipe = if by_tract { self.by_tract() } else { self.recipe.clone() };
+        match proof::load(&recipe) {
+            Ok(proven) => {
+                state.fallen_back = by_tract;
+                Ok(self.use_it(proven, &mut state))
             }
             Err(why) => {
                 let kept = if self.current.get().is_some() { "; the old one stays" } else { "" };
                 log::error!("the template is refused: {why}{kept}");
-                last.1 = Some(why.to_string());
+                state.refused = Some(why.to_string());
                 Err(why)
             }
         }
     }
 
-    /// Loads the file, and again whenever it has changed, until the device stops.
+    /// Loads the file, again whenever it has changed if `watch` says so, and replaces an engine that
+    /// fails, until the device stops.
     pub fn run(&self, watch: bool) {
         // What went wrong was logged; a better file may come.
         let _ = self.reload();
         let mut changed: Option<Mark> = None;
-        while watch && !self.hub.stopped() {
-            std::thread::sleep(LOOK);
-            let seen = mark(&self.file);
-            let tried = self.last.lock().unwrap_or_else(PoisonError::into_inner).0;
+        while !self.hub.stopped() {
+            if let Some(failed) = self.current.wait_for_failure(LOOK) {
+                self.replace_engine(&failed);
+            }
+            if !watch {
+                continue;
+            }
+            let seen = mark(&self.recipe.file);
+            let tried = self.state.lock().unwrap_or_else(PoisonError::into_inner).tried;
             if seen.is_none() || seen == tried {
                 changed = None;
             } else if seen == changed {
                 // Two looks saw the same: whoever writes it is done.
-                let _ = self.reload();
+                let _ = self.renew();
             } else {
                 changed = seen;
             }
         }
     }
 
+    /// Joins the template of an inspector whose engine has failed with another engine, or with the
+    /// same one opened anew, and puts it in use.
+    fn replace_engine(&self, failed: &Arc<Inspector>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.current.get().is_some() {
+            // Another template was put in use meanwhile, by an engine that was proven with it.
+            return;
+        }
+        let is_tract = failed.engine() == TRACT;
+        let falls_back = self.fallback && !is_tract;
+        let recipe = if self.fallback { self.by_tract() } else { self.recipe.clone() };
+        match proof::join(failed.template(), &recipe) {
+            Ok(proven) => {
+                let how = if falls_back { "tract takes its place" } else { "it was opened anew" };
+                log::warn!("the engine {} had failed: {how}", failed.engine());
+                state.fallen_back |= falls_back;
+                self.fallbacks.fetch_add(u64::from(falls_back), Ordering::SeqCst);
+                self.use_it(proven, &mut state);
+            }
+            Err(why) => {
+                log::error!(
+                    "the engine {} has failed, and nothing is in its place: {why}",
+                    failed.engine()
+                );
+                state.refused = Some(why.to_string());
+            }
+        }
+    }
+
+    fn by_tract(&self) -> Recipe {
+        Recipe { engines: vec![Engine::default()], ..self.recipe.clone() }
+    }
+
+    fn use_it(&self, proven: Proven, state: &mut State) -> String {
+        let what = proven.describe(&self.recipe.file);
+        self.current.set(Arc::new(proven.inspector));
+        state.refused = None;
+        for fault in [Fault::Template, Fault::Engine] {
+            self.hub.send(Message::Event(Event::Condition { fault, present: false }));
+        }
+        log::info!("{what}");
+        what
+    }
+
     /// For the status.
     pub fn to_json(&self) -> Value {
         let current = self.current.get();
-        let refused = self.last.try_lock().ok().and_then(|last| last.1.clone());
+        let (failures, last_failure) = self.current.failures();
+        let refused = self.state.try_lock().ok().and_then(|state| state.refused.clone());
         let template = current.as_ref().map(|inspector| inspector.template());
         json!({
-            "file": self.file,
+            "file": self.recipe.file,
             "threshold": template.map(|t| t.header().calibration.threshold),
             "backbone": template.map(|t| t.header().backbone.to_string()),
             "refused": refused,
+            "engine": current.as_ref().map(|inspector| inspector.engine()),
+            "engine_failures": failures,
+            "last_engine_failure": last_failure,
+            "fallbacks": self.fallbacks.load(Ordering::SeqCst),
         })
     }
 }
@@ -113,40 +188,217 @@ fn mark(file: &Path) -> Option<Mark> {
     Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
-/// Loads and proves a template.
-///
-/// # Errors
-/// [`Kind::Template`] or [`Kind::Model`], also where the golden probes differ on this machine.
-pub fn load(file: &Path, backbone: Option<&Path>) -> Result<Inspector> {
-    let template = Template::from_file(&copy(file)?).map_err(|e| e.within(file.display()))?;
-    let inspector = Inspector::join(template, backbone, &Engine::default())
-        .map_err(|e| e.within(file.display()))?;
-    for probe in inspector.check_probes()? {
-        if !probe.agrees {
-            let what = format!(
-                "{}: golden probe {} scores {} here, {} where the template was built",
-                file.display(),
-                probe.name,
-                probe.score,
-                probe.expected
-            );
-            return Err(Error::template(what)
-                .advise("build the template again with this version; if it stays, report it"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::{Backbone, Identity};
+    use crate::error::Error;
+    use crate::feature_map::FeatureMap;
+    use crate::image::{NetworkImage, Picture, Samples};
+    use crate::line::camera::Frame;
+    use crate::line::engine::{PartId, Reason};
+    use crate::line::inspect::{Inspection, Job};
+    use crate::line::time::LineTime;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
+
+    /// An engine that does what tract does, until it is told to fail.
+    struct Flaky {
+        inner: Arc<dyn Backbone>,
+        name: &'static str,
+        fault: Mutex<&'static str>,
+    }
+
+    impl Backbone for Flaky {
+        fn identity(&self) -> &Identity {
+            self.inner.identity()
+        }
+
+        fn engine(&self) -> &str {
+            self.name
+        }
+
+        fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+            match *self.fault.lock().expect("locks") {
+                "" => self.inner.features(image),
+                "panic" => panic!("on purpose"),
+                why => Err(Error::model(why)),
+            }
         }
     }
-    Ok(inspector)
-}
 
-/// A copy in memory that no other process can change or cut.
-fn copy(file: &Path) -> Result<File> {
-    let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
-    let mut from = File::open(file).map_err(failed)?;
-    if !from.metadata().map_err(failed)?.is_file() {
-        return Err(Error::new(Kind::Template, format!("{}: not a file", file.display())));
+    /// An inspection's thread, its templates, and what they tell the line's thread.
+    struct Line {
+        templates: Templates,
+        current: Arc<Current>,
+        jobs: Option<SyncSender<Job>>,
+        messages: Receiver<Message>,
+        thread: Option<std::thread::JoinHandle<()>>,
     }
-    let memory = memfd_create(c"hetmm-template", MFdFlags::MFD_CLOEXEC)
-        .map_err(|e| Error::new(Kind::Io, format!("no memory for a template: {e}")))?;
-    let mut to = File::from(memory);
-    std::io::copy(&mut from, &mut to).map_err(failed)?;
-    Ok(to)
+
+    impl Line {
+        fn new(fallback: bool, backbone: Option<&str>) -> Self {
+            let (sender, messages) = sync_channel(64);
+            let (hub, current) = (Outbox::new(sender, Arc::default()), Arc::<Current>::default());
+            let recipe = Recipe {
+                file: TEMPLATE.into(),
+                backbone: backbone.map(Into::into),
+                engines: vec![Engine::default()],
+                threads: 2,
+            };
+            let templates = Templates::new(recipe, fallback, current.clone(), hub.clone());
+            let inspection = Inspection {
+                current: current.clone(),
+                threads: 2,
+                review_passes: false,
+                archive: None,
+                alive: Arc::default(),
+                hub,
+            };
+            let (jobs, received) = sync_channel(4);
+            let thread = Some(std::thread::spawn(move || inspection.run(&received)));
+            Line { templates, current, jobs: Some(jobs), messages, thread }
+        }
+
+        /// Puts the template in use with an engine that can fail.
+        fn use_flaky(&self, name: &'static str) -> Arc<Flaky> {
+            let recipe = Recipe { backbone: None, ..self.templates.recipe.clone() };
+            let proven = proof::load(&recipe).expect("is proven").inspector;
+            let inner = proven.backbone().clone();
+            let flaky = Arc::new(Flaky { inner, name, fault: Mutex::new("") });
+            let joined = Inspector::new(proven.template().clone(), flaky.clone()).expect("joins");
+            self.current.set(Arc::new(joined));
+            flaky
+        }
+
+        /// Has a part inspected; why it is rejected, if not by its score.
+        fn part(&self) -> Option<Reason> {
+            let (width, height) = (64, 64);
+            let samples = Samples::Eight(vec![128; 3 * 64 * 64]);
+            let now = LineTime::now();
+            let frame =
+                Frame { picture: Picture { width, height, samples }, exposed_at: now, sequence: 0 };
+            let deadline = now + Duration::from_secs(60);
+            let job = Job { part: PartId(1), triggered_at: now, deadline, frame };
+            self.jobs.as_ref().expect("runs").send(job).expect("is taken");
+            let mut judged = None;
+            while judged.is_none() {
+                match self.messages.recv_timeout(Duration::from_secs(60)).expect("an answer") {
+                    Message::Judged(answer) => judged = Some(answer.result),
+                    Message::Event(event) => self.expect_fault(event, true),
+                    _ => panic!("another message"),
+                }
+            }
+            judged.and_then(|result| result.err())
+        }
+
+        /// The engine's fault has begun or ended; the template's may end with it.
+        fn expect_fault(&self, event: Event, begins: bool) {
+            let Event::Condition { fault, present } = event else { panic!("{event:?}") };
+            let expected = fault == Fault::Engine || (fault == Fault::Template && !begins);
+            assert!(expected && present == begins, "{event:?}");
+        }
+
+        /// What the templates' thread does about a failure; true where the fault has ended.
+        fn replace(&self) -> bool {
+            let failed = self.current.wait_for_failure(Duration::ZERO).expect("a failure");
+            self.templates.replace_engine(&failed);
+            let mut ended = false;
+            for message in self.messages.try_iter() {
+                let Message::Event(event) = message else { panic!("another message") };
+                self.expect_fault(event, false);
+                ended = true;
+            }
+            ended
+        }
+
+        fn status(&self, key: &str) -> Value {
+            self.templates.to_json()[key].clone()
+        }
+    }
+
+    impl Drop for Line {
+        fn drop(&mut self) {
+            self.jobs = None;
+            let thread = self.thread.take().expect("runs");
+            assert!(thread.join().is_ok() || std::thread::panicking());
+        }
+    }
+
+    #[test]
+    fn an_engine_that_fails_costs_its_part_and_tract_takes_its_place() {
+        for (round, fault) in ["out of memory", "panic"].into_iter().enumerate() {
+            let line = Line::new(true, None);
+            let flaky = line.use_flaky("flaky");
+            assert_eq!((line.part(), line.status("engine")), (None, "flaky".into()), "{round}");
+            *flaky.fault.lock().expect("locks") = fault;
+            assert_eq!(line.part(), Some(Reason::InspectionFailed));
+            assert_eq!(line.status("engine"), Value::Null, "nothing is inspected until the proof");
+            assert_eq!(line.part(), Some(Reason::InspectionFailed));
+            assert!(line.replace());
+            assert_eq!((line.part(), line.status("engine")), (None, TRACT.into()));
+            let counted = [line.status("engine_failures"), line.status("fallbacks")];
+            assert_eq!(counted, [Value::from(1), Value::from(1)]);
+            let said = line.status("last_engine_failure");
+            assert_eq!(said, ["out of memory", "it panicked: on purpose"][round]);
+            // A new template does not bring the failed engine back; asking for it does.
+            line.templates.renew().expect("loads");
+            assert!(line.templates.state.lock().expect("locks").fallen_back);
+            line.templates.reload().expect("loads");
+            assert!(!line.templates.state.lock().expect("locks").fallen_back);
+        }
+    }
+
+    #[test]
+    fn without_fallback_the_same_engine_is_opened_anew() {
+        let line = Line::new(false, None);
+        *line.use_flaky("flaky").fault.lock().expect("locks") = "once";
+        assert_eq!(line.part(), Some(Reason::InspectionFailed));
+        assert!(line.replace());
+        assert_eq!((line.part(), line.status("fallbacks")), (None, 0.into()));
+        assert!(!line.templates.state.lock().expect("locks").fallen_back);
+    }
+
+    #[test]
+    fn tract_falls_back_on_nothing_but_itself() {
+        let line = Line::new(true, None);
+        *line.use_flaky(TRACT).fault.lock().expect("locks") = "panic";
+        assert_eq!(line.part(), Some(Reason::InspectionFailed));
+        assert!(line.replace());
+        assert_eq!(line.part(), None);
+        let counted = [line.status("engine_failures"), line.status("fallbacks")];
+        assert_eq!(counted, [Value::from(1), Value::from(0)]);
+    }
+
+    #[test]
+    fn where_nothing_can_take_its_place_the_fault_stays() {
+        let line = Line::new(true, Some("/no/such/model.onnx"));
+        *line.use_flaky("flaky").fault.lock().expect("locks") = "gone";
+        assert_eq!(line.part(), Some(Reason::InspectionFailed));
+        assert!(!line.replace(), "the fault must not end");
+        assert!(line.status("refused").as_str().is_some_and(|why| why.contains("model.onnx")));
+        assert_eq!(line.part(), Some(Reason::InspectionFailed));
+        assert!(line.current.wait_for_failure(Duration::ZERO).is_none(), "it was dealt with");
+        assert!(line.templates.reload().is_err());
+    }
+
+    #[test]
+    fn a_failure_of_what_is_no_longer_in_use_changes_nothing() {
+        let line = Line::new(true, None);
+        line.use_flaky("old");
+        let old = line.current.get().expect("is in use");
+        line.use_flaky("new");
+        assert!(!line.current.fail(&old, "late".into()));
+        assert!(line.current.wait_for_failure(Duration::ZERO).is_none());
+        assert_eq!((line.part(), line.status("engine")), (None, "new".into()));
+        // One that fails, and another template comes before anybody deals with it.
+        let flaky = line.use_flaky("flaky");
+        *flaky.fault.lock().expect("locks") = "gone";
+        assert_eq!(line.part(), Some(Reason::InspectionFailed));
+        let newer = line.use_flaky("newer");
+        assert!(!line.replace());
+        assert_eq!((line.part(), line.status("engine")), (None, "newer".into()));
+        drop(newer);
+    }
 }

@@ -115,6 +115,16 @@ impl Shape {
         (start, (self.padded_sheets() - panel * PANEL).min(PANEL))
     }
 
+    /// Where in its pixel's block the value of `channel` of `sheet` stands.
+    pub fn place(&self, storage: Storage, sheet: usize, channel: usize) -> usize {
+        let (start, width) = self.panel(sheet / PANEL, storage);
+        start
+            + match storage {
+                Storage::I8 => int_place(channel, sheet % PANEL, width),
+                _ => channel * width + sheet % PANEL,
+            }
+    }
+
     /// Panels of a block.
     pub fn panels(&self) -> usize {
         self.sheets.div_ceil(PANEL)
@@ -175,13 +185,11 @@ impl<'a> Sheets<'a> {
     /// One stored value.
     pub fn value(&self, pixel: usize, sheet: usize, channel: usize) -> f32 {
         let storage = self.values.storage();
-        let (start, width) = self.shape.panel(sheet / PANEL, storage);
-        let from = pixel * self.shape.block(storage) + start;
+        let at = pixel * self.shape.block(storage) + self.shape.place(storage, sheet, channel);
         match self.values {
-            Values::F32(values) => values[from + channel * width + sheet % PANEL],
-            Values::F16(values) => values[from + channel * width + sheet % PANEL].to_f32(),
+            Values::F32(values) => values[at],
+            Values::F16(values) => values[at].to_f32(),
             Values::I8 { values, scales } => {
-                let at = from + int_place(channel, sheet % PANEL, width);
                 f32::from(values[at]) * scales[pixel * self.shape.padded_sheets() + sheet]
             }
         }

@@ -1,10 +1,14 @@
-//! From distances to a score and the regions behind it.
+//! From distances to a score, the regions behind it, and a verdict.
 
 pub mod blur;
 pub mod components;
 pub mod fusion;
 pub mod regions;
+pub mod rules;
 mod scorer;
+pub mod verdict;
 
 pub use regions::Region;
+pub use rules::Rules;
 pub use scorer::{Fusion, Layer, Scored, Scorer};
+pub use verdict::{Decided, DecidedBy, Thresholds, Verdict};

@@ -3,7 +3,7 @@
 use super::components::label_components;
 use serde::Serialize;
 
-/// A connected region of the blurred map above the threshold, in pixels of the picture.
+/// A connected region of the blurred map above its threshold, in pixels of the picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Region {
     /// Left edge.
@@ -18,52 +18,112 @@ pub struct Region {
     pub area: u32,
     /// Largest value in the region.
     pub peak: f32,
+    /// Its area in square millimetres, where the scale is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub area_mm2: Option<f64>,
+    /// The zone it belongs to, where it belongs to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Whether it counts; said where a template has rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<bool>,
 }
 
-/// Regions of `blurred`, a map of `map_width` columns, above `threshold`; worst first. Edges and
-/// areas are scaled to a picture of `width` x `height` pixels.
+/// A region as it lies in the map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The region.
+    pub region: Region,
+    /// Its pixels in the map.
+    pub map_pixels: usize,
+    /// The pixel of the map that is farthest above its threshold.
+    pub worst_at: usize,
+}
+
+/// Regions of `blurred`, a map of `map_width` columns, where it is above `limit` of the pixel; worst
+/// first. Edges and areas are scaled to a picture of `width` x `height` pixels.
 pub fn regions(
     blurred: &[f32],
     map_width: usize,
-    threshold: f32,
-    width: u32,
-    height: u32,
-) -> Vec<Region> {
-    let above: Vec<bool> = blurred.iter().map(|&v| v > threshold).collect();
+    limit: &dyn Fn(usize) -> f32,
+    (width, height): (u32, u32),
+) -> Vec<Found> {
+    let above: Vec<bool> = blurred.iter().enumerate().map(|(at, &v)| v > limit(at)).collect();
     let (label, count) = label_components(&above, map_width);
     let map_height = blurred.len() / map_width.max(1);
-    let mut boxes = vec![(usize::MAX, usize::MAX, 0, 0, 0usize, f32::MIN); count as usize];
+    let mut boxes = vec![Bounds::default(); count as usize];
     for (pixel, &label) in label.iter().enumerate() {
-        let Some(region) = (label as usize).checked_sub(1).and_then(|l| boxes.get_mut(l)) else {
-            continue;
-        };
-        let (x, y) = (pixel % map_width, pixel / map_width);
-        region.0 = region.0.min(x);
-        region.1 = region.1.min(y);
-        region.2 = region.2.max(x + 1);
-        region.3 = region.3.max(y + 1);
-        region.4 += 1;
-        region.5 = region.5.max(blurred[pixel]);
+        if let Some(bounds) = (label as usize).checked_sub(1).and_then(|l| boxes.get_mut(l)) {
+            bounds.take(pixel, map_width, blurred[pixel], blurred[pixel] - limit(pixel));
+        }
     }
     let scale =
         |at: usize, of: usize, to: u32| (at as f64 * f64::from(to) / of as f64).round() as u32;
-    let mut regions: Vec<Region> = boxes
+    let mut regions: Vec<Found> = boxes
         .into_iter()
-        .map(|(left, top, right, bottom, area, peak)| {
-            let (x, y) = (scale(left, map_width, width), scale(top, map_height, height));
-            Region {
+        .map(|b| {
+            let (x, y) = (scale(b.left, map_width, width), scale(b.top, map_height, height));
+            let pixel = f64::from(width) * f64::from(height) / blurred.len() as f64;
+            let region = Region {
                 x,
                 y,
-                width: scale(right, map_width, width) - x,
-                height: scale(bottom, map_height, height) - y,
-                area: (area as f64 * f64::from(width) * f64::from(height) / blurred.len() as f64)
-                    .round() as u32,
-                peak,
-            }
+                width: scale(b.right, map_width, width) - x,
+                height: scale(b.bottom, map_height, height) - y,
+                area: (b.pixels as f64 * pixel).round() as u32,
+                peak: b.peak,
+                area_mm2: None,
+                zone: None,
+                counts: None,
+            };
+            Found { region, map_pixels: b.pixels, worst_at: b.worst_at }
         })
         .collect();
-    regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
+    regions.sort_by(|a, b| b.region.peak.total_cmp(&a.region.peak));
     regions
+}
+
+/// What is gathered of a region, pixel by pixel.
+#[derive(Clone)]
+struct Bounds {
+    left: usize,
+    top: usize,
+    right: usize,
+    bottom: usize,
+    pixels: usize,
+    peak: f32,
+    excess: f32,
+    worst_at: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let (left, top, least) = (usize::MAX, usize::MAX, f32::NEG_INFINITY);
+        Bounds {
+            left,
+            top,
+            right: 0,
+            bottom: 0,
+            pixels: 0,
+            peak: least,
+            excess: least,
+            worst_at: 0,
+        }
+    }
+}
+
+impl Bounds {
+    fn take(&mut self, pixel: usize, map_width: usize, value: f32, excess: f32) {
+        let (x, y) = (pixel % map_width, pixel / map_width);
+        self.left = self.left.min(x);
+        self.top = self.top.min(y);
+        self.right = self.right.max(x + 1);
+        self.bottom = self.bottom.max(y + 1);
+        self.pixels += 1;
+        self.peak = self.peak.max(value);
+        if excess > self.excess {
+            (self.excess, self.worst_at) = (excess, pixel);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,10 +136,25 @@ mod tests {
         map[9] = 0.6;
         map[10] = 0.7;
         map[31] = 0.9;
-        let found = regions(&map, 8, 0.5, 80, 80);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0], Region { x: 70, y: 60, width: 10, height: 20, area: 200, peak: 0.9 });
-        assert_eq!(found[1], Region { x: 10, y: 20, width: 20, height: 20, area: 400, peak: 0.7 });
-        assert!(regions(&map, 8, 0.9, 80, 80).is_empty());
+        let found = regions(&map, 8, &|_| 0.5, (80, 80));
+        let whole = |x, y, width, height, area, peak| Region {
+            x,
+            y,
+            width,
+            height,
+            area,
+            peak,
+            area_mm2: None,
+            zone: None,
+            counts: None,
+        };
+        let expected = [
+            Found { region: whole(70, 60, 10, 20, 200, 0.9), map_pixels: 1, worst_at: 31 },
+            Found { region: whole(10, 20, 20, 20, 400, 0.7), map_pixels: 2, worst_at: 10 },
+        ];
+        assert_eq!(found, expected);
+        assert!(regions(&map, 8, &|_| 0.9, (80, 80)).is_empty());
+        let stricter_left = |at: usize| if at % 8 == 1 { 0.2 } else { 0.5 };
+        assert_eq!(regions(&map, 8, &stricter_left, (80, 80))[1].worst_at, 9);
     }
 }

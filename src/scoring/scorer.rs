@@ -114,16 +114,6 @@ impl Scorer {
         Scorer { height, width, alpha, fusion, layers, blur, roi }
     }
 
-    /// Number of layers.
-    pub fn layers(&self) -> usize {
-        self.layers.len()
-    }
-
-    /// How they are joined.
-    pub fn fusion(&self) -> Fusion {
-        self.fusion
-    }
-
     /// The distances of a layer with both directions joined (Eq. 6), before any baseline.
     pub fn mutual(&self, distances: &Distances) -> Vec<f32> {
         if distances.backward.is_empty() {

@@ -22,7 +22,7 @@ pub const ALIGNMENT: u64 = 64;
 /// Largest header that is read.
 const MAX_HEADER: u64 = 1 << 30;
 /// Most sections a file may have.
-const MAX_SECTIONS: u32 = 4096;
+pub const MAX_SECTIONS: u32 = 4096;
 /// Bit of a section kind that a reader may skip where it does not know the kind.
 pub const OPTIONAL: u16 = 0x8000;
 
@@ -42,6 +42,10 @@ pub enum SectionKind {
     Baseline,
     /// Samples of a golden probe at network size, u16, `[y][x][rgb]`.
     Probe,
+    /// Zones of the region rules, one label a pixel at network size; 255 is ignored.
+    Zones,
+    /// One picture that was inserted later, and how to undo that.
+    Journal,
 }
 
 impl SectionKind {
@@ -53,12 +57,14 @@ impl SectionKind {
             SectionKind::Mask => 4,
             SectionKind::Baseline => 5,
             SectionKind::Probe => 6,
+            SectionKind::Zones => 7,
+            SectionKind::Journal => OPTIONAL | 1,
         }
     }
 
     fn from_code(code: u16) -> Option<Self> {
-        use SectionKind::{Baseline, Mask, Probe, Scales, Sources, Values};
-        [Values, Sources, Scales, Mask, Baseline, Probe]
+        use SectionKind::{Baseline, Journal, Mask, Probe, Scales, Sources, Values, Zones};
+        [Values, Sources, Scales, Mask, Baseline, Probe, Zones, Journal]
             .into_iter()
             .find(|kind| kind.code() == code)
     }

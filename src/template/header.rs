@@ -6,7 +6,7 @@
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
 use crate::matching::{Shape, Storage, Windows};
-use crate::scoring::Fusion;
+use crate::scoring::{Fusion, Rules};
 use crate::selection::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,32 @@ pub enum Header {
     V1(HeaderV1),
     /// With how the threshold came about and what it promises.
     V2(HeaderV1, Decision),
+    /// With region rules, and a decision where there is one.
+    V3(HeaderV1, Option<Decision>, Rules),
+}
+
+/// What can be set on a template after it was built.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// How the threshold came about; `None` where it is provisional or was given.
+    pub decision: Option<Decision>,
+    /// What of a map above the threshold makes a part bad; `None` where the score alone decides.
+    pub rules: Option<Rules>,
+}
+
+impl Header {
+    /// What it holds, whatever its version.
+    pub fn into_parts(self) -> (HeaderV1, Settings) {
+        match self {
+            Header::V1(header) => (header, Settings::default()),
+            Header::V2(header, decision) => {
+                (header, Settings { decision: Some(decision), rules: None })
+            }
+            Header::V3(header, decision, rules) => {
+                (header, Settings { decision, rules: Some(rules) })
+            }
+        }
+    }
 }
 
 /// How the threshold came about, what it promises, and from which score on a person should look.
@@ -139,6 +165,15 @@ pub struct ImageRecord {
     pub score: f32,
 }
 
+impl ProbeRecord {
+    /// Records that the probe scores `score` where the template is made. Engines and instruction
+    /// sets differ by rounding, which the layer weights magnify; a good part scores about 1.
+    pub fn promise(&mut self, score: f32) {
+        self.score = score;
+        self.tolerance = 0.01 + 0.01 * score.abs();
+    }
+}
+
 impl HeaderV1 {
     /// Sizes of layer `layer`.
     pub fn shape(&self, layer: usize) -> Option<Shape> {
@@ -151,6 +186,12 @@ impl HeaderV1 {
         })
     }
 
+    /// Columns and rows of the pictures that the template was built from: of the first, where they
+    /// differ.
+    pub fn picture_size(&self) -> (u32, u32) {
+        self.build.images.first().map_or((0, 0), |image| (image.width, image.height))
+    }
+
     /// Windows of layer `layer`.
     pub fn windows(&self, layer: usize) -> Option<Windows> {
         let layer = self.layers.get(layer)?;
@@ -160,13 +201,19 @@ impl HeaderV1 {
         })
     }
 
-    /// The bytes in the file: the oldest version that holds everything.
-    pub fn encode(&self, decision: Option<&Decision>) -> Result<Vec<u8>> {
-        let header = match decision {
-            None => Header::V1(self.clone()),
-            Some(decision) => Header::V2(self.clone(), decision.clone()),
-        };
-        postcard::to_stdvec(&header)
+    /// The oldest version that holds everything.
+    pub fn versioned(&self, settings: &Settings) -> Header {
+        let Settings { decision, rules } = settings.clone();
+        match (decision, rules) {
+            (None, None) => Header::V1(self.clone()),
+            (Some(decision), None) => Header::V2(self.clone(), decision),
+            (decision, Some(rules)) => Header::V3(self.clone(), decision, rules),
+        }
+    }
+
+    /// The bytes in the file.
+    pub fn encode(&self, settings: &Settings) -> Result<Vec<u8>> {
+        postcard::to_stdvec(&self.versioned(settings))
             .map_err(|e| Error::template(format!("the header cannot be written: {e}")))
     }
 
@@ -212,23 +259,33 @@ fn check(holds: bool, what: &'static str) -> std::result::Result<(), &'static st
 }
 
 /// Reads a header of any version and checks every number in it.
-pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Option<Decision>)> {
+pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Settings)> {
     let (header, rest) = postcard::take_from_bytes::<Header>(bytes).map_err(|e| {
         Error::template(format!("the template's header cannot be read: {e}"))
             .advise("it may come from a newer version: update this program")
     })?;
-    let (header, decision) = match header {
-        Header::V1(header) => (header, None),
-        Header::V2(header, decision) => (header, Some(decision)),
-    };
+    let (header, settings) = header.into_parts();
     if !rest.is_empty() {
         return Err(Error::template("the template's header is longer than it says"));
     }
     header
         .validate()
-        .and_then(|()| decision.as_ref().map_or(Ok(()), |d| d.validate(&header)))
+        .and_then(|()| settings.validate(&header))
         .map_err(|what| Error::template(format!("the template's header makes no sense: {what}")))?;
-    Ok((header, decision))
+    Ok((header, settings))
+}
+
+impl Settings {
+    fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        if let Some(decision) = &self.decision {
+            decision.validate(header)?;
+        }
+        let Some(rules) = &self.rules else { return Ok(()) };
+        rules.validate()?;
+        // Zones scale the thresholds, which must have a sign to be scaled by.
+        let review = self.decision.as_ref().map_or(f32::INFINITY, |d| d.review);
+        check(header.calibration.threshold.min(review) > 0.0, "threshold")
+    }
 }
 
 impl Decision {
@@ -245,6 +302,7 @@ impl Decision {
 pub(crate) mod tests {
     use super::*;
     use crate::backbone::TapIdentity;
+    use crate::scoring::rules::{Limit, Zone};
 
     /// A small header with every field set to something else.
     pub fn sample() -> HeaderV1 {
@@ -287,10 +345,17 @@ pub(crate) mod tests {
 
     #[test]
     fn version_1_is_frozen() {
-        let hex: String =
-            sample().encode(None).expect("encodes").iter().map(|b| format!("{b:02x}")).collect();
+        let hex: String = sample()
+            .encode(&Settings::default())
+            .expect("encodes")
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v1.hex").trim());
-        assert_eq!(decode(&sample().encode(None).expect("encodes")).expect("decodes").0, sample());
+        assert_eq!(
+            decode(&sample().encode(&Settings::default()).expect("encodes")).expect("decodes").0,
+            sample()
+        );
     }
 
     fn decided() -> (HeaderV1, Decision) {
@@ -309,10 +374,11 @@ pub(crate) mod tests {
     #[test]
     fn version_2_is_frozen() {
         let (header, decision) = decided();
-        let bytes = header.encode(Some(&decision)).expect("encodes");
+        let settings = Settings { decision: Some(decision), rules: None };
+        let bytes = header.encode(&settings).expect("encodes");
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v2.hex").trim());
-        assert_eq!(decode(&bytes).expect("decodes"), (header, Some(decision)));
+        assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
     }
 
     #[test]
@@ -328,7 +394,54 @@ pub(crate) mod tests {
         for (i, spoil) in breaks.iter().enumerate() {
             let (header, mut decision) = decided();
             spoil(&mut decision);
-            assert!(decode(&header.encode(Some(&decision)).expect("encodes")).is_err(), "case {i}");
+            let settings = Settings { decision: Some(decision), rules: None };
+            assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
+        }
+    }
+
+    fn ruled() -> (HeaderV1, Settings) {
+        let zone = |label, limit, min_area_px| Zone {
+            label,
+            name: format!("zone {label}"),
+            limit,
+            min_area_px,
+        };
+        let zones =
+            vec![zone(1, Limit::Factor(1.5), None), zone(254, Limit::Score(0.25), Some(3.0))];
+        let rules = Rules { min_area_px: 25.0, max_regions: 2, mm_per_pixel: 0.125, zones };
+        let (header, decision) = decided();
+        (header, Settings { decision: Some(decision), rules: Some(rules) })
+    }
+
+    #[test]
+    fn version_3_is_frozen() {
+        let (header, settings) = ruled();
+        let bytes = header.encode(&settings).expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/header_v3.hex").trim());
+        assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    }
+
+    #[test]
+    fn rules_that_make_no_sense_are_refused() {
+        let breaks: [fn(&mut HeaderV1, &mut Rules); 11] = [
+            |_, r| r.min_area_px = f32::NAN,
+            |_, r| r.min_area_px = -1.0,
+            |_, r| r.max_regions = u32::MAX,
+            |_, r| r.mm_per_pixel = f32::INFINITY,
+            |_, r| r.zones[0].label = 0,
+            |_, r| r.zones[0].label = 255,
+            |_, r| r.zones[0].label = 254,
+            |_, r| r.zones[0].name.clear(),
+            |_, r| r.zones[0].limit = Limit::Factor(0.0),
+            |_, r| r.zones[1].min_area_px = Some(f32::NEG_INFINITY),
+            |h, _| h.calibration.threshold = -0.5,
+        ];
+        for (i, spoil) in breaks.iter().enumerate() {
+            let (mut header, mut settings) = ruled();
+            settings.decision = None;
+            spoil(&mut header, settings.rules.as_mut().expect("rules"));
+            assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
         }
     }
 
@@ -351,13 +464,16 @@ pub(crate) mod tests {
         for (i, spoil) in breaks.iter().enumerate() {
             let mut header = sample();
             spoil(&mut header);
-            assert!(decode(&header.encode(None).expect("encodes")).is_err(), "case {i}");
+            assert!(
+                decode(&header.encode(&Settings::default()).expect("encodes")).is_err(),
+                "case {i}"
+            );
         }
     }
 
     #[test]
     fn random_bytes_never_panic() {
-        let good = sample().encode(None).expect("encodes");
+        let good = sample().encode(&Settings::default()).expect("encodes");
         for at in 0..good.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut bytes = good.clone();

@@ -2,10 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::container::{self, Section, SectionKind};
-use super::header::{self, Decision, HeaderV1};
+use super::header::{self, Decision, HeaderV1, Settings};
 use crate::error::{Error, Result};
 use crate::image::{Mask, NetworkImage};
 use crate::matching::{Sheets, Storage, Values};
+use crate::scoring::rules::IGNORED;
 use memmap2::Mmap;
 use std::fs::File;
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::path::Path;
 pub struct Template {
     bytes: Mmap,
     header: HeaderV1,
-    decision: Option<Decision>,
+    settings: Settings,
     sections: Vec<Section>,
 }
 
@@ -46,20 +47,25 @@ impl Template {
         // mapping keeps the file it was opened with.
         let bytes = unsafe { Mmap::map(file) }.map_err(unreadable)?;
         let parsed = container::parse(&bytes)?;
-        let (header, decision) = header::decode(parsed.header)?;
-        let template = Template { sections: parsed.sections, header, decision, bytes };
+        let (header, settings) = header::decode(parsed.header)?;
+        let template = Template { sections: parsed.sections, header, settings, bytes };
         template.check_sections()?;
         Ok(template)
     }
 
     /// A template being built, whose checksums do not stand yet.
-    pub(super) fn unproven(file: &File, header: HeaderV1, sections: Vec<Section>) -> Result<Self> {
+    pub(super) fn unproven(
+        file: &File,
+        header: HeaderV1,
+        settings: Settings,
+        sections: Vec<Section>,
+    ) -> Result<Self> {
         // SAFETY: the draft's owner writes nothing to the sections while this mapping lives; it
         // drops the mapping before it writes the head.
         let bytes = unsafe { Mmap::map(file) }.map_err(|e| {
             Error::new(crate::error::Kind::Io, format!("the draft cannot be mapped: {e}"))
         })?;
-        let template = Template { bytes, header, decision: None, sections };
+        let template = Template { bytes, header, settings, sections };
         template.check_sections()?;
         Ok(template)
     }
@@ -71,13 +77,28 @@ impl Template {
 
     /// How the threshold came about; `None` where it is provisional or was given.
     pub fn decision(&self) -> Option<&Decision> {
-        self.decision.as_ref()
+        self.settings.decision.as_ref()
+    }
+
+    /// What was set after it was built.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The zones of its rules, one label a pixel at network size; empty where there are none.
+    pub fn zones(&self) -> &[u8] {
+        self.section(SectionKind::Zones, 0).unwrap_or_default()
     }
 
     /// The bytes of a section.
-    pub(super) fn section_bytes(&self, section: &Section) -> &[u8] {
+    pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
         let range = section.range.start as usize..section.range.end as usize;
         self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// The BLAKE3 of the file.
+    pub fn digest(&self) -> [u8; 32] {
+        blake3::hash(&self.bytes).into()
     }
 
     /// Bytes of the file.
@@ -138,7 +159,8 @@ impl Template {
         (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
     }
 
-    fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
+    /// The bytes of the one section of this kind and index.
+    pub(crate) fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
         let mut found =
             self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
         let section = found.next().filter(|_| found.next().is_none())?;
@@ -168,6 +190,22 @@ impl Template {
         (sources.len() == shape.pixels().checked_mul(shape.sheets)?).then_some(sources)
     }
 
+    /// Whether there are zones just where there are rules with zones, each with a label that the rules know,
+    /// and something left that is not ignored.
+    fn zones_fit(&self) -> bool {
+        let zones = self.zones();
+        let count = self.sections.iter().filter(|s| s.kind == SectionKind::Zones).count();
+        let Some(rules) = &self.settings.rules else { return count == 0 };
+        if count == 0 {
+            return rules.zones.is_empty();
+        }
+        let id = &self.header.backbone;
+        let known = |&label: &u8| label == 0 || label == IGNORED || rules.zone(label).is_some();
+        zones.len() == id.height as usize * id.width as usize
+            && zones.iter().all(known)
+            && zones.iter().any(|&label| label != IGNORED)
+    }
+
     /// That every section the header calls for is there once, in the right size.
     fn check_sections(&self) -> Result<()> {
         let missing = |what: String| {
@@ -189,6 +227,9 @@ impl Template {
             if self.probe(probe).is_none() {
                 return Err(missing(format!("probe {probe}")));
             }
+        }
+        if !self.zones_fit() {
+            return Err(missing("the zones of its rules".into()));
         }
         let has_mask = self.sections.iter().any(|s| s.kind == SectionKind::Mask);
         if has_mask && self.mask().is_none_or(|mask| mask.count() == 0) {

@@ -11,5 +11,6 @@ pub mod writer;
 
 pub use header::{
     Basis, Calibration, Decision, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance,
+    Settings,
 };
 pub use load::Template;

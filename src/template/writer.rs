@@ -1,7 +1,7 @@
 //! Making a template file: whole, or not at all.
 
 use super::container::{self, Section, SectionKind};
-use super::header::{Decision, HeaderV1};
+use super::header::{HeaderV1, Settings};
 use super::load::Template;
 use crate::error::{Error, Result};
 use crate::files;
@@ -19,7 +19,7 @@ pub struct Draft {
     file: NamedTempFile,
     destination: PathBuf,
     header: HeaderV1,
-    decision: Option<Decision>,
+    settings: Settings,
     header_length: usize,
     sections: Vec<Section>,
     next: usize,
@@ -28,12 +28,12 @@ pub struct Draft {
 impl Draft {
     /// Starts a file for `destination` with sections of the given lengths.
     ///
-    /// `header` and `decision` may change later in their floating-point numbers, not in anything
+    /// `header` and `settings` may change later in their floating-point numbers, not in anything
     /// that changes their encoded length.
     pub fn create(
         destination: &Path,
         header: HeaderV1,
-        decision: Option<Decision>,
+        settings: Settings,
         lengths: &[(SectionKind, u16, u64)],
     ) -> Result<Self> {
         if destination.is_dir() {
@@ -43,13 +43,13 @@ impl Draft {
         let folder = files::folder_of(destination);
         let file = files::temporary(folder)
             .map_err(|e| Error::io(folder, "a file cannot be made in this folder", &e))?;
-        let header_length = header.encode(decision.as_ref())?.len();
+        let header_length = header.encode(&settings)?.len();
         let sections = container::lay_out(header_length, lengths);
         let draft = Draft {
             file,
             destination: destination.into(),
             header,
-            decision,
+            settings,
             header_length,
             sections,
             next: 0,
@@ -91,7 +91,8 @@ impl Draft {
     /// The template as it stands, to compute with before it is finished. All sections that the
     /// header calls for must be written.
     pub fn preview(&self) -> Result<Template> {
-        Template::unproven(self.file.as_file(), self.header.clone(), self.sections.clone())
+        let (header, settings) = (self.header.clone(), self.settings.clone());
+        Template::unproven(self.file.as_file(), header, settings, self.sections.clone())
     }
 
     /// Gives the header its final numbers.
@@ -107,7 +108,12 @@ impl Draft {
     /// Writes the head, proves the file by reading it back, and puts it in its place. Returns the
     /// bytes of the file.
     pub fn finish(self) -> Result<u64> {
-        let header = self.header.encode(self.decision.as_ref())?;
+        self.finish_as(None)
+    }
+
+    /// As [`Draft::finish`], but a file whose BLAKE3 is not `digest` is not put in place.
+    pub fn finish_as(self, digest: Option<[u8; 32]>) -> Result<u64> {
+        let header = self.header.encode(&self.settings)?;
         if header.len() != self.header_length || self.next != self.sections.len() {
             return Err(Error::template("the draft is not complete"));
         }
@@ -115,7 +121,13 @@ impl Draft {
         let mut file = self.file.as_file();
         file.seek(SeekFrom::Start(0)).map_err(|e| self.cannot_write(&e))?;
         file.write_all(&head).map_err(|e| self.cannot_write(&e))?;
-        let size = Template::from_file(file)?.size() as u64;
+        let template = Template::from_file(file)?;
+        if digest.is_some_and(|digest| digest != template.digest()) {
+            return Err(Error::template("the bytes from before cannot be restored exactly")
+                .advise("another command has changed the template since: take that back first"));
+        }
+        let size = template.size() as u64;
+        drop(template);
         files::put_in_place(self.file, &self.destination)?;
         Ok(size)
     }
@@ -125,22 +137,26 @@ impl Draft {
     }
 }
 
-/// Writes `template` to `destination` with another header and decision; every section stays as it
-/// is. The old file is replaced by a whole new one or not at all.
+/// Writes `template` to `destination` with another header, other settings and the zones that go with
+/// them (empty for none); every other section stays as it is. The old file is replaced by a whole
+/// new one or not at all.
 pub fn rewrite(
     destination: &Path,
     template: &Template,
     header: HeaderV1,
-    decision: Option<Decision>,
+    settings: Settings,
+    zones: &[u8],
 ) -> Result<u64> {
-    let lengths: Vec<(SectionKind, u16, u64)> = template
-        .sections()
-        .iter()
-        .map(|s| (s.kind, s.index, s.range.end - s.range.start))
-        .collect();
-    let mut draft = Draft::create(destination, header, decision, &lengths)?;
-    for section in template.sections() {
-        draft.section(|writer| writer.write(template.section_bytes(section)))?;
+    let sections = || template.sections().iter();
+    let plain = sections().filter(|s| !matches!(s.kind, SectionKind::Zones | SectionKind::Journal));
+    let journal = sections().filter(|s| s.kind == SectionKind::Journal);
+    let bytes = |s: &Section| (s.kind, s.index, template.section_bytes(s));
+    let zones = (!zones.is_empty()).then_some((SectionKind::Zones, 0, zones));
+    let contents: Vec<_> = plain.map(bytes).chain(zones).chain(journal.map(bytes)).collect();
+    let lengths: Vec<_> = contents.iter().map(|(k, i, b)| (*k, *i, b.len() as u64)).collect();
+    let mut draft = Draft::create(destination, header, settings, &lengths)?;
+    for (_, _, bytes) in &contents {
+        draft.section(|writer| writer.write(bytes))?;
     }
     draft.finish()
 }

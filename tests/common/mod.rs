@@ -1,8 +1,6 @@
 //! What tests that run the programs from outside share.
 #![allow(dead_code)]
 
-pub mod page;
-
 use image::{ImageBuffer, Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

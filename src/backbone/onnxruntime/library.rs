@@ -29,8 +29,8 @@ const FOLDERS: [&str; 8] = [
     "/usr/local/onnxruntime/lib",
 ];
 const GET_IT: &str = "`pip install onnxruntime` has one (onnxruntime-gpu for cuda and tensorrt), and so have the \
-     archives at github.com/microsoft/onnxruntime/releases: name its libonnxruntime.so with --onnxruntime or \
-     ORT_DYLIB_PATH";
+     archives at github.com/microsoft/onnxruntime/releases: name its libonnxruntime.so with --onnxruntime \
+     (hetmm-edge: template.onnxruntime) or ORT_DYLIB_PATH";
 
 /// The library in use: its file and its version.
 static LOADED: Mutex<Option<(PathBuf, String)>> = Mutex::new(None);
@@ -81,7 +81,7 @@ fn log(level: LogLevel, _category: &str, _id: &str, place: &str, message: &str) 
 /// first of the usual folders that has one, or what the system's own search finds.
 fn find(path: Option<&Path>) -> Result<PathBuf> {
     let named = match (path, std::env::var_os(VARIABLE)) {
-        (Some(path), _) => Some((path.to_path_buf(), "--onnxruntime")),
+        (Some(path), _) => Some((path.to_path_buf(), "the option onnxruntime")),
         (None, Some(value)) if !value.is_empty() => Some((value.into(), VARIABLE)),
         _ => None,
     };

@@ -70,7 +70,10 @@ impl OnnxRuntimeBackbone {
         identity.taps = sessions
             .with(|session| {
                 run(session, sessions.recipe(), 1, &black, |outputs| {
-                    taps.iter().map(|tap| size_of(tap, outputs)).collect()
+                    let sizes: Vec<TapIdentity> =
+                        taps.iter().map(|tap| size_of(tap, outputs)).collect::<Result<_>>()?;
+                    sizes.iter().try_for_each(|tap| map_of(tap, 0, outputs).map(drop))?;
+                    Ok(sizes)
                 })
             })
             .map_err(within)?;
@@ -141,7 +144,7 @@ fn words(engine: &Engine, version: &str) -> String {
         Device::TensorRt if engine.fp16 => "tensorrt fp16",
         Device::TensorRt => "tensorrt",
         Device::Cuda => "cuda",
-        Device::Tract | Device::Auto | Device::Cpu => "cpu",
+        Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => "cpu",
     };
     format!("onnxruntime {version} {device}")
 }
@@ -188,7 +191,7 @@ fn size_of(name: &str, outputs: &SessionOutputs) -> Result<TapIdentity> {
     })
 }
 
-/// The map of picture `index` at `tap`.
+/// The map of picture `index` at `tap`; values that are no numbers are a failure of the engine.
 fn map_of(tap: &TapIdentity, index: usize, outputs: &SessionOutputs) -> Result<FeatureMap> {
     let (values, sizes) = tap_of(&tap.name, outputs)?;
     let [channels, height, width] = sizes;
@@ -198,5 +201,12 @@ fn map_of(tap: &TapIdentity, index: usize, outputs: &SessionOutputs) -> Result<F
         return Err(changed());
     }
     let planes = values.get(index * length..(index + 1) * length).ok_or_else(changed)?;
+    // The largest bits without the sign: those of infinity, or more, where a value is no number.
+    let largest = planes.iter().fold(0, |largest, v| largest.max(v.to_bits() & 0x7fff_ffff));
+    if largest >= f32::INFINITY.to_bits() {
+        let why = format!("the backbone gave values that are no numbers, at tap {}", tap.name);
+        return Err(Error::model(why)
+            .advise("16-bit numbers end at 65504: leave them out, or take another device"));
+    }
     Ok(FeatureMap::from_planes(channels, height, width, planes))
 }

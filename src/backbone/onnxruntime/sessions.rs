@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// What sessions are made from.
 pub struct Recipe {
-    /// The cut model.
+    /// The cut model; nothing once no more sessions can be made.
     pub model: Vec<u8>,
     /// Name of its input.
     pub input: String,
@@ -57,13 +57,17 @@ impl Sessions {
     /// # Errors
     /// [`crate::error::Kind::Io`] where the device cannot be used, [`crate::error::Kind::Model`]
     /// where the model cannot.
-    pub fn new(recipe: Recipe) -> Result<Self> {
+    pub fn new(mut recipe: Recipe) -> Result<Self> {
         let threads = rayon::current_num_threads();
         let most = match recipe.engine.device {
             Device::Cpu => threads.min(MOST_BYTES / recipe.model.len().max(1)).max(1),
             _ => 1,
         };
         let first = Slot { session: recipe.session(threads)?, all_threads: true };
+        if most == 1 {
+            // Nobody will ask for it again.
+            recipe.model = Vec::new();
+        }
         let pool = Mutex::new(Pool { free: vec![first], made: 1 });
         Ok(Sessions { recipe, most, pool, returned: Condvar::new() })
     }
@@ -114,7 +118,7 @@ impl Recipe {
         let broken = |e: String| match on_gpu {
             true => self.cannot_use(&e),
             false => Error::model(format!("ONNX Runtime refuses the model: {e}")).advise(
-                "models/export.py writes backbones that fit; --device tract may take this one",
+                "models/export.py writes backbones that fit; the device tract may take this one",
             ),
         };
         let prepared = (|| -> std::result::Result<SessionBuilder, ort::Error> {
@@ -167,7 +171,7 @@ impl Recipe {
                 }
                 Ok(vec![tensorrt.build().error_on_failure(), cuda.build().error_on_failure()])
             }
-            Device::Tract | Device::Auto | Device::Cpu => Ok(Vec::new()),
+            Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => Ok(Vec::new()),
         }
     }
 
@@ -189,11 +193,11 @@ impl Recipe {
         };
         // What stands in front is where in the library's source it happened.
         let why = why.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(why).trim();
-        unusable(format!("--device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
+        unusable(format!("device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
         .advise(format!(
             "it needs an NVIDIA GPU that nvidia-smi shows, {needs}and an ONNX Runtime with GPU support \
              (`pip install onnxruntime-gpu`, or the gpu archive of its releases; on a Jetson, NVIDIA's own \
-             package), named by --onnxruntime; --device cpu runs without"
+             package), named by the option onnxruntime; the device cpu runs without"
         ))
     }
 
@@ -204,7 +208,7 @@ impl Recipe {
             Some(folder) => folder.clone(),
             None => cache_folder().ok_or_else(|| {
                 unusable("there is no folder to keep TensorRT's engines in")
-                    .advise("name one with --tensorrt-cache")
+                    .advise("name one with --tensorrt-cache (hetmm-edge: template.engine_cache)")
             })?,
         };
         let mut hash = blake3::Hasher::new();

@@ -1,7 +1,7 @@
 //! `hetmm-edge --check`: everything that can be known before the line runs.
 
 use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
-use hetmm::line::{gpio, templates};
+use hetmm::line::{gpio, proof};
 use hetmm::{Error, Result};
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,13 +22,8 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
         note(name, find(chip, line));
     }
     note("camera".into(), config.open_camera().map(|c| c.describe()));
-    let template = &config.template;
-    note("template".into(), {
-        templates::load(&template.file, template.backbone.as_deref()).map(|inspector| {
-            let threshold = inspector.template().header().calibration.threshold;
-            format!("{}: proven, threshold {threshold}", template.file.display())
-        })
-    });
+    let recipe = config.recipe();
+    note("template".into(), proof::load(&recipe).map(|proven| proven.describe(&recipe.file)));
     match wrong.into_iter().next() {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => Ok(ExitCode::from(first.kind().exit_code())),

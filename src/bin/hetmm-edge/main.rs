@@ -33,6 +33,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml                  run the line
   hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
   hetmm-edge --config line.toml status           ask the running device
+  hetmm-edge --config line.toml teach 17         part 17 was good: teach it, undo takes it back
 
 Exit codes: 0 done, 1 done but the answer is no, 2 wrong configuration, 3 unreadable pictures,
 4 unusable template or model, 5 device or I/O failure."
@@ -68,6 +69,25 @@ enum Task {
     Resume(Ask),
     /// Acknowledge the alarm of consecutive rejects
     Acknowledge(Ask),
+    /// Teach a part that was wrongly rejected as good: its archived picture goes into the template
+    Teach {
+        /// Number of the part, as in its record and in the archive
+        part: u64,
+        /// Also where it looks like a defect: its score is far above that of any good part
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Take back what was taught: the last part, or an entry of the history and all after it
+    Undo {
+        /// Entry of the history
+        entry: Option<u32>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// What was inserted into the template, when and by whom
+    History(Ask),
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -95,7 +115,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
-    let (word, ask) = match &cli.task {
+    let (request, ask): (String, &Ask) = match &cli.task {
         None => {
             let config = LineConfig::read(&cli.config)?;
             if cli.check {
@@ -110,14 +130,21 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             clap_complete::generate(*shell, &mut command, "hetmm-edge", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
-        Some(Task::Status(ask)) => ("status", ask),
-        Some(Task::Trigger(ask)) => ("trigger", ask),
-        Some(Task::Reload(ask)) => ("reload", ask),
-        Some(Task::Safe(ask)) => ("safe", ask),
-        Some(Task::Resume(ask)) => ("resume", ask),
-        Some(Task::Acknowledge(ask)) => ("acknowledge", ask),
+        Some(Task::Status(ask)) => ("status".into(), ask),
+        Some(Task::Trigger(ask)) => ("trigger".into(), ask),
+        Some(Task::Reload(ask)) => ("reload".into(), ask),
+        Some(Task::Safe(ask)) => ("safe".into(), ask),
+        Some(Task::Resume(ask)) => ("resume".into(), ask),
+        Some(Task::Acknowledge(ask)) => ("acknowledge".into(), ask),
+        Some(Task::History(ask)) => ("history".into(), ask),
+        Some(Task::Teach { part, force, ask }) => {
+            (format!("teach {part}{}", if *force { " force" } else { "" }), ask)
+        }
+        Some(Task::Undo { entry, ask }) => {
+            (entry.map_or_else(|| "undo".into(), |entry| format!("undo {entry}")), ask)
+        }
     };
-    let answer = control::ask(&socket(ask, &cli.config)?, word)?;
+    let answer = control::ask(&socket(ask, &cli.config)?, &request)?;
     let parsed: serde_json::Value = serde_json::from_str(&answer)
         .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("an answer cut short: {e}")))?;
     // A reader that has gone away, as `| head` does, is no failure.

@@ -170,12 +170,8 @@ impl Line {
         })?;
 
         let template = &config.template;
-        let templates = Arc::new(Templates::new(
-            template.file.clone(),
-            template.backbone.clone(),
-            current,
-            outbox.clone(),
-        ));
+        let templates =
+            Arc::new(Templates::new(config.recipe(), template.fallback, current, outbox.clone()));
         let (worker, watch) = (templates.clone(), template.watch);
         spawn("templates", move || worker.run(watch))?;
 
@@ -185,6 +181,7 @@ impl Line {
                     hub: outbox.clone(),
                     templates: templates.clone(),
                     archive: archive.as_ref().map(|(archive, _)| archive.clone()),
+                    teach: config.control.teach,
                     losses,
                 });
                 Some(spawn("control", move || socket.run(&control))?)

@@ -63,7 +63,7 @@ pub struct Settings {
     patches_backward: Option<Vec<usize>>,
     /// Weight of the forward direction, 0 to 1; the backward one has the rest
     #[arg(long, value_name = "A")]
-    alpha: Option<f32>,
+    pub alpha: Option<f32>,
     /// Take off the mean distance map of the good pictures, or nothing [default: good-parts]
     #[arg(long, value_enum)]
     baseline: Option<Baseline>,
@@ -104,18 +104,18 @@ pub struct Settings {
     drop_suspects: bool,
     /// Do not look for pictures that look unlike the rest
     #[arg(long)]
-    no_audit: bool,
+    pub no_audit: bool,
 }
 
 /// The network and where it runs: what features depend on.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Default)]
 pub struct Network {
     /// Settings to start from; options given beside it win
     #[arg(long, value_parser = PRESETS.map(|p| p.name))]
     preset: Option<String>,
     /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
-    layers: Option<Vec<String>>,
+    pub layers: Option<Vec<String>>,
     /// Backbone to use in place of the bundled one (see models/export.py)
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
@@ -126,7 +126,7 @@ pub struct Network {
     engine: EngineArgs,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub enum Select {
     Pts,
     RandomImage,
@@ -135,7 +135,7 @@ pub enum Select {
     KmeansPixel,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub enum HardRuleName {
     Maxmin,
     Sum,
@@ -306,7 +306,7 @@ impl Network {
 
 impl Settings {
     /// The backbone and the options, from the preset and what was given beside it.
-    pub fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
+    fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
         let (preset, backbone) = match input {
             Input::Pictures(_) => {
                 let preset = self.network.preset(None)?;
@@ -334,7 +334,6 @@ impl Settings {
                 Select::KmeansImage => Rule::KmeansImage,
                 Select::KmeansPixel => Rule::KmeansPixel,
             },
-            seed: hetmm::builder::SEED,
             patches_forward: forward,
             patches_backward: backward,
             alpha: self.alpha.unwrap_or(preset.alpha),

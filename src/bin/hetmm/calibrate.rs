@@ -11,7 +11,7 @@ use hetmm::builder::calibration::{self, Threshold};
 use hetmm::builder::{Source, too_few, unreadable};
 use hetmm::inspection::Inspector;
 use hetmm::metrics::auroc;
-use hetmm::template::{Basis, Decision, HeaderV1, writer};
+use hetmm::template::{Basis, Decision, HeaderV1, Settings, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::json;
@@ -71,6 +71,9 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             "it is the rate of good parts rejected or reviewed, as in --false-reject 0.5% --review 3%",
         ));
     }
+    let output = args.output.as_ref().unwrap_or(&args.template);
+    let changes_in_place = !args.dry_run && *output == args.template;
+    let _lock = changes_in_place.then(|| hetmm::files::lock(output)).transpose()?;
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let good = pictures::list(&args.images)?;
@@ -128,9 +131,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             );
         }
     }
-    let output = args.output.as_ref().unwrap_or(&args.template);
     if !args.dry_run {
-        writer::rewrite(output, inspector.template(), header.clone(), Some(decision.clone()))?;
+        let rules = inspector.template().settings().rules.clone();
+        let settings = Settings { decision: Some(decision.clone()), rules };
+        let zones = inspector.template().zones();
+        writer::rewrite(output, inspector.template(), header.clone(), settings, zones)?;
         console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }
     if let Some(page) = &args.report {
@@ -148,6 +153,9 @@ struct Calibrated {
     review: Option<Threshold>,
 }
 
+/// Pictures and their scores.
+type Scores = Vec<(Source, f32)>;
+
 /// Writes the page, from an inspector with the new thresholds: after a dry run that of a file which
 /// goes again.
 fn write_report(
@@ -155,7 +163,7 @@ fn write_report(
     page: &Path,
     old: &Inspector,
     new: Calibrated,
-    (good, bad): (Vec<(Source, f32)>, Vec<(Source, f32)>),
+    (good, bad): (Scores, Scores),
 ) -> Result<()> {
     let written = args.output.as_ref().unwrap_or(&args.template);
     let scratch;
@@ -163,14 +171,16 @@ fn write_report(
         let failed = |e| Error::io(&std::env::temp_dir(), "a folder cannot be made in it", &e);
         scratch = tempfile::tempdir().map_err(failed)?;
         let path = scratch.path().join("dry-run.hetmm");
-        writer::rewrite(&path, old.template(), new.header, Some(new.decision))?;
+        let rules = old.template().settings().rules.clone();
+        let settings = Settings { decision: Some(new.decision), rules };
+        writer::rewrite(&path, old.template(), new.header, settings, old.template().zones())?;
         (&args.template, path)
     } else {
         (written, written.clone())
     };
     let inspector = Inspector::open(&opened, args.backbone.as_deref(), &args.engine.engine())?;
     let outcome = |(source, score): (Source, f32), defect: Option<String>| Outcome {
-        verdict: inspector.verdict(score),
+        verdict: inspector.thresholds().verdict(score),
         picture: TestPicture { source, defect, mask: None },
         score,
     };

@@ -5,12 +5,12 @@ use hetmm::backbone::{Device, Engine};
 use std::path::PathBuf;
 
 /// Where features are computed.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Feature engine")]
 pub struct EngineArgs {
     /// Where features are computed: tract is part of the program; cpu, cuda and tensorrt are ONNX
-    /// Runtime's; auto takes cuda, cpu or tract, whichever can be used first, and says so
-    /// [default: tract]
+    /// Runtime's; auto takes cuda, cpu or tract, whichever can be used first, and says so; tract-cuda
+    /// is tract on a GPU, where the program was built with it [default: tract]
     #[arg(long, value_enum, value_name = "DEVICE", hide_possible_values = true)]
     device: Option<DeviceName>,
     /// ONNX Runtime's library, or its folder [default: $ORT_DYLIB_PATH, then the usual places]
@@ -37,6 +37,7 @@ enum DeviceName {
     Cpu,
     Cuda,
     Tensorrt,
+    TractCuda,
 }
 
 impl EngineArgs {
@@ -49,6 +50,7 @@ impl EngineArgs {
                 Some(DeviceName::Cpu) => Device::Cpu,
                 Some(DeviceName::Cuda) => Device::Cuda,
                 Some(DeviceName::Tensorrt) => Device::TensorRt,
+                Some(DeviceName::TractCuda) => Device::TractCuda,
             },
             library: self.onnxruntime.clone(),
             index: self.device_index,

@@ -7,6 +7,7 @@ use crate::figures::{Evaluation, Figures, Outcome, percent};
 use crate::timing::{self, Timing};
 use hetmm::inspection::Inspector;
 use hetmm::metrics::{PixelTruth, pro_curve};
+use hetmm::scoring::Verdict;
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -123,8 +124,8 @@ pub fn evaluate(
     for (picture, result) in pictures.into_iter().zip(results) {
         match result {
             Err(e) => failed.push(e),
-            Ok(Measured { score, map, .. }) => {
-                outcomes.push(Outcome { picture, score, verdict: inspector.verdict(score) });
+            Ok(Measured { score, verdict, map, .. }) => {
+                outcomes.push(Outcome { picture, score, verdict });
                 pixels.extend(map);
             }
         }
@@ -143,6 +144,7 @@ pub fn evaluate(
 /// What one picture gives.
 struct Measured {
     score: f32,
+    verdict: Verdict,
     timing: Timing,
     /// Its anomaly map and the truth about it, where that is known.
     map: Option<(Vec<f32>, PixelTruth)>,
@@ -158,7 +160,8 @@ fn measure(inspector: &Inspector, picture: &TestPicture) -> Result<Measured> {
         (Some(_), None) => None,
     };
     let map = truth.map(|truth| (done.anomaly_map, PixelTruth::new(&truth, width)));
-    Ok(Measured { score: done.scored.score, timing: done.timing, map })
+    let verdict = done.decided.verdict;
+    Ok(Measured { score: done.scored.score, verdict, timing: done.timing, map })
 }
 
 /// Prints the figures for people.

@@ -2,8 +2,8 @@
 
 use crate::dataset::TestPicture;
 use crate::timing::{Timing, quantile};
-use hetmm::inspection::Verdict;
 use hetmm::metrics::auroc;
+use hetmm::scoring::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

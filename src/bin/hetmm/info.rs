@@ -2,6 +2,7 @@
 
 use hetmm::Result;
 use hetmm::template::Template;
+use hetmm::template::container::SectionKind;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                             "decision": template.decision().map(|d| json!({
                                 "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
                                 "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval}))},
+            "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
+            "inserted": template.sections().iter().filter(|s| s.kind == SectionKind::Journal).count(),
             "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
                 .collect::<Vec<_>>(),
             "build": {"version": h.build.version,
@@ -103,6 +106,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match template.decision() {
         Some(decision) => println!("{}", crate::calibrate::promise(h, decision)),
         None => println!("threshold  {:.4} (provisional)", h.calibration.threshold),
+    }
+    if let Some(rules) = &template.settings().rules {
+        crate::rules::lines(Some(rules), template.zones())
+            .iter()
+            .for_each(|line| println!("{line}"));
+    }
+    let inserted = template.sections().iter().filter(|s| s.kind == SectionKind::Journal).count();
+    if inserted > 0 {
+        println!("inserted   {inserted} pictures later: hetmm history shows them");
     }
     println!(
         "built from {} pictures, {} to {}",

@@ -7,6 +7,8 @@ use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
 use hetmm::heatmap;
 use hetmm::inspection::Inspector;
+use hetmm::scoring::verdict::Rule;
+use hetmm::scoring::{Decided, Verdict};
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::io::Write;
@@ -77,25 +79,25 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 
 fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) -> Result<()> {
     let threshold = inspector.template().header().calibration.threshold;
-    let verdict = inspector.verdict(done.scored.score);
-    let regions = inspector.regions(&done.scored, done.picture.width, done.picture.height);
+    let decided = &done.decided;
     let mut out = std::io::stdout().lock();
     let path = picture.path.display().to_string();
     let line = if args.json {
-        json!({"image": path, "score": done.scored.score, "threshold": threshold, "verdict": verdict,
-               "regions": regions, "timing_ms": done.timing}).to_string()
+        json!({"image": path, "score": done.scored.score, "threshold": threshold,
+               "verdict": decided.verdict, "decided_by": decided.by, "regions": decided.regions,
+               "timing_ms": done.timing})
+        .to_string()
     } else {
-        let verdict = match verdict {
-            hetmm::inspection::Verdict::Ok => "ok    ",
-            hetmm::inspection::Verdict::Review => "review",
-            hetmm::inspection::Verdict::Ng => "ng    ",
+        let verdict = match decided.verdict {
+            Verdict::Ok => "ok    ",
+            Verdict::Review => "review",
+            Verdict::Ng => "ng    ",
         };
-        let place = regions.first().map_or_else(String::new, |r| {
-            format!("  worst of {} at {},{} ({} x {})", regions.len(), r.x, r.y, r.width, r.height)
-        });
         format!(
-            "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {path}{place}",
-            done.scored.score, done.timing.total
+            "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {path}{}",
+            done.scored.score,
+            done.timing.total,
+            in_words(decided)
         )
     };
     match writeln!(out, "{line}") {
@@ -104,6 +106,30 @@ fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected)
             result.map_err(|e| Error::io(Path::new("standard output"), "cannot be written", &e))
         }
     }
+}
+
+/// Why a part is what it is: nothing where nothing is above any threshold.
+fn in_words(decided: &Decided) -> String {
+    let by = &decided.by;
+    let place = decided.regions.first().map_or_else(String::new, |r| {
+        let area =
+            r.area_mm2.map_or_else(|| format!("{} px", r.area), |mm2| format!("{mm2:.2} mm2"));
+        let zone = r.zone.as_ref().map_or_else(String::new, |zone| format!(" in zone {zone}"));
+        let (count, x, y) = (decided.regions.len(), r.x, r.y);
+        format!("worst of {count} at {x},{y} ({} x {}, {area}){zone}", r.width, r.height)
+    });
+    let counting = by.counting;
+    let why = match (by.rule, decided.verdict) {
+        (Rule::NotANumber, _) => "its score is not a number".into(),
+        (Rule::Threshold, Verdict::Ok) => return String::new(),
+        (Rule::Threshold, _) => place,
+        (Rule::Zone, Verdict::Ok) => "above the threshold only where a zone allows it".into(),
+        (Rule::Zone, _) => format!("above {:.4}: {place}", by.limit),
+        (Rule::Area, _) => format!("too small to count: {place}"),
+        (Rule::Count, Verdict::Ok) => format!("{counting} regions are tolerated: {place}"),
+        (Rule::Count, _) => format!("{counting} regions: {place}"),
+    };
+    format!("  {why}")
 }
 
 /// A file name for every picture: its stem, with the folder's name in front where two are equal.

@@ -13,11 +13,15 @@ mod engine;
 mod eval;
 mod features;
 mod figures;
+mod history;
 mod info;
+mod insert;
 mod inspect;
 mod pictures;
 mod report;
+mod rules;
 mod timing;
+mod undo;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use console::Console;
@@ -50,6 +54,7 @@ const EXAMPLES: &str = "Examples:
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
+  hetmm insert part.hetmm false-reject.png         teach it a further good part, hetmm undo takes it back
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
 Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable picture or data set,
@@ -61,8 +66,12 @@ enum Command {
     Audit(audit::Args),
     Build(build::Args),
     Calibrate(calibrate::Args),
+    Rules(rules::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
+    Insert(insert::Args),
+    Undo(undo::Args),
+    History(history::Args),
     Features(features::Args),
     Ablate(ablate::Args),
     Info(info::Args),
@@ -138,8 +147,12 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Audit(args) => audit::run(&args, &console),
         Command::Build(args) => build::run(&args, &console),
         Command::Calibrate(args) => calibrate::run(&args, &console),
+        Command::Rules(args) => rules::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
+        Command::Insert(args) => insert::run(&args, &console),
+        Command::Undo(args) => undo::run(&args, &console),
+        Command::History(args) => history::run(&args),
         Command::Features(args) => features::run(&args, &console),
         Command::Ablate(args) => ablate::run(&args, &console),
         Command::Info(args) => info::run(&args),

@@ -4,7 +4,7 @@ use hetmm::Result;
 use hetmm::builder::Source;
 use hetmm::image::Picture;
 use hetmm::inspection::Inspector;
-use hetmm::scoring::Scored;
+use hetmm::scoring::{Decided, Scored};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -24,6 +24,7 @@ pub struct Inspected {
     pub picture: Picture,
     pub anomaly_map: Vec<f32>,
     pub scored: Scored,
+    pub decided: Decided,
     pub timing: Timing,
 }
 
@@ -48,9 +49,10 @@ pub fn inspect(inspector: &Inspector, source: &Source) -> Result<Inspected> {
     timing.matching = lap();
     let anomaly_map = inspector.anomaly_map(&distances);
     let scored = inspector.score(&anomaly_map);
+    let decided = inspector.decide(&scored, picture.width, picture.height);
     timing.scoring = lap();
     timing.total = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Inspected { picture, anomaly_map, scored, timing })
+    Ok(Inspected { picture, anomaly_map, scored, decided, timing })
 }
 
 /// The value below which the part `quantile` of `values` lies; 0 for none.

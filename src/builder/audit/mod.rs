@@ -3,23 +3,25 @@
 //!
 //! # How a picture is compared
 //! Every picture is matched against all others, as it would be against a template of all of them
-//! ([`neighbours`]), and scored as by the default: excess over the mean map, layers weighed by their
+//! (`neighbours`), and scored as by the default: excess over the mean map, layers weighed by their
 //! usual peak, root mean, blur, largest value. That is its *unlikeness*. How far it is from the
-//! others as a whole tells the nearest tenth of them ([`remote`]). Sharpness and light come from the
-//! picture itself ([`look`]). Every one is judged by the rest of the folder alone ([`robust`]), never
-//! by an absolute bar.
+//! others as a whole tells the nearest tenth of them (`remote`). Sharpness and light come from the
+//! picture itself (`look`). Every one is judged by the rest of the folder alone (`robust`), never by
+//! an absolute bar.
 //!
 //! # Wrong pictures that resemble each other
-//! Six pictures of another product are each other's neighbours, and none of them looks odd. So
-//! pictures that stand out are taken out of the references and the rest is compared again, until
-//! nothing changes: with its companions gone the next one stands out. Near-duplicates never vouch
-//! for each other.
+//! Six pictures of another product are each other's neighbours, and no place of them looks odd; but a
+//! tenth of the folder is not near to them. Four parts with the same defect vouch for each other in the
+//! one place that counts. So pictures that stand out are taken out of the references and the rest is
+//! compared again, until nothing changes: with its companions gone the next one stands out.
+//! Near-duplicates never vouch for each other.
 //!
 //! # One ranking
 //! Each reason has a *bar*, in robust standard deviations of the folder. A picture's *suspicion* is
-//! how far beyond its bar its strongest reason lies; from 1 on it is a suspect. The bars are such
-//! that clean folders have hardly any (`docs/audit.md` has the measurements): the ranking, not the
-//! bar, is what finds weak defects.
+//! how far it is on the way to the bar of its strongest reason; from 1 on it is a suspect. The bars are
+//! such that clean folders have hardly any (`docs/audit.md` has the measurements): the ranking, not the
+//! bar, is what finds weak defects. Below the bars it is the unlikeness alone that ranks: what other
+//! signals do in clean folders counts nothing.
 
 mod look;
 mod neighbours;

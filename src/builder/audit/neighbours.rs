@@ -41,7 +41,7 @@ pub fn distances(
                 let values = Values::I8 { values: &packed.values, scales: &packed.scales };
                 let without = Some(Without { sources: &packed.groups, picture: groups[picture] });
                 let least = packed.shape.height.min(packed.shape.width);
-                let windows = Windows { forward: std::env::var("HETMM_W").ok().and_then(|v| v.parse().ok()).unwrap_or(WINDOW).min(least) | 1, backward: 0 };
+                let windows = Windows { forward: WINDOW.min(least), backward: 0 };
                 // The sizes are the shape's own.
                 Sheets::new(packed.shape, values)
                     .map(|sheets| match_layer(map, &sheets, windows, without))

@@ -288,3 +288,99 @@ fn aspect([width, height]: [u32; 2]) -> f64 {
 fn log(value: f64) -> f64 {
     value.max(0.01).ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A usual picture, a little different from every other.
+    fn usual(number: usize) -> Signals {
+        let noise = (number * 37 % 101) as f64 / 101.0 - 0.5;
+        Signals {
+            unlike: (0.8 * noise).exp(),
+            place: [0.25, 0.5],
+            different: (0.3 * noise).exp(),
+            spread: (0.2 * noise).exp(),
+            softness: 0.2 * noise,
+            brightness: 0.5 + 0.1 * noise,
+            black: 0.0,
+            white: 0.01,
+            size: [200, 100],
+            duplicate: None,
+        }
+    }
+
+    fn findings(odd: &[Signals]) -> Vec<Finding> {
+        let mut signals: Vec<Signals> = (0..100).map(usual).collect();
+        signals.extend_from_slice(odd);
+        let spreads = Spreads::new(&signals, &vec![true; signals.len()]);
+        let names: Vec<String> = (0..signals.len()).map(|i| format!("{i}.png")).collect();
+        rank(signals, &spreads, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_reason_makes_a_suspect_and_says_why() {
+        let base = usual(0);
+        let cases = [
+            (Signals { unlike: 12.0, ..base.clone() }, ReasonKind::Unlike, "at 50, 50: 12"),
+            (
+                Signals { different: 4.0, ..base.clone() },
+                ReasonKind::Different,
+                "a whole: 4.0 times",
+            ),
+            (Signals { softness: 1.5, ..base.clone() }, ReasonKind::Blurred, "detail 22 %"),
+            (
+                Signals { brightness: 0.05, ..base.clone() },
+                ReasonKind::Dark,
+                "brightness 5.0 % (usual 5",
+            ),
+            (Signals { black: 0.4, ..base.clone() }, ReasonKind::Dark, "black in 40.0 %"),
+            (Signals { brightness: 0.95, ..base.clone() }, ReasonKind::Bright, "brightness 95.0 %"),
+            (
+                Signals { white: 0.4, ..base.clone() },
+                ReasonKind::Bright,
+                "white in 40.0 % (usual 1.0 %)",
+            ),
+            (Signals { size: [200, 120], ..base.clone() }, ReasonKind::Shape, "200 x 120 pixels"),
+            (
+                Signals { duplicate: Some((7, 0.0)), ..base.clone() },
+                ReasonKind::Duplicate,
+                "the same picture as 7.png",
+            ),
+            (
+                Signals { duplicate: Some((7, 0.1)), ..base.clone() },
+                ReasonKind::Duplicate,
+                "nearly the same picture as 7.png: 10 %",
+            ),
+        ];
+        for (odd, kind, words) in cases {
+            let findings = findings(std::slice::from_ref(&odd));
+            let first = &findings[0];
+            assert!(first.suspect && first.picture == 100, "{odd:?}: {first:?}");
+            assert_eq!(first.reasons[0].kind, kind, "{first:?}");
+            assert!(first.reasons[0].words.contains(words), "{words}: {first:?}");
+            assert_eq!(findings.iter().filter(|f| f.suspect).count(), 1, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn clean_pictures_are_ranked_by_their_unlikeness_alone() {
+        let findings = findings(&[]);
+        assert!(findings.iter().all(|f| !f.suspect));
+        assert!(findings.iter().all(|f| f.reasons.len() == 1));
+        let half = findings.iter().filter(|f| f.suspicion > 0.0).count();
+        assert!((40..=60).contains(&half), "{half}");
+        let ranked: Vec<f64> = findings.iter().take(half).map(|f| f.signals.unlike).collect();
+        assert!(ranked.windows(2).all(|two| two[0] >= two[1]), "{ranked:?}");
+    }
+
+    #[test]
+    fn other_shapes_are_told_only_where_nearly_all_share_one() {
+        let other = Signals { size: [100, 100], ..usual(3) };
+        let kinds = |count: usize| {
+            let findings = findings(&vec![other.clone(); count]);
+            findings.iter().filter(|f| f.suspect).count()
+        };
+        assert_eq!((kinds(1), kinds(10), kinds(30)), (1, 10, 0));
+    }
+}

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
+use crate::files;
 use crate::image::NetworkImage;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -125,9 +126,8 @@ impl FeaturesFile {
     }
 
     fn read_at(&self, start: u64, into: &mut [u8]) -> Result<()> {
-        let mut file = &self.file;
-        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(into));
-        read.map_err(|e| Error::io(&self.path, "the features cannot be read", &e))
+        files::read_exact_at(&self.file, into, start)
+            .map_err(|e| Error::io(&self.path, "the features cannot be read", &e))
     }
 
     fn damaged(&self, part: &str, record: &Record) -> Error {

@@ -1,7 +1,7 @@
 //! What a configuration must not say.
 
 use super::locate::Located;
-use super::schema::{CameraSource, EdgeKind, LineConfig, LineRef, TriggerSource};
+use super::schema::{CameraSource, EdgeKind, FeatureDevice, LineConfig, LineRef, TriggerSource};
 use crate::error::Result;
 
 /// An hour, as the longest of any time.
@@ -9,6 +9,7 @@ const HOUR_US: u64 = 3_600_000_000;
 
 pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     ranges(config, at)?;
+    features(config, at)?;
     trigger(config, at)?;
     camera(config, at)?;
     reject(config, at)?;
@@ -64,6 +65,31 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     if let Some(rate) = rate.filter(|r| !(0.01..=10_000.0).contains(r)) {
         let why = format!("{rate} is out of range");
         return Err(at.error("camera.frames_per_second", &why, "give 0.01 to 10000"));
+    }
+    Ok(())
+}
+
+fn features(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let template = &config.template;
+    let device = template.device;
+    let own = matches!(device, FeatureDevice::Tract);
+    if !cfg!(feature = "onnxruntime") && !own && device != FeatureDevice::Auto {
+        let why = "this hetmm-edge was built without ONNX Runtime";
+        let remedy = "build it with --features onnxruntime (cross/build.sh --onnxruntime), or take \
+                      device = \"tract\" or \"auto\"";
+        return Err(at.error("template.device", why, remedy));
+    }
+    let tensorrt = matches!(device, FeatureDevice::TensorRt | FeatureDevice::Auto);
+    let stray = [
+        ("template.onnxruntime", template.onnxruntime.is_some() && own, "cpu\", \"cuda"),
+        ("template.fp16", template.fp16 && !tensorrt, "tensorrt"),
+        ("template.engine_cache", template.engine_cache.is_some() && !tensorrt, "tensorrt"),
+    ];
+    for (path, is_stray, device) in stray {
+        if is_stray {
+            let why = format!("has no meaning without device = \"{device}\" or \"auto\"");
+            return Err(at.error(path, &why, "take it out, or change template.device"));
+        }
     }
     Ok(())
 }

@@ -1,9 +1,11 @@
-//! From the configuration to what the engine and the camera need.
+//! From the configuration to what the engine, the camera and the inspection need.
 
-use super::schema::{CameraSource, LineConfig, SafeLevel, TriggerSource};
+use super::schema::{CameraSource, FeatureDevice, LineConfig, SafeLevel, TriggerSource};
+use crate::backbone::{self, Device};
 use crate::error::{Error, Result};
 use crate::line::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
 use crate::line::engine::{Pitch, Settings, Travel};
+use crate::line::proof::Recipe;
 use std::time::Duration;
 
 impl LineConfig {
@@ -39,6 +41,36 @@ impl LineConfig {
             max_waiting: reject.max_waiting,
             alarm_after: reject.alarm_after,
             ng_active_when_safe: outputs.ng.as_ref().is_some_and(|n| n.safe == SafeLevel::Active),
+        }
+    }
+
+    /// What the template is loaded and proven with.
+    pub fn recipe(&self) -> Recipe {
+        let template = &self.template;
+        let devices: &[Device] = match template.device {
+            FeatureDevice::Tract => &[Device::Tract],
+            FeatureDevice::Auto => &[Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract],
+            FeatureDevice::Cpu => &[Device::Cpu],
+            FeatureDevice::Cuda => &[Device::Cuda],
+            FeatureDevice::TensorRt => &[Device::TensorRt],
+        };
+        let engine = |&device: &Device| {
+            let (ours, tensorrt) = (device == Device::Tract, device == Device::TensorRt);
+            backbone::Engine {
+                device,
+                library: template.onnxruntime.clone().filter(|_| !ours),
+                index: 0,
+                // Parts come one by one.
+                batch: (!ours).then_some(1),
+                fp16: template.fp16 && tensorrt,
+                engine_cache: template.engine_cache.clone().filter(|_| tensorrt),
+            }
+        };
+        Recipe {
+            file: template.file.clone(),
+            backbone: template.backbone.clone(),
+            engines: devices.iter().map(engine).collect(),
+            threads: template.threads,
         }
     }
 

@@ -70,6 +70,11 @@ impl LineConfig {
                 None => reject.min_pitch_us = Some(reject.pulse_width_us),
             }
         }
+        let template = &mut self.template;
+        let tensorrt = matches!(template.device, FeatureDevice::TensorRt | FeatureDevice::Auto);
+        if tensorrt && template.engine_cache.is_none() {
+            template.engine_cache = Some(crate::files::folder_of(&template.file).join("tensorrt"));
+        }
         if self.encoder.as_ref().is_some_and(|e| e.chip.is_none())
             && let Some(encoder) = &mut self.encoder
         {
@@ -81,6 +86,8 @@ impl LineConfig {
         let paths = [
             Some(&mut self.template.file),
             self.template.backbone.as_mut(),
+            self.template.onnxruntime.as_mut(),
+            self.template.engine_cache.as_mut(),
             self.camera.folder.as_mut(),
             self.records.file.as_mut(),
             self.records.edges.as_mut(),

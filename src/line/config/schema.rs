@@ -45,15 +45,47 @@ pub struct TemplateConfig {
     /// The ONNX model, where it is not the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<PathBuf>,
+    /// What computes features.
+    #[serde(default)]
+    pub device: FeatureDevice,
+    /// ONNX Runtime's library, or its folder, where it is not to be looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Whether TensorRT may compute with 16-bit numbers.
+    #[serde(default)]
+    pub fp16: bool,
+    /// Folder in which TensorRT keeps the engines that it has built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_cache: Option<PathBuf>,
+    /// Whether tract takes the place of an engine that fails while parts come.
+    #[serde(default = "yes")]
+    pub fallback: bool,
     /// Whether a changed file is taken over by itself.
     #[serde(default = "yes")]
     pub watch: bool,
-    /// Threads that match; 0 for all cores.
+    /// Threads that compute; 0 for all cores.
     #[serde(default)]
     pub threads: usize,
     /// Whether a part that should be looked at passes.
     #[serde(default)]
     pub review_passes: bool,
+}
+
+/// What computes features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeatureDevice {
+    /// tract, on the CPU; part of the program.
+    #[default]
+    Tract,
+    /// The first of `TensorRt`, `Cuda`, `Cpu` and `Tract` that can be used and proves the template.
+    Auto,
+    /// ONNX Runtime on the CPU.
+    Cpu,
+    /// ONNX Runtime on an NVIDIA GPU.
+    Cuda,
+    /// TensorRT on an NVIDIA GPU, under ONNX Runtime.
+    TensorRt,
 }
 
 /// What makes a part.
@@ -443,12 +475,20 @@ impl Default for ArchiveConfig {
 }
 
 /// `[control]`
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
     /// Unix socket for `hetmm-edge status` and its siblings; nothing listens without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
+    /// Whether `hetmm-edge teach` and `undo` may change the template.
+    pub teach: bool,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        ControlConfig { socket: None, teach: true }
+    }
 }
 
 /// `[realtime]`

@@ -110,7 +110,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .filter(|l| !l.starts_with("folder = \"pictures\""))
         .filter(|l| !l.starts_with("chip = \"gpiochip1\""))
         .collect::<Vec<_>>()
-        .join("\n");
+        .join("\n")
+        // The keys of ONNX Runtime have no meaning with the default.
+        .replace("device = \"tract\"", "device = \"auto\"");
     let all = LineConfig::parse(&everything, "everything").expect("every commented key exists");
     let shown: toml::Table = toml::from_str(&all.to_toml().expect("shows")).expect("reads");
     let mut keys = vec![];
@@ -137,9 +139,75 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("priority", u64::from(config.realtime.priority)),
         ("inspection_timeout_us", config.realtime.inspection_timeout_us),
         ("buffers", u64::from(config.camera.buffers)),
+        ("threads", config.template.threads as u64),
     ];
     for (key, value) in defaults {
         assert!(text.contains(&format!("#{key} = {value}")), "{key} is {value}");
+    }
+    let flags = [
+        ("watch", config.template.watch),
+        ("review_passes", config.template.review_passes),
+        ("fp16", config.template.fp16),
+        ("fallback", config.template.fallback),
+        ("simulate", config.outputs.simulate),
+        ("lock_memory", config.realtime.lock_memory),
+    ];
+    for (key, value) in flags {
+        assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
+    }
+    assert_eq!(config.template.device, FeatureDevice::Tract);
+}
+
+#[test]
+fn devices_and_their_options() {
+    use crate::backbone::Device;
+    let with = |lines: &str| {
+        let text =
+            WHOLE.replace("file = \"part.hetmm\"", &format!("file = \"a/part.hetmm\"\n{lines}"));
+        LineConfig::parse(&text, "line.toml")
+    };
+    let devices = |config: &LineConfig| -> Vec<Device> {
+        config.recipe().engines.iter().map(|engine| engine.device).collect()
+    };
+    let plain = with("").expect("reads");
+    assert_eq!(plain.recipe().engines, [crate::backbone::Engine::default()]);
+    assert!(plain.template.fallback);
+    let auto = with("device = \"auto\"\nfp16 = true\nonnxruntime = \"lib\"").expect("reads");
+    assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract]);
+    // Each engine has the options that mean something to it; others would be refused.
+    let engines = auto.recipe().engines;
+    let had = |has: fn(&crate::backbone::Engine) -> bool| -> Vec<bool> {
+        engines.iter().map(has).collect()
+    };
+    assert_eq!(had(|e| e.fp16), [true, false, false, false]);
+    assert_eq!(had(|e| e.batch == Some(1)), [true, true, true, false]);
+    assert_eq!(had(|e| e.library == Some("lib".into())), [true, true, true, false]);
+    assert_eq!(had(|e| e.engine_cache == Some("a/tensorrt".into())), [true, false, false, false]);
+    // What to add, and a word of the refusal.
+    let refused = [
+        ("device = \"gpu\"", "unknown variant `gpu`"),
+        ("onnxruntime = \"lib\"", "no meaning without device"),
+        ("device = \"auto\"\nengine_cache = 3", "invalid type"),
+        ("fp16 = true", "no meaning without device"),
+    ];
+    for (lines, word) in refused {
+        let error = with(lines).expect_err(lines).to_string();
+        assert!(error.contains(word) && error.contains("\n  -> "), "{error}");
+        assert!(error.starts_with("line.toml:"), "{error}");
+    }
+    for word in ["cpu", "cuda", "tensorrt"] {
+        let given = with(&format!("device = \"{word}\""));
+        if cfg!(feature = "onnxruntime") {
+            assert_eq!(devices(&given.expect("reads")).len(), 1);
+            let stray = with(&format!("device = \"{word}\"\nfp16 = true"));
+            assert_eq!(stray.is_ok(), word == "tensorrt");
+        } else {
+            let error = given.expect_err(word).to_string();
+            assert!(
+                error.contains("template.device: this hetmm-edge was built without"),
+                "{error}"
+            );
+        }
     }
 }
 

@@ -129,6 +129,8 @@ pub enum Fault {
     Camera,
     /// The inspection does not answer.
     Inspection,
+    /// The engine that computes features has failed, and no other is in its place yet.
+    Engine,
     /// The trigger or encoder input is gone.
     Inputs,
     /// An output refuses to change.
@@ -143,10 +145,11 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 8] = [
+    pub const ALL: [Fault; 9] = [
         Fault::Template,
         Fault::Camera,
         Fault::Inspection,
+        Fault::Engine,
         Fault::Inputs,
         Fault::Outputs,
         Fault::Unproven,

@@ -1,179 +1,199 @@
-//! Which settings the studies compare. Each leaves everything but its own matter as it was given.
+//! The studies: which templates are compared with each other.
 
+use crate::build::{HardRuleName, Select};
 use clap::ValueEnum;
-use hetmm::builder::ablation::Setting;
-use hetmm::builder::{Options, Sheets};
-use hetmm::selection::{HardRule, Rule};
+use hetmm::backbone::Identity;
+use hetmm::builder::Sheets;
+use hetmm::builder::presets::Preset;
+use hetmm::selection::HardRule;
 use serde::Serialize;
 
 /// What is varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Study {
-    /// Forward, backward, both
-    Direction,
-    /// The weight of the forward direction, from 0 to 1
+    Windows,
     Alpha,
-    /// Single taps, pairs, all of them
+    Patches,
     Layers,
-    /// Windows of 1 (pixel to pixel), 3, 5, 7 and 9
-    Patch,
-    /// Sheets from 1 to all
     Sheets,
-    /// The rules that choose prototypes, at several numbers of sheets
-    Rules,
-    /// k-means at every pixel: takes minutes a row, and runs only where it is asked for
-    KmeansPixel,
+    Selection,
+    SelectionSlow,
 }
 
-impl Study {
-    /// What runs where nothing is asked for.
-    pub const USUAL: [Study; 6] =
-        [Study::Direction, Study::Alpha, Study::Layers, Study::Patch, Study::Sheets, Study::Rules];
+/// What stays as it is.
+pub struct Base {
+    taps: Vec<String>,
+    patches: Vec<usize>,
+    alpha: f32,
+    sheets: usize,
+    hard_rule: HardRuleName,
+    pictures: usize,
+}
 
-    /// Its title, and what its x axis is.
-    pub fn titles(self) -> (&'static str, &'static str) {
-        match self {
-            Study::Direction => ("Direction", ""),
-            Study::Alpha => ("Weight of the forward direction", "alpha"),
-            Study::Layers => ("Layers", ""),
-            Study::Patch => ("Windows", "window, pixels of the layer"),
-            Study::Sheets => ("Sheets", "sheets"),
-            Study::Rules => ("Selection rules", "sheets"),
-            Study::KmeansPixel => ("k-means at every pixel", "sheets"),
+/// One template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    pub study: Study,
+    /// What is different.
+    pub name: String,
+    /// The number that is varied, where it is one.
+    pub x: Option<f64>,
+    pub taps: Vec<String>,
+    /// One a layer.
+    pub patches: Vec<usize>,
+    pub alpha: f32,
+    pub sheets: Sheets,
+    pub select: Select,
+    pub hard_rule: HardRuleName,
+}
+
+impl Base {
+    /// The preset's settings for the taps of a backbone; windows of 3 where it has none for them.
+    pub fn new(preset: &Preset, backbone: &Identity, pictures: usize) -> Self {
+        let taps: Vec<String> = backbone.taps.iter().map(|tap| tap.name.clone()).collect();
+        let fits = preset.patches_forward.len() >= taps.len();
+        let patches =
+            if fits { preset.patches_forward[..taps.len()].to_vec() } else { vec![3; taps.len()] };
+        let hard_rule = match preset.hard_rule {
+            HardRule::MaxMin => HardRuleName::Maxmin,
+            HardRule::Sum => HardRuleName::Sum,
+        };
+        let (alpha, sheets) = (preset.alpha, preset.sheets);
+        Base { taps, patches, alpha, sheets, hard_rule, pictures }
+    }
+
+    fn variant(&self, study: Study, name: impl Into<String>) -> Variant {
+        Variant {
+            study,
+            name: name.into(),
+            x: None,
+            taps: self.taps.clone(),
+            patches: self.patches.clone(),
+            alpha: self.alpha,
+            sheets: Sheets::Count(self.sheets),
+            select: Select::Pts,
+            hard_rule: self.hard_rule,
         }
     }
 }
 
-/// One row of a study: a setting, or the same with several seeds.
-pub struct Case {
-    pub study: Study,
-    /// The line of a chart that it belongs to.
-    pub line: String,
-    /// What it is in that line.
-    pub name: String,
-    /// Its place on the x axis.
-    pub x: f64,
-    pub settings: Vec<Setting>,
+impl Study {
+    /// Those that take minutes.
+    pub const USUAL: [Study; 6] = [
+        Study::Windows,
+        Study::Alpha,
+        Study::Patches,
+        Study::Layers,
+        Study::Sheets,
+        Study::Selection,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The templates that it compares.
+    pub fn variants(self, base: &Base) -> Vec<Variant> {
+        let layers = base.taps.len();
+        match self {
+            Study::Windows => {
+                let directions = [("forward", 1.0), ("backward", 0.0), ("mutual", base.alpha)];
+                let windows =
+                    [("pixel to pixel", vec![1; layers]), ("patch to patch", base.patches.clone())];
+                (windows.iter())
+                    .flat_map(|(window, patches)| {
+                        directions.map(|(direction, alpha)| Variant {
+                            patches: patches.clone(),
+                            alpha,
+                            ..base.variant(self, format!("{window}, {direction}"))
+                        })
+                    })
+                    .collect()
+            }
+            Study::Alpha => (0..=10)
+                .map(|tenths| {
+                    let alpha = tenths as f32 / 10.0;
+                    let x = Some(f64::from(tenths) / 10.0);
+                    Variant { alpha, x, ..base.variant(self, format!("alpha {alpha}")) }
+                })
+                .collect(),
+            Study::Patches => [1, 3, 5, 7, 9]
+                .into_iter()
+                .map(|side| Variant {
+                    patches: vec![side; layers],
+                    x: Some(side as f64),
+                    ..base.variant(self, format!("window {side}"))
+                })
+                .collect(),
+            Study::Layers => subsets(layers)
+                .into_iter()
+                .map(|subset| {
+                    let taps: Vec<String> = subset.iter().map(|&i| base.taps[i].clone()).collect();
+                    let patches = subset.iter().map(|&i| base.patches[i]).collect();
+                    let name = if taps.len() == layers { "all".into() } else { taps.join("+") };
+                    Variant { taps, patches, ..base.variant(self, name) }
+                })
+                .collect(),
+            Study::Sheets => [1, 2, 5, 10, 20, 40, 60, 120, 240, 480]
+                .into_iter()
+                .filter(|&count| count < base.pictures)
+                .chain([base.pictures])
+                .map(|count| Variant {
+                    sheets: Sheets::Count(count),
+                    x: Some(count as f64),
+                    ..base.variant(self, format!("{count} sheets"))
+                })
+                .collect(),
+            Study::Selection => {
+                let pts = |rule, name: &str| Variant {
+                    hard_rule: rule,
+                    ..base.variant(self, format!("pts, {name}"))
+                };
+                let by = |select, name: &str| Variant { select, ..base.variant(self, name) };
+                vec![
+                    pts(HardRuleName::Maxmin, "maxmin"),
+                    pts(HardRuleName::Sum, "sum"),
+                    by(Select::RandomImage, "random-image"),
+                    by(Select::RandomPixel, "random-pixel"),
+                    by(Select::KmeansImage, "kmeans-image"),
+                ]
+            }
+            Study::SelectionSlow => {
+                vec![Variant { select: Select::KmeansPixel, ..base.variant(self, "kmeans-pixel") }]
+            }
+        }
+    }
 }
 
-/// Seeds of rules that draw at random.
-const SEEDS: u64 = 3;
-const WINDOWS: [usize; 5] = [1, 3, 5, 7, 9];
-const SHEETS: [usize; 9] = [1, 5, 10, 20, 40, 60, 100, 200, 400];
-const SHEETS_OF_RULES: [usize; 5] = [5, 10, 20, 40, 60];
+/// Each layer alone, each but one, neighbouring pairs, all; nothing twice.
+fn subsets(layers: usize) -> Vec<Vec<usize>> {
+    let all: Vec<usize> = (0..layers).collect();
+    let alone = all.iter().map(|&i| vec![i]);
+    let pairs = all.windows(2).map(<[usize]>::to_vec);
+    let but_one = all.iter().map(|&out| all.iter().copied().filter(|&i| i != out).collect());
+    let mut subsets: Vec<Vec<usize>> = Vec::new();
+    for subset in alone.chain(pairs).chain(but_one).chain([all.clone()]) {
+        if !subset.is_empty() && !subsets.contains(&subset) {
+            subsets.push(subset);
+        }
+    }
+    subsets
+}
 
-/// All rows of `study`, those next to each other that share the most work. `good` is the number of good
-/// pictures.
-pub fn cases(study: Study, options: &Options, taps: &[&str], good: usize) -> Vec<Case> {
-    let all: Vec<usize> = (0..taps.len()).collect();
-    let mutual = if options.alpha > 0.0 && options.alpha < 1.0 { options.alpha } else { 0.8 };
-    let with = |options: Options| vec![Setting { options, layers: all.clone() }];
-    let alpha = |alpha: f32| with(Options { alpha, ..options.clone() });
-    let case = |line: &str, name: String, x: f64, settings| Case {
-        study,
-        line: line.into(),
-        name,
-        x,
-        settings,
-    };
-    match study {
-        Study::Direction => vec![
-            case("", "forward".into(), 0.0, alpha(1.0)),
-            case("", "backward".into(), 1.0, alpha(0.0)),
-            case("", format!("mutual, alpha {mutual}"), 2.0, alpha(mutual)),
-            case("", "mutual, alpha 0.5".into(), 3.0, alpha(0.5)),
-        ],
-        Study::Alpha => (0..=10)
-            .map(|tenth| {
-                let value = tenth as f32 / 10.0;
-                case("alpha", format!("{value:.1}"), f64::from(tenth) / 10.0, alpha(value))
-            })
-            .collect(),
-        Study::Layers => {
-            let pairs = all.iter().flat_map(|&a| all[a + 1..].iter().map(move |&b| vec![a, b]));
-            let mut sets: Vec<Vec<usize>> =
-                all.iter().map(|&layer| vec![layer]).chain(pairs).collect();
-            if all.len() > 2 {
-                sets.push(all.clone());
-            }
-            sets.into_iter()
-                .enumerate()
-                .map(|(i, layers)| {
-                    let names: Vec<&str> = layers.iter().map(|&l| taps[l]).collect();
-                    let name = if layers.len() > 2 {
-                        format!("all {}", layers.len())
-                    } else {
-                        names.join(" + ")
-                    };
-                    case("", name, i as f64, vec![Setting { options: options.clone(), layers }])
-                })
-                .collect()
-        }
-        Study::Patch => WINDOWS
-            .into_iter()
-            .flat_map(|window| {
-                let patches = vec![window; taps.len()];
-                let of = |alpha| {
-                    with(Options {
-                        patches_forward: patches.clone(),
-                        patches_backward: patches.clone(),
-                        alpha,
-                        ..options.clone()
-                    })
-                };
-                [
-                    case("forward", format!("{window} x {window}"), window as f64, of(1.0)),
-                    case("mutual", format!("{window} x {window}"), window as f64, of(mutual)),
-                ]
-            })
-            .collect(),
-        Study::Sheets => SHEETS
-            .into_iter()
-            .filter(|&sheets| sheets < good)
-            .map(|sheets| {
-                let options = Options { sheets: Sheets::Count(sheets), ..options.clone() };
-                case(&options.rule.to_string(), sheets.to_string(), sheets as f64, with(options))
-            })
-            .chain([case(
-                &options.rule.to_string(),
-                format!("all {good}"),
-                good as f64,
-                with(Options { sheets: Sheets::All, ..options.clone() }),
-            )])
-            .collect(),
-        Study::Rules | Study::KmeansPixel => {
-            let rules = match study {
-                Study::KmeansPixel => vec![Rule::KmeansPixel],
-                _ => vec![
-                    Rule::Pts(HardRule::MaxMin),
-                    Rule::Pts(HardRule::Sum),
-                    Rule::RandomImage,
-                    Rule::RandomPixel,
-                    Rule::KmeansImage,
-                ],
-            };
-            rules
-                .into_iter()
-                .flat_map(|rule| {
-                    let sheets = SHEETS_OF_RULES.into_iter().filter(|&sheets| sheets < good);
-                    sheets.map(move |sheets| (rule, sheets))
-                })
-                .map(|(rule, sheets)| {
-                    let seeds = match rule {
-                        Rule::RandomImage | Rule::RandomPixel | Rule::KmeansImage => SEEDS,
-                        _ => 1,
-                    };
-                    let settings = (0..seeds)
-                        .flat_map(|more| {
-                            let seed = options.seed + more;
-                            let sheets = Sheets::Count(sheets);
-                            with(Options { rule, sheets, seed, ..options.clone() })
-                        })
-                        .collect();
-                    case(&rule.to_string(), sheets.to_string(), sheets as f64, settings)
-                })
-                .collect()
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsets_are_each_there_once() {
+        assert_eq!(subsets(1), [vec![0]]);
+        assert_eq!(subsets(2), [vec![0], vec![1], vec![0, 1]]);
+        assert_eq!(
+            subsets(3),
+            [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 2], vec![0, 1, 2]]
+        );
+        assert_eq!(subsets(6).len(), 6 + 5 + 6 + 1);
     }
 }

@@ -33,7 +33,7 @@ pub fn audit(found: &Audit, input: Input, name: &str, shown: usize) -> Result<St
     };
     let lead = html! {
         p {
-            (data("pictures", found.images.len(), found.images.len())) " pictures of " code { (name) } ", each compared with all others. "
+            (data("audited", found.images.len(), found.images.len())) " pictures of " code { (name) } ", each compared with all others. "
             strong { (data("suspects", suspects, suspects)) }
             @if suspects == 1 { " is a suspect" } @else { " are suspects" }
             ": beyond a bar that good pictures hardly reach. Weaker defects stand further down the ranking. Whether a picture "

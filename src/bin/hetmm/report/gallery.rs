@@ -13,8 +13,9 @@ use crate::timing;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hetmm::heatmap::{self, Scale};
-use hetmm::inspection::{Inspector, Verdict};
+use hetmm::inspection::Inspector;
 use hetmm::scoring::Region;
+use hetmm::scoring::Verdict;
 use hetmm::{Error, Result, error::Kind};
 use image::codecs::jpeg::JpegEncoder;
 use image::{RgbImage, imageops};
@@ -56,13 +57,13 @@ fn card(
 ) -> Result<Markup> {
     let done = timing::inspect(inspector, &outcome.picture.source)?;
     let (width, height) = (done.picture.width, done.picture.height);
-    let regions = inspector.regions(&done.scored, width, height);
+    let regions = &done.decided.regions;
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
     let identity = &inspector.template().header().backbone;
     let (map_width, map_height) = (identity.width as usize, identity.height as usize);
     let scale = Scale::of(inspector);
     let mut outlines =
-        vec![outline_layer(&done.scored.blurred, map_width, scale.threshold, "found")];
+        vec![outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found")];
     if let Some(path) = &outcome.picture.mask {
         let mask = dataset::read_mask(path, map_width, map_height)?;
         let mask: Vec<f32> = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
@@ -74,15 +75,15 @@ fn card(
         picture: heatmap::panel(&done.picture, PICTURE_SIDE),
         heat: heatmap::heat(inspector, &done.scored, heat_side(width), heat_side(height)),
         outlines,
-        summary: summary(&regions),
+        summary: summary(regions),
         caption: html! {
             " " (badge(outcome))
             br;
-            "score " (format!("{:.4}", outcome.score)) "; " (summary(&regions))
+            "score " (format!("{:.4}", outcome.score)) "; " (summary(regions))
         },
         full: html! {
             (colour_bar(scale, levels))
-            @if !regions.is_empty() { (region_table(&regions)) }
+            @if !regions.is_empty() { (region_table(regions)) }
         },
     };
     shot.card(id, place)

@@ -207,7 +207,7 @@ mod tests {
             }
         }
         let drawn = chart(vec![(1.0, 0.951), (60.0, 0.972)], Ticks::Ratios);
-        assert!(drawn.contains(">96 %<") && drawn.contains(">97 %<"), "{drawn}");
+        assert!(drawn.contains(">96.0 %<") && drawn.contains(">97.0 %<"), "{drawn}");
         assert!(drawn.contains("two, 60: 97.20 %"), "{drawn}");
     }
 }

@@ -23,7 +23,8 @@ pub use calibration::{Calibration, calibration};
 use crate::figures::{Evaluation, Figures, Outcome, percent};
 use charts::{Curve, Level, Series};
 use hetmm::Result;
-use hetmm::inspection::{Inspector, Verdict};
+use hetmm::inspection::Inspector;
+use hetmm::scoring::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::path::Path;
 

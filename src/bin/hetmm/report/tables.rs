@@ -5,7 +5,7 @@ use super::data;
 use super::gallery::badge;
 use crate::figures::{Figures, Outcome, percent};
 use crate::timing::{Timing, quantile};
-use hetmm::inspection::Verdict;
+use hetmm::scoring::Verdict;
 use maud::{Markup, html};
 
 /// The confusion matrix, and a row for each kind of defect.

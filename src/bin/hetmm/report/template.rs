@@ -1,6 +1,7 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
 use hetmm::inspection::Inspector;
+use hetmm::template::container::SectionKind;
 use hetmm::template::header::HeaderV1;
 use hetmm::{Error, Result};
 use maud::{Markup, html};
@@ -27,6 +28,8 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
             }
         ),
     };
+    let inserted =
+        template.sections().iter().filter(|section| section.kind == SectionKind::Journal).count();
     let fact = |name: &str, value: Markup| html! { dt { (name) } dd { (value) } };
     Ok(html! {
         dl.facts {
@@ -58,6 +61,12 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
                 }))
             }
             (fact("Calibration", html! { (calibration) }))
+            @if let Some(rules) = &template.settings().rules {
+                (fact("Region rules", html! {
+                    @for line in crate::rules::lines(Some(rules), template.zones()) { (line) br; }
+                }))
+            }
+            @if inserted > 0 { (fact("Inserted later", html! { (inserted) " pictures; the journal is in the file" })) }
             (fact("Colour scale", html! { "top at " (format!("{:.4}", h.calibration.scale_top)) }))
         }
         (layers(h))

@@ -1,0 +1,70 @@
+//! Features from tract on an NVIDIA GPU, without ONNX Runtime.
+//!
+//! `tract-cuda` loads the driver and NVIDIA's libraries when it is asked for; nothing of them is
+//! needed to build. Operators that it does not have (pooling, in 0.23) run on the CPU in between.
+
+use super::engine::{TRACT_CUDA, unusable};
+use super::tract::{failed, input, maps, typed};
+use super::{Backbone, Identity, Request};
+use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
+use crate::image::NetworkImage;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tract_core::internal::Runnable;
+use tract_core::runtime::runtime_for_name;
+// Linked for the runtime that it registers.
+use tract_cuda as _;
+
+/// An ONNX model cut down to what its taps need, run by tract on a GPU.
+pub struct TractCudaBackbone {
+    identity: Identity,
+    runnable: Box<dyn Runnable>,
+}
+
+impl TractCudaBackbone {
+    /// Loads `model`, the bytes of an ONNX file called `name` in messages, onto the first GPU, and
+    /// runs it once.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`] where the GPU or NVIDIA's libraries cannot be used,
+    /// [`crate::error::Kind::Model`] where the model cannot.
+    pub fn new(name: &str, model: &[u8], request: &Request) -> Result<Self> {
+        let cannot = |why: String| {
+            unusable(format!("device tract-cuda cannot be used: {why}")).advise(
+                "it needs an NVIDIA GPU that nvidia-smi shows, CUDA 12.6 or a later 12, and cuDNN 9; the device \
+                 tract runs without",
+            )
+        };
+        let runtime = runtime_for_name("cuda").map_err(|e| cannot(format!("{e:#}")))?;
+        let runtime = runtime.ok_or_else(|| cannot("tract does not have it".into()))?;
+        runtime.check().map_err(|e| cannot(format!("{e:#}")))?;
+        // What the libraries refuse later on is a panic in tract-cuda.
+        let loaded = catch_unwind(AssertUnwindSafe(|| -> Result<Self> {
+            let (typed, identity) = typed(model, &request.taps, request.height, request.width)?;
+            let runnable = runtime.prepare(typed).map_err(|e| cannot(format!("{e:#}")))?;
+            let backbone = TractCudaBackbone { identity, runnable };
+            let (height, width) = (request.height, request.width);
+            let black = NetworkImage::from_samples(height, width, vec![0; 3 * height * width]);
+            backbone.features(&black.ok_or_else(|| Error::usage("an input without pixels"))?)?;
+            Ok(backbone)
+        }));
+        loaded
+            .unwrap_or_else(|_| Err(cannot("it has a fault of its own".into())))
+            .map_err(|e| if e.kind() == crate::error::Kind::Model { e.within(name) } else { e })
+    }
+}
+
+impl Backbone for TractCudaBackbone {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn engine(&self) -> &str {
+        TRACT_CUDA
+    }
+
+    fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+        let id = &self.identity;
+        maps(id, self.runnable.run(input(id, image)?).map_err(failed)?)
+    }
+}

@@ -1,0 +1,134 @@
+//! `hetmm insert`: further good pictures into a template, on the spot.
+
+use crate::console::Console;
+use crate::engine::EngineArgs;
+use crate::pictures;
+use hetmm::update::{self, Inserted, Options};
+use hetmm::{Error, Result};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Teach a template further good parts, without a rebuild
+///
+/// What is new in the pictures comes into the template; a full one gives up what it has twice. Weights and
+/// threshold stay. The template's journal keeps who, when, and what was there before: `hetmm history`
+/// shows it, `hetmm undo` takes it back.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  hetmm insert part.hetmm false-reject.png
+  hetmm insert part.hetmm new-light/ --who 'M. Keller'
+  hetmm insert part.hetmm stain.png --force         a good part that looks like a defect
+  hetmm insert part.hetmm new/ --dry-run            what it would do")]
+pub struct Args {
+    /// The template
+    template: PathBuf,
+    /// Pictures of good parts: folders or files
+    #[arg(required = true, value_name = "GOOD")]
+    images: Vec<PathBuf>,
+    /// Insert pictures that look like defects, too: their score is far above that of any good part
+    #[arg(long)]
+    force: bool,
+    /// Who inserts them, for the journal [default: the user's name]
+    #[arg(long)]
+    who: Option<String>,
+    /// What is new: distances above this many times what good parts usually have at that place
+    #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
+    novelty: f32,
+    /// Sheets up to which the template grows [default: the next multiple of 64]
+    #[arg(long, value_name = "SHEETS")]
+    capacity: Option<usize>,
+    /// Print what would change and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object in place of text
+    #[arg(long)]
+    json: bool,
+    /// The backbone the template was made with, where that is not the bundled one
+    #[arg(long, value_name = "M.onnx")]
+    backbone: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    if !(0.0..=1000.0).contains(&args.novelty) {
+        return Err(Error::usage("--novelty is a factor from 0 to 1000")
+            .advise("0 takes every vector for new, 1 those that are farther than the mean"));
+    }
+    if args.capacity.is_some_and(|c| !(1..=100_000).contains(&c)) {
+        return Err(Error::usage("--capacity is a number of sheets from 1 to 100000"));
+    }
+    let files: Vec<PathBuf> = pictures::list(&args.images)?.into_iter().map(|s| s.path).collect();
+    let options = Options {
+        who: args.who.clone().unwrap_or_else(user),
+        when_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        novelty: args.novelty,
+        capacity: args.capacity,
+        force: args.force,
+        dry_run: args.dry_run,
+    };
+    let engine = args.engine.engine();
+    let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)?;
+    match args.json {
+        true => println!("{:#}", to_json(&done, args.dry_run)),
+        false => print(&done, args, console),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(done: &Inserted, args: &Args, console: &Console) {
+    for outcome in &done.outcomes {
+        let file = outcome.file.display();
+        match outcome.id {
+            None => println!("{file}: nothing new (score {:.4})", outcome.score_before),
+            Some(id) => {
+                let still = if outcome.score_after > done.threshold {
+                    format!(", still above the threshold of {:.4}", done.threshold)
+                } else {
+                    String::new()
+                };
+                println!(
+                    "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
+                    outcome.score_before, outcome.score_after, outcome.added
+                );
+            }
+        }
+    }
+    for file in &done.known {
+        println!("{}: the template has it already", file.display());
+    }
+    let inserted = done.outcomes.iter().filter(|o| o.id.is_some()).count();
+    let [before, after] = done.sheets;
+    let sheets = if before == after {
+        format!("{after} sheets")
+    } else {
+        format!("{before} -> {after} sheets")
+    };
+    console.note(format!(
+        "{}: {inserted} of {} pictures {}, {sheets}, {:.1} MB",
+        args.template.display(),
+        done.outcomes.len() + done.known.len(),
+        if args.dry_run { "would be inserted" } else { "inserted" },
+        done.bytes[1] as f64 / 1e6
+    ));
+}
+
+fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
+    let outcomes = done.outcomes.iter().map(|o| {
+        json!({"image": o.file, "entry": o.id, "score_before": o.score_before, "score_after": o.score_after,
+               "prototypes": o.added})
+    });
+    json!({"images": outcomes.collect::<Vec<_>>(), "known": done.known, "sheets_before": done.sheets[0],
+           "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
+           "threshold": done.threshold, "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
+}
+
+/// The name of who runs this program.
+fn user() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".into())
+}

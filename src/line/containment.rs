@@ -1,0 +1,110 @@
+//! A panic in the engine that computes features, kept to the picture that it happened in.
+//!
+//! Any other panic ends the program in its safe state ([`super::supervise::install_panic_hook`]). Engines
+//! are other people's code, and the line can go on with another one: while [`Containment::run`]
+//! works, a panic of its thread or of a worker of its pool becomes an error.
+
+use crate::error::{Error, Kind, Result};
+use rayon::ThreadPool;
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+thread_local! {
+    /// What this thread works for.
+    static HERE: RefCell<Option<Containment>> = const { RefCell::new(None) };
+}
+
+/// A pool's word on whether it is at work on something whose panics are contained. It serves one
+/// caller at a time.
+#[derive(Debug, Clone, Default)]
+pub struct Containment(Arc<AtomicBool>);
+
+impl Containment {
+    /// Worker threads that belong to it; 0 for as many as there are cores.
+    ///
+    /// # Errors
+    /// Where the system gives no threads.
+    pub fn pool(&self, threads: usize) -> Result<ThreadPool> {
+        let own = self.clone();
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .start_handler(move |_| own.adopt_this_thread())
+            .build()
+            .map_err(|e| Error::new(Kind::Io, format!("no threads: {e}")))
+    }
+
+    /// The calling thread belongs to it from now on.
+    pub fn adopt_this_thread(&self) {
+        HERE.with(|here| *here.borrow_mut() = Some(self.clone()));
+    }
+
+    /// Does `work` on a thread that belongs to it; a panic becomes an error, and whatever `work`
+    /// used must not be used again.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.0.store(true, Ordering::SeqCst);
+        let done = catch_unwind(AssertUnwindSafe(work));
+        self.0.store(false, Ordering::SeqCst);
+        done.unwrap_or_else(|panic| {
+            Err(Error::model(format!("it panicked: {}", words(panic.as_ref()))))
+        })
+    }
+}
+
+/// Whether a panic of the calling thread will be contained.
+pub fn is_contained() -> bool {
+    let at_work = |here: &RefCell<Option<Containment>>| {
+        let here = here.try_borrow().ok();
+        here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst)))
+    };
+    HERE.try_with(at_work).unwrap_or(false)
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+
+    #[test]
+    fn only_panics_of_contained_work_are_contained() {
+        let (one, other) = (Containment::default(), Containment::default());
+        let (pool, bystander) = (one.pool(2).expect("starts"), other.pool(1).expect("starts"));
+        assert!(!is_contained());
+        assert!(!pool.install(is_contained), "a worker that does something else");
+        let seen = pool.install(|| {
+            one.run(|| {
+                let workers = (0..64).into_par_iter().all(|_| is_contained());
+                Ok((workers, bystander.install(is_contained)))
+            })
+        });
+        assert_eq!(seen.expect("runs"), (true, false));
+        assert!(!is_contained() && !pool.install(is_contained));
+    }
+
+    #[test]
+    fn a_panic_of_any_worker_becomes_an_error_with_its_words() {
+        let own = Containment::default();
+        let pool = own.pool(2).expect("starts");
+        for round in 0..3 {
+            let done: Result<()> = pool.install(|| {
+                own.run(|| {
+                    (0..64).into_par_iter().for_each(|i| assert!(i != 63, "on purpose, {round}"));
+                    Ok(())
+                })
+            });
+            let words = done.expect_err("panics").to_string();
+            assert_eq!(words, format!("it panicked: on purpose, {round}"));
+            assert!(!pool.install(is_contained), "and it is over");
+        }
+    }
+}

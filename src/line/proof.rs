@@ -1,0 +1,133 @@
+//! From a template's file to an inspector that has proven on this machine that it can be relied on.
+//!
+//! The template is copied into memory of the process's own and proven byte by byte. It is joined
+//! with an engine that computes features, which runs once and then computes the golden probes. Where
+//! several engines may be taken, it is the first that gets so far.
+
+use super::containment::Containment;
+use crate::backbone::{Device, Engine};
+use crate::error::{Error, Kind, Result};
+use crate::inspection::Inspector;
+use crate::template::Template;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What an inspector is made from.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The template's file.
+    pub file: PathBuf,
+    /// Its backbone, where that is not the bundled one.
+    pub backbone: Option<PathBuf>,
+    /// The engines that may compute features, the preferred one first.
+    pub engines: Vec<Engine>,
+    /// Threads that compute; 0 for all cores.
+    pub threads: usize,
+}
+
+/// An inspector that was proven.
+pub struct Proven {
+    /// The inspector.
+    pub inspector: Inspector,
+    /// Why engines that were preferred were not taken.
+    pub passed_over: Vec<String>,
+}
+
+impl Proven {
+    /// What is in use from now on, in a line, and what is not.
+    pub fn describe(&self, file: &Path) -> String {
+        let threshold = self.inspector.template().header().calibration.threshold;
+        format!(
+            "{}: proven, threshold {threshold}, features by {}{}",
+            file.display(),
+            self.inspector.engine(),
+            self.passed_over.concat()
+        )
+    }
+}
+
+/// Loads and proves a template.
+///
+/// # Errors
+/// [`Kind::Template`], [`Kind::Model`] or [`Kind::Io`], also where the golden probes differ on this machine; of
+/// several engines that of the last.
+pub fn load(recipe: &Recipe) -> Result<Proven> {
+    let name = recipe.file.display();
+    let template = Template::from_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
+    join(&Arc::new(template), recipe).map_err(|e| e.within(&name))
+}
+
+/// As [`load`], with a template that was loaded before.
+///
+/// # Errors
+/// As [`load`].
+pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
+    let containment = Containment::default();
+    let pool = containment.pool(recipe.threads)?;
+    let mut passed_over = Vec::new();
+    let mut last = Error::usage("no engine may compute features");
+    for engine in &recipe.engines {
+        let joined = pool.install(|| {
+            containment.run(|| {
+                let template = template.clone();
+                let inspector = Inspector::join(template, recipe.backbone.as_deref(), engine)?;
+                prove(&inspector)?;
+                Ok(inspector)
+            })
+        });
+        match joined {
+            Ok(inspector) => return Ok(Proven { inspector, passed_over }),
+            Err(why) => {
+                passed_over.push(format!("\n  not {}: {}", word(engine.device), why.what()));
+                last = why;
+            }
+        }
+    }
+    Err(last)
+}
+
+/// That this machine computes what the template promises.
+fn prove(inspector: &Inspector) -> Result<()> {
+    for probe in inspector.check_probes()? {
+        if !probe.agrees {
+            let what = format!(
+                "golden probe {} scores {} here by {}, {} where the template was built",
+                probe.name,
+                probe.score,
+                inspector.engine(),
+                probe.expected
+            );
+            return Err(Error::template(what)
+                .advise("build the template again with this version; if it stays, report it"));
+        }
+    }
+    Ok(())
+}
+
+/// The device as a configuration names it.
+pub fn word(device: Device) -> &'static str {
+    match device {
+        Device::Tract => "tract",
+        Device::TractCuda => "tract-cuda",
+        Device::Auto => "auto",
+        Device::Cpu => "cpu",
+        Device::Cuda => "cuda",
+        Device::TensorRt => "tensorrt",
+    }
+}
+
+/// A copy in memory that no other process can change or cut.
+fn copy(file: &Path) -> Result<File> {
+    let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
+    let mut from = File::open(file).map_err(failed)?;
+    if !from.metadata().map_err(failed)?.is_file() {
+        return Err(Error::new(Kind::Template, format!("{}: not a file", file.display())));
+    }
+    let memory = memfd_create(c"hetmm-template", MFdFlags::MFD_CLOEXEC)
+        .map_err(|e| Error::new(Kind::Io, format!("no memory for a template: {e}")))?;
+    let mut to = File::from(memory);
+    std::io::copy(&mut from, &mut to).map_err(failed)?;
+    Ok(to)
+}

@@ -1,0 +1,386 @@
+//! What is to be done with a part, and why: the one place where that is decided.
+//!
+//! A verdict of ok has to be proven: a score or a map that holds no numbers is bad, whatever the rules
+//! say.
+
+use super::regions::{Found, Region, regions};
+use super::rules::{IGNORED, Rules};
+use super::scorer::Scored;
+use serde::Serialize;
+
+/// What is to be done with a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Passes.
+    Ok,
+    /// A person should look.
+    Review,
+    /// Rejected.
+    Ng,
+}
+
+/// The rule that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// The score against the threshold: nothing is above it, or something is and no other rule
+    /// applies.
+    Threshold,
+    /// The threshold of a zone, or a part of the picture that is ignored.
+    Zone,
+    /// The least area: what is above the threshold is too small to count.
+    Area,
+    /// The number of regions that are tolerated.
+    Count,
+    /// The score or the map is not a number.
+    NotANumber,
+}
+
+/// A verdict and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// What is to be done.
+    pub verdict: Verdict,
+    /// What decided.
+    pub by: DecidedBy,
+    /// Where the map is above the threshold, or for review above the review threshold: what counts
+    /// first, then the worst first.
+    pub regions: Vec<Region>,
+}
+
+/// What decided, and where.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DecidedBy {
+    /// The rule.
+    pub rule: Rule,
+    /// The threshold that was applied there.
+    pub limit: f32,
+    /// The zone of the region that decided.
+    pub zone: Option<String>,
+    /// The region that decided, counted from 0 in the list of regions.
+    pub region: Option<usize>,
+    /// How many regions count.
+    pub counting: usize,
+}
+
+/// The two thresholds of a template.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Above it a part is bad.
+    pub reject: f32,
+    /// Above it a person should look; no larger than `reject`.
+    pub review: f32,
+}
+
+impl Thresholds {
+    /// What a score alone means, whatever the rules say.
+    pub fn verdict(&self, score: f32) -> Verdict {
+        if score <= self.review {
+            Verdict::Ok
+        } else if score <= self.reject {
+            Verdict::Review
+        } else {
+            Verdict::Ng
+        }
+    }
+}
+
+/// A template's rules, with its label map at network size, where it has one.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    /// The rules.
+    pub rules: &'a Rules,
+    /// One label a pixel of the map; empty where the whole picture is one zone.
+    pub labels: &'a [u8],
+    /// Columns and rows of the pictures that the template was built from.
+    pub built_from: (u32, u32),
+}
+
+impl<'a> InForce<'a> {
+    /// What is too much at each pixel, where the template's own level is `level`: its threshold or its
+    /// review threshold.
+    pub fn limits(&self, level: f32, thresholds: Thresholds) -> Limits<'a> {
+        let of_label = (0..=u8::MAX).map(|label| match self.rules.zone(label) {
+            Some(zone) => zone.limit.of(level, thresholds.reject),
+            None if label == IGNORED => f32::INFINITY,
+            None => level,
+        });
+        Limits { of_label: of_label.collect(), labels: self.labels }
+    }
+}
+
+/// What is too much at each pixel of a map.
+pub struct Limits<'a> {
+    of_label: Vec<f32>,
+    labels: &'a [u8],
+}
+
+impl Limits<'_> {
+    /// Above this value pixel `at` of the map is bad.
+    pub fn of_pixel(&self, at: usize) -> f32 {
+        let label = self.labels.get(at).copied().unwrap_or(0);
+        self.of_label.get(usize::from(label)).copied().unwrap_or(f32::NEG_INFINITY)
+    }
+}
+
+/// Judges a picture of `size` (columns, rows) by its score and blurred map of `map_width` columns.
+pub fn decide(
+    scored: &Scored,
+    map_width: usize,
+    size: (u32, u32),
+    thresholds: Thresholds,
+    in_force: Option<InForce>,
+) -> Decided {
+    if scored.score.is_nan() || scored.blurred.iter().any(|v| v.is_nan()) {
+        let by = DecidedBy {
+            rule: Rule::NotANumber,
+            limit: thresholds.reject,
+            zone: None,
+            region: None,
+            counting: 0,
+        };
+        return Decided { verdict: Verdict::Ng, by, regions: Vec::new() };
+    }
+    let judge = Judge { scored, map_width, size, thresholds, in_force };
+    let rejected = judge.at(thresholds.reject);
+    if rejected.is_too_much {
+        return rejected.decided(Verdict::Ng);
+    }
+    if thresholds.review < thresholds.reject {
+        let reviewed = judge.at(thresholds.review);
+        if reviewed.is_too_much {
+            return reviewed.decided(Verdict::Review);
+        }
+    }
+    rejected.decided(Verdict::Ok)
+}
+
+/// One picture before its judge.
+struct Judge<'a> {
+    scored: &'a Scored,
+    map_width: usize,
+    size: (u32, u32),
+    thresholds: Thresholds,
+    in_force: Option<InForce<'a>>,
+}
+
+/// What a picture looks like at one level.
+struct Finding {
+    is_too_much: bool,
+    by: DecidedBy,
+    regions: Vec<Region>,
+}
+
+impl Finding {
+    fn decided(self, verdict: Verdict) -> Decided {
+        Decided { verdict, by: self.by, regions: self.regions }
+    }
+}
+
+impl Judge<'_> {
+    /// Compares the picture with one of the two thresholds.
+    fn at(&self, level: f32) -> Finding {
+        match self.in_force {
+            None => self.by_score(level),
+            Some(in_force) => self.by_regions(level, in_force),
+        }
+    }
+
+    fn by_score(&self, level: f32) -> Finding {
+        let found = regions(&self.scored.blurred, self.map_width, &|_| level, self.size);
+        let by = DecidedBy {
+            rule: Rule::Threshold,
+            limit: level,
+            zone: None,
+            region: (!found.is_empty()).then_some(0),
+            counting: found.len(),
+        };
+        let regions = found.into_iter().map(|found| found.region).collect();
+        Finding { is_too_much: self.scored.score > level, by, regions }
+    }
+
+    fn by_regions(&self, level: f32, in_force: InForce) -> Finding {
+        let InForce { rules, labels, built_from } = in_force;
+        let label = |pixel: usize| labels.get(pixel).copied().unwrap_or(0);
+        let limits = in_force.limits(level, self.thresholds);
+        let limit = |pixel: usize| limits.of_pixel(pixel);
+        let mut found = regions(&self.scored.blurred, self.map_width, &limit, self.size);
+        let map_pixel = f64::from(built_from.0) * f64::from(built_from.1)
+            / self.scored.blurred.len().max(1) as f64;
+        for Found { region, map_pixels, worst_at } in &mut found {
+            let zone = rules.zone(label(*worst_at));
+            let area = *map_pixels as f64 * map_pixel;
+            region.counts = Some(area >= f64::from(rules.min_area_px(zone)));
+            region.zone = zone.map(|zone| zone.name.clone());
+            region.area_mm2 = rules.mm2(area);
+        }
+        // Those that count come first; among them, as among the others, the worst.
+        found.sort_by_key(|found| found.region.counts != Some(true));
+        let counting = found.iter().filter(|found| found.region.counts == Some(true)).count();
+        let is_too_much = counting > rules.max_regions as usize;
+        let rule = match found.first() {
+            Some(_) if is_too_much && rules.max_regions > 0 => Rule::Count,
+            Some(first) if is_too_much && first.region.zone.is_some() => Rule::Zone,
+            Some(_) if is_too_much => Rule::Threshold,
+            Some(_) if counting > 0 => Rule::Count,
+            Some(_) => Rule::Area,
+            // Above the template's threshold somewhere, but not above that of its zone.
+            None if self.scored.score > level => Rule::Zone,
+            None => Rule::Threshold,
+        };
+        let by = DecidedBy {
+            rule,
+            limit: found.first().map_or(level, |first| limit(first.worst_at)),
+            zone: found.first().and_then(|first| first.region.zone.clone()),
+            region: (!found.is_empty()).then_some(0),
+            counting,
+        };
+        let regions = found.into_iter().map(|found| found.region).collect();
+        Finding { is_too_much, by, regions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::{Limit, Zone};
+    use super::*;
+
+    const WIDTH: usize = 8;
+    const THRESHOLDS: Thresholds = Thresholds { reject: 1.0, review: 0.5 };
+
+    /// A map of 8 x 8 pixels with these values; pictures have 80 x 80, so that a pixel of the map is
+    /// 100 of theirs.
+    fn scored(values: &[(usize, f32)]) -> Scored {
+        let mut blurred = vec![0.1; WIDTH * WIDTH];
+        values.iter().for_each(|&(at, value)| blurred[at] = value);
+        let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Scored { score, blurred }
+    }
+
+    fn judged(values: &[(usize, f32)], rules: Option<(&Rules, &[u8])>) -> Decided {
+        let in_force = rules.map(|(rules, labels)| InForce { rules, labels, built_from: (80, 80) });
+        decide(&scored(values), WIDTH, (80, 80), THRESHOLDS, in_force)
+    }
+
+    /// The upper half is zone 7 ("lid"), the last row is ignored.
+    fn labels() -> Vec<u8> {
+        (0..64)
+            .map(|at| {
+                if at < 32 {
+                    7
+                } else if at >= 56 {
+                    IGNORED
+                } else {
+                    0
+                }
+            })
+            .collect()
+    }
+
+    fn lid(limit: Limit, min_area_px: Option<f32>) -> Zone {
+        Zone { label: 7, name: "lid".into(), limit, min_area_px }
+    }
+
+    #[test]
+    fn without_rules_the_score_decides() {
+        let cases = [
+            (0.5, Verdict::Ok),
+            (0.6, Verdict::Review),
+            (1.0, Verdict::Review),
+            (1.1, Verdict::Ng),
+        ];
+        for (value, verdict) in cases {
+            let decided = judged(&[(9, value)], None);
+            assert_eq!((decided.verdict, decided.by.rule), (verdict, Rule::Threshold), "{value}");
+            assert_eq!(THRESHOLDS.verdict(value), verdict, "{value}");
+            assert_eq!(decided.regions.len(), usize::from(verdict != Verdict::Ok), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_bad_whatever_the_rules_say() {
+        let lenient = Rules { max_regions: 100, min_area_px: 1e6, ..Rules::default() };
+        for rules in [None, Some((&lenient, &[][..]))] {
+            let decided = judged(&[(9, f32::NAN)], rules);
+            assert_eq!((decided.verdict, decided.by.rule), (Verdict::Ng, Rule::NotANumber));
+        }
+        let by_score = Scored { score: f32::NAN, blurred: vec![0.0; 64] };
+        assert_eq!(decide(&by_score, WIDTH, (80, 80), THRESHOLDS, None).verdict, Verdict::Ng);
+        let infinite = Scored { score: f32::INFINITY, blurred: vec![f32::INFINITY; 64] };
+        assert_eq!(decide(&infinite, WIDTH, (80, 80), THRESHOLDS, None).verdict, Verdict::Ng);
+    }
+
+    #[test]
+    fn rules_decide_as_they_say() {
+        let (none, labels) = (Rules::default(), labels());
+        let area = Rules { min_area_px: 200.0, mm_per_pixel: 0.1, ..none.clone() };
+        let count = Rules { max_regions: 1, ..none.clone() };
+        let twice = Rules { zones: vec![lid(Limit::Factor(2.0), None)], ..none.clone() };
+        let strict = Rules { zones: vec![lid(Limit::Score(0.8), Some(200.0))], ..none.clone() };
+        let one = &[(42, 1.5)][..];
+        let (two_wide, far) = (&[(42, 1.5), (43, 1.2)][..], &[(42, 1.5), (46, 1.2)][..]);
+        let (in_lid, ignored) = (&[(9, 1.5)][..], &[(60, 9.0)][..]);
+        let in_lid_wide = &[(9, 0.9), (10, 0.9)][..];
+        // Map, rules, verdict, the rule, regions that count.
+        let cases = [
+            (one, &none, Verdict::Ng, Rule::Threshold, 1),
+            (one, &area, Verdict::Ok, Rule::Area, 0),
+            (two_wide, &area, Verdict::Ng, Rule::Threshold, 1),
+            (far, &area, Verdict::Ok, Rule::Area, 0),
+            (one, &count, Verdict::Ok, Rule::Count, 1),
+            (far, &count, Verdict::Ng, Rule::Count, 2),
+            (in_lid, &twice, Verdict::Review, Rule::Zone, 1),
+            (&[(9, 2.1)], &twice, Verdict::Ng, Rule::Zone, 1),
+            (&[(9, 0.9)], &twice, Verdict::Ok, Rule::Threshold, 0),
+            (one, &twice, Verdict::Ng, Rule::Threshold, 1),
+            (in_lid, &strict, Verdict::Ok, Rule::Area, 0),
+            (in_lid_wide, &strict, Verdict::Ng, Rule::Zone, 1),
+            (&[(9, 0.7), (10, 0.7)], &strict, Verdict::Review, Rule::Zone, 1),
+            (ignored, &none, Verdict::Ok, Rule::Zone, 0),
+            // It spans a zone and the rest of the picture: it belongs to where it is worst.
+            (&[(26, 1.1), (34, 1.9)], &strict, Verdict::Ng, Rule::Threshold, 1),
+        ];
+        for (i, (map, rules, verdict, rule, counting)) in cases.into_iter().enumerate() {
+            let decided = judged(map, Some((rules, &labels)));
+            let got = (decided.verdict, decided.by.rule, decided.by.counting);
+            assert_eq!(got, (verdict, rule, counting), "case {i}: {decided:?}");
+            let by = &decided.by;
+            assert!(verdict == Verdict::Ok || by.region == Some(0), "case {i}");
+            assert!(verdict != Verdict::Ng || decided.regions[0].peak > by.limit, "case {i}");
+        }
+        let decided = judged(two_wide, Some((&area, &labels)));
+        assert!((decided.regions[0].area_mm2.expect("known") - 2.0).abs() < 1e-6);
+        let decided = judged(in_lid, Some((&twice, &labels)));
+        assert_eq!((decided.by.zone.as_deref(), decided.by.limit), (Some("lid"), 1.0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rules_that_say_nothing_decide_as_the_score_does(
+            values in proptest::collection::vec(0.0f32..1.5, 64)
+        ) {
+            let values: Vec<_> = values.into_iter().enumerate().collect();
+            let plain = judged(&values, None);
+            let ruled = judged(&values, Some((&Rules::default(), &[])));
+            proptest::prop_assert_eq!(plain.verdict, ruled.verdict);
+            proptest::prop_assert_eq!(plain.by, ruled.by);
+        }
+
+        #[test]
+        fn what_asks_for_more_never_makes_a_part_worse(
+            values in proptest::collection::vec(0.0f32..1.5, 64),
+            min_area in 0.0f32..500.0, more in 0.0f32..500.0, ignored in 0usize..64
+        ) {
+            let values: Vec<_> = values.into_iter().enumerate().collect();
+            let rank = |rules: &Rules, labels: &[u8]| judged(&values, Some((rules, labels))).verdict as u8;
+            let rules = Rules { min_area_px: min_area, ..Rules::default() };
+            let larger = Rules { min_area_px: min_area + more, ..rules.clone() };
+            proptest::prop_assert!(rank(&larger, &[]) <= rank(&rules, &[]));
+            let mut labels = vec![0; 64];
+            let before = rank(&Rules::default(), &labels);
+            labels[ignored] = IGNORED;
+            proptest::prop_assert!(rank(&Rules::default(), &labels) <= before);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The journal: what was inserted into a template, by whom and when, and how to undo it.
+//!
+//! One optional section an entry, in order, a postcard value of `enum Record`. A reader that does not
+//! know them loses nothing but the history. An entry is checked against the template before any
+//! of its numbers is used.
+
+use super::prototypes::Prototype;
+use crate::error::{Error, Result};
+use crate::template::container::SectionKind;
+use crate::template::header::Header;
+use crate::template::{HeaderV1, Template};
+use serde::{Deserialize, Serialize};
+
+/// Most entries that a template takes.
+pub const MAX_ENTRIES: usize = 2000;
+
+/// All versions of an entry; append only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Record {
+    V1(Entry),
+}
+
+/// One picture that was inserted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts from 1.
+    pub id: u32,
+    /// Seconds since 1970, by the clock of the machine that inserted it.
+    pub when_unix_s: u64,
+    /// Who inserted it.
+    pub who: String,
+    /// Name of the picture's file.
+    pub name: String,
+    /// BLAKE3 of the picture's file.
+    pub digest: [u8; 32],
+    /// A small JPEG of the picture.
+    pub thumbnail: Vec<u8>,
+    /// Its score before.
+    pub score_before: f32,
+    /// Its score after.
+    pub score_after: f32,
+    /// Whether it was inserted although it looked like a defect.
+    pub forced: bool,
+    /// Prototypes that came into the template.
+    pub added: u32,
+    /// BLAKE3 of the template file before; `None` where the picture was not the first of several that
+    /// were inserted together.
+    pub file_before: Option<[u8; 32]>,
+    /// The header before, without its list of pictures.
+    pub header_before: Header,
+    /// Pictures in the header before.
+    pub images_before: u32,
+    /// What was in the template before, layer by layer.
+    pub layers: Vec<LayerBefore>,
+}
+
+/// What an insertion changed in a layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerBefore {
+    /// Sheets before.
+    pub sheets: u32,
+    /// The prototypes that were replaced.
+    pub replaced: Vec<Replaced>,
+}
+
+/// A prototype that another one took the place of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Where it was.
+    pub pixel: u32,
+    /// The sheet it was on.
+    pub sheet: u32,
+    /// The picture it came from.
+    pub source: u32,
+    /// Scale of its 8-bit values.
+    pub scale: f32,
+    /// Its stored values.
+    pub vector: Vec<u8>,
+}
+
+impl Replaced {
+    /// The prototype that `pixel` had on `sheet`.
+    pub fn new(pixel: usize, sheet: usize, prototype: Prototype) -> Self {
+        let Prototype { vector, scale, source } = prototype;
+        Replaced { pixel: pixel as u32, sheet: sheet as u32, source, scale, vector }
+    }
+
+    /// As it was stored.
+    pub fn prototype(&self) -> Prototype {
+        Prototype { vector: self.vector.clone(), scale: self.scale, source: self.source }
+    }
+}
+
+impl Entry {
+    /// The bytes of its section.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        postcard::to_stdvec(&Record::V1(self.clone()))
+            .map_err(|e| Error::template(format!("the journal cannot be written: {e}")))
+    }
+
+    /// Refuses what no insertion writes.
+    fn check(&self, header: &HeaderV1, index: usize) -> std::result::Result<(), &'static str> {
+        let require = |holds: bool, what| if holds { Ok(()) } else { Err(what) };
+        require(self.id as usize == index + 1, "number")?;
+        require(self.layers.len() == header.layers.len(), "layers")?;
+        let images = header.build.images.len();
+        require((1..images).contains(&(self.images_before as usize)), "pictures")?;
+        for (layer, before) in self.layers.iter().enumerate() {
+            let shape = header.shape(layer).ok_or("layers")?;
+            let sheets = before.sheets as usize;
+            require((1..=shape.sheets).contains(&sheets), "sheets")?;
+            for replaced in &before.replaced {
+                require((replaced.pixel as usize) < shape.pixels(), "pixel")?;
+                require((replaced.sheet as usize) < sheets, "sheet")?;
+                require((replaced.source as usize) < images, "source")?;
+                let length = shape.channels * header.storage.value_bytes();
+                require(replaced.vector.len() == length, "vector")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The journal of a template, oldest entry first, with the bytes of every entry.
+///
+/// # Errors
+/// [`crate::error::Kind::Template`] where an entry does not fit the template.
+pub fn read(template: &Template) -> Result<Vec<(Entry, &[u8])>> {
+    let sections = template.sections().iter().filter(|s| s.kind == SectionKind::Journal);
+    sections
+        .enumerate()
+        .map(|(index, section)| {
+            let unusable = |why: &dyn std::fmt::Display| {
+                Error::template(format!("entry {} of the journal cannot be used: {why}", index + 1))
+                    .advise("the template inspects as before; to insert or undo, build it again")
+            };
+            let bytes = template.section_bytes(section);
+            let (Record::V1(entry), rest) =
+                postcard::take_from_bytes::<Record>(bytes).map_err(|e| unusable(&e))?;
+            if !rest.is_empty() || usize::from(section.index) != index {
+                return Err(unusable(&"it is longer than it says, or out of place"));
+            }
+            entry.check(template.header(), index).map_err(|what| unusable(&what))?;
+            Ok((entry, bytes))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::header::tests::sample;
+
+    /// A header of 5 sheets, 2 x 4 pixels, 3 channels of 16 bits, and what inserted its last picture.
+    fn inserted() -> (HeaderV1, Entry) {
+        let mut header = sample();
+        header.build.images.push(header.build.images[0].clone());
+        let replaced = Replaced { pixel: 7, sheet: 4, source: 0, scale: 0.0, vector: vec![1; 6] };
+        let entry = Entry {
+            id: 1,
+            when_unix_s: 1_790_000_000,
+            who: "Ada".into(),
+            name: "b.png".into(),
+            digest: [8; 32],
+            thumbnail: vec![0xff, 0xd8],
+            score_before: 1.25,
+            score_after: 0.25,
+            forced: false,
+            added: 1,
+            file_before: Some([7; 32]),
+            header_before: sample().versioned(&Default::default()),
+            images_before: 1,
+            layers: vec![LayerBefore { sheets: 5, replaced: vec![replaced] }],
+        };
+        (header, entry)
+    }
+
+    #[test]
+    fn entries_are_frozen() {
+        let (header, entry) = inserted();
+        assert_eq!(entry.check(&header, 0), Ok(()));
+        let bytes = entry.encode().expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/journal_v1.hex").trim());
+        assert_eq!(postcard::from_bytes(&bytes), Ok(Record::V1(entry)));
+    }
+
+    #[test]
+    fn entries_that_do_not_fit_the_template_are_refused() {
+        let spoil: [fn(&mut Entry); 10] = [
+            |e| e.id = 2,
+            |e| e.layers.clear(),
+            |e| e.images_before = 0,
+            |e| e.images_before = 2,
+            |e| e.layers[0].sheets = 6,
+            |e| e.layers[0].sheets = 0,
+            |e| e.layers[0].replaced[0].pixel = 8,
+            |e| e.layers[0].replaced[0].sheet = 5,
+            |e| e.layers[0].replaced[0].source = 2,
+            |e| e.layers[0].replaced[0].vector.truncate(5),
+        ];
+        for (case, spoil) in spoil.iter().enumerate() {
+            let (header, mut entry) = inserted();
+            spoil(&mut entry);
+            assert!(entry.check(&header, 0).is_err(), "case {case}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let good = inserted().1.encode().expect("encodes");
+        for at in 0..good.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                for bytes in [&bytes[..], &bytes[..at]] {
+                    if let Ok(Record::V1(entry)) = postcard::from_bytes::<Record>(bytes) {
+                        let _ = entry.check(&inserted().0, 0);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Forgetting: the template as it was before a picture was inserted.
+
+use super::Change;
+use super::journal::{self, Entry};
+use super::prototypes::Prototypes;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::template::Template;
+use std::path::Path;
+
+/// What was undone.
+#[derive(Debug, Clone)]
+pub struct Undone {
+    /// The entries that are gone, the newest first.
+    pub entries: Vec<Entry>,
+    /// The threshold before and after: one that was set since goes, too.
+    pub thresholds: [f32; 2],
+    /// Whether the file's BLAKE3 was compared with the one from before. It is not known where
+    /// the picture was inserted together with others that stay.
+    pub proven: bool,
+}
+
+/// Puts the template at `path` back to where it was before entry `id` of its journal, or before the
+/// last one. Whatever was inserted after that entry goes, too.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`] where there is nothing to undo or no such entry;
+/// [`crate::error::Kind::Template`] where the bytes from before cannot be restored, and then nothing
+/// is changed; [`crate::error::Kind::Io`] where another process changes the template.
+pub fn undo(path: &Path, id: Option<u32>) -> Result<Undone> {
+    let _lock = files::lock(path)?;
+    let template = Template::open(path)?;
+    let journal = journal::read(&template).map_err(|e| e.within(path.display()))?;
+    let Some((last, _)) = journal.last() else {
+        return Err(Error::usage(format!("{}: nothing was inserted", path.display()))
+            .advise("there is nothing to undo"));
+    };
+    let id = id.unwrap_or(last.id);
+    let Some(first) = journal.iter().position(|(entry, _)| entry.id == id) else {
+        return Err(Error::usage(format!("{}: the journal has no entry {id}", path.display()))
+            .advise(format!("it has 1 to {}: hetmm history shows them", last.id)));
+    };
+    let mut layers: Vec<Prototypes> = (0..template.layers())
+        .map(|layer| Prototypes::read(&template, layer))
+        .collect::<Result<_>>()?;
+    let (kept, undone) = journal.split_at(first);
+    for (entry, _) in undone.iter().rev() {
+        for (layer, before) in layers.iter_mut().zip(&entry.layers) {
+            if (before.sheets as usize) > layer.shape().sheets {
+                return Err(Error::template("the journal's entries do not follow each other"));
+            }
+            for replaced in before.replaced.iter().rev() {
+                layer.set(replaced.pixel as usize, replaced.sheet as usize, &replaced.prototype());
+            }
+            layer.resize(before.sheets as usize);
+        }
+    }
+    let entry = &journal[first].0;
+    let (mut header, settings) = entry.header_before.clone().into_parts();
+    header.build.images = template.header().build.images[..entry.images_before as usize].to_vec();
+    let thresholds = [template.header().calibration.threshold, header.calibration.threshold];
+    let change = Change {
+        template: &template,
+        header,
+        settings,
+        layers: &layers,
+        journal: kept.iter().map(|(_, bytes)| *bytes).collect(),
+    };
+    change.draft(path)?.finish_as(entry.file_before).map_err(|e| e.within(path.display()))?;
+    let entries = undone.iter().rev().map(|(entry, _)| entry.clone()).collect();
+    Ok(Undone { entries, thresholds, proven: journal[first].0.file_before.is_some() })
+}

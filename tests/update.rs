@@ -1,0 +1,261 @@
+//! Insert, undo and history, run from outside: bytes before and after, and everything that can go
+//! wrong on the way.
+#![cfg(feature = "desktop")]
+
+mod common;
+
+use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A template from eight parts, and its bytes. Parts 20 and up are new to it.
+fn template(bench: &Bench, options: &[&str]) -> (PathBuf, Vec<u8>) {
+    let good = bench.parts("good", 0..8);
+    let path = bench.path("part.hetmm");
+    let build =
+        [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE, options].concat();
+    assert_code(&hetmm(&build), 0, "");
+    let bytes = std::fs::read(&path).expect("reads");
+    (path, bytes)
+}
+
+fn new_part(bench: &Bench, number: u32) -> PathBuf {
+    bench.part(&format!("new/{number}.png"), number)
+}
+
+/// Inserts, at the limit of six sheets unless told otherwise.
+fn insert(template: &Path, pictures: &[&Path], options: &[&str]) -> std::process::Output {
+    let pictures: Vec<&str> = pictures.iter().map(|p| text(p)).collect();
+    let limit: &[&str] = if options.contains(&"--capacity") { &[] } else { &["--capacity", "6"] };
+    hetmm(&[&["insert", text(template)], &pictures[..], &["--json"], limit, options].concat())
+}
+
+fn json(output: &std::process::Output) -> serde_json::Value {
+    serde_json::from_str(&stdout(output)).expect("JSON")
+}
+
+/// The score of a picture, on its own.
+fn score(template: &Path, picture: &Path) -> f64 {
+    json(&hetmm(&["inspect", text(template), text(picture), "--json"]))["score"]
+        .as_f64()
+        .expect("a score")
+}
+
+fn left_behind(bench: &Bench) -> Vec<String> {
+    let names = std::fs::read_dir(bench.path("")).expect("reads");
+    let names = names.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|n| n.ends_with(".part")).collect()
+}
+
+#[test]
+fn undo_restores_the_bytes_whatever_the_storage_and_the_sheets() {
+    for storage in ["f32", "f16", "i8"] {
+        for options in [&["--capacity", "6"][..], &["--capacity", "7"], &["--capacity", "100"]] {
+            let bench = Bench::new();
+            let (path, before) = template(&bench, &["--storage", storage]);
+            let parts: Vec<PathBuf> = (20..24).map(|i| new_part(&bench, i)).collect();
+            let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+            let alone = score(&path, parts[0]);
+            let output = insert(&path, &parts[..1], options);
+            assert_code(&output, 0, "");
+            let told = &json(&output)["images"][0];
+            assert!((told["score_before"].as_f64().expect("a score") - alone).abs() < 1e-5);
+            let after = score(&path, parts[0]);
+            assert!((told["score_after"].as_f64().expect("a score") - after).abs() < 1e-5);
+            assert!(after < alone, "{alone} -> {after}");
+            assert_code(&hetmm(&["check", text(&path)]), 0, "");
+            let one = std::fs::read(&path).expect("reads");
+            assert_code(&insert(&path, &parts[1..], options), 0, "");
+
+            // The last of three: no file like that has been there.
+            let output = hetmm(&["undo", text(&path)]);
+            assert_code(&output, 0, "restored");
+            assert!(!stderr(&output).contains("bytes"), "{}", stderr(&output));
+            assert_code(&hetmm(&["check", text(&path)]), 0, "");
+            assert_code(&hetmm(&["undo", text(&path), "2"]), 0, "the bytes are those from before");
+            assert_eq!(std::fs::read(&path).expect("reads"), one, "{storage} {options:?}");
+            assert_code(&hetmm(&["undo", text(&path)]), 0, "the bytes are those from before");
+            assert_eq!(std::fs::read(&path).expect("reads"), before, "{storage} {options:?}");
+            assert_code(&hetmm(&["undo", text(&path)]), 2, "nothing was inserted");
+        }
+    }
+}
+
+#[test]
+fn a_full_template_keeps_its_sheets_and_one_with_room_grows() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let (a, b) = (new_part(&bench, 20), new_part(&bench, 21));
+    let dry = json(&insert(&path, &[&a], &["--dry-run"]));
+    assert_eq!((dry["sheets"].as_u64(), dry["written"].as_bool()), (Some(6), Some(false)));
+    assert_eq!(std::fs::read(&path).expect("reads"), before);
+    let full = json(&insert(&path, &[&a], &[]));
+    assert_eq!((full["sheets_before"].as_u64(), full["sheets"].as_u64()), (Some(6), Some(6)));
+    let grown = json(&insert(&path, &[&b], &["--capacity", "7"]));
+    assert_eq!((grown["sheets_before"].as_u64(), grown["sheets"].as_u64()), (Some(6), Some(7)));
+    let again = json(&insert(&path, &[&a, &b], &[]));
+    assert_eq!(again["known"].as_array().map(Vec::len), Some(2));
+    assert_eq!(again["written"].as_bool(), Some(false));
+    let nothing = json(&insert(&path, &[&new_part(&bench, 22)], &["--novelty", "1000"]));
+    assert_eq!(nothing["images"][0]["entry"], serde_json::Value::Null);
+}
+
+#[test]
+fn the_history_says_who_when_and_what_and_keeps_small_pictures() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    assert_code(&hetmm(&["history", text(&path)]), 0, "");
+    let (a, b) = (new_part(&bench, 20), new_part(&bench, 21));
+    assert_code(&insert(&path, &[&a], &["--who", "Ada"]), 0, "");
+    assert_code(&insert(&path, &[&b], &["--who", &"x".repeat(5000)]), 0, "");
+    let seen = bench.path("seen");
+    let output = hetmm(&["history", text(&path), "--json", "--thumbnails", text(&seen)]);
+    let history = json(&output);
+    assert_eq!(
+        (history[0]["who"].as_str(), history[0]["image"].as_str()),
+        (Some("Ada"), Some("20.png"))
+    );
+    let digest = blake3::hash(&std::fs::read(&a).expect("reads")).to_hex();
+    assert_eq!(history[0]["blake3"].as_str(), Some(digest.as_str()));
+    assert_eq!(history[1]["who"].as_str().map(str::len), Some(200));
+    let when = history[1]["when"].as_str().expect("a time");
+    assert!(when.starts_with("20") && when.ends_with('Z'), "{when}");
+    let picture = image::open(seen.join("0002.jpg")).expect("a picture");
+    assert_eq!((picture.width(), picture.height()), (80, 60));
+    assert!(stdout(&hetmm(&["history", text(&path)])).contains("Ada"));
+}
+
+#[test]
+fn an_inserted_part_no_longer_counts_as_fresh_and_a_later_threshold_goes_with_undo() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let part = new_part(&bench, 20);
+    assert_code(&insert(&path, &[&part], &[]), 0, "");
+    let fresh = bench.parts("fresh", 100..120);
+    std::fs::copy(&part, fresh.join("020.png")).expect("copies");
+    let calibrate = ["calibrate", text(&path), "--images", text(&fresh), "--false-reject", "10%"];
+    assert_code(&hetmm(&calibrate), 0, "1 of 21 pictures were left out");
+    let output = hetmm(&["undo", text(&path)]);
+    assert_code(&output, 0, "the bytes are those from before");
+    assert!(stdout(&output).contains("again"), "{}", stdout(&output));
+    assert_eq!(std::fs::read(&path).expect("reads"), before);
+}
+
+#[test]
+fn what_looks_like_a_defect_needs_to_be_forced() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let good = new_part(&bench, 20);
+    let mut image = image::open(&good).expect("a picture").to_rgb8();
+    for (x, y) in (0..600).map(|i| (30 + i % 20, 20 + i / 30)) {
+        image.put_pixel(x, y, image::Rgb([(x * 90) as u8, 0, (y * 120) as u8]));
+    }
+    let bad = bench.path("bad.png");
+    image.save(&bad).expect("writes");
+    // Neither of the two is inserted.
+    let output = insert(&path, &[&good, &bad], &[]);
+    assert_code(&output, 2, "bad.png: looks like a defect, with a score of");
+    assert!(stderr(&output).contains("--force") && !stderr(&output).contains("20.png"));
+    assert_eq!(std::fs::read(&path).expect("reads"), before);
+    assert_code(&insert(&path, &[&good, &bad], &["--force"]), 0, "");
+    assert!(stdout(&hetmm(&["history", text(&path)])).contains("bad.png (forced)"));
+}
+
+#[test]
+fn whatever_is_in_the_way_leaves_the_template_as_it_is() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let part = new_part(&bench, 20);
+    let unchanged = |output: &std::process::Output, code: i32, message: &str| {
+        assert_code(output, code, message);
+        assert_eq!(std::fs::read(&path).expect("reads"), before, "{message}");
+        assert!(left_behind(&bench).is_empty(), "{message}");
+    };
+    let file = std::fs::File::open(&path).expect("opens");
+    file.try_lock().expect("locks");
+    unchanged(&insert(&path, &[&part], &[]), 5, "another program is changing it");
+    unchanged(&hetmm(&["undo", text(&path)]), 5, "another program is changing it");
+    drop(file);
+
+    let writable = std::fs::metadata(&path).expect("is there").permissions();
+    let mut read_only = writable.clone();
+    read_only.set_readonly(true);
+    std::fs::set_permissions(&path, read_only).expect("sets");
+    unchanged(&insert(&path, &[&part], &[]), 5, "is read-only");
+    unchanged(&hetmm(&["undo", text(&path)]), 5, "is read-only");
+    std::fs::set_permissions(&path, writable).expect("sets");
+
+    let broken = bench.path("broken.png");
+    std::fs::write(&broken, b"no picture").expect("writes");
+    unchanged(&insert(&path, &[&part, &broken], &[]), 3, "broken.png");
+    unchanged(&insert(&path, &[&bench.path("none.png")], &[]), 3, "none.png");
+    unchanged(&insert(&path, &[&part], &["--novelty", "2000"]), 2, "--novelty");
+    unchanged(&hetmm(&["undo", text(&path), "7"]), 2, "nothing was inserted");
+}
+
+/// A disk without room, as far as the system can play one: files may not become longer than some
+/// size. Tried at every size up to that of the template.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_clear_error_and_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let part = new_part(&bench, 20);
+    let blocks = before.len() / 512;
+    for size in (0..10).map(|i| i * blocks / 10) {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {size}; exec {} insert {} {} --capacity 6",
+            env!("CARGO_BIN_EXE_hetmm"),
+            text(&path),
+            text(&part)
+        );
+        let output = Command::new("sh").args(["-c", &script]).output().expect("runs");
+        assert_code(&output, 5, "File too large");
+        assert_eq!(std::fs::read(&path).expect("reads"), before, "{size}");
+        assert!(left_behind(&bench).is_empty(), "{size}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_refused_by_name_at_every_byte() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    assert_code(&insert(&path, &[&new_part(&bench, 20)], &[]), 0, "");
+    let whole = std::fs::read(&path).expect("reads");
+    let journal = json(&hetmm(&["history", text(&path), "--json"]))[0]["bytes"].as_u64();
+    let start = whole.len() - journal.expect("a length") as usize;
+    for step in 0..20 {
+        let at = start + step * (whole.len() - start) / 20;
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        for (bytes, message) in [
+            (&whole[..at], "cut off in section Journal 0"),
+            (&flipped, "damaged in section Journal 0"),
+        ] {
+            std::fs::write(&path, bytes).expect("writes");
+            for task in ["history", "undo", "check"] {
+                assert_code(&hetmm(&[task, text(&path)]), 4, message);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_program_left_behind_is_cleared_away_but_not_what_is_in_use() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    let (old, used, recent) = (".hetmm-old.part", ".hetmm-used.part", ".hetmm-recent.part");
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for name in [old, used, recent] {
+        let file = std::fs::File::create(bench.path(name)).expect("makes");
+        if name != recent {
+            file.set_modified(hour_ago).expect("sets");
+        }
+    }
+    let held = std::fs::File::open(bench.path(used)).expect("opens");
+    held.try_lock().expect("locks");
+    assert_code(&insert(&path, &[&new_part(&bench, 20)], &[]), 0, "");
+    let mut left = left_behind(&bench);
+    left.sort();
+    assert_eq!(left, [recent, used]);
+}
