@@ -1,89 +1,195 @@
-//! `hetmm audit` and `build --drop-suspects` from outside: wrong pictures among good ones.
+//! `hetmm audit` and what a build does with its findings, run from outside on drawn parts.
 #![cfg(feature = "desktop")]
 
 mod common;
 
 use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use image::{GenericImageView, Rgb, RgbImage, imageops};
 use serde_json::Value;
 use std::path::Path;
 
-/// Forty good parts and one of every kind of wrong picture, the names of which begin with `wrong`.
-fn planted() -> Bench {
-    let bench = Bench::new();
-    let good = bench.parts("parts", 0..40);
-    let change = |name: &str, change: &dyn Fn(&image::RgbImage) -> image::RgbImage| {
-        let image = image::open(good.join("007.png")).expect("a picture").to_rgb8();
-        change(&image).save(good.join(name)).expect("writes");
+/// Pictures that do not belong, and the reasons that may be given for them.
+const PLANTED: [(&str, &[&str]); 9] = [
+    ("other-1.png", &["different", "unlike", "shape", "bright", "dark", "blurred"]),
+    ("other-2.png", &["different", "unlike", "bright", "dark", "blurred"]),
+    ("other-3.png", &["different", "unlike", "bright", "dark", "blurred"]),
+    ("spot.png", &["unlike", "different"]),
+    ("soft.png", &["blurred", "different", "unlike"]),
+    ("dim.png", &["dark", "different", "unlike"]),
+    ("cut.png", &["shape", "unlike", "different"]),
+    ("copy.png", &["duplicate"]),
+    ("twin.png", &["duplicate"]),
+];
+
+/// Forty good parts and the planted ones.
+fn spoiled(bench: &Bench) -> std::path::PathBuf {
+    let folder = bench.parts("good", 0..40);
+    let open = |number: u32| {
+        image::open(folder.join(format!("{number:03}.png"))).expect("reads").into_rgb8()
     };
-    change("wrong-blurred.png", &|image| image::imageops::blur(image, 3.0));
-    change("wrong-dark.png", &|image| image::imageops::brighten(image, -55));
-    change("wrong-blot.png", &|image| {
-        let mut image = image.clone();
-        for (x, y) in (0..400).map(|i| (8 + i % 20, 8 + i / 20)) {
-            image.put_pixel(x, y, image::Rgb([255, 0, (x * 20) as u8]));
-        }
-        image
+    let save = |name: &str, picture: &RgbImage| picture.save(folder.join(name)).expect("writes");
+    let fresh = |number: u32| {
+        let path = bench.part("fresh/one.png", number);
+        image::open(path).expect("reads").into_rgb8()
+    };
+    // Three pictures of another product, alike but for noise of their own.
+    for i in 1..4u32 {
+        let mut state = i;
+        let picture = RgbImage::from_fn(80, 60, |x, y| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let bar = (x / 7 + y / 11) % 2 == 0;
+            Rgb([(if bar { 210 } else { 90 } + (state >> 28)) as u8; 3])
+        });
+        save(&format!("other-{i}.png"), &picture);
+    }
+    let mut spot = fresh(51);
+    for (x, y) in (8..18).flat_map(|x| (40..50).map(move |y| (x, y))) {
+        spot.put_pixel(x, y, Rgb([240, 240, 240]));
+    }
+    save("spot.png", &spot);
+    save("soft.png", &imageops::blur(&fresh(52), 2.0));
+    let mut dim = fresh(53);
+    dim.pixels_mut().for_each(|p| p.0 = p.0.map(|v| v / 4));
+    save("dim.png", &dim);
+    save("cut.png", &fresh(54).view(0, 0, 60, 60).to_image());
+    std::fs::copy(folder.join("007.png"), folder.join("copy.png")).expect("copies");
+    // The same part again, with noise of the camera.
+    let mut twin = open(11);
+    let mut state = 7u32;
+    twin.pixels_mut().for_each(|p| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        p.0 = p.0.map(|v| v.saturating_add((state >> 31) as u8));
     });
-    change("wrong-product.png", &|_| {
-        image::RgbImage::from_fn(80, 60, |x, y| {
-            let stripe = (x / 6 + y / 9) % 2 == 0;
-            image::Rgb(if stripe { [240, 220, 40] } else { [20, 60, 160] })
-        })
-    });
-    bench
+    save("twin.png", &twin);
+    folder
 }
 
-fn audit(folder: &Path, options: &[&str]) -> std::process::Output {
-    hetmm(&[&["audit", text(folder)], &SMALL[..], options].concat())
+fn audit(images: &Path, more: &[&str]) -> Vec<Value> {
+    let out = hetmm(&[&["audit", text(images), "--json"], &SMALL[..], more].concat());
+    assert_code(&out, 0, "");
+    stdout(&out).lines().map(|l| serde_json::from_str(l).expect("one object a line")).collect()
 }
 
-fn ranking(output: &std::process::Output) -> Vec<Value> {
-    stdout(output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+fn name(finding: &Value) -> String {
+    let path = finding["image"].as_str().expect("a path");
+    Path::new(path).file_name().expect("a name").to_string_lossy().into_owned()
 }
 
 #[test]
-fn wrong_pictures_come_first_and_can_be_left_out() {
-    let bench = planted();
-    let folder = bench.path("parts");
-    let output = audit(&folder, &["--json"]);
-    assert_code(&output, 0, "pictures are suspects");
-    let ranking = ranking(&output);
-    assert_eq!(ranking.len(), 44);
-    let is_wrong = |r: &Value| r["image"].as_str().is_some_and(|name| name.contains("wrong-"));
-    let first = ranking.iter().take(6).filter(|r| is_wrong(r)).count();
-    assert_eq!(first, 4, "{:#?}", &ranking[..6]);
-    assert!(ranking.windows(2).all(|two| {
-        let suspicion = |r: &Value| r["suspicion"].as_f64().expect("a number");
-        suspicion(&two[0]) >= suspicion(&two[1])
-    }));
-    let suspects = ranking.iter().filter(|r| r["suspect"] == true).count();
-    assert!(suspects >= 3, "{suspects}");
-
-    let template = bench.path("t.hetmm");
-    let build = [&["build", text(&folder), "-o", text(&template)], &SMALL[..], &TEMPLATE].concat();
-    let output = hetmm(&build);
-    assert_code(&output, 0, "pictures look unlike the rest");
-    let pictures = || -> usize {
-        let info = hetmm(&["info", text(&template), "--json"]);
-        let info: Value = serde_json::from_str(&stdout(&info)).expect("JSON");
-        info["build"]["images"].as_array().map_or(0, Vec::len)
+fn what_does_not_belong_stands_at_the_top_with_its_reason() {
+    let bench = Bench::new();
+    let folder = spoiled(&bench);
+    let findings = audit(&folder, &[]);
+    assert_eq!(findings.len(), 40 + PLANTED.len());
+    let suspects: Vec<&Value> = findings.iter().filter(|f| f["suspect"] == true).collect();
+    for (planted, reasons) in PLANTED {
+        let found = suspects.iter().find(|f| name(f) == planted);
+        let found = found.unwrap_or_else(|| panic!("{planted} is no suspect: {findings:#?}"));
+        let kind = found["reasons"][0]["kind"].as_str().expect("a kind");
+        assert!(reasons.contains(&kind), "{found:#}");
+    }
+    assert_eq!(suspects.len(), PLANTED.len(), "{suspects:#?}");
+    let suspicion = |f: &Value| f["suspicion"].as_f64().expect("a number");
+    assert!(findings.windows(2).all(|pair| suspicion(&pair[0]) >= suspicion(&pair[1])));
+    assert!(findings.iter().zip(1..).all(|(f, rank)| f["rank"] == rank));
+    let words = |planted: &str| {
+        let found = findings.iter().find(|f| name(f) == planted).expect(planted);
+        found["reasons"].to_string()
     };
-    assert_eq!(pictures(), 44);
-    let output = hetmm(&[&build[..], &["--drop-suspects"]].concat());
-    assert_code(&output, 0, "were left out");
-    assert_eq!(pictures(), 44 - suspects);
-    let output = hetmm(&[&build[..], &["--no-audit"]].concat());
-    assert!(!stderr(&output).contains("unlike"), "{}", stderr(&output));
+    assert!(words("copy.png").contains("the same picture as 007.png"));
+    assert!(words("twin.png").contains("nearly the same picture as 011.png"));
+    assert!(words("cut.png").contains("60 x 60 pixels: another shape than 80 x 60"));
+    let [x, y] = [0, 1].map(|axis| {
+        let found = findings.iter().find(|f| name(f) == "spot.png").expect("spot");
+        found["signals"]["place"][axis].as_f64().expect("a place")
+    });
+    assert!((x - 13.0 / 80.0).abs() < 0.1 && (y - 45.0 / 60.0).abs() < 0.1, "{x}, {y}");
+
+    // Features give the same, but for the names of the folder, which they do not have.
+    let features = bench.path("good.features");
+    assert_code(
+        &hetmm(&[&["features", text(&folder), "-o", text(&features)], &SMALL[..]].concat()),
+        0,
+        "",
+    );
+    let again = hetmm(&["audit", text(&features), "--json"]);
+    assert_code(&again, 0, "9 of 49 pictures are suspects");
+    let again: Vec<Value> =
+        stdout(&again).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    for (a, b) in findings.iter().zip(&again) {
+        assert_eq!((name(a), &a["suspicion"]), (name(b), &b["suspicion"]));
+    }
 }
 
 #[test]
-fn a_clean_folder_has_hardly_any_suspects_and_a_tiny_one_is_refused() {
+fn clean_folders_have_no_suspects_and_few_pictures_no_verdict() {
     let bench = Bench::new();
-    let good = bench.parts("good", 0..40);
-    let suspects =
-        ranking(&audit(&good, &["--json"])).iter().filter(|r| r["suspect"] == true).count();
-    assert!(suspects <= 1, "{suspects}");
-    let few = bench.parts("few", 0..5);
-    assert_code(&audit(&few, &[]), 3, "10");
-    assert_code(&audit(&bench.path("none"), &[]), 3, "no such file");
+    let folder = bench.parts("good", 0..40);
+    let findings = audit(&folder, &[]);
+    assert!(findings.iter().all(|f| f["suspect"] == false), "{:#?}", &findings[..3]);
+    let few = bench.parts("few", 0..9);
+    let out = hetmm(&[&["audit", text(&few)], &SMALL[..]].concat());
+    assert_code(&out, 3, "9 pictures: too few to tell what is usual among them");
+    assert_code(&hetmm(&["audit", text(&bench.path("none"))]), 3, "no such file");
+    let out = hetmm(&[&["audit", text(&folder)], &SMALL[..]].concat());
+    assert_code(&out, 0, "0 of 40 pictures are suspects");
+    assert_eq!(stdout(&out).lines().count(), 26);
+}
+
+#[test]
+fn a_build_warns_of_suspects_and_leaves_them_out_where_it_is_told_to() {
+    let bench = Bench::new();
+    let folder = spoiled(&bench);
+    let (plain, dropped) = (bench.path("plain.hetmm"), bench.path("dropped.hetmm"));
+    let build = |to: &Path, more: &[&str]| {
+        let arguments = ["build", text(&folder), "-o", text(to)];
+        hetmm(&[&arguments[..], &SMALL[..], &TEMPLATE[..], more].concat())
+    };
+    let out = build(&plain, &[]);
+    assert_code(&out, 0, "9 pictures look unlike the rest (hetmm audit shows them");
+    assert!(stderr(&out).contains("and 6 more"), "{}", stderr(&out));
+    let out = build(&dropped, &["--drop-suspects"]);
+    assert_code(&out, 0, "9 pictures look unlike the rest and were left out:");
+    let info = |template: &Path| -> Value {
+        let out = hetmm(&["info", text(template), "--json"]);
+        assert_code(&out, 0, "");
+        serde_json::from_str(&stdout(&out)).expect("JSON")
+    };
+    let (all, kept) = (info(&plain).to_string(), info(&dropped).to_string());
+    for (planted, _) in PLANTED {
+        assert!(stderr(&out).contains(&format!("  {planted}: ")), "{planted}");
+        assert!(all.contains(planted));
+        // Named once: among the options, as left out.
+        assert_eq!(kept.matches(planted).count(), 1, "{planted}");
+    }
+    assert!(kept.contains("drop-suspects") && !all.contains("drop-suspects"));
+    assert!(kept.contains("007.png") && kept.contains("011.png"), "one of each two stays");
+    assert_code(&hetmm(&["check", text(&dropped)]), 0, "");
+
+    // The audit itself changes nothing.
+    let unaudited = bench.path("unaudited.hetmm");
+    let out = build(&unaudited, &["--no-audit"]);
+    assert!(!stderr(&out).contains("unlike the rest"));
+    assert_eq!(std::fs::read(&plain).expect("reads"), std::fs::read(&unaudited).expect("reads"));
+    assert_code(&build(&unaudited, &["--no-audit", "--drop-suspects"]), 2, "--no-audit");
+}
+
+#[test]
+fn the_page_shows_all_suspects_and_the_rest_of_the_ranking_in_words() {
+    let bench = Bench::new();
+    let folder = spoiled(&bench);
+    let page = bench.path("audit.html");
+    let more = ["--report", text(&page), "--top", "12"];
+    let out = hetmm(&[&["audit", text(&folder)], &SMALL[..], &more[..]].concat());
+    assert_code(&out, 0, "9 of 49 pictures are suspects");
+    let page = std::fs::read_to_string(&page).expect("reads");
+    for figure in ["<data id=\"audited\" value=\"49\">", "<data id=\"suspects\" value=\"9\">"] {
+        assert!(page.contains(figure), "{figure}");
+    }
+    assert_eq!(page.matches("<figure class=\"shot\"").count(), 12);
+    assert_eq!(page.matches("<img ").count(), 2 * 12);
+    assert_eq!(page.matches("<path class=\"score\"").count(), 49);
+    for (planted, _) in PLANTED {
+        assert!(page.contains(&format!("<span class=\"name\">{planted}</span>")), "{planted}");
+    }
 }

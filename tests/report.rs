@@ -331,6 +331,72 @@ fn the_pages_of_other_commands_stand_alone_and_a_browser_has_no_complaint() {
 }
 
 #[test]
+fn the_page_of_a_calibration_says_what_the_command_says() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let template = template(folder.path());
+    for i in 0..50 {
+        part(path(&format!("fresh/{i:02}.png")), 40 + i, 0);
+    }
+    for i in 0..6 {
+        part(path(&format!("scratch/{i}.png")), 90 + i, 9);
+        part(path(&format!("dent/{i}.png")), 100 + i, 1);
+    }
+    let [fresh, scratch, dent] = ["fresh", "scratch", "dent"].map(path);
+    let page = path("page.html");
+    let before = std::fs::read(&template).expect("reads");
+    let calibrate = |more: &[&str]| -> (Value, String) {
+        let arguments = ["calibrate", text(&template), "--images", text(&fresh), "--defects"];
+        let defects = [text(&scratch), text(&dent)];
+        let rates = ["--false-reject", "5%", "--review", "20%", "--json", "--report", text(&page)];
+        let out = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+            .args([&arguments[..], &defects, &rates, more].concat())
+            .output()
+            .expect("runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let figures = serde_json::from_slice(&out.stdout).expect("one object");
+        (figures, std::fs::read_to_string(&page).expect("a page"))
+    };
+    let (_, dry) = calibrate(&["--dry-run"]);
+    assert_eq!(std::fs::read(&template).expect("reads"), before, "a dry run writes no template");
+    assert!(dry.contains("A dry run"));
+    let (figures, page) = calibrate(&[]);
+    assert!(!page.contains("A dry run"));
+    let digest = blake3::hash(&std::fs::read(&template).expect("reads")).to_hex();
+    assert!(page.contains(digest.as_str()), "about the template as it was written");
+    let shown = |id: &str| figure(&page, id).0.parse::<f64>().expect(id);
+    let told = |of: &Value| of.as_f64().expect("a number");
+    for (id, want) in [
+        ("threshold", told(&figures["threshold"])),
+        ("review", told(&figures["review"])),
+        ("asked", 0.05),
+        ("expected", told(&figures["expected_per_10000"])),
+        ("defects", 12.0),
+        ("missed", told(&figures["missed"]) - told(&figures["missed_but_reviewed"])),
+        ("range-low", told(&figures["range_per_200"][0])),
+        ("range-high", told(&figures["range_per_200"][1])),
+    ] {
+        assert!((shown(id) - want).abs() <= 1e-9 * want.abs(), "{id}: {}, want {want}", shown(id));
+    }
+    assert_eq!(page.matches("<path class=\"score\"").count(), 62, "every picture in the strips");
+    let rates = between(&page, "<table id=\"other-rates\">", "</table>")[0];
+    for rate in ["<strong>5 %</strong>", "<strong>20 %</strong>", ">2 %<", ">10 %<"] {
+        assert!(rates.contains(rate), "{rate} in {rates}");
+    }
+    assert!(!rates.contains(">1 %<"), "50 parts cannot promise it");
+    assert_eq!(page.matches("class=\"area\"").count(), 1, "the interval");
+    let levels = between(&page, "<text class=\"level\"", "</text>");
+    for name in [">review ", ">ng ", ">old ng "] {
+        assert!(levels.iter().any(|l| l.contains(name)), "{name} in {levels:?}");
+    }
+    for place in
+        ["data-defect=\"scratch\"", "data-defect=\"dent\"", "\"worst-good\"", "\"hidden-bad\""]
+    {
+        assert!(page.contains(place), "{place}");
+    }
+}
+
+#[test]
 fn a_page_of_600_noisy_pictures_stays_below_8_megabytes() {
     let folder = TempDir::new().expect("a temporary folder");
     let template = template(folder.path());

@@ -4,26 +4,29 @@
 //! # How a picture is compared
 //! Every picture is matched against all others, as it would be against a template of all of them
 //! (`neighbours`), and scored as by the default: excess over the mean map, layers weighed by their
-//! usual peak, root mean, blur, largest value. That is its *unlikeness*; the mean distance over the
-//! whole picture is its *whole* distance. Sharpness and light come from the picture itself
-//! (`look`). Every one is judged by the rest of the folder alone (`robust`), never by an absolute
-//! bar.
+//! usual peak, root mean, blur, largest value. That is its *unlikeness*. How far it is from the
+//! others as a whole tells the nearest tenth of them (`remote`). Sharpness and light come from the
+//! picture itself (`look`). Every one is judged by the rest of the folder alone (`robust`), never by
+//! an absolute bar.
 //!
 //! # Wrong pictures that resemble each other
-//! Six pictures of another product are each other's neighbours, and none of them looks odd. So
-//! pictures that stand out are taken out of the references and the rest is compared again, until
-//! nothing changes: with its companions gone the next one stands out. Near-duplicates never vouch
-//! for each other.
+//! Six pictures of another product are each other's neighbours, and no place of them looks odd; but a
+//! tenth of the folder is not near to them. Four parts with the same defect vouch for each other in the
+//! one place that counts. So pictures that stand out are taken out of the references and the rest is
+//! compared again, until nothing changes: with its companions gone the next one stands out.
+//! Near-duplicates never vouch for each other.
 //!
 //! # One ranking
 //! Each reason has a *bar*, in robust standard deviations of the folder. A picture's *suspicion* is
-//! how far beyond its bar its strongest reason lies; from 1 on it is a suspect. The bars are such
-//! that clean folders have hardly any (`docs/audit.md` has the measurements): the ranking, not the
-//! bar, is what finds weak defects.
+//! how far it is on the way to the bar of its strongest reason; from 1 on it is a suspect. The bars are
+//! such that clean folders have hardly any (`docs/audit.md` has the measurements): the ranking, not the
+//! bar, is what finds weak defects. Below the bars it is the unlikeness alone that ranks: what other
+//! signals do in clean folders counts nothing.
 
 mod look;
 mod neighbours;
 mod ranking;
+mod remote;
 mod robust;
 
 pub use look::Look;
@@ -142,6 +145,7 @@ pub(super) fn examine(
             groups[picture] = groups[*other];
         }
     }
+    let different = remote::remoteness(&pass.store, &backbone.taps, &groups);
     let mut kept = vec![true; count];
     let mut round = 1;
     let done = AtomicUsize::new(0);
@@ -151,7 +155,7 @@ pub(super) fn examine(
     };
     loop {
         let comparison = Comparison::new(&pass.store, backbone, mask, &kept, &groups, &step);
-        let signals = signals(pass, &comparison, &twins, &kept);
+        let signals = signals(pass, &comparison, &different, &twins, &kept);
         let spreads = Spreads::new(&signals, &kept);
         let usual = usual(&spreads, &signals);
         if usual == kept || round == ROUNDS {
@@ -207,10 +211,11 @@ fn duplicates(images: &[ImageRecord], looks: &[Look]) -> Vec<Option<(usize, f64)
 fn signals(
     pass: &Gathered,
     comparison: &Comparison,
+    different: &[f64],
     twins: &[Option<(usize, f64)>],
     kept: &[bool],
 ) -> Vec<Signals> {
-    let different = comparison.different(kept);
+    let spread = comparison.spread(kept);
     (0..pass.images.len())
         .into_par_iter()
         .map(|i| {
@@ -223,6 +228,7 @@ fn signals(
                 unlike: f64::from(scored.score),
                 place: [middle(at % width, width), middle(at / width, height)],
                 different: different[i],
+                spread: spread[i],
                 softness: look.softness,
                 brightness: look.brightness,
                 black: look.black,
@@ -294,7 +300,7 @@ impl Comparison {
 
     /// The mean distance of every picture, over all places and layers, each layer in parts of what
     /// is usual among the `kept`.
-    fn different(&self, kept: &[bool]) -> Vec<f64> {
+    fn spread(&self, kept: &[bool]) -> Vec<f64> {
         let of_layer = |layer: usize| -> Vec<f64> {
             let means: Vec<f64> = self
                 .distances

@@ -59,8 +59,11 @@ pub struct Signals {
     pub unlike: f64,
     /// Where that is, parts 0..=1 of the picture's width and height.
     pub place: [f64; 2],
-    /// Mean distance over the whole picture, 1 for a usual one.
+    /// Distance of the whole picture to the nearest tenth of the others, in parts of the usual one
+    /// between any two.
     pub different: f64,
+    /// Mean distance to the nearest other at every place, 1 for a usual picture.
+    pub spread: f64,
     /// Logarithm of coarse over finest detail.
     pub softness: f64,
     /// Mean of all samples, 0..=1.
@@ -77,24 +80,42 @@ pub struct Signals {
     pub duplicate: Option<(usize, f64)>,
 }
 
-/// Bars in robust standard deviations: what has no outliers of its own in clean folders.
-const UNLIKE: f64 = 4.5;
-const DIFFERENT: f64 = 7.0;
-const BLURRED: f64 = 7.0;
-const LIGHT: f64 = 8.0;
+/// What a deviation says, in robust standard deviations: nothing up to `from`, enough for a suspect at
+/// `bar`.
+struct Bar {
+    from: f64,
+    bar: f64,
+}
+
+/// The unlikeness alone orders what is not suspect; clean folders reach 4.
+const UNLIKE: Bar = Bar { from: 0.0, bar: 4.5 };
+/// Clean folders reach 4.
+const DIFFERENT: Bar = Bar { from: 3.5, bar: 5.5 };
+/// Clean folders reach 3.
+const BLURRED: Bar = Bar { from: 3.0, bar: 5.0 };
+/// Light varies for many harmless reasons; clean folders reach 6.
+const LIGHT: Bar = Bar { from: 5.0, bar: 8.0 };
 /// Least deviations: what is smaller is rounding or of no account.
 const LEAST_LOG: f64 = 0.05;
-const LEAST_LIGHT: f64 = 0.01;
+const LEAST_BRIGHTNESS: f64 = 0.01;
+const LEAST_CLIPPED: f64 = 0.02;
 /// Part of the pictures that must share a shape before another one is odd, and how much the ratio of
 /// the sides may differ.
 const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
-/// From here on a picture may not vouch for others.
-pub const DOUBTFUL: f64 = 2.5;
+/// The strength from which on a picture may not vouch for others.
+pub const DOUBTFUL: f64 = 0.8;
+
+impl Bar {
+    fn strength(&self, z: f64) -> f64 {
+        ((z - self.from) / (self.bar - self.from)).max(0.0)
+    }
+}
 
 /// How all signals of a folder are spread.
 pub struct Spreads {
     unlike: Spread,
+    spread: Spread,
     different: Spread,
     softness: Spread,
     brightness: Spread,
@@ -104,8 +125,8 @@ pub struct Spreads {
     shape: Option<(f64, [u32; 2])>,
 }
 
-/// A reason's deviation from the usual, its bar, and what says it in words.
-type Measured = (ReasonKind, f64, f64, String);
+/// A reason, its strength, and what says it in words.
+type Measured = (ReasonKind, f64, String);
 
 impl Spreads {
     /// Over the pictures that `counts`.
@@ -116,26 +137,26 @@ impl Spreads {
         };
         Spreads {
             unlike: of(&|s| log(s.unlike), LEAST_LOG),
+            spread: of(&|s| log(s.spread), LEAST_LOG),
             different: of(&|s| log(s.different), LEAST_LOG),
             softness: of(&|s| s.softness, LEAST_LOG),
-            brightness: of(&|s| s.brightness, LEAST_LIGHT),
-            black: of(&|s| s.black, LEAST_LIGHT),
-            white: of(&|s| s.white, LEAST_LIGHT),
+            brightness: of(&|s| s.brightness, LEAST_BRIGHTNESS),
+            black: of(&|s| s.black, LEAST_CLIPPED),
+            white: of(&|s| s.white, LEAST_CLIPPED),
             shape: usual_shape(signals),
         }
     }
 
     /// The unlikeness at which a picture becomes a suspect.
     pub fn unlike_bar(&self) -> f64 {
-        (self.unlike.centre + UNLIKE * self.unlike.deviation).exp()
+        (self.unlike.centre + UNLIKE.bar * self.unlike.deviation).exp()
     }
 
-    /// How far a picture's content is from the usual, in deviations: what it shows, its sharpness,
-    /// its light.
+    /// The largest strength of what a picture shows, of its sharpness and of its light. What is a
+    /// little odd in many places is no reason of its own, but enough for doubt.
     pub fn doubt(&self, s: &Signals) -> f64 {
-        // Light varies for many harmless reasons: it weighs as its bar does.
-        let of = |(_, z, bar, _): Measured| z * (UNLIKE / bar);
-        self.content(s).into_iter().map(of).fold(f64::NEG_INFINITY, f64::max)
+        let strengths = self.content(s).into_iter().map(|(_, strength, _)| strength);
+        strengths.fold(UNLIKE.strength(self.spread.z(log(s.spread))), f64::max)
     }
 
     fn content(&self, s: &Signals) -> Vec<Measured> {
@@ -149,8 +170,7 @@ impl Spreads {
         vec![
             (
                 Unlike,
-                self.unlike.z(log(s.unlike)),
-                UNLIKE,
+                UNLIKE.strength(self.unlike.z(log(s.unlike))),
                 format!(
                     "looks like no other at {x:.0}, {y:.0}: {:.1} times the usual excess",
                     times(s.unlike, &self.unlike)
@@ -158,17 +178,15 @@ impl Spreads {
             ),
             (
                 Different,
-                self.different.z(log(s.different)),
-                DIFFERENT,
+                DIFFERENT.strength(self.different.z(log(s.different))),
                 format!(
-                    "differs everywhere: {:.1} times the usual distance",
+                    "differs as a whole: {:.1} times the usual distance to a tenth of the others",
                     times(s.different, &self.different)
                 ),
             ),
             (
                 Blurred,
-                self.softness.z(s.softness),
-                BLURRED,
+                BLURRED.strength(self.softness.z(s.softness)),
                 format!(
                     "blurred: finest detail {:.0} % of the usual",
                     percent((self.softness.centre - s.softness).exp())
@@ -176,18 +194,24 @@ impl Spreads {
             ),
             (
                 Dark,
-                -self.brightness.z(s.brightness),
-                LIGHT,
+                LIGHT.strength(-self.brightness.z(s.brightness)),
                 light("dark: mean brightness", s.brightness, &self.brightness),
             ),
-            (Dark, self.black.z(s.black), LIGHT, light("dark: black in", s.black, &self.black)),
+            (
+                Dark,
+                LIGHT.strength(self.black.z(s.black)),
+                light("dark: black in", s.black, &self.black),
+            ),
             (
                 Bright,
-                self.brightness.z(s.brightness),
-                LIGHT,
+                LIGHT.strength(self.brightness.z(s.brightness)),
                 light("bright: mean brightness", s.brightness, &self.brightness),
             ),
-            (Bright, self.white.z(s.white), LIGHT, light("bright: white in", s.white, &self.white)),
+            (
+                Bright,
+                LIGHT.strength(self.white.z(s.white)),
+                light("bright: white in", s.white, &self.white),
+            ),
         ]
     }
 
@@ -196,7 +220,7 @@ impl Spreads {
         let mut reasons: Vec<Reason> = self
             .content(s)
             .into_iter()
-            .map(|(kind, z, bar, words)| Reason { kind, strength: (z / bar) as f32, words })
+            .map(|(kind, strength, words)| Reason { kind, strength: strength as f32, words })
             .collect();
         if let Some((usual, [width, height])) = self.shape {
             let off = (aspect(s.size) - usual).abs() / SHAPE;
@@ -263,4 +287,100 @@ fn aspect([width, height]: [u32; 2]) -> f64 {
 /// The logarithm, of at least a hundredth.
 fn log(value: f64) -> f64 {
     value.max(0.01).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A usual picture, a little different from every other.
+    fn usual(number: usize) -> Signals {
+        let noise = (number * 37 % 101) as f64 / 101.0 - 0.5;
+        Signals {
+            unlike: (0.8 * noise).exp(),
+            place: [0.25, 0.5],
+            different: (0.3 * noise).exp(),
+            spread: (0.2 * noise).exp(),
+            softness: 0.2 * noise,
+            brightness: 0.5 + 0.1 * noise,
+            black: 0.0,
+            white: 0.01,
+            size: [200, 100],
+            duplicate: None,
+        }
+    }
+
+    fn findings(odd: &[Signals]) -> Vec<Finding> {
+        let mut signals: Vec<Signals> = (0..100).map(usual).collect();
+        signals.extend_from_slice(odd);
+        let spreads = Spreads::new(&signals, &vec![true; signals.len()]);
+        let names: Vec<String> = (0..signals.len()).map(|i| format!("{i}.png")).collect();
+        rank(signals, &spreads, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_reason_makes_a_suspect_and_says_why() {
+        let base = usual(0);
+        let cases = [
+            (Signals { unlike: 12.0, ..base.clone() }, ReasonKind::Unlike, "at 50, 50: 12"),
+            (
+                Signals { different: 4.0, ..base.clone() },
+                ReasonKind::Different,
+                "a whole: 4.0 times",
+            ),
+            (Signals { softness: 1.5, ..base.clone() }, ReasonKind::Blurred, "detail 22 %"),
+            (
+                Signals { brightness: 0.05, ..base.clone() },
+                ReasonKind::Dark,
+                "brightness 5.0 % (usual 5",
+            ),
+            (Signals { black: 0.4, ..base.clone() }, ReasonKind::Dark, "black in 40.0 %"),
+            (Signals { brightness: 0.95, ..base.clone() }, ReasonKind::Bright, "brightness 95.0 %"),
+            (
+                Signals { white: 0.4, ..base.clone() },
+                ReasonKind::Bright,
+                "white in 40.0 % (usual 1.0 %)",
+            ),
+            (Signals { size: [200, 120], ..base.clone() }, ReasonKind::Shape, "200 x 120 pixels"),
+            (
+                Signals { duplicate: Some((7, 0.0)), ..base.clone() },
+                ReasonKind::Duplicate,
+                "the same picture as 7.png",
+            ),
+            (
+                Signals { duplicate: Some((7, 0.1)), ..base.clone() },
+                ReasonKind::Duplicate,
+                "nearly the same picture as 7.png: 10 %",
+            ),
+        ];
+        for (odd, kind, words) in cases {
+            let findings = findings(std::slice::from_ref(&odd));
+            let first = &findings[0];
+            assert!(first.suspect && first.picture == 100, "{odd:?}: {first:?}");
+            assert_eq!(first.reasons[0].kind, kind, "{first:?}");
+            assert!(first.reasons[0].words.contains(words), "{words}: {first:?}");
+            assert_eq!(findings.iter().filter(|f| f.suspect).count(), 1, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn clean_pictures_are_ranked_by_their_unlikeness_alone() {
+        let findings = findings(&[]);
+        assert!(findings.iter().all(|f| !f.suspect));
+        assert!(findings.iter().all(|f| f.reasons.len() == 1));
+        let half = findings.iter().filter(|f| f.suspicion > 0.0).count();
+        assert!((40..=60).contains(&half), "{half}");
+        let ranked: Vec<f64> = findings.iter().take(half).map(|f| f.signals.unlike).collect();
+        assert!(ranked.windows(2).all(|two| two[0] >= two[1]), "{ranked:?}");
+    }
+
+    #[test]
+    fn other_shapes_are_told_only_where_nearly_all_share_one() {
+        let other = Signals { size: [100, 100], ..usual(3) };
+        let kinds = |count: usize| {
+            let findings = findings(&vec![other.clone(); count]);
+            findings.iter().filter(|f| f.suspect).count()
+        };
+        assert_eq!((kinds(1), kinds(10), kinds(30)), (1, 10, 0));
+    }
 }
