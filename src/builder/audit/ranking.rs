@@ -332,7 +332,7 @@ mod tests {
             (
                 Signals { brightness: 0.05, ..base.clone() },
                 ReasonKind::Dark,
-                "brightness 5.0 % (usual 5",
+                "brightness 5.0 % (usual 49.9 %)",
             ),
             (Signals { black: 0.4, ..base.clone() }, ReasonKind::Dark, "black in 40.0 %"),
             (Signals { brightness: 0.95, ..base.clone() }, ReasonKind::Bright, "brightness 95.0 %"),
