@@ -18,15 +18,15 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   hetmm rules part.hetmm --min-area 40px
   hetmm rules part.hetmm --mm-per-pixel 0.05 --min-area 0.5mm2 --max-regions 2
-  hetmm rules part.hetmm --ignore fixture.png              what is black there decides nothing
+  hetmm rules part.hetmm --ignore fixture.png              what is black there is left out
   hetmm rules part.hetmm --zones labels.png --zone 1=lid:1.5x --zone 2=seal:0.9x:10px
   hetmm rules part.hetmm                                   show them
   hetmm rules part.hetmm --clear                           the score alone decides again
 
 A zone is NUMBER=[NAME:]THRESHOLD[:AREA]. NUMBER is its grey value in the label picture; THRESHOLD is a
 factor on the template's (1.5x) or a score (2.4); AREA is its own least area. A region that lies in several
-zones counts from the least of their areas on. The network sees some way beyond the edge of what is ignored:
-draw it with a margin.")]
+zones counts from the least of their areas on. The network sees beyond the edge of what is
+ignored, something gross from a sixth of the picture away and more: draw it with a wide margin.")]
 pub struct Args {
     /// The template
     template: PathBuf,
