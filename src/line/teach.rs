@@ -82,7 +82,8 @@ pub fn teach(
 fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let containment = Containment::default();
     let pool = containment.pool(1).map_err(|e| e.within("nothing to teach with"))?;
-    pool.install(|| containment.run(work))
+    let done = pool.install(|| containment.run(|| Ok(work())));
+    done.map_err(|panic| panic.within("the engine that teaches"))?
 }
 
 /// Takes entry `id` of the template's journal back, or the last one, and puts the result in use.
@@ -131,7 +132,7 @@ mod tests {
             Ok(())
         };
         let why = contained(panics).expect_err("panics").to_string();
-        assert!(why.contains("it panicked: on purpose"), "{why}");
+        assert!(why.contains("the engine that teaches: it panicked: on purpose"), "{why}");
         assert!(!is_contained());
     }
 }
