@@ -86,6 +86,16 @@ impl Error {
         }
     }
 
+    /// `errors`, of as many of `of` pictures, in one.
+    pub fn unreadable(errors: &[Error], of: usize) -> Self {
+        let kinds = errors.iter().map(Error::kind);
+        let kind = kinds.into_iter().find(|&kind| kind != Kind::Image).unwrap_or(Kind::Image);
+        let list: Vec<String> = errors.iter().map(Error::to_string).collect();
+        let what = format!("{} of {of} pictures cannot be used\n{}", errors.len(), list.join("\n"));
+        Self::new(kind, what)
+            .advise("mend or remove them, or leave them out with --skip-unreadable")
+    }
+
     /// The same error with a next step for the user.
     pub fn advise(mut self, next_step: impl Into<String>) -> Self {
         self.next_step = Some(next_step.into());

@@ -88,11 +88,16 @@ pub fn lock_if_there(path: &Path) -> Result<Option<Lock>> {
 /// Takes `path`, a file that is about to be replaced, for this process alone.
 ///
 /// # Errors
-/// [`Kind::Io`] where another process has it, or where it is marked as read-only.
+/// [`Kind::Io`] where another process has it, or where it is marked as read-only; [`Kind::Template`] where it
+/// is something else than a file.
 pub fn lock(path: &Path) -> Result<Lock> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be opened", &e);
     for _ in 0..100 {
-        let file = File::open(path).map_err(failed)?;
+        // Opening a pipe waits for its other end.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Error::template(format!("{}: not a regular file", path.display())));
+        }
+        let file = open_to_lock(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.permissions().readonly() {
             let what = format!("{}: is read-only and stays as it is", path.display());
@@ -119,6 +124,16 @@ pub fn lock(path: &Path) -> Result<Lock> {
         }
     }
     Err(Error::new(Kind::Io, format!("{}: changes all the time", path.display())))
+}
+
+/// Opens a file to be locked, for writing where that is permitted: NFS gives a file to one process alone only
+/// by a descriptor that may write. Nothing is written, and nothing cut off.
+fn open_to_lock(path: &Path) -> std::io::Result<File> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match File::options().read(true).write(true).open(path) {
+        Err(e) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem) => File::open(path),
+        opened => opened,
+    }
 }
 
 fn is_same(mark: Mark, path: &Path) -> std::io::Result<bool> {
@@ -159,7 +174,8 @@ pub(crate) fn put_in_place_if(
     path: &Path,
     check: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let failed = |e: std::io::Error| Error::io(path, "cannot be put in place", &e);
+    let failed =
+        |e: std::io::Error| Error::io(path, "cannot be put in place, what was there stays", &e);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -176,7 +192,7 @@ pub(crate) fn put_in_place_if(
     file.as_file().sync_all().map_err(failed)?;
     check()?;
     file.persist(path).map_err(|e| failed(e.error))?;
-    sync_folder(path).map_err(failed)
+    sync_folder(path)
 }
 
 /// Fills `into` with what stands at `start`. Several threads may read from one file.
@@ -201,14 +217,31 @@ pub(crate) fn read_exact_at(mut file: &File, into: &mut [u8], start: u64) -> std
 pub(crate) fn rename(from: &Path, path: &Path) -> Result<()> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be put in place", &e);
     std::fs::rename(from, path).map_err(failed)?;
-    sync_folder(path).map_err(failed)
+    sync_folder(path)
 }
 
-/// Makes a new name in the folder of `path` last.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+/// Makes the new name `path` in its folder last.
+///
+/// # Errors
+/// Where it may not; the file has its name nevertheless.
+fn sync_folder(path: &Path) -> Result<()> {
+    let sync = || File::open(folder_of(path))?.sync_all();
     match cfg!(unix) {
-        true => std::fs::File::open(folder_of(path))?.sync_all(),
+        true => lasting(path, sync()),
         false => Ok(()),
+    }
+}
+
+/// What it means for the file `path`, which has its name, that syncing its folder ended so.
+fn lasting(path: &Path, synced: std::io::Result<()>) -> Result<()> {
+    use std::io::ErrorKind::{InvalidInput, Unsupported};
+    match synced {
+        // Some file systems cannot sync folders.
+        Err(e) if !matches!(e.kind(), InvalidInput | Unsupported) => {
+            let what = "the new file is in place, but not proven safe against a power loss";
+            Err(Error::io(path, what, &e).advise("check the disk; the file need not be made again"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -251,11 +284,35 @@ mod tests {
         }
     }
 
+    /// The file has its name by then: an error that says that nothing was done is wrong.
+    #[test]
+    fn a_folder_that_cannot_be_synced_leaves_the_new_file_in_place_and_says_so() {
+        // EIO, ENOSPC, EBADF; EINVAL and EOPNOTSUPP come from file systems that know no such thing.
+        for (errno, is_error) in [(5, true), (28, true), (9, true), (22, false), (95, false)] {
+            let synced = Err(std::io::Error::from_raw_os_error(errno));
+            let said = lasting(Path::new("part.hetmm"), synced).err().map(|e| e.to_string());
+            assert_eq!(said.is_some(), is_error, "{errno}: {said:?}");
+            assert!(said.is_none_or(|s| s.contains("part.hetmm: the new file is in place, but")));
+        }
+        assert!(lasting(Path::new("part.hetmm"), Ok(())).is_ok());
+    }
+
+    /// NFS refuses an exclusive lock on a descriptor that only reads.
+    #[test]
+    fn a_lock_is_held_by_a_descriptor_that_may_write_and_nothing_is_cut_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"before").expect("writes");
+        let lock = lock(&path).expect("locks");
+        lock._file.set_len(6).expect("may write");
+        assert_eq!(std::fs::read(&path).expect("reads"), b"before");
+    }
+
     #[test]
     fn a_file_is_locked_for_one_and_only_where_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");
-        assert!(lock(&path).is_err());
+        assert!(lock(&path).is_err() && lock(folder.path()).is_err());
         assert!(lock_if_there(&path).expect("nothing to lock").is_none());
         write_whole(&path, b"1").expect("writes");
         let first = lock_if_there(&path).expect("locks");

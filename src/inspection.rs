@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, Picture};
 use crate::matching::{Distances, Without, match_layer};
+use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
 use crate::scoring::{Decided, Layer, Scored, Scorer, Thresholds};
 use crate::template::Template;
@@ -57,6 +58,8 @@ impl Inspector {
             header.sigma,
             template.mask().as_ref(),
         );
+        let ignored: Vec<bool> = template.zones().iter().map(|&label| label == IGNORED).collect();
+        let scorer = scorer.ignoring(&ignored);
         Ok(Inspector { template, backbone, scorer })
     }
 
@@ -172,12 +175,15 @@ impl Inspector {
         Some(InForce { rules, labels, built_from })
     }
 
-    /// How far the blurred map is above the threshold of each of its pixels, whatever the zone.
+    /// How far the map that is judged is above the threshold of each of its pixels, whatever the zone.
     pub fn excess(&self, scored: &Scored) -> Vec<f32> {
         let thresholds = self.thresholds();
-        let limits = self.rules().map(|rules| rules.limits(thresholds.reject, thresholds));
-        let limit = |at| limits.as_ref().map_or(thresholds.reject, |limits| limits.of_pixel(at));
-        scored.blurred.iter().enumerate().map(|(at, value)| value - limit(at)).collect()
+        let Some(rules) = self.rules() else {
+            return scored.blurred.iter().map(|value| value - thresholds.reject).collect();
+        };
+        let limits = rules.limits(thresholds.reject, thresholds);
+        let above = |(at, value): (usize, &f32)| value - limits.of_pixel(at);
+        scored.for_rules().iter().enumerate().map(above).collect()
     }
 
     /// Computes the golden probes again.

@@ -364,7 +364,7 @@ fn unusable_models_and_foreign_templates_are_refused() {
     assert_code(&out, 4, "template: efficientnet_lite0");
     assert_code(&hetmm(&["info", text(&model)]), 4, "not a hetmm template");
     assert_code(&hetmm(&["info", text(&bench.path("missing.hetmm"))]), 5, "check the path");
-    assert_code(&hetmm(&["check", text(&good)]), 4, "not a file");
+    assert_code(&hetmm(&["check", text(&good)]), 4, "not a regular file");
 }
 
 #[test]

@@ -460,6 +460,7 @@ fn a_false_reject_is_taught_and_passes_until_that_is_undone() {
         unsure["error"].as_str().is_some_and(|e| e.contains("looks like a defect")),
         "{unsure}"
     );
+    assert!(unsure["error"].as_str().is_some_and(|e| e.contains("higher than")), "{unsure}");
     assert!(desk.ask("undo")["error"].as_str().is_some_and(|e| e.contains("nothing was inserted")));
     assert_eq!(bytes(), before);
 
@@ -469,6 +470,7 @@ fn a_false_reject_is_taught_and_passes_until_that_is_undone() {
         (&Value::from(1), &Value::from(true)),
         "{taught}"
     );
+    assert!(taught["warning"].as_str().is_some_and(|w| w.contains("it is rejected")), "{taught}");
     let passed = desk.ask("trigger");
     assert_eq!(passed["outcome"], "passed", "{passed}");
     assert!(desk.ask("teach 1 --force")["error"].as_str().is_some_and(|e| e.contains("already")));

@@ -1,15 +1,35 @@
-//! Power loss while a template is changed. Alone in its program: it waits for every process that is
-//! traced, and other tests start processes, too.
+//! Power loss and a disk that fails while a template is changed. Alone in their program, and one after the
+//! other: they wait for every process that is traced, and other tests start processes, too.
 #![cfg(all(feature = "desktop", target_os = "linux", target_arch = "x86_64"))]
 
 mod common;
 
 use common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, text};
+use nix::libc;
+use std::sync::{Mutex, PoisonError};
+use traced::Call;
+
+/// Held by the test that runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The calls that change files.
+const CHANGES: [i64; 9] = [
+    libc::SYS_write,
+    libc::SYS_pwrite64,
+    libc::SYS_ftruncate,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_unlink,
+];
 
 /// Power loss: the program is killed at every system call by which it changes files. Whatever was
 /// done until then, the template is the old or the new one, and works.
 #[test]
 fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let bench = Bench::new();
     let (good, path) = (bench.parts("good", 0..8), bench.path("part.hetmm"));
     let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
@@ -22,7 +42,11 @@ fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
         for write in 0.. {
             assert!(write < 500, "the program never ends");
             let start = std::fs::read(&path).expect("reads");
-            let ended = traced::killed_at(command(arguments), write);
+            let mut changes = 0;
+            let ended = traced::run(command(arguments), |_, call, _| {
+                changes += usize::from(CHANGES.contains(&call));
+                if changes > write { Call::Kill } else { Call::Go }
+            });
             let now = std::fs::read(&path).expect("reads");
             let is_old = now == start;
             if is_old {
@@ -34,7 +58,7 @@ fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
             if task == "undo" && !is_old {
                 assert_eq!(now, before);
             }
-            if ended || !is_old {
+            if ended.0.is_some() || !is_old {
                 break;
             }
         }
@@ -42,36 +66,71 @@ fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
     }
 }
 
+/// By then the new file has its name: that nothing was inserted would be wrong.
+#[test]
+fn a_folder_that_cannot_be_synced_is_an_error_that_says_what_is_in_place() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (errno, code) in [(libc::EIO, 5), (libc::EINVAL, 0), (libc::EOPNOTSUPP, 0)] {
+        let bench = Bench::new();
+        let (good, path) = (bench.parts("good", 0..8), bench.path("part.hetmm"));
+        let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
+        assert_code(&hetmm(&build), 0, "");
+        let part = bench.part("new/20.png", 20);
+        let before = std::fs::read(&path).expect("reads");
+        let insert = command(&["insert", text(&path), text(&part), "--capacity", "6"]);
+        let mut failed = 0;
+        let (ended, said) = traced::run(insert, |process, call, argument| {
+            let file = format!("/proc/{process}/fd/{argument}");
+            let is_folder = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_dir());
+            if call == libc::SYS_fsync && is_folder {
+                failed += 1;
+                return Call::Fail(errno);
+            }
+            Call::Go
+        });
+        assert_eq!((ended, failed), (Some(code), 1), "{said}");
+        assert_eq!(
+            said.contains("the new file is in place, but not proven safe"),
+            code == 5,
+            "{said}"
+        );
+        assert!(!said.contains("nothing was inserted"), "{said}");
+        assert!(std::fs::read(&path).expect("reads") != before);
+        assert_code(&hetmm(&["check", text(&path)]), 0, "");
+        assert_code(&hetmm(&["undo", text(&path)]), 0, "the bytes are those from before");
+    }
+}
+
 mod traced {
-    //! Runs a program and kills it at a system call of choice.
+    //! Runs a program and decides what becomes of each of its system calls.
 
     use nix::libc;
     use nix::sys::ptrace::{self, Options};
     use nix::sys::signal::Signal;
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     use nix::unistd::Pid;
-    use std::collections::HashSet;
-    use std::io::Write;
+    use std::collections::HashMap;
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
-    /// The calls that change files.
-    const CHANGES: [i64; 9] = [
-        libc::SYS_write,
-        libc::SYS_pwrite64,
-        libc::SYS_ftruncate,
-        libc::SYS_fsync,
-        libc::SYS_fdatasync,
-        libc::SYS_rename,
-        libc::SYS_renameat,
-        libc::SYS_renameat2,
-        libc::SYS_unlink,
-    ];
+    /// What becomes of a system call.
+    pub enum Call {
+        /// It is made.
+        Go,
+        /// The program is killed before.
+        Kill,
+        /// It is not made, and this is its error.
+        Fail(i32),
+    }
 
-    /// Kills `command` when it is about to make its change number `number` to files. True when it
-    /// has ended by itself before.
+    /// Runs `command`. `on_call` is asked at every system call with the thread, the call and its first
+    /// argument. Returns the exit code, `None` where the program was killed, and what it said on stderr.
     // Its processes are waited for by `waitpid`, as ptrace wants it.
     #[allow(clippy::zombie_processes)]
-    pub fn killed_at(command: Command, number: usize) -> bool {
+    pub fn run(
+        command: Command,
+        mut on_call: impl FnMut(Pid, i64, u64) -> Call,
+    ) -> (Option<i32>, String) {
         // A shell waits until it is traced, then becomes the program.
         let mut child = Command::new("sh")
             .args(["-c", "read go; exec \"$0\" \"$@\""])
@@ -79,7 +138,7 @@ mod traced {
             .args(command.get_args())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("runs");
         let main = Pid::from_raw(child.id() as i32);
@@ -90,29 +149,45 @@ mod traced {
         ptrace::seize(main, options).expect("traces");
         ptrace::interrupt(main).expect("stops");
         child.stdin.take().expect("a pipe").write_all(b"go\n").expect("tells it to go");
-        let (mut running, mut changes) = (false, 0);
-        let mut inside: HashSet<Pid> = HashSet::new();
-        loop {
+        let mut running = false;
+        // The threads inside a call, and the error that it is to have.
+        let mut inside: HashMap<Pid, Option<i32>> = HashMap::new();
+        let code = loop {
             let status = waitpid(None, Some(WaitPidFlag::__WALL)).expect("waits");
             let (pid, signal) = match status {
-                WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _) if pid == main => {
-                    return changes <= number;
-                }
+                WaitStatus::Exited(pid, code) if pid == main => break Some(code),
+                WaitStatus::Signaled(pid, _, _) if pid == main => break None,
                 WaitStatus::PtraceEvent(pid, signal, event) => {
                     running |= event == libc::PTRACE_EVENT_EXEC;
                     (pid, (signal != Signal::SIGTRAP && event == 0).then_some(signal))
                 }
                 WaitStatus::PtraceSyscall(pid) => {
-                    let entry = inside.insert(pid);
-                    if !entry {
-                        inside.remove(&pid);
-                    }
-                    let call = ptrace::getregs(pid).map_or(-1, |regs| regs.orig_rax as i64);
-                    if entry && running && CHANGES.contains(&call) {
-                        changes += 1;
-                        if changes > number {
-                            nix::sys::signal::kill(main, Signal::SIGKILL).expect("kills");
-                            continue;
+                    let Ok(mut regs) = ptrace::getregs(pid) else {
+                        // A thread that is gone needs no word.
+                        let _ = ptrace::syscall(pid, None);
+                        continue;
+                    };
+                    match inside.remove(&pid) {
+                        None if running => {
+                            let error = match on_call(pid, regs.orig_rax as i64, regs.rdi) {
+                                Call::Go => None,
+                                Call::Kill => {
+                                    nix::sys::signal::kill(main, Signal::SIGKILL).expect("kills");
+                                    continue;
+                                }
+                                Call::Fail(errno) => {
+                                    regs.orig_rax = u64::MAX;
+                                    ptrace::setregs(pid, regs).expect("sets");
+                                    Some(errno)
+                                }
+                            };
+                            inside.insert(pid, error);
+                        }
+                        None => drop(inside.insert(pid, None)),
+                        Some(None) => {}
+                        Some(Some(errno)) => {
+                            regs.rax = -i64::from(errno) as u64;
+                            ptrace::setregs(pid, regs).expect("sets");
                         }
                     }
                     (pid, None)
@@ -120,8 +195,10 @@ mod traced {
                 WaitStatus::Stopped(pid, signal) => (pid, Some(signal)),
                 _ => continue,
             };
-            // A thread that is gone needs no word.
             let _ = ptrace::syscall(pid, signal);
-        }
+        };
+        let mut said = String::new();
+        child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("reads");
+        (code, said)
     }
 }

@@ -115,7 +115,7 @@ fn rules_outlive_calibration_and_insertion_and_undo() {
     assert_ne!(std::fs::read(&path).expect("reads"), before);
     assert_code(&hetmm(&["insert", text(&path), text(&part), "--novelty", "1"]), 0, "");
     assert_code(&rules(&path, &["--clear"]), 0, "");
-    assert_code(&hetmm(&["undo", text(&path)]), 4, "cannot be restored");
+    assert_code(&hetmm(&["undo", text(&path)]), 0, "the bytes are those from before");
 }
 
 #[test]
@@ -149,4 +149,36 @@ fn rules_that_cannot_be_are_refused_and_change_nothing() {
         assert_eq!(std::fs::read(&path).expect("reads"), before, "{options:?} {}", stderr(&output));
     }
     assert!(stdout(&rules(&path, &[])).contains("the score alone decides"));
+}
+
+/// A zone of 3000 pixels and half the threshold must not hide a blot that reaches into it from where 10 are
+/// enough.
+#[test]
+fn a_zone_with_a_large_least_area_hides_nothing_beside_it() {
+    let (bench, path, bad) = bench();
+    let strip = drawn(&bench, "strip.png", |x, _| u8::from(x < 10));
+    for zone in ["1=seal:0.9x:3000px", "1=seal:0.5x:3000px", "1=seal:0.2x:3000px"] {
+        let zoned = ["--min-area", "10px", "--zones", text(&strip), "--zone", zone];
+        assert_code(&rules(&path, &zoned), 0, "");
+        let now = inspected(&path, &bad);
+        assert_eq!(now["verdict"], "ng", "{zone}: {now}");
+        assert_eq!(now["decided_by"]["zone"], Value::Null, "{zone}: {now}");
+    }
+}
+
+/// What is ignored takes its pixels from a zone, and all of them leave none.
+#[test]
+fn a_zone_that_is_ignored_altogether_is_refused_whichever_comes_first() {
+    let (bench, path, _) = bench();
+    let left = drawn(&bench, "left.png", |x, _| if x < 40 { 0 } else { 255 });
+    let corner = drawn(&bench, "corner.png", |x, y| u8::from(x < 20 && y < 20));
+    let white = drawn(&bench, "white.png", |_, _| 255);
+    let (left, corner, white) = (text(&left), text(&corner), text(&white));
+    let zoned = ["--zones", corner, "--zone", "1=lid:1.5x"];
+    let refused = "zone 1 (lid) has no pixel that is not ignored";
+    assert_code(&rules(&path, &["--ignore", left]), 0, "");
+    assert_code(&rules(&path, &zoned), 2, refused);
+    assert_code(&rules(&path, &[&zoned[..], &["--ignore", white]].concat()), 0, "");
+    assert_code(&rules(&path, &["--ignore", left]), 2, refused);
+    assert_code(&rules(&path, &["--clear"]), 0, "");
 }

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// Most pixels that a picture may have: 100 megapixels.
@@ -52,7 +53,7 @@ pub fn read(path: &Path) -> Result<Picture> {
 /// The bytes of a picture file.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where it is a folder or too large, [`crate::error::Kind::Io`]
+/// [`crate::error::Kind::Image`] where it is no file or too large, [`crate::error::Kind::Io`]
 /// where it cannot be read.
 pub fn load(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |e| Error::io(path, "the picture cannot be read", &e);
@@ -60,10 +61,23 @@ pub fn load(path: &Path) -> Result<Vec<u8>> {
     if metadata.is_dir() {
         return Err(Error::image(path, "is a folder, not a picture"));
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(Error::image(path, format!("{} bytes, more than 1 GiB", metadata.len())));
+    // Opening a pipe waits for its other end, and a device may never end.
+    if !metadata.is_file() {
+        return Err(Error::image(path, "not a regular file")
+            .advise("pictures are read from files: copy it into one"));
     }
-    std::fs::read(path).map_err(unreadable)
+    let too_large = |bytes: u64| Error::image(path, format!("{bytes} bytes, more than 1 GiB"));
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    let file = File::open(path).map_err(unreadable)?;
+    // It may grow meanwhile.
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 {
+        length if length > MAX_FILE_BYTES => Err(too_large(length)),
+        _ => Ok(bytes),
+    }
 }
 
 /// Decodes a picture from the bytes of its file.

@@ -8,7 +8,7 @@ use super::containment::Containment;
 use crate::backbone::{Device, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Inspector;
-use crate::template::Template;
+use crate::template::{self, Template};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -121,10 +121,7 @@ pub fn word(device: Device) -> &'static str {
 /// A copy in memory that no other process can change or cut.
 fn copy(file: &Path) -> Result<File> {
     let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
-    let mut from = File::open(file).map_err(failed)?;
-    if !from.metadata().map_err(failed)?.is_file() {
-        return Err(Error::new(Kind::Template, format!("{}: not a file", file.display())));
-    }
+    let mut from = template::open_file(file)?;
     let memory = memfd_create(c"hetmm-template", MFdFlags::MFD_CLOEXEC)
         .map_err(|e| Error::new(Kind::Io, format!("no memory for a template: {e}")))?;
     let mut to = File::from(memory);

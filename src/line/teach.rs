@@ -5,13 +5,14 @@
 //! inspected with the old one. The clock of the wall is read for the journal only.
 
 use super::archive::Archive;
+use super::containment::Containment;
 use super::engine::PartId;
 use super::templates::Templates;
 use crate::backbone::Engine;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::scoring::Verdict;
 use crate::template::Template;
-use crate::update::{self, Options, journal};
+use crate::update::{self, Options, Outcome, journal};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,8 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// into the journal.
 ///
 /// # Errors
-/// [`Kind::Usage`] where there is no archive, or where the picture looks like a defect and `force` is
-/// not set; [`Kind::Image`] where the part has no picture; otherwise as [`update::insert`]. The template in
+/// `Kind::Usage` where there is no archive, or where the picture looks like a defect and `force` is
+/// not set; `Kind::Image` where the part has no picture; otherwise as [`update::insert`]. The template in
 /// use stays.
 pub fn teach(
     part: PartId,
@@ -40,21 +41,24 @@ pub fn teach(
         novelty: update::NOVELTY,
         capacity: None,
         force,
+        skip_unreadable: false,
         dry_run: false,
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .map_err(|e| Error::new(Kind::Io, format!("no thread to teach with: {e}")))?;
     let (file, backbone) = templates.files();
-    let inserted = pool.install(|| {
-        update::insert(file, backbone, &Engine::default(), std::slice::from_ref(&picture), &options)
-    })?;
+    let pictures = std::slice::from_ref(&picture);
+    let inserted =
+        contained(|| update::insert(file, backbone, &Engine::default(), pictures, &options))?;
     let Some(outcome) = inserted.outcomes.first() else {
         return Err(Error::usage("the template has this picture already"));
     };
     let Some(entry) = outcome.id else {
-        return Err(Error::usage("nothing in the picture is new to the template"));
+        let nothing = "nothing in the picture is new to the template".to_owned();
+        return Err(match outcome.still(inserted.threshold) {
+            None => Error::usage(nothing),
+            Some(still) => {
+                Error::usage(format!("{nothing}, and it is {still}")).advise(Outcome::NOT_LEARNED)
+            }
+        });
     };
     if let Err(why) = templates.renew() {
         // What this machine refuses must not wait for its next start.
@@ -63,13 +67,23 @@ pub fn teach(
         return Err(why.within(format!("the taught template is refused ({state})")));
     }
     let name = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    log::warn!("part {} was taught as good (entry {entry}, {who})", part.0);
+    let warning = outcome.warning.as_deref();
+    let why = warning.map_or_else(String::new, |warning| format!("; {warning}"));
+    log::warn!("part {} was taught as good (entry {entry}, {who}){why}", part.0);
     Ok(json!({
         "done": format!("part {} is taught as good; undo {entry} takes it back", part.0),
         "picture": name, "entry": entry, "score_before": outcome.score_before,
         "score_after": outcome.score_after, "threshold": inserted.threshold,
-        "verdict": outcome.verdict, "passes": outcome.verdict == Verdict::Ok,
+        "verdict": outcome.verdict, "passes": outcome.verdict == Verdict::Ok, "warning": warning,
     }))
+}
+
+/// Does `work` on a thread of its own, where a panic of the engine becomes an error.
+fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let containment = Containment::default();
+    let pool = containment.pool(1).map_err(|e| e.within("nothing to teach with"))?;
+    let done = pool.install(|| containment.run(|| Ok(work())));
+    done.map_err(|panic| panic.within("the engine that teaches"))?
 }
 
 /// Takes entry `id` of the template's journal back, or the last one, and puts the result in use.
@@ -101,4 +115,24 @@ pub fn history(templates: &Templates) -> Result<Value> {
                "forced": entry.forced, "prototypes": entry.added})
     });
     Ok(json!({"journal": entries.collect::<Vec<_>>()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::containment::is_contained;
+    use super::*;
+    use rayon::prelude::*;
+
+    /// The line goes on: what teaches is no part of it.
+    #[test]
+    fn a_panic_while_a_part_is_taught_is_an_answer_and_not_the_end_of_the_line() {
+        assert!(contained(|| Ok(is_contained())).expect("works"));
+        let panics = || -> Result<()> {
+            (0..8).into_par_iter().for_each(|i| assert!(i != 7, "on purpose"));
+            Ok(())
+        };
+        let why = contained(panics).expect_err("panics").to_string();
+        assert!(why.contains("the engine that teaches: it panicked: on purpose"), "{why}");
+        assert!(!is_contained());
+    }
 }

@@ -34,10 +34,8 @@ pub struct Region {
 pub struct Found {
     /// The region.
     pub region: Region,
-    /// Its pixels in the map.
-    pub map_pixels: usize,
-    /// The pixel of the map that is farthest above its threshold.
-    pub worst_at: usize,
+    /// Its pixels in the map, in their order there.
+    pub pixels: Vec<usize>,
 }
 
 /// Regions of `blurred`, a map of `map_width` columns, where it is above `limit` of the pixel; worst
@@ -54,7 +52,7 @@ pub fn regions(
     let mut boxes = vec![Bounds::default(); count as usize];
     for (pixel, &label) in label.iter().enumerate() {
         if let Some(bounds) = (label as usize).checked_sub(1).and_then(|l| boxes.get_mut(l)) {
-            bounds.take(pixel, map_width, blurred[pixel], blurred[pixel] - limit(pixel));
+            bounds.take(pixel, map_width, blurred[pixel]);
         }
     }
     let scale =
@@ -69,13 +67,13 @@ pub fn regions(
                 y,
                 width: scale(b.right, map_width, width) - x,
                 height: scale(b.bottom, map_height, height) - y,
-                area: (b.pixels as f64 * pixel).round() as u32,
+                area: (b.pixels.len() as f64 * pixel).round() as u32,
                 peak: b.peak,
                 area_mm2: None,
                 zone: None,
                 counts: None,
             };
-            Found { region, map_pixels: b.pixels, worst_at: b.worst_at }
+            Found { region, pixels: b.pixels }
         })
         .collect();
     regions.sort_by(|a, b| b.region.peak.total_cmp(&a.region.peak));
@@ -89,40 +87,26 @@ struct Bounds {
     top: usize,
     right: usize,
     bottom: usize,
-    pixels: usize,
+    pixels: Vec<usize>,
     peak: f32,
-    excess: f32,
-    worst_at: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        let (left, top, least) = (usize::MAX, usize::MAX, f32::NEG_INFINITY);
-        Bounds {
-            left,
-            top,
-            right: 0,
-            bottom: 0,
-            pixels: 0,
-            peak: least,
-            excess: least,
-            worst_at: 0,
-        }
+        let (left, top, peak) = (usize::MAX, usize::MAX, f32::NEG_INFINITY);
+        Bounds { left, top, right: 0, bottom: 0, pixels: Vec::new(), peak }
     }
 }
 
 impl Bounds {
-    fn take(&mut self, pixel: usize, map_width: usize, value: f32, excess: f32) {
+    fn take(&mut self, pixel: usize, map_width: usize, value: f32) {
         let (x, y) = (pixel % map_width, pixel / map_width);
         self.left = self.left.min(x);
         self.top = self.top.min(y);
         self.right = self.right.max(x + 1);
         self.bottom = self.bottom.max(y + 1);
-        self.pixels += 1;
+        self.pixels.push(pixel);
         self.peak = self.peak.max(value);
-        if excess > self.excess {
-            (self.excess, self.worst_at) = (excess, pixel);
-        }
     }
 }
 
@@ -149,12 +133,12 @@ mod tests {
             counts: None,
         };
         let expected = [
-            Found { region: whole(70, 60, 10, 20, 200, 0.9), map_pixels: 1, worst_at: 31 },
-            Found { region: whole(10, 20, 20, 20, 400, 0.7), map_pixels: 2, worst_at: 10 },
+            Found { region: whole(70, 60, 10, 20, 200, 0.9), pixels: vec![31] },
+            Found { region: whole(10, 20, 20, 20, 400, 0.7), pixels: vec![9, 10] },
         ];
         assert_eq!(found, expected);
         assert!(regions(&map, 8, &|_| 0.9, (80, 80)).is_empty());
-        let stricter_left = |at: usize| if at % 8 == 1 { 0.2 } else { 0.5 };
-        assert_eq!(regions(&map, 8, &stricter_left, (80, 80))[1].worst_at, 9);
+        let stricter_left = |at: usize| if [0, 8, 16, 24].contains(&at) { 0.05 } else { 0.5 };
+        assert_eq!(regions(&map, 8, &stricter_left, (80, 80))[1].pixels, [0, 8, 9, 10, 16, 24]);
     }
 }

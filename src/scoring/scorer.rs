@@ -74,12 +74,28 @@ pub struct Scorer {
     layers: Vec<Layer>,
     blur: GaussianBlur,
     roi: Option<RegionOfInterest>,
+    /// What region rules judge, where they ignore a part of the picture.
+    judged: Option<RegionOfInterest>,
 }
 
 /// A region of interest and its blurred indicator.
 struct RegionOfInterest {
     inside: Vec<bool>,
     coverage: Vec<f32>,
+}
+
+impl RegionOfInterest {
+    fn new(inside: Vec<bool>, blur: &GaussianBlur, width: usize) -> Self {
+        let indicator: Vec<f32> = inside.iter().map(|&i| f32::from(u8::from(i))).collect();
+        RegionOfInterest { coverage: blur.apply(&indicator, width), inside }
+    }
+
+    fn hide_outside(&self, map: &mut [f32], with: f32) {
+        map.iter_mut()
+            .zip(&self.inside)
+            .filter(|(_, inside)| !**inside)
+            .for_each(|(v, _)| *v = with);
+    }
 }
 
 /// The score of a picture and the map it is the maximum of.
@@ -89,6 +105,16 @@ pub struct Scored {
     pub score: f32,
     /// The blurred map, at network size; minus infinity outside the region of interest.
     pub blurred: Vec<f32>,
+    /// The map that region rules judge in its place, where they ignore a part of the picture: blurred over
+    /// the rest alone, minus infinity where it is ignored.
+    pub judged: Option<Vec<f32>>,
+}
+
+impl Scored {
+    /// The map that region rules judge.
+    pub fn for_rules(&self) -> &[f32] {
+        self.judged.as_ref().unwrap_or(&self.blurred)
+    }
 }
 
 impl Scorer {
@@ -106,12 +132,21 @@ impl Scorer {
         mask: Option<&Mask>,
     ) -> Self {
         let blur = GaussianBlur::new(sigma);
-        let roi = mask.map(|mask| {
-            let inside = mask.inside().to_vec();
-            let indicator: Vec<f32> = inside.iter().map(|&i| f32::from(u8::from(i))).collect();
-            RegionOfInterest { coverage: blur.apply(&indicator, width), inside }
-        });
-        Scorer { height, width, alpha, fusion, layers, blur, roi }
+        let roi = mask.map(|mask| RegionOfInterest::new(mask.inside().to_vec(), &blur, width));
+        Scorer { height, width, alpha, fusion, layers, blur, roi, judged: None }
+    }
+
+    /// The same for region rules that ignore the pixels where `ignored` holds, one a pixel of the map: the
+    /// map that they judge is blurred without these pixels. Score and [`Scored::blurred`] stay as they are.
+    pub fn ignoring(mut self, ignored: &[bool]) -> Self {
+        if ignored.contains(&true) {
+            let of_interest =
+                |at: usize| self.roi.as_ref().is_none_or(|roi| roi.inside.get(at) == Some(&true));
+            let counts = |(at, &ignored): (usize, &bool)| !ignored && of_interest(at);
+            let inside = ignored.iter().enumerate().map(counts).collect();
+            self.judged = Some(RegionOfInterest::new(inside, &self.blur, self.width));
+        }
+        self
     }
 
     /// The distances of a layer with both directions joined (Eq. 6), before any baseline.
@@ -159,16 +194,27 @@ impl Scorer {
 
     /// The image score: the largest value of the blurred anomaly map.
     pub fn score(&self, anomaly_map: &[f32]) -> Scored {
-        let mut blurred = self.blur.apply(anomaly_map, self.width);
-        if let Some(roi) = &self.roi {
+        let blurred = self.blurred(anomaly_map, self.roi.as_ref());
+        let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let judged = self.judged.as_ref().map(|judged| {
+            let mut map = anomaly_map.to_vec();
+            judged.hide_outside(&mut map, 0.0);
+            self.blurred(&map, Some(judged))
+        });
+        Scored { score, blurred, judged }
+    }
+
+    /// Blurs a map that is 0 outside `roi` over the inside alone.
+    fn blurred(&self, map: &[f32], roi: Option<&RegionOfInterest>) -> Vec<f32> {
+        let mut blurred = self.blur.apply(map, self.width);
+        if let Some(roi) = roi {
             blurred
                 .iter_mut()
                 .zip(&roi.coverage)
                 .for_each(|(value, coverage)| *value /= coverage.max(1e-6));
+            roi.hide_outside(&mut blurred, f32::NEG_INFINITY);
         }
-        self.hide_outside(&mut blurred, f32::NEG_INFINITY);
-        let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Scored { score, blurred }
+        blurred
     }
 
     fn add(&self, layer: &Layer, distances: &Distances, weight: f32, sum: &mut [f32]) {
@@ -180,10 +226,7 @@ impl Scorer {
 
     fn hide_outside(&self, map: &mut [f32], with: f32) {
         if let Some(roi) = &self.roi {
-            map.iter_mut()
-                .zip(&roi.inside)
-                .filter(|(_, inside)| !**inside)
-                .for_each(|(v, _)| *v = with);
+            roi.hide_outside(map, with);
         }
     }
 }

@@ -33,7 +33,7 @@ pub enum Rule {
     Area,
     /// The number of regions that are tolerated.
     Count,
-    /// The score or the map is not a number.
+    /// The score or the map is not a number, or the score is infinite.
     NotANumber,
 }
 
@@ -101,10 +101,14 @@ impl<'a> InForce<'a> {
     /// What is too much at each pixel, where the template's own level is `level`: its threshold or its
     /// review threshold.
     pub fn limits(&self, level: f32, thresholds: Thresholds) -> Limits<'a> {
-        let of_label = (0..=u8::MAX).map(|label| match self.rules.zone(label) {
-            Some(zone) => zone.limit.of(level, thresholds.reject),
-            None if label == IGNORED => f32::INFINITY,
-            None => level,
+        let of_label = (0..=u8::MAX).map(|label| {
+            let zone = self.rules.zone(label);
+            let limit = match zone {
+                Some(zone) => zone.limit.of(level, thresholds.reject),
+                None if label == IGNORED => f32::INFINITY,
+                None => level,
+            };
+            (limit, f64::from(self.rules.min_area_px(zone)))
         });
         Limits { of_label: of_label.collect(), labels: self.labels }
     }
@@ -112,15 +116,26 @@ impl<'a> InForce<'a> {
 
 /// What is too much at each pixel of a map.
 pub struct Limits<'a> {
-    of_label: Vec<f32>,
+    /// Threshold and least area of every label.
+    of_label: Vec<(f32, f64)>,
     labels: &'a [u8],
 }
 
 impl Limits<'_> {
     /// Above this value pixel `at` of the map is bad.
     pub fn of_pixel(&self, at: usize) -> f32 {
+        self.at(at).0
+    }
+
+    /// From this area on a region counts by its pixel `at`, in pixels of the pictures the template was
+    /// built from.
+    fn least_area_px(&self, at: usize) -> f64 {
+        self.at(at).1
+    }
+
+    fn at(&self, at: usize) -> (f32, f64) {
         let label = self.labels.get(at).copied().unwrap_or(0);
-        self.of_label.get(usize::from(label)).copied().unwrap_or(f32::NEG_INFINITY)
+        self.of_label.get(usize::from(label)).copied().unwrap_or((f32::NEG_INFINITY, 0.0))
     }
 }
 
@@ -132,7 +147,8 @@ pub fn decide(
     thresholds: Thresholds,
     in_force: Option<InForce>,
 ) -> Decided {
-    if scored.score.is_nan() || scored.blurred.iter().any(|v| v.is_nan()) {
+    let unusable = scored.score.is_nan() || scored.score == f32::INFINITY;
+    if unusable || scored.blurred.iter().any(|v| v.is_nan()) {
         let by = DecidedBy {
             rule: Rule::NotANumber,
             limit: thresholds.reject,
@@ -202,26 +218,36 @@ impl Judge<'_> {
 
     fn by_regions(&self, level: f32, in_force: InForce) -> Finding {
         let InForce { rules, labels, built_from } = in_force;
-        let label = |pixel: usize| labels.get(pixel).copied().unwrap_or(0);
         let limits = in_force.limits(level, self.thresholds);
-        let limit = |pixel: usize| limits.of_pixel(pixel);
-        let mut found = regions(&self.scored.blurred, self.map_width, &limit, self.size);
-        let map_pixel = f64::from(built_from.0) * f64::from(built_from.1)
-            / self.scored.blurred.len().max(1) as f64;
-        for Found { region, map_pixels, worst_at } in &mut found {
-            let zone = rules.zone(label(*worst_at));
-            let area = *map_pixels as f64 * map_pixel;
-            region.counts = Some(area >= f64::from(rules.min_area_px(zone)));
+        let map = self.scored.for_rules();
+        let found = regions(map, self.map_width, &|at| limits.of_pixel(at), self.size);
+        let map_pixel = f64::from(built_from.0) * f64::from(built_from.1) / map.len().max(1) as f64;
+        let by_rules = |Found { mut region, pixels }: Found| {
+            let area = pixels.len() as f64 * map_pixel;
+            // The least of the least areas that it touches: what asks for more in one zone must not
+            // hide what lies beside it.
+            let (deciding, others): (Vec<usize>, Vec<usize>) =
+                pixels.iter().partition(|&&at| area >= limits.least_area_px(at));
+            let counts = !deciding.is_empty();
+            let excess = |at: usize| map[at] - limits.of_pixel(at);
+            let worst_at = (if counts { deciding } else { others })
+                .into_iter()
+                .max_by(|&a, &b| excess(a).total_cmp(&excess(b)).then(b.cmp(&a)))
+                .unwrap_or_default();
+            let zone = rules.zone(labels.get(worst_at).copied().unwrap_or(0));
+            region.counts = Some(counts);
             region.zone = zone.map(|zone| zone.name.clone());
             region.area_mm2 = rules.mm2(area);
-        }
+            (region, limits.of_pixel(worst_at))
+        };
+        let mut found: Vec<(Region, f32)> = found.into_iter().map(by_rules).collect();
         // Those that count come first; among them, as among the others, the worst.
-        found.sort_by_key(|found| found.region.counts != Some(true));
-        let counting = found.iter().filter(|found| found.region.counts == Some(true)).count();
+        found.sort_by_key(|(region, _)| region.counts != Some(true));
+        let counting = found.iter().filter(|(region, _)| region.counts == Some(true)).count();
         let is_too_much = counting > rules.max_regions as usize;
         let rule = match found.first() {
             Some(_) if is_too_much && rules.max_regions > 0 => Rule::Count,
-            Some(first) if is_too_much && first.region.zone.is_some() => Rule::Zone,
+            Some((first, _)) if is_too_much && first.zone.is_some() => Rule::Zone,
             Some(_) if is_too_much => Rule::Threshold,
             Some(_) if counting > 0 => Rule::Count,
             Some(_) => Rule::Area,
@@ -231,12 +257,12 @@ impl Judge<'_> {
         };
         let by = DecidedBy {
             rule,
-            limit: found.first().map_or(level, |first| limit(first.worst_at)),
-            zone: found.first().and_then(|first| first.region.zone.clone()),
+            limit: found.first().map_or(level, |(_, limit)| *limit),
+            zone: found.first().and_then(|(first, _)| first.zone.clone()),
             region: (!found.is_empty()).then_some(0),
             counting,
         };
-        let regions = found.into_iter().map(|found| found.region).collect();
+        let regions = found.into_iter().map(|(region, _)| region).collect();
         Finding { is_too_much, by, regions }
     }
 }
@@ -244,6 +270,7 @@ impl Judge<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::rules::{Limit, Zone};
+    use super::super::scorer::{Fusion, Scorer};
     use super::*;
 
     const WIDTH: usize = 8;
@@ -255,7 +282,7 @@ mod tests {
         let mut blurred = vec![0.1; WIDTH * WIDTH];
         values.iter().for_each(|&(at, value)| blurred[at] = value);
         let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Scored { score, blurred }
+        Scored { score, blurred, judged: None }
     }
 
     fn judged(values: &[(usize, f32)], rules: Option<(&Rules, &[u8])>) -> Decided {
@@ -305,10 +332,16 @@ mod tests {
             let decided = judged(&[(9, f32::NAN)], rules);
             assert_eq!((decided.verdict, decided.by.rule), (Verdict::Ng, Rule::NotANumber));
         }
-        let by_score = Scored { score: f32::NAN, blurred: vec![0.0; 64] };
+        let by_score = Scored { score: f32::NAN, blurred: vec![0.0; 64], judged: None };
         assert_eq!(decide(&by_score, WIDTH, (80, 80), THRESHOLDS, None).verdict, Verdict::Ng);
-        let infinite = Scored { score: f32::INFINITY, blurred: vec![f32::INFINITY; 64] };
-        assert_eq!(decide(&infinite, WIDTH, (80, 80), THRESHOLDS, None).verdict, Verdict::Ng);
+        let infinite = vec![f32::INFINITY; 64];
+        let infinite =
+            Scored { score: f32::INFINITY, blurred: infinite, judged: Some(vec![0.0; 64]) };
+        for in_force in [None, Some(InForce { rules: &lenient, labels: &[], built_from: (80, 80) })]
+        {
+            let decided = decide(&infinite, WIDTH, (80, 80), THRESHOLDS, in_force);
+            assert_eq!((decided.verdict, decided.by.rule), (Verdict::Ng, Rule::NotANumber));
+        }
     }
 
     #[test]
@@ -318,6 +351,7 @@ mod tests {
         let count = Rules { max_regions: 1, ..none.clone() };
         let twice = Rules { zones: vec![lid(Limit::Factor(2.0), None)], ..none.clone() };
         let strict = Rules { zones: vec![lid(Limit::Score(0.8), Some(200.0))], ..none.clone() };
+        let huge = Rules { zones: vec![lid(Limit::Factor(0.5), Some(3000.0))], ..none.clone() };
         let one = &[(42, 1.5)][..];
         let (two_wide, far) = (&[(42, 1.5), (43, 1.2)][..], &[(42, 1.5), (46, 1.2)][..]);
         let (in_lid, ignored) = (&[(9, 1.5)][..], &[(60, 9.0)][..]);
@@ -340,6 +374,9 @@ mod tests {
             (ignored, &none, Verdict::Ok, Rule::Zone, 0),
             // It spans a zone and the rest of the picture: it belongs to where it is worst.
             (&[(26, 1.1), (34, 1.9)], &strict, Verdict::Ng, Rule::Threshold, 1),
+            // Or to where it is worst of what it is large enough for.
+            (&[(26, 1.9), (34, 1.1)], &huge, Verdict::Ng, Rule::Threshold, 1),
+            (&[(26, 1.9), (27, 1.9)], &huge, Verdict::Ok, Rule::Area, 0),
         ];
         for (i, (map, rules, verdict, rule, counting)) in cases.into_iter().enumerate() {
             let decided = judged(map, Some((rules, &labels)));
@@ -381,6 +418,59 @@ mod tests {
             let before = rank(&Rules::default(), &labels);
             labels[ignored] = IGNORED;
             proptest::prop_assert!(rank(&Rules::default(), &labels) <= before);
+        }
+
+        /// A lower threshold or a smaller least area, of a zone or of the rest.
+        #[test]
+        fn a_stricter_zone_never_makes_a_part_better(
+            values in proptest::collection::vec(0.0f32..1.5, 64),
+            labels in proptest::collection::vec(0u8..3, 64),
+            factors in proptest::array::uniform2(0.3f32..2.0),
+            areas in proptest::array::uniform3(0.0f32..1500.0),
+            (stricter, times, less) in (0usize..3, 0.2f32..1.0, 0.0f32..1.0)
+        ) {
+            let values: Vec<_> = values.into_iter().enumerate().collect();
+            let rank = |factors: [f32; 2], areas: [f32; 3]| {
+                let zone = |i: usize| Zone {
+                    label: i as u8 + 1,
+                    name: i.to_string(),
+                    limit: Limit::Factor(factors[i]),
+                    min_area_px: Some(areas[i + 1]),
+                };
+                let zones = vec![zone(0), zone(1)];
+                let rules = Rules { min_area_px: areas[0], zones, ..Rules::default() };
+                judged(&values, Some((&rules, &labels))).verdict as u8
+            };
+            let (mut lower, mut smaller) = (factors, areas);
+            lower[stricter % 2] *= times;
+            smaller[stricter] *= less;
+            let before = rank(factors, areas);
+            proptest::prop_assert!(rank(lower, areas) >= before);
+            proptest::prop_assert!(rank(factors, smaller) >= before);
+        }
+
+        #[test]
+        fn what_is_ignored_decides_nothing(
+            map in proptest::collection::vec(0.0f32..1.5, 64),
+            other in proptest::collection::vec(0.0f32..9.0, 64),
+            ignored in proptest::collection::vec(proptest::bool::ANY, 64),
+            min_area_px in 0.0f32..500.0
+        ) {
+            let scorer = Scorer::new((WIDTH, WIDTH), 1.0, Fusion::Sum, Vec::new(), 1.0, None);
+            let plain = scorer.score(&map).score;
+            let scorer = scorer.ignoring(&ignored);
+            let labels: Vec<u8> = ignored.iter().map(|&i| if i { IGNORED } else { 0 }).collect();
+            let changed: Vec<f32> =
+                (0..64).map(|at| if ignored[at] { other[at] } else { map[at] }).collect();
+            let rules = Rules { min_area_px, ..Rules::default() };
+            let regions = [&map, &changed].map(|map| {
+                let in_force = InForce { rules: &rules, labels: &labels, built_from: (80, 80) };
+                decide(&scorer.score(map), WIDTH, (80, 80), THRESHOLDS, Some(in_force))
+            });
+            let [before, after] = regions;
+            proptest::prop_assert_eq!(before.verdict, after.verdict);
+            proptest::prop_assert_eq!(before.regions, after.regions);
+            proptest::prop_assert_eq!(scorer.score(&map).score, plain);
         }
     }
 }

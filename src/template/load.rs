@@ -20,6 +20,20 @@ pub struct Template {
     sections: Vec<Section>,
 }
 
+/// Opens a template file to be read.
+///
+/// # Errors
+/// [`crate::error::Kind::Template`] where it is something else than a file; [`crate::error::Kind::Io`] where
+/// it cannot be opened.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    let unreadable = |e| Error::io(path, "the template cannot be opened", &e);
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(Error::template(format!("{}: not a regular file", path.display()))
+            .advise("give a file that hetmm build has written"));
+    }
+    File::open(path).map_err(unreadable)
+}
+
 impl Template {
     /// Opens and proves a template file.
     ///
@@ -27,13 +41,7 @@ impl Template {
     /// [`crate::error::Kind::Template`] where the file is damaged, cut, too new or makes no
     /// sense; [`crate::error::Kind::Io`] where it cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let file =
-            File::open(path).map_err(|e| Error::io(path, "the template cannot be opened", &e))?;
-        let length =
-            file.metadata().map_err(|e| Error::io(path, "the template cannot be read", &e))?;
-        if !length.is_file() {
-            return Err(Error::template(format!("{}: not a file", path.display())));
-        }
+        let file = open_file(path)?;
         Self::from_file(&file).map_err(|e| e.within(path.display()))
     }
 
@@ -45,13 +53,12 @@ impl Template {
     /// As [`Template::open`].
     pub fn open_copy(path: &Path) -> Result<Self> {
         let unreadable = |e| Error::io(path, "the template cannot be read", &e);
-        let mut file =
-            File::open(path).map_err(|e| Error::io(path, "the template cannot be opened", &e))?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() || metadata.len() == 0 {
+        let mut file = open_file(path)?;
+        let length = file.metadata().map_err(unreadable)?.len();
+        if length == 0 {
             return Self::open(path);
         }
-        let length = usize::try_from(metadata.len())
+        let length = usize::try_from(length)
             .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
         let mut copy = memmap2::MmapMut::map_anon(length).map_err(unreadable)?;
         file.read_exact(&mut copy).map_err(unreadable)?;

@@ -14,3 +14,5 @@ pub use header::{
     Settings,
 };
 pub use load::Template;
+#[cfg(feature = "edge")]
+pub(crate) use load::open_file;

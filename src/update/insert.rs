@@ -12,8 +12,8 @@ use crate::template::{ImageRecord, Template};
 use crate::{files, heatmap};
 use std::path::{Path, PathBuf};
 
-/// A picture looks like a defect when its score is above this many times the threshold, or the
-/// largest score of a good picture where that is larger.
+/// A picture looks like a defect when its score is above this many times what good parts score at most:
+/// see [`GoodScores::limit`].
 const DEFECT_LIKE: f32 = 1.25;
 /// Longest side of the pictures in the journal, in pixels.
 const THUMBNAIL: u32 = 96;
@@ -36,6 +36,8 @@ pub struct Options {
     pub capacity: Option<usize>,
     /// Pictures that look like defects are inserted, too.
     pub force: bool,
+    /// Pictures that cannot be read are left out.
+    pub skip_unreadable: bool,
     /// Nothing is written.
     pub dry_run: bool,
 }
@@ -55,6 +57,24 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Prototypes that it brought.
     pub added: usize,
+    /// Why a person should look at it: it was rejected before.
+    pub warning: Option<String>,
+}
+
+impl Outcome {
+    /// What is left to be said of a picture that does not pass afterwards, where the threshold is
+    /// `threshold`.
+    pub fn still(&self, threshold: f32) -> Option<String> {
+        match self.verdict {
+            Verdict::Ok => None,
+            Verdict::Review => Some("still for review".into()),
+            Verdict::Ng => Some(format!("still rejected at the threshold of {threshold:.4}")),
+        }
+    }
+
+    /// Why nothing in a picture that does not pass may have been new.
+    pub const NOT_LEARNED: &str = "only what the part has and the template has not is learned, from the novelty \
+                                   on: for what the part lacks, build the template again with its picture";
 }
 
 /// What came of an insertion.
@@ -64,6 +84,8 @@ pub struct Inserted {
     pub outcomes: Vec<Outcome>,
     /// Pictures that the template was built from or has learned before.
     pub known: Vec<PathBuf>,
+    /// Pictures that were left out, with the reason.
+    pub skipped: Vec<Error>,
     /// Sheets of the first layer, before and after.
     pub sheets: [usize; 2],
     /// Bytes of the file, before and after.
@@ -80,14 +102,57 @@ pub(super) struct Newcomer {
     pub thumbnail: Vec<u8>,
     pub image: NetworkImage,
     pub is_defect_like: bool,
+    /// What it is among the good pictures.
+    place: String,
+    warning: Option<String>,
+}
+
+/// Pictures that may be inserted, and the others.
+struct Candidates {
+    newcomers: Vec<Newcomer>,
+    /// The template has them.
+    known: Vec<PathBuf>,
+    /// They cannot be read.
+    unreadable: Vec<Error>,
+}
+
+/// What the pictures that a template was built from score without their own prototypes, as far as that is
+/// known. What was inserted is not among them: it may have been forced.
+struct GoodScores(Vec<f32>);
+
+impl GoodScores {
+    fn new(template: &Template, built_from: usize) -> Self {
+        let images = template.header().build.images.iter().take(built_from);
+        GoodScores(images.map(|image| image.score).filter(|score| !score.is_nan()).collect())
+    }
+
+    /// The score above which a picture looks like a defect. A threshold that promises a rate of false
+    /// rejects says what good parts score, and a false reject is by its nature above it, a little; one that
+    /// promises nothing says no more than the largest score of a good picture does.
+    fn limit(&self, template: &Template) -> f32 {
+        let threshold = template.header().calibration.threshold;
+        let usual = match template.decision() {
+            Some(_) => threshold,
+            None => self.0.iter().copied().fold(threshold, f32::max),
+        };
+        (DEFECT_LIKE * usual).max(threshold)
+    }
+
+    /// How many of them a score is above, in words.
+    fn place(&self, score: f32) -> String {
+        match (self.0.iter().filter(|&&good| good < score).count(), self.0.len()) {
+            (_, 0) => "no scores of good pictures are known".into(),
+            (below, of) => format!("higher than {below} of {of} good pictures"),
+        }
+    }
 }
 
 /// Inserts the pictures in `files` into the template at `path`, all or none. `model` is its backbone,
 /// where that is not the bundled one. The work is done on the caller's thread pool.
 ///
 /// # Errors
-/// [`Kind::Usage`] where a picture looks like a defect and `force` is not set; [`Kind::Image`] where one
-/// cannot be read; [`Kind::Io`] where the template is read-only, changed by another process, or the
+/// [`Kind::Usage`] where a picture looks like a defect and `force` is not set; [`Kind::Image`] where some
+/// cannot be read and are not to be skipped; [`Kind::Io`] where the template is read-only, changed by another process, or the
 /// disk is full. Then the template stays as it is.
 pub fn insert(
     path: &Path,
@@ -104,11 +169,16 @@ pub fn insert(
         })?;
     let template = inspector.template();
     let journal = journal::read(template).map_err(|e| e.within(path.display()))?;
-    let images = &template.header().build.images;
-    // What was inserted does not say what good parts score: it may have been forced.
-    let built_from =
-        journal.first().map_or(images.len(), |(first, _)| first.images_before as usize);
-    let (newcomers, known) = newcomers(&inspector, &images[..built_from], files)?;
+    let built_from = journal.first().map_or(usize::MAX, |(first, _)| first.images_before as usize);
+    let good = GoodScores::new(template, built_from);
+    let Candidates { newcomers, known, unreadable } = candidates(&inspector, &good, files)?;
+    match &unreadable[..] {
+        [why] if files.len() == 1 && !options.skip_unreadable => return Err(why.clone()),
+        [_, ..] if !options.skip_unreadable => {
+            return Err(Error::unreadable(&unreadable, files.len()));
+        }
+        _ => {}
+    }
     refuse_defects(&newcomers, inspector.template().header().calibration.threshold, options)?;
     if journal.len() + newcomers.len() > MAX_ENTRIES {
         let what = format!("{}: its journal takes {MAX_ENTRIES} pictures", path.display());
@@ -131,6 +201,7 @@ pub fn insert(
             score_after: entry.score_after,
             verdict,
             added: entry.added as usize,
+            warning: newcomer.warning.clone(),
         });
         if is_new {
             entries.push(entry.encode()?);
@@ -162,47 +233,67 @@ pub fn insert(
                 )));
             }
             drop(renewed);
-            draft.finish_over(lock.as_ref(), None).map_err(|e| e.within("nothing was inserted"))?
+            draft.finish_over(lock.as_ref(), None)?
         }
     };
     let threshold = template.header().calibration.threshold;
-    Ok(Inserted { outcomes, known, sheets, bytes: [before, bytes], threshold })
+    let skipped = unreadable;
+    Ok(Inserted { outcomes, known, skipped, sheets, bytes: [before, bytes], threshold })
 }
 
-/// Reads the pictures; those that the template has are put aside. `built_from` says what good parts score.
-fn newcomers(
-    inspector: &Inspector,
-    built_from: &[ImageRecord],
-    files: &[PathBuf],
-) -> Result<(Vec<Newcomer>, Vec<PathBuf>)> {
-    let header = inspector.template().header();
-    // Scores that are not known are no numbers, which `max` passes over.
-    let scores = built_from.iter().map(|image| image.score);
-    let limit = DEFECT_LIKE * scores.fold(header.calibration.threshold, f32::max);
+/// Reads and scores the pictures; those that the template has or that cannot be read are put aside.
+fn candidates(inspector: &Inspector, good: &GoodScores, files: &[PathBuf]) -> Result<Candidates> {
+    let template = inspector.template();
+    let limit = good.limit(template);
+    let images = &template.header().build.images;
     let mut digests: std::collections::HashSet<[u8; 32]> =
-        header.build.images.iter().map(|image| image.digest).collect();
-    let (mut newcomers, mut known) = (Vec::new(), Vec::new());
+        images.iter().map(|image| image.digest).collect();
+    let (mut newcomers, mut known, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for file in files {
-        let bytes = image::load(file)?;
+        let bytes = match image::load(file) {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                unreadable.push(why);
+                continue;
+            }
+        };
         let digest = blake3::hash(&bytes).into();
         if !digests.insert(digest) {
             known.push(file.clone());
             continue;
         }
-        let picture = image::decode(&bytes).map_err(|e| e.within(file.display()))?;
-        let image = inspector.prepare(&picture).map_err(|e| e.within(file.display()))?;
-        let score = inspector.run(&image)?.score;
+        let prepared = image::decode(&bytes)
+            .and_then(|picture| inspector.prepare(&picture).map(|image| (picture, image)));
+        let (picture, image) = match prepared {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                unreadable.push(why.within(file.display()));
+                continue;
+            }
+        };
+        let scored = inspector.run(&image)?;
+        let score = scored.score;
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
         let (width, height) = (picture.width, picture.height);
+        let place = good.place(score);
+        let is_rejected = inspector.decide(&scored, width, height).verdict == Verdict::Ng;
+        let threshold = template.header().calibration.threshold;
+        let warning = || {
+            format!(
+                "it is rejected as the template is: score {score:.4}, threshold {threshold:.4}, {place}"
+            )
+        };
         newcomers.push(Newcomer {
             file: file.clone(),
             record: ImageRecord { name: shortened(&name), digest, width, height, score },
             thumbnail: heatmap::thumbnail(&picture, THUMBNAIL)?,
             image,
             is_defect_like: score.is_nan() || score > limit,
+            warning: is_rejected.then(warning),
+            place,
         });
     }
-    Ok((newcomers, known))
+    Ok(Candidates { newcomers, known, unreadable })
 }
 
 fn refuse_defects(newcomers: &[Newcomer], threshold: f32, options: &Options) -> Result<()> {
@@ -211,9 +302,10 @@ fn refuse_defects(newcomers: &[Newcomer], threshold: f32, options: &Options) -> 
         .filter(|newcomer| newcomer.is_defect_like && !options.force)
         .map(|n| {
             format!(
-                "{}: looks like a defect, with a score of {:.4}",
+                "{}: looks like a defect, with a score of {:.4}, {}",
                 n.file.display(),
-                n.record.score
+                n.record.score,
+                n.place
             )
         })
         .collect();

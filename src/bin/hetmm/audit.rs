@@ -1,7 +1,7 @@
 //! `hetmm audit`: which pictures of a folder look unlike the rest.
 
 use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
-use crate::console::Console;
+use crate::console::{Console, printable};
 use crate::{pictures, report};
 use hetmm::Result;
 use hetmm::builder::audit::{self, Audit};
@@ -127,8 +127,8 @@ fn print(found: &Audit, top: usize) {
             "{:4} {mark} {:9.2}  {}: {}",
             i + 1,
             finding.suspicion,
-            found.paths[finding.picture].display(),
-            words.join("; ")
+            printable(&found.paths[finding.picture].display().to_string()),
+            printable(&words.join("; "))
         );
     }
 }

@@ -76,15 +76,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     println!(
         "{}: {:.1} MB, built by hetmm {}",
-        args.template.display(),
+        printable(&args.template.display().to_string()),
         template.size() as f64 / 1e6,
-        h.build.version
+        printable(&h.build.version)
     );
-    println!("backbone   {} {}, input {} x {}", id.name, id.short_digest(), id.height, id.width);
+    println!(
+        "backbone   {} {}, input {} x {}",
+        printable(&id.name),
+        id.short_digest(),
+        id.height,
+        id.width
+    );
     for (layer, tap) in h.layers.iter().zip(&id.taps) {
         println!(
             "layer      {}: {} channels, {} x {}, {} sheets, window {} forward {} backward, weight {:.4}",
-            tap.name,
+            printable(&tap.name),
             tap.channels,
             tap.height,
             tap.width,
@@ -126,7 +132,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         built_from.last().map_or_else(String::new, |i| printable(&i.name))
     );
     for (key, value) in &h.build.options {
-        println!("option     {key}: {value}");
+        println!("option     {}: {}", printable(key), printable(value));
     }
     Ok(ExitCode::SUCCESS)
 }

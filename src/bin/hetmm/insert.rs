@@ -3,8 +3,7 @@
 use crate::console::{Console, printable};
 use crate::engine::EngineArgs;
 use crate::pictures;
-use hetmm::scoring::Verdict;
-use hetmm::update::{self, Inserted, Options};
+use hetmm::update::{self, Inserted, Options, Outcome};
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
@@ -28,9 +27,12 @@ pub struct Args {
     /// Pictures of good parts: folders or files
     #[arg(required = true, value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Insert pictures that look like defects, too: their score is far above that of any good part
+    /// Insert pictures that look like defects, too: their score is far above the threshold
     #[arg(long)]
     force: bool,
+    /// Leave unreadable pictures out in place of inserting none
+    #[arg(long)]
+    skip_unreadable: bool,
     /// Who inserts them, for the journal [default: the user's name]
     #[arg(long)]
     who: Option<String>,
@@ -68,10 +70,18 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         novelty: args.novelty,
         capacity: args.capacity,
         force: args.force,
+        skip_unreadable: args.skip_unreadable,
         dry_run: args.dry_run,
     };
     let engine = args.engine.engine();
     let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)?;
+    done.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
+    for outcome in &done.outcomes {
+        if let Some(warning) = &outcome.warning {
+            let file = printable(&outcome.file.display().to_string());
+            console.note(format!("warning: {file}: {warning}"));
+        }
+    }
     match args.json {
         true => println!("{:#}", to_json(&done, args.dry_run)),
         false => print(&done, args, console),
@@ -82,21 +92,19 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 fn print(done: &Inserted, args: &Args, console: &Console) {
     for outcome in &done.outcomes {
         let file = printable(&outcome.file.display().to_string());
+        let still =
+            outcome.still(done.threshold).map_or_else(String::new, |still| format!(", {still}"));
         match outcome.id {
-            None => println!("{file}: nothing new (score {:.4})", outcome.score_before),
-            Some(id) => {
-                let still = match outcome.verdict {
-                    Verdict::Ok => String::new(),
-                    Verdict::Review => ", still for review".into(),
-                    Verdict::Ng => {
-                        format!(", still rejected at the threshold of {:.4}", done.threshold)
-                    }
-                };
-                println!(
-                    "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
-                    outcome.score_before, outcome.score_after, outcome.added
-                );
+            None => {
+                println!("{file}: nothing new (score {:.4}){still}", outcome.score_before);
+                if !still.is_empty() {
+                    println!("  -> {}", Outcome::NOT_LEARNED);
+                }
             }
+            Some(id) => println!(
+                "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
+                outcome.score_before, outcome.score_after, outcome.added
+            ),
         }
     }
     for file in &done.known {
@@ -121,10 +129,11 @@ fn print(done: &Inserted, args: &Args, console: &Console) {
 fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
     let outcomes = done.outcomes.iter().map(|o| {
         json!({"image": o.file.display().to_string(), "entry": o.id, "verdict": o.verdict, "score_before": o.score_before, "score_after": o.score_after,
-               "prototypes": o.added})
+               "prototypes": o.added, "warning": o.warning})
     });
+    let skipped: Vec<String> = done.skipped.iter().map(|e| e.what().to_owned()).collect();
     let known: Vec<String> = done.known.iter().map(|file| file.display().to_string()).collect();
-    json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "sheets_before": done.sheets[0],
+    json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped, "sheets_before": done.sheets[0],
            "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
            "threshold": done.threshold, "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
 }

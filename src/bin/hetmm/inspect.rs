@@ -1,6 +1,6 @@
 //! `hetmm inspect`: pictures to scores, verdicts and heat maps.
 
-use crate::console::Console;
+use crate::console::{Console, printable};
 use crate::engine::EngineArgs;
 use crate::pictures;
 use crate::timing::{self, Inspected};
@@ -94,9 +94,10 @@ fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected)
             Verdict::Ng => "ng    ",
         };
         format!(
-            "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {path}{}",
+            "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {}{}",
             done.scored.score,
             done.timing.total,
+            printable(&path),
             in_words(decided)
         )
     };
@@ -114,7 +115,10 @@ fn in_words(decided: &Decided) -> String {
     let place = decided.regions.first().map_or_else(String::new, |r| {
         let area =
             r.area_mm2.map_or_else(|| format!("{} px", r.area), |mm2| format!("{mm2:.2} mm2"));
-        let zone = r.zone.as_ref().map_or_else(String::new, |zone| format!(" in zone {zone}"));
+        let zone = r
+            .zone
+            .as_ref()
+            .map_or_else(String::new, |zone| format!(" in zone {}", printable(zone)));
         let (count, x, y) = (decided.regions.len(), r.x, r.y);
         format!("worst of {count} at {x},{y} ({} x {}, {area}){zone}", r.width, r.height)
     });

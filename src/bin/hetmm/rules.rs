@@ -1,6 +1,6 @@
 //! `hetmm rules`: what of a map above the threshold makes a part bad.
 
-use crate::console::Console;
+use crate::console::{Console, printable};
 use hetmm::scoring::Rules;
 use hetmm::scoring::rules::{IGNORED, Limit, Zone};
 use hetmm::template::{HeaderV1, Template, writer};
@@ -18,13 +18,15 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   hetmm rules part.hetmm --min-area 40px
   hetmm rules part.hetmm --mm-per-pixel 0.05 --min-area 0.5mm2 --max-regions 2
-  hetmm rules part.hetmm --ignore fixture.png              what is black there is ignored
+  hetmm rules part.hetmm --ignore fixture.png              what is black there is left out
   hetmm rules part.hetmm --zones labels.png --zone 1=lid:1.5x --zone 2=seal:0.9x:10px
   hetmm rules part.hetmm                                   show them
   hetmm rules part.hetmm --clear                           the score alone decides again
 
 A zone is NUMBER=[NAME:]THRESHOLD[:AREA]. NUMBER is its grey value in the label picture; THRESHOLD is a
-factor on the template's (1.5x) or a score (2.4); AREA is its own least area.")]
+factor on the template's (1.5x) or a score (2.4); AREA is its own least area. A region that lies in several
+zones counts from the least of their areas on. The network sees beyond the edge of what is
+ignored, something gross from a sixth of the picture away and more: draw it with a wide margin.")]
 pub struct Args {
     /// The template
     template: PathBuf,
@@ -185,7 +187,7 @@ fn changed(args: &Args, template: &Template) -> Result<(Option<Rules>, Vec<u8>)>
         let drawn = labels_of(file, header, (height, width))?;
         rules.zones = zones(args, &drawn, &rules, header)?;
         let known = |label: u8| rules.zone(label).is_some();
-        let ignored = |at: usize| labels.get(at) == Some(&IGNORED);
+        let ignored = |at: usize| args.ignore.is_none() && labels.get(at) == Some(&IGNORED);
         labels = (drawn.iter().enumerate())
             .map(|(at, &label)| match label {
                 _ if ignored(at) => IGNORED,
@@ -207,10 +209,19 @@ fn changed(args: &Args, template: &Template) -> Result<(Option<Rules>, Vec<u8>)>
                 *label
             };
         }
-        if labels.iter().all(|&label| label == IGNORED) {
+        let mask = template.mask();
+        let of_interest = |at: usize| mask.as_ref().is_none_or(|mask| mask.inside()[at]);
+        if labels.iter().enumerate().all(|(at, &label)| label == IGNORED || !of_interest(at)) {
             return Err(Error::image(file, "is black: nothing would count")
                 .advise("paint white what is to be inspected"));
         }
+    }
+    if let Some(zone) = rules.zones.iter().find(|zone| !labels.contains(&zone.label)) {
+        let (label, name) = (zone.label, printable(&zone.name));
+        return Err(Error::usage(format!(
+            "zone {label} ({name}) has no pixel that is not ignored"
+        ))
+        .advise("ignore less, or give --zones and --zone anew, with --ignore where that changes"));
     }
     if labels.iter().all(|&label| label == 0) {
         labels.clear();
@@ -333,7 +344,7 @@ pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
         lines.push(format!(
             "zone {:<5} {}: {}{own}; {}",
             zone.label,
-            zone.name,
+            printable(&zone.name),
             zone.limit,
             part(zone.label)
         ));
