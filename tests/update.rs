@@ -463,4 +463,19 @@ fn what_was_inserted_is_not_said_to_be_built_from() {
     let info = stdout(&hetmm(&["info", text(&path)]));
     assert!(info.contains("built from 8 pictures, 000.png to 007.png"), "{info}");
     assert!(info.contains("inserted   1 pictures later"), "{info}");
+    let page = bench.path("page.html");
+    bench.parts("set/test/good", 100..103);
+    let set = bench.path("set");
+    assert_code(&hetmm(&["eval", text(&path), text(&set), "--report", text(&page)]), 0, "");
+    let page = std::fs::read_to_string(&page).expect("a page");
+    for fact in ["<data id=\"built-from\" value=\"8\">", "<data id=\"inserted\" value=\"1\">"] {
+        assert!(page.contains(fact), "{fact}");
+    }
+    // The digest of the pictures is that of those it was built from, too.
+    let mut hasher = blake3::Hasher::new();
+    for number in 0..8 {
+        let bytes = std::fs::read(bench.path(&format!("good/{number:03}.png"))).expect("reads");
+        hasher.update(blake3::hash(&bytes).as_bytes());
+    }
+    assert!(page.contains(hasher.finalize().to_hex().as_str()));
 }
