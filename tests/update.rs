@@ -229,19 +229,26 @@ fn a_damaged_journal_is_refused_by_name_at_every_byte() {
     let whole = std::fs::read(&path).expect("reads");
     let journal = json(&hetmm(&["history", text(&path), "--json"]))[0]["bytes"].as_u64();
     let start = whole.len() - journal.expect("a length") as usize;
-    for step in 0..20 {
-        let at = start + step * (whole.len() - start) / 20;
-        let mut flipped = whole.clone();
+    let (cut, damaged) = ("cut off in section Journal 0", "damaged in section Journal 0");
+    let mut flipped = whole.clone();
+    for at in start..whole.len() {
+        flipped[at] ^= 1 << (at % 8);
+        for (bytes, message) in [(&whole[..at], cut), (&flipped, damaged)] {
+            let error = hetmm::template::container::parse(bytes).expect_err("damage").to_string();
+            assert!(error.contains(message), "byte {at}: {error}");
+        }
+        flipped[at] = whole[at];
+    }
+    // The programs refuse what the reader does.
+    for at in [start, (start + whole.len()) / 2, whole.len() - 1] {
         flipped[at] ^= 0x10;
-        for (bytes, message) in [
-            (&whole[..at], "cut off in section Journal 0"),
-            (&flipped, "damaged in section Journal 0"),
-        ] {
+        for (bytes, message) in [(&whole[..at], cut), (&flipped, damaged)] {
             std::fs::write(&path, bytes).expect("writes");
             for task in ["history", "undo", "check"] {
                 assert_code(&hetmm(&[task, text(&path)]), 4, message);
             }
         }
+        flipped[at] = whole[at];
     }
 }
 
