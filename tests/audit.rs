@@ -137,6 +137,23 @@ fn clean_folders_have_no_suspects_and_few_pictures_no_verdict() {
 }
 
 #[test]
+fn a_part_that_lies_the_other_way_round_has_company_in_mirrored_pictures() {
+    let bench = Bench::new();
+    let folder = bench.parts("good", 0..40);
+    let one = image::open(bench.part("fresh/one.png", 51)).expect("reads").into_rgb8();
+    imageops::flip_horizontal(&one).save(folder.join("turned.png")).expect("writes");
+    let unlike = |more: &[&str]| {
+        let findings = audit(&folder, more);
+        let of = |f: &&Value| name(f) == "turned.png";
+        findings.iter().find(of).expect("it is there")["signals"]["unlike"]
+            .as_f64()
+            .expect("a number")
+    };
+    let (thorough, quick) = (unlike(&[]), unlike(&["--quick"]));
+    assert!(quick > 3.0 && thorough < quick / 3.0, "{thorough} {quick}");
+}
+
+#[test]
 fn a_build_warns_of_suspects_and_leaves_them_out_where_it_is_told_to() {
     let bench = Bench::new();
     let folder = spoiled(&bench);
@@ -192,4 +209,14 @@ fn the_page_shows_all_suspects_and_the_rest_of_the_ranking_in_words() {
     for (planted, _) in PLANTED {
         assert!(page.contains(&format!("<span class=\"name\">{planted}</span>")), "{planted}");
     }
+}
+
+#[test]
+fn pictures_of_one_name_in_two_folders_are_told_apart() {
+    let bench = Bench::new();
+    let (a, b) = (bench.parts("a", 0..20), bench.parts("b", 0..1));
+    let out = hetmm(&[&["audit", text(&a), text(&b), "--json"], &SMALL[..]].concat());
+    assert_code(&out, 0, "");
+    let words = format!("the same picture as {}", a.join("000.png").display());
+    assert!(stdout(&out).contains(&words), "{words}: {}", stdout(&out));
 }

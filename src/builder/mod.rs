@@ -46,6 +46,8 @@ pub enum Stage {
     Features,
     /// Comparing every picture with the others.
     Audit,
+    /// Running the backbone on mirrored pictures.
+    Mirrored,
     /// Choosing prototypes, pixel by pixel.
     Selection,
     /// Scoring every picture without its own prototypes.
@@ -216,7 +218,7 @@ fn without_suspects<'a>(
     options: &Options,
     progress: Progress,
 ) -> Result<(Gathered<'a>, Vec<Suspect>)> {
-    let (findings, ..) = audit::examine(&pass, backbone, options.mask.as_ref(), progress);
+    let (findings, ..) = audit::examine(&pass, backbone, options.mask.as_ref(), None, progress)?;
     let mut keep = vec![true; pass.images.len()];
     let mut suspects = Vec::new();
     for finding in findings.iter().filter(|f| f.suspect) {

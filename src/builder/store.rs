@@ -64,6 +64,11 @@ impl Store {
         self.pictures
     }
 
+    /// Bytes of it that lie in memory.
+    pub fn in_memory(&self) -> u64 {
+        self.in_memory
+    }
+
     /// Whether some of it lies in a scratch file.
     pub fn is_spilled(&self) -> bool {
         self.batches.iter().any(|b| matches!(b.data, Data::Scratch(_)))

@@ -62,6 +62,21 @@ impl NetworkImage {
         NetworkImage { samples: self.samples.iter().map(|v| u16::MAX - v).collect(), ..*self }
     }
 
+    /// The picture with its columns (left to right), its rows (top to bottom), or both in reverse order.
+    pub fn mirrored(&self, columns: bool, rows: bool) -> Self {
+        let mut samples = Vec::with_capacity(self.samples.len());
+        let row_length = (3 * self.width).max(1);
+        let mut copy = |row: &[u16]| match columns {
+            true => samples.extend(row.chunks_exact(3).rev().flatten()),
+            false => samples.extend_from_slice(row),
+        };
+        match rows {
+            true => self.samples.chunks_exact(row_length).rev().for_each(&mut copy),
+            false => self.samples.chunks_exact(row_length).for_each(&mut copy),
+        }
+        NetworkImage { samples, ..*self }
+    }
+
     /// `(sample / 65535 - mean) / std` as three planes, red first: the network's input.
     pub fn normalised(&self, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
         let pixels = self.height * self.width;
@@ -120,6 +135,24 @@ mod tests {
         let picture = Picture { width: 512, height: 8, samples: Samples::Eight(stripes) };
         let small = NetworkImage::new(&picture, 8, 32).expect("resizes");
         assert!(small.samples().iter().all(|v| (v / 257).abs_diff(100) <= 2));
+    }
+
+    #[test]
+    fn mirrored_rows_and_columns() {
+        // Two rows of three pixels, whose samples are 10 times their number and up.
+        let of = |pixels: [u16; 6]| {
+            let samples = pixels.iter().flat_map(|p| [10 * p, 10 * p + 1, 10 * p + 2]).collect();
+            NetworkImage::from_samples(2, 3, samples).expect("fits")
+        };
+        let image = of([0, 1, 2, 3, 4, 5]);
+        for (columns, rows, expected) in [
+            (false, false, [0, 1, 2, 3, 4, 5]),
+            (true, false, [2, 1, 0, 5, 4, 3]),
+            (false, true, [3, 4, 5, 0, 1, 2]),
+            (true, true, [5, 4, 3, 2, 1, 0]),
+        ] {
+            assert_eq!(image.mirrored(columns, rows), of(expected), "{columns} {rows}");
+        }
     }
 
     #[test]

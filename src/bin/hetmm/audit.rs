@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Most suspects with pictures on the page, unless more are asked for: keeps it a page that opens at once.
+const MOST_SHOWN: usize = 100;
+
 /// Find pictures that look unlike the rest: defects, other products, blurred, badly lit, twice there
 ///
 /// Every picture is compared with all others; nothing else is needed. Suspects are beyond a bar that
@@ -40,6 +43,9 @@ pub struct Args {
     /// free]
     #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
     max_memory: Option<u64>,
+    /// Do not compare with mirrored pictures: quicker, and enough where parts always lie alike
+    #[arg(long)]
+    quick: bool,
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
@@ -66,13 +72,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         looks: true,
     };
     let progress = |stage, done, total| console.build_step(stage, done, total);
-    let found = audit::audit(input, backbone.as_ref(), pass, mask.as_ref(), &progress)?;
+    let found =
+        audit::audit(input, backbone.as_ref(), pass, mask.as_ref(), !args.quick, &progress)?;
     found.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     found.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
     let suspects = found.suspects().count();
     // Before anything is printed: a reader that goes away takes no page with it.
     if let Some(path) = &args.report {
-        let shown = suspects.max(args.top).min(found.images.len());
+        let shown = suspects.min(MOST_SHOWN).max(args.top).min(found.images.len());
         let page = report::audit(&found, input, &names(args), shown)?;
         hetmm::files::write_whole(path, page.as_bytes())?;
     }

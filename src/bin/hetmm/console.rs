@@ -52,6 +52,7 @@ impl Console {
             let what = match stage {
                 Stage::Features => "features",
                 Stage::Audit => "audit",
+                Stage::Mirrored => "mirrored",
                 Stage::Selection => "selection",
                 Stage::LeaveOneOut => "leave one out",
                 Stage::Folds => "folds",

@@ -9,6 +9,14 @@
 //! picture itself (`look`). Every one is judged by the rest of the folder alone (`robust`), never by
 //! an absolute bar.
 //!
+//! A defect is odd in one place; a good part in an odd light or position is a little odd all around. So the
+//! unlikeness counts half, and half counts how far it rises above its surroundings.
+//!
+//! # Parts that lie anyhow
+//! Two hundred screws at every angle show each place at a given angle a few times at most. So the last comparison
+//! is also with the mirrored others (`mirrored`), unless it has to be quick: a build, which only warns of what is
+//! grossly wrong, does without.
+//!
 //! # Wrong pictures that resemble each other
 //! Six pictures of another product are each other's neighbours, and no place of them looks odd; but a
 //! tenth of the folder is not near to them. Four parts with the same defect vouch for each other in the
@@ -23,7 +31,9 @@
 //! bar, is what finds weak defects. Below the bars it is the unlikeness alone that ranks: what other
 //! signals do in clean folders counts nothing.
 
+mod comparison;
 mod look;
+mod mirrored;
 mod neighbours;
 mod ranking;
 mod remote;
@@ -33,14 +43,14 @@ pub use look::Look;
 pub use ranking::{Finding, Reason, ReasonKind};
 
 use super::gather::{Gathered, gather};
-use super::store::Store;
 use super::{Input, Pass, Progress, Stage};
 use crate::backbone::{Backbone, Identity};
 use crate::error::{Error, Kind, Result};
 use crate::image::Mask;
-use crate::matching::Distances;
-use crate::scoring::{Fusion, Layer, Scored, Scorer};
+use crate::scoring::Scored;
 use crate::template::ImageRecord;
+use comparison::Comparison;
+use neighbours::References;
 use ranking::{DOUBTFUL, Signals, Spreads};
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -48,18 +58,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Fewest pictures that have a rest to be compared with.
 pub const LEAST: usize = 10;
-/// Most pictures that the others are compared with, evenly taken from all: bounds time and memory.
+/// Most pictures that the others are compared with, evenly taken from all, their mirrored ones not counted: bounds
+/// time and memory.
 const REFERENCES: usize = 256;
 /// Most times that all pictures are compared.
 const ROUNDS: usize = 4;
 /// Most pictures that are not references because they stand out, part of all.
 const MOST_DOUBTFUL: f64 = 0.25;
-/// The maps are scored at the network's size divided by this: one score a picture and round.
-const COARSER: usize = 4;
-/// The blur before the largest value, in pixels of an input of 256.
-const SIGMA: f32 = 4.0;
-/// Smallest mean peak that a layer's weight is derived from.
-const LEAST_PEAK: f64 = 1e-3;
 /// Pictures that differ by less than this part of the usual difference between nearest neighbours are
 /// the same part in the same place, taken twice.
 const SAME: f64 = 0.2;
@@ -85,7 +90,7 @@ pub struct Audit {
     comparison: Comparison,
 }
 
-/// Reads pictures, or their features, and audits them.
+/// Reads pictures, or their features, and audits them; where `is_mirrored`, also against mirrored ones.
 ///
 /// # Errors
 /// [`Kind::Image`] where pictures are unreadable (unless they may be skipped) or fewer than
@@ -95,6 +100,7 @@ pub fn audit(
     backbone: &dyn Backbone,
     pass: Pass,
     mask: Option<&Mask>,
+    is_mirrored: bool,
     progress: Progress,
 ) -> Result<Audit> {
     let gathered = gather(input, backbone, pass, progress)?;
@@ -106,7 +112,12 @@ pub fn audit(
         )
         .advise(format!("give {LEAST} at the least; a hundred tell more")));
     }
-    let (findings, scale, comparison) = examine(&gathered, backbone.identity(), mask, progress);
+    let mirrors = is_mirrored.then(|| Mirrors {
+        backbone,
+        max_memory: pass.max_memory.saturating_sub(gathered.store.in_memory()),
+    });
+    let (findings, scale, comparison) =
+        examine(&gathered, backbone.identity(), mask, mirrors, progress)?;
     let paths = gathered.paths();
     let Gathered { images, engine, skipped, warnings, .. } = gathered;
     Ok(Audit { images, paths, findings, engine, skipped, warnings, scale, comparison })
@@ -129,13 +140,25 @@ impl Audit {
     }
 }
 
-/// Findings about gathered pictures, at least one.
+/// What computes the features of mirrored pictures.
+pub(super) struct Mirrors<'a> {
+    backbone: &'a dyn Backbone,
+    /// Most bytes of them in memory.
+    max_memory: u64,
+}
+
+/// Findings about gathered pictures, at least one, the value of a map at the bar and at the top of the colour scale,
+/// and what they come from.
+///
+/// # Errors
+/// Those of the mirrored pictures, where there are `mirrors`.
 pub(super) fn examine(
     pass: &Gathered,
     backbone: &Identity,
     mask: Option<&Mask>,
+    mirrors: Option<Mirrors>,
     progress: Progress,
-) -> (Vec<Finding>, (f32, f32), Comparison) {
+) -> Result<(Vec<Finding>, (f32, f32), Comparison)> {
     let count = pass.images.len();
     let twins = duplicates(&pass.images, &pass.looks);
     // Pictures of one group are the same but for noise; none of them vouches for another.
@@ -147,26 +170,49 @@ pub(super) fn examine(
     }
     let different = remote::remoteness(&pass.store, &backbone.taps, &groups);
     let mut kept = vec![true; count];
-    let mut round = 1;
+    let steps = count * (ROUNDS + usize::from(mirrors.is_some()));
     let done = AtomicUsize::new(0);
-    let step = || {
-        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        progress(Stage::Audit, done, count * ROUNDS);
+    let step = || progress(Stage::Audit, done.fetch_add(1, Ordering::Relaxed) + 1, steps);
+    let of_store = |store, pictures: Vec<usize>, from: &[usize]| References {
+        store,
+        pictures,
+        groups: from.iter().map(|&picture| groups[picture]).collect(),
     };
-    loop {
-        let comparison = Comparison::new(&pass.store, backbone, mask, &kept, &groups, &step);
-        let signals = signals(pass, &comparison, &different, &twins, &kept);
-        let spreads = Spreads::new(&signals, &kept);
-        let usual = usual(&spreads, &signals);
+    let compare = |kept: &[bool], references: &[References]| {
+        let comparison =
+            Comparison::new(&pass.store, backbone, mask, (kept, &groups), references, &step);
+        let signals = signals(pass, &comparison, &different, &twins, kept);
+        (comparison, Spreads::new(&signals, kept), signals)
+    };
+    let mut round = 1;
+    let mut result = loop {
+        let chosen = references(&kept, &groups);
+        let result = compare(&kept, &[of_store(&pass.store, chosen.clone(), &chosen)]);
+        let usual = usual(&result.1, &result.2);
         if usual == kept || round == ROUNDS {
-            progress(Stage::Audit, count * ROUNDS, count * ROUNDS);
-            let names: Vec<&str> = pass.images.iter().map(|i| i.name.as_str()).collect();
-            let bar = spreads.unlike_bar() as f32;
-            let findings = ranking::rank(signals, &spreads, &names);
-            return (findings, (bar, SCALE_TOP * bar), comparison);
+            break result;
         }
         kept = usual;
         round += 1;
+    };
+    if let Some(Mirrors { backbone, max_memory }) = mirrors {
+        let chosen = references(&kept, &groups);
+        let (store, from) = mirrored::features(pass, &chosen, backbone, max_memory, progress)?;
+        let mirrored = of_store(&store, (0..from.len()).collect(), &from);
+        result = compare(&kept, &[of_store(&pass.store, chosen.clone(), &chosen), mirrored]);
+    }
+    progress(Stage::Audit, steps, steps);
+    let (comparison, spreads, signals) = result;
+    let bar = spreads.unlike_bar() as f32;
+    Ok((ranking::rank(signals, &spreads, &names(pass)), (bar, SCALE_TOP * bar), comparison))
+}
+
+/// What tells the pictures apart in words: their names, or their files where names stand for several.
+fn names(pass: &Gathered) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    match pass.images.iter().all(|image| seen.insert(&image.name)) {
+        true => pass.images.iter().map(|image| image.name.clone()).collect(),
+        false => pass.paths().iter().map(|path| path.display().to_string()).collect(),
     }
 }
 
@@ -226,6 +272,7 @@ fn signals(
             let middle = |at: usize, of: usize| (at as f64 + 0.5) / of as f64;
             Signals {
                 unlike: f64::from(scored.score),
+                contrast: f64::from(comparison.contrast(&scored)),
                 place: [middle(at % width, width), middle(at / width, height)],
                 different: different[i],
                 spread: spread[i],
@@ -240,119 +287,10 @@ fn signals(
         .collect()
 }
 
-/// Every picture against the others.
-pub(super) struct Comparison {
-    /// `[picture][layer]`.
-    distances: Vec<Vec<Distances>>,
-    scorer: Scorer,
-    /// Rows and columns of the scored maps.
-    size: (usize, usize),
-}
-
-impl Comparison {
-    /// Against the pictures that are `kept`, which also say what is usual.
-    fn new(
-        store: &Store,
-        backbone: &Identity,
-        mask: Option<&Mask>,
-        kept: &[bool],
-        groups: &[u32],
-        step: &(dyn Fn() + Sync),
-    ) -> Self {
-        let taps = &backbone.taps;
-        let references = references(kept, groups);
-        let distances = neighbours::distances(store, taps, &references, groups, step);
-        let coarser = |side: u32| (side as usize / COARSER).max(1);
-        let size = (coarser(backbone.height), coarser(backbone.width));
-        let sigma = SIGMA * size.1 as f32 / 256.0;
-        let mask = mask.and_then(|mask| coarse_mask(mask, size));
-        let usual: Vec<&Vec<Distances>> =
-            distances.iter().zip(kept).filter(|(_, kept)| **kept).map(|(d, _)| d).collect();
-        let layers = |weights: &[f32]| -> Vec<Layer> {
-            taps.iter()
-                .enumerate()
-                .map(|(layer, tap)| Layer {
-                    height: tap.height as usize,
-                    width: tap.width as usize,
-                    weight: weights[layer],
-                    baseline: mean(usual.iter().map(|d| d[layer].forward.as_slice())),
-                })
-                .collect()
-        };
-        let scorer =
-            |layers| Scorer::new(size, 1.0, Fusion::RootMean, layers, sigma, mask.as_ref());
-        let plain = scorer(layers(&vec![1.0; taps.len()]));
-        let weights: Vec<f32> = (0..taps.len())
-            .map(|layer| {
-                let peaks: Vec<f32> =
-                    usual.par_iter().map(|d| plain.layer_peak(layer, &d[layer])).collect();
-                let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
-                (1.0 / (sum / peaks.len().max(1) as f64).max(LEAST_PEAK)) as f32
-            })
-            .collect();
-        let scorer = scorer(layers(&weights));
-        Comparison { distances, scorer, size }
-    }
-
-    fn scored(&self, picture: usize) -> Scored {
-        self.scorer.score(&self.scorer.anomaly_map(&self.distances[picture]))
-    }
-
-    /// The mean distance of every picture, over all places and layers, each layer in parts of what
-    /// is usual among the `kept`.
-    fn spread(&self, kept: &[bool]) -> Vec<f64> {
-        let of_layer = |layer: usize| -> Vec<f64> {
-            let means: Vec<f64> = self
-                .distances
-                .iter()
-                .map(|d| {
-                    let forward = &d[layer].forward;
-                    let sum: f64 = forward.iter().map(|&v| f64::from(v)).sum();
-                    sum / forward.len().max(1) as f64
-                })
-                .collect();
-            let used = means.iter().zip(kept).filter(|(_, kept)| **kept).map(|(m, _)| *m);
-            let usual = robust::Spread::of(used, 0.0).centre.max(LEAST_PEAK);
-            means.iter().map(|m| m / usual).collect()
-        };
-        let layers = self.distances.first().map_or(0, Vec::len);
-        let mut sum = vec![0.0; self.distances.len()];
-        for layer in 0..layers {
-            sum.iter_mut().zip(of_layer(layer)).for_each(|(sum, v)| *sum += v / layers as f64);
-        }
-        sum
-    }
-}
-
 /// The pictures that others are compared with: of those kept, one a group, at most [`REFERENCES`].
 fn references(kept: &[bool], groups: &[u32]) -> Vec<usize> {
     let mut seen = std::collections::HashSet::new();
     let all: Vec<usize> = (0..kept.len()).filter(|&i| kept[i] && seen.insert(groups[i])).collect();
     let wanted = all.len().min(REFERENCES);
     (0..wanted).map(|i| all[i * all.len() / wanted]).collect()
-}
-
-/// The mean of maps of equal length; empty for none.
-fn mean<'a>(maps: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
-    let mut sum: Vec<f64> = Vec::new();
-    let mut count = 0u32;
-    for map in maps {
-        sum.resize(map.len(), 0.0);
-        sum.iter_mut().zip(map).for_each(|(sum, v)| *sum += f64::from(*v));
-        count += 1;
-    }
-    sum.iter().map(|v| (v / f64::from(count.max(1))) as f32).collect()
-}
-
-/// The region of interest at the size of the maps; none where nothing of it is left.
-fn coarse_mask(mask: &Mask, (height, width): (usize, usize)) -> Option<Mask> {
-    let place = |at: usize, of: usize, from: usize| (2 * at + 1) * from / (2 * of);
-    let inside: Vec<bool> = (0..height * width)
-        .map(|i| {
-            let (x, y) = (i % width, i / width);
-            let at = place(y, height, mask.height()) * mask.width() + place(x, width, mask.width());
-            mask.inside()[at]
-        })
-        .collect();
-    Mask::from_flags(height, width, inside).filter(|mask| mask.count() > 0)
 }

@@ -20,19 +20,28 @@ struct Packed {
     groups: Vec<u32>,
 }
 
-/// Distances of every picture of `store` to the nearest of `references` that is not of its own
+/// Pictures of a store that others are compared with.
+pub struct References<'a> {
+    /// Where their features are.
+    pub store: &'a Store,
+    /// Which of the store.
+    pub pictures: Vec<usize>,
+    /// The group of each.
+    pub groups: Vec<u32>,
+}
+
+/// Distances of every picture of `store` to the nearest of all `references` that is not of its own
 /// group, `[picture][layer]`; `groups` has the group of every picture. `step` is called once a
 /// picture.
 pub fn distances(
     store: &Store,
     taps: &[TapIdentity],
-    references: &[usize],
+    references: &[References],
     groups: &[u32],
     step: &(dyn Fn() + Sync),
 ) -> Vec<Vec<Distances>> {
-    let packed: Vec<Packed> = (0..taps.len())
-        .map(|layer| Packed::new(store, layer, &taps[layer], references, groups))
-        .collect();
+    let packed: Vec<Packed> =
+        taps.iter().enumerate().map(|(layer, tap)| Packed::new(layer, tap, references)).collect();
     (0..store.pictures())
         .into_par_iter()
         .map(|picture| {
@@ -54,18 +63,12 @@ pub fn distances(
 }
 
 impl Packed {
-    fn new(
-        store: &Store,
-        layer: usize,
-        tap: &TapIdentity,
-        references: &[usize],
-        groups: &[u32],
-    ) -> Self {
+    fn new(layer: usize, tap: &TapIdentity, references: &[References]) -> Self {
         let shape = Shape {
             height: tap.height as usize,
             width: tap.width as usize,
             channels: tap.channels as usize,
-            sheets: references.len(),
+            sheets: references.iter().map(|r| r.pictures.len()).sum(),
         };
         let block = shape.block(Storage::I8);
         let mut values = vec![0i8; block * shape.pixels()];
@@ -74,15 +77,22 @@ impl Packed {
             .par_chunks_mut(block)
             .zip(scales.par_chunks_mut(shape.padded_sheets()))
             .enumerate()
-            .for_each_init(Vec::new, |vectors, (pixel, (values, scales))| {
-                store.vectors(layer, pixel, vectors);
-                let chosen: Vec<&[f32]> = references
-                    .iter()
-                    .map(|i| &vectors[i * shape.channels..(i + 1) * shape.channels])
-                    .collect();
-                pack_bytes(shape, &chosen, values, scales);
-            });
-        let of_pixel: Vec<u32> = references.iter().map(|&i| groups[i]).collect();
+            .for_each_init(
+                || vec![Vec::new(); references.len()],
+                |vectors, (pixel, (values, scales))| {
+                    for (vectors, from) in vectors.iter_mut().zip(references) {
+                        from.store.vectors(layer, pixel, vectors);
+                    }
+                    let chosen: Vec<&[f32]> = (vectors.iter().zip(references))
+                        .flat_map(|(vectors, from)| {
+                            let at = |i: &usize| i * shape.channels..(i + 1) * shape.channels;
+                            from.pictures.iter().map(move |i| &vectors[at(i)])
+                        })
+                        .collect();
+                    pack_bytes(shape, &chosen, values, scales);
+                },
+            );
+        let of_pixel: Vec<u32> = references.iter().flat_map(|r| r.groups.clone()).collect();
         Packed { shape, values, scales, groups: of_pixel.repeat(shape.pixels()) }
     }
 }

@@ -57,7 +57,9 @@ pub struct Finding {
 pub struct Signals {
     /// Largest excess over what the others leave, about 1 for a usual picture.
     pub unlike: f64,
-    /// Where that is, parts 0..=1 of the picture's width and height.
+    /// How far that excess rises above its surroundings, where it does so most.
+    pub contrast: f64,
+    /// Where the largest excess is, parts 0..=1 of the picture's width and height.
     pub place: [f64; 2],
     /// Distance of the whole picture to the nearest tenth of the others, in parts of the usual one
     /// between any two.
@@ -115,6 +117,7 @@ impl Bar {
 /// How all signals of a folder are spread.
 pub struct Spreads {
     unlike: Spread,
+    contrast: Spread,
     spread: Spread,
     different: Spread,
     softness: Spread,
@@ -137,6 +140,7 @@ impl Spreads {
         };
         Spreads {
             unlike: of(&|s| log(s.unlike), LEAST_LOG),
+            contrast: of(&|s| log(s.contrast), LEAST_LOG),
             spread: of(&|s| log(s.spread), LEAST_LOG),
             different: of(&|s| log(s.different), LEAST_LOG),
             softness: of(&|s| s.softness, LEAST_LOG),
@@ -150,6 +154,12 @@ impl Spreads {
     /// The unlikeness at which a picture becomes a suspect.
     pub fn unlike_bar(&self) -> f64 {
         (self.unlike.centre + UNLIKE.bar * self.unlike.deviation).exp()
+    }
+
+    /// How odd the oddest place of a picture is: the mean of the deviations of its excess and of what
+    /// that rises above its surroundings. A defect stands out; what is odd all around seldom is one.
+    fn unlike_z(&self, s: &Signals) -> f64 {
+        (self.unlike.z(log(s.unlike)) + self.contrast.z(log(s.contrast))) / 2.0
     }
 
     /// The largest strength of what a picture shows, of its sharpness and of its light. What is a
@@ -170,7 +180,7 @@ impl Spreads {
         vec![
             (
                 Unlike,
-                UNLIKE.strength(self.unlike.z(log(s.unlike))),
+                UNLIKE.strength(self.unlike_z(s)),
                 format!(
                     "looks like no other at {x:.0}, {y:.0}: {:.1} times the usual excess",
                     times(s.unlike, &self.unlike)
@@ -216,7 +226,7 @@ impl Spreads {
     }
 
     /// All reasons of a picture, strongest first, each kind once.
-    fn reasons(&self, s: &Signals, names: &[&str]) -> Vec<Reason> {
+    fn reasons(&self, s: &Signals, names: &[String]) -> Vec<Reason> {
         let mut reasons: Vec<Reason> = self
             .content(s)
             .into_iter()
@@ -234,7 +244,7 @@ impl Spreads {
             });
         }
         if let Some((other, part)) = s.duplicate {
-            let name = names.get(other).copied().unwrap_or("another");
+            let name = names.get(other).map_or("another", String::as_str);
             reasons.push(Reason {
                 kind: ReasonKind::Duplicate,
                 strength: 1.0,
@@ -255,7 +265,7 @@ impl Spreads {
 }
 
 /// All pictures, the most suspicious first; `names` are theirs.
-pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[&str]) -> Vec<Finding> {
+pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = signals
         .into_iter()
         .enumerate()
@@ -298,6 +308,7 @@ mod tests {
         let noise = (number * 37 % 101) as f64 / 101.0 - 0.5;
         Signals {
             unlike: (0.8 * noise).exp(),
+            contrast: (0.8 * noise).exp(),
             place: [0.25, 0.5],
             different: (0.3 * noise).exp(),
             spread: (0.2 * noise).exp(),
@@ -315,14 +326,18 @@ mod tests {
         signals.extend_from_slice(odd);
         let spreads = Spreads::new(&signals, &vec![true; signals.len()]);
         let names: Vec<String> = (0..signals.len()).map(|i| format!("{i}.png")).collect();
-        rank(signals, &spreads, &names.iter().map(String::as_str).collect::<Vec<_>>())
+        rank(signals, &spreads, &names)
     }
 
     #[test]
     fn each_reason_makes_a_suspect_and_says_why() {
         let base = usual(0);
         let cases = [
-            (Signals { unlike: 12.0, ..base.clone() }, ReasonKind::Unlike, "at 50, 50: 12"),
+            (
+                Signals { unlike: 12.0, contrast: 9.0, ..base.clone() },
+                ReasonKind::Unlike,
+                "at 50, 50: 12",
+            ),
             (
                 Signals { different: 4.0, ..base.clone() },
                 ReasonKind::Different,

@@ -1,0 +1,56 @@
+//! Features of mirrored pictures, as further references.
+//!
+//! A part that may lie anyhow shows a place in only a few of a folder's pictures as another picture has it
+//! there. Mirrored left to right, top to bottom, and both, every picture stands for four. Where parts always lie
+//! alike, mirrored pictures are far from all others and change nothing.
+
+use crate::backbone::Backbone;
+use crate::builder::gather::Gathered;
+use crate::builder::store::{Store, scratch_folder};
+use crate::builder::{Progress, Stage};
+use crate::error::Result;
+use crate::image::NetworkImage;
+use rayon::prelude::*;
+
+/// Left to right, top to bottom.
+const MIRRORS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
+
+/// Features of the mirrored `references`, with the pictures that they come from; at most `max_memory` bytes
+/// of them in memory.
+///
+/// # Errors
+/// Where a picture can no longer be read, or the backbone or the scratch disk fails.
+pub fn features(
+    gathered: &Gathered,
+    references: &[usize],
+    backbone: &dyn Backbone,
+    max_memory: u64,
+    progress: Progress,
+) -> Result<(Store, Vec<usize>)> {
+    let id = backbone.identity();
+    let size = (id.height as usize, id.width as usize);
+    let images: Vec<NetworkImage> = references
+        .par_iter()
+        .map(|&picture| gathered.image(picture, size))
+        .collect::<Result<_>>()?;
+    let jobs: Vec<(usize, (bool, bool))> =
+        (0..images.len()).flat_map(|image| MIRRORS.map(|mirror| (image, mirror))).collect();
+    let mut store = Store::new(&id.taps, max_memory, scratch_folder()?);
+    for chunk in jobs.chunks(store.batch_size()) {
+        let mirrored: Vec<NetworkImage> = chunk
+            .par_iter()
+            .map(|&(image, (columns, rows))| images[image].mirrored(columns, rows))
+            .collect();
+        let maps: Vec<_> = match backbone.batch() {
+            1 => mirrored.par_iter().map(|i| backbone.features(i)).collect::<Result<_>>()?,
+            batch => {
+                let mirrored: Vec<&NetworkImage> = mirrored.iter().collect();
+                let batches = mirrored.chunks(batch).map(|b| backbone.features_of_batch(b));
+                batches.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
+            }
+        };
+        store.push(&maps)?;
+        progress(Stage::Mirrored, store.pictures(), jobs.len());
+    }
+    Ok((store, jobs.iter().map(|&(image, _)| references[image]).collect()))
+}
