@@ -164,8 +164,14 @@ impl Inspector {
     /// What is to be done with a part, and why; regions are in pixels of a picture of `width` x
     /// `height`.
     pub fn decide(&self, scored: &Scored, width: u32, height: u32) -> Decided {
+        self.decide_at(scored, (width, height), self.thresholds())
+    }
+
+    /// As [`Inspector::decide`], with other thresholds than the template's. `size` is that of the
+    /// picture, columns and rows.
+    pub fn decide_at(&self, scored: &Scored, size: (u32, u32), thresholds: Thresholds) -> Decided {
         let map_width = self.backbone.identity().width as usize;
-        decide(scored, map_width, (width, height), self.thresholds(), self.rules())
+        decide(scored, map_width, size, thresholds, self.rules())
     }
 
     /// The template's region rules.

@@ -372,11 +372,12 @@ fn the_page_of_a_calibration_says_what_the_command_says() {
         ("asked", 0.05),
         ("expected", told(&figures["expected_per_10000"])),
         ("defects", 12.0),
-        ("missed", told(&figures["missed"]) - told(&figures["missed_but_reviewed"])),
+        ("missed", told(&figures["missed"])),
         ("range-low", told(&figures["range_per_200"][0])),
         ("range-high", told(&figures["range_per_200"][1])),
     ] {
-        assert!((shown(id) - want).abs() <= 1e-9 * want.abs(), "{id}: {}, want {want}", shown(id));
+        // Scores are of single precision; the page has their shortest digits.
+        assert!((shown(id) - want).abs() <= 1e-7 * want.abs(), "{id}: {}, want {want}", shown(id));
     }
     assert_eq!(page.matches("<path class=\"score\"").count(), 62, "every picture in the strips");
     let rates = between(&page, "<table id=\"other-rates\">", "</table>")[0];

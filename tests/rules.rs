@@ -116,6 +116,8 @@ fn rules_outlive_calibration_and_insertion_and_undo() {
     assert_code(&hetmm(&["insert", text(&path), text(&part), "--novelty", "1"]), 0, "");
     assert_code(&rules(&path, &["--clear"]), 0, "");
     assert_code(&hetmm(&["undo", text(&path)]), 0, "the bytes are those from before");
+    let again: Value = serde_json::from_str(&stdout(&rules(&path, &["--json"]))).expect("JSON");
+    assert_eq!(again, shown);
 }
 
 #[test]

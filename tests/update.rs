@@ -229,19 +229,26 @@ fn a_damaged_journal_is_refused_by_name_at_every_byte() {
     let whole = std::fs::read(&path).expect("reads");
     let journal = json(&hetmm(&["history", text(&path), "--json"]))[0]["bytes"].as_u64();
     let start = whole.len() - journal.expect("a length") as usize;
-    for step in 0..20 {
-        let at = start + step * (whole.len() - start) / 20;
-        let mut flipped = whole.clone();
+    let (cut, damaged) = ("cut off in section Journal 0", "damaged in section Journal 0");
+    let mut flipped = whole.clone();
+    for at in start..whole.len() {
+        flipped[at] ^= 1 << (at % 8);
+        for (bytes, message) in [(&whole[..at], cut), (&flipped, damaged)] {
+            let error = hetmm::template::container::parse(bytes).expect_err("damage").to_string();
+            assert!(error.contains(message), "byte {at}: {error}");
+        }
+        flipped[at] = whole[at];
+    }
+    // The programs refuse what the reader does.
+    for at in [start, (start + whole.len()) / 2, whole.len() - 1] {
         flipped[at] ^= 0x10;
-        for (bytes, message) in [
-            (&whole[..at], "cut off in section Journal 0"),
-            (&flipped, "damaged in section Journal 0"),
-        ] {
+        for (bytes, message) in [(&whole[..at], cut), (&flipped, damaged)] {
             std::fs::write(&path, bytes).expect("writes");
             for task in ["history", "undo", "check"] {
                 assert_code(&hetmm(&[task, text(&path)]), 4, message);
             }
         }
+        flipped[at] = whole[at];
     }
 }
 
@@ -463,4 +470,19 @@ fn what_was_inserted_is_not_said_to_be_built_from() {
     let info = stdout(&hetmm(&["info", text(&path)]));
     assert!(info.contains("built from 8 pictures, 000.png to 007.png"), "{info}");
     assert!(info.contains("inserted   1 pictures later"), "{info}");
+    let page = bench.path("page.html");
+    bench.parts("set/test/good", 100..103);
+    let set = bench.path("set");
+    assert_code(&hetmm(&["eval", text(&path), text(&set), "--report", text(&page)]), 0, "");
+    let page = std::fs::read_to_string(&page).expect("a page");
+    for fact in ["<data id=\"built-from\" value=\"8\">", "<data id=\"inserted\" value=\"1\">"] {
+        assert!(page.contains(fact), "{fact}");
+    }
+    // The digest of the pictures is that of those it was built from, too.
+    let mut hasher = blake3::Hasher::new();
+    for number in 0..8 {
+        let bytes = std::fs::read(bench.path(&format!("good/{number:03}.png"))).expect("reads");
+        hasher.update(blake3::hash(&bytes).as_bytes());
+    }
+    assert!(page.contains(hasher.finalize().to_hex().as_str()));
 }

@@ -28,6 +28,7 @@ use crate::inspection::Inspector;
 use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
+use crate::template::header::GIVEN_THRESHOLD;
 use crate::template::writer::Draft;
 use crate::template::{
     Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance, Settings,
@@ -154,12 +155,24 @@ pub fn build(
     if options.drop_suspects {
         header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
     }
-    header.calibration.pictures = if options.false_reject.is_some() { count as u32 } else { 0 };
+    if let Some(threshold) = options.threshold {
+        header.build.options.push((GIVEN_THRESHOLD.into(), threshold.to_string()));
+    }
     let lengths = section_lengths(&header, options)?;
     let decision = match options.false_reject {
         None => None,
         Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
     };
+    let mut warnings = pass.warnings.clone();
+    if let Some((threshold, _)) = &decision {
+        header.calibration.pictures = threshold.pictures as u32;
+        let doubles = count - threshold.pictures;
+        if doubles > 0 {
+            warnings.push(format!(
+                "{doubles} of {count} pictures are doubles of others: each counts once for the threshold"
+            ));
+        }
+    }
     let settings = Settings { decision: decision.as_ref().map(|d| d.1.clone()), rules: None };
     let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
@@ -178,7 +191,7 @@ pub fn build(
         draft.section(|section| section.write(&bytes))?;
     }
     let threshold = match (&decision, options.threshold) {
-        (Some((threshold, _)), _) => *threshold,
+        (Some((threshold, _)), _) => threshold.score,
         (None, Some(threshold)) => threshold,
         (None, None) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
     };
@@ -195,7 +208,7 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings: pass.warnings, suspects, times })
+    Ok(Report { header, size, skipped: pass.skipped, warnings, suspects, times })
 }
 
 /// The pictures that an audit suspects, and the pass without them where they are to be left out.

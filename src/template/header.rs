@@ -124,7 +124,8 @@ pub struct Calibration {
     pub threshold: f32,
     /// Anomaly value at the top of the colour scale of heat maps.
     pub scale_top: f32,
-    /// How many good pictures the threshold comes from; 0 where it is provisional.
+    /// How many different good pictures the threshold comes from; 0 where it is provisional or was
+    /// given.
     pub pictures: u32,
 }
 
@@ -148,6 +149,16 @@ pub struct Provenance {
     pub options: Vec<(String, String)>,
     /// The pictures, in the order of the source numbers.
     pub images: Vec<ImageRecord>,
+}
+
+/// Key of the option that says that the threshold was given to the build.
+pub const GIVEN_THRESHOLD: &str = "threshold";
+
+impl Provenance {
+    /// Whether the threshold that the build set was given, and does not come from scores.
+    pub fn has_given_threshold(&self) -> bool {
+        self.options.iter().any(|(key, _)| key == GIVEN_THRESHOLD)
+    }
 }
 
 /// One picture that a template was built from.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::container::{self, Section, SectionKind};
-use super::header::{self, Decision, HeaderV1, Settings};
+use super::header::{self, Decision, HeaderV1, ImageRecord, Settings};
 use crate::error::{Error, Result};
 use crate::image::{Mask, NetworkImage};
 use crate::matching::{Sheets, Storage, Values};
@@ -111,6 +111,14 @@ impl Template {
     /// How the threshold came about; `None` where it is provisional or was given.
     pub fn decision(&self) -> Option<&Decision> {
         self.settings.decision.as_ref()
+    }
+
+    /// The pictures that it was built from, and those that were inserted later.
+    pub fn pictures(&self) -> (&[ImageRecord], &[ImageRecord]) {
+        let images = &self.header.build.images;
+        // Every picture that was inserted has an entry and stands at the end of the list.
+        let inserted = self.sections.iter().filter(|s| s.kind == SectionKind::Journal).count();
+        images.split_at(images.len().saturating_sub(inserted))
     }
 
     /// What was set after it was built.

@@ -3,7 +3,7 @@
 use super::container::{self, Section, SectionKind};
 use super::header::{HeaderV1, Settings};
 use super::load::Template;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::files::{self, Lock};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -135,6 +135,10 @@ impl Draft {
 /// Writes `template` to `destination` with another header, other settings and the zones that go with
 /// them (empty for none); every other section stays as it is. The old file is replaced by a whole
 /// new one or not at all, and not where it is no longer the one that `lock` holds.
+///
+/// # Errors
+/// [`Kind::Io`] where the file behind `template` has been changed since it was opened, too: what is
+/// copied has the checksums that were proven then, never new ones.
 pub fn rewrite(
     destination: &Path,
     lock: Option<&Lock>,
@@ -146,13 +150,21 @@ pub fn rewrite(
     let sections = || template.sections().iter();
     let plain = sections().filter(|s| !matches!(s.kind, SectionKind::Zones | SectionKind::Journal));
     let journal = sections().filter(|s| s.kind == SectionKind::Journal);
-    let bytes = |s: &Section| (s.kind, s.index, template.section_bytes(s));
-    let zones = (!zones.is_empty()).then_some((SectionKind::Zones, 0, zones));
-    let contents: Vec<_> = plain.map(bytes).chain(zones).chain(journal.map(bytes)).collect();
-    let lengths: Vec<_> = contents.iter().map(|(k, i, b)| (*k, *i, b.len() as u64)).collect();
+    let copied = |s: &Section| (s.kind, s.index, template.section_bytes(s), Some(s.crc));
+    let zones = (!zones.is_empty()).then_some((SectionKind::Zones, 0, zones, None));
+    let contents: Vec<_> = plain.map(copied).chain(zones).chain(journal.map(copied)).collect();
+    let lengths: Vec<_> = contents.iter().map(|(k, i, b, _)| (*k, *i, b.len() as u64)).collect();
     let mut draft = Draft::create(destination, header, settings, &lengths)?;
-    for (_, _, bytes) in &contents {
+    for (_, _, bytes, _) in &contents {
         draft.section(|writer| writer.write(bytes))?;
+    }
+    let differs = |(written, content): &(&Section, &(_, _, _, Option<u32>))| {
+        content.3.is_some_and(|proven| proven != written.crc)
+    };
+    if let Some((section, _)) = draft.sections.iter().zip(&contents).find(differs) {
+        let what = format!("the template has changed while it was copied ({section})");
+        return Err(Error::new(Kind::Io, what)
+            .advise("another program writes into it; nothing was written here: try again"));
     }
     draft.finish_over(lock, None)
 }

@@ -76,23 +76,24 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         audit::audit(input, backbone.as_ref(), pass, mask.as_ref(), !args.quick, &progress)?;
     found.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     found.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
+    let suspects = found.suspects().count();
+    // Before anything is printed: a reader that goes away takes no page with it.
+    if let Some(path) = &args.report {
+        let shown = suspects.min(MOST_SHOWN).max(args.top).min(found.images.len());
+        let page = report::audit(&found, input, &names(args), shown)?;
+        hetmm::files::write_whole(path, page.as_bytes())?;
+    }
     match args.json {
         true => {
             found.findings.iter().enumerate().for_each(|(i, _)| println!("{}", line(&found, i)))
         }
         false => print(&found, args.top),
     }
-    let suspects = found.suspects().count();
     console.note(format!(
         "{suspects} of {} pictures are suspects{}",
         found.images.len(),
         if suspects > 0 { "; hetmm build --drop-suspects leaves them out" } else { "" }
     ));
-    if let Some(path) = &args.report {
-        let shown = suspects.min(MOST_SHOWN).max(args.top).min(found.images.len());
-        let page = report::audit(&found, input, &names(args), shown)?;
-        hetmm::files::write_whole(path, page.as_bytes())?;
-    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,20 +1,29 @@
 //! `hetmm calibrate`: a threshold for a rate of false rejects, from good parts alone.
+//!
+//! What is promised is about the score: its order statistics hold whatever the scores are of. Region
+//! rules decide by regions, and a part that they reject at one threshold they may let pass at a lower
+//! one (two regions above it can be one above that), so nothing is promised of them: they are tried on
+//! the pictures at hand, and the counts are told. Files are written before anything is printed: a
+//! reader that goes away takes nothing with it.
 
 use crate::build::parse_rate;
 use crate::console::Console;
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
-use crate::figures::Outcome;
+use crate::figures::{Figures, Outcome};
 use crate::pictures;
 use crate::report::{self, Calibration};
-use hetmm::builder::calibration::{self, Threshold};
+use hetmm::builder::calibration;
 use hetmm::builder::{Source, too_few, unreadable};
+use hetmm::error::Kind;
+use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
-use hetmm::metrics::auroc;
-use hetmm::template::{Basis, Decision, HeaderV1, Settings, writer};
+use hetmm::scoring::{Scored, Thresholds, Verdict};
+use hetmm::template::{Basis, Decision, HeaderV1, Settings, Template, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -73,21 +82,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
     let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
-    let inspector =
-        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let good = pictures::list(&args.images)?;
-    let bad = pictures::list(&args.defects)?;
-    let fresh = without_known(&inspector, &good, console)?;
-    let scored_good = scores(&inspector, &fresh, args.skip_unreadable, console)?;
-    let scored_bad = scores(&inspector, &bad, args.skip_unreadable, console)?;
-    let only = |scored: &[(Source, f32)]| scored.iter().map(|(_, s)| *s).collect::<Vec<f32>>();
-    let (good_scores, bad_scores) = (only(&scored_good), only(&scored_bad));
+    let inspector = open(args)?;
+    let template = inspector.template();
+    let good = different(pictures::list(&args.images)?, console);
+    let bad = different(pictures::list(&args.defects)?, console);
+    let good = scores(&inspector, &without_known(template, good, console)?, args, console)?;
+    let bad = scores(&inspector, &sources(bad), args, console)?;
+    let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
     let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
     let threshold = at(args.false_reject)?;
     let review = args.review.map(at).transpose()?;
-    let mut header = inspector.template().header().clone();
-    header.calibration.threshold = threshold.score;
-    header.calibration.pictures = good_scores.len() as u32;
     let decision = Decision {
         review: review.as_ref().map_or(threshold.score, |r| r.score),
         basis: Basis::FreshParts,
@@ -95,75 +99,74 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         rank: threshold.rank as u32,
         interval: threshold.interval.map(|v| v as f32),
     };
-    let ranks =
-        good_scores.iter().map(|&s| (s, false)).chain(bad_scores.iter().map(|&s| (s, true)));
-    let image_auroc = auroc(ranks);
-    let missed = bad_scores.iter().filter(|&&s| s <= threshold.score).count();
-    let reviewed =
-        bad_scores.iter().filter(|&&s| s > decision.review && s <= threshold.score).count();
-    if args.json {
-        let figures = json!({
-            "threshold": threshold.score, "review": decision.review, "pictures": threshold.pictures,
-            "rank": threshold.rank, "false_reject": args.false_reject, "expected_rate": threshold.rate(),
-            "interval": threshold.interval, "expected_per_10000": threshold.rate() * 1e4,
-            "range_per_200": threshold.expected(200),
-            "before": inspector.template().header().calibration.threshold,
-            "defects": bad_scores.len(), "missed": missed, "missed_but_reviewed": reviewed,
-            "image_auroc": image_auroc, "written": !args.dry_run,
-        });
-        println!("{figures:#}");
-    } else {
-        println!("{}", promise(&header, &decision));
-        let [low, high] = threshold.expected(200);
-        println!("Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
-        if !bad_scores.is_empty() {
-            println!(
-                "Of {} known defects {missed} would be missed{}{}.",
-                bad_scores.len(),
-                if args.review.is_some() {
-                    format!(", {reviewed} of them sent to review")
-                } else {
-                    String::new()
-                },
-                image_auroc
-                    .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
-            );
-        }
-    }
+    let thresholds = Thresholds { reject: threshold.score, review: decision.review };
+    let of_bad = |scored: &(Source, f32)| Some(kind_of(&scored.0));
+    let mut outcomes = outcomes(&inspector, good, |_| None, thresholds)?;
+    outcomes.extend(self::outcomes(&inspector, bad, of_bad, thresholds)?);
+    let before = template.header().calibration.threshold;
+    let found = Calibration {
+        outcomes,
+        asked: (args.false_reject, args.review),
+        threshold,
+        review,
+        before: (before, template.decision().map(|d| d.review).filter(|r| *r < before)),
+        written: !args.dry_run,
+    };
+    let mut header = template.header().clone();
+    header.calibration.threshold = found.threshold.score;
+    header.calibration.pictures = found.threshold.pictures as u32;
+    let rules = template.settings().rules.clone();
+    let settings = Settings { decision: Some(decision.clone()), rules };
+    let write = |path: &Path, lock: Option<&Lock>| {
+        writer::rewrite(path, lock, template, header.clone(), settings.clone(), template.zones())
+    };
     if !args.dry_run {
-        let rules = inspector.template().settings().rules.clone();
-        let settings = Settings { decision: Some(decision.clone()), rules };
-        let zones = inspector.template().zones();
-        let template = inspector.template();
-        writer::rewrite(output, lock.as_ref(), template, header.clone(), settings, zones)?;
-        console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
+        write(output, lock.as_ref())?;
+        console.note(format!("{}: threshold {:.4}", output.display(), found.threshold.score));
     }
     if let Some(page) = &args.report {
-        let calibrated = Calibrated { header, decision, threshold, review };
-        write_report(args, page, &inspector, calibrated, (scored_good, scored_bad))?;
+        let told = |e: Error| match args.dry_run {
+            true => e,
+            false => e.within(format!(
+                "{}: the threshold is set to {:.4}, but there is no page",
+                output.display(),
+                found.threshold.score
+            )),
+        };
+        write_report(args, page, &inspector, &found, &write).map_err(told)?;
+    }
+    let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
+    match args.json {
+        true => println!("{:#}", to_json(&found, &figures, &decision, is_ruled(template))),
+        false => print(&found, &figures, &promise(&header, &decision), is_ruled(template)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The thresholds, as numbers and as a template has them.
-struct Calibrated {
-    header: HeaderV1,
-    decision: Decision,
-    threshold: Threshold,
-    review: Option<Threshold>,
+/// The template, in memory of this process's own, with what computes its features.
+fn open(args: &Args) -> Result<Inspector> {
+    let template = Template::open_copy(&args.template)?;
+    Inspector::join(template, args.backbone.as_deref(), &args.engine.engine()).map_err(|e| match e
+        .kind()
+    {
+        Kind::Io => e,
+        _ => e.within(args.template.display()),
+    })
 }
 
-/// Pictures and their scores.
-type Scores = Vec<(Source, f32)>;
+/// Whether region rules decide beside the score.
+fn is_ruled(template: &Template) -> bool {
+    template.settings().rules.is_some()
+}
 
 /// Writes the page, from an inspector with the new thresholds: after a dry run that of a file which
-/// goes again.
+/// goes again. `write` writes the template to a path.
 fn write_report(
     args: &Args,
     page: &Path,
     old: &Inspector,
-    new: Calibrated,
-    (good, bad): (Scores, Scores),
+    found: &Calibration,
+    write: &dyn Fn(&Path, Option<&Lock>) -> Result<u64>,
 ) -> Result<()> {
     let written = args.output.as_ref().unwrap_or(&args.template);
     let scratch;
@@ -171,39 +174,96 @@ fn write_report(
         let failed = |e| Error::io(&std::env::temp_dir(), "a folder cannot be made in it", &e);
         scratch = tempfile::tempdir().map_err(failed)?;
         let path = scratch.path().join("dry-run.hetmm");
-        let rules = old.template().settings().rules.clone();
-        let settings = Settings { decision: Some(new.decision), rules };
-        writer::rewrite(&path, None, old.template(), new.header, settings, old.template().zones())?;
+        write(&path, None)?;
         (&args.template, path)
     } else {
         (written, written.clone())
     };
-    let inspector = Inspector::open(&opened, args.backbone.as_deref(), &args.engine.engine())?;
-    let outcome = |(source, score): (Source, f32), defect: Option<String>| Outcome {
-        verdict: inspector.thresholds().verdict(score),
-        picture: TestPicture { source, defect, mask: None },
-        score,
-    };
-    let outcomes = good
-        .into_iter()
-        .map(|scored| outcome(scored, None))
-        .chain(bad.into_iter().map(|scored| {
-            let kind = kind_of(&scored.0);
-            outcome(scored, Some(kind))
-        }))
-        .collect();
-    let before = old.template().header().calibration.threshold;
-    let old_review = old.template().decision().map(|d| d.review).filter(|r| *r < before);
-    let found = Calibration {
-        outcomes,
-        asked: (args.false_reject, args.review),
-        threshold: new.threshold,
-        review: new.review,
-        before: (before, old_review),
-        written: !args.dry_run,
-    };
-    let text = report::calibration(&inspector, described, &found)?;
+    let inspector = Inspector::new(Template::open(&opened)?, old.backbone().clone())?;
+    let text = report::calibration(&inspector, described, found)?;
     hetmm::files::write_whole(page, text.as_bytes())
+}
+
+/// What was found, for programs. What is rejected or reviewed is so by verdict: under the template's
+/// region rules, where it has any.
+fn to_json(found: &Calibration, figures: &Figures, decision: &Decision, is_ruled: bool) -> Value {
+    let threshold = &found.threshold;
+    json!({
+        "threshold": threshold.score, "review": decision.review, "pictures": threshold.pictures,
+        "rank": threshold.rank, "false_reject": found.asked.0, "expected_rate": threshold.rate(),
+        "interval": threshold.interval, "expected_per_10000": threshold.rate() * 1e4,
+        "range_per_200": threshold.expected(200), "before": found.before.0,
+        "region_rules": is_ruled, "rejected": figures.false_rejects,
+        "above_threshold": found.good_above(threshold.score),
+        "defects": figures.defective, "missed": figures.missed, "reviewed": figures.reviewed,
+        "image_auroc": figures.image_auroc, "written": found.written,
+    })
+}
+
+/// What was found, for people.
+fn print(found: &Calibration, figures: &Figures, promise: &str, is_ruled: bool) {
+    println!("{promise}");
+    let [low, high] = found.threshold.expected(200);
+    println!("Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
+    if is_ruled {
+        println!(
+            "{ABOUT_THE_SCORE} Under them {} of the {} good parts are rejected; {} score above the threshold.",
+            figures.false_rejects,
+            figures.good,
+            found.good_above(found.threshold.score)
+        );
+    }
+    if figures.defective > 0 {
+        println!(
+            "Of {} known defects {} would be missed{}{}.",
+            figures.defective,
+            figures.missed,
+            match found.review {
+                Some(_) => format!(" and {} reviewed", figures.reviewed),
+                None => String::new(),
+            },
+            figures
+                .image_auroc
+                .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
+        );
+    }
+}
+
+/// What has to be said of a promise where a template has region rules.
+pub const ABOUT_THE_SCORE: &str =
+    "That is about the score alone. The template's region rules decide, too.";
+
+/// The pictures with the verdicts that they get from `thresholds`. Where region rules decide, they are
+/// inspected again: their maps are not kept.
+fn outcomes(
+    inspector: &Inspector,
+    scored: Vec<(Source, f32)>,
+    defect: impl Fn(&(Source, f32)) -> Option<String> + Sync,
+    thresholds: Thresholds,
+) -> Result<Vec<Outcome>> {
+    let is_ruled = is_ruled(inspector.template());
+    let outcome = |one: (Source, f32)| {
+        let verdict = match is_ruled {
+            true => decided(inspector, &one.0, thresholds)?,
+            false => thresholds.verdict(one.1),
+        };
+        let defect = defect(&one);
+        let (source, score) = one;
+        Ok(Outcome { picture: TestPicture { source, defect, mask: None }, score, verdict })
+    };
+    scored.into_par_iter().map(outcome).collect()
+}
+
+fn decided(inspector: &Inspector, source: &Source, thresholds: Thresholds) -> Result<Verdict> {
+    let (scored, size) = inspect(inspector, source)?;
+    Ok(inspector.decide_at(&scored, size, thresholds).verdict)
+}
+
+/// What a picture scores, and its columns and rows.
+fn inspect(inspector: &Inspector, source: &Source) -> Result<(Scored, (u32, u32))> {
+    let picture = hetmm::image::read(&source.path)?;
+    let image = inspector.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+    Ok((inspector.run(&image)?, (picture.width, picture.height)))
 }
 
 /// What a known defect is called: as the folder that it lies in.
@@ -233,33 +293,57 @@ pub fn promise(header: &HeaderV1, decision: &Decision) -> String {
     )
 }
 
-/// The pictures that the template was not built from; those it was are named and left out, since
+/// A picture with the BLAKE3 of its file; none where it cannot be read, which is told when it is scored.
+type Listed = (Source, Option<[u8; 32]>);
+
+/// The pictures without doubles: the same file, or the same bytes under another name, is one part.
+fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
+    let count = pictures.len();
+    let digest = |picture: Source| {
+        let digest = picture.digest().ok();
+        (picture, digest)
+    };
+    let listed: Vec<Listed> = pictures.into_par_iter().map(digest).collect();
+    let mut seen = HashSet::new();
+    let once: Vec<Listed> = listed
+        .into_iter()
+        .filter(|(_, digest)| digest.is_none_or(|digest| seen.insert(digest)))
+        .collect();
+    let doubles = count - once.len();
+    if doubles > 0 {
+        console.note(format!(
+            "{doubles} of {count} pictures were left out: they are doubles of others, and each counts once"
+        ));
+    }
+    once
+}
+
+fn sources(listed: Vec<Listed>) -> Vec<Source> {
+    listed.into_iter().map(|(source, _)| source).collect()
+}
+
+/// The pictures that the template was not built from; those it was are counted and left out, since
 /// they would score too low.
 fn without_known(
-    inspector: &Inspector,
-    pictures: &[Source],
+    template: &Template,
+    pictures: Vec<Listed>,
     console: &Console,
 ) -> Result<Vec<Source>> {
-    let known: std::collections::HashSet<[u8; 32]> =
-        inspector.template().header().build.images.iter().map(|i| i.digest).collect();
-    let mut fresh = Vec::new();
-    for picture in pictures {
-        let bytes = hetmm::image::load(&picture.path);
-        match bytes {
-            Ok(bytes) if known.contains(blake3::hash(&bytes).as_bytes()) => {}
-            _ => fresh.push(picture.clone()),
-        }
-    }
-    let left_out = pictures.len() - fresh.len();
+    let known: HashSet<[u8; 32]> =
+        template.header().build.images.iter().map(|i| i.digest).collect();
+    let count = pictures.len();
+    let is_fresh =
+        |(_, digest): &Listed| digest.as_ref().is_none_or(|digest| !known.contains(digest));
+    let fresh = sources(pictures.into_iter().filter(is_fresh).collect());
+    let left_out = count - fresh.len();
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {} pictures were left out: the template was built from them",
-            pictures.len()
+            "{left_out} of {count} pictures were left out: the template was built from them"
         ));
     }
     if fresh.is_empty() {
         return Err(Error::new(
-            hetmm::error::Kind::Image,
+            Kind::Image,
             "no fresh picture: the template was built from all of them",
         )
         .advise("take pictures of further good parts, or build with --false-reject"));
@@ -267,28 +351,29 @@ fn without_known(
     Ok(fresh)
 }
 
-/// The pictures that could be read with their scores, all cores, in their order.
+/// The pictures that could be read with their scores, all cores, in their order. A map that holds no
+/// numbers is rejected whatever its largest value: its score counts as no number.
 fn scores(
     inspector: &Inspector,
     pictures: &[Source],
-    skip_unreadable: bool,
+    args: &Args,
     console: &Console,
 ) -> Result<Vec<(Source, f32)>> {
     let bar = console.bar("scoring", pictures.len());
     let results: Vec<Result<(Source, f32)>> = pictures
         .par_iter()
         .map(|picture| {
-            let score = hetmm::image::read(&picture.path)
-                .and_then(|p| inspector.prepare(&p).map_err(|e| e.within(picture.path.display())))
-                .and_then(|image| inspector.run(&image));
+            let inspected = inspect(inspector, picture);
             bar.inc(1);
-            Ok((picture.clone(), score?.score))
+            let scored = inspected?.0;
+            let is_number = scored.blurred.iter().all(|v| !v.is_nan());
+            Ok((picture.clone(), if is_number { scored.score } else { f32::NAN }))
         })
         .collect();
     bar.finish_and_clear();
     let (scores, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     let failed: Vec<Error> = failed.into_iter().filter_map(Result::err).collect();
-    if !failed.is_empty() && !skip_unreadable {
+    if !failed.is_empty() && !args.skip_unreadable {
         return Err(unreadable(&failed, pictures.len()));
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));

@@ -171,8 +171,8 @@ pub fn print(f: &Figures) {
     println!("pixel AUROC    {}", percent(f.pixel_auroc));
     println!("AUPRO to 30 %  {}", percent(f.aupro30));
     println!(
-        "threshold      {:.4}: {} of {} good rejected, {} of {} defective missed",
-        f.threshold, f.false_rejects, f.good, f.missed, f.defective
+        "threshold      {:.4}: {} of {} good rejected, {} of {} defective missed, {} reviewed",
+        f.threshold, f.false_rejects, f.good, f.missed, f.defective, f.reviewed
     );
     for (name, auroc) in &f.per_defect {
         let (images, missed) = f.defects.get(name).map_or((0, 0), |d| (d.images, d.missed));

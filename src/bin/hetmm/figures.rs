@@ -21,7 +21,10 @@ pub struct Figures {
     pub defects: BTreeMap<String, DefectCounts>,
     pub threshold: f32,
     pub false_rejects: usize,
+    /// Defective pictures that are neither rejected nor sent to review.
     pub missed: usize,
+    /// Defective pictures that are sent to review.
+    pub reviewed: usize,
     pub timing_ms: StageTimes,
 }
 
@@ -105,6 +108,7 @@ impl Figures {
             threshold,
             false_rejects: good.iter().filter(|o| o.verdict == Verdict::Ng).count(),
             missed: missed(&bad),
+            reviewed: bad.iter().filter(|o| o.verdict == Verdict::Review).count(),
             timing_ms: StageTimes {
                 decode: median(|t| t.decode),
                 preprocess: median(|t| t.preprocess),

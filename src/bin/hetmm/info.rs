@@ -3,7 +3,6 @@
 use crate::console::printable;
 use hetmm::Result;
 use hetmm::template::Template;
-use hetmm::template::container::SectionKind;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,12 +57,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "selection": h.rule.to_string(),
             "mask": template.mask().map(|m| m.count()),
             "calibration": {"threshold": h.calibration.threshold, "scale_top": h.calibration.scale_top,
-                            "provisional": h.calibration.pictures == 0,
+                            "provisional": template.decision().is_none() && !h.build.has_given_threshold(),
+                            "given": template.decision().is_none() && h.build.has_given_threshold(),
                             "decision": template.decision().map(|d| json!({
                                 "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
                                 "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval}))},
             "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
-            "inserted": template.sections().iter().filter(|s| s.kind == SectionKind::Journal).count(),
+            "inserted": template.pictures().1.len(),
             "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
                 .collect::<Vec<_>>(),
             "build": {"version": h.build.version,
@@ -112,18 +112,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     match template.decision() {
         Some(decision) => println!("{}", crate::calibrate::promise(h, decision)),
-        None => println!("threshold  {:.4} (provisional)", h.calibration.threshold),
+        None => println!(
+            "threshold  {:.4} ({})",
+            h.calibration.threshold,
+            if h.build.has_given_threshold() { "given" } else { "provisional" }
+        ),
     }
     if let Some(rules) = &template.settings().rules {
+        if template.decision().is_some() {
+            println!("{}", crate::calibrate::ABOUT_THE_SCORE);
+        }
         crate::rules::lines(Some(rules), template.zones())
             .iter()
             .for_each(|line| println!("{line}"));
     }
-    let inserted = template.sections().iter().filter(|s| s.kind == SectionKind::Journal).count();
-    // Every picture that was inserted has an entry and stands at the end of the list.
-    let built_from = &h.build.images[..h.build.images.len().saturating_sub(inserted)];
-    if inserted > 0 {
-        println!("inserted   {inserted} pictures later: hetmm history shows them");
+    let (built_from, inserted) = template.pictures();
+    if !inserted.is_empty() {
+        println!("inserted   {} pictures later: hetmm history shows them", inserted.len());
     }
     println!(
         "built from {} pictures, {} to {}",

@@ -139,7 +139,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         || !args.zone.is_empty();
     let output = args.output.as_ref().unwrap_or(&args.template);
     let lock = if changes { hetmm::files::lock_if_there(output)? } else { None };
-    let template = Template::open(&args.template)?;
+    let template = Template::open_copy(&args.template)?;
     let mut settings = template.settings().clone();
     let mut zones = template.zones().to_vec();
     if changes {

@@ -12,6 +12,7 @@ use hetmm::{Error, Result};
 use measure::Bench;
 pub use measure::Row;
 use serde::Serialize;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 pub use studies::Study;
@@ -76,11 +77,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let bar = console.bar("ablating", variants.len());
     let mut bench = Bench::new(&args.network, preset, &train, &test)?;
     let mut rows: Vec<Row> = Vec::with_capacity(variants.len());
+    let mut has_reader = !to_stdout;
+    let is_for_reader_alone = args.report.is_none() && args.json.is_none();
     for variant in &variants {
         let row = bench.measure(variant)?;
-        if !to_stdout {
+        if has_reader {
             let is_first = rows.last().is_none_or(|last| last.study != row.study);
-            bar.suspend(|| print(&row, is_first));
+            has_reader = bar.suspend(|| print(&row, is_first)).is_ok();
+            if !has_reader && is_for_reader_alone {
+                return Ok(ExitCode::SUCCESS);
+            }
         }
         rows.push(row);
         bar.inc(1);
@@ -107,9 +113,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(row: &Row, with_head: bool) {
+/// Prints a row while others are still measured. An error says that nobody reads them any more; the
+/// files that were asked for are written all the same.
+fn print(row: &Row, with_head: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
     if with_head {
-        println!(
+        writeln!(
+            out,
             "\n{:<44} {:>9} {:>9} {:>9} {:>9} {:>7}",
             row.study.name(),
             "image",
@@ -117,9 +127,10 @@ fn print(row: &Row, with_head: bool) {
             "AUPRO",
             "match ms",
             "MB"
-        );
+        )?;
     }
-    println!(
+    writeln!(
+        out,
         "{:<44} {:>9} {:>9} {:>9} {:>9.1} {:>7.1}",
         row.name,
         percent(row.image_auroc),
@@ -127,5 +138,6 @@ fn print(row: &Row, with_head: bool) {
         percent(row.aupro30),
         row.matching_ms,
         row.template_bytes as f64 / 1e6
-    );
+    )?;
+    out.flush()
 }

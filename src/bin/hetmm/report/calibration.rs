@@ -8,6 +8,7 @@ use crate::figures::{Figures, Outcome, percent};
 use hetmm::Result;
 use hetmm::builder::calibration::{self, Threshold};
 use hetmm::inspection::Inspector;
+use hetmm::template::Template;
 use maud::{Markup, html};
 use std::path::Path;
 
@@ -27,6 +28,15 @@ pub struct Calibration {
     pub written: bool,
 }
 
+impl Calibration {
+    /// How many of the good parts score above `threshold`, whatever is decided of them.
+    pub fn good_above(&self, threshold: f32) -> usize {
+        let good = self.outcomes.iter().filter(|o| o.picture.defect.is_none());
+        // A score that is no number is above everything.
+        good.filter(|o| o.score.is_nan() || o.score > threshold).count()
+    }
+}
+
 /// Rates that the table of other rates lists where so many pictures can promise them.
 const RATES: [f64; 8] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 /// The number of further parts for which a range of rejects is stated.
@@ -37,7 +47,11 @@ pub fn calibration(inspector: &Inspector, template: &Path, found: &Calibration) 
     let levels = super::levels(inspector);
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
     let mut sections = vec![
-        Section { id: "promise", title: "What is promised", body: promise(found) },
+        Section {
+            id: "promise",
+            title: "What is promised",
+            body: promise(found, inspector.template(), &figures),
+        },
         Section { id: "scores", title: "Scores", body: scores(found, &levels) },
         Section { id: "rates", title: "Other rates", body: rates(found) },
         Section {
@@ -90,13 +104,16 @@ fn tiles(found: &Calibration, figures: &Figures) -> Markup {
             (tile("Expected in 10,000", data("expected", 1e4 * t.rate(), format!("{:.0}", 1e4 * t.rate())), "good parts rejected".into()))
             (tile("True rate, 95 %", html! { (between(t.interval)) }, "of good parts".into()))
             @if figures.defective > 0 {
-                (tile("Defects missed", data("missed", figures.missed, figures.missed), format!("of {}, not even reviewed", figures.defective)))
+                (tile("Defects missed", data("missed", figures.missed, figures.missed), match found.review {
+                    Some(_) => format!("of {}; {} more are reviewed", figures.defective, figures.reviewed),
+                    None => format!("of {}", figures.defective),
+                }))
             }
         }
     }
 }
 
-fn promise(found: &Calibration) -> Markup {
+fn promise(found: &Calibration, template: &Template, figures: &Figures) -> Markup {
     let t = &found.threshold;
     let [low, high] = t.expected(NEXT);
     html! {
@@ -119,6 +136,14 @@ fn promise(found: &Calibration) -> Markup {
                 ": at most " (short(rate)) " of good parts are rejected or reviewed, expect "
                 (format!("{:.0}", 1e4 * review.rate())) " of 10,000 (true rate " (between(review.interval)) "; "
                 (low) " to " (high) " of the next " (NEXT) ")."
+            }
+        }
+        @if template.settings().rules.is_some() {
+            p {
+                (crate::calibrate::ABOUT_THE_SCORE) " Under them "
+                strong { (data("rejected", figures.false_rejects, figures.false_rejects)) " of the " (figures.good) }
+                " good parts are rejected; " (found.good_above(t.score)) " score above the threshold. Verdicts and what is missed "
+                "are under the rules, scores and rates are not."
             }
         }
         p.note {
@@ -212,7 +237,7 @@ fn rates(found: &Calibration) -> Markup {
                     thead { tr {
                         th.n scope="col" { "Asked" } th.n scope="col" { "Rank" } th.n scope="col" { "Threshold" }
                         th.n scope="col" { "In 10,000" } th.n scope="col" { "True rate, 95 %" } th.n scope="col" { "Of next " (NEXT) }
-                        @if !bad.is_empty() { th.n scope="col" { "Defects below" } }
+                        @if !bad.is_empty() { th.n scope="col" { "Defects score below" } }
                     } }
                     tbody {
                         @for (rate, t) in &rows {

@@ -56,7 +56,11 @@ pub fn evaluation(
             body: tables::decisions(&evaluation.figures, outcomes, &levels),
         },
         Section { id: "scores", title: "Scores", body: scores(outcomes, &levels) },
-        Section { id: "curves", title: "Curves", body: curve_figures(evaluation, &levels) },
+        Section {
+            id: "curves",
+            title: "Curves",
+            body: curve_figures(inspector, evaluation, &levels),
+        },
         Section {
             id: "pictures",
             title: "Pictures",
@@ -210,7 +214,7 @@ fn series(outcomes: &[Outcome]) -> Vec<Series> {
         .collect()
 }
 
-fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
+fn curve_figures(inspector: &Inspector, evaluation: &Evaluation, levels: &[Level]) -> Markup {
     let scored: Vec<(f32, bool)> =
         evaluation.outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())).collect();
     let Some(vertices) = curves::vertices(&scored) else {
@@ -226,14 +230,19 @@ fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
     let average = curves::average_precision(&vertices);
     let share = figures.defective as f64 / figures.images.max(1) as f64;
     html! {
-        p { "Points on the curves are thresholds of the template." }
+        p {
+            "Curves and the points on them are by score alone; the points are thresholds of the template."
+            @if inspector.template().settings().rules.is_some() {
+                " Its region rules decide, too: what is rejected and missed, above and below, is so by verdict."
+            }
+        }
         div.charts.three {
             figure {
                 h3 { "Receiver operating characteristic" }
                 (charts::curve(&Curve {
-                    description: format!("Defective pictures found over good ones rejected, area {}", percent(figures.image_auroc)),
-                    x_label: "good pictures rejected",
-                    y_label: "defective pictures found",
+                    description: format!("Defective pictures above a score over good ones above it, area {}", percent(figures.image_auroc)),
+                    x_label: "good pictures above a score",
+                    y_label: "defective pictures above it",
                     x_to: 1.0,
                     points: &roc,
                     steps: false,
@@ -243,7 +252,8 @@ fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
                 figcaption {
                     "Area (image AUROC) " (percent(figures.image_auroc)) "."
                     @for (name, p) in &points {
-                        " At " (name) ": " (percent(Some(p.false_rejects))) " rejected, " (percent(Some(p.found))) " found."
+                        " Score above " (name) ": " (percent(Some(p.false_rejects))) " of the good, " (percent(Some(p.found)))
+                        " of the defective."
                     }
                 }
             }
@@ -251,7 +261,7 @@ fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
                 h3 { "Precision and recall" }
                 (charts::curve(&Curve {
                     description: format!("Precision over recall, average precision {}", percent(Some(average))),
-                    x_label: "recall: defective pictures found",
+                    x_label: "recall: defective pictures above a score",
                     y_label: "precision",
                     x_to: 1.0,
                     points: &pr,
@@ -262,7 +272,7 @@ fn curve_figures(evaluation: &Evaluation, levels: &[Level]) -> Markup {
                 figcaption {
                     "Average precision " (data("average_precision", average, percent(Some(average)))) "."
                     @for (name, p) in &points {
-                        " At " (name) ": " (percent(Some(p.precision))) " of the rejected are defective."
+                        " Score above " (name) ": " (percent(Some(p.precision))) " are defective."
                     }
                     " In this set " (percent(Some(share))) " are (dotted)."
                 }
@@ -316,7 +326,7 @@ fn pictures(inspector: &Inspector, outcomes: &[Outcome], levels: &[Level]) -> Re
         (gallery::gallery(inspector, levels, "typical", &typical)?)
         @if !good.is_empty() {
             h3 id="worst-good" { "Good pictures that look worst" }
-            p.note { "Highest scores first; " (rejected) " of " (good.len()) " are above the threshold." }
+            p.note { "Highest scores first; " (rejected) " of " (good.len()) " are rejected." }
             (good_cards)
         }
         @if !bad.is_empty() {

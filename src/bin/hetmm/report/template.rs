@@ -1,8 +1,8 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
+use super::data;
 use hetmm::inspection::Inspector;
-use hetmm::template::container::SectionKind;
-use hetmm::template::header::HeaderV1;
+use hetmm::template::header::{HeaderV1, ImageRecord};
 use hetmm::{Error, Result};
 use maud::{Markup, html};
 use std::fs::File;
@@ -21,15 +21,15 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
         None => format!(
             "Threshold {:.4}, {}.",
             h.calibration.threshold,
-            match h.calibration.pictures {
-                0 =>
+            match h.build.has_given_threshold() {
+                true => "given",
+                false =>
                     "provisional: the largest score of a good picture with its own prototypes left out",
-                _ => "given",
             }
         ),
     };
-    let inserted =
-        template.sections().iter().filter(|section| section.kind == SectionKind::Journal).count();
+    let rules = template.settings().rules.as_ref();
+    let (built_from, inserted) = template.pictures();
     let fact = |name: &str, value: Markup| html! { dt { (name) } dd { (value) } };
     Ok(html! {
         dl.facts {
@@ -39,7 +39,8 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
             }))
             (fact("Built by", html! { "hetmm " (h.build.version) }))
             (fact("Built from", html! {
-                (h.build.images.len()) " good pictures, BLAKE3 over their digests " code { (pictures_digest(h)) }
+                (data("built-from", built_from.len(), built_from.len())) " good pictures, BLAKE3 over their digests "
+                code { (pictures_digest(built_from)) }
             }))
             (fact("Options", html! {
                 @if h.build.options.is_empty() { "none: the default" }
@@ -60,17 +61,26 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
                     (format!("{:.1}", 100.0 * mask.count() as f64 / mask.inside().len().max(1) as f64)) " % of the picture"
                 }))
             }
-            (fact("Calibration", html! { (calibration) }))
-            @if let Some(rules) = &template.settings().rules {
+            (fact("Calibration", html! {
+                (calibration)
+                @if rules.is_some() && template.decision().is_some() { " " (crate::calibrate::ABOUT_THE_SCORE) }
+            }))
+            @if let Some(rules) = rules {
                 (fact("Region rules", html! {
                     @for line in crate::rules::lines(Some(rules), template.zones()) { (line) br; }
                 }))
             }
-            @if inserted > 0 { (fact("Inserted later", html! { (inserted) " pictures; the journal is in the file" })) }
+            @if !inserted.is_empty() {
+                (fact("Inserted later", html! {
+                    (data("inserted", inserted.len(), inserted.len())) " pictures; the journal is in the file"
+                }))
+            }
             (fact("Colour scale", html! { "top at " (format!("{:.4}", h.calibration.scale_top)) }))
         }
         (layers(h))
-        (sources(h))
+        (images("Pictures the template was built from", "Score left out", built_from))
+        @if !inserted.is_empty() { (images("Pictures that were inserted later", "Score before", inserted)) }
+        (probes(h))
     })
 }
 
@@ -98,19 +108,19 @@ fn layers(h: &HeaderV1) -> Markup {
     }
 }
 
-/// The pictures that the template was built from, and its probes.
-fn sources(h: &HeaderV1) -> Markup {
+/// Pictures of a template, with what their score is.
+fn images(title: &str, score: &str, images: &[ImageRecord]) -> Markup {
     html! {
         details {
-            summary { "Pictures the template was built from" }
+            summary { (title) }
             div.wide {
                 table {
                     thead { tr {
-                        th scope="col" { "Picture" } th.n scope="col" { "Pixels" } th.n scope="col" { "Score left out" }
+                        th scope="col" { "Picture" } th.n scope="col" { "Pixels" } th.n scope="col" { (score) }
                         th scope="col" { "BLAKE3, first 16 digits" }
                     } }
                     tbody {
-                        @for image in &h.build.images {
+                        @for image in images {
                             tr {
                                 td.path { (image.name) }
                                 td.n { (image.width) " x " (image.height) }
@@ -122,6 +132,11 @@ fn sources(h: &HeaderV1) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn probes(h: &HeaderV1) -> Markup {
+    html! {
         details {
             summary { "Golden probes" }
             div.wide {
@@ -151,9 +166,9 @@ fn file_digest(path: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn pictures_digest(h: &HeaderV1) -> String {
+fn pictures_digest(images: &[ImageRecord]) -> String {
     let mut hasher = blake3::Hasher::new();
-    for image in &h.build.images {
+    for image in images {
         hasher.update(&image.digest);
     }
     hasher.finalize().to_hex().to_string()
