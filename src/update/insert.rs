@@ -18,7 +18,7 @@ const DEFECT_LIKE: f32 = 1.25;
 /// Longest side of the pictures in the journal, in pixels.
 const THUMBNAIL: u32 = 96;
 /// What [`Options::novelty`] is by itself.
-pub const NOVELTY: f32 = 1.5;
+pub const NOVELTY: f32 = 1.25;
 /// Longest name of a person or picture in the journal, in bytes.
 const MAX_NAME: usize = 200;
 

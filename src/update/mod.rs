@@ -2,7 +2,7 @@
 //!
 //! # What is learned
 //! A picture's vector at a pixel is *new* there when it is clearly farther from every prototype in its
-//! window than good parts usually are: when its forward distance is above one and a half times (or
+//! window than good parts usually are: when its forward distance is above one and a quarter times (or
 //! what is given) the layer's baseline at that pixel.
 //! Only such vectors become prototypes, each at its own pixel.
 //!
