@@ -178,17 +178,6 @@ impl Pass<'_> {
     }
 }
 
-/// One error for all pictures that could not be read.
-pub fn unreadable(errors: &[Error], of: usize) -> Error {
-    let kind = errors.iter().map(Error::kind).find(|&k| k != Kind::Image).unwrap_or(Kind::Image);
-    let list: Vec<String> = errors.iter().map(|e| e.to_string()).collect();
-    Error::new(
-        kind,
-        format!("{} of {of} pictures cannot be used\n{}", errors.len(), list.join("\n")),
-    )
-    .advise("mend or remove them, or leave them out with --skip-unreadable")
-}
-
 /// What a person should know about the sizes of the pictures.
 pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec<String> {
     let images: Vec<&PictureRecord> = images.collect();

@@ -1,7 +1,7 @@
 //! The features that a template is built from: computed from pictures, or read from a file.
 
 use super::audit::Look;
-use super::features::{Extracted, Source, extract, size_warnings, unreadable};
+use super::features::{Extracted, Source, extract, size_warnings};
 use super::features_file::{FeaturesFile, PictureRecord};
 use super::store::{Store, scratch_folder};
 use super::{Progress, Stage};
@@ -82,7 +82,7 @@ pub fn gather<'a>(
             };
             let skipped = extract(&all, backbone, pass.skip_unreadable, progress, &mut take)?;
             if !skipped.is_empty() && !pass.skip_unreadable {
-                return Err(unreadable(&skipped, pictures.len()));
+                return Err(Error::unreadable(&skipped, pictures.len()));
             }
             let warnings = size_warnings(records.iter());
             let (store, looks) = filling.finish()?;

@@ -16,7 +16,7 @@ pub mod presets;
 mod prototypes;
 pub mod store;
 
-pub use features::{Source, unreadable};
+pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use options::{Options, Sheets, Weights};

@@ -14,7 +14,7 @@ use crate::figures::{Figures, Outcome};
 use crate::pictures;
 use crate::report::{self, Calibration};
 use hetmm::builder::calibration;
-use hetmm::builder::{Source, too_few, unreadable};
+use hetmm::builder::{Source, too_few};
 use hetmm::error::Kind;
 use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
@@ -374,7 +374,7 @@ fn scores(
     let (scores, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     let failed: Vec<Error> = failed.into_iter().filter_map(Result::err).collect();
     if !failed.is_empty() && !args.skip_unreadable {
-        return Err(unreadable(&failed, pictures.len()));
+        return Err(Error::unreadable(&failed, pictures.len()));
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
     Ok(scores.into_iter().flatten().collect())

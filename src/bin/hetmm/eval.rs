@@ -131,7 +131,7 @@ pub fn evaluate(
         }
     }
     if !failed.is_empty() && !skip_unreadable {
-        return Err(hetmm::builder::unreadable(&failed, count));
+        return Err(hetmm::Error::unreadable(&failed, count));
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
     let maps: Vec<(&[f32], &PixelTruth)> = pixels.iter().map(|(m, t)| (m.as_slice(), t)).collect();

@@ -73,7 +73,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
             Ok(ExitCode::SUCCESS)
         }
-        false => Err(hetmm::builder::unreadable(&failed, pictures.len())),
+        false => Err(hetmm::Error::unreadable(&failed, pictures.len())),
     }
 }
 

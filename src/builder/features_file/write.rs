@@ -8,7 +8,7 @@ use super::read::{FeaturesFile, Record, end_of, read_head, totals_of, walk};
 use super::{Header, PictureRecord, RecordPrelude, data_error, prelude};
 use crate::backbone::Backbone;
 use crate::builder::Progress;
-use crate::builder::features::{Extracted, Source, extract, size_warnings, unreadable};
+use crate::builder::features::{Extracted, Source, extract, size_warnings};
 use crate::error::{Error, Result};
 use crate::files;
 use std::collections::HashSet;
@@ -83,7 +83,7 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
     })?;
     skipped.extend(more);
     if !skipped.is_empty() && !order.skip_unreadable {
-        return Err(unreadable(&skipped, order.pictures.len()));
+        return Err(Error::unreadable(&skipped, order.pictures.len()));
     }
     if part.records.is_empty() {
         return Err(data_error("there is no picture to compute features of")
