@@ -45,8 +45,8 @@ pub struct Finding {
     pub suspicion: f32,
     /// Whether that is beyond the bar.
     pub suspect: bool,
-    /// Reasons of at least half their bar's strength, strongest first; the strongest of all where
-    /// none is.
+    /// Reasons of at least half their bar's strength, strongest first, but for one: what differs as a whole
+    /// beyond the bar does so first, since the others follow from it. The strongest of all where none is.
     pub reasons: Vec<Reason>,
     /// What was measured.
     pub signals: Signals,
@@ -225,7 +225,7 @@ impl Spreads {
         ]
     }
 
-    /// All reasons of a picture, strongest first, each kind once.
+    /// All reasons of a picture, each kind once, in the order of [`Finding::reasons`].
     fn reasons(&self, s: &Signals, names: &[String]) -> Vec<Reason> {
         let mut reasons: Vec<Reason> = self
             .content(s)
@@ -257,7 +257,10 @@ impl Spreads {
                 },
             });
         }
-        reasons.sort_by(|a, b| b.strength.total_cmp(&a.strength));
+        let is_another = |r: &Reason| r.kind == ReasonKind::Different && r.strength >= 1.0;
+        reasons.sort_by(|a, b| {
+            is_another(b).cmp(&is_another(a)).then(b.strength.total_cmp(&a.strength))
+        });
         let mut seen = std::collections::HashSet::new();
         reasons.retain(|r| seen.insert(r.kind));
         reasons
@@ -271,7 +274,7 @@ pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<F
         .enumerate()
         .map(|(picture, signals)| {
             let mut reasons = spreads.reasons(&signals, names);
-            let suspicion = reasons.first().map_or(0.0, |r| r.strength);
+            let suspicion = reasons.iter().map(|r| r.strength).fold(0.0, f32::max);
             let said = reasons.iter().filter(|r| r.strength >= 0.5).count().max(1);
             reasons.truncate(said);
             Finding { picture, suspicion, suspect: suspicion >= 1.0, reasons, signals }
@@ -376,6 +379,16 @@ mod tests {
             assert!(first.reasons[0].words.contains(words), "{words}: {first:?}");
             assert_eq!(findings.iter().filter(|f| f.suspect).count(), 1, "{odd:?}");
         }
+    }
+
+    #[test]
+    fn another_product_is_told_as_one_whatever_else_is_odd_about_it() {
+        let other = Signals { different: 2.0, brightness: 0.05, ..usual(0) };
+        let first = &findings(&[other])[0];
+        let kinds: Vec<ReasonKind> = first.reasons.iter().map(|r| r.kind).collect();
+        assert_eq!(kinds, [ReasonKind::Different, ReasonKind::Dark], "{first:?}");
+        assert!(first.reasons[0].strength < first.reasons[1].strength, "{first:?}");
+        assert_eq!(first.suspicion, first.reasons[1].strength);
     }
 
     #[test]

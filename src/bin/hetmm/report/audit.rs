@@ -127,7 +127,7 @@ fn card(found: &Audit, input: Input, scale: Scale, place: (usize, usize)) -> Res
     }
     let words: Vec<&str> = finding.reasons.iter().map(|r| r.words.as_str()).collect();
     let shot = Shot {
-        kind: format!("{}.", place.0 + 1),
+        kind: format!("rank {}", place.0 + 1),
         name: image.name.clone(),
         picture: panel,
         heat: heatmap::heat_of(&scored.blurred, (columns, rows), scale, size),
@@ -160,7 +160,7 @@ fn badge(finding: &Finding) -> Markup {
 fn reasons(reasons: &[Reason]) -> Markup {
     html! {
         table {
-            caption { "Reasons, the strongest first; 1 is the bar" }
+            caption { "Reasons; 1 is the bar" }
             thead { tr { th.n scope="col" { "Strength" } th scope="col" { "Reason" } } }
             tbody {
                 @for reason in reasons {
