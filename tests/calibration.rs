@@ -295,56 +295,6 @@ fn a_threshold_that_was_given_is_called_given() {
     }
 }
 
-/// A pipe in place of a picture, which holds a command in the middle of its work. When the command has
-/// opened it, `template` is cut short; then the pipe gives a picture, which afterwards lies in its place.
-#[cfg(target_os = "linux")]
-fn cut_short_meanwhile(
-    template: &Path,
-    pipe: &Path,
-    picture: &Path,
-) -> std::thread::JoinHandle<()> {
-    let made = std::process::Command::new("mkfifo").arg(pipe).status().expect("runs");
-    assert!(made.success());
-    let [template, pipe, picture] = [template, pipe, picture].map(Path::to_owned);
-    std::thread::spawn(move || {
-        use std::io::Write;
-        let mut writer = std::fs::File::options().write(true).open(&pipe).expect("opens");
-        let file = std::fs::File::options().write(true).open(&template).expect("opens");
-        file.set_len(64).expect("cuts");
-        let bytes = std::fs::read(&picture).expect("reads");
-        std::fs::rename(&picture, &pipe).expect("renames");
-        writer.write_all(&bytes).expect("writes");
-    })
-}
-
-/// As `cp` over the source does while a copy of it is made.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_source_that_is_cut_short_meanwhile_does_no_harm_to_its_copy() {
-    let bench = Bench::new();
-    let path = template(&bench, &[]);
-    let whole = std::fs::read(&path).expect("reads");
-    let fresh = bench.parts("fresh", 100..120);
-    let mask = bench.path("mask.png");
-    let (pipe, copy) = (bench.path("pipe.png"), bench.path("copy.hetmm"));
-    let calibrate =
-        ["calibrate", text(&path), "--false-reject", "10%", "--images", text(&fresh), text(&pipe)];
-    let rules = ["rules", text(&path), "--ignore", text(&pipe)];
-    for arguments in [&calibrate[..], &rules] {
-        std::fs::write(&path, &whole).expect("writes");
-        GrayImage::from_fn(80, 60, |x, _| Luma([if x < 9 { 0 } else { 255 }]))
-            .save(&mask)
-            .expect("writes");
-        let cutter = cut_short_meanwhile(&path, &pipe, &mask);
-        assert_code(&hetmm(&[arguments, &["-o", text(&copy)]].concat()), 0, "");
-        cutter.join().expect("cuts");
-        assert_eq!(std::fs::metadata(&path).expect("is there").len(), 64);
-        assert_code(&hetmm(&["check", text(&copy)]), 0, "");
-        std::fs::remove_file(&copy).expect("removes");
-        std::fs::remove_file(&pipe).expect("removes");
-    }
-}
-
 /// A template that is mapped shows what is written into its file; that must get no checksums of its own.
 #[cfg(target_os = "linux")]
 #[test]

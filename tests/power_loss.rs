@@ -1,6 +1,6 @@
-//! Power loss and a disk that fails while a template is changed. Alone in their program, and one after the
+//! Power loss, a disk that fails and a source that is cut short while a template is changed. Alone in their program, and one after the
 //! other: they wait for every process that is traced, and other tests start processes, too.
-#![cfg(all(feature = "desktop", target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(feature = "desktop", target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod common;
 
@@ -101,6 +101,39 @@ fn a_folder_that_cannot_be_synced_is_an_error_that_says_what_is_in_place() {
     }
 }
 
+/// As `cp` over the source does while a copy of it is made.
+#[test]
+fn a_source_that_is_cut_short_meanwhile_does_no_harm_to_its_copy() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let bench = Bench::new();
+    let (good, path) = (bench.parts("good", 0..8), bench.path("part.hetmm"));
+    let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
+    assert_code(&hetmm(&build), 0, "");
+    let whole = std::fs::read(&path).expect("reads");
+    let (fresh, copy) = (bench.parts("fresh", 100..120), bench.path("copy.hetmm"));
+    let calibrate = ["calibrate", text(&path), "--false-reject", "10%", "--images", text(&fresh)];
+    let rules = ["rules", text(&path), "--min-area", "40px"];
+    for arguments in [&calibrate[..], &rules] {
+        std::fs::write(&path, &whole).expect("writes");
+        let mut is_cut = false;
+        let copying = command(&[arguments, &["-o", text(&copy)]].concat());
+        let (ended, said) = traced::run(copying, |process, call, argument| {
+            let file = format!("/proc/{process}/fd/{argument}");
+            let is_file = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file());
+            if CHANGES.contains(&call) && is_file && !is_cut {
+                let source = std::fs::File::options().write(true).open(&path).expect("opens");
+                source.set_len(64).expect("cuts");
+                is_cut = true;
+            }
+            Call::Go
+        });
+        assert_eq!((ended, is_cut), (Some(0), true), "{said}");
+        assert_eq!(std::fs::metadata(&path).expect("is there").len(), 64);
+        assert_code(&hetmm(&["check", text(&copy)]), 0, "");
+        std::fs::remove_file(&copy).expect("removes");
+    }
+}
+
 mod traced {
     //! Runs a program and decides what becomes of each of its system calls.
 
@@ -150,8 +183,8 @@ mod traced {
         ptrace::interrupt(main).expect("stops");
         child.stdin.take().expect("a pipe").write_all(b"go\n").expect("tells it to go");
         let mut running = false;
-        // The threads inside a call, and the error that it is to have.
-        let mut inside: HashMap<Pid, Option<i32>> = HashMap::new();
+        // The threads inside a call that is to fail, and its error.
+        let mut failing: HashMap<Pid, i32> = HashMap::new();
         let code = loop {
             let status = waitpid(None, Some(WaitPidFlag::__WALL)).expect("waits");
             let (pid, signal) = match status {
@@ -162,33 +195,32 @@ mod traced {
                     (pid, (signal != Signal::SIGTRAP && event == 0).then_some(signal))
                 }
                 WaitStatus::PtraceSyscall(pid) => {
-                    let Ok(mut regs) = ptrace::getregs(pid) else {
+                    let (Ok(mut regs), Ok(stop)) =
+                        (ptrace::getregs(pid), ptrace::syscall_info(pid))
+                    else {
                         // A thread that is gone needs no word.
                         let _ = ptrace::syscall(pid, None);
                         continue;
                     };
-                    match inside.remove(&pid) {
-                        None if running => {
-                            let error = match on_call(pid, regs.orig_rax as i64, regs.rdi) {
-                                Call::Go => None,
-                                Call::Kill => {
-                                    nix::sys::signal::kill(main, Signal::SIGKILL).expect("kills");
-                                    continue;
-                                }
-                                Call::Fail(errno) => {
-                                    regs.orig_rax = u64::MAX;
-                                    ptrace::setregs(pid, regs).expect("sets");
-                                    Some(errno)
-                                }
-                            };
-                            inside.insert(pid, error);
+                    // Counting would not do: a new thread begins with the end of the call that made it.
+                    if stop.op == libc::PTRACE_SYSCALL_INFO_ENTRY && running {
+                        match on_call(pid, regs.orig_rax as i64, regs.rdi) {
+                            Call::Go => {}
+                            Call::Kill => {
+                                nix::sys::signal::kill(main, Signal::SIGKILL).expect("kills");
+                                continue;
+                            }
+                            Call::Fail(errno) => {
+                                regs.orig_rax = u64::MAX;
+                                ptrace::setregs(pid, regs).expect("sets");
+                                failing.insert(pid, errno);
+                            }
                         }
-                        None => drop(inside.insert(pid, None)),
-                        Some(None) => {}
-                        Some(Some(errno)) => {
-                            regs.rax = -i64::from(errno) as u64;
-                            ptrace::setregs(pid, regs).expect("sets");
-                        }
+                    } else if stop.op == libc::PTRACE_SYSCALL_INFO_EXIT
+                        && let Some(errno) = failing.remove(&pid)
+                    {
+                        regs.rax = -i64::from(errno) as u64;
+                        ptrace::setregs(pid, regs).expect("sets");
                     }
                     (pid, None)
                 }

@@ -42,11 +42,17 @@ def incremental(axis, rows):
     """False rejects and missed defects against inserted pictures."""
     print("\n| scenario | inserted | false rejects | missed | image AUROC, % | MB | s a picture |\n"
           "| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for r in rows:
-        took = "" if r["seconds_a_picture"] == "nan" else f"{float(r['seconds_a_picture']):.2f}"
-        print(f"| {r['scenario']} | {r['inserted']} | {r['false_rejects']} of {r['good']} | "
-              f"{r['missed']} of {r['defective']} | {100 * float(r['image_auroc']):.2f} | "
-              f"{float(r['megabytes']):.1f} | {took} |")
+    for scenario, inserted in dict.fromkeys((r["scenario"], r["inserted"]) for r in rows):
+        of = [r for r in rows if (r["scenario"], r["inserted"]) == (scenario, inserted)]
+
+        def average(key, digits=0):
+            return f"{mean(float(r[key]) for r in of):.{digits if len(of) == 1 else max(1, digits)}f}"
+
+        took = "" if "nan" in of[0]["seconds_a_picture"] else average("seconds_a_picture", 2)
+        draws = "" if len(of) == 1 else f" ({len(of)} draws)"
+        print(f"| {scenario}{draws} | {inserted} | {average('false_rejects')} of {of[0]['good']} | "
+              f"{average('missed')} of {of[0]['defective']} | "
+              f"{100 * mean(float(r['image_auroc']) for r in of):.2f} | {average('megabytes', 1)} | {took} |")
     reference = next(r for r in rows if r["scenario"] == "reference")
     for colour, (scenario, words) in zip(("C0", "C1", "C2"), SCENARIOS.items()):
         points = [r for r in rows if r["scenario"] == scenario]
