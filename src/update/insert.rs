@@ -32,7 +32,7 @@ pub struct Options {
     /// A vector is new where its distance is above this many times the baseline at its pixel; in a
     /// template without a baseline every vector is.
     pub novelty: f32,
-    /// Sheets up to which the template grows; `None` for the next multiple of 64.
+    /// Sheets up to which the template grows; `None` for the next multiple of 128.
     pub capacity: Option<usize>,
     /// Pictures that look like defects are inserted, too.
     pub force: bool,

@@ -14,9 +14,10 @@ use crate::template::header::Header;
 use crate::template::{HeaderV1, ImageRecord};
 use rayon::prelude::*;
 
-/// Templates grow by themselves to a multiple of this many sheets: a panel of the kernels takes as long
-/// with 60 sheets as with 64.
-const CAPACITY: usize = PANEL;
+/// Templates grow by themselves to a multiple of this many sheets: two panels of the kernels. Up to the end of a
+/// panel a further sheet costs no time; a bound of one panel alone leaves the usual 60 sheets four places at a
+/// pixel, and what is then replaced makes holes (`docs/learning.md`).
+const CAPACITY: usize = 2 * PANEL;
 
 /// A template in memory, to which pictures are added.
 pub struct Learner<'a> {

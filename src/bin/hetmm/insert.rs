@@ -39,7 +39,7 @@ pub struct Args {
     /// What is new: distances above this many times what good parts usually have at that place
     #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
     novelty: f32,
-    /// Sheets up to which the template grows [default: the next multiple of 64]
+    /// Sheets up to which the template grows [default: the next multiple of 128]
     #[arg(long, value_name = "SHEETS")]
     capacity: Option<usize>,
     /// Print what would change and write nothing
