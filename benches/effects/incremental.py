@@ -61,6 +61,7 @@ def main():
     parser.add_argument("--rate", default="10%")
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--scenarios", type=lists.names_of(SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument("options", nargs="*", help="passed on to hetmm insert, after --")
     args = parser.parse_args()
     train, held_out = good(args.data / "train/good"), good(args.data / "test/good")
     bad = [p for kind in sorted((args.data / "test").iterdir()) if kind.name != "good" for p in good(kind)]
@@ -83,10 +84,10 @@ def main():
             start, draws = scenarios[name]
             program.run("--quiet", "build", *start, "-o", template, "--no-audit", "--false-reject", args.rate)
             for draw, more in enumerate(draws):
-                study(table, template, (name, draw), more[:args.most], (held_out, bad), steps=len(draws) == 1)
+                study(table, template, (name, draw), more[:args.most], (held_out, bad), len(draws) == 1, args.options)
 
 
-def study(table, template, key, more, test, steps):
+def study(table, template, key, more, test, steps, options):
     """Inserts `more` and measures on the way, then undoes everything."""
     (held_out, bad), before, done = test, digest(template), 0
     measured = [p for p in held_out if p not in more]
@@ -95,7 +96,7 @@ def study(table, template, key, more, test, steps):
         took = float("nan")
         if stop > done:
             began = time.monotonic()
-            program.run("--quiet", "insert", template, *more[done:stop], "--force")
+            program.run("--quiet", "insert", template, *more[done:stop], "--force", *options)
             took, done = (time.monotonic() - began) / (stop - done), stop
         threshold = program.info(template)["calibration"]["threshold"]
         found = scores(template, measured + bad)
