@@ -80,6 +80,8 @@ fn what_cannot_be_measured_is_refused() {
     assert_code(&ablate(&bench, &["--studies", "colour"]), 2, "possible values");
     assert_code(&ablate(&bench, &["--pictures", "1"]), 2, "--pictures");
     assert_code(&hetmm(&["ablate", text(&bench.path("set/train"))]), 3, "train/good");
+    std::fs::remove_dir_all(bench.path("set/test/blot")).expect("removes");
+    assert_code(&ablate(&bench, &[]), 3, "no defective pictures in its folder `test`");
     std::fs::remove_dir_all(bench.path("set/test")).expect("removes");
     assert_code(&ablate(&bench, &[]), 3, "no data set in MVTec layout");
 }

@@ -486,3 +486,52 @@ fn what_was_inserted_is_not_said_to_be_built_from() {
     }
     assert!(page.contains(hasher.finalize().to_hex().as_str()));
 }
+
+#[test]
+fn insert_and_info_say_what_came_in_since_the_threshold_was_set() {
+    let bench = Bench::new();
+    let (path, _) = template(&bench, &[]);
+    let [a, b, c] = [20, 21, 22].map(|number| new_part(&bench, number));
+    let fresh = bench.parts("fresh", 40..64);
+    let insert = |picture: &Path| hetmm(&["insert", text(&path), text(picture), "--force"]);
+    let said = |output: &std::process::Output| stderr(output).contains("the threshold stays");
+    assert!(!said(&insert(&a)), "a provisional one promises nothing");
+    let images = ["--images", text(&fresh), "--false-reject", "10%"];
+    assert_code(&hetmm(&[&["calibrate", text(&path)], &images[..]].concat()), 0, "");
+    let info = || stdout(&hetmm(&["info", text(&path)]));
+    assert!(
+        info().contains("1 pictures later, 0 of them since the threshold was set"),
+        "{}",
+        info()
+    );
+    let output = insert(&b);
+    assert!(said(&output) && stderr(&output).contains("before 1 picture came in"));
+    let output = hetmm(&["insert", text(&path), text(&c), "--force", "--json"]);
+    assert_eq!(json(&output)["inserted_since_threshold"], 2);
+    assert!(
+        info().contains("3 pictures later, 2 of them since the threshold was set"),
+        "{}",
+        info()
+    );
+}
+
+#[test]
+fn many_pictures_at_once_are_learned_as_a_few_at_a_time() {
+    let bench = Bench::new();
+    let (path, before) = template(&bench, &[]);
+    let parts: Vec<PathBuf> = (20..56).map(|number| new_part(&bench, number)).collect();
+    let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+    let options = ["--capacity", "20", "--force"];
+    let learned = |output: &std::process::Output| -> Vec<serde_json::Value> {
+        let images = json(output)["images"].as_array().expect("images").clone();
+        let of = |image: serde_json::Value| {
+            serde_json::json!([image["entry"], image["score_after"], image["prototypes"]])
+        };
+        images.into_iter().map(of).collect()
+    };
+    let at_once = learned(&insert(&path, &parts, &options));
+    std::fs::write(&path, before).expect("writes");
+    let in_parts: Vec<_> =
+        parts.chunks(12).flat_map(|some| learned(&insert(&path, some, &options))).collect();
+    assert_eq!(at_once, in_parts);
+}

@@ -5,6 +5,7 @@ use super::journal::{self, MAX_ENTRIES};
 use super::learner::Learner;
 use crate::backbone::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::feature_map::FeatureMap;
 use crate::image::{self, NetworkImage};
 use crate::inspection::Inspector;
 use crate::scoring::Verdict;
@@ -19,6 +20,9 @@ const DEFECT_LIKE: f32 = 1.25;
 const THUMBNAIL: u32 = 96;
 /// What [`Options::novelty`] is by itself.
 pub const NOVELTY: f32 = 1.25;
+/// Of so many pictures the features are kept from being scored until they are learned, at 3 MB a picture
+/// with the default backbone; those of further ones are computed again.
+const KEPT_FEATURES: usize = 32;
 /// Longest name of a person or picture in the journal, in bytes.
 const MAX_NAME: usize = 200;
 
@@ -92,6 +96,10 @@ pub struct Inserted {
     pub bytes: [u64; 2],
     /// The template's threshold, which stays.
     pub threshold: f32,
+    /// Whether the threshold was set for a rate of false rejects.
+    pub is_promised: bool,
+    /// Pictures that have been inserted since the threshold was set, these included.
+    pub since_threshold: usize,
 }
 
 /// A picture that may be inserted.
@@ -100,11 +108,19 @@ pub(super) struct Newcomer {
     pub record: ImageRecord,
     /// A small JPEG of it.
     pub thumbnail: Vec<u8>,
-    pub image: NetworkImage,
+    pub content: Content,
     pub is_defect_like: bool,
     /// What it is among the good pictures.
     place: String,
     warning: Option<String>,
+}
+
+/// What a picture is learned from.
+pub(super) enum Content {
+    /// One map a layer.
+    Features(Vec<FeatureMap>),
+    /// What they are computed from.
+    Image(NetworkImage),
 }
 
 /// Pictures that may be inserted, and the others.
@@ -236,9 +252,16 @@ pub fn insert(
             draft.finish_over(lock.as_ref(), None)?
         }
     };
-    let threshold = template.header().calibration.threshold;
-    let skipped = unreadable;
-    Ok(Inserted { outcomes, known, skipped, sheets, bytes: [before, bytes], threshold })
+    Ok(Inserted {
+        outcomes,
+        known,
+        skipped: unreadable,
+        sheets,
+        bytes: [before, bytes],
+        threshold: template.header().calibration.threshold,
+        is_promised: template.decision().is_some(),
+        since_threshold: journal::since_threshold(template, &journal) + entries.len(),
+    })
 }
 
 /// Reads and scores the pictures; those that the template has or that cannot be read are put aside.
@@ -271,7 +294,9 @@ fn candidates(inspector: &Inspector, good: &GoodScores, files: &[PathBuf]) -> Re
                 continue;
             }
         };
-        let scored = inspector.run(&image)?;
+        let features = inspector.features(&image)?;
+        let distances = inspector.distances(&features, None);
+        let scored = inspector.score(&inspector.anomaly_map(&distances));
         let score = scored.score;
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
         let (width, height) = (picture.width, picture.height);
@@ -287,7 +312,10 @@ fn candidates(inspector: &Inspector, good: &GoodScores, files: &[PathBuf]) -> Re
             file: file.clone(),
             record: ImageRecord { name: shortened(&name), digest, width, height, score },
             thumbnail: heatmap::thumbnail(&picture, THUMBNAIL)?,
-            image,
+            content: match newcomers.len() < KEPT_FEATURES {
+                true => Content::Features(features),
+                false => Content::Image(image),
+            },
             is_defect_like: score.is_nan() || score > limit,
             warning: is_rejected.then(warning),
             place,

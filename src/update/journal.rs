@@ -192,6 +192,16 @@ pub fn read(template: &Template) -> Result<Vec<(Entry, &[u8])>> {
         .collect()
 }
 
+/// How many pictures, the last ones of the journal, were inserted since the threshold in force was set.
+pub fn since_threshold(template: &Template, journal: &[(Entry, &[u8])]) -> usize {
+    let in_force = (template.header().calibration.threshold, template.decision());
+    let had_it = |(entry, _): &&(Entry, &[u8])| {
+        let (header, settings) = entry.header_before.clone().into_parts();
+        (header.calibration.threshold, settings.decision.as_ref()) == in_force
+    };
+    journal.iter().rev().take_while(had_it).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What one further good picture changes in a template.
 
-use super::insert::{Newcomer, Options};
+use super::insert::{Content, Newcomer, Options};
 use super::journal::{Entry, LayerBefore, Replaced};
 use super::prototypes::Prototypes;
 use crate::error::Result;
@@ -67,8 +67,11 @@ impl<'a> Learner<'a> {
     /// Adds what is new in a picture. The entry has no number yet; one without prototypes says that
     /// nothing was.
     pub fn learn(&mut self, newcomer: &Newcomer) -> Result<(Entry, Verdict)> {
-        let features = self.inspector.features(&newcomer.image)?;
-        let before = self.distances(&features);
+        let features = match &newcomer.content {
+            Content::Features(features) => features,
+            Content::Image(image) => &self.inspector.features(image)?,
+        };
+        let before = self.distances(features);
         let mut scored = self.scored(&before);
         let score_before = scored.score;
         let header_before = self.header_without_images();
@@ -81,7 +84,7 @@ impl<'a> Learner<'a> {
             let has_room = self.sheets() < self.capacity;
             let grows =
                 has_room && self.layers.iter().zip(&new).any(|(layer, new)| layer.is_full(new));
-            for ((prototypes, map), new) in self.layers.iter_mut().zip(&features).zip(&new) {
+            for ((prototypes, map), new) in self.layers.iter_mut().zip(features).zip(&new) {
                 let sheets = prototypes.shape().sheets;
                 if grows {
                     prototypes.grow();
@@ -102,7 +105,7 @@ impl<'a> Learner<'a> {
             for (record, layer) in self.header.layers.iter_mut().zip(&self.layers) {
                 record.sheets = layer.shape().sheets as u32;
             }
-            scored = self.scored(&self.distances(&features));
+            scored = self.scored(&self.distances(features));
             let probes: Vec<f32> =
                 self.probes.iter().map(|maps| self.scored(&self.distances(maps)).score).collect();
             let records = self.header.probes.iter_mut().zip(probes);

@@ -3,6 +3,7 @@
 use crate::console::printable;
 use hetmm::Result;
 use hetmm::template::Template;
+use hetmm::update::journal;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -128,7 +129,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let (built_from, inserted) = template.pictures();
     if !inserted.is_empty() {
-        println!("inserted   {} pictures later: hetmm history shows them", inserted.len());
+        let journal = journal::read(&template).map_err(|e| e.within(args.template.display()));
+        let since = journal.map_or_else(
+            |_| String::new(),
+            |j| {
+                format!(
+                    ", {} of them since the threshold was set",
+                    journal::since_threshold(&template, &j)
+                )
+            },
+        );
+        println!("inserted   {} pictures later{since}: hetmm history shows them", inserted.len());
     }
     println!(
         "built from {} pictures, {} to {}",

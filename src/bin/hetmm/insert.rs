@@ -124,6 +124,14 @@ fn print(done: &Inserted, args: &Args, console: &Console) {
         if args.dry_run { "would be inserted" } else { "inserted" },
         done.bytes[1] as f64 / 1e6
     ));
+    if inserted > 0 && done.is_promised && !args.dry_run {
+        let pictures = if done.since_threshold == 1 { "picture" } else { "pictures" };
+        console.note(format!(
+            "the threshold stays: it was set before {} {pictures} came in, and good parts score lower now; \
+             after many, `hetmm calibrate` sets it anew",
+            done.since_threshold
+        ));
+    }
 }
 
 fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
@@ -135,7 +143,7 @@ fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
     let known: Vec<String> = done.known.iter().map(|file| file.display().to_string()).collect();
     json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped, "sheets_before": done.sheets[0],
            "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
-           "threshold": done.threshold, "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
+           "threshold": done.threshold, "inserted_since_threshold": done.since_threshold, "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
 }
 
 /// The name of who runs this program.

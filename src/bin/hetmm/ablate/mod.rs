@@ -69,6 +69,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             .advise("put more into train/good"));
     }
     let test = dataset::read(&args.dataset)?;
+    for (of, class) in [(true, "good"), (false, "defective")] {
+        if !test.iter().any(|picture| picture.defect.is_none() == of) {
+            let what = format!("no {class} pictures in its folder `test`");
+            return Err(Error::image(&args.dataset, what)
+                .advise("rows are compared by how well they tell good from defective pictures: put some of both there"));
+        }
+    }
     let backbone = args.network.open(preset)?;
     let base = Base::new(preset, backbone.identity(), train.len());
     let chosen = if args.studies.is_empty() { Study::USUAL.to_vec() } else { args.studies.clone() };
