@@ -11,15 +11,7 @@ fn dataset() -> Bench {
     let bench = Bench::new();
     bench.parts("set/train/good", 0..10);
     bench.parts("set/test/good", 20..24);
-    let bad = bench.parts("set/test/blot", 30..34);
-    for entry in std::fs::read_dir(bad).expect("reads") {
-        let path = entry.expect("an entry").path();
-        let mut image = image::open(&path).expect("a picture").to_rgb8();
-        for (x, y) in (0..200).map(|i| (10 + i % 20, 8 + i / 20)) {
-            image.put_pixel(x, y, image::Rgb([255, 0, (x * 20) as u8]));
-        }
-        image.save(&path).expect("writes");
-    }
+    bench.blotted_parts("set/test/blot", 30..34);
     bench
 }
 

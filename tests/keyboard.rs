@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, text};
+use common::{Bench, SMALL, TEMPLATE, assert_code, chromium, hetmm, text};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -29,17 +29,9 @@ struct Page {
 }
 
 impl Page {
-    /// Opens a page; none, and says so, where there is no Chromium.
+    /// Opens a page; none where there is no Chromium.
     fn open(path: &Path) -> Option<Self> {
-        let names = ["chromium", "chromium-browser", "google-chrome"];
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        let program = names.iter().find_map(|name| {
-            std::env::split_paths(&folders).map(|f| f.join(name)).find(|p| p.is_file())
-        });
-        let Some(program) = program else {
-            eprintln!("SKIPPED: none of {names:?} is installed; no key was pressed");
-            return None;
-        };
+        let program = chromium()?;
         let profile = TempDir::new().expect("a temporary folder");
         let [to, from] = ["to", "from"].map(|name| profile.path().join(name));
         let made = Command::new("mkfifo").args([&to, &from]).status().expect("runs");
@@ -177,15 +169,7 @@ impl Drop for Page {
 fn dataset(bench: &Bench) -> PathBuf {
     bench.parts("set/train/good", 0..24);
     bench.parts("set/test/good", 30..54);
-    let bad = bench.parts("set/test/blot", 60..64);
-    for entry in std::fs::read_dir(bad).expect("reads") {
-        let path = entry.expect("an entry").path();
-        let mut image = image::open(&path).expect("a picture").to_rgb8();
-        for (x, y) in (0..200).map(|i| (10 + i % 20, 8 + i / 20)) {
-            image.put_pixel(x, y, image::Rgb([255, 0, (x * 20) as u8]));
-        }
-        image.save(&path).expect("writes");
-    }
+    bench.blotted_parts("set/test/blot", 60..64);
     let (good, template) = (bench.path("set/train/good"), bench.path("part.hetmm"));
     let build = ["build", text(&good), "-o", text(&template)];
     assert_code(&hetmm(&[&build[..], &SMALL, &TEMPLATE].concat()), 0, "");

@@ -1,5 +1,8 @@
 //! The page of an evaluation: read as a file, then opened in a browser that logs what it does.
 
+mod common;
+
+use common::text;
 use image::{ImageBuffer, Rgb, RgbImage};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -9,10 +12,6 @@ use tempfile::TempDir;
 
 /// A kind of defect whose name a page has to escape.
 const AWKWARD: &str = "dent <b>&amp;";
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path of letters")
-}
 
 fn hetmm(arguments: &[&str]) {
     let out = Command::new(env!("CARGO_BIN_EXE_hetmm")).args(arguments).output().expect("runs");
@@ -178,17 +177,9 @@ struct Browser {
 }
 
 impl Browser {
-    /// A Chromium of any name; says so where there is none.
     fn find() -> Option<Self> {
-        let names = ["chromium", "chromium-browser", "google-chrome"];
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        let found = names.iter().find_map(|name| {
-            std::env::split_paths(&folders).map(|f| f.join(name)).find(|p| p.is_file())
-        });
-        if found.is_none() {
-            eprintln!("SKIPPED: none of {names:?} is installed; the page was not opened");
-        }
-        Some(Browser { program: found?, folder: TempDir::new().expect("a temporary folder") })
+        let program = common::chromium()?;
+        Some(Browser { program, folder: TempDir::new().expect("a temporary folder") })
     }
 
     fn run(&self, options: &[&str], address: &str) -> (String, String) {

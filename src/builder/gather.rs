@@ -1,8 +1,8 @@
 //! The features that a template is built from: computed from pictures, or read from a file.
 
-use super::audit::Look;
 use super::features::{Extracted, Source, extract, size_warnings};
 use super::features_file::{FeaturesFile, PictureRecord};
+use super::look::Look;
 use super::store::{Store, scratch_folder};
 use super::{Progress, Stage};
 use crate::backbone::Backbone;

@@ -11,6 +11,7 @@ pub mod features_file;
 mod folds;
 mod gather;
 mod leave_one_out;
+mod look;
 mod options;
 pub mod presets;
 mod prototypes;

@@ -2,49 +2,15 @@
 
 use super::Change;
 use super::journal::{self, MAX_ENTRIES};
-use super::learner::Learner;
+use super::learner::{Learner, Options};
+use super::newcomers::{Candidates, GoodScores, candidates, refuse_defects};
 use crate::backbone::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::feature_map::FeatureMap;
-use crate::image::{self, NetworkImage};
+use crate::files;
 use crate::inspection::Inspector;
 use crate::scoring::Verdict;
-use crate::template::{ImageRecord, Template};
-use crate::{files, heatmap};
+use crate::template::Template;
 use std::path::{Path, PathBuf};
-
-/// A picture looks like a defect when its score is above this many times what good parts score at most:
-/// see [`GoodScores::limit`].
-const DEFECT_LIKE: f32 = 1.25;
-/// Longest side of the pictures in the journal, in pixels.
-const THUMBNAIL: u32 = 96;
-/// What [`Options::novelty`] is by itself.
-pub const NOVELTY: f32 = 1.25;
-/// Of so many pictures the features are kept from being scored until they are learned, at 3 MB a picture
-/// with the default backbone; those of further ones are computed again.
-const KEPT_FEATURES: usize = 32;
-/// Longest name of a person or picture in the journal, in bytes.
-const MAX_NAME: usize = 200;
-
-/// How pictures are inserted.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Who inserts them.
-    pub who: String,
-    /// Seconds since 1970.
-    pub when_unix_s: u64,
-    /// A vector is new where its distance is above this many times the baseline at its pixel; in a
-    /// template without a baseline every vector is.
-    pub novelty: f32,
-    /// Sheets up to which the template grows; `None` for the next multiple of 128.
-    pub capacity: Option<usize>,
-    /// Pictures that look like defects are inserted, too.
-    pub force: bool,
-    /// Pictures that cannot be read are left out.
-    pub skip_unreadable: bool,
-    /// Nothing is written.
-    pub dry_run: bool,
-}
 
 /// What came of one picture.
 #[derive(Debug, Clone)]
@@ -102,67 +68,6 @@ pub struct Inserted {
     pub since_threshold: usize,
 }
 
-/// A picture that may be inserted.
-pub(super) struct Newcomer {
-    file: PathBuf,
-    pub record: ImageRecord,
-    /// A small JPEG of it.
-    pub thumbnail: Vec<u8>,
-    pub content: Content,
-    pub is_defect_like: bool,
-    /// What it is among the good pictures.
-    place: String,
-    warning: Option<String>,
-}
-
-/// What a picture is learned from.
-pub(super) enum Content {
-    /// One map a layer.
-    Features(Vec<FeatureMap>),
-    /// What they are computed from.
-    Image(NetworkImage),
-}
-
-/// Pictures that may be inserted, and the others.
-struct Candidates {
-    newcomers: Vec<Newcomer>,
-    /// The template has them.
-    known: Vec<PathBuf>,
-    /// They cannot be read.
-    unreadable: Vec<Error>,
-}
-
-/// What the pictures that a template was built from score without their own prototypes, as far as that is
-/// known. What was inserted is not among them: it may have been forced.
-struct GoodScores(Vec<f32>);
-
-impl GoodScores {
-    fn new(template: &Template, built_from: usize) -> Self {
-        let images = template.header().build.images.iter().take(built_from);
-        GoodScores(images.map(|image| image.score).filter(|score| !score.is_nan()).collect())
-    }
-
-    /// The score above which a picture looks like a defect. A threshold that promises a rate of false
-    /// rejects says what good parts score, and a false reject is by its nature above it, a little; one that
-    /// promises nothing says no more than the largest score of a good picture does.
-    fn limit(&self, template: &Template) -> f32 {
-        let threshold = template.header().calibration.threshold;
-        let usual = match template.decision() {
-            Some(_) => threshold,
-            None => self.0.iter().copied().fold(threshold, f32::max),
-        };
-        (DEFECT_LIKE * usual).max(threshold)
-    }
-
-    /// How many of them a score is above, in words.
-    fn place(&self, score: f32) -> String {
-        match (self.0.iter().filter(|&&good| good < score).count(), self.0.len()) {
-            (_, 0) => "no scores of good pictures are known".into(),
-            (below, of) => format!("higher than {below} of {of} good pictures"),
-        }
-    }
-}
-
 /// Inserts the pictures in `files` into the template at `path`, all or none. `model` is its backbone,
 /// where that is not the bundled one. The work is done on the caller's thread pool.
 ///
@@ -195,7 +100,9 @@ pub fn insert(
         }
         _ => {}
     }
-    refuse_defects(&newcomers, inspector.template().header().calibration.threshold, options)?;
+    if !options.force {
+        refuse_defects(&newcomers, template.header().calibration.threshold)?;
+    }
     if journal.len() + newcomers.len() > MAX_ENTRIES {
         let what = format!("{}: its journal takes {MAX_ENTRIES} pictures", path.display());
         return Err(Error::usage(what).advise("build a template from all good pictures"));
@@ -262,98 +169,4 @@ pub fn insert(
         is_promised: template.decision().is_some(),
         since_threshold: journal::since_threshold(template, &journal) + entries.len(),
     })
-}
-
-/// Reads and scores the pictures; those that the template has or that cannot be read are put aside.
-fn candidates(inspector: &Inspector, good: &GoodScores, files: &[PathBuf]) -> Result<Candidates> {
-    let template = inspector.template();
-    let limit = good.limit(template);
-    let images = &template.header().build.images;
-    let mut digests: std::collections::HashSet<[u8; 32]> =
-        images.iter().map(|image| image.digest).collect();
-    let (mut newcomers, mut known, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for file in files {
-        let bytes = match image::load(file) {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                unreadable.push(why);
-                continue;
-            }
-        };
-        let digest = blake3::hash(&bytes).into();
-        if !digests.insert(digest) {
-            known.push(file.clone());
-            continue;
-        }
-        let prepared = image::decode(&bytes)
-            .and_then(|picture| inspector.prepare(&picture).map(|image| (picture, image)));
-        let (picture, image) = match prepared {
-            Ok(prepared) => prepared,
-            Err(why) => {
-                unreadable.push(why.within(file.display()));
-                continue;
-            }
-        };
-        let features = inspector.features(&image)?;
-        let distances = inspector.distances(&features, None);
-        let scored = inspector.score(&inspector.anomaly_map(&distances));
-        let score = scored.score;
-        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-        let (width, height) = (picture.width, picture.height);
-        let place = good.place(score);
-        let is_rejected = inspector.decide(&scored, width, height).verdict == Verdict::Ng;
-        let threshold = template.header().calibration.threshold;
-        let warning = || {
-            format!(
-                "it is rejected as the template is: score {score:.4}, threshold {threshold:.4}, {place}"
-            )
-        };
-        newcomers.push(Newcomer {
-            file: file.clone(),
-            record: ImageRecord { name: shortened(&name), digest, width, height, score },
-            thumbnail: heatmap::thumbnail(&picture, THUMBNAIL)?,
-            content: match newcomers.len() < KEPT_FEATURES {
-                true => Content::Features(features),
-                false => Content::Image(image),
-            },
-            is_defect_like: score.is_nan() || score > limit,
-            warning: is_rejected.then(warning),
-            place,
-        });
-    }
-    Ok(Candidates { newcomers, known, unreadable })
-}
-
-fn refuse_defects(newcomers: &[Newcomer], threshold: f32, options: &Options) -> Result<()> {
-    let suspects: Vec<String> = newcomers
-        .iter()
-        .filter(|newcomer| newcomer.is_defect_like && !options.force)
-        .map(|n| {
-            format!(
-                "{}: looks like a defect, with a score of {:.4}, {}",
-                n.file.display(),
-                n.record.score,
-                n.place
-            )
-        })
-        .collect();
-    if suspects.is_empty() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "{}\nthe threshold is {threshold:.4}; nothing was inserted",
-        suspects.join("\n")
-    ))
-    .advise(
-        "look at the part: what is inserted passes from then on. If it is good, insert it with --force",
-    ))
-}
-
-/// No more of a name than the journal takes.
-pub(super) fn shortened(name: &str) -> String {
-    let mut end = name.len().min(MAX_NAME);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    name[..end].to_owned()
 }

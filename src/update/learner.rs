@@ -1,7 +1,7 @@
 //! What one further good picture changes in a template.
 
-use super::insert::{Content, Newcomer, Options};
 use super::journal::{Entry, LayerBefore, Replaced};
+use super::newcomers::{Content, Newcomer, shortened};
 use super::prototypes::Prototypes;
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
@@ -18,6 +18,28 @@ use rayon::prelude::*;
 /// panel a further sheet costs no time; a bound of one panel alone leaves the usual 60 sheets four places at a
 /// pixel, and what is then replaced makes holes (`docs/learning.md`).
 const CAPACITY: usize = 2 * PANEL;
+
+/// What [`Options::novelty`] is by itself.
+pub const NOVELTY: f32 = 1.25;
+/// How pictures are inserted.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who inserts them.
+    pub who: String,
+    /// Seconds since 1970.
+    pub when_unix_s: u64,
+    /// A vector is new where its distance is above this many times the baseline at its pixel; in a
+    /// template without a baseline every vector is.
+    pub novelty: f32,
+    /// Sheets up to which the template grows; `None` for the next multiple of 128.
+    pub capacity: Option<usize>,
+    /// Pictures that look like defects are inserted, too.
+    pub force: bool,
+    /// Pictures that cannot be read are left out.
+    pub skip_unreadable: bool,
+    /// Nothing is written.
+    pub dry_run: bool,
+}
 
 /// A template in memory, to which pictures are added.
 pub struct Learner<'a> {
@@ -116,7 +138,7 @@ impl<'a> Learner<'a> {
         let entry = Entry {
             id: 0,
             when_unix_s: self.options.when_unix_s,
-            who: super::insert::shortened(&self.options.who),
+            who: shortened(&self.options.who),
             name: newcomer.record.name.clone(),
             digest: newcomer.record.digest,
             thumbnail: newcomer.thumbnail.clone(),

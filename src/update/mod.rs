@@ -26,10 +26,12 @@
 mod insert;
 pub mod journal;
 mod learner;
+mod newcomers;
 mod prototypes;
 mod undo;
 
-pub use insert::{Inserted, NOVELTY, Options, Outcome, insert};
+pub use insert::{Inserted, Outcome, insert};
+pub use learner::{NOVELTY, Options};
 pub use undo::{Undone, undo};
 
 use crate::error::Result;

@@ -47,6 +47,31 @@ impl Bench {
         numbers.for_each(|i| drop(self.part(&format!("{folder}/{i:03}.png"), i)));
         self.path(folder)
     }
+
+    /// Parts with a coloured blot.
+    pub fn blotted_parts(&self, folder: &str, numbers: std::ops::Range<u32>) -> PathBuf {
+        for path in numbers.map(|i| self.part(&format!("{folder}/{i:03}.png"), i)) {
+            let mut image = image::open(&path).expect("a picture").to_rgb8();
+            for (x, y) in (0..200).map(|i| (10 + i % 20, 8 + i / 20)) {
+                image.put_pixel(x, y, Rgb([255, 0, (x * 20) as u8]));
+            }
+            image.save(&path).expect("writes");
+        }
+        self.path(folder)
+    }
+}
+
+/// A Chromium of any name; says so where there is none.
+pub fn chromium() -> Option<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = names.iter().find_map(|name| {
+        std::env::split_paths(&folders).map(|f| f.join(name)).find(|p| p.is_file())
+    });
+    if found.is_none() {
+        eprintln!("SKIPPED: none of {names:?} is installed; no page was opened");
+    }
+    found
 }
 
 pub fn text(path: &Path) -> &str {

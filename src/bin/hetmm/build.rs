@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::pictures;
+use crate::promise::{self, parse_rate};
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
@@ -192,7 +193,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     console.note(spent);
     match hetmm::template::Template::open(&args.output)?.decision() {
-        Some(decision) => console.note(crate::calibrate::promise(header, decision)),
+        Some(decision) => console.note(promise::promise(header, decision)),
         None if args.settings.threshold.is_some() => {}
         None => console.note(
             "The threshold is provisional: the largest score of a good picture without its own \
@@ -436,15 +437,6 @@ fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
     numbers.map(Weights::Given).map_err(|_| "numbers with commas between them, or \"auto\"".into())
 }
 
-/// A rate between 0 and 1, as 0.005 or 0.5%.
-pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
-    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 0.01));
-    match number.trim().parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate * unit < 1.0 => Ok(rate * unit),
-        _ => Err("a rate above 0 and below 1, as in 0.5% or 0.005".into()),
-    }
-}
-
 pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
@@ -484,16 +476,6 @@ mod tests {
         }
         for text in ["", "G", "-1", "4.5G", "99999999999999G"] {
             assert!(parse_bytes(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn rates() {
-        for (text, want) in [("0.5%", 0.005), ("0.01", 0.01), ("2 %", 0.02)] {
-            assert!((parse_rate(text).unwrap_or(f64::NAN) - want).abs() < 1e-12, "{text}");
-        }
-        for text in ["0", "100%", "-1%", "nan", "inf", "", "%"] {
-            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 

@@ -6,12 +6,12 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::build::parse_rate;
 use crate::console::Console;
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{Figures, Outcome};
 use crate::pictures;
+use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
 use hetmm::builder::calibration;
 use hetmm::builder::{Source, too_few};
@@ -19,7 +19,7 @@ use hetmm::error::Kind;
 use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
-use hetmm::template::{Basis, Decision, HeaderV1, Settings, Template, writer};
+use hetmm::template::{Basis, Decision, Settings, Template, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -229,10 +229,6 @@ fn print(found: &Calibration, figures: &Figures, promise: &str, is_ruled: bool) 
     }
 }
 
-/// What has to be said of a promise where a template has region rules.
-pub const ABOUT_THE_SCORE: &str =
-    "That is about the score alone. The template's region rules decide, too.";
-
 /// The pictures with the verdicts that they get from `thresholds`. Where region rules decide, they are
 /// inspected again: their maps are not kept.
 fn outcomes(
@@ -270,27 +266,6 @@ fn inspect(inspector: &Inspector, source: &Source) -> Result<(Scored, (u32, u32)
 fn kind_of(source: &Source) -> String {
     let folder = source.path.parent().and_then(Path::file_name);
     folder.map_or_else(|| "defect".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// What a threshold promises, for people.
-pub fn promise(header: &HeaderV1, decision: &Decision) -> String {
-    let n = header.calibration.pictures;
-    let rate = f64::from(decision.rank) / f64::from(n + 1);
-    let [low, high] = decision.interval.map(|v| 100.0 * f64::from(v));
-    let review = if decision.review < header.calibration.threshold {
-        format!(", review from {:.4}", decision.review)
-    } else {
-        String::new()
-    };
-    format!(
-        "Threshold {:.4}{review}: asked for {:.3} % false rejects, from {n} good parts ({}).\n\
-         Expect {:.0} of 10,000 good parts rejected; the true rate lies between {low:.2} and {high:.2} % \
-         (95 %).",
-        header.calibration.threshold,
-        100.0 * decision.false_reject,
-        decision.basis,
-        1e4 * rate,
-    )
 }
 
 /// A picture with the BLAKE3 of its file; none where it cannot be read, which is told when it is scored.

@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     match template.decision() {
-        Some(decision) => println!("{}", crate::calibrate::promise(h, decision)),
+        Some(decision) => println!("{}", crate::promise::promise(h, decision)),
         None => println!(
             "threshold  {:.4} ({})",
             h.calibration.threshold,
@@ -121,7 +121,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(rules) = &template.settings().rules {
         if template.decision().is_some() {
-            println!("{}", crate::calibrate::ABOUT_THE_SCORE);
+            println!("{}", crate::promise::ABOUT_THE_SCORE);
         }
         crate::rules::lines(Some(rules), template.zones())
             .iter()

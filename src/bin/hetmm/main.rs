@@ -18,6 +18,7 @@ mod info;
 mod insert;
 mod inspect;
 mod pictures;
+mod promise;
 mod report;
 mod rules;
 mod timing;

@@ -32,14 +32,13 @@
 //! signals do in clean folders counts nothing.
 
 mod comparison;
-mod look;
 mod mirrored;
 mod neighbours;
 mod ranking;
 mod remote;
 mod robust;
 
-pub use look::Look;
+pub use super::look::Look;
 pub use ranking::{Finding, Reason, ReasonKind};
 
 use super::gather::{Gathered, gather};

@@ -8,12 +8,14 @@ mod v4l2_abi;
 mod v4l2_controls;
 mod v4l2_device;
 mod v4l2_format;
+mod v4l2_settings;
 mod v4l2_stamps;
 
 pub use folder::{FolderCamera, FolderSettings};
 pub use pixels::PixelFormat;
 pub use replay::{Recorded, ReplayCamera, read_recording};
-pub use v4l2::{V4l2Camera, V4l2Settings};
+pub use v4l2::V4l2Camera;
+pub use v4l2_settings::V4l2Settings;
 
 use super::time::LineTime;
 use crate::image::Picture;

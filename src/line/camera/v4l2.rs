@@ -5,46 +5,19 @@
 //! [`CameraError::Gone`] rather than as waiting: errors of the driver, a broken queue, and a
 //! driver that goes silent.
 
-use super::pixels::{Layout, PixelFormat, to_picture};
+use super::pixels::{Layout, to_picture};
 use super::v4l2_controls::Controls;
 use super::v4l2_device::{Arrival, Device, StampSource, Wait};
 use super::v4l2_format as negotiation;
+use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
 use super::{Camera, CameraError, Frame};
 use crate::error::{self, Error};
-use crate::image::{MAX_PIXELS, MIN_SIDE};
 use crate::line::time::LineTime;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-/// Buffers that may be asked for.
-const BUFFERS: std::ops::RangeInclusive<u32> = 2..=32;
 /// How long a camera may take to its first frame; some need seconds to wake up.
 const LONGEST_START: Duration = Duration::from_secs(5);
-
-/// How a V4L2 camera is to be run. The names of the fields are the keys of the configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct V4l2Settings {
-    /// The device node, such as `/dev/video0`.
-    pub device: PathBuf,
-    /// Columns; exactly as the device offers them.
-    pub width: u32,
-    /// Rows; exactly as the device offers them.
-    pub height: u32,
-    /// The rate; `None` leaves the device's own.
-    pub frames_per_second: Option<f64>,
-    /// How the pixels come.
-    pub format: PixelFormat,
-    /// Frames that the driver can hold until they are taken, 2 to 32.
-    pub buffers: u32,
-    /// A fixed exposure in microseconds; `None` leaves the device's own.
-    pub exposure_us: Option<u32>,
-    /// A fixed gain in the device's unit; `None` leaves the device's own.
-    pub gain: Option<i32>,
-    /// Any other control by the name that `v4l2-ctl --list-ctrls` prints.
-    pub controls: BTreeMap<String, i64>,
-}
 
 /// An open and streaming camera.
 pub struct V4l2Camera {
@@ -78,7 +51,7 @@ impl V4l2Camera {
     /// [`crate::error::Kind::Usage`] where the settings ask for what the device does not have,
     /// with a list of what it has; [`crate::error::Kind::Io`] where the device cannot be used.
     pub fn open(settings: &V4l2Settings) -> error::Result<Self> {
-        check(settings)?;
+        settings.check()?;
         let path = &settings.device;
         let device =
             Device::open(path).map_err(|e| Error::io(path, "the camera cannot be opened", &e))?;
@@ -227,23 +200,11 @@ fn stamp_name(source: StampSource) -> error::Result<&'static str> {
     }
 }
 
-fn check(settings: &V4l2Settings) -> error::Result<()> {
-    let V4l2Settings { width, height, buffers, .. } = settings;
-    let pixels = u64::from(*width) * u64::from(*height);
-    if *width < MIN_SIDE || *height < MIN_SIDE || pixels > MAX_PIXELS {
-        return Err(Error::usage(format!("`width`, `height`: {width} x {height} is no picture"))
-            .advise(format!("{MIN_SIDE} x {MIN_SIDE} at least, {MAX_PIXELS} pixels at most")));
-    }
-    if !BUFFERS.contains(buffers) {
-        return Err(Error::usage(format!("`buffers = {buffers}` is not between 2 and 32"))
-            .advise("4 is usual"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::camera::pixels::PixelFormat;
+    use std::collections::BTreeMap;
 
     fn settings() -> V4l2Settings {
         V4l2Settings {

@@ -3,9 +3,9 @@
 //! A picture taken with other settings than the template's is a wrong picture. So every control
 //! that is asked for must exist, be writable and take exactly the value asked for.
 
-use super::v4l2::V4l2Settings;
 use super::v4l2_abi::{self as abi, ControlQuery};
 use super::v4l2_device::Device;
+use super::v4l2_settings::V4l2Settings;
 use crate::error::{Error, Kind, Result};
 
 /// Names of the same control in newer and older kernels.

@@ -5,9 +5,9 @@
 //! found out by wrong verdicts.
 
 use super::pixels::{Layout, PixelFormat};
-use super::v4l2::V4l2Settings;
 use super::v4l2_abi::{self as abi, Fraction, FrameInterval, FrameSize, PixFormat};
 use super::v4l2_device::{Device, seconds};
+use super::v4l2_settings::V4l2Settings;
 use crate::error::{Error, Kind, Result};
 use std::time::Duration;
 use yuv::{YuvRange, YuvStandardMatrix};

@@ -1,22 +1,20 @@
 //! `hetmm ablate`: what each part of the method gives on a data set.
 
-mod measure;
-mod studies;
+pub mod measure;
+pub mod studies;
 
 use crate::build::Network;
 use crate::console::Console;
 use crate::dataset;
 use crate::figures::percent;
 use crate::pictures;
+use crate::report::{self, Ablation};
 use hetmm::{Error, Result};
-use measure::Bench;
-pub use measure::Row;
-use serde::Serialize;
+use measure::{Bench, Row};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-pub use studies::Study;
-use studies::{Base, Variant};
+use studies::{Base, Study, Variant};
 
 /// Measure what each part of the method gives on a data set: windows, directions, layers, sheets, rules
 ///
@@ -48,16 +46,6 @@ pub struct Args {
     report: Option<PathBuf>,
     #[command(flatten)]
     network: Network,
-}
-
-/// Everything that `--json` writes.
-#[derive(Serialize)]
-pub struct Ablation<'a> {
-    pub dataset: String,
-    pub preset: &'a str,
-    pub train: usize,
-    pub test: usize,
-    pub rows: &'a [Row],
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -107,7 +95,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         rows: &rows,
     };
     if let Some(page) = &args.report {
-        hetmm::files::write_whole(page, crate::report::ablation(&ablation).as_bytes())?;
+        hetmm::files::write_whole(page, report::ablation(&ablation).as_bytes())?;
     }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&ablation)

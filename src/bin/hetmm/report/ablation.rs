@@ -2,9 +2,21 @@
 
 use super::lines::{Line, Lines, Ticks, lines};
 use super::{Section, data, document};
-use crate::ablate::{Ablation, Row, Study};
+use crate::ablate::measure::Row;
+use crate::ablate::studies::Study;
 use crate::figures::percent;
 use maud::{Markup, html};
+use serde::Serialize;
+
+/// The rows of an ablation and what they were measured on; what `--json` writes.
+#[derive(Serialize)]
+pub struct Ablation<'a> {
+    pub dataset: String,
+    pub preset: &'a str,
+    pub train: usize,
+    pub test: usize,
+    pub rows: &'a [Row],
+}
 
 /// The page about all rows of an ablation.
 pub fn ablation(found: &Ablation) -> String {

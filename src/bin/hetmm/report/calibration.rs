@@ -140,7 +140,7 @@ fn promise(found: &Calibration, template: &Template, figures: &Figures) -> Marku
         }
         @if template.settings().rules.is_some() {
             p {
-                (crate::calibrate::ABOUT_THE_SCORE) " Under them "
+                (crate::promise::ABOUT_THE_SCORE) " Under them "
                 strong { (data("rejected", figures.false_rejects, figures.false_rejects)) " of the " (figures.good) }
                 " good parts are rejected; " (found.good_above(t.score)) " score above the threshold. Verdicts and what is missed "
                 "are under the rules, scores and rates are not."

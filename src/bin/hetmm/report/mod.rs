@@ -16,7 +16,7 @@ mod outline;
 mod tables;
 mod template;
 
-pub use ablation::ablation;
+pub use ablation::{Ablation, ablation};
 pub use audit::audit;
 pub use calibration::{Calibration, calibration};
 

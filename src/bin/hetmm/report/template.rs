@@ -17,7 +17,7 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
     let h = template.header();
     let id = &h.backbone;
     let calibration = match template.decision() {
-        Some(decision) => crate::calibrate::promise(h, decision),
+        Some(decision) => crate::promise::promise(h, decision),
         None => format!(
             "Threshold {:.4}, {}.",
             h.calibration.threshold,
@@ -63,7 +63,7 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
             }
             (fact("Calibration", html! {
                 (calibration)
-                @if rules.is_some() && template.decision().is_some() { " " (crate::calibrate::ABOUT_THE_SCORE) }
+                @if rules.is_some() && template.decision().is_some() { " " (crate::promise::ABOUT_THE_SCORE) }
             }))
             @if let Some(rules) = rules {
                 (fact("Region rules", html! {
