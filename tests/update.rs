@@ -469,7 +469,7 @@ fn what_was_inserted_is_not_said_to_be_built_from() {
     assert_code(&insert(&path, &[&new_part(&bench, 20)], &[]), 0, "");
     let info = stdout(&hetmm(&["info", text(&path)]));
     assert!(info.contains("built from 8 pictures, 000.png to 007.png"), "{info}");
-    assert!(info.contains("inserted   1 pictures later"), "{info}");
+    assert!(info.contains("inserted   1 picture later"), "{info}");
     let page = bench.path("page.html");
     bench.parts("set/test/good", 100..103);
     let set = bench.path("set");
@@ -500,7 +500,7 @@ fn insert_and_info_say_what_came_in_since_the_threshold_was_set() {
     assert_code(&hetmm(&[&["calibrate", text(&path)], &images[..]].concat()), 0, "");
     let info = || stdout(&hetmm(&["info", text(&path)]));
     assert!(
-        info().contains("1 pictures later, 0 of them since the threshold was set"),
+        info().contains("1 picture later, 0 of them since the threshold was set"),
         "{}",
         info()
     );

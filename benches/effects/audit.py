@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--clean", type=int, default=3, help="draws with nothing planted")
     parser.add_argument("options", nargs="*", help="passed on to hetmm audit, after --")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     table = Table(args.out / "audit.tsv", ("set", "draw"),
                   ("first", "defects", "others", "blurred", "planted", "suspects", "clean_suspects"))
     for draw in range(args.draws):

@@ -62,7 +62,7 @@ def main():
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--scenarios", type=lists.names_of(SCENARIOS), default=list(SCENARIOS))
     parser.add_argument("options", nargs="*", help="passed on to hetmm insert, after --")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     train, held_out = good(args.data / "train/good"), good(args.data / "test/good")
     bad = [p for kind in sorted((args.data / "test").iterdir()) if kind.name != "good" for p in good(kind)]
     half = shuffled(train, "half")

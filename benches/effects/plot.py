@@ -63,9 +63,10 @@ def incremental(axis, rows):
     for key, of, line in (("false_rejects", "good", "-"), ("missed", "defective", "--")):
         axis.axhline(100 * int(reference[key]) / int(reference[of]), linestyle=line, color="grey", linewidth=1,
                      label="built from all" if line == "-" else None)
-    axis.set(title="good pictures inserted one after the other", xlabel="inserted", ylabel="%")
+    axis.set(title="good pictures inserted one after the other", xlabel="inserted", ylabel="parts, %")
     axis.set_xscale("symlog", linthresh=1)
     axis.set_xticks([0, 1, 10, 100], ["0", "1", "10", "100"])
+    axis.set_xlim(-0.2, 1.3 * max(int(r["inserted"]) for r in rows))
     axis.legend(fontsize="small")
 
 

@@ -129,17 +129,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let (built_from, inserted) = template.pictures();
     if !inserted.is_empty() {
-        let journal = journal::read(&template).map_err(|e| e.within(args.template.display()));
-        let since = journal.map_or_else(
+        let pictures = if inserted.len() == 1 { "picture" } else { "pictures" };
+        // A journal that cannot be read costs `history` its entries, not the rest of what is shown here.
+        let since = journal::read(&template).map_or_else(
             |_| String::new(),
-            |j| {
-                format!(
-                    ", {} of them since the threshold was set",
-                    journal::since_threshold(&template, &j)
-                )
+            |entries| {
+                let since = journal::since_threshold(&template, &entries);
+                format!(", {since} of them since the threshold was set")
             },
         );
-        println!("inserted   {} pictures later{since}: hetmm history shows them", inserted.len());
+        let count = inserted.len();
+        println!("inserted   {count} {pictures} later{since}: hetmm history shows them");
     }
     println!(
         "built from {} pictures, {} to {}",
