@@ -4,7 +4,7 @@
 //! [`crate::matching::Sheets`]: what is taken out and put back leaves the same bytes.
 
 use crate::error::{Error, Result};
-use crate::matching::sheets::{PANEL, quantise};
+use crate::matching::sheets::{CHANNEL_GROUP, PANEL, quantise};
 use crate::matching::{Shape, Sheets, Storage, Values};
 use crate::template::Template;
 use crate::template::container::SectionKind;
@@ -157,26 +157,31 @@ impl Prototypes {
             scales: if self.scales.is_empty() { Vec::new() } else { vec![0.0; shape.scales()] },
             sources: vec![0; shape.pixels() * sheets],
         };
-        // Panels that are full before and after hold the same bytes; only what follows them is laid out
-        // anew.
+        // Panels that are full before and after hold the same bytes. In the one after them, the rows of
+        // channels are as long as it has sheets; those that are kept begin each row.
         let kept = sheets.min(self.shape.sheets);
         let full = kept / PANEL * PANEL;
         let size = self.storage.value_bytes();
-        let panels = full * shape.padded_channels(self.storage) * size;
-        let (from, to) = (self.shape.block(self.storage) * size, shape.block(self.storage) * size);
+        let channels = shape.padded_channels(self.storage);
+        let together = if self.storage == Storage::I8 { CHANNEL_GROUP } else { 1 };
+        let begun = if kept > full { channels } else { 0 };
         for pixel in 0..shape.pixels() {
-            let old: &[u8] = bytemuck::cast_slice(&self.words);
-            bytemuck::cast_slice_mut(&mut resized.words)[pixel * to..pixel * to + panels]
-                .copy_from_slice(&old[pixel * from..pixel * from + panels]);
+            let runs = std::iter::once((0, 0, full * channels * size));
+            let rows = (0..begun).step_by(together);
+            let rows = rows.map(|channel| (full, channel, (kept - full) * together * size));
+            for (sheet, channel, length) in runs.chain(rows) {
+                let (from, to) =
+                    (self.at(pixel, sheet, channel), resized.at(pixel, sheet, channel));
+                let old: &[u8] = bytemuck::cast_slice(&self.words);
+                let new: &mut [u8] = bytemuck::cast_slice_mut(&mut resized.words);
+                new[to..to + length].copy_from_slice(&old[from..from + length]);
+            }
             if !self.scales.is_empty() {
                 let (from, to) = (self.scale_at(pixel, 0), resized.scale_at(pixel, 0));
-                resized.scales[to..to + full].copy_from_slice(&self.scales[from..from + full]);
+                resized.scales[to..to + kept].copy_from_slice(&self.scales[from..from + kept]);
             }
             let (from, to) = (pixel * self.shape.sheets, pixel * sheets);
-            resized.sources[to..to + full].copy_from_slice(&self.sources[from..from + full]);
-            for sheet in full..kept {
-                resized.set(pixel, sheet, &self.get(pixel, sheet));
-            }
+            resized.sources[to..to + kept].copy_from_slice(&self.sources[from..from + kept]);
         }
         *self = resized;
     }
@@ -264,8 +269,7 @@ impl Prototypes {
                 Storage::I8 => {
                     let values: &[i8] = bytemuck::cast_slice(&self.words);
                     let scales = &self.scales[pixel * padded + panel * PANEL..];
-                    let stored =
-                        values[at..].iter().step_by(crate::matching::sheets::CHANNEL_GROUP);
+                    let stored = values[at..].iter().step_by(CHANNEL_GROUP);
                     for ((v, &byte), scale) in row.iter_mut().zip(stored).zip(scales) {
                         *v = f32::from(byte) * scale;
                     }
@@ -377,6 +381,39 @@ mod tests {
                 let nothing =
                     Prototype { vector: vec![0; 2 * storage.value_bytes()], scale: 0.0, source: 0 };
                 (from..to).for_each(|sheet| expected.set(0, sheet, &nothing));
+                assert_eq!(resized.words, expected.words, "{storage} {from} {to}");
+                assert_eq!(resized.scales, expected.scales, "{storage} {from} {to}");
+                assert_eq!(resized.sources, expected.sources, "{storage} {from} {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn resizing_keeps_every_channel_of_every_pixel() {
+        let all = |storage: Storage, sheets: usize, set: usize| {
+            let shape = Shape { height: 1, width: 3, channels: 6, sheets };
+            let words = shape.values(storage).expect("fits") * storage.value_bytes() / 4;
+            let scales =
+                if storage == Storage::I8 { vec![0.0; shape.scales()] } else { Vec::new() };
+            let sources = vec![0; shape.pixels() * sheets];
+            let mut all = Prototypes { shape, storage, words: vec![0; words], scales, sources };
+            for (pixel, sheet) in (0..3).flat_map(|pixel| (0..set).map(move |sheet| (pixel, sheet)))
+            {
+                let vector: Vec<f32> = (0..6)
+                    .map(|channel| ((pixel * 211 + sheet * 6 + channel) as f32).sin())
+                    .collect();
+                let stored = all.stored(&vector, (pixel * 1000 + sheet) as u32);
+                all.set(pixel, sheet, &stored);
+            }
+            all
+        };
+        for storage in STORAGES {
+            for (from, to) in
+                [(5, 6), (6, 5), (60, 61), (61, 60), (64, 65), (65, 64), (63, 130), (130, 63)]
+            {
+                let mut resized = all(storage, from, from);
+                resized.resize(to);
+                let expected = all(storage, to, from.min(to));
                 assert_eq!(resized.words, expected.words, "{storage} {from} {to}");
                 assert_eq!(resized.scales, expected.scales, "{storage} {from} {to}");
                 assert_eq!(resized.sources, expected.sources, "{storage} {from} {to}");
