@@ -10,10 +10,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// No step of the browser's takes longer, even on a busy machine; then it is stopped, and its pipe ends.
+/// No visit takes longer, even on a busy machine; then the browser is stopped, and its pipe ends.
 const PATIENCE: Duration = Duration::from_secs(240);
 /// Presses of Tab after which no small page goes on.
 const MOST_TABS: usize = 1000;
@@ -25,6 +26,8 @@ struct Page {
     from: BufReader<File>,
     session: Option<Value>,
     calls: u64,
+    /// Until it is dropped, the browser is watched; afterwards its number may be another program's.
+    watched: Option<Sender<()>>,
     _profile: TempDir,
 }
 
@@ -48,13 +51,23 @@ impl Page {
             .spawn()
             .expect("starts");
         let id = browser.id().to_string();
+        let (watched, end) = mpsc::channel();
         std::thread::spawn(move || {
-            std::thread::sleep(PATIENCE);
-            let _ = Command::new("kill").args(["-9", &id]).status();
+            if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-9", &id]).status();
+            }
         });
         let to = File::options().write(true).open(to).expect("opens");
         let from = BufReader::new(File::open(from).expect("opens"));
-        let mut page = Page { browser, to, from, session: None, calls: 0, _profile: profile };
+        let mut page = Page {
+            browser,
+            to,
+            from,
+            session: None,
+            calls: 0,
+            watched: Some(watched),
+            _profile: profile,
+        };
         let address = format!("file://{}", text(path));
         let target = page.call("Target.createTarget", json!({"url": address}))["targetId"].clone();
         let attach = json!({"targetId": target, "flatten": true});
@@ -160,6 +173,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
+        self.watched = None;
         let _ = self.browser.kill();
         let _ = self.browser.wait();
     }

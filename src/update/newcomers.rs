@@ -150,7 +150,7 @@ pub fn candidates(
 /// Refuses pictures of which some look like a defect.
 ///
 /// # Errors
-/// [`Kind::Usage`], with each one's score.
+/// [`crate::error::Kind::Usage`], with each one's score.
 pub fn refuse_defects(newcomers: &[Newcomer], threshold: f32) -> Result<()> {
     let suspects: Vec<String> = newcomers
         .iter()

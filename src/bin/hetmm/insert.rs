@@ -143,7 +143,8 @@ fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
     let known: Vec<String> = done.known.iter().map(|file| file.display().to_string()).collect();
     json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped, "sheets_before": done.sheets[0],
            "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
-           "threshold": done.threshold, "inserted_since_threshold": done.since_threshold, "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
+           "threshold": done.threshold, "inserted_since_threshold": done.since_threshold,
+           "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
 }
 
 /// The name of who runs this program.
