@@ -4,6 +4,8 @@
 
 #[path = "edge/engines.rs"]
 mod engines;
+#[path = "edge/free_run.rs"]
+mod free_run;
 
 use serde_json::Value;
 use std::io::{Read, Write};

@@ -1,7 +1,8 @@
 //! The reject engine against a simulated line: what must hold whatever happens.
 
 use hetmm::line::engine::{
-    Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Pitch, Reason, Settings, Travel,
+    Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Pitch, Reason, Settings,
+    Travel, Watch,
 };
 use hetmm::line::time::LineTime;
 use proptest::prelude::*;
@@ -352,6 +353,121 @@ fn more_parts_than_can_be_followed_pass_the_gate_as_one_reject() {
     assert!(!bench.engine.faults().any(|f| f == Fault::Overflow));
 }
 
+/// One in two edges was lost for hours: 200,007 stretches were followed with a limit of 16.
+#[test]
+fn lost_edges_take_no_more_places_than_there_are() {
+    let far = Settings { travel: Travel::Time(us(3_600_000_000)), ..settings() };
+    let mut bench = Bench::ready(&Settings { ng_active_when_safe: false, ..far });
+    let t0 = bench.now;
+    for _ in 0..1000 {
+        bench.after(1_000);
+        bench.event(Event::Trigger { at: bench.now, lost: 1 });
+        assert!(bench.engine.followed() <= 16);
+    }
+    bench.after(4_000_000_000);
+    assert_eq!((bench.finished.len(), bench.engine.counters().passed), (2000, 0));
+    assert_eq!(bench.pulses(Line::Ng, t0).len(), 1, "the belt is rejected as a whole");
+}
+
+/// With an encoder the gate stayed open until the next count.
+#[test]
+fn a_lost_edge_whose_belt_is_at_the_gate_closes_it_at_once_with_an_encoder_too() {
+    let by_counts = Settings {
+        travel: Travel::Counts(10),
+        min_pitch: Pitch::Counts(1),
+        ng_active_when_safe: false,
+        ..settings()
+    };
+    let mut bench = Bench::ready(&by_counts);
+    let part = bench.trigger();
+    bench.after(1000).result(part, None);
+    bench.after(1000).event(Event::Count(15));
+    bench.after(100_000);
+    let t0 = bench.now;
+    bench.event(Event::Trigger { at: t0, lost: 1 });
+    assert!(bench.level(Line::Ng), "the belt behind the gate may carry the lost part");
+    bench.after(1000).event(Event::Count(25));
+    bench.after(100_000);
+    assert_eq!(bench.pulses(Line::Ng, t0), [(0, 11_000)]);
+}
+
+/// With a heartbeat, `handle` did not return at the end of the clock.
+#[test]
+fn at_the_end_of_time_the_engine_returns() {
+    for travel in [Travel::Time(us(200_000)), Travel::Counts(10)] {
+        let start = LineTime::from_nanos(u64::MAX - 10);
+        let mut engine = Engine::new(Settings { travel, ..settings() }, start);
+        let mut out = vec![];
+        for event in [Event::Tick, Event::Trigger { at: start, lost: 3 }, Event::Tick] {
+            engine.handle(LineTime::NEVER, event, &mut out);
+        }
+        assert!(engine.next_wake().is_none_or(|wake| wake < LineTime::NEVER));
+    }
+}
+
+#[test]
+fn belt_that_passes_a_blind_watch_is_rejected_from_the_part_before_to_the_part_after() {
+    for watch in Watch::ALL {
+        let mut bench = Bench::ready(&settings());
+        let t0 = bench.now;
+        let before = bench.trigger();
+        bench.after(1000).result(before, None);
+        bench.after(99_000).event(Event::Blind { watch, parts: 2 });
+        assert!(bench.level(Line::Fault) && !bench.level(Line::Ready));
+        assert_eq!(bench.engine.counters().rejected_for(Reason::LostTrigger), 2);
+        let during = bench.after(100_000).trigger();
+        bench.after(10_000).event(Event::Seeing { watch });
+        assert!(bench.level(Line::Ready));
+        let after = bench.after(50_000).trigger();
+        bench.after(1000).result(after, None);
+        assert!(!bench.level(Line::Fault), "a good part in time ends the fault");
+        bench.after(500_000);
+        assert_eq!(bench.outcome(before), Some(Outcome::Rejected(Reason::TooClose)));
+        assert_eq!(bench.outcome(during), Some(Outcome::Rejected(Reason::Missed)));
+        assert_eq!(bench.outcome(after), Some(Outcome::Passed));
+        // From the gate of the part before to that of what passed the trigger when it saw again.
+        assert_eq!(bench.pulses(Line::Ng, t0), [(200_000, 420_000)]);
+    }
+}
+
+#[test]
+fn a_blind_watch_closes_the_gate_at_once_where_the_last_part_has_left_and_where_none_is_known() {
+    for first in [true, false] {
+        let mut bench = Bench::ready(&settings());
+        if first {
+            let part = bench.trigger();
+            bench.after(1000).result(part, None);
+            bench.after(1_000_000);
+            assert_eq!(bench.outcome(part), Some(Outcome::Passed));
+        }
+        let t0 = bench.now;
+        bench.event(Event::Blind { watch: Watch::Inputs, parts: 1 });
+        assert!(bench.level(Line::Ng));
+        bench.after(60_000_000).event(Event::Seeing { watch: Watch::Inputs });
+        bench.after(1_000_000);
+        assert_eq!(bench.pulses(Line::Ng, t0), [(0, 60_210_000)]);
+    }
+}
+
+#[test]
+fn the_belt_stays_rejected_until_every_watch_sees_again_and_after_a_resume() {
+    let mut bench = Bench::ready(&Settings { ng_active_when_safe: false, ..settings() });
+    bench.event(Event::Blind { watch: Watch::Camera, parts: 0 });
+    bench.event(Event::Blind { watch: Watch::Queue, parts: 7 });
+    bench.after(300_000).event(Event::Seeing { watch: Watch::Queue });
+    bench.after(300_000);
+    assert!(bench.level(Line::Ng));
+    bench.event(Event::Safe);
+    assert!(!bench.level(Line::Ng), "the safe state decides");
+    bench.after(300_000).event(Event::Resume);
+    assert!(bench.level(Line::Ng) && !bench.level(Line::Ready));
+    bench.after(300_000).event(Event::Seeing { watch: Watch::Camera });
+    assert!(bench.level(Line::Ready));
+    bench.after(300_000);
+    assert!(!bench.level(Line::Ng));
+    assert_eq!(bench.engine.counters().rejected_for(Reason::LostTrigger), 7);
+}
+
 /// What the world does, one step after another.
 #[derive(Debug, Clone)]
 enum Step {
@@ -360,6 +476,8 @@ enum Step {
     Result { which: u8, reject: u8 },
     Condition { fault: u8, present: bool },
     Count(u16),
+    Blind { watch: u8, parts: u8 },
+    Seeing { watch: u8 },
     Safe,
     Resume,
     Acknowledge,
@@ -374,6 +492,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (any::<u8>(), any::<bool>())
             .prop_map(|(fault, present)| Step::Condition { fault, present }),
         2 => any::<u16>().prop_map(Step::Count),
+        1 => (any::<u8>(), 0u8..3).prop_map(|(watch, parts)| Step::Blind { watch, parts }),
+        2 => any::<u8>().prop_map(|watch| Step::Seeing { watch }),
         1 => prop_oneof![3 => Just(Step::Resume), 1 => Just(Step::Safe)],
         1 => Just(Step::Acknowledge),
     ];
@@ -443,6 +563,18 @@ fn play(settings: &Settings, steps: &[Step], lateness: Duration) -> (Bench, BTre
                 count += u64::from(by % 80);
                 bench.event(Event::Count(count));
             }
+            Step::Blind { watch, parts } => {
+                let watch = Watch::ALL[usize::from(watch) % Watch::ALL.len()];
+                let from = bench.engine.counters().triggers;
+                bench.event(Event::Blind { watch, parts: u32::from(parts) });
+                for part in from + 1..=bench.engine.counters().triggers {
+                    seen.insert(part, Seen::default());
+                }
+            }
+            Step::Seeing { watch } => {
+                let watch = Watch::ALL[usize::from(watch) % Watch::ALL.len()];
+                bench.event(Event::Seeing { watch });
+            }
             Step::Safe => {
                 bench.event(Event::Safe);
                 for line in Line::ALL {
@@ -454,6 +586,9 @@ fn play(settings: &Settings, steps: &[Step], lateness: Duration) -> (Bench, BTre
             Step::Resume => bench.event(Event::Resume),
             Step::Acknowledge => bench.event(Event::Acknowledge),
         }
+    }
+    for watch in Watch::ALL {
+        bench.event(Event::Seeing { watch });
     }
     bench.run_to(bench.now + us(2_000_000), lateness);
     bench.event(Event::Count(count + 1_000_000));

@@ -1,8 +1,8 @@
 //! The camera's thread: keeps the camera open and answers every capture once.
 
-use super::camera::{Camera, CameraError};
-use super::engine::{Event, Fault, PartId, Reason};
-use super::hub::{Message, Outbox};
+use super::camera::{Camera, CameraError, Sequence};
+use super::engine::{Event, Fault, PartId, Reason, Watch};
+use super::hub::{FreeFrame, Message, Outbox};
 use super::inspect::{Job, Judged};
 use super::time::LineTime;
 use crate::error::Result;
@@ -59,29 +59,39 @@ impl Capture<'_> {
     }
 
     /// Sends every frame on as a part by itself until the device stops.
+    ///
+    /// From the start, and from the loss of the camera, to the next frame the line is told that parts
+    /// pass unseen. A frame that cannot be used is a part as well.
     pub fn free_run(mut self) {
-        let mut camera = None;
+        let (mut camera, mut sequence, mut seeing) = (None, Sequence::default(), false);
         let mut last = LineTime::now();
+        self.hub.send(Message::Event(Event::Blind { watch: Watch::Camera, parts: 0 }));
         while let Some(open) = self.ready(&mut camera, None) {
-            match open.frame_after(last + Duration::from_nanos(1), LineTime::now() + FREE_RUN_WAIT)
-            {
-                Ok(frame) => {
-                    last = frame.exposed_at.max(last);
-                    if !self.hub.try_send(Message::Frame(Box::new(frame))) {
-                        self.hub.lose_triggers(1);
-                    }
-                }
-                Err(CameraError::Late) => {}
-                Err(CameraError::Garbage(why)) => {
-                    // There was a part, and nobody can say what it looked like.
-                    log::warn!("a frame cannot be used: {why}");
-                    self.hub.lose_triggers(1);
-                }
+            let not_before = last + Duration::from_nanos(1);
+            let frame = match open.frame_after(not_before, LineTime::now() + FREE_RUN_WAIT) {
+                Ok(frame) => Ok(frame),
+                Err(CameraError::Garbage(bad)) => Err(bad),
+                Err(CameraError::Late) => continue,
                 Err(CameraError::Gone(why)) => {
                     self.gone(&why);
-                    camera = None;
+                    (camera, sequence, seeing) = (None, Sequence::default(), false);
+                    self.hub.send(Message::Event(Event::Blind { watch: Watch::Camera, parts: 1 }));
+                    continue;
                 }
+            };
+            if !std::mem::replace(&mut seeing, true) {
+                self.hub.send(Message::Event(Event::Seeing { watch: Watch::Camera }));
             }
+            let (exposed_at, number) = match &frame {
+                Ok(frame) => (frame.exposed_at, frame.sequence),
+                Err(bad) => (bad.exposed_at, bad.sequence),
+            };
+            last = exposed_at.max(last);
+            let lost = sequence.missing_before(number);
+            if lost > 0 {
+                log::error!("{lost} frames were lost before frame {number}: that belt is rejected");
+            }
+            self.hub.frame(FreeFrame { frame, lost });
         }
     }
 
@@ -168,5 +178,86 @@ impl Capture<'_> {
 
     fn condition(&self, present: bool) {
         self.hub.send(Message::Event(Event::Condition { fault: Fault::Camera, present }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Picture, Samples};
+    use crate::line::camera::{BadFrame, Frame};
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::sync_channel;
+
+    /// A camera that says what it is told to, and stops the device at its end.
+    struct Scripted {
+        answers: Arc<std::sync::Mutex<VecDeque<std::result::Result<Frame, CameraError>>>>,
+        stop: Arc<AtomicBool>,
+    }
+
+    impl Camera for Scripted {
+        fn frame_after(
+            &mut self,
+            _: LineTime,
+            _: LineTime,
+        ) -> std::result::Result<Frame, CameraError> {
+            let answer = self.answers.lock().expect("locks").pop_front();
+            answer.unwrap_or_else(|| {
+                self.stop.store(true, Ordering::SeqCst);
+                Err(CameraError::Late)
+            })
+        }
+
+        fn drain(&mut self) -> std::result::Result<(), CameraError> {
+            Ok(())
+        }
+
+        fn describe(&self) -> String {
+            "scripted".into()
+        }
+    }
+
+    fn frame(sequence: u32) -> std::result::Result<Frame, CameraError> {
+        let picture = Picture { width: 1, height: 1, samples: Samples::Eight(vec![0; 3]) };
+        Ok(Frame { picture, exposed_at: LineTime::from_nanos(u64::from(sequence)), sequence })
+    }
+
+    fn bad(sequence: u32) -> std::result::Result<Frame, CameraError> {
+        let exposed_at = LineTime::from_nanos(u64::from(sequence));
+        Err(CameraError::Garbage(BadFrame { why: "cut".into(), exposed_at, sequence }))
+    }
+
+    /// Frames that the driver dropped, bad frames and a camera that was gone were no parts at all.
+    #[test]
+    fn in_free_run_the_line_hears_of_everything_that_the_camera_did_not_show() {
+        let gone = Err(CameraError::Gone("unplugged".into()));
+        let late = Err(CameraError::Late);
+        let script = [frame(1), frame(2), bad(3), late, frame(6), bad(8), gone, frame(1), frame(2)];
+        let answers = Arc::new(std::sync::Mutex::new(VecDeque::from(script)));
+        let (stop, (sender, messages)) = (Arc::new(AtomicBool::new(false)), sync_channel(64));
+        let (jobs, _inspection) = sync_channel(1);
+        let mut open = || -> Result<Box<dyn Camera>> {
+            Ok(Box::new(Scripted { answers: answers.clone(), stop: stop.clone() }))
+        };
+        let hub = Outbox::new(sender, stop.clone());
+        Capture { open: &mut open, jobs, hub }.free_run();
+        let told: Vec<String> = messages
+            .try_iter()
+            .map(|message| match message {
+                Message::Event(Event::Blind { parts, .. }) => format!("blind {parts}"),
+                Message::Event(Event::Seeing { .. }) => "seeing".into(),
+                Message::Event(Event::Condition { present, .. }) => format!("fault {present}"),
+                Message::Frame(free) => match free.frame {
+                    Ok(frame) => format!("{} after {}", frame.sequence, free.lost),
+                    Err(bad) => format!("bad {} after {}", bad.sequence, free.lost),
+                },
+                _ => panic!("another message"),
+            })
+            .collect();
+        let wanted = "blind 0, fault false, seeing, 1 after 0, 2 after 0, bad 3 after 0, 6 after 2, \
+                      bad 8 after 1, fault true, blind 1, fault false, seeing, 1 after 0, 2 after 0";
+        assert_eq!(told.join(", "), wanted);
     }
 }

@@ -6,17 +6,19 @@
 
 use super::capture;
 use super::control;
-use super::engine::{Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Reason};
+use super::engine::{
+    Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Reason, Watch,
+};
 use super::inspect::{Assessment, Job, Judged};
 use super::outputs::Bank;
 use super::records::{EdgeRecord, PartRecord, Records};
 use super::status::{Samples, Snapshot};
 use super::supervise::Alive;
 use super::time::LineTime;
-use crate::line::camera::Frame;
+use crate::line::camera::{BadFrame, Frame};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ pub enum Message {
     /// An event for the engine.
     Event(Event),
     /// A frame of a free-running camera: a part by itself.
-    Frame(Box<Frame>),
+    Frame(Box<FreeFrame>),
     /// What became of a captured part.
     Judged(Box<Judged>),
     /// A request from the control socket, and where the answer goes.
@@ -41,18 +43,26 @@ pub enum Message {
     Stop,
 }
 
+/// What a free-running camera gives.
+pub struct FreeFrame {
+    /// The frame; one that cannot be used is a part that is rejected.
+    pub frame: std::result::Result<Frame, BadFrame>,
+    /// Frames before it that were lost.
+    pub lost: u32,
+}
+
 /// The way to the line's thread, for every other thread.
 #[derive(Clone)]
 pub struct Outbox {
     sender: SyncSender<Message>,
     stop: Arc<AtomicBool>,
-    lost_triggers: Arc<AtomicU32>,
+    lost_parts: Arc<AtomicU32>,
 }
 
 impl Outbox {
     /// An outbox over a channel of [`QUEUE`] messages.
     pub fn new(sender: SyncSender<Message>, stop: Arc<AtomicBool>) -> Self {
-        Outbox { sender, stop, lost_triggers: Arc::default() }
+        Outbox { sender, stop, lost_parts: Arc::default() }
     }
 
     /// Whether the device is stopping.
@@ -70,19 +80,33 @@ impl Outbox {
         self.sender.try_send(message).is_ok()
     }
 
-    /// Reports a trigger edge without ever waiting. One that finds no room is lost, and the next
-    /// one says so.
+    /// Reports a trigger edge without ever waiting. Where there is no room, the line's thread hears of
+    /// it by another way; see [`Outbox::lost_parts`].
     pub fn trigger(&self, at: LineTime, lost: u32) {
-        let lost = self.lost_triggers.swap(0, Ordering::SeqCst).saturating_add(lost);
-        let event = Event::Trigger { at, lost };
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(Message::Event(event)) {
-            self.lose_triggers(lost.saturating_add(1));
+        self.part(Message::Event(Event::Trigger { at, lost }), lost);
+    }
+
+    /// Reports a frame of a free-running camera, as [`Outbox::trigger`] does an edge.
+    pub fn frame(&self, frame: FreeFrame) {
+        let lost = frame.lost;
+        self.part(Message::Frame(Box::new(frame)), lost);
+    }
+
+    /// Sends a message that tells of a part, and of `lost` parts before it.
+    fn part(&self, message: Message, lost: u32) {
+        if let Err(TrySendError::Full(_)) = self.sender.try_send(message) {
+            let lost = lost.saturating_add(1);
+            let add = |before: u32| Some(before.saturating_add(lost));
+            let _ = self.lost_parts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
+            // If the queue has become empty in the meantime, this wakes the line's thread.
+            self.try_send(Message::Event(Event::Tick));
         }
     }
 
-    /// Counts triggers that nobody saw; the next trigger reports them.
-    pub fn lose_triggers(&self, count: u32) {
-        self.lost_triggers.fetch_add(count, Ordering::SeqCst);
+    /// Parts that found no room in the queue. The line's thread looks here at every turn, and not only
+    /// when it has worked through what waits in the queue.
+    pub fn lost_parts(&self) -> Arc<AtomicU32> {
+        self.lost_parts.clone()
     }
 }
 
@@ -102,6 +126,8 @@ pub struct Links {
     pub capture_delay: Duration,
     /// Whether every frame is a part, and no other part can have one.
     pub free_run: bool,
+    /// Parts that found no room in the queue of messages: [`Outbox::lost_parts`].
+    pub lost_parts: Arc<AtomicU32>,
 }
 
 /// The line's thread.
@@ -113,7 +139,9 @@ pub struct Hub {
     /// Who waits for the outcome of a part.
     waiting: HashMap<PartId, SyncSender<control::Answer>>,
     /// The frame of the trigger that is being handled.
-    frame: Option<Box<Frame>>,
+    frame: Option<std::result::Result<Frame, BadFrame>>,
+    /// Whether a part was lost since the queue of messages was last empty.
+    queue_overran: bool,
     samples: Samples,
     was_ready: bool,
     finishing: bool,
@@ -128,6 +156,7 @@ impl Hub {
             assessed: HashMap::new(),
             waiting: HashMap::new(),
             frame: None,
+            queue_overran: false,
             samples: Samples::default(),
             was_ready: false,
             finishing: false,
@@ -138,10 +167,9 @@ impl Hub {
     /// their safe levels afterwards.
     pub fn run(mut self, messages: &Receiver<Message>) -> Snapshot {
         loop {
-            let now = LineTime::now();
-            self.links.alive.hub_lives(now);
-            let wake = self.engine.next_wake().unwrap_or(now + NAP).min(now + NAP);
-            match messages.recv_timeout(wake.since(now)) {
+            self.links.alive.hub_lives(LineTime::now());
+            self.notice_lost_parts();
+            match self.next_message(messages) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Message::Finish) => self.finishing = true,
                 Ok(message) => self.message(message),
@@ -156,6 +184,36 @@ impl Hub {
         self.snapshot()
     }
 
+    /// The next message, or a timeout when it is time to call the engine.
+    fn next_message(
+        &mut self,
+        messages: &Receiver<Message>,
+    ) -> std::result::Result<Message, RecvTimeoutError> {
+        match messages.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        if std::mem::take(&mut self.queue_overran) {
+            // All that was sent before the loss, encoder counts among it, has been handled.
+            self.event(Event::Seeing { watch: Watch::Queue });
+        }
+        let now = LineTime::now();
+        let wake = self.engine.next_wake().unwrap_or(now + NAP).min(now + NAP);
+        messages.recv_timeout(wake.since(now))
+    }
+
+    /// Tells the engine of parts that found no room in the queue, before what waits there: the first of
+    /// them may be at the gate by the time that all of that is done.
+    fn notice_lost_parts(&mut self) {
+        let parts = self.links.lost_parts.swap(0, Ordering::SeqCst);
+        if parts > 0 {
+            log::error!("{parts} parts are rejected unseen: the line's queue was full");
+            self.queue_overran = true;
+            self.event(Event::Blind { watch: Watch::Queue, parts });
+        }
+    }
+
     /// Whether no part is on its way and no pulse lasts.
     fn idle(&self) -> bool {
         let quiet = self.engine.in_flight() == 0 && self.engine.outstanding() == 0;
@@ -165,10 +223,11 @@ impl Hub {
     fn message(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
-            Message::Frame(frame) => {
-                let at = frame.exposed_at;
+            Message::Frame(free) => {
+                let FreeFrame { frame, lost } = *free;
+                let at = frame.as_ref().map_or_else(|bad| bad.exposed_at, |frame| frame.exposed_at);
                 self.frame = Some(frame);
-                self.event(Event::Trigger { at, lost: 0 });
+                self.event(Event::Trigger { at, lost });
                 self.frame = None;
             }
             Message::Judged(judged) => self.judged(*judged),
@@ -227,9 +286,14 @@ impl Hub {
 
     fn capture(&mut self, part: PartId, triggered_at: LineTime, deadline: LineTime) {
         let sent = match self.frame.take() {
-            Some(frame) => {
-                let job = Job { part, triggered_at, deadline, frame: *frame };
+            Some(Ok(frame)) => {
+                let job = Job { part, triggered_at, deadline, frame };
                 self.links.jobs.try_send(job).is_ok()
+            }
+            Some(Err(bad)) => {
+                log::warn!("part {}: a frame cannot be used: {}", part.0, bad.why);
+                let reject = Some(Reason::BadFrame);
+                return self.event(Event::Result { part, reject });
             }
             None => {
                 let not_before = triggered_at + self.links.capture_delay;
@@ -327,5 +391,56 @@ impl Hub {
             counters: *self.engine.counters(),
             samples: self.samples.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::config::{LineConfig, RecordsConfig};
+    use std::sync::mpsc::sync_channel;
+
+    const CONFIG: &str = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\
+        source = \"folder\"\nfolder = \"-\"\n[reject]\ndelay_us = 100000\ndeadline_us = 90000\n\
+        pulse_width_us = 1000\n[outputs]\nsimulate = true\nng = { line = 1, safe = \"inactive\" }\n\
+        fault = { line = 2 }\n[control]\nsocket = \"/nowhere/edge.sock\"\n";
+
+    /// A trigger that found the queue full was told with the next one, which may come too late.
+    #[test]
+    fn parts_that_find_the_queue_full_close_the_gate_before_the_queue_has_been_worked_through() {
+        let config = LineConfig::parse(CONFIG, "test").expect("reads");
+        let bank = Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens")));
+        let pin = bank.lock().expect("locks").memory(Line::Ng).expect("wired");
+        let (sender, messages) = sync_channel(4);
+        let outbox = Outbox::new(sender, Arc::default());
+        let (records, _) = Records::start(&RecordsConfig::default()).expect("starts");
+        let ((captures, _requests), (jobs, _inspection)) = (sync_channel(1), sync_channel(1));
+        let links = Links {
+            bank,
+            captures,
+            jobs,
+            records,
+            alive: Arc::default(),
+            capture_delay: Duration::ZERO,
+            free_run: false,
+            lost_parts: outbox.lost_parts(),
+        };
+        for _ in 0..4 {
+            assert!(outbox.try_send(Message::Event(Event::Tick)));
+        }
+        outbox.trigger(LineTime::now(), 2);
+        let mut hub = Hub::new(Engine::new(config.engine(), LineTime::now()), links);
+        hub.notice_lost_parts();
+        assert!(pin.is_high(), "the lost parts may be at the gate by now");
+        assert_eq!(hub.engine.counters().rejected_for(Reason::LostTrigger), 3);
+        // The gate opens again when all that was waiting has been handled and the belt has moved on.
+        let end = LineTime::now() + Duration::from_secs(10);
+        while pin.is_high() && LineTime::now() < end {
+            match hub.next_message(&messages) {
+                Ok(message) => hub.message(message),
+                Err(_) => hub.event(Event::Tick),
+            }
+        }
+        assert!(!pin.is_high() && !hub.engine.faults().any(|f| f == Fault::Overflow));
     }
 }

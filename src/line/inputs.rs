@@ -5,7 +5,7 @@
 //! show as gaps in its sequence numbers and are told to the engine.
 
 use super::config::{Bias, EdgeKind, EncoderConfig, TriggerConfig};
-use super::engine::{Event, Fault};
+use super::engine::{Event, Fault, Watch};
 use super::gpio;
 use super::hub::{Message, Outbox};
 use super::time::LineTime;
@@ -83,9 +83,11 @@ impl Inputs {
             let Err(why) = self.forward(hub) else { continue };
             log::error!("the trigger input fails: {why}");
             hub.send(Message::Event(Event::Condition { fault: Fault::Inputs, present: true }));
-            // What happens on the lines from now on is not known. Without counts nobody knows
-            // where the parts are: the gate is shut. With a belt of constant speed the engine is
-            // told of a part that nobody saw, and rejects that stretch.
+            // What happens on the lines from now on is not known. With a belt of constant speed all of
+            // it is rejected that passes the trigger until the lines work again. Without counts
+            // nobody knows where the parts are: the safe state is taken.
+            let watch = Watch::Inputs;
+            hub.send(Message::Event(Event::Blind { watch, parts: 1 }));
             if encoder.is_some() {
                 hub.send(Message::Event(Event::Safe));
             }
@@ -94,7 +96,7 @@ impl Inputs {
                 let Ok(mut again) = Inputs::open(trigger, encoder) else { continue };
                 again.counted = self.counted;
                 self = again;
-                hub.lose_triggers(1);
+                hub.send(Message::Event(Event::Seeing { watch }));
                 log::info!("the trigger input works again");
                 let healthy = Event::Condition { fault: Fault::Inputs, present: false };
                 hub.send(Message::Event(healthy));

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct LineTime(u64);
 
 impl LineTime {
+    /// The end of the clock, after 584 years: a moment that never comes.
+    pub const NEVER: LineTime = LineTime(u64::MAX);
+
     /// The moment `nanoseconds` after the clock's zero.
     pub const fn from_nanos(nanoseconds: u64) -> Self {
         LineTime(nanoseconds)

@@ -123,6 +123,7 @@ impl Line {
             alive: alive.clone(),
             capture_delay: Duration::from_micros(config.camera.capture_delay_us),
             free_run: config.trigger.source == TriggerSource::FreeRun,
+            lost_parts: outbox.lost_parts(),
         };
         let priority = config.realtime.priority;
         let hub = spawn("line", move || {

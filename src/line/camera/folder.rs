@@ -4,7 +4,7 @@
 //! for.
 
 use super::pixels::first_line;
-use super::{Camera, CameraError, Frame};
+use super::{BadFrame, Camera, CameraError, Frame};
 use crate::error::{self, Error};
 use crate::image::{Picture, Samples, is_picture_name, read};
 use crate::line::time::LineTime;
@@ -95,8 +95,10 @@ impl Camera for FolderCamera {
         let sequence = self.sequence;
         self.last = Some(exposed_at);
         self.sequence = sequence.wrapping_add(1);
-        let picture = self.cache.picture(&name).map_err(CameraError::Garbage)?;
-        Ok(Frame { picture, exposed_at, sequence })
+        match self.cache.picture(&name) {
+            Ok(picture) => Ok(Frame { picture, exposed_at, sequence }),
+            Err(why) => Err(CameraError::Garbage(BadFrame { why, exposed_at, sequence })),
+        }
     }
 
     /// Nothing waits in a folder.
@@ -265,7 +267,9 @@ mod tests {
         let folder = folder();
         std::fs::write(folder.path().join("a.png"), b"\x89PNG no more").expect("writes");
         let mut camera = camera(folder.path());
-        let Err(CameraError::Garbage(why)) = next(&mut camera) else { panic!("garbage") };
+        let Err(CameraError::Garbage(bad)) = next(&mut camera) else { panic!("garbage") };
+        let BadFrame { why, sequence, .. } = bad;
+        assert_eq!(sequence, 0, "a frame that cannot be used has its number, too");
         assert!(why.contains("a.png") && !why.contains('\n'), "{why}");
         assert_eq!(colour(&next(&mut camera).expect("the next one")), SECOND);
         std::fs::remove_file(folder.path().join("a.png")).expect("removes");

@@ -3,6 +3,7 @@
 mod folder;
 mod pixels;
 mod replay;
+mod sequence;
 mod v4l2;
 mod v4l2_abi;
 mod v4l2_controls;
@@ -14,6 +15,7 @@ mod v4l2_stamps;
 pub use folder::{FolderCamera, FolderSettings};
 pub use pixels::PixelFormat;
 pub use replay::{Recorded, ReplayCamera, read_recording};
+pub use sequence::Sequence;
 pub use v4l2::V4l2Camera;
 pub use v4l2_settings::V4l2Settings;
 
@@ -28,7 +30,18 @@ pub struct Frame {
     pub picture: Picture,
     /// When its exposure began, or a moment that is certainly not later.
     pub exposed_at: LineTime,
-    /// The source's own count of frames; a gap means lost frames.
+    /// The source's own count of frames, which wraps; a gap means lost frames.
+    pub sequence: u32,
+}
+
+/// A frame that came and cannot be used: marked as damaged, too short, not decodable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadFrame {
+    /// What is wrong with it.
+    pub why: String,
+    /// As in [`Frame::exposed_at`].
+    pub exposed_at: LineTime,
+    /// As in [`Frame::sequence`].
     pub sequence: u32,
 }
 
@@ -37,8 +50,8 @@ pub struct Frame {
 pub enum CameraError {
     /// None came in time; the camera is still there.
     Late,
-    /// One came, and it cannot be used: marked as damaged, too short, not decodable.
-    Garbage(String),
+    /// One came, and it cannot be used.
+    Garbage(BadFrame),
     /// The camera is gone or refuses to work: it has to be opened again.
     Gone(String),
 }
@@ -47,7 +60,7 @@ impl fmt::Display for CameraError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CameraError::Late => f.write_str("no frame in time"),
-            CameraError::Garbage(why) => write!(f, "a frame cannot be used: {why}"),
+            CameraError::Garbage(bad) => write!(f, "a frame cannot be used: {}", bad.why),
             CameraError::Gone(why) => write!(f, "the camera is gone: {why}"),
         }
     }

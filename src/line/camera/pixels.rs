@@ -3,7 +3,6 @@
 //! Every row is checked against the bytes that came: a frame that is too short is garbage and
 //! never a picture with an invented rest.
 
-use super::CameraError;
 use crate::image::{Picture, Samples, decode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -111,12 +110,12 @@ pub struct Layout {
 
 impl Layout {
     /// Bytes from row to row, checked against what a row needs.
-    fn stride(&self) -> Result<usize, CameraError> {
+    fn stride(&self) -> Result<usize, String> {
         let row = self.format.row_bytes(self.width as usize);
         match self.bytes_per_line as usize {
             0 => Ok(row),
             stride if stride >= row => Ok(stride),
-            stride => Err(garbage(format!("rows of {stride} bytes hold no {} pixels", self.width))),
+            stride => Err(format!("rows of {stride} bytes hold no {} pixels", self.width)),
         }
     }
 }
@@ -126,15 +125,15 @@ impl Layout {
 /// `GREY` is taken as it is, without stretching a limited range: cameras fill the full one.
 ///
 /// # Errors
-/// [`CameraError::Garbage`] where the bytes are too few or are not what `layout` says.
-pub fn to_picture(bytes: &[u8], layout: &Layout) -> Result<Picture, CameraError> {
+/// Why the frame cannot be used: the bytes are too few or are not what `layout` says.
+pub fn to_picture(bytes: &[u8], layout: &Layout) -> Result<Picture, String> {
     let (even_width, even_height) = layout.format.needs_even();
     let odd = |side: u32| !side.is_multiple_of(2);
     if (even_width && odd(layout.width)) || (even_height && odd(layout.height)) {
-        return Err(garbage(format!(
+        return Err(format!(
             "{} has no pictures of {} x {}, an odd size",
             layout.format, layout.width, layout.height
-        )));
+        ));
     }
     let samples = match layout.format {
         PixelFormat::Yuyv => from_yuyv(bytes, layout)?,
@@ -152,23 +151,19 @@ pub fn to_picture(bytes: &[u8], layout: &Layout) -> Result<Picture, CameraError>
     Ok(Picture { width: layout.width, height: layout.height, samples: Samples::Eight(samples) })
 }
 
-fn garbage(why: impl Into<String>) -> CameraError {
-    CameraError::Garbage(why.into())
+fn too_short(bytes: &[u8]) -> String {
+    format!("{} bytes are too few for a frame", bytes.len())
 }
 
-fn too_short(bytes: &[u8]) -> CameraError {
-    garbage(format!("{} bytes are too few for a frame", bytes.len()))
-}
-
-fn unconverted(error: YuvError) -> CameraError {
-    garbage(format!("cannot be converted: {error}"))
+fn unconverted(error: YuvError) -> String {
+    format!("cannot be converted: {error}")
 }
 
 /// The rows without their padding, exactly as many as the picture has. The last row needs none.
 fn rows<'a>(
     bytes: &'a [u8],
     layout: &Layout,
-) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, CameraError> {
+) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, String> {
     let (stride, height) = (layout.stride()?, layout.height as usize);
     let row = layout.format.row_bytes(layout.width as usize);
     let needed = height.checked_sub(1).and_then(|h| h.checked_mul(stride)?.checked_add(row));
@@ -182,7 +177,7 @@ fn from_rows(
     bytes: &[u8],
     layout: &Layout,
     append: impl Fn(&[u8], &mut Vec<u8>),
-) -> Result<Vec<u8>, CameraError> {
+) -> Result<Vec<u8>, String> {
     let rows = rows(bytes, layout)?;
     let mut out = Vec::with_capacity(sample_count(layout));
     rows.for_each(|row| append(row, &mut out));
@@ -195,7 +190,7 @@ fn sample_count(layout: &Layout) -> usize {
 }
 
 /// By way of separate planes: the crate's direct way rounds its factors to 6 bits, this one to 13.
-fn from_yuyv(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, CameraError> {
+fn from_yuyv(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, String> {
     let Layout { width, range, matrix, .. } = *layout;
     let (yuy_stride, rgb_stride) = (width.saturating_mul(2), width.saturating_mul(3));
     let rows = rows(bytes, layout)?;
@@ -210,7 +205,7 @@ fn from_yuyv(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, CameraError> {
     Ok(rgb)
 }
 
-fn from_nv12(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, CameraError> {
+fn from_nv12(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, String> {
     let stride = layout.stride()?;
     let luma = stride.saturating_mul(layout.height as usize);
     let planes = bytes.split_at_checked(luma);
@@ -241,15 +236,15 @@ fn from_nv12(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, CameraError> {
 const MOTION_JPEG_MARK: &[u8] = b"\xFF\xE0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
 const JPEG_START: &[u8] = b"\xFF\xD8";
 
-fn from_jpeg(bytes: &[u8], layout: &Layout) -> Result<Picture, CameraError> {
-    let rest = bytes.strip_prefix(JPEG_START).ok_or_else(|| garbage("not a JPEG"))?;
+fn from_jpeg(bytes: &[u8], layout: &Layout) -> Result<Picture, String> {
+    let rest = bytes.strip_prefix(JPEG_START).ok_or_else(|| "not a JPEG".to_owned())?;
     let marked = [JPEG_START, MOTION_JPEG_MARK, rest].concat();
-    let picture = decode(&marked).map_err(|e| garbage(first_line(&e)))?;
+    let picture = decode(&marked).map_err(|e| first_line(&e))?;
     if (picture.width, picture.height) != (layout.width, layout.height) {
-        return Err(garbage(format!(
+        return Err(format!(
             "a JPEG of {} x {} in place of {} x {}",
             picture.width, picture.height, layout.width, layout.height
-        )));
+        ));
     }
     Ok(picture)
 }
@@ -364,7 +359,7 @@ mod tests {
             let needed = if format == PixelFormat::Nv12 { 24 } else { format.row_bytes(4) * 4 };
             for length in 0..needed {
                 let got = to_picture(&vec![128; length], &whole);
-                assert!(matches!(got, Err(CameraError::Garbage(_))), "{format} {length}");
+                assert!(matches!(got, Err(_)), "{format} {length}");
             }
             let narrow = Layout { bytes_per_line: 3, ..whole };
             assert!(to_picture(&[128; 999], &narrow).is_err(), "{format} stride");

@@ -4,7 +4,7 @@
 //! every part: when it is triggered after the start, the picture's file name in the folder (empty
 //! for a frame that never comes), and how long after the trigger its exposure begins.
 
-use super::{Camera, CameraError, Frame};
+use super::{BadFrame, Camera, CameraError, Frame};
 use crate::error::{Error, Kind, Result};
 use crate::line::time::LineTime;
 use std::path::{Path, PathBuf};
@@ -95,10 +95,14 @@ impl Camera for ReplayCamera {
                 continue;
             };
             std::thread::sleep(exposed_at.since(LineTime::now()));
-            let picture =
-                crate::image::read(picture).map_err(|e| CameraError::Garbage(e.to_string()))?;
             let sequence = u32::try_from(self.next).unwrap_or(u32::MAX);
-            return Ok(Frame { picture, exposed_at, sequence });
+            return match crate::image::read(picture) {
+                Ok(picture) => Ok(Frame { picture, exposed_at, sequence }),
+                Err(e) => {
+                    let why = e.to_string();
+                    Err(CameraError::Garbage(BadFrame { why, exposed_at, sequence }))
+                }
+            };
         }
         std::thread::sleep(give_up.since(LineTime::now()));
         Err(CameraError::Late)

@@ -11,7 +11,7 @@ use super::v4l2_device::{Arrival, Device, StampSource, Wait};
 use super::v4l2_format as negotiation;
 use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
-use super::{Camera, CameraError, Frame};
+use super::{BadFrame, Camera, CameraError, Frame};
 use crate::error::{self, Error};
 use crate::line::time::LineTime;
 use std::time::Duration;
@@ -142,14 +142,18 @@ impl V4l2Camera {
     }
 
     fn decode(&self, arrival: &Arrival, exposed_at: LineTime) -> Result<Frame, CameraError> {
-        if arrival.damaged {
-            return Err(CameraError::Garbage("the driver marks it as damaged".into()));
+        let sequence = arrival.sequence;
+        let picture = if arrival.damaged {
+            Err("the driver marks it as damaged".into())
+        } else if arrival.bytes_used == 0 {
+            Err("the driver gives no bytes".into())
+        } else {
+            to_picture(self.device.bytes(arrival), &self.layout)
+        };
+        match picture {
+            Ok(picture) => Ok(Frame { picture, exposed_at, sequence }),
+            Err(why) => Err(CameraError::Garbage(BadFrame { why, exposed_at, sequence })),
         }
-        if arrival.bytes_used == 0 {
-            return Err(CameraError::Garbage("the driver gives no bytes".into()));
-        }
-        let picture = to_picture(self.device.bytes(arrival), &self.layout)?;
-        Ok(Frame { picture, exposed_at, sequence: arrival.sequence })
     }
 }
 

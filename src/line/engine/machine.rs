@@ -3,7 +3,7 @@
 use super::super::time::LineTime;
 use super::part::{Finished, Gate, Outcome, PartId, Reason, Stretch};
 use super::pulse::{Level, Pulse};
-use super::{Command, Counters, Event, Fault, Line, Pitch, Settings, Travel};
+use super::{Command, Counters, Event, Fault, Line, Pitch, Settings, Travel, Watch};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Engine {
     outstanding: usize,
     consecutive_rejects: u32,
     faults: [bool; Fault::ALL.len()],
+    /// Which watches may miss parts at present, by their place in [`Watch::ALL`].
+    blind: [bool; Watch::ALL.len()],
     safe: bool,
     ng: Pulse,
     ok: Pulse,
@@ -64,6 +66,7 @@ impl Engine {
             outstanding: 0,
             consecutive_rejects: 0,
             faults,
+            blind: [false; Watch::ALL.len()],
             safe: false,
             ng,
             ok: Pulse::new(Line::Ok, settings.ok_width),
@@ -80,12 +83,15 @@ impl Engine {
 
     /// Takes an event at `now`; adds what has to be done to `out`, in order.
     ///
-    /// Time never runs backwards here: an earlier `now` counts as the latest one.
+    /// Time never runs backwards here: an earlier `now` counts as the latest one. What would be due at
+    /// [`LineTime::NEVER`] is never done.
     pub fn handle(&mut self, now: LineTime, event: Event, out: &mut Vec<Command>) {
         let now = self.now.max(now);
         self.advance(now, out);
         match event {
             Event::Trigger { at, lost } => self.trigger(at, lost, out),
+            Event::Blind { watch, parts } => self.go_blind(watch, parts, out),
+            Event::Seeing { watch } => self.see_again(watch),
             Event::Count(count) => self.count(count, out),
             Event::Result { part, reject } => self.result(part, reject),
             Event::Condition { fault, present } => self.set_fault(fault, present),
@@ -104,10 +110,7 @@ impl Engine {
     /// When [`Engine::handle`] has to be called again at the latest.
     pub fn next_wake(&self) -> Option<LineTime> {
         let gates = self.waiting.front().map(|s| s.gate).into_iter();
-        let of_belt = gates.chain(self.passing.iter().copied()).filter_map(|gate| match gate {
-            Gate::At(at) => Some(at),
-            Gate::Count(_) => None,
-        });
+        let of_belt = gates.chain(self.passing.iter().copied()).filter_map(Gate::moment);
         let beats = !self.safe && self.settings.heartbeat_half_period > Duration::ZERO;
         let of_outputs = [
             self.deadlines.front().map(|d| d.0),
@@ -116,7 +119,7 @@ impl Engine {
             self.strobe.next(),
             beats.then_some(self.heartbeat_next),
         ];
-        of_belt.chain(of_outputs.into_iter().flatten()).min()
+        of_belt.chain(of_outputs.into_iter().flatten()).filter(|at| *at < LineTime::NEVER).min()
     }
 
     /// What has been counted.
@@ -144,9 +147,15 @@ impl Engine {
         self.waiting.iter().filter(|s| s.part.is_some()).count()
     }
 
+    /// Stretches of belt between trigger and gate that are followed: parts, and belt on which unseen parts may
+    /// lie. Never more than [`Settings::max_in_flight`].
+    pub fn followed(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether a part is between trigger and gate.
     pub fn is_on_its_way(&self, part: PartId) -> bool {
-        self.waiting.iter().any(|s| s.part.is_some_and(|(id, _)| id == part))
+        self.waiting.iter().any(|s| s.holds(part))
     }
 
     /// Whether the reject output is active.
@@ -160,14 +169,21 @@ impl Engine {
     }
 
     fn can_inspect(&self) -> bool {
-        !self.safe && !self.faults().any(Fault::blocks)
+        !self.safe && !self.is_blind() && !self.faults().any(Fault::blocks)
+    }
+
+    /// Whether parts may pass the trigger unseen at present.
+    fn is_blind(&self) -> bool {
+        self.blind.contains(&true)
     }
 
     fn has(&self, fault: Fault) -> bool {
         self.faults.get(fault as usize).copied().unwrap_or(true)
     }
 
+    /// While a watch is blind, nothing ends [`Fault::Unproven`].
     fn set_fault(&mut self, fault: Fault, present: bool) {
+        let present = present || (fault == Fault::Unproven && self.is_blind());
         if let Some(slot) = self.faults.get_mut(fault as usize) {
             *slot = present;
         }
@@ -179,13 +195,11 @@ impl Engine {
         let gate = gate_of(self.settings.travel, at, self.count);
         let too_close = self.too_close(at);
         if lost > 0 || too_close {
-            // What lies before this part on the belt is as doubtful as the part itself.
-            if let Some(before) = self.waiting.back_mut() {
-                before.outcome = Some(Outcome::Rejected(Reason::TooClose));
-            }
+            self.doubt_last();
         }
         if lost > 0 {
-            self.cover_lost(lost, at, gate, out);
+            self.lose_parts(lost, at, out);
+            self.cover_unseen(gate);
         }
         self.last_trigger = Some((at, self.count));
         let part = self.new_part();
@@ -207,8 +221,7 @@ impl Engine {
         self.waiting.push_back(Stretch { part: Some((part, at)), gate, tail: gate, outcome });
         if accepted {
             let deadline = at + self.settings.deadline;
-            self.deadlines.push_back((deadline, part));
-            self.outstanding += 1;
+            self.await_result(part, deadline);
             self.strobe.schedule(at + self.settings.strobe_delay);
             out.push(Command::Capture { part, triggered_at: at, deadline });
         }
@@ -222,36 +235,95 @@ impl Engine {
         }
     }
 
-    /// Parts whose edges were lost lie somewhere between the last trigger and this one: all of
-    /// that belt is rejected.
-    fn cover_lost(&mut self, lost: u32, at: LineTime, gate: Gate, out: &mut Vec<Command>) {
-        for _ in 0..lost.min(MAX_LOST) {
+    /// What lies before a part that is doubtful is as doubtful as the part itself.
+    fn doubt_last(&mut self) {
+        if let Some(before) = self.waiting.back_mut() {
+            before.outcome = Some(Outcome::Rejected(Reason::TooClose));
+        }
+    }
+
+    /// Notes the deadline of a part that is captured. Deadlines of parts that have left, as they do on a
+    /// fast belt with an encoder, are forgotten when there are too many.
+    fn await_result(&mut self, part: PartId, deadline: LineTime) {
+        if self.deadlines.len() >= self.settings.max_in_flight.saturating_mul(2).max(16) {
+            // Part numbers rise along the belt.
+            let first = self.waiting.iter().find_map(|s| s.part).map(|(id, _)| id);
+            self.deadlines.retain(|(_, id)| first.is_some_and(|first| *id >= first));
+        }
+        self.deadlines.push_back((deadline, part));
+        self.outstanding += 1;
+    }
+
+    /// Gives parts that nobody saw a number and an outcome.
+    fn lose_parts(&mut self, parts: u32, at: LineTime, out: &mut Vec<Command>) {
+        for _ in 0..parts.min(MAX_LOST) {
             let part = self.new_part();
             self.finish(part, at, Reason::LostTrigger, out);
         }
         self.set_fault(Fault::Unproven, true);
+    }
+
+    /// Parts that nobody saw lie somewhere between the last trigger and `tail`: all of that belt is
+    /// rejected. Where no trigger is known, it begins with what is at the gate now.
+    fn cover_unseen(&mut self, tail: Gate) {
         if self.safe {
             return;
         }
-        let from = match (self.last_trigger, gate) {
-            (None, Gate::At(_)) => Gate::At(self.now),
-            (None, Gate::Count(_)) => Gate::Count(self.count),
-            (Some((at, count)), _) => gate_of(self.settings.travel, at, count),
+        if self.waiting.len() >= self.settings.max_in_flight {
+            return self.grow_last(tail, Reason::LostTrigger);
+        }
+        let gate = match (self.last_trigger, self.settings.travel) {
+            (None, Travel::Time(_)) => Gate::At(self.now),
+            (None, Travel::Counts(_)) => Gate::Count(self.count),
+            (Some((at, count)), travel) => gate_of(travel, at, count),
         };
         let outcome = Some(Outcome::Rejected(Reason::LostTrigger));
-        self.waiting.push_back(Stretch { part: None, gate: from, tail: gate, outcome });
+        self.waiting.push_back(Stretch { part: None, gate, tail, outcome });
+    }
+
+    fn go_blind(&mut self, watch: Watch, parts: u32, out: &mut Vec<Command>) {
+        self.lose_parts(parts, self.now, out);
+        let was_blind = self.is_blind();
+        if let Some(blind) = self.blind.get_mut(watch as usize) {
+            *blind = true;
+        }
+        if !was_blind {
+            self.doubt_last();
+            self.cover_unseen(Gate::Open);
+        }
+    }
+
+    fn see_again(&mut self, watch: Watch) {
+        let was_blind = self.is_blind();
+        if let Some(blind) = self.blind.get_mut(watch as usize) {
+            *blind = false;
+        }
+        if !was_blind || self.is_blind() {
+            return;
+        }
+        let end = gate_of(self.settings.travel, self.now, self.count);
+        let tails = self.waiting.iter_mut().map(|s| &mut s.tail).chain(&mut self.passing);
+        for tail in tails.filter(|tail| **tail == Gate::Open) {
+            *tail = end;
+        }
+        self.last_trigger = Some((self.now, self.count));
     }
 
     /// Too many parts to follow one by one: the last stretch grows over this one and is rejected.
     fn overflow(&mut self, part: PartId, at: LineTime, gate: Gate, out: &mut Vec<Command>) {
         self.set_fault(Fault::Overflow, true);
+        self.grow_last(gate, Reason::Overflow);
+        self.finish(part, at, Reason::Overflow, out);
+    }
+
+    /// Makes the last stretch reach to `tail`, and rejects it.
+    fn grow_last(&mut self, tail: Gate, reason: Reason) {
         if let Some(last) = self.waiting.back_mut() {
-            last.tail = last.tail.max(gate);
+            last.tail = last.tail.max(tail);
             if !matches!(last.outcome, Some(Outcome::Rejected(_))) {
-                last.outcome = Some(Outcome::Rejected(Reason::Overflow));
+                last.outcome = Some(Outcome::Rejected(reason));
             }
         }
-        self.finish(part, at, Reason::Overflow, out);
     }
 
     fn new_part(&mut self) -> PartId {
@@ -267,7 +339,7 @@ impl Engine {
 
     fn result(&mut self, part: PartId, reject: Option<Reason>) {
         self.outstanding = self.outstanding.saturating_sub(1);
-        let found = self.waiting.iter_mut().find(|s| s.part.is_some_and(|(id, _)| id == part));
+        let found = self.waiting.iter_mut().find(|s| s.holds(part));
         match found {
             Some(stretch) if stretch.outcome.is_none() => {
                 stretch.outcome = Some(reject.map_or(Outcome::Passed, Outcome::Rejected));
@@ -306,11 +378,18 @@ impl Engine {
         if self.settings.ng_active_when_safe {
             self.passing.push(gate_of(self.settings.travel, self.now, self.count));
         }
+        if self.is_blind() {
+            self.cover_unseen(Gate::Open);
+        }
     }
 
     /// Does all that is due up to `now`, in the order of time.
     fn advance(&mut self, now: LineTime, out: &mut Vec<Command>) {
         self.now = now;
+        if let Travel::Counts(_) = self.settings.travel {
+            // A stretch that begins behind the gate is at it without a new count.
+            self.move_belt(now, out);
+        }
         while let Some(at) = self.next_wake().filter(|at| *at <= now) {
             self.expire(at);
             self.move_belt(at, out);
@@ -330,7 +409,7 @@ impl Engine {
     fn expire(&mut self, at: LineTime) {
         while self.deadlines.front().is_some_and(|d| d.0 <= at) {
             let Some((_, part)) = self.deadlines.pop_front() else { return };
-            let found = self.waiting.iter_mut().find(|s| s.part.is_some_and(|(id, _)| id == part));
+            let found = self.waiting.iter_mut().find(|s| s.holds(part));
             if let Some(stretch) = found.filter(|s| s.outcome.is_none()) {
                 stretch.outcome = Some(Outcome::Rejected(Reason::Late));
                 self.set_fault(Fault::Unproven, true);
@@ -341,28 +420,17 @@ impl Engine {
     /// Takes through the gate what has reached it at `at` and at the present count.
     fn move_belt(&mut self, at: LineTime, out: &mut Vec<Command>) {
         let count = self.count;
-        let reached = |gate: &Gate| match gate {
-            Gate::At(due) => *due <= at,
-            Gate::Count(due) => *due <= count,
-        };
-        while self.waiting.front().is_some_and(|s| reached(&s.gate)) {
+        while self.waiting.front().is_some_and(|s| s.gate.is_reached(at, count)) {
             let Some(stretch) = self.waiting.pop_front() else { break };
-            let due = match stretch.gate {
-                Gate::At(due) => due.min(at),
-                Gate::Count(_) => at,
-            };
+            let due = stretch.gate.moment().map_or(at, |due| due.min(at));
             self.through_gate(&stretch, due, out);
         }
         let (now, ng) = (self.now, &mut self.ng);
         self.passing.retain(|tail| {
-            if !reached(tail) {
+            if !tail.is_reached(at, count) {
                 return true;
             }
-            let due = match tail {
-                Gate::At(due) => *due,
-                Gate::Count(_) => at,
-            };
-            ng.release(now, due);
+            ng.release(now, tail.moment().unwrap_or(at));
             false
         });
     }

@@ -14,6 +14,10 @@
 //!   in the order of the triggers, as it reaches the gate;
 //! - a part passes only with a good result that came before its deadline, while nothing that
 //!   could mix it up with a neighbour was seen; everything else is a reject with its reason;
+//! - belt on which parts may lie that nobody saw (lost edges, [`Event::Blind`]) is rejected from
+//!   the last part that was seen to the next one, beginning at once where it is at the gate already;
+//! - the parts and stretches of belt that are followed are bounded by [`Settings::max_in_flight`]:
+//!   what finds no place makes the last of them longer, and rejects it;
 //! - a reject pulse begins when the part is due at the gate and not before, lasts at least its
 //!   width, and is merged with pulses that it touches;
 //! - [`Event::Safe`] leads to the safe state from everywhere, at once.
@@ -163,6 +167,23 @@ impl Fault {
     }
 }
 
+/// What sees the parts that pass the trigger. A part that it may have missed is never passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watch {
+    /// A free-running camera, whose frames are the parts.
+    Camera,
+    /// The trigger input.
+    Inputs,
+    /// The queue that carries triggers and frames to the state machine.
+    Queue,
+}
+
+impl Watch {
+    /// Every watch.
+    pub const ALL: [Watch; 3] = [Watch::Camera, Watch::Inputs, Watch::Queue];
+}
+
 /// What happens to the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -173,6 +194,20 @@ pub enum Event {
         at: LineTime,
         /// Edges between the last one reported and this that nobody saw.
         lost: u32,
+    },
+    /// From the last trigger on, parts may have passed the trigger unseen. All of that belt is
+    /// rejected until [`Event::Seeing`] ends it for every watch that is blind.
+    Blind {
+        /// What did not see them.
+        watch: Watch,
+        /// How many of them are known of. Each becomes a part that is rejected as
+        /// [`Reason::LostTrigger`].
+        parts: u32,
+    },
+    /// From now on this watch sees every part again.
+    Seeing {
+        /// Which.
+        watch: Watch,
     },
     /// The encoder stands at this count, which never falls.
     Count(u64),

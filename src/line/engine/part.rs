@@ -83,11 +83,32 @@ pub struct Finished {
     pub outcome: Outcome,
 }
 
-/// Where a part meets the gate.
+/// When a point of the belt is at the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Gate {
     At(LineTime),
     Count(u64),
+    /// The end of a stretch whose end is not known yet.
+    Open,
+}
+
+impl Gate {
+    /// Whether the point has reached the gate at this moment and count.
+    pub fn is_reached(self, now: LineTime, count: u64) -> bool {
+        match self {
+            Gate::At(due) => due <= now && due < LineTime::NEVER,
+            Gate::Count(due) => due <= count,
+            Gate::Open => false,
+        }
+    }
+
+    /// The moment at which it is reached, where time alone decides.
+    pub fn moment(self) -> Option<LineTime> {
+        match self {
+            Gate::At(due) => Some(due),
+            Gate::Count(_) | Gate::Open => None,
+        }
+    }
 }
 
 /// A stretch of belt that passes the gate as one.
@@ -101,4 +122,11 @@ pub(super) struct Stretch {
     pub tail: Gate,
     /// `None` as long as its result is awaited.
     pub outcome: Option<Outcome>,
+}
+
+impl Stretch {
+    /// Whether this part is on it.
+    pub fn holds(&self, part: PartId) -> bool {
+        self.part.is_some_and(|(id, _)| id == part)
+    }
 }
