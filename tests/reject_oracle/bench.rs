@@ -3,7 +3,7 @@
 use crate::model::{Account, Model};
 use crate::safety::Safety;
 use crate::tally::Tally;
-use hetmm::line::engine::{Command, Engine, Event, Fault, Line, PartId, Reason, Settings};
+use hetmm::line::engine::{Command, Engine, Event, Fault, Line, PartId, Settings};
 use hetmm::line::time::LineTime;
 
 /// One call of the machine.
@@ -223,20 +223,4 @@ fn items_of(text: &str, list: &str) -> Result<usize, String> {
         empty = false;
     }
     Err(format!("the list {list:?} has no end"))
-}
-
-/// The names of the reasons, for counting.
-pub fn name_of(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Defect => "rejected: defect",
-        Reason::Late => "rejected: late",
-        Reason::NoFrame => "rejected: no frame",
-        Reason::BadFrame => "rejected: bad frame",
-        Reason::InspectionFailed => "rejected: inspection failed",
-        Reason::Missed => "rejected: missed",
-        Reason::TooClose => "rejected: too close",
-        Reason::LostTrigger => "rejected: lost trigger",
-        Reason::Overflow => "rejected: overflow",
-        Reason::Safe => "rejected: safe",
-    }
 }

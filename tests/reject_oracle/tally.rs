@@ -1,7 +1,6 @@
 //! Counts of what was exercised.
 
-use crate::bench::name_of;
-use hetmm::line::engine::{Command, Event, Outcome, Watch};
+use hetmm::line::engine::{Command, Event, Outcome, Reason, Watch};
 use std::collections::BTreeMap;
 
 /// How often each thing happened.
@@ -144,5 +143,21 @@ impl Tally {
     pub fn report(&self) -> String {
         let lines = self.counts.iter().map(|(what, count)| format!("{count:>12}  {what}"));
         lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The names of the reasons, for counting.
+fn name_of(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Defect => "rejected: defect",
+        Reason::Late => "rejected: late",
+        Reason::NoFrame => "rejected: no frame",
+        Reason::BadFrame => "rejected: bad frame",
+        Reason::InspectionFailed => "rejected: inspection failed",
+        Reason::Missed => "rejected: missed",
+        Reason::TooClose => "rejected: too close",
+        Reason::LostTrigger => "rejected: lost trigger",
+        Reason::Overflow => "rejected: overflow",
+        Reason::Safe => "rejected: safe",
     }
 }
