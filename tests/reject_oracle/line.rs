@@ -131,14 +131,23 @@ fn settings(n: &Numbers, size: &Size, counts: u64) -> Settings {
         (false, 1) => n.pick(&[travel * 200, u64::MAX]),
         (false, _) => n.between(travel / 2 + 1, travel * 3),
     };
-    let pulse = if n.permille(10) { 0 } else { n.between(1, spacing * n.pick(&[1, 1, 4])) };
+    let pulse = match n.below(100) {
+        0 => 0,
+        1..4 => n.between(1, travel * 3),
+        _ => n.between(1, spacing * n.pick(&[1, 1, 4])),
+    };
+    let strobe_delay = match n.below(20) {
+        0..4 => 0,
+        4 => n.below(travel * 2),
+        _ => n.below(spacing * 2),
+    };
     Settings {
         travel: if by_time { Travel::Time(time(travel)) } else { Travel::Counts(counts) },
         min_pitch: pitch(n, size, counts, by_time),
         deadline: time(deadline),
         ng_width: time(pulse),
         ok_width: time(if n.permille(100) { 0 } else { n.between(1, spacing * 2) }),
-        strobe_delay: time(if n.permille(200) { 0 } else { n.below(spacing * 2) }),
+        strobe_delay: time(strobe_delay),
         strobe_width: time(if n.permille(200) { 0 } else { n.between(1, spacing) }),
         heartbeat_half_period: time(match n.below(5) {
             0 => 0,

@@ -351,7 +351,7 @@ impl World {
         if parts > 0 && now < u64::MAX {
             return Err(format!("{parts} parts have not left the line"));
         }
-        if self.habits.start > u64::MAX / 2 {
+        if self.habits.start > u64::MAX / 2 || self.numbers.permille(50) {
             self.now = u64::MAX;
             for event in [Event::Tick, Event::Safe, Event::Resume, Event::Count(self.count + 1)] {
                 self.call(event)?;
