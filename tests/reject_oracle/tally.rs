@@ -41,6 +41,8 @@ const NEEDED: &[(&str, u64)] = &[
     ("blind: while safe", 50),
     ("blind: with a full queue", 50),
     ("blind: very many parts", 1),
+    ("blind: before the first part", 50),
+    ("trigger: edges lost before the first", 50),
     ("blind: resumed", 20),
     ("blind: a trigger comes", 500),
     ("blind: a good answer comes", 50),

@@ -68,6 +68,9 @@ impl World {
             self.condition(Fault::Template, false)?;
             self.condition(Fault::Camera, false)?;
         }
+        if self.numbers.permille(200) {
+            self.odd_start()?;
+        }
         for step in 0..self.habits.steps {
             let gap = self.gap();
             self.run_for(gap)?;
@@ -82,6 +85,29 @@ impl World {
             }
         }
         self.end()
+    }
+
+    /// Troubles come before the first part that is seen.
+    fn odd_start(&mut self) -> Result<(), String> {
+        let travel = self.habits.travel;
+        self.run_for(self.numbers.below(travel * 4))?;
+        if self.numbers.permille(200) {
+            self.call(Event::Safe)?;
+        }
+        match self.numbers.below(3) {
+            0 => self.go_blind(self.numbers.pick(&[0, 3]))?,
+            1 => {
+                self.bench.tally.one("trigger: edges lost before the first");
+                let at = self.now.saturating_sub(self.numbers.below(travel * 4));
+                let (at, lost) = (LineTime::from_nanos(at), self.numbers.pick(&[1, 3]));
+                self.call(Event::Trigger { at, lost })?;
+            }
+            _ => {}
+        }
+        if self.numbers.permille(500) {
+            self.call(Event::Resume)?;
+        }
+        Ok(())
     }
 
     /// The time to what happens next.
@@ -209,7 +235,8 @@ impl World {
         let watch = self.numbers.pick(&Watch::ALL);
         let full = self.bench.model.account.followed >= self.habits.settings.max_in_flight;
         let before: Vec<Watch> = self.bench.model.blind_watches().collect();
-        let (safe, tally) = (self.bench.model.account.safe, &mut self.bench.tally);
+        let (safe, first) = (self.bench.model.account.safe, self.bench.model.account.triggers == 0);
+        let tally = &mut self.bench.tally;
         for (what, there) in [
             ("blind: first watch", before.is_empty()),
             ("blind: second watch", !before.is_empty() && !before.contains(&watch)),
@@ -217,6 +244,7 @@ impl World {
             ("blind: while safe", safe),
             ("blind: with a full queue", before.is_empty() && full),
             ("blind: very many parts", parts > 10_000),
+            ("blind: before the first part", first),
         ] {
             if there {
                 tally.one(what);
