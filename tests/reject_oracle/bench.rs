@@ -1,0 +1,226 @@
+//! One line under test: the machine, its twin, the model and the checks, side by side.
+
+use crate::model::{Account, Model};
+use crate::safety::Safety;
+use crate::tally::Tally;
+use hetmm::line::engine::{Command, Engine, Event, Fault, Line, PartId, Settings};
+use hetmm::line::time::LineTime;
+
+/// One call of the machine.
+pub type Call = (u64, Event);
+
+/// A machine and what watches it.
+pub struct Bench {
+    pub settings: Settings,
+    pub start: u64,
+    engine: Engine,
+    /// Gets the same calls and has to say the same.
+    twin: Option<Engine>,
+    pub model: Model,
+    safety: Safety,
+    levels: [bool; 7],
+    /// The latest moment that the machine was called at.
+    pub now: u64,
+    /// When the machine wants to be called again.
+    pub wake: Option<u64>,
+    /// Every call so far.
+    pub calls: Vec<Call>,
+    /// What the machine said in the last call.
+    pub said: Vec<Command>,
+    pub tally: Tally,
+}
+
+impl Bench {
+    /// A machine that starts at `start`.
+    pub fn new(settings: &Settings, start: u64, with_twin: bool) -> Self {
+        let new = || Engine::new(settings.clone(), LineTime::from_nanos(start));
+        let engine = new();
+        let wake = engine.next_wake().map(LineTime::as_nanos);
+        let model = Model::new(settings, start);
+        Bench {
+            settings: settings.clone(),
+            start,
+            engine,
+            twin: with_twin.then(new),
+            levels: model.account.levels,
+            model,
+            safety: Safety::new(settings, start),
+            now: start,
+            wake,
+            calls: vec![],
+            said: vec![],
+            tally: Tally::default(),
+        }
+    }
+
+    /// Calls the machine and compares all that can be seen of it with the model.
+    pub fn call(&mut self, now: u64, event: Event) -> Result<(), String> {
+        self.calls.push((now, event));
+        let overdue = self.wake.is_some_and(|wake| wake < now);
+        self.now = self.now.max(now);
+        self.said.clear();
+        self.engine.handle(LineTime::from_nanos(now), event, &mut self.said);
+        self.tally.count_call(event, &self.said);
+        self.take_levels(event, overdue)?;
+        self.model.call(now, event);
+        self.compare_words()?;
+        let (expected, found) = (&self.model.account, self.look());
+        if found != *expected {
+            return Err(format!("the machine shows\n{found:?}\nand the model\n{expected:?}"));
+        }
+        self.safety.call(now, event, &self.said)?;
+        self.check_in_flight()?;
+        self.check_wake()?;
+        self.ask_the_twin(now, event)
+    }
+
+    /// Follows the outputs; each change is a change and comes not before its time.
+    fn take_levels(&mut self, event: Event, overdue: bool) -> Result<(), String> {
+        let from_the_past = match event {
+            Event::Trigger { at, lost } => lost > 0 || at.as_nanos() < self.now,
+            Event::Blind { .. } | Event::Resume => true,
+            _ => false,
+        };
+        for command in &self.said {
+            let Command::Set { line, active, at } = *command else { continue };
+            let level = &mut self.levels[line.index()];
+            if *level == active {
+                return Err(format!("{line:?} is set to {active} twice"));
+            }
+            *level = active;
+            let at = at.as_nanos();
+            if at > self.now || (at < self.now && !overdue && !from_the_past) {
+                return Err(format!("{line:?} is set for {at}, but it is {}", self.now));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_words(&self) -> Result<(), String> {
+        let words = self.said.iter().filter(|c| !matches!(c, Command::Set { .. }));
+        if words.clone().eq(self.model.said.iter()) {
+            return Ok(());
+        }
+        let words: Vec<_> = words.collect();
+        let expected = &self.model.said;
+        Err(format!("the machine says\n{words:?}\nand the model\n{expected:?}"))
+    }
+
+    /// What can be seen of the machine.
+    fn look(&self) -> Account {
+        let counters = self.engine.counters();
+        let mut faults = [false; 9];
+        self.engine.faults().for_each(|fault| faults[fault as usize] = true);
+        Account {
+            levels: self.levels,
+            faults,
+            triggers: counters.triggers,
+            passed: counters.passed,
+            rejected: counters.rejected,
+            late_results: counters.late_results,
+            alarms: counters.alarms,
+            in_flight: self.engine.in_flight(),
+            outstanding: self.engine.outstanding(),
+            followed: self.engine.followed(),
+            safe: self.engine.is_safe(),
+        }
+    }
+
+    fn check_in_flight(&self) -> Result<(), String> {
+        let (parts, followed) = (self.engine.in_flight(), self.engine.followed());
+        let most = self.settings.max_in_flight;
+        let without_outcome = self.safety.without_outcome();
+        if followed > most || parts != without_outcome {
+            return Err(format!(
+                "{parts} parts are in flight, {without_outcome} have no outcome, \
+                 {followed} stretches are followed and {most} may be"
+            ));
+        }
+        let last = self.engine.counters().triggers;
+        let on_its_way = self.engine.is_on_its_way(PartId(last));
+        if on_its_way != self.safety.has_no_outcome(last) {
+            return Err(format!("the machine says that part {last} is on its way: {on_its_way}"));
+        }
+        let shown = self.engine.is_ready() == self.levels[Line::Ready.index()]
+            && self.engine.reject_output_is_active() == self.levels[Line::Ng.index()];
+        if shown { Ok(()) } else { Err("the machine's state differs from its outputs".into()) }
+    }
+
+    /// The machine asks to be called in time for every change, and never for the past.
+    fn check_wake(&mut self) -> Result<(), String> {
+        self.wake = self.engine.next_wake().map(LineTime::as_nanos);
+        let (wake, needed) = (self.wake, self.model.next_change());
+        if wake.is_some_and(|wake| wake <= self.now && wake != u64::MAX) {
+            return Err(format!("it is {} and the machine wants a call at {wake:?}", self.now));
+        }
+        match needed {
+            Some(moment) if wake.is_none_or(|wake| wake > moment) => {
+                Err(format!("something is due at {moment}; the machine asks for {wake:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ask_the_twin(&mut self, now: u64, event: Event) -> Result<(), String> {
+        let Some(twin) = &mut self.twin else { return Ok(()) };
+        let mut said = vec![];
+        twin.handle(LineTime::from_nanos(now), event, &mut said);
+        if said == self.said { Ok(()) } else { Err(format!("the twin says\n{said:?}")) }
+    }
+
+    /// The queues inside the machine are bounded whatever happens. They cannot be seen from
+    /// outside but in its debug text.
+    pub fn check_queues(&mut self) -> Result<(), String> {
+        let text = format!("{:?}", self.engine);
+        let most = self.settings.max_in_flight;
+        let limits = [("waiting", most), ("passing", most + 4), ("deadlines", 2 * most + 16)];
+        for (queue, limit) in limits {
+            let items = items_of(&text, queue)?;
+            self.tally.at_least(queue, items as u64);
+            if items > most {
+                self.tally.one("more deadlines than parts in flight may be");
+            }
+            if items > limit {
+                return Err(format!("{items} items are in {queue}; the limit is {limit}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The conditions that keep the line from being ready.
+    pub fn blocking(&self) -> impl Iterator<Item = Fault> {
+        let faults = self.model.account.faults;
+        Fault::ALL.into_iter().filter(move |f| f.blocks() && faults[*f as usize])
+    }
+
+    /// What the machine was told last, for a report.
+    pub fn story(&self, most: usize) -> String {
+        let skipped = self.calls.len().saturating_sub(most);
+        let lines: Vec<String> = self.calls[skipped..]
+            .iter()
+            .map(|(now, event)| format!("  {now}: {event:?}"))
+            .collect();
+        let Bench { settings, start, .. } = self;
+        format!("{settings:?}\nstart {start}, {skipped} calls left out\n{}", lines.join("\n"))
+    }
+}
+
+/// Counts the items of a list in a debug text.
+fn items_of(text: &str, list: &str) -> Result<usize, String> {
+    let key = format!(" {list}: [");
+    let begin = text.find(&key).ok_or_else(|| {
+        format!("the machine has no list {list:?} any more; name the list that took its place")
+    })?;
+    let (mut depth, mut items, mut empty) = (0, 0, true);
+    for letter in text[begin + key.len()..].chars() {
+        match letter {
+            ']' if depth == 0 => return Ok(if empty { 0 } else { items + 1 }),
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth -= 1,
+            ',' if depth == 0 => items += 1,
+            _ => {}
+        }
+        empty = false;
+    }
+    Err(format!("the list {list:?} has no end"))
+}

@@ -1,0 +1,291 @@
+//! What must hold whatever the model says: no part passes that may be bad, and the gate is shut
+//! wherever a bad or unseen part may be.
+//!
+//! These checks know nothing of queues, of their limits or of the order of work. They see the
+//! events, the outcomes and the level of the reject output, and reckon with places on the belt.
+
+use crate::model::NEVER;
+use hetmm::line::engine::{
+    Command, Event, Finished, Line, Outcome, Pitch, Reason, Settings, Travel, Watch,
+};
+use std::collections::BTreeMap;
+
+/// Belt that must not pass an open gate.
+struct Demand {
+    from: u64,
+    to: u64,
+    /// The number of the call in which it became known.
+    known: u64,
+    /// Whether no part that is counted as passed may lie inside. Nobody can say where parts lie
+    /// that were triggered before a start, so the belt of a start bars nothing.
+    bars: bool,
+    /// When the last point met the gate, or was seen to have met it.
+    closed: Option<u64>,
+}
+
+/// A part without an outcome.
+struct Open {
+    gate: u64,
+    deadline: u64,
+    captured: bool,
+    /// Its first answer, and whether it came before the deadline.
+    answer: Option<(bool, bool)>,
+    /// The number of the call in which it became too close to a neighbour or to unseen parts.
+    spoiled: Option<u64>,
+}
+
+/// The checks and what they remember.
+pub struct Safety {
+    settings: Settings,
+    /// Calls so far.
+    calls: u64,
+    now: u64,
+    count: u64,
+    safe: bool,
+    ng: bool,
+    fault: bool,
+    triggers: u64,
+    last_trigger: Option<(u64, u64)>,
+    open: BTreeMap<u64, Open>,
+    demands: Vec<Demand>,
+    blind: Vec<Watch>,
+}
+
+impl Safety {
+    pub fn new(settings: &Settings, now: u64) -> Self {
+        let mut safety = Safety {
+            settings: settings.clone(),
+            calls: 0,
+            now,
+            count: 0,
+            safe: false,
+            ng: settings.ng_active_when_safe,
+            fault: true,
+            triggers: 0,
+            last_trigger: None,
+            open: BTreeMap::new(),
+            demands: vec![],
+            blind: vec![],
+        };
+        safety.unknown_belt();
+        safety
+    }
+
+    /// Parts that have no outcome yet.
+    pub fn without_outcome(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether this part has no outcome yet.
+    pub fn has_no_outcome(&self, part: u64) -> bool {
+        self.open.contains_key(&part)
+    }
+
+    /// Takes what the machine said to an event.
+    pub fn call(&mut self, now: u64, event: Event, said: &[Command]) -> Result<(), String> {
+        self.calls += 1;
+        self.now = self.now.max(now);
+        self.take_event(event);
+        for command in said {
+            match *command {
+                Command::Set { line: Line::Ng, active, .. } => self.ng = active,
+                Command::Set { line: Line::Fault, active, .. } => self.fault = active,
+                Command::Set { .. } => {}
+                Command::Capture { part, .. } => {
+                    let open = self.open.get_mut(&part.0).ok_or("a capture of an unknown part")?;
+                    let blind = !self.blind.is_empty();
+                    if open.captured || open.spoiled.is_some() || blind || self.safe {
+                        return Err(format!("{part:?} must not be captured"));
+                    }
+                    open.captured = true;
+                }
+                Command::Finished(finished) => self.outcome(&finished)?,
+            }
+        }
+        if let Event::Safe = event {
+            self.demands.clear();
+        }
+        if !self.blind.is_empty() && !self.fault {
+            return Err("a watch is blind and the fault output says healthy".into());
+        }
+        self.check_gate()
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Trigger { at, lost } => self.trigger(at.as_nanos(), lost),
+            Event::Count(count) => self.count = self.count.max(count),
+            Event::Result { part, reject } => {
+                let now = self.now;
+                if let Some(open) = self.open.get_mut(&part.0) {
+                    let before = now < open.deadline || open.deadline == NEVER;
+                    let in_time = open.captured && before;
+                    open.answer.get_or_insert((reject.is_none(), in_time));
+                }
+            }
+            Event::Safe => self.safe = true,
+            Event::Resume => {
+                if std::mem::take(&mut self.safe) {
+                    self.unknown_belt();
+                    if !self.blind.is_empty() {
+                        self.blind_belt();
+                    }
+                }
+            }
+            Event::Blind { watch, parts } => self.go_blind(watch, parts),
+            Event::Seeing { watch } => self.see(watch),
+            Event::Condition { .. } | Event::Acknowledge | Event::Tick => {}
+        }
+    }
+
+    fn trigger(&mut self, at: u64, lost: u32) {
+        let last = self.last_trigger;
+        let at = at.min(self.now).max(last.map_or(0, |(at, _)| at));
+        let close = last.is_some_and(|last| match self.settings.min_pitch {
+            Pitch::Time(pitch) => u128::from(at - last.0) < pitch.as_nanos(),
+            Pitch::Counts(pitch) => self.count - last.1 < pitch,
+        });
+        let spoiled = (close || lost > 0).then_some(self.calls);
+        if let Some(mut neighbour) = self.open.last_entry() {
+            let neighbour = neighbour.get_mut();
+            neighbour.spoiled = neighbour.spoiled.or(spoiled);
+        }
+        let gate = self.gate(at, self.count);
+        if lost > 0 && !self.safe {
+            let from = last.map_or(self.here(), |(at, count)| self.gate(at, count));
+            self.demand(from, gate);
+        }
+        for _ in 0..lost.min(10_000) {
+            self.open_part(NEVER, 0, None);
+        }
+        let deadline = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(NEVER);
+        self.open_part(gate, at.saturating_add(deadline), spoiled);
+        self.last_trigger = Some((at, self.count));
+    }
+
+    fn go_blind(&mut self, watch: Watch, parts: u32) {
+        for _ in 0..parts.min(10_000) {
+            self.open_part(NEVER, 0, None);
+        }
+        if self.blind.is_empty() && !self.safe {
+            let last_seen = self.open.iter_mut().rev().find(|(_, open)| open.gate != NEVER);
+            if let Some((_, last)) = last_seen {
+                last.spoiled = last.spoiled.or(Some(self.calls));
+            }
+            self.blind_belt();
+        }
+        if !self.blind.contains(&watch) {
+            self.blind.push(watch);
+        }
+    }
+
+    /// From the last trigger on nothing may pass.
+    fn blind_belt(&mut self) {
+        let from = self.last_trigger.map_or(self.here(), |(at, count)| self.gate(at, count));
+        self.demand(from, NEVER);
+    }
+
+    fn see(&mut self, watch: Watch) {
+        let was_blind = !self.blind.is_empty();
+        self.blind.retain(|w| *w != watch);
+        if was_blind && self.blind.is_empty() {
+            let end = self.gate(self.now, self.count);
+            for demand in self.demands.iter_mut().filter(|d| d.to == NEVER && d.bars) {
+                demand.to = end.max(demand.from);
+            }
+            self.last_trigger = Some((self.now, self.count));
+        }
+    }
+
+    fn open_part(&mut self, gate: u64, deadline: u64, spoiled: Option<u64>) {
+        self.triggers += 1;
+        let open = Open { gate, deadline, captured: false, answer: None, spoiled };
+        self.open.insert(self.triggers, open);
+    }
+
+    fn outcome(&mut self, finished: &Finished) -> Result<(), String> {
+        let open = self.open.remove(&finished.part.0);
+        let open = open.ok_or_else(|| format!("{finished:?} is not a part without outcome"))?;
+        match finished.outcome {
+            Outcome::Rejected(Reason::Safe) if self.safe => Ok(()),
+            Outcome::Rejected(_) if open.gate == NEVER || self.safe => Ok(()),
+            Outcome::Rejected(_) => {
+                self.demand(open.gate, open.gate);
+                Ok(())
+            }
+            Outcome::Passed => self.may_pass(&open).map_err(|why| format!("{finished:?}: {why}")),
+        }
+    }
+
+    fn may_pass(&self, open: &Open) -> Result<(), String> {
+        if open.answer != Some((true, true)) {
+            return Err(format!("it passes with the answer (good, in time) {:?}", open.answer));
+        }
+        if open.spoiled.is_some_and(|call| call < self.calls) {
+            return Err("it passes although it is too close to a neighbour".into());
+        }
+        let gate = open.gate;
+        let doubtful = |d: &&Demand| d.bars && d.known < self.calls && d.from < gate && gate < d.to;
+        match self.demands.iter().find(doubtful) {
+            Some(d) => Err(format!("it passes at {gate} within {}..{}", d.from, d.to)),
+            None => Ok(()),
+        }
+    }
+
+    /// The gate is shut over every demand and one width of the pulse more.
+    fn check_gate(&mut self) -> Result<(), String> {
+        if self.safe {
+            let right = self.ng == self.settings.ng_active_when_safe && self.fault;
+            return if right { Ok(()) } else { Err("the safe state has wrong levels".into()) };
+        }
+        let width = u64::try_from(self.settings.ng_width.as_nanos()).unwrap_or(NEVER);
+        let (now, ng, place) = (self.now, self.ng, self.here());
+        let by_time = matches!(self.settings.travel, Travel::Time(_));
+        let reached = |p: u64| p <= place && p != NEVER;
+        let mut failed = None;
+        self.demands.retain_mut(|demand| {
+            if demand.closed.is_none() && reached(demand.to) {
+                demand.closed = Some(now);
+            }
+            let end = demand.closed.map_or(NEVER, |closed| closed.saturating_add(width));
+            let lasts = now < end || end == NEVER;
+            if reached(demand.from) && lasts && !ng {
+                failed = Some((demand.from, demand.to));
+            }
+            lasts
+        });
+        let unit = if by_time { "ns" } else { "counts" };
+        match failed {
+            Some((from, to)) => Err(format!("the gate is open at {place} {unit} in {from}..{to}")),
+            None => Ok(()),
+        }
+    }
+
+    fn demand(&mut self, from: u64, to: u64) {
+        let (to, known) = (to.max(from), self.calls);
+        self.demands.push(Demand { from, to, known, bars: true, closed: None });
+    }
+
+    fn unknown_belt(&mut self) {
+        if self.settings.ng_active_when_safe {
+            let (from, to) = (self.here(), self.gate(self.now, self.count));
+            self.demands.push(Demand { from, to, known: self.calls, bars: false, closed: None });
+        }
+    }
+
+    fn here(&self) -> u64 {
+        match self.settings.travel {
+            Travel::Time(_) => self.now,
+            Travel::Counts(_) => self.count,
+        }
+    }
+
+    fn gate(&self, at: u64, count: u64) -> u64 {
+        match self.settings.travel {
+            Travel::Time(travel) => {
+                at.saturating_add(u64::try_from(travel.as_nanos()).unwrap_or(NEVER))
+            }
+            Travel::Counts(travel) => count.saturating_add(travel),
+        }
+    }
+}
