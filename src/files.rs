@@ -1,5 +1,7 @@
 //! Files that are written whole or not at all.
 
+pub mod outputs;
+
 use crate::error::{Error, Kind, Result};
 use std::fs::File;
 use std::io::Write;
@@ -176,6 +178,7 @@ pub(crate) fn put_in_place_if(
 ) -> Result<()> {
     let failed =
         |e: std::io::Error| Error::io(path, "cannot be put in place, what was there stays", &e);
+    only_over_a_file(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -193,6 +196,19 @@ pub(crate) fn put_in_place_if(
     check()?;
     file.persist(path).map_err(|e| failed(e.error))?;
     sync_folder(path)
+}
+
+/// Refuses to put a file in the place of a device, a pipe or a socket: a program that is told to write to
+/// `/dev/null` would take that from the whole system.
+fn only_over_a_file(path: &Path) -> Result<()> {
+    let there = std::fs::metadata(path).ok();
+    match there.as_ref().and_then(outputs::special) {
+        None => Ok(()),
+        Some(_) => {
+            let what = format!("{}: is no regular file, and stays as it is", path.display());
+            Err(Error::new(Kind::Io, what).advise("write to a file"))
+        }
+    }
 }
 
 /// Fills `into` with what stands at `start`. Several threads may read from one file.
@@ -216,6 +232,7 @@ pub(crate) fn read_exact_at(mut file: &File, into: &mut [u8], start: u64) -> std
 #[cfg(feature = "desktop")]
 pub(crate) fn rename(from: &Path, path: &Path) -> Result<()> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be put in place", &e);
+    only_over_a_file(path)?;
     std::fs::rename(from, path).map_err(failed)?;
     sync_folder(path)
 }

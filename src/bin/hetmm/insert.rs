@@ -1,6 +1,6 @@
 //! `hetmm insert`: further good pictures into a template, on the spot.
 
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, say};
 use crate::engine::EngineArgs;
 use crate::pictures;
 use hetmm::update::{self, Inserted, Options, Outcome};
@@ -75,6 +75,9 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let engine = args.engine.engine();
     let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)?;
+    if is_written(&done, args.dry_run) {
+        console.changed(&args.template);
+    }
     done.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     for outcome in &done.outcomes {
         if let Some(warning) = &outcome.warning {
@@ -82,34 +85,54 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             console.note(format!("warning: {file}: {warning}"));
         }
     }
+    let mut text = String::new();
     match args.json {
-        true => println!("{:#}", to_json(&done, args.dry_run)),
-        false => print(&done, args, console),
+        true => say!(text, "{:#}", to_json(&done, args.dry_run)),
+        false => {
+            text = in_words(&done);
+            summary(&done, args).iter().for_each(|line| console.note(line));
+        }
     }
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(done: &Inserted, args: &Args, console: &Console) {
+/// Whether the template has changed.
+fn is_written(done: &Inserted, dry_run: bool) -> bool {
+    !dry_run && done.outcomes.iter().any(|outcome| outcome.id.is_some())
+}
+
+/// What became of every picture, a line each.
+fn in_words(done: &Inserted) -> String {
+    let mut text = String::new();
     for outcome in &done.outcomes {
         let file = printable(&outcome.file.display().to_string());
         let still =
             outcome.still(done.threshold).map_or_else(String::new, |still| format!(", {still}"));
         match outcome.id {
             None => {
-                println!("{file}: nothing new (score {:.4}){still}", outcome.score_before);
+                say!(text, "{file}: nothing new (score {:.4}){still}", outcome.score_before);
                 if !still.is_empty() {
-                    println!("  -> {}", Outcome::NOT_LEARNED);
+                    say!(text, "  -> {}", Outcome::NOT_LEARNED);
                 }
             }
-            Some(id) => println!(
+            Some(id) => say!(
+                text,
                 "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
-                outcome.score_before, outcome.score_after, outcome.added
+                outcome.score_before,
+                outcome.score_after,
+                outcome.added
             ),
         }
     }
     for file in &done.known {
-        println!("{}: the template has it already", printable(&file.display().to_string()));
+        say!(text, "{}: the template has it already", printable(&file.display().to_string()));
     }
+    text
+}
+
+/// What became of the template, for standard error.
+fn summary(done: &Inserted, args: &Args) -> Vec<String> {
     let inserted = done.outcomes.iter().filter(|o| o.id.is_some()).count();
     let [before, after] = done.sheets;
     let sheets = if before == after {
@@ -117,21 +140,22 @@ fn print(done: &Inserted, args: &Args, console: &Console) {
     } else {
         format!("{before} -> {after} sheets")
     };
-    console.note(format!(
+    let mut lines = vec![format!(
         "{}: {inserted} of {} pictures {}, {sheets}, {:.1} MB",
         args.template.display(),
         done.outcomes.len() + done.known.len(),
         if args.dry_run { "would be inserted" } else { "inserted" },
         done.bytes[1] as f64 / 1e6
-    ));
+    )];
     if inserted > 0 && done.is_promised && !args.dry_run {
         let pictures = if done.since_threshold == 1 { "picture" } else { "pictures" };
-        console.note(format!(
+        lines.push(format!(
             "the threshold stays: it was set before {} {pictures} came in, and good parts score lower now; \
              after many, `hetmm calibrate` sets it anew",
             done.since_threshold
         ));
     }
+    lines
 }
 
 fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
@@ -144,7 +168,7 @@ fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
     json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped, "sheets_before": done.sheets[0],
            "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
            "threshold": done.threshold, "inserted_since_threshold": done.since_threshold,
-           "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
+           "written": is_written(done, dry_run)})
 }
 
 /// The name of who runs this program.

@@ -1,9 +1,10 @@
 //! `hetmm rules`: what of a map above the threshold makes a part bad.
 
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, say};
+use crate::outputs::Replace;
 use hetmm::scoring::Rules;
 use hetmm::scoring::rules::{IGNORED, Limit, Zone};
-use hetmm::template::{HeaderV1, Template, writer};
+use hetmm::template::{self, HeaderV1, Template, writer};
 use hetmm::{Error, Result, image};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,8 @@ pub struct Args {
     /// One JSON object in place of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    replace: Replace,
 }
 
 /// A least area as it was given.
@@ -138,6 +141,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         || args.zones.is_some()
         || !args.zone.is_empty();
     let output = args.output.as_ref().unwrap_or(&args.template);
+    if changes && let Some(output) = &args.output {
+        let pictures = args.ignore.iter().chain(&args.zones).map(PathBuf::as_path);
+        args.replace.outputs(pictures).claim(output, &template::FORMAT)?;
+    }
     let lock = if changes { hetmm::files::lock_if_there(output)? } else { None };
     let template = Template::open_copy(&args.template)?;
     let mut settings = template.settings().clone();
@@ -147,12 +154,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             if args.clear { (None, Vec::new()) } else { changed(args, &template)? };
         let header = template.header().clone();
         writer::rewrite(output, lock.as_ref(), &template, header, settings.clone(), &zones)?;
+        console.changed(output);
         console.note(format!("{}: written", output.display()));
     }
+    let mut text = String::new();
     match args.json {
-        true => println!("{:#}", to_json(settings.rules.as_ref(), &zones)),
-        false => lines(settings.rules.as_ref(), &zones).iter().for_each(|line| println!("{line}")),
+        true => say!(text, "{:#}", to_json(settings.rules.as_ref(), &zones)),
+        false => say!(text, "{}", lines(settings.rules.as_ref(), &zones).join("\n")),
     }
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

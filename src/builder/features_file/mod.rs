@@ -12,14 +12,21 @@ mod write;
 
 pub use merge::{Merged, merge};
 pub use read::FeaturesFile;
-pub use write::{Computed, Order, compute};
+pub use write::{Computed, Order, compute, growing};
 
 use crate::backbone::{Identity, TapIdentity};
 use crate::error::{Error, Kind, Result};
+use crate::files::outputs::Format;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of every features file.
 pub const MAGIC: [u8; 8] = *b"HETMF\r\n\x1a";
+/// How a features file, whole or growing, is recognised before another one replaces it.
+pub const FORMAT: Format = Format {
+    name: "a features file",
+    reads: MAGIC.len() as u64,
+    is_one: |bytes| bytes.starts_with(&MAGIC),
+};
 /// Files of another major version cannot be read.
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
