@@ -437,7 +437,7 @@ pub fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
         )
         .advise("draw the mask on one of the pictures"));
     }
-    Mask::from_picture(&picture, size, size)
+    Mask::from_picture(&picture, size, size).map_err(|e| e.within(path.display()))
 }
 
 fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {

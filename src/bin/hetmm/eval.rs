@@ -27,13 +27,13 @@ pub struct Args {
     template: PathBuf,
     /// The data set: test/good, test/<defect>, ground_truth/<defect>
     dataset: PathBuf,
-    /// Write the figures to this file ("-" for standard output)
+    /// Write the figures to this file, beside the text ("-" for standard output, in place of the text)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write a page with figures, charts and the hardest pictures to this file
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Fail (exit code 1) unless a figure reaches a value
+    /// Fail (exit code 1) unless a figure reaches a value: image_auroc, pixel_auroc or aupro30
     #[arg(long, value_name = "FIGURE=VALUE", value_parser = parse_requirement)]
     require: Vec<(Figure, f64)>,
     /// Write one line a picture (defect, score, path) to this file

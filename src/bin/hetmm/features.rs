@@ -21,8 +21,8 @@ use std::time::Instant;
   hetmm features merge monday.features tuesday.features -o both.features
   hetmm build part.features -o part.hetmm
 
-An interrupted pass goes on where it was when the same command is run again. A folder called merge is
-given as ./merge."
+An interrupted pass goes on where it was when the same command is run again. A folder called merge \
+is given as ./merge."
 )]
 pub struct Args {
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 use crate::console::{Console, printable, say};
 use crate::engine::EngineArgs;
 use crate::pictures;
+use hetmm::error::Kind;
 use hetmm::update::{self, Inserted, Options, Outcome};
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -12,9 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Teach a template further good parts, without a rebuild
 ///
-/// What is new in the pictures comes into the template; a full one gives up what it has twice. Weights and
-/// threshold stay. The template's journal keeps who, when, and what was there before: `hetmm history`
-/// shows it, `hetmm undo` takes it back.
+/// The command adds only features that the template does not have yet. When a position is full, it replaces the
+/// most redundant prototype there. The weights of the layers and the threshold stay. The template's journal keeps
+/// who inserted what and when, and what was there before: `hetmm history` shows it, `hetmm undo` takes it back.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm insert part.hetmm false-reject.png
@@ -27,7 +28,8 @@ pub struct Args {
     /// Pictures of good parts: folders or files
     #[arg(required = true, value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Insert pictures that look like defects, too: their score is far above the threshold
+    /// Insert pictures that look like defects, too: their score is more than 1.25 times the threshold. Without it
+    /// nothing is inserted then, and the exit code is 1
     #[arg(long)]
     force: bool,
     /// Leave unreadable pictures out in place of inserting none
@@ -36,7 +38,7 @@ pub struct Args {
     /// Who inserts them, for the journal [default: the user's name]
     #[arg(long)]
     who: Option<String>,
-    /// What is new: distances above this many times what good parts usually have at that place
+    /// A feature is new if its distance is more than this many times the usual one at that place
     #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
     novelty: f32,
     /// Sheets up to which the template grows [default: the next multiple of 128]
@@ -54,6 +56,10 @@ pub struct Args {
     #[command(flatten)]
     engine: EngineArgs,
 }
+
+/// What to do about pictures that look like defects.
+const CONFIRM: &str = "look at the part: once a picture is inserted, parts like it pass. If it shows a good part, run \
+                       the same command again with --force";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if !(0.0..=1000.0).contains(&args.novelty) {
@@ -74,7 +80,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         dry_run: args.dry_run,
     };
     let engine = args.engine.engine();
-    let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)?;
+    let unconfirmed = |e: Error| match e.kind() {
+        Kind::Unconfirmed => e.advise(CONFIRM),
+        _ => e,
+    };
+    let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)
+        .map_err(unconfirmed)?;
     if is_written(&done, args.dry_run) {
         console.changed(&args.template);
     }

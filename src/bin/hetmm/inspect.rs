@@ -144,6 +144,7 @@ fn in_words(decided: &Decided) -> String {
         (Rule::Zone, Verdict::Ok) => "above the threshold only where a zone allows it".into(),
         (Rule::Zone, _) => format!("above {:.4}: {place}", by.limit),
         (Rule::Area, _) => format!("too small to count: {place}"),
+        (Rule::Count, Verdict::Ok) if counting == 1 => format!("1 region is tolerated: {place}"),
         (Rule::Count, Verdict::Ok) => format!("{counting} regions are tolerated: {place}"),
         (Rule::Count, _) => format!("{counting} regions: {place}"),
     };

@@ -63,8 +63,9 @@ const EXAMPLES: &str = "Examples:
   hetmm insert part.hetmm false-reject.png         teach it a further good part, hetmm undo takes it back
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
-Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable picture or data set,
-4 unusable template or model, 5 device or I/O failure.";
+Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 unreadable picture or data set, 4 unusable template or \
+model, 5 device or I/O failure. A command that has changed a file and cannot print its result ends with 5 and says \
+what it has changed.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -28,9 +28,9 @@ use studies::{Base, Study, Variant};
   hetmm ablate dataset/ --studies windows,alpha --json rows.json
   hetmm ablate dataset/ --pictures 100               from the first 100 good pictures: quicker
 
-Studies: windows (pixel to pixel against patch to patch, in each direction), alpha (weight of the forward
-direction), patches (sides of the window), layers, sheets, selection (rules), selection-slow (k-means
-at every pixel: many minutes).")]
+Studies: windows (pixel to pixel against patch to patch, in each direction), alpha (weight of the forward \
+direction), patches (sides of the window), layers, sheets, selection (rules), selection-slow (k-means at \
+every pixel: many minutes).")]
 pub struct Args {
     /// The data set: train/good, test/good, test/<defect>, ground_truth/<defect>
     dataset: PathBuf,
@@ -40,7 +40,7 @@ pub struct Args {
     /// Build from the first pictures only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pictures: Option<u32>,
-    /// Write the rows to this file (\"-\" for standard output, in place of text)
+    /// Write the rows to this file, beside the text ("-" for standard output, in place of the text)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write a page with tables and charts to this file
