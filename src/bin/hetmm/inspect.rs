@@ -99,6 +99,8 @@ fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> 
 /// The result of a picture, for people or for programs.
 fn line(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) -> String {
     let threshold = inspector.template().header().calibration.threshold;
+    let rules = inspector.template().settings().rules.as_ref();
+    let tolerated = rules.map_or(0, |rules| rules.max_regions as usize);
     let decided = &done.decided;
     let path = picture.path.display().to_string();
     let line = if args.json {
@@ -117,14 +119,14 @@ fn line(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) 
             done.scored.score,
             done.timing.total,
             printable(&path),
-            in_words(decided)
+            in_words(decided, tolerated)
         )
     };
     line + "\n"
 }
 
-/// Why a part is what it is: nothing where nothing is above any threshold.
-fn in_words(decided: &Decided) -> String {
+/// Why a part is what it is: nothing where nothing is above any threshold. So many regions are tolerated.
+fn in_words(decided: &Decided, tolerated: usize) -> String {
     let by = &decided.by;
     let place = decided.regions.first().map_or_else(String::new, |r| {
         let area =
@@ -146,6 +148,9 @@ fn in_words(decided: &Decided) -> String {
         (Rule::Area, _) => format!("too small to count: {place}"),
         (Rule::Count, Verdict::Ok) if counting == 1 => format!("1 region is tolerated: {place}"),
         (Rule::Count, Verdict::Ok) => format!("{counting} regions are tolerated: {place}"),
+        (Rule::Count, _) if counting <= tolerated => {
+            format!("too strong or too large to be tolerated: {place}")
+        }
         (Rule::Count, _) => format!("{counting} regions: {place}"),
     };
     format!("  {why}")

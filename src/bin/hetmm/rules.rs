@@ -40,7 +40,8 @@ pub struct Args {
     /// Side of a pixel in millimetres
     #[arg(long, value_name = "MM")]
     mm_per_pixel: Option<f32>,
-    /// A part passes with up to this many regions that count, of any size: combine it with --min-area
+    /// A part passes with up to this many regions that count, where each of them is weak and small: its peak is at
+    /// most twice the threshold, and it covers at most 2 % of the picture
     #[arg(long, value_name = "N")]
     max_regions: Option<u32>,
     /// A picture that is black where nothing counts
@@ -357,6 +358,10 @@ fn labels_of(
     Ok(labels)
 }
 
+/// Which regions may be tolerated.
+const WEAK_AND_SMALL: &str =
+    "if each is at most twice the threshold and covers at most 2 % of the picture";
+
 /// Rules in words, a line each.
 pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
     let Some(rules) = rules else { return vec!["rules      none: the score alone decides".into()] };
@@ -375,8 +380,8 @@ pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
     };
     let tolerated = match rules.max_regions {
         0 => "none is tolerated".into(),
-        1 => "1 is tolerated, of any size".into(),
-        count => format!("{count} are tolerated, of any size"),
+        1 => format!("1 is tolerated {WEAK_AND_SMALL}"),
+        count => format!("{count} are tolerated {WEAK_AND_SMALL}"),
     };
     let mut lines = vec![format!("rules      {counting}; {tolerated}")];
     for zone in &rules.zones {
