@@ -401,6 +401,81 @@ fn numbers_that_no_machine_can_bear_are_refused() {
     assert_code(&of_variable.expect("runs"), 2, "RAYON_NUM_THREADS 100000 is too much");
 }
 
+/// Opening a pipe waited for its other end, and `--backbone /dev/zero` filled the memory.
+#[test]
+fn pipes_and_endless_devices_are_refused_as_inputs_before_anything_waits() {
+    let shop = Shop::new();
+    let (pipe, link) = (shop.bench.path("pipe"), shop.bench.path("link-to-pipe"));
+    make_pipe(&pipe);
+    symlink(&pipe, &link).expect("links");
+    let (good, set, template) = (text(&shop.good), text(&shop.set), text(&shop.template));
+    let out = shop.bench.path("out");
+    let (out, first, features) = (text(&out), text(&shop.first), text(&shop.features));
+    for odd in [text(&pipe), text(&link), "/dev/zero"] {
+        let cases: [(&[&str], i32); 21] = [
+            (&["build", good, "-o", out, "--backbone", odd], 4),
+            (&["build", odd, "-o", out], 3),
+            (&["build", good, odd, "-o", out], 3),
+            (&["build", good, "-o", out, "--mask", odd], 3),
+            (&["features", good, "-o", out, "--backbone", odd], 4),
+            (&["features", odd, "-o", out], 3),
+            (&["features", "merge", features, odd, "-o", out], 3),
+            (&["audit", odd], 3),
+            (&["audit", good, "--mask", odd], 3),
+            (&["audit", good, "--backbone", odd], 4),
+            (&["inspect", template, first, "--backbone", odd], 4),
+            (&["inspect", template, odd], 3),
+            (&["inspect", odd, first], 4),
+            (&["eval", template, set, "--backbone", odd], 4),
+            (&["rules", template, "--ignore", odd], 3),
+            (&["rules", template, "--zones", odd, "--zone", "1=2x"], 3),
+            (&["rules", odd, "--min-area", "4px"], 4),
+            (&["calibrate", template, "--images", odd], 3),
+            (&["insert", odd, first], 4),
+            (&["ablate", set, "--backbone", odd], 4),
+            (&["inspect", template, first, "--device", "cpu", "--onnxruntime", odd], 5),
+        ];
+        for (arguments, code) in cases {
+            let mut limited = std::process::Command::new("timeout");
+            limited.arg("60").arg(env!("CARGO_BIN_EXE_hetmm")).args(arguments);
+            assert_code(&limited.output().expect("runs"), code, "not a regular file");
+        }
+    }
+}
+
+/// A file that is no template was read into memory before that was known; this one has a terabyte.
+#[test]
+fn what_is_no_template_is_refused_whatever_its_size() {
+    let shop = Shop::new();
+    let large = shop.bench.path("large.hetmm");
+    let file = File::create(&large).expect("makes");
+    if file.set_len(1 << 40).is_err() {
+        eprintln!("SKIPPED: this file system has no sparse files of a terabyte");
+        return;
+    }
+    let (large, first) = (text(&large), text(&shop.first));
+    let cases: [&[&str]; 3] =
+        [&["rules", large, "--min-area", "4px"], &["insert", large, first], &["undo", large]];
+    for arguments in cases {
+        let output = hetmm(arguments);
+        assert_code(&output, 4, "not a hetmm template");
+    }
+    let model = ["inspect", text(&shop.template), first, "--backbone", large];
+    assert_code(&hetmm(&model), 4, "more than 2147483648");
+}
+
+#[test]
+fn a_signal_ends_a_command_at_any_time() {
+    use std::os::unix::process::ExitStatusExt;
+    let shop = Shop::new();
+    let long = ["bench", text(&shop.template), "--runs", "1000000"];
+    let mut child = command(&long).stdout(Stdio::null()).spawn().expect("runs");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let id = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("sends");
+    assert_eq!(child.wait().expect("ends").signal(), Some(15));
+}
+
 fn make_pipe(path: &Path) {
     let made = std::process::Command::new("mkfifo").arg(path).status().expect("runs");
     assert!(made.success());

@@ -7,11 +7,11 @@
 //! A command names its inputs first, then claims every output before the work begins, so that a long run does
 //! not end with a refusal.
 
-use super::{folder_of, resolved, write_whole};
+use super::{folder_of, open_regular, resolved, write_whole};
 use crate::error::{Error, Kind, Result};
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -188,8 +188,9 @@ pub(super) fn special(metadata: &Metadata) -> Option<Obstacle> {
 /// Whether the regular file at `path` is of a format. One that cannot be read is of none.
 fn is_of(path: &Path, format: &Format) -> bool {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(format.reads).read_to_end(&mut bytes));
-    read.is_ok() && (format.is_one)(&bytes)
+    let file = open_regular(path, u64::MAX, Kind::Io).ok();
+    file.is_some_and(|file| file.take(format.reads).read_to_end(&mut bytes).is_ok())
+        && (format.is_one)(&bytes)
 }
 
 /// What tells one file from another, whatever its names are.

@@ -50,7 +50,8 @@ pub struct Args {
     /// Good parts that may be rejected
     #[arg(long, value_parser = parse_rate, value_name = "RATE", default_value = "1%")]
     false_reject: f64,
-    /// Good parts that may be rejected or sent to review: sets a second, lower threshold
+    /// Good parts that may be rejected or sent to review together, as in 3%: sets a second, lower threshold. Without
+    /// it the template has no review threshold from then on
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
     review: Option<f64>,
     /// Write here in place of the template itself
@@ -129,6 +130,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         write(output, lock.as_ref())?;
         console.changed(output);
         console.note(format!("{}: threshold {:.4}", output.display(), found.threshold.score));
+    }
+    if let (Some(review), None) = (found.before.1, &found.review) {
+        console.note(format!(
+            "the review threshold {review:.4} {}: give --review to set a new one",
+            if args.dry_run { "would be removed" } else { "is removed" }
+        ));
     }
     if let Some(page) = &args.report {
         let told = |e: Error| match args.dry_run {

@@ -60,7 +60,7 @@ const EXAMPLES: &str = "Examples:
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
-  hetmm insert part.hetmm false-reject.png         teach it a further good part, hetmm undo takes it back
+  hetmm insert part.hetmm false-reject.png         teach it a further good part; undo forgets it
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
 Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 unreadable picture or data set, 4 unusable template or \

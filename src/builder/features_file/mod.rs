@@ -36,6 +36,8 @@ const RECORD_MAGIC: [u8; 4] = *b"PIC\x1a";
 /// Largest header and largest description of a picture that are read.
 const MAX_HEADER: u32 = 1 << 20;
 const MAX_PICTURE: u32 = 1 << 16;
+/// Most bytes of the maps of one picture, which are read into memory together: 4 GiB.
+const MAX_MAPS: u64 = 1 << 32;
 
 /// All versions of the header; append only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,7 +97,8 @@ impl Header {
             && id
                 .taps
                 .iter()
-                .all(|t| side(&t.height) && side(&t.width) && (1..=65_536).contains(&t.channels));
+                .all(|t| side(&t.height) && side(&t.width) && (1..=65_536).contains(&t.channels))
+            && header.map_bytes() as u64 <= MAX_MAPS;
         if fine { Ok(header) } else { Err(damaged("the header")) }
     }
 
