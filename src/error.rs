@@ -23,12 +23,16 @@ pub enum Kind {
     Model,
     /// Files, memory, disks, devices.
     Io,
+    /// The command could be done, but what was given looks wrong: the user has to confirm it.
+    Unconfirmed,
 }
 
 impl Kind {
-    /// Exit code of the programs: 2 usage, 3 picture or data set, 4 template or model, 5 I/O.
+    /// Exit code of the programs: 1 where a check failed, 2 usage, 3 picture or data set, 4 template or model,
+    /// 5 I/O.
     pub fn exit_code(self) -> u8 {
         match self {
+            Kind::Unconfirmed => 1,
             Kind::Usage => 2,
             Kind::Image => 3,
             Kind::Template | Kind::Model => 4,

@@ -1,6 +1,7 @@
 //! Pictures of results: the part, its anomaly map, and the outline of what is above threshold.
 
 use crate::error::{Error, Kind, Result};
+use crate::files::outputs::Format;
 use crate::image::{Picture, Samples};
 use crate::inspection::Inspector;
 use crate::scoring::Scored;
@@ -23,6 +24,63 @@ pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
         .map_err(|e| Error::new(Kind::Io, format!("a PNG cannot be made: {e}")))?;
     Ok(bytes.into_inner())
 }
+
+/// How a heat map is recognised before another one replaces it.
+pub const FORMAT: Format =
+    Format { name: "a heat map", reads: 256, is_one: |bytes| is_marked_png(bytes, HEAT_MAP) };
+/// How a thumbnail is recognised before another one replaces it.
+pub const THUMBNAIL: Format =
+    Format { name: "a thumbnail", reads: 256, is_one: is_marked_thumbnail };
+
+/// What [`marked_png`] calls a heat map.
+pub const HEAT_MAP: &str = "heat map";
+
+/// The bytes of a PNG file that says that this program has drawn it, and what: a chunk
+/// `Software: hetmm VERSION (WHAT)` right behind the first one.
+pub fn marked_png(image: &RgbImage, what: &str) -> Result<Vec<u8>> {
+    let mut bytes = png(image)?;
+    let text = format!("{SOFTWARE}{} ({what})", env!("CARGO_PKG_VERSION"));
+    let mut chunk = (text.len() as u32 - 4).to_be_bytes().to_vec();
+    chunk.extend(text.as_bytes());
+    chunk.extend(crc32fast::hash(text.as_bytes()).to_be_bytes());
+    bytes.splice(PNG_HEAD..PNG_HEAD, chunk);
+    Ok(bytes)
+}
+
+/// Whether a file that begins with these bytes is a PNG by [`marked_png`] that shows `what`.
+pub fn is_marked_png(bytes: &[u8], what: &str) -> bool {
+    let Some((length, chunk)) = bytes.get(PNG_HEAD..).and_then(|rest| rest.split_first_chunk())
+    else {
+        return false;
+    };
+    let length = u32::from_be_bytes(*length) as usize;
+    let text = chunk.get(..length.saturating_add(4)).unwrap_or_default();
+    let mark = format!(" ({what})");
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n")
+        && text.starts_with(SOFTWARE.as_bytes())
+        && text.ends_with(mark.as_bytes())
+}
+
+/// Bytes of a PNG file before its second chunk.
+const PNG_HEAD: usize = 33;
+/// How the type and the content of the chunk begin that says who has drawn a PNG.
+const SOFTWARE: &str = "tEXtSoftware\0hetmm ";
+
+/// The bytes of a JPEG file by [`thumbnail`] with a comment that says so.
+pub fn marked_thumbnail(jpeg: &[u8]) -> Vec<u8> {
+    let (head, rest) = jpeg.split_at(JPEG_HEAD.min(jpeg.len()));
+    [head, COMMENT, rest].concat()
+}
+
+fn is_marked_thumbnail(bytes: &[u8]) -> bool {
+    let rest = bytes.get(JPEG_HEAD..);
+    bytes.starts_with(b"\xff\xd8") && rest.is_some_and(|rest| rest.starts_with(COMMENT))
+}
+
+/// Bytes of a JPEG file before its first segment.
+const JPEG_HEAD: usize = 2;
+/// A comment segment of a JPEG file.
+const COMMENT: &[u8] = b"\xff\xfe\0\x11hetmm thumbnail";
 
 /// The bytes of a PNG file of a picture, without loss.
 ///
@@ -170,8 +228,11 @@ fn sample(
     let (left, right, fx) = place(x, width, map_width);
     let (above, below, fy) = place(y, height, map_height);
     let value = |x: u32, y: u32| map.get((y * map_width + x) as usize).copied().unwrap_or(0.0);
-    let row = |y: u32| value(left, y) * (1.0 - fx) + value(right, y) * fx;
-    row(above) * (1.0 - fy) + row(below) * fy
+    // Outside the region of interest the map is minus infinity, and zero times that is no number.
+    let mixed =
+        |a: f32, b: f32, part: f32| if part > 0.0 { a * (1.0 - part) + b * part } else { a };
+    let row = |y: u32| mixed(value(left, y), value(right, y), fx);
+    mixed(row(above), row(below), fy)
 }
 
 fn on_outline(
@@ -200,4 +261,44 @@ fn on_outline(
 pub fn colour(value: f32) -> Rgb<u8> {
     let c = colorous::INFERNO.eval_continuous(f64::from(value.clamp(0.0, 1.0)));
     Rgb([c.r, c.g, c.b])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strips were drawn at the upper and lower edge over columns that a mask had left out.
+    #[test]
+    fn nothing_is_outlined_where_a_mask_leaves_the_picture_out() {
+        let (columns, rows) = (8, 8);
+        let is_left_out = |at: usize| at % 8 < 4;
+        let map: Vec<f32> =
+            (0..64).map(|at| if is_left_out(at) { f32::NEG_INFINITY } else { -1.0 }).collect();
+        for (width, height) in [(8, 8), (80, 60), (5, 3)] {
+            let at = |x: u32, y: u32| sample(&map, (columns, rows), (x, y), (width, height));
+            for (x, y) in (0..width * height).map(|i| (i % width, i / width)) {
+                assert!(at(x, y) <= -1.0, "{x}, {y} of {width} x {height}: {}", at(x, y));
+                assert!(!on_outline(&at, x, y, width, height, 0.0), "{x}, {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn marked_pictures_open_and_are_recognised_and_others_are_not() {
+        let image = RgbImage::from_pixel(9, 7, Rgb([10, 200, 30]));
+        let marked = marked_png(&image, HEAT_MAP).expect("encodes");
+        assert_eq!(image::load_from_memory(&marked).expect("a picture").to_rgb8(), image);
+        assert!((FORMAT.is_one)(&marked) && !is_marked_png(&marked, "demo part"));
+        let plain = png(&image).expect("encodes");
+        assert!(
+            !(FORMAT.is_one)(&plain) && !(FORMAT.is_one)(&[]) && !(FORMAT.is_one)(&marked[..40])
+        );
+        let mut jpeg = Vec::new();
+        JpegEncoder::new(&mut jpeg).encode_image(&image).expect("encodes");
+        let thumbnail = marked_thumbnail(&jpeg);
+        let opened = image::load_from_memory(&thumbnail).expect("a picture").to_rgb8();
+        assert_eq!(opened, image::load_from_memory(&jpeg).expect("a picture").to_rgb8());
+        assert!((THUMBNAIL.is_one)(&thumbnail) && !(THUMBNAIL.is_one)(&jpeg));
+        assert_eq!(marked_thumbnail(&[]), COMMENT);
+    }
 }

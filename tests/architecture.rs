@@ -59,8 +59,10 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Every file of a module, with its path below `src` and its text.
 fn files_of(module: &str) -> Vec<(String, String)> {
-    let single = source().join(format!("{module}.rs"));
-    let files = if single.exists() { vec![single] } else { rust_files(&source().join(module)) };
+    let (single, folder) = (source().join(format!("{module}.rs")), source().join(module));
+    let single = single.exists().then_some(single);
+    let below = if folder.is_dir() { rust_files(&folder) } else { Vec::new() };
+    let files: Vec<PathBuf> = single.into_iter().chain(below).collect();
     files
         .iter()
         .map(|p| {
@@ -144,5 +146,20 @@ fn the_device_denies_what_can_panic() {
             let under_test = text.contains("cfg_attr(\n    test,");
             assert!(!switched_off || under_test, "{} allows {lint}", path.display());
         }
+    }
+}
+
+/// `println!` and its like panic where nobody can take what they print, as on a full disk.
+#[test]
+fn the_programs_deny_printing_that_can_panic() {
+    for root in ["bin/hetmm/main.rs", "bin/hetmm-edge/main.rs"] {
+        let text = std::fs::read_to_string(source().join(root)).expect("reads");
+        let deny = text.split("#![deny(").nth(1).and_then(|t| t.split(")]").next());
+        let deny = deny.expect("a list of denied lints");
+        assert!(deny.contains("clippy::print_stdout"), "{root} may print to standard output");
+    }
+    for path in rust_files(&source().join("bin")) {
+        let text = std::fs::read_to_string(&path).expect("reads");
+        assert!(!text.contains("allow(clippy::print_"), "{} may print", path.display());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Backbone, Request, TractBackbone, bundled};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ pub const TRACT: &str = "tract";
 /// What the engine of [`Device::TractCuda`] calls itself.
 #[cfg(feature = "tract-cuda")]
 pub const TRACT_CUDA: &str = "tract-cuda";
+
+/// Largest model file that is read: 2 GiB, the most that an ONNX file can have.
+const MOST_MODEL_BYTES: u64 = 1 << 31;
 
 /// Where features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,9 +89,7 @@ pub fn open(request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
     engine.check()?;
     let model: Cow<[u8]> = match request.model {
         None => bundled::MODEL.into(),
-        Some(path) => {
-            std::fs::read(path).map_err(|e| Error::io(path, "the model cannot be read", &e))?.into()
-        }
+        Some(path) => files::read_regular(path, MOST_MODEL_BYTES, Kind::Model)?.into(),
     };
     let name = request.model.map_or(bundled::BUNDLED_NAME.into(), |p| p.display().to_string());
     match engine.device {

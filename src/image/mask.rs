@@ -1,7 +1,12 @@
 //! The region of interest: what of a picture counts.
 
-use super::{NetworkImage, Picture};
-use crate::error::Result;
+use super::{NetworkImage, Picture, Samples};
+use crate::error::{Error, Kind, Result};
+
+/// Largest share of the pixels of a mask that may be neither black nor white: edges may be soft.
+const MOST_GREY: f64 = 0.05;
+/// How far black and white may be from the ends of the scale, as a share of it.
+const TOLERANCE: f64 = 0.1;
 
 /// One flag a pixel at network size: whether defects there count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +18,11 @@ pub struct Mask {
 
 impl Mask {
     /// A mask picture, white where defects count, black where they do not.
+    ///
+    /// # Errors
+    /// As [`require_black_and_white`].
     pub fn from_picture(picture: &Picture, height: usize, width: usize) -> Result<Self> {
+        require_black_and_white(picture)?;
         let image = NetworkImage::new(picture, height, width)?;
         let inside = image
             .samples()
@@ -46,5 +55,71 @@ impl Mask {
     /// How many pixels count.
     pub fn count(&self) -> usize {
         self.inside.iter().filter(|&&inside| inside).count()
+    }
+}
+
+/// Refuses a mask that is not nearly black and white: most likely it is a photograph, and as a mask it would
+/// leave out what happens to be dark.
+///
+/// # Errors
+/// [`Kind::Image`], with the share of the pixels that are neither black nor white.
+pub fn require_black_and_white(picture: &Picture) -> Result<()> {
+    let grey = match &picture.samples {
+        Samples::Eight(samples) => grey_share(samples, u8::MAX),
+        Samples::Sixteen(samples) => grey_share(samples, u16::MAX),
+    };
+    if grey <= MOST_GREY {
+        return Ok(());
+    }
+    let what =
+        format!("{:.0} % of the pixels are neither black nor white: this is no mask", 100.0 * grey);
+    Err(Error::new(Kind::Image, what)
+        .advise("draw a mask on one of the pictures: white where defects count, black elsewhere"))
+}
+
+/// The share of the pixels whose three samples are neither all nearly 0 nor all nearly `most`.
+fn grey_share<T: Copy + Into<f64>>(samples: &[T], most: T) -> f64 {
+    let most = most.into();
+    let is_black = |rgb: &[T]| rgb.iter().all(|&v| v.into() <= TOLERANCE * most);
+    let is_white = |rgb: &[T]| rgb.iter().all(|&v| v.into() >= (1.0 - TOLERANCE) * most);
+    let grey = samples.chunks_exact(3).filter(|rgb| !is_black(rgb) && !is_white(rgb)).count();
+    grey as f64 / (samples.len() / 3).max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(samples: Vec<u8>) -> Picture {
+        Picture { width: 20, height: samples.len() as u32 / 60, samples: Samples::Eight(samples) }
+    }
+
+    #[test]
+    fn a_photograph_is_no_mask_and_soft_edges_are_fine() {
+        // One column of twenty is grey, as at a soft edge.
+        let soft = |x: usize| {
+            if x < 9 {
+                0
+            } else if x == 9 {
+                128
+            } else {
+                250
+            }
+        };
+        let mask = |grey: &dyn Fn(usize) -> u8| {
+            picture((0..20 * 20).flat_map(|at| [grey(at % 20); 3]).collect())
+        };
+        let read = Mask::from_picture(&mask(&soft), 20, 20).expect("a mask");
+        assert_eq!(read.count(), 20 * 11);
+        let photograph = Mask::from_picture(&mask(&|x| 40 + 9 * x as u8), 20, 20);
+        let told = photograph.expect_err("refused").to_string();
+        assert!(told.contains("neither black nor white") && told.contains("->"), "{told}");
+        let red: Vec<u8> =
+            (0..400).flat_map(|at| if at < 40 { [255, 0, 0] } else { [255; 3] }).collect();
+        assert!(Mask::from_picture(&picture(red), 20, 20).is_err());
+        let deep: Vec<u16> =
+            (0..400).flat_map(|at| [if at < 40 { 900 } else { 65_000 }; 3]).collect();
+        let deep = Picture { width: 20, height: 20, samples: Samples::Sixteen(deep) };
+        assert_eq!(Mask::from_picture(&deep, 20, 20).expect("a mask").count(), 360);
     }
 }

@@ -8,5 +8,5 @@ mod mask;
 mod network_image;
 
 pub use decode::{MAX_PIXELS, MIN_SIDE, Picture, Samples, decode, is_picture_name, load, read};
-pub use mask::Mask;
+pub use mask::{Mask, require_black_and_white};
 pub use network_image::NetworkImage;

@@ -20,8 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// into the journal.
 ///
 /// # Errors
-/// `Kind::Usage` where there is no archive, or where the picture looks like a defect and `force` is
-/// not set; `Kind::Image` where the part has no picture; otherwise as [`update::insert`]. The template in
+/// `Kind::Usage` where there is no archive, `Kind::Unconfirmed` where the picture looks like a defect and
+/// `force` is not set; `Kind::Image` where the part has no picture; otherwise as [`update::insert`]. The template in
 /// use stays.
 pub fn teach(
     part: PartId,

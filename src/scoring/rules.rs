@@ -2,8 +2,8 @@
 //!
 //! Without rules a part is judged by its score alone: by the largest value of the blurred map. With
 //! rules it is judged by *regions*, connected pixels above the threshold of their zone: those that are
-//! large enough count, and a part is bad when more of them count than are tolerated. The score stays what it
-//! is; rules only decide.
+//! large enough count, and a part is bad when more of them count than are tolerated. Only a weak and small region is
+//! tolerated: see [`TOLERATED_PEAK`] and [`TOLERATED_SHARE`]. The score stays what it is; rules only decide.
 //!
 //! Areas are pixels of the pictures that the template was built from, so that they mean the same on
 //! every picture, whatever its size. `mm_per_pixel` belongs to these pictures, too.
@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 
 /// A pixel of the label map with this value is ignored.
 pub const IGNORED: u8 = 255;
+/// A region is tolerated only where the map stays within this many times its threshold: what is stronger is a
+/// defect, whatever the number of regions that are tolerated.
+pub const TOLERATED_PEAK: f32 = 2.0;
+/// A region is tolerated only where it covers no more than this share of the picture.
+pub const TOLERATED_SHARE: f64 = 0.02;
 /// Most zones that a template can have.
 pub const MAX_ZONES: usize = 254;
 
@@ -20,7 +25,7 @@ pub const MAX_ZONES: usize = 254;
 pub struct Rules {
     /// Smaller regions do not count, in pixels of the pictures the template was built from.
     pub min_area_px: f32,
-    /// That many regions that count are tolerated.
+    /// Up to so many regions that count are tolerated, where each of them is weak and small.
     pub max_regions: u32,
     /// Side of such a pixel in millimetres; 0 where it is not known.
     pub mm_per_pixel: f32,

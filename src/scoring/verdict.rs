@@ -4,7 +4,7 @@
 //! say.
 
 use super::regions::{Found, Region, regions};
-use super::rules::{IGNORED, Rules};
+use super::rules::{IGNORED, Rules, TOLERATED_PEAK, TOLERATED_SHARE};
 use super::scorer::Scored;
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub enum Rule {
     Zone,
     /// The least area: what is above the threshold is too small to count.
     Area,
-    /// The number of regions that are tolerated.
+    /// The number of regions that are tolerated, or what a tolerated region may be at most.
     Count,
     /// The score or the map is not a number, or the score is infinite.
     NotANumber,
@@ -222,6 +222,9 @@ impl Judge<'_> {
         let map = self.scored.for_rules();
         let found = regions(map, self.map_width, &|at| limits.of_pixel(at), self.size);
         let map_pixel = f64::from(built_from.0) * f64::from(built_from.1) / map.len().max(1) as f64;
+        // What is tolerated is tolerated altogether: a part with a weak region is not sent to review for it.
+        let of_rejects = in_force.limits(self.thresholds.reject, self.thresholds);
+        let mut has_intolerable = false;
         let by_rules = |Found { mut region, pixels }: Found| {
             let area = pixels.len() as f64 * map_pixel;
             // The least of the least areas that it touches: what asks for more in one zone must not
@@ -238,13 +241,16 @@ impl Judge<'_> {
             region.counts = Some(counts);
             region.zone = zone.map(|zone| zone.name.clone());
             region.area_mm2 = rules.mm2(area);
+            if counts && !is_tolerable(map, &pixels, &of_rejects) {
+                has_intolerable = true;
+            }
             (region, limits.of_pixel(worst_at))
         };
         let mut found: Vec<(Region, f32)> = found.into_iter().map(by_rules).collect();
         // Those that count come first; among them, as among the others, the worst.
         found.sort_by_key(|(region, _)| region.counts != Some(true));
         let counting = found.iter().filter(|(region, _)| region.counts == Some(true)).count();
-        let is_too_much = counting > rules.max_regions as usize;
+        let is_too_much = counting > rules.max_regions as usize || has_intolerable;
         let rule = match found.first() {
             Some(_) if is_too_much && rules.max_regions > 0 => Rule::Count,
             Some((first, _)) if is_too_much && first.zone.is_some() => Rule::Zone,
@@ -265,6 +271,13 @@ impl Judge<'_> {
         let regions = found.into_iter().map(|(region, _)| region).collect();
         Finding { is_too_much, by, regions }
     }
+}
+
+/// Whether a region with these pixels of a map is weak and small enough to be tolerated. `of_rejects` says what is
+/// too much for a part to pass.
+fn is_tolerable(map: &[f32], pixels: &[usize], of_rejects: &Limits) -> bool {
+    let is_weak = |&at: &usize| map[at] <= TOLERATED_PEAK * of_rejects.of_pixel(at);
+    pixels.len() as f64 <= TOLERATED_SHARE * map.len() as f64 && pixels.iter().all(is_weak)
 }
 
 #[cfg(test)]
@@ -341,6 +354,26 @@ mod tests {
         {
             let decided = decide(&infinite, WIDTH, (80, 80), THRESHOLDS, in_force);
             assert_eq!((decided.verdict, decided.by.rule), (Verdict::Ng, Rule::NotANumber));
+        }
+    }
+
+    /// The strongest defect of a set passed where one region was tolerated.
+    #[test]
+    fn a_tolerated_region_is_weak_and_small() {
+        let one = Rules { max_regions: 1, ..Rules::default() };
+        let lax = Rules { zones: vec![lid(Limit::Factor(3.0), None)], ..one.clone() };
+        let cases = [
+            (&[(42, 2.0)][..], &one, Verdict::Ok, Rule::Count),
+            (&[(42, 2.1)], &one, Verdict::Ng, Rule::Count),
+            (&[(42, 1.1), (43, 1.1)], &one, Verdict::Ng, Rule::Count),
+            (&[(42, 0.9), (43, 0.9)], &one, Verdict::Review, Rule::Count),
+            (&[(42, 0.9)], &one, Verdict::Ok, Rule::Threshold),
+            (&[(9, 5.9)], &lax, Verdict::Ok, Rule::Count),
+            (&[(9, 6.1)], &lax, Verdict::Ng, Rule::Count),
+        ];
+        for (i, (map, rules, verdict, rule)) in cases.into_iter().enumerate() {
+            let decided = judged(map, Some((rules, &labels())));
+            assert_eq!((decided.verdict, decided.by.rule), (verdict, rule), "case {i}");
         }
     }
 

@@ -5,10 +5,17 @@
 //! numbers are little-endian. Every length is checked against the file before it is used.
 
 use crate::error::{Error, Result};
+use crate::files::outputs::Format;
 use std::ops::Range;
 
 /// First bytes of every template. The line ends catch transfers in text mode.
 pub const MAGIC: [u8; 8] = *b"HETMM\r\n\x1a";
+/// How a template is recognised before another one replaces it.
+pub const FORMAT: Format = Format {
+    name: "a template",
+    reads: MAGIC.len() as u64,
+    is_one: |bytes| bytes.starts_with(&MAGIC),
+};
 /// Files of another major version cannot be read.
 pub const MAJOR: u16 = 1;
 /// Files of a newer minor version can be read, less what is new in them.

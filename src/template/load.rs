@@ -9,7 +9,7 @@ use crate::matching::{Sheets, Storage, Values};
 use crate::scoring::rules::IGNORED;
 use memmap2::Mmap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// A template whose every byte and number was checked.
@@ -60,6 +60,13 @@ impl Template {
         }
         let length = usize::try_from(length)
             .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
+        // What is no template is not copied: it may be larger than the memory.
+        let mut start = [0; container::MAGIC.len()];
+        if length < start.len() || file.read_exact(&mut start).is_err() || start != container::MAGIC
+        {
+            return Self::from_file(&file).map_err(|e| e.within(path.display()));
+        }
+        file.rewind().map_err(unreadable)?;
         let mut copy = memmap2::MmapMut::map_anon(length).map_err(unreadable)?;
         file.read_exact(&mut copy).map_err(unreadable)?;
         let bytes = copy.make_read_only().map_err(unreadable)?;

@@ -9,6 +9,7 @@ pub mod header;
 mod load;
 pub mod writer;
 
+pub use container::FORMAT;
 pub use header::{
     Basis, Calibration, Decision, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance,
     Settings,

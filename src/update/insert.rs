@@ -72,7 +72,7 @@ pub struct Inserted {
 /// where that is not the bundled one. The work is done on the caller's thread pool.
 ///
 /// # Errors
-/// [`Kind::Usage`] where a picture looks like a defect and `force` is not set; [`Kind::Image`] where some
+/// [`Kind::Unconfirmed`] where a picture looks like a defect and `force` is not set; [`Kind::Image`] where some
 /// cannot be read and are not to be skipped; [`Kind::Io`] where the template is read-only, changed by another process, or the
 /// disk is full. Then the template stays as it is.
 pub fn insert(

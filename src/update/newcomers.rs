@@ -1,6 +1,6 @@
 //! Pictures that are to be inserted: read, scored by the template as it is, and doubted.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::heatmap;
 use crate::image::{self, NetworkImage};
@@ -150,7 +150,7 @@ pub fn candidates(
 /// Refuses pictures of which some look like a defect.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`], with each one's score.
+/// [`Kind::Unconfirmed`], with each one's score.
 pub fn refuse_defects(newcomers: &[Newcomer], threshold: f32) -> Result<()> {
     let suspects: Vec<String> = newcomers
         .iter()
@@ -167,12 +167,10 @@ pub fn refuse_defects(newcomers: &[Newcomer], threshold: f32) -> Result<()> {
     if suspects.is_empty() {
         return Ok(());
     }
-    Err(Error::usage(format!(
-        "{}\nthe threshold is {threshold:.4}; nothing was inserted",
-        suspects.join("\n")
-    ))
-    .advise(
-        "look at the part: what is inserted passes from then on. If it is good, insert it with --force",
+    let what =
+        format!("{}\nthe threshold is {threshold:.4}; nothing was inserted", suspects.join("\n"));
+    Err(Error::new(Kind::Unconfirmed, what).advise(
+        "look at the part: parts like it pass once it is inserted. A good part can be inserted by force",
     ))
 }
 

@@ -95,6 +95,8 @@ fn find(path: Option<&Path>) -> Result<PathBuf> {
                 Some(file) => Ok(file),
                 None => wrong("no libonnxruntime.so in this folder"),
             },
+            // The system's loader would open a pipe and wait for its other end.
+            Ok(file) if !file.is_file() => wrong("not a regular file"),
             Ok(file) => Ok(file),
         };
     }

@@ -1,13 +1,14 @@
 //! `hetmm audit`: which pictures of a folder look unlike the rest.
 
 use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, say};
+use crate::outputs::{Outputs, Replace};
 use crate::{pictures, report};
 use hetmm::Result;
 use hetmm::builder::audit::{self, Audit};
-use hetmm::builder::{Input, Pass};
+use hetmm::builder::{Input, Pass, Source};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Most suspects with pictures on the page, unless more are asked for: keeps it a page that opens at once.
@@ -50,12 +51,15 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     network: Network,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let file = features_among(&args.images)?;
     let sources = if file.is_some() { Vec::new() } else { pictures::list(&args.images)? };
+    let outputs = claim(args, &sources)?;
     let input = match &file {
         Some(file) => Input::Features(file),
         None => Input::Pictures(&sources),
@@ -81,20 +85,31 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if let Some(path) = &args.report {
         let shown = suspects.min(MOST_SHOWN).max(args.top).min(found.images.len());
         let page = report::audit(&found, input, &names(args), shown)?;
-        hetmm::files::write_whole(path, page.as_bytes())?;
+        outputs.write(path, &report::FORMAT, page.as_bytes())?;
+        console.changed(path);
     }
+    let mut text = String::new();
     match args.json {
-        true => {
-            found.findings.iter().enumerate().for_each(|(i, _)| println!("{}", line(&found, i)))
-        }
-        false => print(&found, args.top),
+        true => (0..found.findings.len()).for_each(|rank| say!(text, "{}", line(&found, rank))),
+        false => text = in_words(&found, args.top),
     }
+    console.print(&text)?;
     console.note(format!(
         "{suspects} of {} pictures are suspects{}",
         found.images.len(),
         if suspects > 0 { "; hetmm build --drop-suspects leaves them out" } else { "" }
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Claims the page, where one is asked for.
+fn claim(args: &Args, sources: &[Source]) -> Result<Outputs> {
+    let pictures = sources.iter().map(|source| source.path.as_path());
+    let others = args.images.iter().chain(&args.mask).map(PathBuf::as_path);
+    let inputs: Vec<&Path> = pictures.chain(others).chain(args.network.files()).collect();
+    let mut outputs = args.replace.outputs(inputs);
+    outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
+    Ok(outputs)
 }
 
 /// What the command line calls the pictures.
@@ -118,13 +133,15 @@ fn line(found: &Audit, rank: usize) -> Value {
 }
 
 /// The suspects, or the first pictures of the ranking where those are more.
-fn print(found: &Audit, top: usize) {
+fn in_words(found: &Audit, top: usize) -> String {
+    let mut text = String::new();
     let shown = found.suspects().count().max(top);
-    println!("rank  suspicion  picture: why (a suspect from 1.00 on)");
+    say!(text, "rank  suspicion  picture: why (a suspect from 1.00 on)");
     for (i, finding) in found.findings.iter().take(shown).enumerate() {
         let words: Vec<&str> = finding.reasons.iter().map(|r| r.words.as_str()).collect();
         let mark = if finding.suspect { "!" } else { " " };
-        println!(
+        say!(
+            text,
             "{:4} {mark} {:9.2}  {}: {}",
             i + 1,
             finding.suspicion,
@@ -132,4 +149,5 @@ fn print(found: &Audit, top: usize) {
             printable(&words.join("; "))
         );
     }
+    text
 }

@@ -1,8 +1,9 @@
 //! `hetmm bench`: how fast a template runs on this machine.
 
+use crate::console::{Console, say};
 use crate::engine::EngineArgs;
 use crate::timing::quantile;
-use hetmm::image::{NetworkImage, Picture, Samples};
+use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
 use hetmm::inspection::Inspector;
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
@@ -22,7 +23,7 @@ use std::time::Instant;
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// Pictures to time
+    /// Pictures to time, up to a million
     #[arg(long, value_name = "N", default_value_t = 100)]
     runs: usize,
     /// Columns and rows of the pictures, as they come from the camera
@@ -40,11 +41,17 @@ pub struct Args {
 
 /// Runs that are not counted, to fill caches.
 const WARM_UP: usize = 3;
+/// Most runs: their times are kept, and nobody waits for more.
+const MOST_RUNS: usize = 1_000_000;
 const STAGES: [&str; 5] = ["resize", "backbone", "matching", "scoring", "total"];
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if args.runs == 0 {
         return Err(Error::usage("--runs 0 times nothing").advise("100 is the default"));
+    }
+    if args.runs > MOST_RUNS {
+        return Err(Error::usage(format!("--runs {} is more than {MOST_RUNS}", args.runs))
+            .advise("100 is the default, and some thousands give a steady 99th percentile"));
     }
     let started = Instant::now();
     let inspector =
@@ -73,11 +80,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     }
-    report(args, &inspector, load_ms, &times);
+    console.print(&report(args, &inspector, load_ms, &times))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5]) {
+/// What was measured, for people or for programs.
+fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5]) -> String {
+    let mut text = String::new();
     let template = inspector.template();
     let products: u64 = (0..template.layers()).map(|layer| multiply_adds(inspector, layer)).sum();
     let rate = products as f64 / (quantile(&times[2], 0.5) * 1e6);
@@ -99,21 +108,23 @@ fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5
             "bare_kernel_giga_multiply_adds_per_s": bare, "resident_mb": resident_mb(),
             "picture": [args.picture.0, args.picture.1],
         });
-        println!("{all:#}");
-        return;
+        say!(text, "{all:#}");
+        return text;
     }
-    println!(
+    say!(
+        text,
         "{}: loaded and proven in {load_ms:.0} ms, {} threads, features by {}",
         args.template.display(),
         rayon::current_num_threads(),
         inspector.engine()
     );
-    println!("{:10} {:>9} {:>9} {:>9}   ms over {} runs", "", "median", "p99", "max", args.runs);
+    say!(text, "{:10} {:>9} {:>9} {:>9}   ms over {} runs", "", "median", "p99", "max", args.runs);
     for (name, times) in STAGES.iter().zip(times) {
         let (p50, p99, max) = stage(times);
-        println!("{name:10} {p50:9.2} {p99:9.2} {max:9.2}");
+        say!(text, "{name:10} {p50:9.2} {p99:9.2} {max:9.2}");
     }
-    println!(
+    say!(
+        text,
         "matching: {:.0} million multiply-adds a picture, {rate:.1} billion a second ({}, {});\n\
          the bare kernel on one thread, everything in its cache: {bare:.1} billion a second",
         products as f64 / 1e6,
@@ -122,8 +133,9 @@ fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5
     );
     if let Some(resident) = resident_mb() {
         let file = std::fs::metadata(&args.template).map_or(0.0, |m| m.len() as f64 / 1e6);
-        println!("memory: {resident:.0} MB resident, of it up to {file:.0} MB template");
+        say!(text, "memory: {resident:.0} MB resident, of it up to {file:.0} MB template");
     }
+    text
 }
 
 /// A picture of the size asked for that shows what the probe shows.
@@ -190,11 +202,15 @@ fn resident_mb() -> Option<f64> {
 }
 
 fn parse_size(text: &str) -> std::result::Result<(u32, u32), String> {
-    let size = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    match size {
-        Some((w, h)) if (8..=16_384).contains(&w) && (8..=16_384).contains(&h) => Ok((w, h)),
-        _ => Err("columns x rows, each 8 to 16384, as in 1024x1024".into()),
-    }
+    let size: Option<(u32, u32)> =
+        text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let is_readable =
+        |(w, h): &(u32, u32)| *w >= 8 && *h >= 8 && u64::from(*w) * u64::from(*h) <= MAX_PIXELS;
+    let usage = || {
+        let most = MAX_PIXELS / 1_000_000;
+        format!("columns x rows, each from 8, of at most {most} million pixels, as in 1024x1024")
+    };
+    size.filter(is_readable).ok_or_else(usage)
 }
 
 /// Products that the matching of a layer takes, borders counted exactly.

@@ -2,13 +2,14 @@
 
 use crate::console::Console;
 use crate::engine::EngineArgs;
+use crate::outputs::Replace;
 use crate::pictures;
 use crate::promise::{self, parse_rate};
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Input, Options, Report, Sheets, Suspect, Weights};
+use hetmm::builder::{Input, Options, Report, Sheets, Source, Suspect, Weights};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask};
 use hetmm::matching::Storage;
@@ -35,6 +36,8 @@ pub struct Args {
     /// The template to write; an old one is replaced only by a whole new one
     #[arg(short, long, value_name = "T.hetmm")]
     output: PathBuf,
+    #[command(flatten)]
+    replace: Replace,
     #[command(flatten)]
     settings: Settings,
 }
@@ -164,9 +167,13 @@ enum StorageName {
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let started = Instant::now();
     let report = match features_among(&args.images)? {
-        Some(file) => build(&args.output, Input::Features(&file), &args.settings, console)?,
+        Some(file) => {
+            args.claim(&[])?;
+            build(&args.output, Input::Features(&file), &args.settings, console)?
+        }
         None => {
             let pictures = pictures::list(&args.images)?;
+            args.claim(&pictures)?;
             build(&args.output, Input::Pictures(&pictures), &args.settings, console)?
         }
     };
@@ -201,6 +208,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         ),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// Claims the template, which must not replace any of the pictures or other inputs.
+    fn claim(&self, pictures: &[Source]) -> Result<()> {
+        let pictures = pictures.iter().map(|source| source.path.as_path());
+        let others = self.images.iter().chain(&self.settings.mask).map(PathBuf::as_path);
+        let inputs = pictures.chain(others).chain(self.settings.network.files());
+        self.replace.outputs(inputs).claim(&self.output, &hetmm::template::FORMAT)
+    }
 }
 
 /// The features file that `inputs` name, if they name one.
@@ -264,6 +281,11 @@ fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
 }
 
 impl Network {
+    /// The files that it is read from.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.backbone.as_deref().into_iter()
+    }
+
     /// The preset to start from, where nothing else says it.
     pub fn preset(&self, otherwise: Option<&str>) -> Result<&'static Preset> {
         let name = self.preset.as_deref().or(otherwise).unwrap_or(PRESETS[0].name);
@@ -415,7 +437,7 @@ pub fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
         )
         .advise("draw the mask on one of the pictures"));
     }
-    Mask::from_picture(&picture, size, size)
+    Mask::from_picture(&picture, size, size).map_err(|e| e.within(path.display()))
 }
 
 fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {

@@ -6,10 +6,11 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::Console;
+use crate::console::{Console, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{Figures, Outcome};
+use crate::outputs::{Outputs, Replace};
 use crate::pictures;
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
@@ -19,7 +20,7 @@ use hetmm::error::Kind;
 use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
-use hetmm::template::{Basis, Decision, Settings, Template, writer};
+use hetmm::template::{self, Basis, Decision, Settings, Template, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -49,7 +50,8 @@ pub struct Args {
     /// Good parts that may be rejected
     #[arg(long, value_parser = parse_rate, value_name = "RATE", default_value = "1%")]
     false_reject: f64,
-    /// Good parts that may be rejected or sent to review: sets a second, lower threshold
+    /// Good parts that may be rejected or sent to review together, as in 3%: sets a second, lower threshold. Without
+    /// it the template has no review threshold from then on
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
     review: Option<f64>,
     /// Write here in place of the template itself
@@ -71,6 +73,8 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -81,11 +85,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         ));
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
+    let (good, bad) = (pictures::list(&args.images)?, pictures::list(&args.defects)?);
+    let outputs = claim(args, &good, &bad)?;
     let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
     let inspector = open(args)?;
     let template = inspector.template();
-    let good = different(pictures::list(&args.images)?, console);
-    let bad = different(pictures::list(&args.defects)?, console);
+    let good = different(good, console);
+    let bad = different(bad, console);
     let good = scores(&inspector, &without_known(template, good, console)?, args, console)?;
     let bad = scores(&inspector, &sources(bad), args, console)?;
     let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
@@ -122,7 +128,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     if !args.dry_run {
         write(output, lock.as_ref())?;
+        console.changed(output);
         console.note(format!("{}: threshold {:.4}", output.display(), found.threshold.score));
+    }
+    if let (Some(review), None) = (found.before.1, &found.review) {
+        console.note(format!(
+            "the review threshold {review:.4} {}: give --review to set a new one",
+            if args.dry_run { "would be removed" } else { "is removed" }
+        ));
     }
     if let Some(page) = &args.report {
         let told = |e: Error| match args.dry_run {
@@ -133,14 +146,32 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
                 found.threshold.score
             )),
         };
-        write_report(args, page, &inspector, &found, &write).map_err(told)?;
+        let text = page_text(args, &inspector, &found, &write).map_err(told)?;
+        outputs.write(page, &report::FORMAT, text.as_bytes()).map_err(told)?;
+        console.changed(page);
     }
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
+    let mut text = String::new();
     match args.json {
-        true => println!("{:#}", to_json(&found, &figures, &decision, is_ruled(template))),
-        false => print(&found, &figures, &promise(&header, &decision), is_ruled(template)),
+        true => say!(text, "{:#}", to_json(&found, &figures, &decision, is_ruled(template))),
+        false => {
+            text = in_words(&found, &figures, &promise(&header, &decision), is_ruled(template))
+        }
     }
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Claims what is to be written: the template, unless it is changed in its place, and the page.
+fn claim(args: &Args, good: &[Source], bad: &[Source]) -> Result<Outputs> {
+    let pictures = good.iter().chain(bad).map(|source| source.path.as_path());
+    let mut outputs = args.replace.outputs(pictures.chain(args.backbone.as_deref()));
+    let of_template = args.output.as_deref().filter(|_| !args.dry_run);
+    outputs.claim_if(of_template, &template::FORMAT)?;
+    // The template may be changed in its place, but no page replaces it.
+    outputs.reads([args.template.as_path()]);
+    outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
+    Ok(outputs)
 }
 
 /// The template, in memory of this process's own, with what computes its features.
@@ -159,15 +190,14 @@ fn is_ruled(template: &Template) -> bool {
     template.settings().rules.is_some()
 }
 
-/// Writes the page, from an inspector with the new thresholds: after a dry run that of a file which
+/// The page, from an inspector with the new thresholds: after a dry run that of a file which
 /// goes again. `write` writes the template to a path.
-fn write_report(
+fn page_text(
     args: &Args,
-    page: &Path,
     old: &Inspector,
     found: &Calibration,
     write: &dyn Fn(&Path, Option<&Lock>) -> Result<u64>,
-) -> Result<()> {
+) -> Result<String> {
     let written = args.output.as_ref().unwrap_or(&args.template);
     let scratch;
     let (described, opened) = if args.dry_run {
@@ -180,8 +210,7 @@ fn write_report(
         (written, written.clone())
     };
     let inspector = Inspector::new(Template::open(&opened)?, old.backbone().clone())?;
-    let text = report::calibration(&inspector, described, found)?;
-    hetmm::files::write_whole(page, text.as_bytes())
+    report::calibration(&inspector, described, found)
 }
 
 /// What was found, for programs. What is rejected or reviewed is so by verdict: under the template's
@@ -201,12 +230,14 @@ fn to_json(found: &Calibration, figures: &Figures, decision: &Decision, is_ruled
 }
 
 /// What was found, for people.
-fn print(found: &Calibration, figures: &Figures, promise: &str, is_ruled: bool) {
-    println!("{promise}");
+fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: bool) -> String {
+    let mut text = String::new();
+    say!(text, "{promise}");
     let [low, high] = found.threshold.expected(200);
-    println!("Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
+    say!(text, "Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
     if is_ruled {
-        println!(
+        say!(
+            text,
             "{ABOUT_THE_SCORE} Under them {} of the {} good parts are rejected; {} score above the threshold.",
             figures.false_rejects,
             figures.good,
@@ -214,7 +245,8 @@ fn print(found: &Calibration, figures: &Figures, promise: &str, is_ruled: bool) 
         );
     }
     if figures.defective > 0 {
-        println!(
+        say!(
+            text,
             "Of {} known defects {} would be missed{}{}.",
             figures.defective,
             figures.missed,
@@ -227,6 +259,7 @@ fn print(found: &Calibration, figures: &Figures, promise: &str, is_ruled: bool) 
                 .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
         );
     }
+    text
 }
 
 /// The pictures with the verdicts that they get from `thresholds`. Where region rules decide, they are

@@ -1,5 +1,6 @@
 //! `hetmm check`: proves a template and computes its golden probes again.
 
+use crate::console::{Console, say};
 use crate::engine::EngineArgs;
 use hetmm::Result;
 use hetmm::inspection::Inspector;
@@ -19,26 +20,28 @@ pub struct Args {
     engine: EngineArgs,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let mut all_agree = true;
+    let (mut all_agree, mut text) = (true, String::new());
     for probe in inspector.check_probes()? {
         all_agree &= probe.agrees;
         let word = if probe.agrees { "agrees" } else { "DIFFERS" };
-        println!(
+        say!(
+            text,
             "{word}: {}: score {:.6}, expected {:.6}",
-            probe.name, probe.score, probe.expected
+            probe.name,
+            probe.score,
+            probe.expected
         );
     }
-    if all_agree {
-        println!("{}: whole, and this machine computes what it promises", args.template.display());
-        Ok(ExitCode::SUCCESS)
-    } else {
-        println!(
-            "{}: this machine computes other scores than the one that built it",
-            args.template.display()
-        );
-        Ok(ExitCode::from(1))
+    let template = args.template.display();
+    match all_agree {
+        true => say!(text, "{template}: whole, and this machine computes what it promises"),
+        false => {
+            say!(text, "{template}: this machine computes other scores than the one that built it")
+        }
     }
+    console.print(&text)?;
+    Ok(if all_agree { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -1,9 +1,25 @@
-//! What people see while they wait: progress bars and notes on stderr.
+//! Everything that the program says: results on standard output, progress bars and notes on standard error.
+//!
+//! `println!` panics when nobody can take what it prints, and the exit code is then none of ours. So the lints
+//! deny it, and all commands print by [`Console::print`].
 
 use hetmm::builder::Stage;
+use hetmm::{Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Adds a line to a `String`, in the form of `println!`.
+macro_rules! say {
+    ($text:expr, $($line:tt)*) => {{
+        use std::fmt::Write as _;
+        // Memory takes everything.
+        let _ = writeln!($text, $($line)*);
+    }};
+}
+pub(crate) use say;
 
 /// A name as it can be shown: what would move the cursor, colour the terminal or break a line is spelled
 /// out. Names come from files and templates, and those from anywhere.
@@ -12,21 +28,77 @@ pub fn printable(name: &str) -> String {
     name.chars().map(spelled).collect()
 }
 
-/// Progress and notes; silent when asked to be, bars only on a terminal.
+/// A line on standard error that `--quiet` does not silence.
+pub fn complain(text: impl std::fmt::Display) {
+    // Where standard error cannot be written either, the exit code is left.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Results, progress and notes; no notes when asked to be quiet, bars only on a terminal.
 pub struct Console {
     quiet: bool,
     bar: Mutex<Option<(Stage, ProgressBar)>>,
+    /// Whether what reads standard output has gone away, as `head` does.
+    has_lost_reader: AtomicBool,
+    /// Files that the command has changed so far.
+    changed: Mutex<Vec<String>>,
 }
 
 impl Console {
     pub fn new(quiet: bool) -> Self {
-        Console { quiet, bar: Mutex::new(None) }
+        let (bar, changed) = (Mutex::new(None), Mutex::new(Vec::new()));
+        Console { quiet, bar, has_lost_reader: AtomicBool::new(false), changed }
     }
 
     /// A line for people.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", text.as_ref());
+            complain(text.as_ref());
+        }
+    }
+
+    /// Prints a result as it is, without a line end of its own. Where the reader has gone away nothing is
+    /// printed, and that is no error: what the command does beside printing decides about its exit code.
+    ///
+    /// # Errors
+    /// [`hetmm::error::Kind::Io`] where standard output cannot be written, as on a full disk. The error says
+    /// which files the command has changed by then.
+    pub fn print(&self, text: &str) -> Result<()> {
+        if self.has_lost_reader.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => {
+                self.has_lost_reader.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(e) => Err(self.cannot_print(&e)),
+        }
+    }
+
+    /// Whether somebody still reads standard output, as far as is known.
+    pub fn has_reader(&self) -> bool {
+        !self.has_lost_reader.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the command has changed a file, for the case that its output cannot be written.
+    pub fn changed(&self, file: &Path) {
+        let mut changed = self.changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        changed.push(printable(&file.display().to_string()));
+    }
+
+    fn cannot_print(&self, e: &std::io::Error) -> Error {
+        let error = Error::io(Path::new("standard output"), "cannot be written", e);
+        let changed = self.changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &changed[..] {
+            [] => error,
+            files => error.advise(format!(
+                "the command has done its work and has written {}: only its output is lost, so do not run it \
+                 again for that",
+                files.join(", ")
+            )),
         }
     }
 

@@ -15,6 +15,13 @@ pub struct TestPicture {
     pub mask: Option<PathBuf>,
 }
 
+impl TestPicture {
+    /// The files that it is read from.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.source.path.as_path()).chain(self.mask.as_deref())
+    }
+}
+
 /// All test pictures of a data set.
 pub fn read(folder: &Path) -> Result<Vec<TestPicture>> {
     let test = folder.join("test");

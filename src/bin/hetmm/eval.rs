@@ -1,10 +1,13 @@
 //! `hetmm eval`: figures of a template on a data set.
 
-use crate::console::Console;
+use crate::console::{Console, complain, say};
 use crate::dataset::{self, TestPicture};
 use crate::engine::EngineArgs;
-use crate::figures::{Evaluation, Figures, Outcome, percent};
+use crate::figures::{self, Evaluation, Figures, Outcome, percent};
+use crate::outputs::{Outputs, Replace};
+use crate::report;
 use crate::timing::{self, Timing};
+use hetmm::files::outputs::Format;
 use hetmm::inspection::Inspector;
 use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::scoring::Verdict;
@@ -24,13 +27,13 @@ pub struct Args {
     template: PathBuf,
     /// The data set: test/good, test/<defect>, ground_truth/<defect>
     dataset: PathBuf,
-    /// Write the figures to this file ("-" for standard output)
+    /// Write the figures to this file, beside the text ("-" for standard output, in place of the text)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write a page with figures, charts and the hardest pictures to this file
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Fail (exit code 1) unless a figure reaches a value
+    /// Fail (exit code 1) unless a figure reaches a value: image_auroc, pixel_auroc or aupro30
     #[arg(long, value_name = "FIGURE=VALUE", value_parser = parse_requirement)]
     require: Vec<(Figure, f64)>,
     /// Write one line a picture (defect, score, path) to this file
@@ -43,8 +46,13 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     engine: EngineArgs,
 }
+
+/// How a table of scores is recognised before another one replaces it: by its first line.
+const SCORES: Format = Format { name: "a table of scores", reads: 65_536, is_one: are_scores };
 
 /// The figures that can be required.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,9 +63,10 @@ enum Figure {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    let pictures = dataset::read(&args.dataset)?;
+    let outputs = claim(args, &pictures)?;
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let pictures = dataset::read(&args.dataset)?;
     let evaluation = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
     let (figures, outcomes) = (&evaluation.figures, &evaluation.outcomes);
     if let Some(path) = &args.scores {
@@ -68,30 +77,59 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
                 format!("{defect}\t{:.6}\t{}\n", o.score, o.picture.source.path.display())
             })
             .collect();
-        write(path, lines.as_bytes())?;
+        outputs.write(path, &SCORES, lines.as_bytes())?;
+        console.changed(path);
     }
     if let Some(path) = &args.report {
-        let page =
-            crate::report::evaluation(&inspector, &args.template, &args.dataset, &evaluation)?;
-        write(path, page.as_bytes())?;
+        let page = report::evaluation(&inspector, &args.template, &args.dataset, &evaluation)?;
+        outputs.write(path, &report::FORMAT, page.as_bytes())?;
+        console.changed(path);
     }
-    match &args.json {
-        Some(path) => {
-            let text = serde_json::to_string_pretty(figures)
-                .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
-            if path.as_os_str() == "-" { println!("{text}") } else { write(path, text.as_bytes())? }
-        }
-        None => print(figures),
+    let json = serde_json::to_string_pretty(figures)
+        .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
+    if let Some(path) = args.json_file() {
+        outputs.write(path, &figures::FORMAT, json.as_bytes())?;
+        console.changed(path);
+    }
+    match args.json.is_some() && args.json_file().is_none() {
+        true => console.print(&(json + "\n"))?,
+        false => console.print(&in_words(figures))?,
     }
     let mut met = true;
     for (figure, wanted) in &args.require {
         let got = figure.of(figures);
         if !got.is_some_and(|got| got >= *wanted) {
-            eprintln!("required {} {wanted}, got {}", figure.name(), percent(got));
+            complain(format_args!("required {} {wanted}, got {}", figure.name(), percent(got)));
             met = false;
         }
     }
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+impl Args {
+    /// The file for the figures, where they do not go to standard output.
+    fn json_file(&self) -> Option<&Path> {
+        self.json.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+}
+
+/// Claims all files that are asked for.
+fn claim(args: &Args, pictures: &[TestPicture]) -> Result<Outputs> {
+    let inputs = pictures.iter().flat_map(TestPicture::files);
+    let of_template = [Some(args.template.as_path()), args.backbone.as_deref()];
+    let mut outputs = args.replace.outputs(inputs.chain(of_template.into_iter().flatten()));
+    outputs.claim_if(args.scores.as_deref(), &SCORES)?;
+    outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
+    outputs.claim_if(args.json_file(), &figures::FORMAT)?;
+    Ok(outputs)
+}
+
+/// Whether the first line has a kind, a score and a path.
+fn are_scores(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut fields = text.lines().next().unwrap_or_default().split('\t').skip(1);
+    let is_score = fields.next().is_some_and(|score| score.parse::<f32>().is_ok());
+    is_score && fields.next().is_some_and(|path| !path.is_empty())
 }
 
 /// Pictures that are timed, one after the other; those after them are inspected side by side.
@@ -164,29 +202,40 @@ fn measure(inspector: &Inspector, picture: &TestPicture) -> Result<Measured> {
     Ok(Measured { score: done.scored.score, verdict, timing: done.timing, map })
 }
 
-/// Prints the figures for people.
-pub fn print(f: &Figures) {
-    println!("pictures       {} ({} good, {} defective)", f.images, f.good, f.defective);
-    println!("image AUROC    {}", percent(f.image_auroc));
-    println!("pixel AUROC    {}", percent(f.pixel_auroc));
-    println!("AUPRO to 30 %  {}", percent(f.aupro30));
-    println!(
+/// The figures for people.
+pub fn in_words(f: &Figures) -> String {
+    let mut text = String::new();
+    say!(text, "pictures       {} ({} good, {} defective)", f.images, f.good, f.defective);
+    say!(text, "image AUROC    {}", percent(f.image_auroc));
+    say!(text, "pixel AUROC    {}", percent(f.pixel_auroc));
+    say!(text, "AUPRO to 30 %  {}", percent(f.aupro30));
+    say!(
+        text,
         "threshold      {:.4}: {} of {} good rejected, {} of {} defective missed, {} reviewed",
-        f.threshold, f.false_rejects, f.good, f.missed, f.defective, f.reviewed
+        f.threshold,
+        f.false_rejects,
+        f.good,
+        f.missed,
+        f.defective,
+        f.reviewed
     );
     for (name, auroc) in &f.per_defect {
         let (images, missed) = f.defects.get(name).map_or((0, 0), |d| (d.images, d.missed));
-        println!("  {name:24} {} of {images} pictures, missed {missed}", percent(*auroc));
+        say!(text, "  {name:24} {} of {images} pictures, missed {missed}", percent(*auroc));
     }
     let t = &f.timing_ms;
-    println!(
+    say!(
+        text,
         "ms a picture   {:.1} median, {:.1} p99 (decode {:.1}, resize {:.1}, backbone {:.1}, matching {:.1}, scoring {:.1})",
-        t.total_p50, t.total_p99, t.decode, t.preprocess, t.backbone, t.matching, t.scoring
+        t.total_p50,
+        t.total_p99,
+        t.decode,
+        t.preprocess,
+        t.backbone,
+        t.matching,
+        t.scoring
     );
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    hetmm::files::write_whole(path, bytes)
+    text
 }
 
 impl Figure {

@@ -2,10 +2,11 @@
 
 use crate::build::Network;
 use crate::console::Console;
+use crate::outputs::Replace;
 use crate::pictures;
 use hetmm::builder::features_file::{self, Order};
 use hetmm::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -20,8 +21,8 @@ use std::time::Instant;
   hetmm features merge monday.features tuesday.features -o both.features
   hetmm build part.features -o part.hetmm
 
-An interrupted pass goes on where it was when the same command is run again. A folder called merge is
-given as ./merge."
+An interrupted pass goes on where it was when the same command is run again. A folder called merge \
+is given as ./merge."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -38,6 +39,8 @@ pub struct Args {
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
+    #[command(flatten)]
+    replace: Replace,
     #[command(flatten)]
     network: Network,
 }
@@ -58,6 +61,8 @@ struct Merge {
     /// The features file to write
     #[arg(short, long, value_name = "F.features")]
     output: PathBuf,
+    #[command(flatten)]
+    replace: Replace,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -69,6 +74,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let preset = args.network.preset(None)?;
     let pictures = pictures::list(&args.images)?;
+    let inputs = pictures.iter().map(|source| source.path.as_path()).chain(args.network.files());
+    claim(&args.replace, inputs, output)?;
     let backbone = args.network.open(preset)?;
     let order = Order {
         destination: output,
@@ -98,11 +105,19 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Claims a features file, and the one that grows beside it.
+fn claim<'a>(
+    replace: &Replace,
+    inputs: impl Iterator<Item = &'a Path>,
+    output: &Path,
+) -> Result<()> {
+    let mut outputs = replace.outputs(inputs);
+    outputs.claim(output, &features_file::FORMAT)?;
+    outputs.claim(&features_file::growing(output), &features_file::FORMAT)
+}
+
 fn run_merge(args: &Merge, console: &Console) -> Result<ExitCode> {
-    if let Some(input) = args.files.iter().find(|file| **file == args.output) {
-        return Err(Error::usage(format!("{}: both input and output", input.display()))
-            .advise("write the merged features to another file"));
-    }
+    claim(&args.replace, args.files.iter().map(PathBuf::as_path), &args.output)?;
     let bar = console.bar("merging", 0);
     let progress = |done: usize, total: usize| {
         bar.set_length(total as u64);

@@ -1,11 +1,20 @@
 //! The figures of an evaluation.
 
 use crate::dataset::TestPicture;
+use crate::outputs::has_keys;
 use crate::timing::{Timing, quantile};
+use hetmm::files::outputs::Format;
 use hetmm::metrics::auroc;
 use hetmm::scoring::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+/// How a file of figures is recognised before another one replaces it.
+pub const FORMAT: Format = Format {
+    name: "a file of figures",
+    reads: 1 << 24,
+    is_one: |bytes| has_keys(bytes, &["images", "image_auroc", "timing_ms"]),
+};
 
 /// All figures, as `--json` writes them.
 #[derive(Serialize)]

@@ -1,6 +1,8 @@
 //! `hetmm history`: what was inserted into a template.
 
-use crate::console::printable;
+use crate::console::{Console, printable, say};
+use crate::outputs::Replace;
+use hetmm::heatmap;
 use hetmm::template::Template;
 use hetmm::update::journal::{self, Entry};
 use hetmm::{Error, Result};
@@ -24,34 +26,55 @@ pub struct Args {
     /// Write the small pictures that the journal keeps into this folder
     #[arg(long, value_name = "DIR")]
     thumbnails: Option<PathBuf>,
+    #[command(flatten)]
+    replace: Replace,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let template = Template::open(&args.template)?;
     let journal = journal::read(&template).map_err(|e| e.within(args.template.display()))?;
     if let Some(folder) = &args.thumbnails {
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
+        let path = |entry: &Entry| folder.join(format!("{:04}.jpg", entry.id));
+        let mut outputs = args.replace.outputs([args.template.as_path()]);
         for (entry, _) in &journal {
-            let path = folder.join(format!("{:04}.jpg", entry.id));
-            hetmm::files::write_whole(&path, &entry.thumbnail)?;
+            outputs.claim(&path(entry), &heatmap::THUMBNAIL)?;
+        }
+        for (entry, _) in &journal {
+            let bytes = heatmap::marked_thumbnail(&entry.thumbnail);
+            outputs.write(&path(entry), &heatmap::THUMBNAIL, &bytes)?;
+            console.changed(&path(entry));
         }
     }
+    console.print(&text(args, &journal))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The journal, for people or for programs.
+fn text(args: &Args, journal: &[(Entry, &[u8])]) -> String {
+    let mut text = String::new();
     if args.json {
         let entries: Vec<_> = journal.iter().map(|(entry, bytes)| to_json(entry, bytes)).collect();
-        println!("{:#}", json!(entries));
-        return Ok(ExitCode::SUCCESS);
+        say!(text, "{:#}", json!(entries));
+        return text;
     }
     if journal.is_empty() {
-        println!("{}: nothing was inserted since it was built", args.template.display());
-        return Ok(ExitCode::SUCCESS);
+        say!(text, "{}: nothing was inserted since it was built", args.template.display());
+        return text;
     }
-    println!(
+    say!(
+        text,
         "{:>5}  {:<20}  {:<14}  {:>17}  {:>6}  picture",
-        "entry", "when (UTC)", "who", "score", "new"
+        "entry",
+        "when (UTC)",
+        "who",
+        "score",
+        "new"
     );
-    for (entry, _) in &journal {
-        println!(
+    for (entry, _) in journal {
+        say!(
+            text,
             "{:>5}  {:<20}  {:<14}  {:>7.4} -> {:>6.4}  {:>6}  {}{}",
             entry.id,
             when(entry),
@@ -64,8 +87,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     let bytes: usize = journal.iter().map(|(_, bytes)| bytes.len()).sum();
-    println!("{} pictures, {:.1} MB to undo them", journal.len(), bytes as f64 / 1e6);
-    Ok(ExitCode::SUCCESS)
+    let pictures = if journal.len() == 1 { "picture" } else { "pictures" };
+    say!(text, "{} {pictures}, {:.1} MB to undo them", journal.len(), bytes as f64 / 1e6);
+    text
 }
 
 fn when(entry: &Entry) -> String {

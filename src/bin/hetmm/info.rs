@@ -1,6 +1,6 @@
 //! `hetmm info`: what a template holds.
 
-use crate::console::printable;
+use crate::console::{Console, printable, say};
 use hetmm::Result;
 use hetmm::template::Template;
 use hetmm::update::journal;
@@ -21,8 +21,15 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let template = Template::open(&args.template)?;
+    console.print(&text(args, &template))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the template holds, for people or for programs.
+fn text(args: &Args, template: &Template) -> String {
+    let mut text = String::new();
     let h = template.header();
     let id = &h.backbone;
     if args.json {
@@ -72,16 +79,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                           .collect::<serde_json::Map<_, _>>(),
                       "images": images},
         });
-        println!("{info:#}");
-        return Ok(ExitCode::SUCCESS);
+        say!(text, "{info:#}");
+        return text;
     }
-    println!(
+    say!(
+        text,
         "{}: {:.1} MB, built by hetmm {}",
         printable(&args.template.display().to_string()),
         template.size() as f64 / 1e6,
         printable(&h.build.version)
     );
-    println!(
+    say!(
+        text,
         "backbone   {} {}, input {} x {}",
         printable(&id.name),
         id.short_digest(),
@@ -89,7 +98,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         id.width
     );
     for (layer, tap) in h.layers.iter().zip(&id.taps) {
-        println!(
+        say!(
+            text,
             "layer      {}: {} channels, {} x {}, {} sheets, window {} forward {} backward, weight {:.4}",
             printable(&tap.name),
             tap.channels,
@@ -101,19 +111,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             layer.weight
         );
     }
-    println!(
+    say!(
+        text,
         "selection  {}; stored as {}; alpha {}, {} over layers, sigma {}",
-        h.rule, h.storage, h.alpha, h.fusion, h.sigma
+        h.rule,
+        h.storage,
+        h.alpha,
+        h.fusion,
+        h.sigma
     );
     if let Some(mask) = template.mask() {
-        println!(
+        say!(
+            text,
             "mask       {:.0} % of the picture counts",
             100.0 * mask.count() as f64 / mask.inside().len() as f64
         );
     }
     match template.decision() {
-        Some(decision) => println!("{}", crate::promise::promise(h, decision)),
-        None => println!(
+        Some(decision) => say!(text, "{}", crate::promise::promise(h, decision)),
+        None => say!(
+            text,
             "threshold  {:.4} ({})",
             h.calibration.threshold,
             if h.build.has_given_threshold() { "given" } else { "provisional" }
@@ -121,36 +138,37 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(rules) = &template.settings().rules {
         if template.decision().is_some() {
-            println!("{}", crate::promise::ABOUT_THE_SCORE);
+            say!(text, "{}", crate::promise::ABOUT_THE_SCORE);
         }
         crate::rules::lines(Some(rules), template.zones())
             .iter()
-            .for_each(|line| println!("{line}"));
+            .for_each(|line| say!(text, "{line}"));
     }
     let (built_from, inserted) = template.pictures();
     if !inserted.is_empty() {
         let pictures = if inserted.len() == 1 { "picture" } else { "pictures" };
         // A journal that cannot be read costs `history` its entries, not the rest of what is shown here.
-        let since = journal::read(&template).map_or_else(
+        let since = journal::read(template).map_or_else(
             |_| String::new(),
             |entries| {
-                let since = journal::since_threshold(&template, &entries);
+                let since = journal::since_threshold(template, &entries);
                 format!(", {since} of them since the threshold was set")
             },
         );
         let count = inserted.len();
-        println!("inserted   {count} {pictures} later{since}: hetmm history shows them");
+        say!(text, "inserted   {count} {pictures} later{since}: hetmm history shows them");
     }
-    println!(
+    say!(
+        text,
         "built from {} pictures, {} to {}",
         built_from.len(),
         built_from.first().map_or_else(String::new, |i| printable(&i.name)),
         built_from.last().map_or_else(String::new, |i| printable(&i.name))
     );
     for (key, value) in &h.build.options {
-        println!("option     {}: {}", printable(key), printable(value));
+        say!(text, "option     {}: {}", printable(key), printable(value));
     }
-    Ok(ExitCode::SUCCESS)
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {

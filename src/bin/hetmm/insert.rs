@@ -1,8 +1,9 @@
 //! `hetmm insert`: further good pictures into a template, on the spot.
 
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, say};
 use crate::engine::EngineArgs;
 use crate::pictures;
+use hetmm::error::Kind;
 use hetmm::update::{self, Inserted, Options, Outcome};
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -12,9 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Teach a template further good parts, without a rebuild
 ///
-/// What is new in the pictures comes into the template; a full one gives up what it has twice. Weights and
-/// threshold stay. The template's journal keeps who, when, and what was there before: `hetmm history`
-/// shows it, `hetmm undo` takes it back.
+/// The command adds only features that the template does not have yet. When a position is full, it replaces the
+/// most redundant prototype there. The weights of the layers and the threshold stay. The template's journal keeps
+/// who inserted what and when, and what was there before: `hetmm history` shows it, `hetmm undo` takes it back.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm insert part.hetmm false-reject.png
@@ -27,7 +28,8 @@ pub struct Args {
     /// Pictures of good parts: folders or files
     #[arg(required = true, value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Insert pictures that look like defects, too: their score is far above the threshold
+    /// Insert pictures that look like defects, too: their score is more than 1.25 times the threshold. Without it
+    /// nothing is inserted then, and the exit code is 1
     #[arg(long)]
     force: bool,
     /// Leave unreadable pictures out in place of inserting none
@@ -36,7 +38,7 @@ pub struct Args {
     /// Who inserts them, for the journal [default: the user's name]
     #[arg(long)]
     who: Option<String>,
-    /// What is new: distances above this many times what good parts usually have at that place
+    /// A feature is new if its distance is more than this many times the usual one at that place
     #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
     novelty: f32,
     /// Sheets up to which the template grows [default: the next multiple of 128]
@@ -54,6 +56,10 @@ pub struct Args {
     #[command(flatten)]
     engine: EngineArgs,
 }
+
+/// What to do about pictures that look like defects.
+const CONFIRM: &str = "look at the part: once a picture is inserted, parts like it pass. If it shows a good part, run \
+                       the same command again with --force";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if !(0.0..=1000.0).contains(&args.novelty) {
@@ -74,7 +80,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         dry_run: args.dry_run,
     };
     let engine = args.engine.engine();
-    let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)?;
+    let unconfirmed = |e: Error| match e.kind() {
+        Kind::Unconfirmed => e.advise(CONFIRM),
+        _ => e,
+    };
+    let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)
+        .map_err(unconfirmed)?;
+    if is_written(&done, args.dry_run) {
+        console.changed(&args.template);
+    }
     done.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     for outcome in &done.outcomes {
         if let Some(warning) = &outcome.warning {
@@ -82,34 +96,54 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             console.note(format!("warning: {file}: {warning}"));
         }
     }
+    let mut text = String::new();
     match args.json {
-        true => println!("{:#}", to_json(&done, args.dry_run)),
-        false => print(&done, args, console),
+        true => say!(text, "{:#}", to_json(&done, args.dry_run)),
+        false => {
+            text = in_words(&done);
+            summary(&done, args).iter().for_each(|line| console.note(line));
+        }
     }
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(done: &Inserted, args: &Args, console: &Console) {
+/// Whether the template has changed.
+fn is_written(done: &Inserted, dry_run: bool) -> bool {
+    !dry_run && done.outcomes.iter().any(|outcome| outcome.id.is_some())
+}
+
+/// What became of every picture, a line each.
+fn in_words(done: &Inserted) -> String {
+    let mut text = String::new();
     for outcome in &done.outcomes {
         let file = printable(&outcome.file.display().to_string());
         let still =
             outcome.still(done.threshold).map_or_else(String::new, |still| format!(", {still}"));
         match outcome.id {
             None => {
-                println!("{file}: nothing new (score {:.4}){still}", outcome.score_before);
+                say!(text, "{file}: nothing new (score {:.4}){still}", outcome.score_before);
                 if !still.is_empty() {
-                    println!("  -> {}", Outcome::NOT_LEARNED);
+                    say!(text, "  -> {}", Outcome::NOT_LEARNED);
                 }
             }
-            Some(id) => println!(
+            Some(id) => say!(
+                text,
                 "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
-                outcome.score_before, outcome.score_after, outcome.added
+                outcome.score_before,
+                outcome.score_after,
+                outcome.added
             ),
         }
     }
     for file in &done.known {
-        println!("{}: the template has it already", printable(&file.display().to_string()));
+        say!(text, "{}: the template has it already", printable(&file.display().to_string()));
     }
+    text
+}
+
+/// What became of the template, for standard error.
+fn summary(done: &Inserted, args: &Args) -> Vec<String> {
     let inserted = done.outcomes.iter().filter(|o| o.id.is_some()).count();
     let [before, after] = done.sheets;
     let sheets = if before == after {
@@ -117,21 +151,22 @@ fn print(done: &Inserted, args: &Args, console: &Console) {
     } else {
         format!("{before} -> {after} sheets")
     };
-    console.note(format!(
+    let mut lines = vec![format!(
         "{}: {inserted} of {} pictures {}, {sheets}, {:.1} MB",
         args.template.display(),
         done.outcomes.len() + done.known.len(),
         if args.dry_run { "would be inserted" } else { "inserted" },
         done.bytes[1] as f64 / 1e6
-    ));
+    )];
     if inserted > 0 && done.is_promised && !args.dry_run {
         let pictures = if done.since_threshold == 1 { "picture" } else { "pictures" };
-        console.note(format!(
+        lines.push(format!(
             "the threshold stays: it was set before {} {pictures} came in, and good parts score lower now; \
              after many, `hetmm calibrate` sets it anew",
             done.since_threshold
         ));
     }
+    lines
 }
 
 fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
@@ -144,7 +179,7 @@ fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
     json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped, "sheets_before": done.sheets[0],
            "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
            "threshold": done.threshold, "inserted_since_threshold": done.since_threshold,
-           "written": !dry_run && done.outcomes.iter().any(|o| o.id.is_some())})
+           "written": is_written(done, dry_run)})
 }
 
 /// The name of who runs this program.

@@ -2,6 +2,7 @@
 
 use crate::console::{Console, printable};
 use crate::engine::EngineArgs;
+use crate::outputs::{Outputs, Replace};
 use crate::pictures;
 use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
@@ -11,7 +12,6 @@ use hetmm::scoring::verdict::Rule;
 use hetmm::scoring::{Decided, Verdict};
 use hetmm::{Error, Result};
 use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,18 +40,17 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
+    let pictures = pictures::list(&args.images)?;
+    let names = heatmap_names(&pictures);
+    let outputs = claim(args, &pictures, &names)?;
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let pictures = pictures::list(&args.images)?;
-    if let Some(folder) = &args.heatmaps {
-        std::fs::create_dir_all(folder)
-            .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
-    }
-    let names = heatmap_names(&pictures);
     let bar = console.bar("inspecting", pictures.len());
     let mut failed = Vec::new();
     for (picture, name) in pictures.iter().zip(&names) {
@@ -59,13 +58,18 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             Ok(done) => {
                 if let Some(folder) = &args.heatmaps {
                     let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
-                    hetmm::files::write_whole(&folder.join(name), &heatmap::png(&drawn)?)?;
+                    let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
+                    outputs.write(&folder.join(name), &heatmap::FORMAT, &png)?;
                 }
-                bar.suspend(|| print(args, &inspector, picture, &done))?;
+                bar.suspend(|| console.print(&line(args, &inspector, picture, &done)))?;
             }
             Err(e) => failed.push(e),
         }
         bar.inc(1);
+        // Where nobody reads the results any more, only heat maps are left to make.
+        if !console.has_reader() && args.heatmaps.is_none() {
+            break;
+        }
     }
     bar.finish_and_clear();
     match failed.is_empty() || args.skip_unreadable {
@@ -77,10 +81,27 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
 }
 
-fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) -> Result<()> {
+/// Claims a heat map for every picture, where they are asked for.
+fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> {
+    let inputs = pictures.iter().map(|source| source.path.as_path());
+    let of_template = [Some(args.template.as_path()), args.backbone.as_deref()];
+    let mut outputs = args.replace.outputs(inputs.chain(of_template.into_iter().flatten()));
+    if let Some(folder) = &args.heatmaps {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
+        for name in names {
+            outputs.claim(&folder.join(name), &heatmap::FORMAT)?;
+        }
+    }
+    Ok(outputs)
+}
+
+/// The result of a picture, for people or for programs.
+fn line(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) -> String {
     let threshold = inspector.template().header().calibration.threshold;
+    let rules = inspector.template().settings().rules.as_ref();
+    let tolerated = rules.map_or(0, |rules| rules.max_regions as usize);
     let decided = &done.decided;
-    let mut out = std::io::stdout().lock();
     let path = picture.path.display().to_string();
     let line = if args.json {
         json!({"image": path, "score": done.scored.score, "threshold": threshold,
@@ -98,19 +119,14 @@ fn print(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected)
             done.scored.score,
             done.timing.total,
             printable(&path),
-            in_words(decided)
+            in_words(decided, tolerated)
         )
     };
-    match writeln!(out, "{line}") {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => {
-            result.map_err(|e| Error::io(Path::new("standard output"), "cannot be written", &e))
-        }
-    }
+    line + "\n"
 }
 
-/// Why a part is what it is: nothing where nothing is above any threshold.
-fn in_words(decided: &Decided) -> String {
+/// Why a part is what it is: nothing where nothing is above any threshold. So many regions are tolerated.
+fn in_words(decided: &Decided, tolerated: usize) -> String {
     let by = &decided.by;
     let place = decided.regions.first().map_or_else(String::new, |r| {
         let area =
@@ -130,7 +146,11 @@ fn in_words(decided: &Decided) -> String {
         (Rule::Zone, Verdict::Ok) => "above the threshold only where a zone allows it".into(),
         (Rule::Zone, _) => format!("above {:.4}: {place}", by.limit),
         (Rule::Area, _) => format!("too small to count: {place}"),
+        (Rule::Count, Verdict::Ok) if counting == 1 => format!("1 region is tolerated: {place}"),
         (Rule::Count, Verdict::Ok) => format!("{counting} regions are tolerated: {place}"),
+        (Rule::Count, _) if counting <= tolerated => {
+            format!("too strong or too large to be tolerated: {place}")
+        }
         (Rule::Count, _) => format!("{counting} regions: {place}"),
     };
     format!("  {why}")

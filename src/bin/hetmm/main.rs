@@ -1,5 +1,8 @@
 //! The workstation tool: builds templates from good pictures, inspects, evaluates.
 
+// They panic where nobody can take what they print; see `console`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod ablate;
 mod audit;
 mod bench;
@@ -17,16 +20,18 @@ mod history;
 mod info;
 mod insert;
 mod inspect;
+mod outputs;
 mod pictures;
 mod promise;
 mod report;
 mod rules;
+mod threads;
 mod timing;
 mod undo;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use console::Console;
-use hetmm::{Error, Result};
+use console::{Console, complain};
+use hetmm::Result;
 use std::process::ExitCode;
 
 /// Visual inspection from good pictures alone.
@@ -42,7 +47,7 @@ struct Cli {
     /// Say more on stderr; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Threads to use [default: all cores]
+    /// Threads to use, up to four for each core or 64 in all [default: one for each core]
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
     #[command(subcommand)]
@@ -55,11 +60,12 @@ const EXAMPLES: &str = "Examples:
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
-  hetmm insert part.hetmm false-reject.png         teach it a further good part, hetmm undo takes it back
+  hetmm insert part.hetmm false-reject.png         teach it a further good part; undo forgets it
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
 
-Exit codes: 0 done, 1 done but a check failed, 2 wrong usage, 3 unreadable picture or data set,
-4 unusable template or model, 5 device or I/O failure.";
+Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 unreadable picture or data set, 4 unusable template or \
+model, 5 device or I/O failure. A command that has changed a file and cannot print its result ends with 5 and says \
+what it has changed.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -92,8 +98,10 @@ struct Completions {
 }
 
 fn main() -> ExitCode {
-    leave_quietly_with_the_reader();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => log::LevelFilter::Error,
         (false, 0) => log::LevelFilter::Warn,
@@ -111,37 +119,26 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("error: {e}");
+            complain(format_args!("error: {e}"));
             ExitCode::from(e.kind().exit_code())
         }
     }
 }
 
-/// `hetmm .. | head` ends when `head` does: `println!` panics then, which is not worth a word.
-fn leave_quietly_with_the_reader() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let message = panic.payload().downcast_ref::<String>();
-        if message.is_some_and(|m| m.starts_with("failed printing to stdout: Broken pipe")) {
-            std::process::exit(0);
+/// Prints the help that was asked for, or what is wrong with the command line.
+fn usage(e: &clap::Error) -> ExitCode {
+    let code = u8::try_from(e.exit_code()).unwrap_or(2);
+    match e.print() {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe && code == 0 => {
+            complain(format_args!("error: standard output: cannot be written: {e}"));
+            ExitCode::from(hetmm::error::Kind::Io.exit_code())
         }
-        usual(panic);
-    }));
+        _ => ExitCode::from(code),
+    }
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    if cli.threads == Some(0) {
-        return Err(
-            Error::usage("--threads 0").advise("give at least 1, or leave it out for all cores")
-        );
-    }
-    // This thread is one of them: handing every small piece of work to another one takes longer
-    // than doing it.
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(cli.threads.unwrap_or(0))
-        .use_current_thread()
-        .build_global()
-        .map_err(|e| Error::usage(format!("threads cannot be started: {e}")))?;
+    threads::start(cli.threads)?;
     let console = Console::new(cli.quiet);
     match cli.command {
         Command::Demo(args) => demo::run(&args, &console),
@@ -153,19 +150,16 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(&args, &console),
         Command::Insert(args) => insert::run(&args, &console),
         Command::Undo(args) => undo::run(&args, &console),
-        Command::History(args) => history::run(&args),
+        Command::History(args) => history::run(&args, &console),
         Command::Features(args) => features::run(&args, &console),
         Command::Ablate(args) => ablate::run(&args, &console),
-        Command::Info(args) => info::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Info(args) => info::run(&args, &console),
+        Command::Check(args) => check::run(&args, &console),
+        Command::Bench(args) => bench::run(&args, &console),
         Command::Completions(args) => {
-            clap_complete::generate(
-                args.shell,
-                &mut Cli::command(),
-                "hetmm",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "hetmm", &mut script);
+            console.print(&String::from_utf8_lossy(&script))?;
             Ok(ExitCode::SUCCESS)
         }
     }

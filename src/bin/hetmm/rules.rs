@@ -1,9 +1,10 @@
 //! `hetmm rules`: what of a map above the threshold makes a part bad.
 
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, say};
+use crate::outputs::Replace;
 use hetmm::scoring::Rules;
 use hetmm::scoring::rules::{IGNORED, Limit, Zone};
-use hetmm::template::{HeaderV1, Template, writer};
+use hetmm::template::{self, HeaderV1, Template, writer};
 use hetmm::{Error, Result, image};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -20,13 +21,16 @@ use std::process::ExitCode;
   hetmm rules part.hetmm --mm-per-pixel 0.05 --min-area 0.5mm2 --max-regions 2
   hetmm rules part.hetmm --ignore fixture.png              what is black there is left out
   hetmm rules part.hetmm --zones labels.png --zone 1=lid:1.5x --zone 2=seal:0.9x:10px
+  hetmm rules part.hetmm --zone 1=2x                       change one zone, keep the others
   hetmm rules part.hetmm                                   show them
   hetmm rules part.hetmm --clear                           the score alone decides again
 
-A zone is NUMBER=[NAME:]THRESHOLD[:AREA]. NUMBER is its grey value in the label picture; THRESHOLD is a
-factor on the template's (1.5x) or a score (2.4); AREA is its own least area. A region that lies in several
-zones counts from the least of their areas on. The network sees beyond the edge of what is
-ignored, something gross from a sixth of the picture away and more: draw it with a wide margin.")]
+A zone is NUMBER=[NAME:]THRESHOLD[:AREA]. NUMBER is its grey value in the label picture, from 1 to 254. \
+THRESHOLD is a factor on the template's threshold (1.5x) or a score (2.4). AREA is its own least area. Where a \
+region touches several zones, the smallest of their least areas decides whether it counts.
+
+A strong disturbance inside the ignored area also raises the map around it. Draw the area with a margin of \
+about a sixth of the picture.")]
 pub struct Args {
     /// The template
     template: PathBuf,
@@ -36,16 +40,19 @@ pub struct Args {
     /// Side of a pixel in millimetres
     #[arg(long, value_name = "MM")]
     mm_per_pixel: Option<f32>,
-    /// That many regions are tolerated
+    /// A part passes with up to this many regions that count, where each of them is weak and small: its peak is at
+    /// most twice the threshold, and it covers at most 2 % of the picture
     #[arg(long, value_name = "N")]
     max_regions: Option<u32>,
     /// A picture that is black where nothing counts
     #[arg(long, value_name = "MASK.png")]
     ignore: Option<PathBuf>,
-    /// A picture whose grey values are numbers of zones, 0 for none
+    /// A picture whose grey values are the numbers of zones: 1 to 254 for a zone, 0 where the template's own
+    /// threshold holds; 255 is reserved for what --ignore leaves out
     #[arg(long, value_name = "LABELS.png")]
     zones: Option<PathBuf>,
-    /// What holds in a zone; once a zone
+    /// The settings of one zone; repeat it for each zone. Without --zones it changes a zone that the template
+    /// has, and its label picture stays
     #[arg(long, value_name = "ZONE")]
     zone: Vec<ZoneArg>,
     /// Take all rules away
@@ -57,6 +64,8 @@ pub struct Args {
     /// One JSON object in place of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    replace: Replace,
 }
 
 /// A least area as it was given.
@@ -138,6 +147,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         || args.zones.is_some()
         || !args.zone.is_empty();
     let output = args.output.as_ref().unwrap_or(&args.template);
+    if changes && let Some(output) = &args.output {
+        let pictures = args.ignore.iter().chain(&args.zones).map(PathBuf::as_path);
+        args.replace.outputs(pictures).claim(output, &template::FORMAT)?;
+    }
     let lock = if changes { hetmm::files::lock_if_there(output)? } else { None };
     let template = Template::open_copy(&args.template)?;
     let mut settings = template.settings().clone();
@@ -147,12 +160,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             if args.clear { (None, Vec::new()) } else { changed(args, &template)? };
         let header = template.header().clone();
         writer::rewrite(output, lock.as_ref(), &template, header, settings.clone(), &zones)?;
+        console.changed(output);
         console.note(format!("{}: written", output.display()));
     }
+    let mut text = String::new();
     match args.json {
-        true => println!("{:#}", to_json(settings.rules.as_ref(), &zones)),
-        false => lines(settings.rules.as_ref(), &zones).iter().for_each(|line| println!("{line}")),
+        true => say!(text, "{:#}", to_json(settings.rules.as_ref(), &zones)),
+        false => say!(text, "{}", lines(settings.rules.as_ref(), &zones).join("\n")),
     }
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -179,12 +195,8 @@ fn changed(args: &Args, template: &Template) -> Result<(Option<Rules>, Vec<u8>)>
     }
     let (height, width) = (header.backbone.height as usize, header.backbone.width as usize);
     let mut labels = template.zones().to_vec();
-    if !args.zone.is_empty() || args.zones.is_some() {
-        let file = args.zones.as_ref().ok_or_else(|| {
-            Error::usage("--zone needs --zones")
-                .advise("give the picture whose grey values are the zones")
-        })?;
-        let drawn = labels_of(file, header, (height, width))?;
+    if let Some(file) = &args.zones {
+        let drawn = labels_of(file, &image::read(file)?, header, (height, width))?;
         rules.zones = zones(args, &drawn, &rules, header)?;
         let known = |label: u8| rules.zone(label).is_some();
         let ignored = |at: usize| args.ignore.is_none() && labels.get(at) == Some(&IGNORED);
@@ -195,9 +207,18 @@ fn changed(args: &Args, template: &Template) -> Result<(Option<Rules>, Vec<u8>)>
                 _ => 0,
             })
             .collect();
+    } else if !args.zone.is_empty() {
+        if rules.zones.is_empty() {
+            return Err(Error::usage("--zone needs --zones: the template has no zones yet")
+                .advise("give the picture whose grey values are the zones"));
+        }
+        let given = zones(args, &labels, &rules, header)?;
+        rules.zones = changed_zones(&rules.zones, given, &args.zone);
     }
     if let Some(file) = &args.ignore {
-        let drawn = labels_of(file, header, (height, width))?;
+        let picture = image::read(file)?;
+        let drawn = labels_of(file, &picture, header, (height, width))?;
+        image::require_black_and_white(&picture).map_err(|e| e.within(file.display()))?;
         labels.resize(height * width, 0);
         for (label, drawn) in labels.iter_mut().zip(drawn) {
             // What was ignored and no longer is has no zone either: zones are given anew for that.
@@ -260,6 +281,18 @@ fn zones(args: &Args, drawn: &[u8], rules: &Rules, header: &HeaderV1) -> Result<
     Ok(zones)
 }
 
+/// The zones of a template after some of them are given anew, on the same label picture. One that is given
+/// without a name keeps its name.
+fn changed_zones(old: &[Zone], given: Vec<Zone>, arguments: &[ZoneArg]) -> Vec<Zone> {
+    let is_named = |label: u8| arguments.iter().any(|arg| arg.label == label && arg.name.is_some());
+    let changed = |zone: &Zone| match given.iter().find(|new| new.label == zone.label) {
+        Some(new) if is_named(new.label) => new.clone(),
+        Some(new) => Zone { name: zone.name.clone(), ..new.clone() },
+        None => zone.clone(),
+    };
+    old.iter().map(changed).collect()
+}
+
 fn grey_values(drawn: &[u8]) -> String {
     let mut values: Vec<u8> = drawn.to_vec();
     values.sort_unstable();
@@ -292,8 +325,12 @@ fn pixels(area: Area, rules: &Rules, header: &HeaderV1) -> Result<f32> {
 }
 
 /// The grey values of a picture at network size, each that of the nearest pixel: labels are never mixed.
-fn labels_of(file: &Path, header: &HeaderV1, (height, width): (usize, usize)) -> Result<Vec<u8>> {
-    let picture = image::read(file)?;
+fn labels_of(
+    file: &Path,
+    picture: &image::Picture,
+    header: &HeaderV1,
+    (height, width): (usize, usize),
+) -> Result<Vec<u8>> {
     let (built_width, built_height) = header.picture_size();
     let aspect = |w: u32, h: u32| f64::from(w) / f64::from(h.max(1));
     let off = aspect(picture.width, picture.height) / aspect(built_width, built_height);
@@ -321,6 +358,10 @@ fn labels_of(file: &Path, header: &HeaderV1, (height, width): (usize, usize)) ->
     Ok(labels)
 }
 
+/// Which regions may be tolerated.
+const WEAK_AND_SMALL: &str =
+    "if each is at most twice the threshold and covers at most 2 % of the picture";
+
 /// Rules in words, a line each.
 pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
     let Some(rules) = rules else { return vec!["rules      none: the score alone decides".into()] };
@@ -333,11 +374,16 @@ pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
             rules.mm2(f64::from(px)).map_or_else(String::new, |mm2| format!(" ({mm2:.3} mm2)"));
         format!("{px:.0} px{mm2}")
     };
-    let mut lines = vec![format!(
-        "rules      regions from {} count; {} are tolerated",
-        area(rules.min_area_px),
-        if rules.max_regions == 0 { "none".into() } else { rules.max_regions.to_string() }
-    )];
+    let counting = match rules.min_area_px {
+        0.0 => "regions of any size count".into(),
+        px => format!("regions from {} count", area(px)),
+    };
+    let tolerated = match rules.max_regions {
+        0 => "none is tolerated".into(),
+        1 => format!("1 is tolerated {WEAK_AND_SMALL}"),
+        count => format!("{count} are tolerated {WEAK_AND_SMALL}"),
+    };
+    let mut lines = vec![format!("rules      {counting}; {tolerated}")];
     for zone in &rules.zones {
         let own =
             zone.min_area_px.map_or_else(String::new, |px| format!(", regions from {}", area(px)));

@@ -1,6 +1,6 @@
 //! `hetmm undo`: the template as it was before an insertion.
 
-use crate::console::{Console, printable};
+use crate::console::{Console, printable, say};
 use hetmm::Result;
 use hetmm::update;
 use std::path::PathBuf;
@@ -23,17 +23,20 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let undone = update::undo(&args.template, args.entry)?;
+    console.changed(&args.template);
+    let mut text = String::new();
     for entry in &undone.entries {
-        println!("entry {}: {} is no longer in the template", entry.id, printable(&entry.name));
+        say!(text, "entry {}: {} is no longer in the template", entry.id, printable(&entry.name));
     }
     let [before, after] = undone.thresholds;
     if before != after {
-        println!("the threshold is {after:.4} again ({before:.4} was set since)");
+        say!(text, "the threshold is {after:.4} again ({before:.4} was set since)");
     }
     if undone.rules_changed {
-        println!("the region rules are those from before again: others were set since");
+        say!(text, "the region rules are those from before again: others were set since");
     }
     let proven = if undone.proven { ", the bytes are those from before" } else { "" };
     console.note(format!("{}: restored{proven}", args.template.display()));
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

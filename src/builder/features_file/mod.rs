@@ -12,14 +12,21 @@ mod write;
 
 pub use merge::{Merged, merge};
 pub use read::FeaturesFile;
-pub use write::{Computed, Order, compute};
+pub use write::{Computed, Order, compute, growing};
 
 use crate::backbone::{Identity, TapIdentity};
 use crate::error::{Error, Kind, Result};
+use crate::files::outputs::Format;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of every features file.
 pub const MAGIC: [u8; 8] = *b"HETMF\r\n\x1a";
+/// How a features file, whole or growing, is recognised before another one replaces it.
+pub const FORMAT: Format = Format {
+    name: "a features file",
+    reads: MAGIC.len() as u64,
+    is_one: |bytes| bytes.starts_with(&MAGIC),
+};
 /// Files of another major version cannot be read.
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
@@ -29,6 +36,8 @@ const RECORD_MAGIC: [u8; 4] = *b"PIC\x1a";
 /// Largest header and largest description of a picture that are read.
 const MAX_HEADER: u32 = 1 << 20;
 const MAX_PICTURE: u32 = 1 << 16;
+/// Most bytes of the maps of one picture, which are read into memory together: 4 GiB.
+const MAX_MAPS: u64 = 1 << 32;
 
 /// All versions of the header; append only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +97,8 @@ impl Header {
             && id
                 .taps
                 .iter()
-                .all(|t| side(&t.height) && side(&t.width) && (1..=65_536).contains(&t.channels));
+                .all(|t| side(&t.height) && side(&t.width) && (1..=65_536).contains(&t.channels))
+            && header.map_bytes() as u64 <= MAX_MAPS;
         if fine { Ok(header) } else { Err(damaged("the header")) }
     }
 

@@ -4,7 +4,7 @@ use super::{
     Header, PRELUDE, PictureRecord, RECORD_PRELUDE, RecordPrelude, Totals, damaged, data_error,
     parse_prelude, tap_values,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::files;
 use crate::image::NetworkImage;
@@ -32,8 +32,8 @@ impl FeaturesFile {
     /// Whether the file at `path` begins like a features file.
     pub fn is_one(path: &Path) -> bool {
         let mut start = [0; 8];
-        let read = File::open(path).and_then(|mut f| f.read_exact(&mut start));
-        read.is_ok() && start == super::MAGIC
+        let opened = files::open_regular(path, u64::MAX, Kind::Image).ok();
+        opened.is_some_and(|mut file| file.read_exact(&mut start).is_ok()) && start == super::MAGIC
     }
 
     /// Opens a whole features file and proves its structure; the features themselves are proven
@@ -42,8 +42,8 @@ impl FeaturesFile {
     /// # Errors
     /// [`crate::error::Kind::Image`] where the file is damaged, cut, unfinished or too new.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)
-            .map_err(|e| Error::io(path, "the features file cannot be opened", &e))?;
+        // Its pictures are read one by one, so it may be as long as a disk.
+        let file = files::open_regular(path, u64::MAX, Kind::Image)?;
         let read = || -> Result<Self> {
             let (header, totals, end) = read_head(&file)?;
             let totals = totals.ok_or_else(|| {

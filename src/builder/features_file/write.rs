@@ -112,6 +112,13 @@ fn open_to_append(path: &Path, header: &Header) -> Result<FeaturesFile> {
     .advise("add with the options it was made with, or write another file"))
 }
 
+/// The file that grows beside `destination` until it is whole.
+pub fn growing(destination: &Path) -> PathBuf {
+    let mut path = destination.as_os_str().to_owned();
+    path.push(".part");
+    path.into()
+}
+
 /// A features file that grows.
 pub(super) struct Part {
     destination: PathBuf,
@@ -131,9 +138,7 @@ impl Part {
             return Err(Error::usage(format!("{}: is a folder", destination.display()))
                 .advise("give the name of a .features file"));
         }
-        let mut path = destination.as_os_str().to_owned();
-        path.push(".part");
-        let path = PathBuf::from(path);
+        let path = growing(destination);
         let failed = |e: std::io::Error| Error::io(&path, "cannot be written", &e);
         let file = OpenOptions::new()
             .read(true)

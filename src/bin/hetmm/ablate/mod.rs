@@ -4,15 +4,17 @@ pub mod measure;
 pub mod studies;
 
 use crate::build::Network;
-use crate::console::Console;
-use crate::dataset;
+use crate::console::{Console, say};
+use crate::dataset::{self, TestPicture};
 use crate::figures::percent;
+use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures;
 use crate::report::{self, Ablation};
+use hetmm::builder::Source;
+use hetmm::files::outputs::Format;
 use hetmm::{Error, Result};
 use measure::{Bench, Row};
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use studies::{Base, Study, Variant};
 
@@ -26,9 +28,9 @@ use studies::{Base, Study, Variant};
   hetmm ablate dataset/ --studies windows,alpha --json rows.json
   hetmm ablate dataset/ --pictures 100               from the first 100 good pictures: quicker
 
-Studies: windows (pixel to pixel against patch to patch, in each direction), alpha (weight of the forward
-direction), patches (sides of the window), layers, sheets, selection (rules), selection-slow (k-means
-at every pixel: many minutes).")]
+Studies: windows (pixel to pixel against patch to patch, in each direction), alpha (weight of the forward \
+direction), patches (sides of the window), layers, sheets, selection (rules), selection-slow (k-means at \
+every pixel: many minutes).")]
 pub struct Args {
     /// The data set: train/good, test/good, test/<defect>, ground_truth/<defect>
     dataset: PathBuf,
@@ -38,15 +40,24 @@ pub struct Args {
     /// Build from the first pictures only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pictures: Option<u32>,
-    /// Write the rows to this file (\"-\" for standard output, in place of text)
+    /// Write the rows to this file, beside the text ("-" for standard output, in place of the text)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write a page with tables and charts to this file
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     network: Network,
 }
+
+/// How a file of rows is recognised before another one replaces it.
+const ROWS: Format = Format {
+    name: "a file of rows",
+    reads: 1 << 24,
+    is_one: |bytes| has_keys(bytes, &["dataset", "preset", "rows"]),
+};
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let preset = args.network.preset(None)?;
@@ -64,23 +75,25 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
                 .advise("rows are compared by how well they tell good from defective pictures: put some of both there"));
         }
     }
+    let outputs = claim(args, &train, &test)?;
     let backbone = args.network.open(preset)?;
     let base = Base::new(preset, backbone.identity(), train.len());
     let chosen = if args.studies.is_empty() { Study::USUAL.to_vec() } else { args.studies.clone() };
     let variants: Vec<Variant> = chosen.iter().flat_map(|study| study.variants(&base)).collect();
-    let to_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let to_stdout = args.json.is_some() && args.json_file().is_none();
     let bar = console.bar("ablating", variants.len());
     let mut bench = Bench::new(&args.network, preset, &train, &test)?;
     let mut rows: Vec<Row> = Vec::with_capacity(variants.len());
-    let mut has_reader = !to_stdout;
+    // The files that are asked for are written all the same where rows cannot be printed any more.
+    let mut printed = Ok(());
     let is_for_reader_alone = args.report.is_none() && args.json.is_none();
     for variant in &variants {
         let row = bench.measure(variant)?;
-        if has_reader {
+        if !to_stdout && printed.is_ok() {
             let is_first = rows.last().is_none_or(|last| last.study != row.study);
-            has_reader = bar.suspend(|| print(&row, is_first)).is_ok();
-            if !has_reader && is_for_reader_alone {
-                return Ok(ExitCode::SUCCESS);
+            printed = bar.suspend(|| console.print(&in_words(&row, is_first)));
+            if is_for_reader_alone && (printed.is_err() || !console.has_reader()) {
+                return printed.map(|()| ExitCode::SUCCESS);
             }
         }
         rows.push(row);
@@ -95,26 +108,43 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         rows: &rows,
     };
     if let Some(page) = &args.report {
-        hetmm::files::write_whole(page, report::ablation(&ablation).as_bytes())?;
+        outputs.write(page, &report::FORMAT, report::ablation(&ablation).as_bytes())?;
+        console.changed(page);
     }
-    if let Some(path) = &args.json {
+    if args.json.is_some() {
         let text = serde_json::to_string_pretty(&ablation)
             .map_err(|e| Error::usage(format!("the rows cannot be written: {e}")))?;
-        match to_stdout {
-            true => println!("{text}"),
-            false => hetmm::files::write_whole(path, text.as_bytes())?,
+        match args.json_file() {
+            Some(path) => outputs.write(path, &ROWS, text.as_bytes())?,
+            None => printed = console.print(&(text + "\n")),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    printed.map(|()| ExitCode::SUCCESS)
 }
 
-/// Prints a row while others are still measured. An error says that nobody reads them any more; the
-/// files that were asked for are written all the same.
-fn print(row: &Row, with_head: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+impl Args {
+    /// The file for the rows, where they do not go to standard output.
+    fn json_file(&self) -> Option<&Path> {
+        self.json.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+}
+
+/// Claims all files that are asked for.
+fn claim(args: &Args, train: &[Source], test: &[TestPicture]) -> Result<Outputs> {
+    let pictures = train.iter().map(|source| source.path.as_path());
+    let inputs = pictures.chain(test.iter().flat_map(TestPicture::files));
+    let mut outputs = args.replace.outputs(inputs.chain(args.network.files()));
+    outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
+    outputs.claim_if(args.json_file(), &ROWS)?;
+    Ok(outputs)
+}
+
+/// A row, with the head of the table in front where a study begins.
+fn in_words(row: &Row, with_head: bool) -> String {
+    let mut text = String::new();
     if with_head {
-        writeln!(
-            out,
+        say!(
+            text,
             "\n{:<44} {:>9} {:>9} {:>9} {:>9} {:>7}",
             row.study.name(),
             "image",
@@ -122,10 +152,10 @@ fn print(row: &Row, with_head: bool) -> std::io::Result<()> {
             "AUPRO",
             "match ms",
             "MB"
-        )?;
+        );
     }
-    writeln!(
-        out,
+    say!(
+        text,
         "{:<44} {:>9} {:>9} {:>9} {:>9.1} {:>7.1}",
         row.name,
         percent(row.image_auroc),
@@ -133,6 +163,6 @@ fn print(row: &Row, with_head: bool) -> std::io::Result<()> {
         percent(row.aupro30),
         row.matching_ms,
         row.template_bytes as f64 / 1e6
-    )?;
-    out.flush()
+    );
+    text
 }

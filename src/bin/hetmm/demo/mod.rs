@@ -4,14 +4,16 @@ mod draw;
 
 use crate::build::{self, Settings};
 use crate::console::Console;
+use crate::outputs::{Outputs, Replace};
 use crate::{dataset, eval, pictures, report, timing};
 use draw::{Defect, Part};
 use hetmm::backbone::Engine;
 use hetmm::builder::Input;
+use hetmm::files::outputs::Format;
 use hetmm::heatmap;
 use hetmm::inspection::Inspector;
 use hetmm::scoring::Verdict;
-use hetmm::{Error, Result};
+use hetmm::{Error, Result, template};
 use image::{RgbImage, imageops};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +25,17 @@ pub struct Args {
     /// Folder for everything that the demo makes
     #[arg(long, value_name = "DIR", default_value = "hetmm-demo")]
     out: PathBuf,
+    #[command(flatten)]
+    replace: Replace,
 }
+
+/// How a drawn part is recognised before another one replaces it.
+const PART: Format = Format {
+    name: "a part that the demo has drawn",
+    reads: 256,
+    is_one: |bytes| heatmap::is_marked_png(bytes, DRAWN),
+};
+const DRAWN: &str = "demo part";
 
 /// Good pictures to build from, good ones to test with, bad ones of each kind.
 const TRAIN: u64 = 40;
@@ -31,16 +43,17 @@ const GOOD: u64 = 20;
 const BAD: u64 = 6;
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let data = args.out.join("parts");
-    draw_parts(&data, console)?;
+    let files = Files::new(&args.out);
+    let outputs = files.claim(&args.replace)?;
+    draw_parts(&files.data, &outputs, console)?;
 
     console.note(format!(
         "Building a template from the {TRAIN} good pictures in {}",
-        data.join("train/good").display()
+        files.data.join("train/good").display()
     ));
-    let template = args.out.join("part.hetmm");
+    let Files { data, template, page, heatmaps, result } = &files;
     let good = pictures::list(&[data.join("train/good")])?;
-    let built = build::build(&template, Input::Pictures(&good), &Settings::default(), console)?;
+    let built = build::build(template, Input::Pictures(&good), &Settings::default(), console)?;
     let header = &built.header;
     console.note(format!(
         "  {} ({:.1} MB), threshold {:.4}",
@@ -50,18 +63,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
 
     console.note("Evaluating it on parts it has not seen");
-    let inspector = Inspector::open(&template, None, &Engine::default())?;
-    let evaluation = eval::evaluate(&inspector, dataset::read(&data)?, false, console)?;
+    let inspector = Inspector::open(template, None, &Engine::default())?;
+    let evaluation = eval::evaluate(&inspector, dataset::read(data)?, false, console)?;
     let outcomes = &evaluation.outcomes;
-    eval::print(&evaluation.figures);
-    let page = args.out.join("report.html");
-    hetmm::files::write_whole(
-        &page,
-        report::evaluation(&inspector, &template, &data, &evaluation)?.as_bytes(),
-    )?;
-
-    let heatmaps = args.out.join("heatmaps");
-    make_folder(&heatmaps)?;
+    let text = report::evaluation(&inspector, template, data, &evaluation)?;
+    outputs.write(page, &report::FORMAT, text.as_bytes())?;
     let mut examples = Vec::new();
     let mut shown = std::collections::BTreeSet::new();
     for outcome in outcomes {
@@ -69,13 +75,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
         let kind = outcome.picture.defect.as_deref().unwrap_or("good");
         let name = format!("{kind}_{}", outcome.picture.source.name());
-        hetmm::files::write_whole(&heatmaps.join(name), &heatmap::png(&drawn)?)?;
+        let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
+        outputs.write(&heatmaps.join(name), &heatmap::FORMAT, &png)?;
         if shown.insert(kind.to_string()) {
             examples.push(drawn);
         }
     }
-    let result = args.out.join("result.png");
-    hetmm::files::write_whole(&result, &heatmap::png(&stacked(&examples))?)?;
+    let png = heatmap::marked_png(&stacked(&examples), heatmap::HEAT_MAP)?;
+    outputs.write(result, &heatmap::FORMAT, &png)?;
+    console.changed(&args.out);
+    console.print(&eval::in_words(&evaluation.figures))?;
 
     console.note("Look at:");
     console.note(format!(
@@ -93,36 +102,121 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Draws the data set, in MVTec layout.
-fn draw_parts(data: &Path, console: &Console) -> Result<()> {
-    let total = TRAIN + GOOD + BAD * Defect::ALL.len() as u64;
-    console.note(format!("Drawing {total} parts into {}", data.display()));
-    let bar = console.bar("drawing", total as usize);
-    let mut seed = 0;
-    let mut write = |folder: &str, count: u64, defect: Option<Defect>| -> Result<()> {
-        for number in 0..count {
-            seed += 1;
-            let part = Part::draw(seed, defect);
-            save(&data.join(folder), number, &part.picture)?;
-            if let Some(defect) = defect {
-                save(&data.join("ground_truth").join(defect.name()), number, &part.mask)?;
-            }
-            bar.inc(1);
+/// Where everything goes that the demo makes.
+struct Files {
+    /// The parts, in MVTec layout.
+    data: PathBuf,
+    template: PathBuf,
+    page: PathBuf,
+    /// The folder of heat maps.
+    heatmaps: PathBuf,
+    result: PathBuf,
+}
+
+impl Files {
+    fn new(out: &Path) -> Self {
+        let path = |name: &str| out.join(name);
+        Files {
+            data: path("parts"),
+            template: path("part.hetmm"),
+            page: path("report.html"),
+            heatmaps: path("heatmaps"),
+            result: path("result.png"),
         }
-        Ok(())
-    };
-    write("train/good", TRAIN, None)?;
-    write("test/good", GOOD, None)?;
-    for defect in Defect::ALL {
-        write(&format!("test/{}", defect.name()), BAD, Some(defect))?;
+    }
+
+    /// Makes the folders and claims every file.
+    fn claim(&self, replace: &Replace) -> Result<Outputs> {
+        let mut outputs = replace.outputs([]);
+        make_folder(&self.heatmaps)?;
+        for planned in plan() {
+            for (_, folder) in planned.folders() {
+                make_folder(&self.data.join(folder))?;
+            }
+            for (_, path) in planned.files(&self.data) {
+                outputs.claim(&path, &PART)?;
+            }
+            if let Some(name) = planned.heatmap() {
+                outputs.claim(&self.heatmaps.join(name), &heatmap::FORMAT)?;
+            }
+        }
+        outputs.claim(&self.template, &template::FORMAT)?;
+        outputs.claim(&self.page, &report::FORMAT)?;
+        outputs.claim(&self.result, &heatmap::FORMAT)?;
+        Ok(outputs)
+    }
+}
+
+/// A part that is going to be drawn.
+struct Planned {
+    /// Its class below the data set, as in `test/good`.
+    class: String,
+    number: u64,
+    defect: Option<Defect>,
+}
+
+/// What is drawn: the part itself, or the mask of its defect.
+#[derive(Clone, Copy)]
+enum Drawn {
+    Picture,
+    Mask,
+}
+
+impl Planned {
+    fn name(&self) -> String {
+        format!("{:03}.png", self.number)
+    }
+
+    /// The folders that it goes into, below the data set.
+    fn folders(&self) -> Vec<(Drawn, String)> {
+        let mask =
+            self.defect.map(|defect| (Drawn::Mask, format!("ground_truth/{}", defect.name())));
+        [(Drawn::Picture, self.class.clone())].into_iter().chain(mask).collect()
+    }
+
+    /// The files that it goes into.
+    fn files(&self, data: &Path) -> Vec<(Drawn, PathBuf)> {
+        let file = |(drawn, folder): (Drawn, String)| (drawn, data.join(folder).join(self.name()));
+        self.folders().into_iter().map(file).collect()
+    }
+
+    /// The name of its heat map, where it is one of the parts to test with.
+    fn heatmap(&self) -> Option<String> {
+        let kind = self.class.strip_prefix("test/")?;
+        Some(format!("{kind}_{}", self.name()))
+    }
+}
+
+/// All parts, in the order in which they are drawn.
+fn plan() -> Vec<Planned> {
+    let good = [("train/good", TRAIN), ("test/good", GOOD)];
+    let good = good.map(|(class, count)| (class.to_owned(), count, None));
+    let bad = Defect::ALL.map(|defect| (format!("test/{}", defect.name()), BAD, Some(defect)));
+    let all = good.into_iter().chain(bad);
+    all.flat_map(|(class, count, defect)| {
+        (0..count).map(move |number| Planned { class: class.clone(), number, defect })
+    })
+    .collect()
+}
+
+/// Draws the data set, in MVTec layout.
+fn draw_parts(data: &Path, outputs: &Outputs, console: &Console) -> Result<()> {
+    let plan = plan();
+    console.note(format!("Drawing {} parts into {}", plan.len(), data.display()));
+    let bar = console.bar("drawing", plan.len());
+    for (seed, planned) in (1..).zip(&plan) {
+        let part = Part::draw(seed, planned.defect);
+        for (drawn, path) in planned.files(data) {
+            let picture = match drawn {
+                Drawn::Picture => &part.picture,
+                Drawn::Mask => &part.mask,
+            };
+            outputs.write(&path, &PART, &heatmap::marked_png(picture, DRAWN)?)?;
+        }
+        bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-fn save(folder: &Path, number: u64, image: &RgbImage) -> Result<()> {
-    make_folder(folder)?;
-    hetmm::files::write_whole(&folder.join(format!("{number:03}.png")), &heatmap::png(image)?)
 }
 
 fn make_folder(folder: &Path) -> Result<()> {

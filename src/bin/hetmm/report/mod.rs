@@ -23,10 +23,19 @@ pub use calibration::{Calibration, calibration};
 use crate::figures::{Evaluation, Figures, Outcome, percent};
 use charts::{Curve, Level, Series};
 use hetmm::Result;
+use hetmm::files::outputs::Format;
 use hetmm::inspection::Inspector;
 use hetmm::scoring::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::path::Path;
+
+/// How a page is recognised before another one replaces it: by the program that it names in its head.
+pub const FORMAT: Format = Format {
+    name: "a page by hetmm",
+    reads: 4096,
+    is_one: |bytes| bytes.windows(GENERATOR.len()).any(|window| window == GENERATOR),
+};
+const GENERATOR: &[u8] = b"<meta name=\"generator\" content=\"hetmm ";
 
 /// Pictures shown of the worst good ones and of the best hidden bad ones.
 const HARDEST: usize = 12;

@@ -1,11 +1,11 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
 use super::data;
+use hetmm::error::Kind;
 use hetmm::inspection::Inspector;
 use hetmm::template::header::{HeaderV1, ImageRecord};
 use hetmm::{Error, Result};
 use maud::{Markup, html};
-use std::fs::File;
 use std::path::Path;
 
 /// Provenance and settings of the template at `path`.
@@ -162,7 +162,8 @@ fn probes(h: &HeaderV1) -> Markup {
 fn file_digest(path: &Path) -> Result<String> {
     let unreadable = |e| Error::io(path, "the template cannot be read", &e);
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
+    let file = hetmm::files::open_regular(path, u64::MAX, Kind::Template)?;
+    hasher.update_reader(file).map_err(unreadable)?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
