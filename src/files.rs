@@ -1,8 +1,8 @@
-//! Files that are written whole or not at all.
+//! Files that are written whole or not at all, and files that are read without ever waiting for them.
 
 use crate::error::{Error, Kind, Result};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,79 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = temporary(folder).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     put_in_place(file, path)
+}
+
+/// Opens a regular file of at most `most_bytes` bytes to be read, and never waits for it. Opening a pipe waits
+/// for its other end, and a device may never end.
+///
+/// The file may grow afterwards: take no more than `most_bytes` from it, as [`read_regular`] does.
+///
+/// # Errors
+/// [`Kind::Io`] where it cannot be opened or is a folder. An error of `kind` where it is something else than
+/// a regular file (a pipe, a socket, a device), or longer than `most_bytes`.
+pub fn open_regular(path: &Path, most_bytes: u64, kind: Kind) -> Result<File> {
+    let failed = |e: std::io::Error| Error::io(path, "cannot be opened", &e);
+    // Opening a device can already do something, so what is no regular file is not even opened.
+    check_regular(path, &std::fs::metadata(path).map_err(failed)?, most_bytes, kind)?;
+    let mut options = File::options();
+    options.read(true);
+    let file = open_without_waiting(&mut options, path).map_err(failed)?;
+    // Another file may have taken the name meanwhile.
+    check_regular(path, &file.metadata().map_err(failed)?, most_bytes, kind)?;
+    Ok(file)
+}
+
+/// The bytes of a regular file of at most `most_bytes`; see [`open_regular`].
+///
+/// # Errors
+/// As [`open_regular`]; [`Kind::Io`] where it cannot be read.
+pub fn read_regular(path: &Path, most_bytes: u64, kind: Kind) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| Error::io(path, "cannot be read", &e);
+    let file = open_regular(path, most_bytes, kind)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut bytes = vec![];
+    bytes.try_reserve(usize::try_from(length).unwrap_or(0)).map_err(|e| failed(e.into()))?;
+    file.take(most_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 {
+        length if length > most_bytes => Err(too_long(path, length, most_bytes, kind)),
+        _ => Ok(bytes),
+    }
+}
+
+/// Opens a file as `options` say, without waiting for the other end of a pipe or for a device.
+pub(crate) fn open_without_waiting(
+    options: &mut std::fs::OpenOptions,
+    path: &Path,
+) -> std::io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.open(path)
+}
+
+fn check_regular(
+    path: &Path,
+    metadata: &std::fs::Metadata,
+    most_bytes: u64,
+    kind: Kind,
+) -> Result<()> {
+    if metadata.is_dir() {
+        let why = std::io::ErrorKind::IsADirectory.into();
+        return Err(Error::io(path, "cannot be read", &why).advise("name a file"));
+    }
+    if !metadata.is_file() {
+        let what = format!("{}: not a regular file", path.display());
+        return Err(Error::new(kind, what)
+            .advise("pipes and devices are not read: copy the contents into a file"));
+    }
+    match metadata.len() {
+        length if length > most_bytes => Err(too_long(path, length, most_bytes, kind)),
+        _ => Ok(()),
+    }
+}
+
+fn too_long(path: &Path, length: u64, most_bytes: u64, kind: Kind) -> Error {
+    let what = format!("{}: {length} bytes, more than {most_bytes}", path.display());
+    Error::new(kind, what).advise("check that it is the file that was meant")
 }
 
 /// First and last letters of temporary files.
@@ -42,7 +115,8 @@ fn remove_left_behind(folder: &Path) {
         if !ours || age().is_none_or(|age| age.is_ok_and(|age| age < LEFT_BEHIND)) {
             continue;
         }
-        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        let opened = open_regular(&entry.path(), u64::MAX, Kind::Io);
+        if opened.is_ok_and(|file| file.try_lock().is_ok()) {
             // Where it cannot be removed it stays: that is no failure of what is to be written.
             let _ = std::fs::remove_file(entry.path());
         }
@@ -130,8 +204,10 @@ pub fn lock(path: &Path) -> Result<Lock> {
 /// by a descriptor that may write. Nothing is written, and nothing cut off.
 fn open_to_lock(path: &Path) -> std::io::Result<File> {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    match File::options().read(true).write(true).open(path) {
-        Err(e) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem) => File::open(path),
+    match open_without_waiting(File::options().read(true).write(true), path) {
+        Err(e) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            open_without_waiting(File::options().read(true), path)
+        }
         opened => opened,
     }
 }
@@ -306,6 +382,44 @@ mod tests {
         let lock = lock(&path).expect("locks");
         lock._file.set_len(6).expect("may write");
         assert_eq!(std::fs::read(&path).expect("reads"), b"before");
+    }
+
+    /// Opening a pipe that nobody writes to waits for ever, and `/dev/zero` never ends.
+    #[test]
+    #[cfg(unix)]
+    fn pipes_devices_folders_and_long_files_are_refused_without_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().expect("runs");
+        assert!(made.success());
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("binds");
+        std::os::unix::fs::symlink(path("pipe"), path("link")).expect("links");
+        std::fs::write(path("file"), b"12345").expect("writes");
+        let cases = [
+            (path("pipe"), Kind::Usage, "not a regular file"),
+            (path("link"), Kind::Usage, "not a regular file"),
+            (path("socket"), Kind::Usage, "not a regular file"),
+            ("/dev/zero".into(), Kind::Usage, "not a regular file"),
+            (folder.path().into(), Kind::Io, "directory"),
+            (path("missing"), Kind::Io, "missing"),
+            (path("file"), Kind::Usage, "5 bytes, more than 4"),
+        ];
+        for (path, kind, word) in cases {
+            let opened = open_regular(&path, 4, Kind::Usage).expect_err("is refused");
+            let read = read_regular(&path, 4, Kind::Usage).expect_err("is refused");
+            for why in [opened, read] {
+                assert!(why.kind() == kind && why.to_string().contains(word), "{why}");
+            }
+        }
+        assert_eq!(read_regular(&path("file"), 5, Kind::Usage).expect("reads"), b"12345");
+        // What a killed program has left behind is looked for in every folder that is written to.
+        let left = format!("{}x{}", TEMPORARY.0, TEMPORARY.1);
+        let made = std::process::Command::new("mkfifo").arg(path(&left)).status().expect("runs");
+        assert!(made.success());
+        let old = ["-d", "2020-01-01"];
+        let aged = std::process::Command::new("touch").args(old).arg(path(&left)).status();
+        assert!(aged.expect("runs").success());
+        write_whole(&path("written"), b"whole").expect("writes and does not wait");
     }
 
     #[test]
