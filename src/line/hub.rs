@@ -33,8 +33,8 @@ pub enum Message {
     Frame(Box<Frame>),
     /// What became of a captured part.
     Judged(Box<Judged>),
-    /// A request from the control socket, and where the answer goes.
-    Control(control::Request, SyncSender<control::Answer>),
+    /// A request from the control socket that has to keep its place among the events.
+    Control(control::Request, control::Reply),
     /// No more triggers will come: stop when the last part has passed the gate.
     Finish,
     /// Take the safe state and stop.
@@ -102,6 +102,9 @@ pub struct Links {
     pub capture_delay: Duration,
     /// Whether every frame is a part, and no other part can have one.
     pub free_run: bool,
+    /// Requests from the control socket that need no place among the events. They have a way of their own, which
+    /// no other message can fill.
+    pub requests: Receiver<control::Asked>,
 }
 
 /// The line's thread.
@@ -111,7 +114,9 @@ pub struct Hub {
     /// Assessments of parts that have not reached the gate.
     assessed: HashMap<PartId, Assessment>,
     /// Who waits for the outcome of a part.
-    waiting: HashMap<PartId, SyncSender<control::Answer>>,
+    waiting: HashMap<PartId, control::Reply>,
+    /// When the safe state was last asked for.
+    safe_asked_at: LineTime,
     /// The frame of the trigger that is being handled.
     frame: Option<Box<Frame>>,
     samples: Samples,
@@ -127,6 +132,7 @@ impl Hub {
             links,
             assessed: HashMap::new(),
             waiting: HashMap::new(),
+            safe_asked_at: LineTime::default(),
             frame: None,
             samples: Samples::default(),
             was_ready: false,
@@ -140,6 +146,10 @@ impl Hub {
         loop {
             let now = LineTime::now();
             self.links.alive.hub_lives(now);
+            // One a turn: so they can neither be held up by other messages nor hold them up.
+            if let Ok((request, reply)) = self.links.requests.try_recv() {
+                self.control(request, reply);
+            }
             let wake = self.engine.next_wake().unwrap_or(now + NAP).min(now + NAP);
             match messages.recv_timeout(wake.since(now)) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -172,7 +182,7 @@ impl Hub {
                 self.frame = None;
             }
             Message::Judged(judged) => self.judged(*judged),
-            Message::Control(request, answer) => self.control(request, answer),
+            Message::Control(request, reply) => self.control(request, reply),
             Message::Finish | Message::Stop => {}
         }
     }
@@ -268,13 +278,13 @@ impl Hub {
             log::debug!("part {} is rejected: {reason:?}", finished.part.0);
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
-            let _ = answer.try_send(control::Answer::Part(Box::new(record.clone())));
+            answer.give(control::Answer::Part(Box::new(record.clone())));
         }
         self.links.records.part(record);
     }
 
-    fn control(&mut self, request: control::Request, answer: SyncSender<control::Answer>) {
-        let reply = match request {
+    fn control(&mut self, request: control::Request, reply: control::Reply) {
+        let answer = match request {
             control::Request::Status => control::Answer::Status(Box::new(self.snapshot())),
             control::Request::Trigger if self.links.free_run => {
                 control::Answer::Failed("every frame of the camera is a part already".into())
@@ -284,7 +294,7 @@ impl Hub {
                 let part = PartId(self.engine.counters().triggers);
                 if self.engine.is_on_its_way(part) {
                     // The answer is the part's record, when it has reached the gate.
-                    self.waiting.insert(part, answer);
+                    self.waiting.insert(part, reply);
                     return;
                 }
                 let why = if self.engine.is_safe() {
@@ -296,8 +306,15 @@ impl Hub {
             }
             control::Request::Safe => {
                 log::warn!("safe state by request");
+                self.safe_asked_at = reply.asked_at();
                 self.event(Event::Safe);
+                // Whoever took the outputs there without this thread can let go of them.
+                self.links.bank.lock().unwrap_or_else(PoisonError::into_inner).release();
                 control::Answer::Done("safe".into())
+            }
+            // Requests for the safe state overtake what waits for this thread.
+            control::Request::Resume if reply.asked_at() <= self.safe_asked_at => {
+                control::Answer::Failed("the safe state was asked for after this; it stays".into())
             }
             control::Request::Resume => {
                 log::warn!("the safe state ends by request");
@@ -314,7 +331,7 @@ impl Hub {
             | control::Request::Undo(_)
             | control::Request::History => control::Answer::Failed("not understood".into()),
         };
-        let _ = answer.try_send(reply);
+        reply.give(answer);
     }
 
     fn snapshot(&self) -> Snapshot {
