@@ -2,6 +2,8 @@
 //! What needs kernel GPIO and a kernel camera runs on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
+#[path = "edge/control.rs"]
+mod control;
 #[path = "edge/engines.rs"]
 mod engines;
 #[path = "edge/free_run.rs"]

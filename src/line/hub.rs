@@ -35,8 +35,8 @@ pub enum Message {
     Frame(Box<FreeFrame>),
     /// What became of a captured part.
     Judged(Box<Judged>),
-    /// A request from the control socket, and where the answer goes.
-    Control(control::Request, SyncSender<control::Answer>),
+    /// A request from the control socket that has to keep its place among the events.
+    Control(control::Request, control::Reply),
     /// No more triggers will come: stop when the last part has passed the gate.
     Finish,
     /// Take the safe state and stop.
@@ -95,12 +95,16 @@ impl Outbox {
     /// Sends a message that tells of a part, and of `lost` parts before it.
     fn part(&self, message: Message, lost: u32) {
         if let Err(TrySendError::Full(_)) = self.sender.try_send(message) {
-            let lost = lost.saturating_add(1);
-            let add = |before: u32| Some(before.saturating_add(lost));
-            let _ = self.lost_parts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
-            // If the queue has become empty in the meantime, this wakes the line's thread.
-            self.try_send(Message::Event(Event::Tick));
+            self.lose_parts(lost.saturating_add(1));
         }
+    }
+
+    /// Reports parts that were there and that nobody will see: their belt is rejected.
+    pub fn lose_parts(&self, parts: u32) {
+        let add = |before: u32| Some(before.saturating_add(parts));
+        let _ = self.lost_parts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
+        // If the queue has become empty in the meantime, this wakes the line's thread.
+        self.try_send(Message::Event(Event::Tick));
     }
 
     /// Parts that found no room in the queue. The line's thread looks here at every turn, and not only
@@ -128,6 +132,9 @@ pub struct Links {
     pub free_run: bool,
     /// Parts that found no room in the queue of messages: [`Outbox::lost_parts`].
     pub lost_parts: Arc<AtomicU32>,
+    /// Requests from the control socket that need no place among the events. They have a way of their own, which
+    /// no other message can fill.
+    pub requests: Receiver<control::Asked>,
 }
 
 /// The line's thread.
@@ -137,7 +144,9 @@ pub struct Hub {
     /// Assessments of parts that have not reached the gate.
     assessed: HashMap<PartId, Assessment>,
     /// Who waits for the outcome of a part.
-    waiting: HashMap<PartId, SyncSender<control::Answer>>,
+    waiting: HashMap<PartId, control::Reply>,
+    /// When the safe state was last asked for.
+    safe_asked_at: LineTime,
     /// The frame of the trigger that is being handled.
     frame: Option<std::result::Result<Frame, BadFrame>>,
     /// Whether a part was lost since the queue of messages was last empty.
@@ -155,6 +164,7 @@ impl Hub {
             links,
             assessed: HashMap::new(),
             waiting: HashMap::new(),
+            safe_asked_at: LineTime::default(),
             frame: None,
             queue_overran: false,
             samples: Samples::default(),
@@ -168,6 +178,10 @@ impl Hub {
     pub fn run(mut self, messages: &Receiver<Message>) -> Snapshot {
         loop {
             self.links.alive.hub_lives(LineTime::now());
+            // One a turn: so they can neither be held up by other messages nor hold them up.
+            if let Ok((request, reply)) = self.links.requests.try_recv() {
+                self.control(request, reply);
+            }
             self.notice_lost_parts();
             match self.next_message(messages) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -208,7 +222,7 @@ impl Hub {
     fn notice_lost_parts(&mut self) {
         let parts = self.links.lost_parts.swap(0, Ordering::SeqCst);
         if parts > 0 {
-            log::error!("{parts} parts are rejected unseen: the line's queue was full");
+            log::error!("{parts} parts are rejected unseen: a queue of the line was full");
             self.queue_overran = true;
             self.event(Event::Blind { watch: Watch::Queue, parts });
         }
@@ -231,7 +245,7 @@ impl Hub {
                 self.frame = None;
             }
             Message::Judged(judged) => self.judged(*judged),
-            Message::Control(request, answer) => self.control(request, answer),
+            Message::Control(request, reply) => self.control(request, reply),
             Message::Finish | Message::Stop => {}
         }
     }
@@ -332,13 +346,13 @@ impl Hub {
             log::debug!("part {} is rejected: {reason:?}", finished.part.0);
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
-            let _ = answer.try_send(control::Answer::Part(Box::new(record.clone())));
+            answer.give(control::Answer::Part(Box::new(record.clone())));
         }
         self.links.records.part(record);
     }
 
-    fn control(&mut self, request: control::Request, answer: SyncSender<control::Answer>) {
-        let reply = match request {
+    fn control(&mut self, request: control::Request, reply: control::Reply) {
+        let answer = match request {
             control::Request::Status => control::Answer::Status(Box::new(self.snapshot())),
             control::Request::Trigger if self.links.free_run => {
                 control::Answer::Failed("every frame of the camera is a part already".into())
@@ -348,7 +362,7 @@ impl Hub {
                 let part = PartId(self.engine.counters().triggers);
                 if self.engine.is_on_its_way(part) {
                     // The answer is the part's record, when it has reached the gate.
-                    self.waiting.insert(part, answer);
+                    self.waiting.insert(part, reply);
                     return;
                 }
                 let why = if self.engine.is_safe() {
@@ -360,8 +374,15 @@ impl Hub {
             }
             control::Request::Safe => {
                 log::warn!("safe state by request");
+                self.safe_asked_at = reply.asked_at();
                 self.event(Event::Safe);
+                // Whoever took the outputs there without this thread can let go of them.
+                self.links.bank.lock().unwrap_or_else(PoisonError::into_inner).release();
                 control::Answer::Done("safe".into())
+            }
+            // Requests for the safe state overtake what waits for this thread.
+            control::Request::Resume if reply.asked_at() <= self.safe_asked_at => {
+                control::Answer::Failed("the safe state was asked for after this; it stays".into())
             }
             control::Request::Resume => {
                 log::warn!("the safe state ends by request");
@@ -378,7 +399,7 @@ impl Hub {
             | control::Request::Undo(_)
             | control::Request::History => control::Answer::Failed("not understood".into()),
         };
-        let _ = answer.try_send(reply);
+        reply.give(answer);
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -414,7 +435,8 @@ mod tests {
         let (sender, messages) = sync_channel(4);
         let outbox = Outbox::new(sender, Arc::default());
         let (records, _) = Records::start(&RecordsConfig::default()).expect("starts");
-        let ((captures, _requests), (jobs, _inspection)) = (sync_channel(1), sync_channel(1));
+        let ((captures, _requested), (jobs, _inspection)) = (sync_channel(1), sync_channel(1));
+        let (_asked, requests) = sync_channel(1);
         let links = Links {
             bank,
             captures,
@@ -424,6 +446,7 @@ mod tests {
             capture_delay: Duration::ZERO,
             free_run: false,
             lost_parts: outbox.lost_parts(),
+            requests,
         };
         for _ in 0..4 {
             assert!(outbox.try_send(Message::Event(Event::Tick)));

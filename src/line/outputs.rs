@@ -90,7 +90,10 @@ impl Output {
 /// All output lines of the device.
 pub struct Bank {
     outputs: [Option<Output>; Line::ALL.len()],
+    /// Whether the lines keep their safe levels until the process ends.
     latched: bool,
+    /// Whether they keep them until [`Bank::release`].
+    held: bool,
 }
 
 impl Bank {
@@ -100,7 +103,7 @@ impl Bank {
     /// # Errors
     /// [`Kind::Io`] where a chip is missing or a line is in use, with its user.
     pub fn open(config: &OutputsConfig) -> Result<Self> {
-        let mut bank = Bank { outputs: Default::default(), latched: false };
+        let mut bank = Bank { outputs: Default::default(), latched: false, held: false };
         let ng_active = config.ng.as_ref().is_some_and(|ng| ng.safe == SafeLevel::Active);
         for wired in config.wired() {
             let active_when_safe = wired.line_kind.active_when_safe(ng_active);
@@ -121,13 +124,13 @@ impl Bank {
         Ok(bank)
     }
 
-    /// Drives a line. A line that is not wired takes every level. In the safe state nothing
-    /// changes any more.
+    /// Drives a line. A line that is not wired takes every level. In the safe state, and while they are
+    /// held, nothing changes.
     ///
     /// # Errors
     /// Where the pin refuses.
     pub fn set(&mut self, line: Line, active: bool) -> std::result::Result<(), PinError> {
-        if self.latched {
+        if self.latched || self.held {
             return Ok(());
         }
         match self.outputs.get_mut(line.index()).and_then(Option::as_mut) {
@@ -140,6 +143,22 @@ impl Bank {
     /// from theirs.
     pub fn safe(&mut self) {
         self.latched = true;
+        self.give_safe_levels();
+    }
+
+    /// Gives every line its safe level and keeps it until [`Bank::release`]: for who cannot wait for the line's
+    /// thread to do so.
+    pub fn hold(&mut self) {
+        self.held = true;
+        self.give_safe_levels();
+    }
+
+    /// Ends [`Bank::hold`]. Called by the thread that drives the lines when it has taken the safe state itself.
+    pub fn release(&mut self) {
+        self.held = false;
+    }
+
+    fn give_safe_levels(&mut self) {
         for output in self.outputs.iter_mut().flatten() {
             if let Err(why) = output.set(output.active_when_safe) {
                 log::error!("an output does not take its safe level: {why}");
@@ -221,6 +240,14 @@ mod tests {
                 bank.set(line, line == Line::Ok).expect("sets");
             }
             assert_eq!(levels(&bank), [true, true, true], "healthy, passing");
+            bank.hold();
+            bank.set(Line::Ok, true).expect("is ignored");
+            assert_eq!(levels(&bank), expected, "held");
+            bank.release();
+            for line in Line::ALL {
+                bank.set(line, line == Line::Ok).expect("sets");
+            }
+            assert_eq!(levels(&bank), [true, true, true], "released");
             bank.safe();
             assert_eq!(levels(&bank), expected, "safe");
             bank.set(Line::Ok, true).expect("is ignored");

@@ -7,6 +7,7 @@ use super::config::RecordsConfig;
 use super::engine::{Finished, Line, Outcome, PartId, Reason};
 use super::inspect::Assessment;
 use super::time::LineTime;
+use crate::files;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -260,9 +261,7 @@ impl Rotated {
                 if let Some(folder) = self.path.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
-                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-                let length = file.metadata()?.len();
-                self.open.insert((file, length))
+                self.open.insert(open(&self.path)?)
             }
         };
         if let Err(why) = file.write_all(&whole) {
@@ -288,8 +287,48 @@ impl Rotated {
     }
 }
 
+/// Opens a log to append to it, and tells how long it is. Nothing but a regular file: a pipe or a device
+/// would be waited for, and nothing of it could be put aside.
+fn open(path: &Path) -> std::io::Result<(File, u64)> {
+    let check = |metadata: &std::fs::Metadata| match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err(std::io::Error::other("not a regular file")),
+    };
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        there => drop(check(&there?)?),
+    }
+    let file = files::open_without_waiting(OpenOptions::new().create(true).append(true), path)?;
+    let length = check(&file.metadata()?)?;
+    Ok((file, length))
+}
+
 fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The thread that writes would wait for the other end of the pipe, and the end of the program for the thread.
+    #[test]
+    fn a_log_that_is_a_pipe_or_a_device_costs_records_and_no_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("runs");
+        assert!(made.success());
+        for path in [pipe.as_path(), Path::new("/dev/full"), Path::new("/dev/null"), folder.path()]
+        {
+            let config = RecordsConfig { file: Some(path.to_owned()), ..RecordsConfig::default() };
+            let mut log = Rotated::new(path.to_owned(), &config);
+            assert!(!log.append(b"{}"), "{}", path.display());
+        }
+        let file = folder.path().join("new/parts.jsonl");
+        let mut log = Rotated::new(file.clone(), &RecordsConfig::default());
+        assert!(log.append(b"{}") && log.append(b"[]"));
+        assert_eq!(std::fs::read(file).expect("reads"), b"{}\n[]\n");
+    }
 }

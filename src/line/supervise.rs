@@ -5,14 +5,15 @@ use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::outputs::Bank;
 use super::time::LineTime;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 /// The line's thread must show life this often.
 const HUB_PATIENCE: Duration = Duration::from_secs(1);
-/// How long the panic hook tries to reach the outputs.
-const HOOK_TRIES: u32 = 50;
+/// Milliseconds for which the outputs are tried to be reached.
+const TRIES: u32 = 50;
 
 /// Signs of life.
 #[derive(Debug, Default)]
@@ -137,27 +138,42 @@ pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
             log::error!("the engine that computes features has a fault of its own: {panic}");
             return;
         }
-        reach_safe_state(&bank);
-        eprintln!("error: hetmm-edge has a fault of its own and takes the safe state: {panic}");
+        take_outputs(&bank, true);
+        let what = "hetmm-edge has a fault of its own and takes the safe state";
+        // Nobody can be told where standard error cannot be written; another panic would help nobody.
+        let _ = writeln!(std::io::stderr(), "error: {what}: {panic}");
         std::process::exit(5);
     }));
 }
 
-/// Takes the safe state if the outputs can be reached. Their lock is held for microseconds, or by
-/// the very thread that panics; then the kernel lets go of the lines when the process ends.
-fn reach_safe_state(bank: &Mutex<Bank>) {
-    for _ in 0..HOOK_TRIES {
-        match bank.try_lock() {
-            Ok(mut bank) => return bank.safe(),
-            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().safe(),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+/// Takes the outputs to their safe levels if they can be reached, which is the answer: for good, or as
+/// [`Bank::hold`] does. Their lock is held for microseconds, or by the very thread that panics; then the kernel
+/// lets go of the lines when the process ends.
+pub(super) fn take_outputs(bank: &Mutex<Bank>, for_good: bool) -> bool {
+    for _ in 0..TRIES {
+        let mut bank = match bank.try_lock() {
+            Ok(bank) => bank,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+        };
+        if for_good {
+            bank.safe()
+        } else {
+            bank.hold()
         }
+        return true;
     }
+    false
 }
 
-/// Takes the outputs to their safe state, whatever the line's thread does.
+/// Takes the outputs to their safe state for good, whatever the line's thread does.
 pub fn take_safe_state(bank: &Mutex<Bank>) {
-    bank.lock().unwrap_or_else(PoisonError::into_inner).safe();
+    if !take_outputs(bank, true) {
+        log::error!("an output does not come back from its driver: the others cannot be reached");
+    }
 }
 
 /// Gives the calling thread a real-time priority and no timer slack, where this user may.
@@ -240,7 +256,7 @@ mod tests {
         });
         assert!(panicked.join().is_err() && bank.is_poisoned());
         assert!(pin.is_high(), "energised: healthy");
-        reach_safe_state(&bank);
+        assert!(take_outputs(&bank, true));
         assert!(!pin.is_high(), "the fault shows");
     }
 }

@@ -1,20 +1,20 @@
 //! `hetmm-edge --check`: everything that can be known before the line runs.
 
+use crate::output;
 use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
 use hetmm::line::{gpio, proof};
 use hetmm::{Error, Result};
-use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Finds every device, proves the template, prints the resolved configuration.
 pub fn run(config: &LineConfig) -> Result<ExitCode> {
-    // A reader that has gone away is no failure.
-    let _ = writeln!(std::io::stdout(), "{}", config.to_toml()?);
+    output::print(format_args!("{}\n", config.to_toml()?))?;
     let mut wrong: Vec<Error> = vec![];
     let mut note = |what: String, result: Result<String>| match result {
-        Ok(found) => eprintln!("ok    {what}: {found}"),
+        Ok(found) => output::say(format_args!("ok    {what}: {found}")),
         Err(why) => {
-            eprintln!("WRONG {what}: {why}");
+            output::say(format_args!("WRONG {what}: {why}"));
             wrong.push(why);
         }
     };
@@ -22,11 +22,34 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
         note(name, find(chip, line));
     }
     note("camera".into(), config.open_camera().map(|c| c.describe()));
+    let (records, archive) = (&config.records, config.archive.folder.as_deref());
+    for (name, path) in [("records.file", &records.file), ("records.edges", &records.edges)] {
+        if let Some(path) = path {
+            note(name.into(), writable(path, "regular file", Path::is_file));
+        }
+    }
+    if let Some(folder) = archive {
+        note("archive.folder".into(), writable(folder, "folder", Path::is_dir));
+    }
     let recipe = config.recipe();
     note("template".into(), proof::load(&recipe).map(|proven| proven.describe(&recipe.file)));
     match wrong.into_iter().next() {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => Ok(ExitCode::from(first.kind().exit_code())),
+    }
+}
+
+/// That a path is of the right kind, or nothing yet.
+fn writable(path: &Path, kind: &str, is_of_kind: fn(&Path) -> bool) -> Result<String> {
+    match (is_of_kind(path), std::fs::symlink_metadata(path)) {
+        (true, _) => Ok(path.display().to_string()),
+        (false, Err(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+            Ok(format!("{}, made when it is needed", path.display()))
+        }
+        _ => {
+            let what = format!("{}: not a {kind}, so nothing would be written", path.display());
+            Err(Error::new(hetmm::error::Kind::Io, what).advise("name another one"))
+        }
     }
 }
 

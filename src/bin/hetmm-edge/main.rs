@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::todo,
     clippy::unimplemented,
@@ -13,14 +14,15 @@
 
 mod check;
 mod logging;
+mod output;
 mod replay;
 mod run;
+mod signals;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use hetmm::line::config::LineConfig;
 use hetmm::line::control;
 use hetmm::{Error, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -104,12 +106,15 @@ struct Ask {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match dispatch(&cli) {
+    let done = match Cli::try_parse() {
+        Ok(cli) => dispatch(&cli),
+        Err(said) => output::usage(&said),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             logging::drain();
-            eprintln!("error: {error}");
+            output::say(format_args!("error: {error}"));
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -122,13 +127,14 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             if cli.check {
                 return check::run(&config);
             }
-            let signals = run::catch_signals()?;
+            let signals = signals::Signals::catch()?;
             logging::start(cli.verbose)?;
             return run::run(&cli.config, config, cli.replay.as_deref(), &signals);
         }
         Some(Task::Completions { shell }) => {
-            let mut command = Cli::command();
-            clap_complete::generate(*shell, &mut command, "hetmm-edge", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(*shell, &mut Cli::command(), "hetmm-edge", &mut script);
+            output::print(String::from_utf8_lossy(&script))?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Task::Status(ask)) => ("status".into(), ask),
@@ -148,8 +154,13 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
     let answer = control::ask(&socket(ask, &cli.config)?, &request)?;
     let parsed: serde_json::Value = serde_json::from_str(&answer)
         .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("an answer cut short: {e}")))?;
-    // A reader that has gone away, as `| head` does, is no failure.
-    let _ = writeln!(std::io::stdout(), "{parsed:#}");
+    // Whatever becomes of the answer, the request was carried out.
+    let printed = output::print(format_args!("{parsed:#}\n"));
+    printed.map_err(|why| {
+        let gist =
+            ["error", "done", "outcome", "state"].iter().find_map(|key| parsed.get(*key)?.as_str());
+        why.advise(format!("the device has answered {request}: {}", gist.unwrap_or("see its log")))
+    })?;
     let refused = parsed.get("error").is_some();
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

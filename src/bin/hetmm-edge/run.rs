@@ -1,13 +1,16 @@
 //! The wiring: which thread runs what, in which order things start and how they end.
 
 use crate::logging;
+use crate::output;
 use crate::replay::Replay;
+use crate::signals::Signals;
 use hetmm::error::{Error, Kind, Result};
+use hetmm::files;
 use hetmm::line::archive::Archive;
 use hetmm::line::camera::Camera;
 use hetmm::line::capture::Capture;
 use hetmm::line::config::{LineConfig, TriggerSource};
-use hetmm::line::control::{Control, Socket};
+use hetmm::line::control::{Control, REQUESTS, Socket};
 use hetmm::line::engine::Engine;
 use hetmm::line::hub::{Hub, Links, Message, Outbox, QUEUE};
 use hetmm::line::inputs::Inputs;
@@ -22,10 +25,9 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,7 +49,7 @@ pub fn run(
     path: &Path,
     mut config: LineConfig,
     recording: Option<&Path>,
-    signals: &SignalFd,
+    signals: &Signals,
 ) -> Result<ExitCode> {
     let _only = only_instance(path)?;
     let replay = recording.map(|folder| Replay::open(folder, &mut config)).transpose()?;
@@ -57,14 +59,15 @@ pub fn run(
     let socket = config.control.socket.as_deref().map(Socket::open).transpose()?;
     let bank = Arc::new(Mutex::new(Bank::open(&config.outputs)?));
     supervise::install_panic_hook(bank.clone());
+    signals.line_runs();
     let line = Line::start(&config, bank, socket, replay)?;
-    let ended = line.supervise(signals, &config);
+    let ended = line.supervise(signals.caught(), &config);
     supervise::tell(&[sd_notify::NotifyState::Stopping]);
     match line.end(ended) {
         Some(snapshot) if recording.is_some() => {
-            // A reader that has gone away is no failure.
-            let _ = writeln!(std::io::stdout(), "{:#}", snapshot.to_json());
-            Ok(ExitCode::SUCCESS)
+            let printed = output::print(format_args!("{:#}\n", snapshot.to_json()));
+            let over = "the recording is over";
+            printed.map(|()| ExitCode::SUCCESS).map_err(|why| why.within(over))
         }
         Some(_) => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::from(Kind::Io.exit_code())),
@@ -109,6 +112,7 @@ impl Line {
         let room = config.reject.max_waiting + 1;
         let (captures, requests) = sync_channel(room);
         let (job_sender, jobs) = sync_channel(room);
+        let (ask, asked) = sync_channel(REQUESTS);
         let (records, records_thread) = Records::start(&config.records)
             .map_err(|e| Error::new(Kind::Io, format!("no thread for the records: {e}")))?;
         let losses = records.losses();
@@ -124,6 +128,7 @@ impl Line {
             capture_delay: Duration::from_micros(config.camera.capture_delay_us),
             free_run: config.trigger.source == TriggerSource::FreeRun,
             lost_parts: outbox.lost_parts(),
+            requests: asked,
         };
         let priority = config.realtime.priority;
         let hub = spawn("line", move || {
@@ -180,6 +185,8 @@ impl Line {
             Some(socket) => {
                 let control = Arc::new(Control {
                     hub: outbox.clone(),
+                    requests: ask,
+                    bank: bank.clone(),
                     templates: templates.clone(),
                     archive: archive.as_ref().map(|(archive, _)| archive.clone()),
                     teach: config.control.teach,
@@ -233,8 +240,10 @@ impl Line {
     /// Takes the safe state, whatever still works, and writes what waits to be written. `None`
     /// where the line's thread did not stop by itself.
     fn end(self, ended: Ended) -> Option<Snapshot> {
-        if ended == Ended::BySignal {
-            self.outbox.try_send(Message::Stop);
+        if ended == Ended::BySignal && !self.outbox.try_send(Message::Stop) {
+            // Its queue is full: the outputs do not wait for it.
+            supervise::take_safe_state(&self.bank);
+            within(STOP, || self.outbox.try_send(Message::Stop));
         }
         let stopped = ended != Ended::LineHangs && within(STOP, || self.hub.is_finished());
         supervise::take_safe_state(&self.bank);
@@ -277,21 +286,11 @@ fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
 
 /// Two programs on one line would drive each other's parts.
 fn only_instance(config: &Path) -> Result<Flock<File>> {
-    let file = File::open(config)
-        .map_err(|e| Error::io(config, "the configuration cannot be read", &e))?;
+    let file = files::open_regular(config, u64::MAX, Kind::Usage)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| {
         let what = format!("{}: another hetmm-edge runs with it ({why})", config.display());
         Error::new(Kind::Io, what).advise("stop it first: systemctl stop hetmm-edge")
     })
-}
-
-/// Catches the signals that end the program or load the template again. Called before any thread
-/// exists, so that every thread leaves them to this one.
-pub fn catch_signals() -> Result<SignalFd> {
-    let set = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
-    let failed = |e| Error::new(Kind::Io, format!("signals cannot be caught: {e}"));
-    set.thread_block().map_err(failed)?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
 }
 
 /// Keeps the process in memory, where this user may lock all of it. A limit would make later

@@ -13,7 +13,6 @@ pub use schema::*;
 
 use crate::error::{Error, Kind, Result};
 use locate::Located;
-use std::io::Read;
 use std::path::Path;
 
 /// Largest configuration file that is read.
@@ -26,13 +25,9 @@ impl LineConfig {
     /// [`Kind::Usage`] with file, line and remedy; [`Kind::Io`] where it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let unreadable = |e| Error::io(path, "the configuration cannot be read", &e);
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let mut text = String::new();
-        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-        if text.len() as u64 > MAX_BYTES {
-            let what = format!("{}: too long for a line's configuration", path.display());
-            return Err(Error::usage(what).advise("give the line.toml"));
-        }
+        let bytes = crate::files::read_regular(path, MAX_BYTES, Kind::Usage)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, e)))?;
         let mut config = Self::parse(&text, &path.display().to_string())?;
         let absolute = std::path::absolute(path).map_err(unreadable)?;
         config.resolve_paths(crate::files::folder_of(&absolute));

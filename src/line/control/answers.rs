@@ -1,0 +1,241 @@
+//! What a request does, and what is answered.
+
+use super::client::{Place, Waiting};
+use super::reply::Bell;
+use super::{ANSWER, Answer, Asked, PART, Reply, Request};
+use crate::error::{Error, Result};
+use crate::line::archive::Archive;
+use crate::line::engine::Event;
+use crate::line::hub::{Message, Outbox};
+use crate::line::outputs::Bank;
+use crate::line::records::Losses;
+use crate::line::status::Snapshot;
+use crate::line::supervise;
+use crate::line::teach;
+use crate::line::templates::Templates;
+use crate::line::time::LineTime;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long the line's thread may take to the safe state before the outputs are taken there without it.
+const SAFE: Duration = Duration::from_millis(250);
+/// Requests that wait for the line's thread at once; `safe` is not counted.
+const MAX_LINE: usize = 32;
+/// Parts that were triggered here and are on their way at once.
+const MAX_PARTS: usize = 32;
+/// Requests that work on the template at once, each on a thread.
+const MAX_WORK: usize = 4;
+
+/// What the socket's thread can reach.
+pub struct Control {
+    /// The line's thread.
+    pub hub: Outbox,
+    /// The way of requests to the line's thread that no event can fill, for [`super::REQUESTS`] of them.
+    pub requests: SyncSender<Asked>,
+    /// The outputs, for the safe state where the line's thread does not answer.
+    pub bank: Arc<Mutex<Bank>>,
+    /// The template.
+    pub templates: Arc<Templates>,
+    /// The archive.
+    pub archive: Option<Arc<Archive>>,
+    /// Whether the template may be changed.
+    pub teach: bool,
+    /// Records that were lost.
+    pub losses: Arc<Losses>,
+}
+
+/// Requests that wait.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// For the line's thread.
+    pub(super) line: usize,
+    /// For parts.
+    pub(super) parts: usize,
+    /// For work on the template, which goes on when its client has gone.
+    pub(super) work: Arc<AtomicUsize>,
+}
+
+/// What becomes of a request.
+pub(super) enum Next {
+    /// It has its answer.
+    Answer(Value),
+    /// It waits for one.
+    Wait(Waiting),
+}
+
+fn refused(why: impl std::fmt::Display) -> Next {
+    Next::Answer(json!({"error": why.to_string()}))
+}
+
+impl Control {
+    /// Begins to carry out a request.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        request: Request,
+        who: String,
+        taken: &Taken,
+        bell: &Bell,
+    ) -> Next {
+        match request {
+            Request::Safe => self.safe(bell),
+            Request::Trigger if taken.parts >= MAX_PARTS => {
+                self.lose_part(&format!("{MAX_PARTS} triggers wait for their parts already"))
+            }
+            Request::Trigger => self.ask_line(request, Place::Part, PART, bell),
+            Request::Status | Request::Resume | Request::Acknowledge => match taken.line {
+                MAX_LINE.. => refused("the line is too busy; try again"),
+                _ => self.ask_line(request, Place::Line, ANSWER, bell),
+            },
+            Request::Reload | Request::Teach(..) | Request::Undo(_) | Request::History => {
+                self.work(request, who, taken, bell)
+            }
+        }
+    }
+
+    /// The answer as it is written.
+    pub(super) fn to_json(&self, answer: Answer) -> Value {
+        match answer {
+            Answer::Status(snapshot) => self.status(&snapshot),
+            Answer::Part(record) => serde_json::to_value(record).unwrap_or_default(),
+            Answer::Done(what) => json!({"done": what}),
+            Answer::Failed(why) => json!({"error": why}),
+            Answer::Json(value) => value,
+        }
+    }
+
+    /// What is answered where nobody has answered in time, or ever will.
+    pub(super) fn without_answer(&self, place: Place) -> Value {
+        match place {
+            Place::Safe => self.safe_without_line(false),
+            Place::Line | Place::Part => json!({"error": "the line does not answer"}),
+            Place::Work => json!({"error": "it ended without an answer; see the log"}),
+        }
+    }
+
+    fn ask_line(&self, request: Request, place: Place, patience: Duration, bell: &Bell) -> Next {
+        let (reply, answer) = Reply::new(bell);
+        // What makes parts, or lets them pass, must not overtake the counts of the encoder.
+        let is_sent = match request {
+            Request::Trigger | Request::Resume => {
+                self.hub.try_send(Message::Control(request, reply))
+            }
+            _ => self.requests.try_send((request, reply)).is_ok(),
+        };
+        match request {
+            _ if is_sent => {}
+            Request::Trigger => return self.lose_part("the line is too busy"),
+            _ => return refused("the line is too busy; try again"),
+        }
+        self.wake_line();
+        let until = Some(LineTime::now() + patience);
+        Next::Wait(Waiting { place, answer, until })
+    }
+
+    /// A trigger that finds no place is a part that nobody sees: it is rejected with the belt before it.
+    fn lose_part(&self, why: &str) -> Next {
+        self.hub.lose_parts(1);
+        refused(format!("{why}: this part is rejected unseen, with the belt before it"))
+    }
+
+    /// The line's thread looks for requests at every turn. Where its queue of messages is full, it has turns
+    /// enough.
+    fn wake_line(&self) {
+        self.hub.try_send(Message::Event(Event::Tick));
+    }
+
+    fn safe(&self, bell: &Bell) -> Next {
+        match self.ask_line(Request::Safe, Place::Safe, SAFE, bell) {
+            // The line's thread has so much to do, or nothing more, that it will never hear of this request.
+            Next::Answer(_) => Next::Answer(self.safe_without_line(true)),
+            waits => waits,
+        }
+    }
+
+    /// Takes the outputs to their safe levels; with `for_good` until the program ends, else until the line's
+    /// thread has taken the safe state, too.
+    fn safe_without_line(&self, for_good: bool) -> Value {
+        log::error!("the line's thread does not take the safe state: the outputs are taken there");
+        if !supervise::take_outputs(&self.bank, for_good) {
+            return json!({"error": "the line does not answer, and its outputs cannot be reached"});
+        }
+        let how = if for_good { ", until hetmm-edge is started again" } else { "" };
+        let warning = format!(
+            "the line's thread did not answer in time: its outputs were taken to their safe levels \
+             without it{how}"
+        );
+        json!({"done": "safe", "warning": warning})
+    }
+
+    /// Starts a thread for a request that concerns the template alone.
+    fn work(self: &Arc<Self>, request: Request, who: String, taken: &Taken, bell: &Bell) -> Next {
+        let Some(place) = WorkPlace::take(&taken.work) else {
+            return refused(format!("{MAX_WORK} requests work on the template already; try again"));
+        };
+        let (reply, answer) = Reply::new(bell);
+        let control = self.clone();
+        let work = move || {
+            let done = control.on_template(request, &who);
+            drop(place);
+            let error = |why: Error| json!({"error": why.to_string()});
+            reply.give(Answer::Json(done.unwrap_or_else(error)));
+        };
+        match std::thread::Builder::new().name("control-work".into()).spawn(work) {
+            Ok(_) => Next::Wait(Waiting { place: Place::Work, answer, until: None }),
+            Err(why) => refused(format!("no thread for it: {why}; try again")),
+        }
+    }
+
+    fn on_template(&self, request: Request, who: &str) -> Result<Value> {
+        match request {
+            Request::Teach(..) | Request::Undo(_) if !self.teach => {
+                let what = "the template may not be changed here (control.teach = false)";
+                Err(Error::usage(what).advise("use hetmm insert or undo, and copy the template"))
+            }
+            Request::Teach(part, force) => {
+                teach::teach(part, force, who, self.archive.as_deref(), &self.templates)
+            }
+            Request::Undo(entry) => teach::undo(entry, &self.templates),
+            Request::History => teach::history(&self.templates),
+            _ => self.templates.reload().map(|what| json!({"done": what})),
+        }
+    }
+
+    fn status(&self, snapshot: &Snapshot) -> Value {
+        let mut status = snapshot.to_json();
+        if let Some(fields) = status.as_object_mut() {
+            fields.insert("template".into(), self.templates.to_json());
+            let archive = self.archive.as_ref();
+            let count =
+                |c: fn(&Archive) -> &AtomicU64| archive.map_or(0, |a| c(a).load(Ordering::Relaxed));
+            let lost = json!({
+                "records_dropped": self.losses.dropped.load(Ordering::Relaxed),
+                "records_failed": self.losses.failed.load(Ordering::Relaxed),
+                "pictures_dropped": count(|a| &a.dropped),
+                "pictures_failed": count(|a| &a.failed),
+                "pictures_written": count(|a| &a.written),
+            });
+            fields.insert("records".into(), lost);
+        }
+        status
+    }
+}
+
+/// One of [`MAX_WORK`] places, until it is dropped.
+struct WorkPlace(Arc<AtomicUsize>);
+
+impl WorkPlace {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let free = |count: usize| (count < MAX_WORK).then_some(count.saturating_add(1));
+        taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
+        Some(WorkPlace(taken.clone()))
+    }
+}
+
+impl Drop for WorkPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

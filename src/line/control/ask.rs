@@ -1,0 +1,59 @@
+//! The other end of the socket: a program that asks the running device.
+
+use super::{ANSWER, PART};
+use crate::error::{Error, Result};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a device may take to accept a connection, and to take the request.
+const ACCEPT: Duration = Duration::from_secs(5);
+/// Longest answer.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Asks a running device; the answer is one JSON line.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`] where nobody answers.
+pub fn ask(socket: &Path, word: &str) -> Result<String> {
+    let failed = |e: std::io::Error| {
+        Error::io(socket, "no answer from hetmm-edge", &e)
+            .advise("is it running, with this control.socket, and may this user use it?")
+    };
+    let mut stream = connected(socket, ACCEPT).map_err(|e| failed(e.into()))?;
+    stream.set_read_timeout(Some(PART + ANSWER)).map_err(failed)?;
+    // Who is turned away gets an answer all the same, and perhaps before it could ask.
+    let asked = stream.write_all(format!("{word}\n").as_bytes());
+    let mut answer = vec![];
+    let read = stream.take(MAX_ANSWER).read_to_end(&mut answer);
+    if answer.last() != Some(&b'\n') {
+        asked.and(read.map(drop)).map_err(failed)?;
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Whether a program listens at a socket, also one that has no room for another connection.
+pub(super) fn somebody_listens(path: &Path) -> bool {
+    matches!(connected(path, Duration::ZERO), Ok(_) | Err(Errno::EAGAIN))
+}
+
+/// A connection. A device that has no room for it is waited for, in the order in which others wait;
+/// [`Errno::EAGAIN`] where that takes longer than `patience`.
+fn connected(path: &Path, patience: Duration) -> nix::Result<UnixStream> {
+    let address = UnixAddr::new(path)?;
+    let mut flags = SockFlag::SOCK_CLOEXEC;
+    if patience.is_zero() {
+        flags |= SockFlag::SOCK_NONBLOCK;
+    }
+    let socket = UnixStream::from(socket(AddressFamily::Unix, SockType::Stream, flags, None)?);
+    if !patience.is_zero() {
+        // On Linux it is the time limit for connecting, too.
+        socket.set_write_timeout(Some(patience)).map_err(|_| Errno::EINVAL)?;
+    }
+    connect(socket.as_raw_fd(), &address)?;
+    Ok(socket)
+}

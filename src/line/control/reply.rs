@@ -1,0 +1,99 @@
+//! The way of a request to the thread that carries it out, and the way of its answer back.
+
+use super::Request;
+use crate::line::records::PartRecord;
+use crate::line::status::Snapshot;
+use crate::line::time::LineTime;
+use serde_json::Value;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Requests that may wait for the line's thread beside its queue of messages. More than can be asked at once while
+/// that thread lives.
+pub const REQUESTS: usize = 512;
+
+/// A request to the line's thread that need not keep its place among the events, and where its answer goes.
+pub type Asked = (Request, Reply);
+
+/// What is answered.
+pub enum Answer {
+    /// The state of the line.
+    Status(Box<Snapshot>),
+    /// A part that has left.
+    Part(Box<PartRecord>),
+    /// It was done.
+    Done(String),
+    /// It was not done.
+    Failed(String),
+    /// An answer that is complete already.
+    Json(Value),
+}
+
+/// The way back for one answer. It can be dropped without giving one: whoever waits learns of that, too.
+pub struct Reply {
+    sender: SyncSender<Answer>,
+    bell: Bell,
+    asked_at: LineTime,
+}
+
+impl Reply {
+    /// A way back that rings `bell`, and its other end.
+    pub(super) fn new(bell: &Bell) -> (Reply, Receiver<Answer>) {
+        let (sender, answer) = sync_channel(1);
+        (Reply { sender, bell: bell.clone(), asked_at: LineTime::now() }, answer)
+    }
+
+    /// When the request came.
+    pub fn asked_at(&self) -> LineTime {
+        self.asked_at
+    }
+
+    /// Gives the answer. Never waits; an answer that nobody waits for any more is lost.
+    pub fn give(self, answer: Answer) {
+        let _ = self.sender.try_send(answer);
+        self.bell.ring();
+    }
+}
+
+/// Wakes the thread that serves the connections.
+#[derive(Clone)]
+pub(super) struct Bell(Arc<UnixStream>);
+
+/// The end of the bell that is heard.
+pub(super) struct Ear(UnixStream);
+
+impl Bell {
+    pub(super) fn new() -> std::io::Result<(Bell, Ear)> {
+        let (bell, ear) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        ear.set_nonblocking(true)?;
+        Ok((Bell(Arc::new(bell)), Ear(ear)))
+    }
+
+    fn ring(&self) {
+        // Where there is no room for another byte, enough are there to be heard.
+        let _ = (&*self.0).write(&[1]);
+    }
+}
+
+impl Ear {
+    /// Forgets how often the bell has rung.
+    pub(super) fn clear(&self) {
+        let mut bytes = [0; 512];
+        loop {
+            match (&self.0).read(&mut bytes) {
+                Ok(1..) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+impl std::os::fd::AsFd for Ear {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,262 @@
+//! The thread that serves the socket: it waits for all connections at once and for none of them alone.
+
+use super::Request;
+use super::answers::{Control, Next, Taken};
+use super::ask;
+use super::client::{Client, Place, Stage};
+use super::reply::{Bell, Ear};
+use crate::error::{Error, Kind, Result};
+use crate::line::time::LineTime;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::json;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+/// Connections that may say what they want at the same time. One more, and the slowest is turned away.
+const MAX_ASKING: usize = 256;
+/// The time for its request that every connection has, however many there are.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
+/// Connections that have their answer. One more, and the one that has had it for the longest is closed.
+const MAX_LEAVING: usize = 128;
+/// Connections of all kinds; the next ones wait until they are accepted.
+const MAX_CONNECTIONS: usize = 600;
+/// Connections that are accepted in one turn.
+const ACCEPTED: usize = 64;
+/// How long new connections wait where there is no room for them.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Longest sleep, so that the end of the program is noticed.
+const NAP: Duration = Duration::from_millis(50);
+
+/// A socket that listens; its file goes when it is dropped.
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    bell: Bell,
+    ear: Ear,
+}
+
+impl Socket {
+    /// Listens. A file that an instance left behind is replaced; one that answers is not.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where another program listens there, or where the socket cannot be made.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |e: std::io::Error| Error::io(path, "the control socket cannot be made", &e);
+        if ask::somebody_listens(path) {
+            let what = format!("{}: another hetmm-edge listens here", path.display());
+            return Err(
+                Error::new(Kind::Io, what).advise("stop it, or give another control.socket")
+            );
+        }
+        let is_socket =
+            std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+        if is_socket {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let (bell, ear) = Bell::new().map_err(failed)?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Socket { listener, path: path.to_owned(), bell, ear })
+    }
+
+    /// Serves until the device stops.
+    pub fn run(self, control: &Arc<Control>) {
+        let mut server = Server {
+            socket: &self,
+            control,
+            clients: vec![],
+            taken: Taken::default(),
+            accepts_from: LineTime::default(),
+        };
+        while !control.hub.stopped() {
+            server.turn();
+        }
+        server.end();
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Left behind, it is replaced at the next start.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+struct Server<'a> {
+    socket: &'a Socket,
+    control: &'a Arc<Control>,
+    clients: Vec<Client>,
+    taken: Taken,
+    /// New connections wait until then.
+    accepts_from: LineTime,
+}
+
+impl Server<'_> {
+    /// Waits until something happens, and does what there is to do.
+    fn turn(&mut self) {
+        let happened = self.wait();
+        self.socket.ear.clear();
+        let now = LineTime::now();
+        self.count();
+        for (index, happened) in happened.into_iter().enumerate() {
+            self.serve(index, happened, now);
+        }
+        self.clients.retain(|client| !matches!(client.stage, Stage::Gone));
+        self.accept(now);
+    }
+
+    /// Waits for any connection, new or old, for an answer or for the end of somebody's time. What happened to
+    /// each client.
+    fn wait(&self) -> Vec<PollFlags> {
+        let now = LineTime::now();
+        let accepts = (now < self.accepts_from).then_some(self.accepts_from);
+        let dues = self.clients.iter().filter_map(Client::due).chain(accepts);
+        let nap = dues.map(|due| due.since(now)).min().unwrap_or(NAP).min(NAP);
+        // Rounded up: a millisecond early is a turn for nothing.
+        let milliseconds = nap.as_micros().div_ceil(1000);
+        let timeout = PollTimeout::from(u16::try_from(milliseconds).unwrap_or(1));
+        let clients = self.clients.iter().map(|c| PollFd::new(c.stream.as_fd(), c.interest()));
+        let mut polled: Vec<PollFd<'_>> = clients.collect();
+        polled.push(PollFd::new(self.socket.ear.as_fd(), PollFlags::POLLIN));
+        if now >= self.accepts_from {
+            polled.push(PollFd::new(self.socket.listener.as_fd(), PollFlags::POLLIN));
+        }
+        // Where it fails nothing has happened, and every time limit still holds.
+        let failed = poll(&mut polled, timeout).is_err();
+        let happened = |fd: &PollFd<'_>| match failed {
+            true => PollFlags::empty(),
+            false => fd.revents().unwrap_or(PollFlags::empty()),
+        };
+        polled.iter().take(self.clients.len()).map(happened).collect()
+    }
+
+    /// Counts the requests that wait.
+    fn count(&mut self) {
+        let waiting = |wanted: Place| {
+            let is_there = |c: &&Client| matches!(&c.stage, Stage::Waiting(w) if w.place == wanted);
+            self.clients.iter().filter(is_there).count()
+        };
+        (self.taken.line, self.taken.parts) = (waiting(Place::Line), waiting(Place::Part));
+    }
+
+    /// Does what there is to do for one client.
+    fn serve(&mut self, index: usize, happened: PollFlags, now: LineTime) {
+        let Some(client) = self.clients.get_mut(index) else { return };
+        let is_due = client.due().is_some_and(|due| now >= due);
+        match &client.stage {
+            Stage::Asking(_) | Stage::Answering(_) | Stage::Leaving
+                if happened.is_empty() && !is_due => {}
+            Stage::Asking(_) => {
+                let Some(request) = client.read_request(now) else { return };
+                let (taken, bell) = (&mut self.taken, &self.socket.bell);
+                begin(self.control, client, request, taken, bell, now);
+            }
+            Stage::Waiting(waiting) => {
+                let place = waiting.place;
+                match waiting.answer.try_recv() {
+                    Ok(answer) => client.answer(&self.control.to_json(answer), now),
+                    Err(TryRecvError::Empty) if !is_due => {
+                        let gone = happened.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+                        // The safe state is taken for who has gone, too.
+                        if gone && place != Place::Safe {
+                            client.stage = Stage::Gone;
+                        }
+                    }
+                    Err(_) => client.answer(&self.control.without_answer(place), now),
+                }
+            }
+            Stage::Answering(_) => client.write(now),
+            Stage::Leaving => client.leave(now),
+            Stage::Gone => {}
+        }
+    }
+
+    /// Accepts new connections, and makes room for them.
+    fn accept(&mut self, now: LineTime) {
+        if now < self.accepts_from {
+            return;
+        }
+        for _ in 0..ACCEPTED {
+            if !self.make_room(now) {
+                self.accepts_from = now + PAUSE;
+                return;
+            }
+            match self.socket.listener.accept() {
+                Ok((stream, _)) => self.clients.extend(Client::new(stream, now)),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return,
+                // The peer has gone again, or there are no more file descriptors.
+                Err(_) => return self.accepts_from = now + NAP,
+            }
+        }
+    }
+
+    /// Whether one more connection may come; turns away the slowest one where there are too many.
+    fn make_room(&mut self, now: LineTime) -> bool {
+        let mut leaving = self.clients.iter_mut().filter(|c| matches!(c.stage, Stage::Leaving));
+        // Clients are kept in the order in which they came.
+        if let Some(first) = leaving.next()
+            && leaving.count() >= MAX_LEAVING
+        {
+            first.stage = Stage::Gone;
+            self.clients.retain(|client| !matches!(client.stage, Stage::Gone));
+        }
+        if self.clients.len() >= MAX_CONNECTIONS {
+            return false;
+        }
+        let mut asking = self.clients.iter_mut().filter(|client| client.is_asking());
+        let Some(slowest) = asking.next() else { return true };
+        if asking.count() + 1 < MAX_ASKING {
+            return true;
+        }
+        let is_slow = now.since(slowest.since) >= LEAST_PATIENCE;
+        if is_slow {
+            slowest.hurry(now);
+        }
+        is_slow
+    }
+
+    /// Answers whoever still waits, as far as that takes no time.
+    fn end(&mut self) {
+        let now = LineTime::now();
+        for client in &mut self.clients {
+            if matches!(client.stage, Stage::Asking(_) | Stage::Waiting(_)) {
+                client.answer(&json!({"error": "hetmm-edge stops"}), now);
+            }
+        }
+    }
+}
+
+/// Begins to carry out what a client asks for.
+fn begin(
+    control: &Arc<Control>,
+    client: &mut Client,
+    request: std::result::Result<Request, String>,
+    taken: &mut Taken,
+    bell: &Bell,
+    now: LineTime,
+) {
+    let next = match request {
+        Ok(request) => control.begin(request, client.who(), taken, bell),
+        Err(why) => Next::Answer(json!({"error": why})),
+    };
+    match next {
+        Next::Answer(answer) => client.answer(&answer, now),
+        Next::Wait(waiting) => {
+            match waiting.place {
+                Place::Line => taken.line += 1,
+                Place::Part => taken.parts += 1,
+                Place::Safe | Place::Work => {}
+            }
+            client.stage = Stage::Waiting(waiting);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The socket without a device: what becomes of requests where the line's thread does not answer.
+
+use super::*;
+use crate::line::config::{FaultConfig, LineConfig, LineRef};
+use crate::line::engine::{Event, Line};
+use crate::line::hub::{Message, Outbox};
+use crate::line::outputs::{Bank, MemoryPin};
+use crate::line::templates::Templates;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+const CONFIG: &str = "[template]\nfile = \"no.hetmm\"\n[trigger]\nsource = \"free-run\"\n[camera]\n\
+                      source = \"folder\"\nfolder = \"-\"\nframes_per_second = 1\n[reject]\n\
+                      delay_us = 1000\npulse_width_us = 1000\n[outputs]\nsimulate = true\n";
+
+/// A socket that is served, and the ends of the line's thread, which is played by the test.
+struct Desk {
+    folder: tempfile::TempDir,
+    stop: Arc<AtomicBool>,
+    bank: Arc<Mutex<Bank>>,
+    fault: MemoryPin,
+    requests: Receiver<Asked>,
+    messages: Receiver<Message>,
+    served: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Desk {
+    /// With room for so many requests to the line's thread, and for so many messages.
+    fn new(requests: usize, messages: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = LineConfig::parse(CONFIG, "test").expect("reads");
+        let mut outputs = config.outputs.clone();
+        let line = LineRef::Offset(1);
+        outputs.fault = Some(FaultConfig { chip: None, line, healthy: Default::default() });
+        let bank = Bank::open(&outputs).expect("opens");
+        let fault = bank.memory(Line::Fault).expect("wired");
+        let bank = Arc::new(Mutex::new(bank));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, messages) = sync_channel(messages);
+        let hub = Outbox::new(sender, stop.clone());
+        let (ask, asked) = sync_channel(requests);
+        let templates = Templates::new(config.recipe(), false, Arc::default(), hub.clone());
+        let control = Arc::new(Control {
+            hub,
+            requests: ask,
+            bank: bank.clone(),
+            templates: Arc::new(templates),
+            archive: None,
+            teach: false,
+            losses: Arc::default(),
+        });
+        let socket = Socket::open(&folder.path().join("sock")).expect("listens");
+        let served = Some(std::thread::spawn(move || socket.run(&control)));
+        Desk { folder, stop, bank, fault, requests: asked, messages, served }
+    }
+
+    fn connect(&self, said: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(self.folder.path().join("sock")).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("sets");
+        stream.write_all(said.as_bytes()).expect("writes");
+        stream
+    }
+
+    /// The next request that keeps its place among the events.
+    fn next_in_order(&self) -> (Request, Reply) {
+        loop {
+            match self.messages.recv_timeout(Duration::from_secs(10)).expect("a message") {
+                Message::Control(request, reply) => return (request, reply),
+                Message::Event(Event::Tick) => {}
+                _ => panic!("another message"),
+            }
+        }
+    }
+
+    fn set_fault(&self, active: bool) {
+        self.bank.lock().expect("locks").set(Line::Fault, active).expect("sets");
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let served = self.served.take().expect("serves").join();
+        assert!(served.is_ok() || std::thread::panicking());
+    }
+}
+
+fn answer(mut stream: UnixStream) -> Value {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("reads");
+    assert!(answer.ends_with('\n') && answer.lines().count() == 1, "{answer:?}");
+    serde_json::from_str(&answer).expect("JSON")
+}
+
+/// The queue of the line's thread is full, and the thread does nothing: `safe` was refused.
+#[test]
+fn safe_is_taken_without_the_line_where_that_does_not_answer() {
+    let desk = Desk::new(REQUESTS, 0);
+    assert_eq!(answer(desk.connect("trigger\n"))["error"], "the line is too busy; try again");
+    desk.set_fault(false);
+    assert!(desk.fault.is_high(), "energised: healthy");
+    let begun = Instant::now();
+    let done = answer(desk.connect("safe\n"));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert_eq!(done["done"], "safe");
+    assert!(done["warning"].as_str().is_some_and(|w| w.contains("without it")), "{done}");
+    assert!(!desk.fault.is_high(), "the fault shows");
+    desk.set_fault(false);
+    assert!(!desk.fault.is_high(), "and nobody ends it");
+    // The request waits for the line's thread all the same; when that has taken the safe state it can go on.
+    let (request, reply) = desk.requests.try_recv().expect("a request");
+    assert_eq!(request, Request::Safe);
+    desk.bank.lock().expect("locks").release();
+    reply.give(Answer::Done("safe".into()));
+    desk.set_fault(false);
+    assert!(desk.fault.is_high());
+}
+
+/// Where not even a request finds room, the safe state lasts: the line's thread never hears of it.
+#[test]
+fn safe_is_taken_for_good_where_the_line_takes_no_more_requests() {
+    let desk = Desk::new(1, 0);
+    let waits = desk.connect("status\n");
+    while !matches!(desk.requests.try_recv(), Ok((Request::Status, _))) {}
+    assert_eq!(answer(waits)["error"], "the line does not answer", "its reply was dropped");
+    let _waits = desk.connect("status\n");
+    std::thread::sleep(Duration::from_millis(200));
+    desk.set_fault(false);
+    let done = answer(desk.connect("safe\n"));
+    assert!(done["done"] == "safe" && done["warning"].to_string().contains("started again"));
+    desk.bank.lock().expect("locks").release();
+    desk.set_fault(false);
+    assert!(!desk.fault.is_high(), "the fault shows for good");
+}
+
+#[test]
+fn parts_that_are_waited_for_are_bounded_and_keep_nobody_else_waiting() {
+    let desk = Desk::new(REQUESTS, 1000);
+    let waiting: Vec<UnixStream> = (0..32).map(|_| desk.connect("trigger\n")).collect();
+    let replies: Vec<Reply> = (waiting.iter())
+        .map(|_| {
+            let (request, reply) = desk.next_in_order();
+            assert_eq!(request, Request::Trigger);
+            reply
+        })
+        .collect();
+    let refused = answer(desk.connect("trigger\n"));
+    assert!(refused["error"].to_string().contains("this part is rejected unseen"), "{refused}");
+    let asked = desk.messages.try_iter().any(|m| matches!(m, Message::Control(..)));
+    assert!(!asked && desk.requests.try_recv().is_err(), "nobody was asked");
+    for word in ["acknowledge", "resume", "safe"] {
+        let asks = desk.connect(&format!("{word}\n"));
+        let (request, reply) = match word {
+            "resume" => desk.next_in_order(),
+            _ => desk.requests.recv_timeout(Duration::from_secs(10)).expect("a request"),
+        };
+        assert_eq!(Request::parse(word), Some(request));
+        reply.give(Answer::Done(word.into()));
+        assert_eq!(answer(asks)["done"], word);
+    }
+    // A client that goes away leaves its place to another.
+    let mut waiting = waiting;
+    drop(waiting.pop());
+    std::thread::sleep(Duration::from_millis(200));
+    waiting.push(desk.connect("trigger\n"));
+    assert_eq!(desk.next_in_order().0, Request::Trigger);
+    for (number, (reply, waits)) in replies.into_iter().zip(waiting).enumerate().take(31) {
+        reply.give(Answer::Done(number.to_string()));
+        assert_eq!(answer(waits)["done"], number.to_string());
+    }
+}
+
+#[test]
+fn who_still_waits_when_the_device_stops_is_told_so() {
+    let desk = Desk::new(REQUESTS, 1000);
+    let waiting = [desk.connect("trigger\n"), desk.connect("sta")];
+    std::thread::sleep(Duration::from_millis(200));
+    desk.stop.store(true, Ordering::SeqCst);
+    for stream in waiting {
+        assert_eq!(answer(stream)["error"], "hetmm-edge stops");
+    }
+    assert!(desk.messages.try_recv().is_ok());
+}
+
+/// An answer that does not fit into the socket, to a peer that does not read: its place is free in time.
+#[test]
+fn an_answer_that_nobody_reads_is_given_up() {
+    let (server, peer) = UnixStream::pair().expect("a pair");
+    let begun = crate::line::time::LineTime::now();
+    let mut client = client::Client::new(server, begun).expect("a client");
+    client.answer(&Value::String("a".repeat(4 << 20)), begun);
+    assert!(matches!(client.stage, client::Stage::Answering(_)));
+    client.write(begun + Duration::from_millis(499));
+    assert!(matches!(client.stage, client::Stage::Answering(_)));
+    client.write(begun + Duration::from_millis(500));
+    assert!(matches!(client.stage, client::Stage::Gone));
+    drop(peer);
+}
