@@ -5,6 +5,8 @@
 //! - `HETMM_ORACLE_PARTS`: how many parts to play;
 //! - `HETMM_ORACLE_SEED`: the seed of the run;
 //! - `HETMM_ORACLE_TRIAL`: play this one trial of the run and nothing else.
+//!
+//! A run of more than ten seconds shows its progress on stderr.
 
 mod bench;
 mod line;
@@ -16,6 +18,7 @@ mod tally;
 mod watch;
 mod world;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 use tally::Tally;
 use watch::Watchdog;
@@ -28,6 +31,11 @@ fn number_from_environment(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     let number = value.replace('_', "").parse();
     Some(number.unwrap_or_else(|_| panic!("{name} is not a number: {value:?}")))
+}
+
+/// Writes to stderr at once, also where the test harness keeps what a test prints.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[test]
@@ -46,12 +54,17 @@ fn the_machine_does_what_the_oracle_says() {
         if shown.elapsed() > Duration::from_secs(10) {
             shown = Instant::now();
             let rate = total.parts() as f64 / begin.elapsed().as_secs_f64();
-            eprintln!("{} parts in {trial} trials, {rate:.0} parts/s", total.parts());
+            tell(&format!("{} parts in {trial} trials, {rate:.0} parts/s", total.parts()));
         }
     }
     watchdog.rests();
     let rate = total.parts() as f64 / begin.elapsed().as_secs_f64();
-    eprintln!("seed {seed}: {trial} trials, {rate:.0} parts/s\n{}", total.report());
+    let report = format!("seed {seed}: {trial} trials, {rate:.0} parts/s\n{}", total.report());
+    if parts > 1_000_000 {
+        tell(&report)
+    } else {
+        eprintln!("{report}")
+    }
     if parts >= 1_000_000 {
         let gaps = total.gaps();
         assert!(gaps.is_empty(), "the run exercised too little:\n{}", gaps.join("\n"));

@@ -25,7 +25,8 @@ struct Demand {
 
 /// A part without an outcome.
 struct Open {
-    gate: u64,
+    /// Where it meets the gate; `None` for a part that nobody saw.
+    gate: Option<u64>,
     deadline: u64,
     captured: bool,
     /// Its first answer, and whether it came before the deadline.
@@ -156,19 +157,19 @@ impl Safety {
             self.demand(from, gate);
         }
         for _ in 0..lost.min(10_000) {
-            self.open_part(NEVER, 0, None);
+            self.open_part(None, 0, None);
         }
         let deadline = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(NEVER);
-        self.open_part(gate, at.saturating_add(deadline), spoiled);
+        self.open_part(Some(gate), at.saturating_add(deadline), spoiled);
         self.last_trigger = Some((at, self.count));
     }
 
     fn go_blind(&mut self, watch: Watch, parts: u32) {
         for _ in 0..parts.min(10_000) {
-            self.open_part(NEVER, 0, None);
+            self.open_part(None, 0, None);
         }
         if self.blind.is_empty() && !self.safe {
-            let last_seen = self.open.iter_mut().rev().find(|(_, open)| open.gate != NEVER);
+            let last_seen = self.open.iter_mut().rev().find(|(_, open)| open.gate.is_some());
             if let Some((_, last)) = last_seen {
                 last.spoiled = last.spoiled.or(Some(self.calls));
             }
@@ -197,7 +198,7 @@ impl Safety {
         }
     }
 
-    fn open_part(&mut self, gate: u64, deadline: u64, spoiled: Option<u64>) {
+    fn open_part(&mut self, gate: Option<u64>, deadline: u64, spoiled: Option<u64>) {
         self.triggers += 1;
         let open = Open { gate, deadline, captured: false, answer: None, spoiled };
         self.open.insert(self.triggers, open);
@@ -206,25 +207,26 @@ impl Safety {
     fn outcome(&mut self, finished: &Finished) -> Result<(), String> {
         let open = self.open.remove(&finished.part.0);
         let open = open.ok_or_else(|| format!("{finished:?} is not a part without outcome"))?;
-        match finished.outcome {
-            Outcome::Rejected(Reason::Safe) if self.safe => Ok(()),
-            Outcome::Rejected(_) if open.gate == NEVER || self.safe => Ok(()),
-            Outcome::Rejected(_) => {
-                self.demand(open.gate, open.gate);
-                Ok(())
-            }
-            Outcome::Passed => self.may_pass(&open).map_err(|why| format!("{finished:?}: {why}")),
+        let gate = match (finished.outcome, open.gate) {
+            (Outcome::Rejected(_), _) if self.safe => return Ok(()),
+            (Outcome::Rejected(Reason::LostTrigger), None) => return Ok(()),
+            (_, None) => return Err(format!("{finished:?} is a part that nobody saw")),
+            (_, Some(gate)) => gate,
+        };
+        if finished.outcome == Outcome::Passed {
+            return self.may_pass(&open, gate).map_err(|why| format!("{finished:?}: {why}"));
         }
+        self.demand(gate, gate);
+        Ok(())
     }
 
-    fn may_pass(&self, open: &Open) -> Result<(), String> {
+    fn may_pass(&self, open: &Open, gate: u64) -> Result<(), String> {
         if open.answer != Some((true, true)) {
             return Err(format!("it passes with the answer (good, in time) {:?}", open.answer));
         }
         if open.spoiled.is_some_and(|call| call < self.calls) {
             return Err("it passes although it is too close to a neighbour".into());
         }
-        let gate = open.gate;
         let doubtful = |d: &&Demand| d.bars && d.known < self.calls && d.from < gate && gate < d.to;
         match self.demands.iter().find(doubtful) {
             Some(d) => Err(format!("it passes at {gate} within {}..{}", d.from, d.to)),

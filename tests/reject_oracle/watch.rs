@@ -27,7 +27,7 @@ impl Watchdog {
                 let now = trial.load(Ordering::Relaxed);
                 drop(trial);
                 if now == before && now != REST {
-                    eprintln!("seed {seed}, trial {now}: the machine does not return");
+                    crate::tell(&format!("seed {seed}, trial {now}: the machine does not return"));
                     std::process::exit(101);
                 }
                 before = now;
