@@ -207,7 +207,7 @@ fn a_request_has_half_a_second_however_slowly_it_comes() {
     let slow = |_| {
         let mut stream = UnixStream::connect(desk.path("edge.sock")).expect("connects");
         std::thread::spawn(move || {
-            let byte = |_: &u32| {
+            let mut byte = |_: &u32| {
                 std::thread::sleep(Duration::from_millis(100));
                 stream.write_all(b" ")
             };
