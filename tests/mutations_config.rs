@@ -171,8 +171,8 @@ fn change(text: &mut String, seeds: &[(String, String)], random: &mut Random) {
     let numbers: Vec<_> =
         (found.iter()).filter(|w| text[(*w).clone()].parse::<f64>().is_ok()).cloned().collect();
     *text = match kind {
-        3 => [&text[..word.start], random.pick(&PIECES), &text[word.end..]].concat(),
-        4 => [&text[..word.start], random.pick(&PIECES), &text[word.start..]].concat(),
+        3 => [&text[..word.start], *random.pick(&PIECES), &text[word.end..]].concat(),
+        4 => [&text[..word.start], *random.pick(&PIECES), &text[word.start..]].concat(),
         5 => {
             let other = &random.pick(seeds).1;
             let others = words(other);
@@ -181,10 +181,10 @@ fn change(text: &mut String, seeds: &[(String, String)], random: &mut Random) {
         }
         6 | 7 => {
             let at = numbers.get(random.below(numbers.len())).cloned().unwrap_or(word);
-            [&text[..at.start], random.pick(&NUMBERS), &text[at.end..]].concat()
+            [&text[..at.start], *random.pick(&NUMBERS), &text[at.end..]].concat()
         }
         8 => {
-            lines.retain(|l| !std::ptr::eq(*l, lines.get(line).copied().unwrap_or("")));
+            drop(lines.drain(line..(line + 1).min(lines.len())));
             lines.concat()
         }
         9 => {
