@@ -55,13 +55,13 @@ impl Shop {
             ([&["build", good, "-o", out], &SMALL[..], &TEMPLATE].concat(), a_good.clone()),
             ([&["features", good, "-o", out], &SMALL[..]].concat(), a_good.clone()),
             (vec!["features", "merge", features, features, "-o", out], self.features.clone()),
-            (vec!["rules", template, "--ignore", text(&self.first), "-o", out], a_good.clone()),
+            (vec!["rules", template, "--ignore", text(&self.first), "-o", out], a_good),
             (
                 vec!["calibrate", template, "--images", fresh, "--false-reject", "10%", "-o", out],
                 a_fresh.clone(),
             ),
-            ([&calibrate[..], &["--report", out]].concat(), a_fresh),
-            ([&["audit", good, "--quick", "--report", out], &SMALL[..]].concat(), a_good),
+            ([&calibrate[..], &["--report", out]].concat(), a_fresh.clone()),
+            ([&["audit", fresh, "--quick", "--report", out], &SMALL[..]].concat(), a_fresh),
             (vec!["eval", template, set, "--json", out], tested.clone()),
             (vec!["eval", template, set, "--report", out], tested.clone()),
             (vec!["eval", template, set, "--scores", out], tested.clone()),
@@ -264,8 +264,7 @@ fn thumbnails_and_the_demo_replace_only_what_they_have_written() {
 
 /// Commands that print, with what they are to end with where everything can be printed.
 fn printers(shop: &Shop) -> Vec<Vec<&str>> {
-    let (good, fresh, set) = (text(&shop.good), text(&shop.fresh), text(&shop.set));
-    let template = text(&shop.template);
+    let (fresh, set, template) = (text(&shop.fresh), text(&shop.set), text(&shop.template));
     let calibrate = ["calibrate", template, "--images", fresh, "--false-reject", "10%"];
     let ablate = ["ablate", set, "--studies", "sheets", "--pictures", "2"];
     vec![
@@ -285,16 +284,16 @@ fn printers(shop: &Shop) -> Vec<Vec<&str>> {
         vec!["bench", template, "--runs", "2", "--json"],
         vec!["inspect", template, fresh],
         vec!["inspect", template, fresh, "--json"],
-        [&["audit", good, "--quick"], &SMALL[..]].concat(),
-        [&["audit", good, "--quick", "--json"], &SMALL[..]].concat(),
+        [&["audit", fresh, "--quick"], &SMALL[..]].concat(),
+        [&["audit", fresh, "--quick", "--json"], &SMALL[..]].concat(),
         vec!["eval", template, set],
         vec!["eval", template, set, "--json", "-"],
         calibrate.to_vec(),
         [&calibrate[..], &["--json", "--dry-run"]].concat(),
         [&ablate[..], &SMALL].concat(),
         [&ablate[..], &["--json", "-"], &SMALL].concat(),
-        vec!["insert", template, fresh],
-        vec!["insert", template, fresh, "--json"],
+        vec!["insert", template, fresh, "--force"],
+        vec!["insert", template, fresh, "--force", "--json"],
         vec!["undo", template],
     ]
 }
@@ -353,7 +352,7 @@ fn a_command_that_has_changed_a_file_says_so_where_its_output_cannot_be_written(
         ([&rules[..], &["--min-area", "4px"]].concat(), &shop.template),
         (eval.to_vec(), &page),
         (vec!["undo", template, "--quiet"], &shop.template),
-        (vec!["insert", template, fresh, "--quiet"], &shop.template),
+        (vec!["insert", template, fresh, "--force", "--quiet"], &shop.template),
     ];
     for (arguments, file) in cases {
         let full = File::options().write(true).open("/dev/full").expect("opens");
