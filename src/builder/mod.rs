@@ -174,7 +174,8 @@ pub fn build(
             ));
         }
     }
-    let settings = Settings { decision: decision.as_ref().map(|d| d.1.clone()), rules: None };
+    let settings =
+        Settings { decision: decision.as_ref().map(|d| d.1.clone()), ..Settings::default() };
     let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     let decided = Instant::now();
