@@ -99,8 +99,9 @@ impl MapSummary {
         })
     }
 
-    /// Where `found` is farther from these expected values than rounding explains; the worst place.
-    pub fn deviation(&self, found: &MapSummary) -> Option<Deviation> {
+    /// Where `found` is farther from these expected values than rounding explains; the worst place. `slack` is
+    /// how many times the tolerance passes: 1 where both come of 32-bit numbers.
+    pub fn deviation(&self, found: &MapSummary, slack: f32) -> Option<Deviation> {
         let parts = self.parts().into_iter().zip(found.parts());
         let mut worst: Option<(f32, Deviation)> = None;
         for ((map, expected), (_, found)) in parts {
@@ -120,7 +121,7 @@ impl MapSummary {
                     (found - expected).abs() / (fixed + relative * expected.abs().max(level));
                 // What is no number differs.
                 let excess = if excess.is_nan() { f32::INFINITY } else { excess };
-                if excess > worst.as_ref().map_or(1.0, |(worst, _)| *worst) {
+                if excess > worst.as_ref().map_or(slack, |(worst, _)| *worst) {
                     worst = Some((excess, Deviation { map, expected, found }));
                 }
             }
@@ -247,14 +248,14 @@ mod tests {
     #[test]
     fn a_change_in_any_map_shows_and_rounding_does_not() {
         let (_, expected) = scorer().summary(&distances());
-        assert_eq!(expected.deviation(&expected), None);
+        assert_eq!(expected.deviation(&expected, 1.0), None);
         let with = |change: &dyn Fn(&mut Vec<Distances>)| {
             let mut changed = distances();
             change(&mut changed);
             scorer().summary(&changed).1
         };
         let rounded = with(&|d| d[0].forward.iter_mut().for_each(|v| *v += 1e-4));
-        assert_eq!(expected.deviation(&rounded), None);
+        assert_eq!(expected.deviation(&rounded, 1.0), None);
         let cases: [&dyn Fn(&mut Vec<Distances>); 4] = [
             &|d| d[0].forward[7] += 0.1,
             &|d| d[0].backward[399] -= 0.1,
@@ -262,9 +263,9 @@ mod tests {
             &|d| d[1].forward[0] = f32::NAN,
         ];
         for (i, change) in cases.iter().enumerate() {
-            assert!(expected.deviation(&with(change)).is_some(), "case {i}");
+            assert!(expected.deviation(&with(change), 1.0).is_some(), "case {i}");
         }
         let fewer = MapSummary { blurred: Vec::new(), ..expected.clone() };
-        assert!(expected.deviation(&fewer).is_some() && !fewer.is_like(&expected));
+        assert!(expected.deviation(&fewer, 1.0).is_some() && !fewer.is_like(&expected));
     }
 }

@@ -177,6 +177,8 @@ pub const MAX_SIGMA: f32 = 64.0;
 /// with the score.
 const MAX_TOLERANCE: f32 = 0.1;
 
+/// Key of the option that names what has computed the features, where that was not tract.
+pub const ENGINE: &str = "engine";
 /// Key of the option that says that the threshold was given to the build.
 pub const GIVEN_THRESHOLD: &str = "threshold";
 
@@ -309,7 +311,7 @@ impl HeaderV1 {
         check(self.alpha == 1.0 || backward, "backward window")?;
         check((0.0..=MAX_SIGMA).contains(&self.sigma), "sigma")?;
         let threshold = self.calibration.threshold;
-        check(finite(threshold) && threshold > 0.0, "threshold")?;
+        check(finite(threshold) && threshold > 0.0, "the threshold is not above 0")?;
         check(
             finite(self.calibration.scale_top) && self.calibration.scale_top > 0.0,
             "colour scale",
