@@ -10,6 +10,26 @@ pub struct FeatureMap {
     width: usize,
     channels: usize,
     data: Vec<f32>,
+    /// Vectors that were not finite, and are zero now.
+    not_finite: usize,
+}
+
+/// Why a map is no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// So many of its vectors held values that are no numbers, or too large to take a length of.
+    NotFinite(usize),
+    /// Every vector is zero.
+    AllZero,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::NotFinite(count) => write!(f, "not finite at {count} positions"),
+            Fault::AllZero => f.write_str("zero at every position"),
+        }
+    }
 }
 
 impl FeatureMap {
@@ -20,12 +40,13 @@ impl FeatureMap {
     /// If the number of values is not the product of the sizes.
     pub fn normalised(height: usize, width: usize, channels: usize, mut data: Vec<f32>) -> Self {
         assert_eq!(data.len(), height * width * channels, "values of a feature map");
+        let mut not_finite = 0;
         if channels > 0 {
             for vector in data.chunks_exact_mut(channels) {
-                normalise(vector);
+                not_finite += usize::from(!normalise(vector).is_finite());
             }
         }
-        FeatureMap { height, width, channels, data }
+        FeatureMap { height, width, channels, data, not_finite }
     }
 
     /// As [`FeatureMap::normalised`], from planes as networks give them: `[channels, height, width]`.
@@ -41,6 +62,7 @@ impl FeatureMap {
             }
             squares.iter_mut().zip(&partial).for_each(|(sum, &v)| *sum += f64::from(v));
         }
+        let not_finite = squares.iter().filter(|square| !square.is_finite()).count();
         let scales: Vec<f32> = squares.into_iter().map(scale).collect();
         let mut data = vec![0.0; planes.len()];
         // Eight planes at a time: each destination cache line is written in one go.
@@ -59,7 +81,7 @@ impl FeatureMap {
                 vector.fill(0.0);
             }
         }
-        FeatureMap { height, width, channels, data }
+        FeatureMap { height, width, channels, data, not_finite }
     }
 
     /// Takes vectors that a map had, unchanged; `None` where their number does not fit the sizes
@@ -81,7 +103,17 @@ impl FeatureMap {
             width,
             channels,
             data,
+            not_finite: 0,
         })
+    }
+
+    /// Why the map is no use; `None` where it is. A single vector may be zero: a network may have nothing to
+    /// say of a place.
+    pub fn fault(&self) -> Option<Fault> {
+        match self.not_finite {
+            0 => self.data.iter().all(|&v| v == 0.0).then_some(Fault::AllZero),
+            count => Some(Fault::NotFinite(count)),
+        }
     }
 
     /// Rows.
@@ -118,13 +150,16 @@ impl FeatureMap {
 /// Squares that are added up in single precision before they go into a double.
 const PARTIAL: usize = 16;
 
-/// Scales `vector` to length 1; a vector that is zero or not finite becomes zero.
-pub fn normalise(vector: &mut [f32]) {
+/// Scales `vector` to length 1; a vector that is zero or not finite becomes zero. Returns the square of its
+/// length before.
+pub fn normalise(vector: &mut [f32]) -> f64 {
     let partial = |values: &[f32]| values.iter().fold(0.0f32, |sum, v| sum + v * v);
-    let scale = scale(vector.chunks(PARTIAL).map(|values| f64::from(partial(values))).sum());
+    let square = vector.chunks(PARTIAL).map(|values| f64::from(partial(values))).sum();
+    let scale = scale(square);
     for value in vector {
         *value = if scale == 0.0 { 0.0 } else { *value * scale };
     }
+    square
 }
 
 /// What makes a vector of this squared length a unit vector; 0 where it has no direction.
@@ -165,6 +200,23 @@ mod tests {
         for bad in [0.0, f32::NAN, f32::INFINITY, 1e-20] {
             let map = FeatureMap::normalised(1, 1, 3, vec![bad, 0.0, 0.0]);
             assert_eq!(map.data(), [0.0; 3], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_map_says_why_it_is_no_use() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        for (values, fault) in [
+            ([0.0; 6], Some(Fault::AllZero)),
+            ([1e-20; 6], Some(Fault::AllZero)),
+            ([1.0, 2.0, 0.0, 0.0, 0.0, 0.0], None),
+            ([1.0, nan, 1.0, 1.0, 1.0, 1.0], Some(Fault::NotFinite(1))),
+            ([inf, 1.0, 1.0, 1.0, 1.0, -inf], Some(Fault::NotFinite(2))),
+            ([1e30, 1.0, 1.0, 1.0, 1.0, 1.0], Some(Fault::NotFinite(1))),
+        ] {
+            let planes: Vec<f32> = (0..6).map(|i| values[i % 3 * 2 + i / 3]).collect();
+            assert_eq!(FeatureMap::normalised(1, 3, 2, values.to_vec()).fault(), fault);
+            assert_eq!(FeatureMap::from_planes(2, 1, 3, &planes).fault(), fault);
         }
     }
 }

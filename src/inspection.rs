@@ -1,14 +1,15 @@
 //! From a decoded picture to a verdict: the one path that workstation and device share.
 
-use crate::backbone::{self, Backbone, Engine, Request};
+use crate::backbone::{self, Backbone, Engine, Request, TRACT};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, Picture};
-use crate::matching::{Distances, Without, match_layer};
+use crate::matching::{Distances, Windows, Without, match_layer};
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
-use crate::scoring::{Decided, Layer, Scored, Scorer, Thresholds};
-use crate::template::Template;
+use crate::scoring::{Decided, Deviation, Layer, MapSummary, Scored, Scorer, Thresholds};
+use crate::template::header::ENGINE;
+use crate::template::{HeaderV1, Template};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,10 @@ pub struct Inspector {
     scorer: Scorer,
 }
 
+/// How many times the tolerance of the maps of a golden probe passes where another engine than tract computes, or
+/// has computed where the template was made: it may do so with 16-bit numbers.
+const ENGINE_SLACK: f32 = 6.0;
+
 /// A golden probe that was computed again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeResult {
@@ -28,8 +33,22 @@ pub struct ProbeResult {
     pub expected: f32,
     /// The score computed here.
     pub score: f32,
-    /// Whether they agree.
+    /// Whether they agree, and the maps do.
     pub agrees: bool,
+    /// Where its maps differ most from those that the template promises, where they differ by more than
+    /// rounding; `None` also in a template that promises no maps.
+    pub deviation: Option<Deviation>,
+}
+
+impl ProbeResult {
+    /// What differs, in words; `None` where it agrees.
+    pub fn difference(&self) -> Option<String> {
+        if self.agrees {
+            return None;
+        }
+        let maps = self.deviation.map_or_else(String::new, |maps| format!("; {maps}"));
+        Some(format!("it scores {:.6}, and {:.6} was expected{maps}", self.score, self.expected))
+    }
 }
 
 impl Inspector {
@@ -40,24 +59,7 @@ impl Inspector {
     pub fn new(template: impl Into<Arc<Template>>, backbone: Arc<dyn Backbone>) -> Result<Self> {
         let template = template.into();
         backbone.identity().require_same_as(&template.header().backbone)?;
-        let header = template.header();
-        let size = (header.backbone.height as usize, header.backbone.width as usize);
-        let layers = (header.layers.iter().zip(&header.backbone.taps).enumerate())
-            .map(|(i, (layer, tap))| Layer {
-                height: tap.height as usize,
-                width: tap.width as usize,
-                weight: layer.weight,
-                baseline: template.baseline(i).unwrap_or_default().to_vec(),
-            })
-            .collect();
-        let scorer = Scorer::new(
-            size,
-            header.alpha,
-            header.fusion,
-            layers,
-            header.sigma,
-            template.mask().as_ref(),
-        );
+        let scorer = scorer_for(&template, template.header(), true);
         let ignored: Vec<bool> = template.zones().iter().map(|&label| label == IGNORED).collect();
         let scorer = scorer.ignoring(&ignored);
         Ok(Inspector { template, backbone, scorer })
@@ -119,19 +121,45 @@ impl Inspector {
         self.backbone.features(image)
     }
 
-    /// Distances of every layer; `leave_out` drops the prototypes that come from that picture.
+    /// Distances of every layer; `leave_out` drops the prototypes that come from that picture. They are no
+    /// numbers at a tap whose features are no use ([`FeatureMap::fault`]), so that the picture is rejected.
     pub fn distances(&self, features: &[FeatureMap], leave_out: Option<u32>) -> Vec<Distances> {
         (features.iter().enumerate())
             .map(|(layer, query)| {
                 let header = self.template.header();
-                let windows = header
-                    .windows(layer)
-                    .unwrap_or(crate::matching::Windows { forward: 1, backward: 0 });
+                let windows = header.windows(layer).unwrap_or(Windows { forward: 1, backward: 0 });
                 let without = leave_out
                     .map(|picture| Without { sources: self.template.sources(layer), picture });
-                match_layer(query, &self.template.sheets(layer), windows, without)
+                let mut distances =
+                    match_layer(query, &self.template.sheets(layer), windows, without);
+                if query.fault().is_some() {
+                    distances.forward.fill(f32::NAN);
+                    distances.backward.fill(f32::NAN);
+                }
+                distances
             })
             .collect()
+    }
+
+    /// Distances of one layer with other windows than the template's.
+    pub(crate) fn distances_in(
+        &self,
+        layer: usize,
+        query: &FeatureMap,
+        windows: Windows,
+    ) -> Distances {
+        match_layer(query, &self.template.sheets(layer), windows, None)
+    }
+
+    /// The maps that `distances` would give in short, were the template's header `header`; without the
+    /// baseline where that is asked for.
+    pub(crate) fn summary_under(
+        &self,
+        header: &HeaderV1,
+        has_baseline: bool,
+        distances: &[Distances],
+    ) -> MapSummary {
+        scorer_for(&self.template, header, has_baseline).summary(distances).1
     }
 
     /// What joins the distances of the layers.
@@ -192,22 +220,62 @@ impl Inspector {
         scored.for_rules().iter().enumerate().map(above).collect()
     }
 
-    /// Computes the golden probes again.
+    /// Proves the template as far as this machine can: that every prototype is a unit vector, and that the
+    /// golden probes have the scores and, in a template that promises them, the maps that they had where the
+    /// template was made.
+    ///
+    /// # Errors
+    /// [`Kind::Template`] where a prototype is no unit vector; whatever the backbone refuses.
     pub fn check_probes(&self) -> Result<Vec<ProbeResult>> {
+        self.template.check_prototypes()?;
+        let promised = self.template.settings().proof.as_ref().map(|proof| &proof.maps);
+        let options = &self.template.header().build.options;
+        let by_tract = self.engine() == TRACT && !options.iter().any(|(key, _)| key == ENGINE);
+        let slack = if by_tract { 1.0 } else { ENGINE_SLACK };
+        let result = |(i, (score, maps)): (usize, (f32, MapSummary))| {
+            let record = self.template.header().probes.get(i)?;
+            let deviation =
+                promised.and_then(|of_probes| of_probes.get(i)?.deviation(&maps, slack));
+            let has_its_score = (score - record.score).abs() <= record.tolerance;
+            Some(ProbeResult {
+                name: record.name.clone(),
+                expected: record.score,
+                score,
+                agrees: has_its_score && deviation.is_none(),
+                deviation,
+            })
+        };
+        Ok(self.observe_probes()?.into_iter().enumerate().filter_map(result).collect())
+    }
+
+    /// The scores and maps that the golden probes have here.
+    pub(crate) fn observe_probes(&self) -> Result<Vec<(f32, MapSummary)>> {
         let records = self.template.header().probes.iter().enumerate();
         records
             .map(|(i, record)| {
                 let image = self.template.probe(i).ok_or_else(|| {
                     Error::template(format!("probe {} has no picture", record.name))
                 })?;
-                let score = self.run(&image)?.score;
-                Ok(ProbeResult {
-                    name: record.name.clone(),
-                    expected: record.score,
-                    score,
-                    agrees: (score - record.score).abs() <= record.tolerance,
-                })
+                let distances = self.distances(&self.features(&image)?, None);
+                let (scored, maps) = self.scorer.summary(&distances);
+                Ok((scored.score, maps))
             })
             .collect()
     }
+}
+
+/// What joins the distances of `template`, were its header `header`.
+fn scorer_for(template: &Template, header: &HeaderV1, has_baseline: bool) -> Scorer {
+    let size = (header.backbone.height as usize, header.backbone.width as usize);
+    let baseline = |layer: usize| template.baseline(layer).filter(|_| has_baseline);
+    let layers = (header.layers.iter().zip(&header.backbone.taps).enumerate())
+        .map(|(i, (layer, tap))| Layer {
+            height: tap.height as usize,
+            width: tap.width as usize,
+            weight: layer.weight,
+            baseline: baseline(i).unwrap_or_default().to_vec(),
+        })
+        .collect();
+    let (alpha, sigma) = (header.alpha, header.sigma);
+    Scorer::new(size, alpha, header.fusion, layers, sigma, template.mask().as_ref())
 }

@@ -24,7 +24,7 @@ pub use tract::TractBackbone;
 #[cfg(feature = "tract-cuda")]
 pub use tract_cuda::TractCudaBackbone;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use std::path::Path;
@@ -50,6 +50,27 @@ pub trait Backbone: Send + Sync {
     fn features_of_batch(&self, images: &[&NetworkImage]) -> Result<Vec<Vec<FeatureMap>>> {
         images.iter().map(|image| self.features(image)).collect()
     }
+}
+
+/// Refuses maps that say nothing, in the order of the taps of `identity`: no good picture can be described by
+/// them.
+///
+/// # Errors
+/// [`crate::error::Kind::Model`], naming the tap and the reason.
+pub fn require_usable(identity: &Identity, maps: &[FeatureMap]) -> Result<()> {
+    for (tap, map) in identity.taps.iter().zip(maps) {
+        if let Some(fault) = map.fault() {
+            return Err(Error::model(format!(
+                "the features that the backbone gives at tap {} are {fault}",
+                tap.name
+            ))
+            .advise(
+                "check the model: weights that are zero, infinite or no numbers do this, as an export to 16 \
+                 bits may leave them; export it again, in 32 bits",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What to load.

@@ -4,7 +4,7 @@ use super::{Backbone, Identity, TapIdentity, depthwise};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +87,7 @@ pub(super) fn typed(
     let metadata: HashMap<&str, &str> =
         proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
     check_size(&metadata, height, width)?;
+    check_weights(&proto)?;
     let taps = choose_taps(&proto, taps)?;
     let typed = (|| -> TractResult<_> {
         let mut model = onnx.model_for_proto_model(&proto)?;
@@ -196,6 +197,39 @@ pub(super) fn check_size(
             "input size {height}x{width} does not suit the backbone"
         ))
         .advise(format!("take multiples of {multiple}, up to 2048, for --size")));
+    }
+    Ok(())
+}
+
+/// Larger weights make products whose squares no 32-bit number holds.
+const LARGEST_WEIGHT: f32 = 1e18;
+
+/// Refuses weights that nothing can be computed with: what a failed export leaves behind. An activation with a
+/// limit hides them: what it gives are numbers, and they say next to nothing.
+pub(super) fn check_weights(proto: &ModelProto) -> Result<()> {
+    const FLOAT: i32 = 1;
+    let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
+    let weighs = |op: &str| matches!(op, "Conv" | "Gemm" | "MatMul");
+    let names: HashSet<&str> = nodes
+        .filter(|node| weighs(&node.op_type))
+        .filter_map(|node| node.input.get(1).map(String::as_str))
+        .collect();
+    let sound = |value: f32| value.abs() <= LARGEST_WEIGHT;
+    for weights in proto.graph.iter().flat_map(|graph| &graph.initializer) {
+        if weights.data_type != FLOAT || !names.contains(weights.name.as_str()) {
+            continue;
+        }
+        let raw = weights.raw_data.chunks_exact(4);
+        let mut values = raw
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .chain(weights.float_data.iter().copied());
+        if let Some(value) = values.find(|&value| !sound(value)) {
+            return Err(Error::model(format!(
+                "the model's weights {} hold the value {value:e}",
+                weights.name
+            ))
+            .advise("export the model again, in 32 bits, and check it before it is used"));
+        }
     }
     Ok(())
 }

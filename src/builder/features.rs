@@ -2,7 +2,7 @@
 
 use super::features_file::PictureRecord;
 use super::{Progress, Stage};
-use crate::backbone::{Backbone, Identity, TapIdentity};
+use crate::backbone::{self, Backbone, Identity, TapIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{self, NetworkImage, Picture};
@@ -68,7 +68,13 @@ pub fn extract(
     let mut take = |sources: &[&Source], results: Vec<Result<Extracted>>| -> Result<()> {
         for (source, result) in sources.iter().zip(results) {
             match result {
-                Ok(one) if skipped.is_empty() || skip_unreadable => sink(source, one)?,
+                // Nothing was computed: another picture, further on, has ended the pass.
+                Ok(one) if one.maps.is_empty() => {}
+                Ok(one) if skipped.is_empty() || skip_unreadable => {
+                    backbone::require_usable(backbone.identity(), &one.maps)
+                        .map_err(|e| e.within(source.path.display()))?;
+                    sink(source, one)?;
+                }
                 Ok(_) => {}
                 Err(e) if e.kind() == Kind::Model => return Err(e),
                 Err(e) => skipped.push(e),

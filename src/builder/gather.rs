@@ -4,6 +4,7 @@ use super::features::{Extracted, Source, extract, size_warnings};
 use super::features_file::{FeaturesFile, PictureRecord};
 use super::look::Look;
 use super::store::{Store, scratch_folder};
+use super::usable::Usable;
 use super::{Progress, Stage};
 use crate::backbone::Backbone;
 use crate::error::{Error, Result};
@@ -65,6 +66,7 @@ pub fn gather<'a>(
     progress: Progress,
 ) -> Result<Gathered<'a>> {
     let taps = &backbone.identity().taps;
+    let mut usable = Usable::new(backbone.identity());
     let mut filling = Filling {
         store: Store::new(taps, pass.max_memory, scratch_folder()?),
         pending: vec![],
@@ -78,13 +80,15 @@ pub fn gather<'a>(
             let mut take = |source: &Source, Extracted { picture, image, maps }: Extracted| {
                 records.push(picture);
                 sources.push(source.clone());
+                usable.push(&maps, || Ok(image.clone()))?;
                 filling.push(maps, pass.looks.then_some(image))
             };
             let skipped = extract(&all, backbone, pass.skip_unreadable, progress, &mut take)?;
             if !skipped.is_empty() && !pass.skip_unreadable {
                 return Err(Error::unreadable(&skipped, pictures.len()));
             }
-            let warnings = size_warnings(records.iter());
+            let mut warnings = size_warnings(records.iter());
+            warnings.extend(usable.finish()?);
             let (store, looks) = filling.finish()?;
             Ok(Gathered {
                 store,
@@ -110,9 +114,15 @@ pub fn gather<'a>(
             let total = file.pictures().len();
             for index in 0..total {
                 let image = pass.looks.then(|| file.image(index)).transpose()?;
-                filling.push(file.maps(index)?, image)?;
+                let maps = file.maps(index)?;
+                usable
+                    .push(&maps, || file.image(index))
+                    .map_err(|e| e.within(file.name_of(index)))?;
+                filling.push(maps, image)?;
                 progress(Stage::Features, index + 1, total);
             }
+            let mut warnings = size_warnings(file.pictures());
+            warnings.extend(usable.finish()?);
             let (store, looks) = filling.finish()?;
             Ok(Gathered {
                 store,
@@ -120,7 +130,7 @@ pub fn gather<'a>(
                 images: file.pictures().map(image_record).collect(),
                 engine: file.header().engine.clone(),
                 skipped: Vec::new(),
-                warnings: size_warnings(file.pictures()),
+                warnings,
                 originals: Originals::Features(file, (0..total).collect()),
             })
         }

@@ -10,12 +10,14 @@ mod features;
 pub mod features_file;
 mod folds;
 mod gather;
+mod golden;
 mod leave_one_out;
 mod look;
 mod options;
 pub mod presets;
 mod prototypes;
 pub mod store;
+mod usable;
 
 pub use features::Source;
 pub use folds::too_few;
@@ -24,17 +26,17 @@ pub use options::{Options, Sheets, Weights};
 
 use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Kind, Result};
-use crate::image::NetworkImage;
 use crate::inspection::Inspector;
 use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
-use crate::template::header::GIVEN_THRESHOLD;
+use crate::template::header::{ENGINE, GIVEN_THRESHOLD};
 use crate::template::writer::Draft;
 use crate::template::{
     Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance, Settings,
 };
 use gather::Gathered;
+use golden::PROBES;
 use leave_one_out::LeaveOneOut;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,9 +105,6 @@ pub struct Times {
     pub leave_one_out: Duration,
 }
 
-/// The probes that a template carries. The names say where the pictures come from.
-const PROBES: [&str; 3] =
-    ["the median good picture", "the least usual good picture", "the median one, inverted"];
 /// The colour scale of heat maps ends at this many thresholds.
 const SCALE_TOP: f32 = 16.0;
 
@@ -151,7 +150,7 @@ pub fn build(
     let mut header =
         draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
     if pass.engine != TRACT {
-        header.build.options.push(("engine".into(), pass.engine.clone()));
+        header.build.options.push((ENGINE.into(), pass.engine.clone()));
     }
     if options.drop_suspects {
         header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
@@ -174,7 +173,11 @@ pub fn build(
             ));
         }
     }
-    let settings = Settings { decision: decision.as_ref().map(|d| d.1.clone()), rules: None };
+    let settings = Settings {
+        decision: decision.as_ref().map(|d| d.1.clone()),
+        rules: None,
+        proof: Some(header.empty_proof()),
+    };
     let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     let decided = Instant::now();
@@ -187,7 +190,14 @@ pub fn build(
         selection: chosen.duration_since(decided),
         leave_one_out: chosen.elapsed(),
     };
-    for image in probes(&pass, &scores, backbone.identity())? {
+    let chosen = golden::choose(&pass, &scores, &inspector(&draft)?)?;
+    if !chosen.unnoticed.is_empty() {
+        warnings.push(format!(
+            "the golden probes would not notice a change of {}: a damaged template may pass its check",
+            chosen.unnoticed.join(", ")
+        ));
+    }
+    for image in chosen.images {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
     }
@@ -196,20 +206,54 @@ pub fn build(
         (None, Some(threshold)) => threshold,
         (None, None) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
     };
+    require_threshold(threshold, &scores)?;
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
-        h.calibration.scale_top = if threshold > 0.0 { SCALE_TOP * threshold } else { 1.0 };
+        h.calibration.scale_top = SCALE_TOP * threshold;
         h.build.images.iter_mut().zip(&scores).for_each(|(image, &score)| image.score = score);
     });
-    let probe_scores = inspector(&draft)?.check_probes()?;
-    draft.set_header(|h| {
-        for (record, result) in h.probes.iter_mut().zip(probe_scores) {
-            record.promise(result.score);
-        }
-    });
+    promise_probes(&mut draft, &inspector)?;
     let header = draft.header().clone();
     let size = draft.finish()?;
     Ok(Report { header, size, skipped: pass.skipped, warnings, suspects, times })
+}
+
+/// Refuses a threshold that says nothing, where the good pictures have these scores.
+fn require_threshold(threshold: f32, scores: &[f32]) -> Result<()> {
+    if threshold.is_finite() && threshold > 0.0 && !scores.iter().any(|score| score.is_nan()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Image,
+        format!(
+            "the good pictures do not differ: their scores would give a threshold of {threshold}"
+        ),
+    )
+    .advise("give pictures of different good parts, or a threshold of your own"))
+}
+
+/// Gives the golden probes the scores and maps that they have, and proves that they have them.
+fn promise_probes(
+    draft: &mut Draft,
+    inspector: &dyn Fn(&Draft) -> Result<Inspector>,
+) -> Result<()> {
+    let found = inspector(draft)?.observe_probes()?;
+    draft.set_header(|h| {
+        h.probes.iter_mut().zip(&found).for_each(|(record, (score, _))| record.promise(*score));
+    });
+    draft.set_settings(|settings| {
+        if let Some(proof) = &mut settings.proof {
+            proof.maps = found.into_iter().map(|(_, maps)| maps).collect();
+        }
+    });
+    for probe in inspector(draft)?.check_probes()? {
+        if let Some(difference) = probe.difference() {
+            let what = format!("golden probe {} differs: {difference}", probe.name);
+            return Err(Error::template(what)
+                .advise("this machine does not compute the same twice: build on another one"));
+        }
+    }
+    Ok(())
 }
 
 /// The pictures that an audit suspects, and the pass without them where they are to be left out.
@@ -349,15 +393,4 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
     }
     lengths.extend((0..header.probes.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));
     Ok(lengths)
-}
-
-/// The pictures of [`PROBES`].
-fn probes(pass: &Gathered, scores: &[f32], backbone: &Identity) -> Result<[NetworkImage; 3]> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let size = (backbone.height as usize, backbone.width as usize);
-    let image = |at: usize| pass.image(order[at], size);
-    let (ordinary, odd) = (image(order.len() / 2)?, image(order.len() - 1)?);
-    let inverted = ordinary.inverted();
-    Ok([ordinary, odd, inverted])
 }

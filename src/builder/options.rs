@@ -126,9 +126,9 @@ impl Options {
         if self.sheets == Sheets::Count(0) {
             return wrong("--sheets 0 leaves nothing to compare with".into(), "60 is the default");
         }
-        if self.threshold.is_some_and(|t| !t.is_finite() || t < 0.0) {
+        if self.threshold.is_some_and(|t| !t.is_finite() || t <= 0.0) {
             return wrong(
-                "--threshold must be a number from 0".into(),
+                "--threshold must be a number above 0".into(),
                 "leave it out to have it set from the good pictures",
             );
         }

@@ -91,13 +91,11 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
 /// That this machine computes what the template promises.
 fn prove(inspector: &Inspector) -> Result<()> {
     for probe in inspector.check_probes()? {
-        if !probe.agrees {
+        if let Some(difference) = probe.difference() {
             let what = format!(
-                "golden probe {} scores {} here by {}, {} where the template was built",
+                "golden probe {} differs here by {}: {difference}",
                 probe.name,
-                probe.score,
-                inspector.engine(),
-                probe.expected
+                inspector.engine()
             );
             return Err(Error::template(what)
                 .advise("build the template again with this version; if it stays, report it"));

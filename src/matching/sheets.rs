@@ -25,6 +25,10 @@ pub const PANEL: usize = 64;
 const LANE_GROUP: usize = 4;
 /// Channels of 8-bit vectors are filled up to a multiple of this.
 pub const CHANNEL_GROUP: usize = 4;
+/// Largest magnitude of a value of a unit vector, with some room for rounding.
+pub const LARGEST_VALUE: f32 = 1.001;
+/// Largest scale of 8-bit values: the largest value of a vector stands at 127 steps.
+pub const LARGEST_SCALE: f32 = LARGEST_VALUE / 127.0;
 
 /// How template values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +184,22 @@ impl<'a> Sheets<'a> {
     /// Its sizes.
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// The stored values.
+    pub fn values(&self) -> Values<'a> {
+        self.values
+    }
+
+    /// Whether every vector is zero.
+    pub fn is_all_zero(&self) -> bool {
+        match self.values {
+            Values::F32(values) => values.iter().all(|&v| v == 0.0),
+            Values::F16(values) => values.iter().all(|v| v.to_f32() == 0.0),
+            Values::I8 { values, scales } => {
+                scales.iter().all(|&s| s == 0.0) || values.iter().all(|&v| v == 0)
+            }
+        }
     }
 
     /// One stored value.

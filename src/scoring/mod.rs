@@ -6,9 +6,11 @@ pub mod fusion;
 pub mod regions;
 pub mod rules;
 mod scorer;
+mod summary;
 pub mod verdict;
 
 pub use regions::Region;
 pub use rules::Rules;
 pub use scorer::{Fusion, Layer, Scored, Scorer};
+pub use summary::{Deviation, Map, MapSummary};
 pub use verdict::{Decided, DecidedBy, Thresholds, Verdict};

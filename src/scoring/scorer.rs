@@ -149,6 +149,16 @@ impl Scorer {
         self
     }
 
+    /// Rows and columns of the anomaly map.
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// The layers, in their order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
     /// The distances of a layer with both directions joined (Eq. 6), before any baseline.
     pub fn mutual(&self, distances: &Distances) -> Vec<f32> {
         if distances.backward.is_empty() {
@@ -172,9 +182,11 @@ impl Scorer {
                 for (layer, distances) in self.layers.iter().zip(distances) {
                     map.fill(0.0);
                     self.add(layer, distances, layer.weight, &mut map);
+                    // What is no number must stay none, and `f32::max` would make it 0.
+                    let positive = |v: f32| if v < 0.0 { 0.0 } else { v };
                     sum.iter_mut()
                         .zip(&map)
-                        .for_each(|(sum, v)| *sum += (v.max(0.0) + FLOOR).sqrt().sqrt());
+                        .for_each(|(sum, v)| *sum += (positive(*v) + FLOOR).sqrt().sqrt());
                 }
                 let count = self.layers.len() as f32;
                 sum.iter_mut().for_each(|v| *v = (*v / count).powi(4) - FLOOR);

@@ -101,6 +101,8 @@ impl std::fmt::Display for Section {
 pub struct Parsed<'a> {
     /// The header's bytes.
     pub header: &'a [u8],
+    /// The bytes of the section table.
+    pub table: &'a [u8],
     /// All sections whose kind is known.
     pub sections: Vec<Section>,
 }
@@ -180,11 +182,11 @@ pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
     if end != file.len() as u64 {
         return Err(damaged("the end of the file (there is more than the table says)"));
     }
-    Ok(Parsed { header, sections })
+    Ok(Parsed { header, table, sections })
 }
 
-/// The bytes before the first section: prelude, header and table.
-pub fn head(header: &[u8], sections: &[Section]) -> Vec<u8> {
+/// The bytes of the section table.
+pub fn table(sections: &[Section]) -> Vec<u8> {
     let mut table = Vec::with_capacity(sections.len() * ENTRY);
     for section in sections {
         table.extend(section.kind.code().to_le_bytes());
@@ -194,6 +196,12 @@ pub fn head(header: &[u8], sections: &[Section]) -> Vec<u8> {
         table.extend((section.range.end - section.range.start).to_le_bytes());
         table.extend(0u64.to_le_bytes());
     }
+    table
+}
+
+/// The bytes before the first section: prelude, header and table.
+pub fn head(header: &[u8], sections: &[Section]) -> Vec<u8> {
+    let table = table(sections);
     let mut head = Vec::with_capacity(PRELUDE + header.len() + table.len());
     head.extend(MAGIC);
     head.extend(MAJOR.to_le_bytes());

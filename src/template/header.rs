@@ -6,7 +6,7 @@
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
 use crate::matching::{Shape, Storage, Windows};
-use crate::scoring::{Fusion, Rules};
+use crate::scoring::{Fusion, MapSummary, Rules};
 use crate::selection::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,19 @@ pub enum Header {
     V2(HeaderV1, Decision),
     /// With region rules, and a decision where there is one.
     V3(HeaderV1, Option<Decision>, Rules),
+    /// With what proves the template beyond the scores of its probes.
+    V4(HeaderV1, Option<Decision>, Option<Rules>, Proof),
+}
+
+/// What proves a template beyond its checksums and the scores of its probes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// BLAKE3 of the header, with zeros in place of the seal, and of the section table behind it. The table
+    /// holds the checksums of all sections, so the seal covers the whole file. It shows that a part was
+    /// changed and its checksum made anew; it is no signature.
+    pub seal: [u8; 32],
+    /// The maps that each golden probe must reproduce.
+    pub maps: Vec<MapSummary>,
 }
 
 /// What can be set on a template after it was built.
@@ -28,6 +41,8 @@ pub struct Settings {
     pub decision: Option<Decision>,
     /// What of a map above the threshold makes a part bad; `None` where the score alone decides.
     pub rules: Option<Rules>,
+    /// What proves the template; `None` in one that was built before there was such a proof.
+    pub proof: Option<Proof>,
 }
 
 impl Header {
@@ -36,10 +51,13 @@ impl Header {
         match self {
             Header::V1(header) => (header, Settings::default()),
             Header::V2(header, decision) => {
-                (header, Settings { decision: Some(decision), rules: None })
+                (header, Settings { decision: Some(decision), ..Settings::default() })
             }
             Header::V3(header, decision, rules) => {
-                (header, Settings { decision, rules: Some(rules) })
+                (header, Settings { decision, rules: Some(rules), proof: None })
+            }
+            Header::V4(header, decision, rules, proof) => {
+                (header, Settings { decision, rules, proof: Some(proof) })
             }
         }
     }
@@ -151,6 +169,16 @@ pub struct Provenance {
     pub images: Vec<ImageRecord>,
 }
 
+/// Widest window of a layer, in pixels of the layer; one that is wider than the map is cut at its border.
+pub const MAX_WINDOW: u32 = 255;
+/// Largest standard deviation of the blur, in pixels at network size.
+pub const MAX_SIGMA: f32 = 64.0;
+/// No version of this program has written a larger tolerance of a probe: a fixed part, and one that grows
+/// with the score.
+const MAX_TOLERANCE: f32 = 0.1;
+
+/// Key of the option that names what has computed the features, where that was not tract.
+pub const ENGINE: &str = "engine";
 /// Key of the option that says that the threshold was given to the build.
 pub const GIVEN_THRESHOLD: &str = "threshold";
 
@@ -183,6 +211,10 @@ impl ProbeRecord {
         self.score = score;
         self.tolerance = 0.01 + 0.01 * score.abs();
     }
+
+    fn has_small_tolerance(&self) -> bool {
+        (0.0..=MAX_TOLERANCE * (1.0 + self.score.abs())).contains(&self.tolerance)
+    }
 }
 
 impl HeaderV1 {
@@ -214,12 +246,35 @@ impl HeaderV1 {
 
     /// The oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
-        let Settings { decision, rules } = settings.clone();
-        match (decision, rules) {
-            (None, None) => Header::V1(self.clone()),
-            (Some(decision), None) => Header::V2(self.clone(), decision),
-            (decision, Some(rules)) => Header::V3(self.clone(), decision, rules),
+        let Settings { decision, rules, proof } = settings.clone();
+        match (decision, rules, proof) {
+            (decision, rules, Some(proof)) => Header::V4(self.clone(), decision, rules, proof),
+            (None, None, None) => Header::V1(self.clone()),
+            (Some(decision), None, None) => Header::V2(self.clone(), decision),
+            (decision, Some(rules), None) => Header::V3(self.clone(), decision, rules),
         }
+    }
+
+    /// As many zeros as the maps of every probe have values, and no seal: what a template that is being
+    /// built has in place of its proof.
+    pub fn empty_proof(&self) -> Proof {
+        let layers = self.layers.iter().zip(&self.backbone.taps).map(|(layer, tap)| {
+            (tap.height as usize, tap.width as usize, layer.patch_backward > 0)
+        });
+        let size = (self.backbone.height as usize, self.backbone.width as usize);
+        let maps = MapSummary::zeros(layers, size);
+        Proof { seal: [0; 32], maps: vec![maps; self.probes.len()] }
+    }
+
+    /// The seal of a template with this header, these settings and the section table `table`; `None` where it
+    /// has no proof.
+    pub fn seal(&self, settings: &Settings, table: &[u8]) -> Result<Option<[u8; 32]>> {
+        let Some(proof) = &settings.proof else { return Ok(None) };
+        let proof = Some(Proof { seal: [0; 32], ..proof.clone() });
+        let header = self.encode(&Settings { proof, ..settings.clone() })?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&header).update(table);
+        Ok(Some(hasher.finalize().into()))
     }
 
     /// The bytes in the file.
@@ -228,7 +283,7 @@ impl HeaderV1 {
             .map_err(|e| Error::template(format!("the header cannot be written: {e}")))
     }
 
-    /// Refuses what no `build` writes, so that nothing after it has to doubt a number.
+    /// Refuses what no build writes, so that nothing after it has to doubt a number.
     fn validate(&self) -> std::result::Result<(), &'static str> {
         let finite = |v: f32| v.is_finite();
         let id = &self.backbone;
@@ -245,23 +300,26 @@ impl HeaderV1 {
             check((1..=4096).contains(&tap.height) && (1..=4096).contains(&tap.width), "tap size")?;
             check((1..=65_536).contains(&tap.channels), "channels")?;
             check((1..=1_000_000).contains(&layer.sheets), "sheets")?;
-            check(layer.patch_forward % 2 == 1 && layer.patch_forward < 8192, "forward window")?;
+            check(layer.patch_forward % 2 == 1, "forward window")?;
             check(layer.patch_backward == 0 || layer.patch_backward % 2 == 1, "backward window")?;
-            check(layer.patch_backward < 8192, "backward window")?;
+            check(layer.patch_forward.max(layer.patch_backward) <= MAX_WINDOW, "window")?;
             check((0.0..1e9).contains(&layer.weight), "layer weight")?;
         }
+        check(self.layers.iter().any(|layer| layer.weight > 0.0), "layer weights")?;
         check((0.0..=1.0).contains(&self.alpha), "alpha")?;
         let backward = self.layers.iter().all(|l| l.patch_backward > 0);
         check(self.alpha == 1.0 || backward, "backward window")?;
-        check((0.0..=1024.0).contains(&self.sigma), "sigma")?;
-        check(finite(self.calibration.threshold), "threshold")?;
+        check((0.0..=MAX_SIGMA).contains(&self.sigma), "sigma")?;
+        let threshold = self.calibration.threshold;
+        check(finite(threshold) && threshold > 0.0, "the threshold is not above 0")?;
         check(
             finite(self.calibration.scale_top) && self.calibration.scale_top > 0.0,
             "colour scale",
         )?;
-        check(self.probes.iter().all(|p| finite(p.score) && p.tolerance >= 0.0), "probes")?;
+        check(self.probes.iter().all(|p| finite(p.score) && p.has_small_tolerance()), "probes")?;
         check(!self.probes.is_empty() && self.probes.len() <= 64, "probes")?;
-        check(!self.build.images.is_empty(), "provenance")
+        check(!self.build.images.is_empty(), "provenance")?;
+        check(self.build.images.iter().all(|image| !image.score.is_infinite()), "provenance")
     }
 }
 
@@ -279,17 +337,32 @@ pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Settings)> {
     if !rest.is_empty() {
         return Err(Error::template("the template's header is longer than it says"));
     }
-    header
-        .validate()
-        .and_then(|()| settings.validate(&header))
-        .map_err(|what| Error::template(format!("the template's header makes no sense: {what}")))?;
+    validate(&header, &settings).map_err(|what| {
+        Error::template(format!("the template's header makes no sense: {what}"))
+            .advise("build the template again; if this version has written it, report it")
+    })?;
     Ok((header, settings))
+}
+
+/// Refuses numbers in a header that no build writes; the reason is the name of what is wrong.
+pub(crate) fn validate(
+    header: &HeaderV1,
+    settings: &Settings,
+) -> std::result::Result<(), &'static str> {
+    header.validate()?;
+    settings.validate(header)
 }
 
 impl Settings {
     fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
         if let Some(decision) = &self.decision {
             decision.validate(header)?;
+        }
+        if let Some(proof) = &self.proof {
+            let expected = header.empty_proof().maps;
+            let fits = proof.maps.len() == expected.len()
+                && proof.maps.iter().zip(&expected).all(|(maps, like)| maps.is_like(like));
+            check(fits, "maps of the probes")?;
         }
         let Some(rules) = &self.rules else { return Ok(()) };
         rules.validate()?;
@@ -301,7 +374,9 @@ impl Settings {
 
 impl Decision {
     fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        check(self.review.is_finite(), "review threshold")?;
         check(self.review <= header.calibration.threshold, "review threshold")?;
+        check(!matches!(self.basis, Basis::Folds(0 | 1)), "folds")?;
         check((0.0..=1.0).contains(&self.false_reject), "false-reject rate")?;
         let [low, high] = self.interval;
         check(0.0 <= low && low <= high && high <= 1.0, "false-reject interval")?;
@@ -385,7 +460,7 @@ pub(crate) mod tests {
     #[test]
     fn version_2_is_frozen() {
         let (header, decision) = decided();
-        let settings = Settings { decision: Some(decision), rules: None };
+        let settings = Settings { decision: Some(decision), ..Settings::default() };
         let bytes = header.encode(&settings).expect("encodes");
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v2.hex").trim());
@@ -394,8 +469,10 @@ pub(crate) mod tests {
 
     #[test]
     fn decisions_that_make_no_sense_are_refused() {
-        let breaks: [fn(&mut Decision); 6] = [
+        let breaks: [fn(&mut Decision); 8] = [
             |d| d.review = 0.75,
+            |d| d.review = f32::NEG_INFINITY,
+            |d| d.basis = Basis::Folds(0),
             |d| d.review = f32::NAN,
             |d| d.false_reject = -0.1,
             |d| d.interval = [0.5, 0.25],
@@ -405,7 +482,7 @@ pub(crate) mod tests {
         for (i, spoil) in breaks.iter().enumerate() {
             let (header, mut decision) = decided();
             spoil(&mut decision);
-            let settings = Settings { decision: Some(decision), rules: None };
+            let settings = Settings { decision: Some(decision), ..Settings::default() };
             assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
         }
     }
@@ -421,7 +498,7 @@ pub(crate) mod tests {
             vec![zone(1, Limit::Factor(1.5), None), zone(254, Limit::Score(0.25), Some(3.0))];
         let rules = Rules { min_area_px: 25.0, max_regions: 2, mm_per_pixel: 0.125, zones };
         let (header, decision) = decided();
-        (header, Settings { decision: Some(decision), rules: Some(rules) })
+        (header, Settings { decision: Some(decision), rules: Some(rules), proof: None })
     }
 
     #[test]
@@ -431,6 +508,57 @@ pub(crate) mod tests {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v3.hex").trim());
         assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    }
+
+    fn proven() -> (HeaderV1, Settings) {
+        let header = sample();
+        let maps = header.empty_proof().maps.into_iter().map(MapSummary::numbered).collect();
+        let proof = Some(Proof { seal: [5; 32], maps });
+        (header, Settings { proof, ..Settings::default() })
+    }
+
+    #[test]
+    fn version_4_is_frozen() {
+        let (header, settings) = proven();
+        let bytes = header.encode(&settings).expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/header_v4.hex").trim());
+        assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    }
+
+    #[test]
+    fn proofs_that_do_not_fit_are_refused() {
+        let breaks: [fn(&mut HeaderV1, &mut Proof); 5] = [
+            |_, proof| proof.maps.clear(),
+            |_, proof| proof.maps.push(proof.maps[0].clone()),
+            |h, _| h.backbone.height = 8,
+            |h, _| h.layers[0].patch_backward = 0,
+            |h, _| h.probes.push(h.probes[0].clone()),
+        ];
+        for (i, spoil) in breaks.iter().enumerate() {
+            let (mut header, mut settings) = proven();
+            header.alpha = 1.0;
+            spoil(&mut header, settings.proof.as_mut().expect("a proof"));
+            assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
+        }
+    }
+
+    /// The seal is of everything but itself.
+    #[test]
+    fn a_seal_changes_with_header_and_table_and_not_with_itself() {
+        let (header, mut settings) = proven();
+        let seal = |header: &HeaderV1, settings: &Settings, table: &[u8]| {
+            header.seal(settings, table).expect("encodes")
+        };
+        let first = seal(&header, &settings, b"table");
+        assert!(first.is_some());
+        settings.proof.as_mut().expect("a proof").seal = [7; 32];
+        assert_eq!(seal(&header, &settings, b"table"), first);
+        assert_ne!(seal(&header, &settings, b"tablf"), first);
+        let mut other = header.clone();
+        other.calibration.threshold *= 2.0;
+        assert_ne!(seal(&other, &settings, b"table"), first);
+        assert_eq!(seal(&header, &Settings::default(), b"table"), None);
     }
 
     #[test]
@@ -458,7 +586,7 @@ pub(crate) mod tests {
 
     #[test]
     fn numbers_that_make_no_sense_are_refused() {
-        let breaks: [fn(&mut HeaderV1); 12] = [
+        let breaks: [fn(&mut HeaderV1); 23] = [
             |h| h.layers.clear(),
             |h| h.layers[0].sheets = 0,
             |h| h.layers[0].patch_forward = 4,
@@ -467,6 +595,17 @@ pub(crate) mod tests {
             |h| h.alpha = 1.5,
             |h| h.sigma = -1.0,
             |h| h.calibration.threshold = f32::INFINITY,
+            |h| h.calibration.threshold = 0.0,
+            |h| h.calibration.threshold = -0.5,
+            |h| h.layers[0].weight = 0.0,
+            |h| h.layers[0].patch_forward = 257,
+            |h| h.layers[0].patch_backward = 257,
+            |h| h.alpha = f32::NAN,
+            |h| h.sigma = 65.0,
+            |h| h.probes[0].tolerance = f32::INFINITY,
+            |h| h.probes[0].tolerance = f32::NAN,
+            |h| h.probes[0].tolerance = 1.0,
+            |h| h.build.images[0].score = f32::INFINITY,
             |h| h.backbone.std[1] = 0.0,
             |h| h.backbone.taps[0].height = 0,
             |h| h.probes.clear(),

@@ -3,6 +3,7 @@
 
 use super::container::{self, Section, SectionKind};
 use super::header::{self, Decision, HeaderV1, ImageRecord, Settings};
+use super::numbers;
 use crate::error::{Error, Result};
 use crate::image::{Mask, NetworkImage};
 use crate::matching::{Sheets, Storage, Values};
@@ -88,9 +89,24 @@ impl Template {
     fn from_bytes(bytes: Mmap) -> Result<Self> {
         let parsed = container::parse(&bytes)?;
         let (header, settings) = header::decode(parsed.header)?;
+        let seal = header.seal(&settings, parsed.table)?;
+        if seal != settings.proof.as_ref().map(|proof| proof.seal) {
+            return Err(Error::template("the template was changed after it was written")
+                .advise("copy it again from its source, or build it again"));
+        }
         let template = Template { sections: parsed.sections, header, settings, bytes };
         template.check_sections()?;
+        numbers::check(&template)?;
         Ok(template)
+    }
+
+    /// Refuses a template with prototypes that are no unit vectors. Reads all of it once more, on the caller's
+    /// thread pool.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Template`], naming the first one that is wrong.
+    pub fn check_prototypes(&self) -> Result<()> {
+        numbers::check_prototypes(self)
     }
 
     /// A template being built, whose checksums do not stand yet.
@@ -189,6 +205,11 @@ impl Template {
             id.width as usize,
             flags.iter().map(|&b| b != 0).collect(),
         )
+    }
+
+    /// The bytes of the region of interest, where the template has one.
+    pub(super) fn mask_bytes(&self) -> Option<&[u8]> {
+        self.section(SectionKind::Mask, 0)
     }
 
     /// The picture of golden probe `probe`.

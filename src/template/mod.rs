@@ -7,12 +7,13 @@
 pub mod container;
 pub mod header;
 mod load;
+mod numbers;
 pub mod writer;
 
 pub use container::FORMAT;
 pub use header::{
-    Basis, Calibration, Decision, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance,
-    Settings,
+    Basis, Calibration, Decision, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Proof,
+    Provenance, Settings,
 };
 pub use load::Template;
 #[cfg(feature = "edge")]

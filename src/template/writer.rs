@@ -93,6 +93,11 @@ impl Draft {
         change(&mut self.header);
     }
 
+    /// Gives the settings their final numbers.
+    pub fn set_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+    }
+
     /// The header as it stands.
     pub fn header(&self) -> &HeaderV1 {
         &self.header
@@ -106,7 +111,11 @@ impl Draft {
 
     /// As [`Draft::finish`], but nothing is put in place where the file that `lock` holds is no longer
     /// the one it was, or where the BLAKE3 of what was written is not `digest`.
-    pub fn finish_over(self, lock: Option<&Lock>, digest: Option<[u8; 32]>) -> Result<u64> {
+    pub fn finish_over(mut self, lock: Option<&Lock>, digest: Option<[u8; 32]>) -> Result<u64> {
+        let seal = self.header.seal(&self.settings, &container::table(&self.sections))?;
+        if let (Some(proof), Some(seal)) = (&mut self.settings.proof, seal) {
+            proof.seal = seal;
+        }
         let header = self.header.encode(&self.settings)?;
         if header.len() != self.header_length || self.next != self.sections.len() {
             return Err(Error::template("the draft is not complete"));

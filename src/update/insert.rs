@@ -138,7 +138,7 @@ pub fn insert(
             let change = Change {
                 template,
                 header: learner.header,
-                settings: template.settings().clone(),
+                settings: learner.settings,
                 zones: template.zones(),
                 layers: &learner.layers,
                 journal: journal
@@ -149,11 +149,13 @@ pub fn insert(
             };
             let draft = change.draft(path)?;
             let renewed = Inspector::new(draft.preview()?, inspector.backbone().clone())?;
-            if let Some(probe) = renewed.check_probes()?.iter().find(|probe| !probe.agrees) {
-                return Err(Error::template(format!(
-                    "golden probe {} scores {}, and {} was expected; nothing was inserted",
-                    probe.name, probe.score, probe.expected
-                )));
+            for probe in renewed.check_probes()? {
+                if let Some(difference) = probe.difference() {
+                    return Err(Error::template(format!(
+                        "golden probe {} differs: {difference}; nothing was inserted",
+                        probe.name
+                    )));
+                }
             }
             drop(renewed);
             draft.finish_over(lock.as_ref(), None)?

@@ -7,7 +7,7 @@
 use super::prototypes::Prototype;
 use crate::error::{Error, Result};
 use crate::template::container::SectionKind;
-use crate::template::header::Header;
+use crate::template::header::{self, Header};
 use crate::template::{HeaderV1, Template};
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +147,7 @@ impl Entry {
         require(self.layers.len() == header.layers.len(), "layers")?;
         let images = header.build.images.len();
         require((1..images).contains(&(self.images_before as usize)), "pictures")?;
+        self.check_header_before(header)?;
         for (layer, before) in self.layers.iter().enumerate() {
             let shape = header.shape(layer).ok_or("layers")?;
             let sheets = before.sheets as usize;
@@ -157,9 +158,23 @@ impl Entry {
                 require((replaced.source as usize) < images, "source")?;
                 let length = shape.channels * header.storage.value_bytes();
                 require(replaced.vector.len() == length, "vector")?;
+                require(replaced.prototype().is_in_range(header.storage), "vector")?;
             }
         }
         Ok(())
+    }
+
+    /// That the header before makes sense, and is of the same template.
+    fn check_header_before(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        let (mut before, settings) = self.header_before.clone().into_parts();
+        // Entries leave out the pictures, which only ever come in behind the others.
+        before.build.images = header.build.images.iter().take(1).cloned().collect();
+        header::validate(&before, &settings)?;
+        let sheets = before.layers.iter().map(|layer| layer.sheets);
+        let is_same = before.backbone == header.backbone
+            && before.storage == header.storage
+            && sheets.eq(self.layers.iter().map(|layer| layer.sheets));
+        if is_same { Ok(()) } else { Err("header before") }
     }
 }
 

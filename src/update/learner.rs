@@ -11,7 +11,7 @@ use crate::matching::sheets::PANEL;
 use crate::matching::{Distances, Shape, Windows, match_layer};
 use crate::scoring::{Scored, Verdict};
 use crate::template::header::Header;
-use crate::template::{HeaderV1, ImageRecord};
+use crate::template::{HeaderV1, ImageRecord, Settings};
 use rayon::prelude::*;
 
 /// Templates grow by themselves to a multiple of this many sheets: two panels of the kernels. Up to the end of a
@@ -47,6 +47,8 @@ pub struct Learner<'a> {
     options: &'a Options,
     /// Of the template as it is now.
     pub header: HeaderV1,
+    /// Its settings, with the maps that its probes have now.
+    pub settings: Settings,
     /// Its prototypes as they are now.
     pub layers: Vec<Prototypes>,
     /// Features of the golden probes.
@@ -65,7 +67,7 @@ impl<'a> Learner<'a> {
             .collect::<Result<Vec<_>>>()?;
         let sheets = layers.iter().map(|layer| layer.shape().sheets).max().unwrap_or(0);
         let capacity = options.capacity.unwrap_or(sheets.next_multiple_of(CAPACITY)).max(sheets);
-        let header = template.header().clone();
+        let (header, settings) = (template.header().clone(), template.settings().clone());
         let probes = (0..header.probes.len())
             .filter_map(|probe| template.probe(probe))
             .map(|image| inspector.features(&image))
@@ -78,7 +80,7 @@ impl<'a> Learner<'a> {
                     .map_or(Vec::new(), |mask| in_reach(&mask, prototypes.shape(), window))
             })
             .collect();
-        Ok(Learner { inspector, options, header, layers, probes, in_reach, capacity })
+        Ok(Learner { inspector, options, header, settings, layers, probes, in_reach, capacity })
     }
 
     /// Sheets of the first layer.
@@ -128,10 +130,7 @@ impl<'a> Learner<'a> {
                 record.sheets = layer.shape().sheets as u32;
             }
             scored = self.scored(&self.distances(features));
-            let probes: Vec<f32> =
-                self.probes.iter().map(|maps| self.scored(&self.distances(maps)).score).collect();
-            let records = self.header.probes.iter_mut().zip(probes);
-            records.for_each(|(record, score)| record.promise(score));
+            self.promise_probes();
         }
         let verdict =
             self.inspector.decide(&scored, newcomer.record.width, newcomer.record.height).verdict;
@@ -166,6 +165,20 @@ impl<'a> Learner<'a> {
             .collect()
     }
 
+    /// Gives the golden probes the scores and maps that they have now.
+    fn promise_probes(&mut self) {
+        for (at, features) in self.probes.iter().enumerate() {
+            let (scored, maps) = self.inspector.scorer().summary(&self.distances(features));
+            if let Some(record) = self.header.probes.get_mut(at) {
+                record.promise(scored.score);
+            }
+            let promised = self.settings.proof.as_mut().and_then(|proof| proof.maps.get_mut(at));
+            if let Some(promised) = promised {
+                *promised = maps;
+            }
+        }
+    }
+
     fn distances(&self, features: &[FeatureMap]) -> Vec<Distances> {
         (features.iter().zip(&self.layers).enumerate())
             .map(|(layer, (query, prototypes))| {
@@ -183,7 +196,7 @@ impl<'a> Learner<'a> {
     fn header_without_images(&self) -> Header {
         let mut header = self.header.clone();
         header.build.images.clear();
-        header.versioned(self.inspector.template().settings())
+        header.versioned(&self.settings)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pictures that are to be inserted: read, scored by the template as it is, and doubted.
 
+use crate::backbone;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::heatmap;
@@ -118,6 +119,8 @@ pub fn candidates(
             }
         };
         let features = inspector.features(&image)?;
+        backbone::require_usable(inspector.backbone().identity(), &features)
+            .map_err(|e| e.within(file.display()))?;
         let distances = inspector.distances(&features, None);
         let scored = inspector.score(&inspector.anomaly_map(&distances));
         let score = scored.score;

@@ -4,7 +4,7 @@
 //! [`crate::matching::Sheets`]: what is taken out and put back leaves the same bytes.
 
 use crate::error::{Error, Result};
-use crate::matching::sheets::{CHANNEL_GROUP, PANEL, quantise};
+use crate::matching::sheets::{CHANNEL_GROUP, LARGEST_SCALE, LARGEST_VALUE, PANEL, quantise};
 use crate::matching::{Shape, Sheets, Storage, Values};
 use crate::template::Template;
 use crate::template::container::SectionKind;
@@ -32,6 +32,25 @@ pub struct Prototype {
     pub scale: f32,
     /// The picture it comes from.
     pub source: u32,
+}
+
+impl Prototype {
+    /// Whether its values are such as unit vectors have.
+    pub fn is_in_range(&self, storage: Storage) -> bool {
+        let small = |v: f32| v.abs() <= LARGEST_VALUE;
+        let pairs = self.vector.chunks_exact(2);
+        let fours = self.vector.chunks_exact(4);
+        match storage {
+            Storage::F32 => fours.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).all(small),
+            Storage::F16 => {
+                pairs.map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).all(small)
+            }
+            Storage::I8 => {
+                (0.0..=LARGEST_SCALE).contains(&self.scale)
+                    && !self.vector.contains(&(i8::MIN as u8))
+            }
+        }
+    }
 }
 
 impl Prototypes {

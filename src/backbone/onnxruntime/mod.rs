@@ -9,7 +9,9 @@ mod library;
 mod sessions;
 
 use super::engine::{Device, Engine};
-use super::tract::{IMAGENET_MEAN, IMAGENET_STD, check_size, choose_taps, triple, unusable};
+use super::tract::{
+    IMAGENET_MEAN, IMAGENET_STD, check_size, check_weights, choose_taps, triple, unusable,
+};
 use super::{Backbone, Identity, Request, TapIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
@@ -44,6 +46,7 @@ impl OnnxRuntimeBackbone {
         let (height, width) = (request.height, request.width);
         let within = |e: Error| if e.kind() == Kind::Model { e.within(name) } else { e };
         let mut proto = ModelProto::decode(model).map_err(|e| within(unusable(&e.to_string())))?;
+        check_weights(&proto).map_err(within)?;
         let taps = choose_taps(&proto, &request.taps).map_err(within)?;
         let mut identity = identity(&proto, model, (height, width)).map_err(within)?;
 

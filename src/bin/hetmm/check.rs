@@ -27,9 +27,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     for probe in inspector.check_probes()? {
         all_agree &= probe.agrees;
         let word = if probe.agrees { "agrees" } else { "DIFFERS" };
+        let maps = probe.deviation.map_or_else(String::new, |maps| format!("; {maps}"));
         say!(
             text,
-            "{word}: {}: score {:.6}, expected {:.6}",
+            "{word}: {}: score {:.6}, expected {:.6}{maps}",
             probe.name,
             probe.score,
             probe.expected

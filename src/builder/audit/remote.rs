@@ -72,7 +72,9 @@ fn quarters(map: &FeatureMap) -> Vec<f32> {
         let sum = &mut sums[quarter * map.channels()..(quarter + 1) * map.channels()];
         sum.iter_mut().zip(map.vector(pixel)).for_each(|(s, v)| *s += v);
     }
-    sums.chunks_exact_mut(map.channels()).for_each(normalise);
+    sums.chunks_exact_mut(map.channels()).for_each(|sum| {
+        normalise(sum);
+    });
     sums
 }
 

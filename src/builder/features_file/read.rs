@@ -74,6 +74,12 @@ impl FeaturesFile {
         self.records.iter().map(|r| &r.picture)
     }
 
+    /// The file and the name of picture `index`, for messages.
+    pub fn name_of(&self, index: usize) -> String {
+        let picture = self.records.get(index).map_or("", |record| &record.picture.name);
+        format!("{}: {picture}", self.path.display())
+    }
+
     /// The file itself, and its records.
     pub(super) fn parts(&self) -> (&File, &[Record]) {
         (&self.file, &self.records)
@@ -84,17 +90,7 @@ impl FeaturesFile {
     /// # Errors
     /// [`crate::error::Kind::Image`] where they are damaged.
     pub fn image(&self, index: usize) -> Result<NetworkImage> {
-        let record = self.record(index)?;
-        let mut bytes = vec![0; self.header.sample_bytes()];
-        self.read_at(record.samples, &mut bytes)?;
-        let samples: Vec<u16> =
-            bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-        let id = &self.header.backbone;
-        match crc32fast::hash(&bytes) == record.prelude.samples_crc {
-            true => NetworkImage::from_samples(id.height as usize, id.width as usize, samples),
-            false => None,
-        }
-        .ok_or_else(|| self.damaged("samples", record))
+        image_of(&self.file, &self.path, &self.header, self.record(index)?)
     }
 
     /// The feature maps of picture `index`, in the order of the taps.
@@ -102,37 +98,65 @@ impl FeaturesFile {
     /// # Errors
     /// As [`FeaturesFile::image`].
     pub fn maps(&self, index: usize) -> Result<Vec<FeatureMap>> {
-        let record = self.record(index)?;
-        let mut values = vec![0.0f32; self.header.map_bytes() / 4];
-        let start = record.samples + self.header.sample_bytes() as u64;
-        self.read_at(start, bytemuck::cast_slice_mut(&mut values))?;
-        if crc32fast::hash(bytemuck::cast_slice(&values)) != record.prelude.maps_crc {
-            return Err(self.damaged("features", record));
-        }
-        let mut rest = &values[..];
-        (self.header.backbone.taps.iter())
-            .map(|tap| {
-                let (own, others) = rest.split_at(tap_values(tap));
-                rest = others;
-                let (height, width) = (tap.height as usize, tap.width as usize);
-                FeatureMap::from_unit_vectors(height, width, tap.channels as usize, own.to_vec())
-                    .ok_or_else(|| self.damaged("features", record))
-            })
-            .collect()
+        maps_of(&self.file, &self.path, &self.header, self.record(index)?)
     }
 
     fn record(&self, index: usize) -> Result<&Record> {
         self.records.get(index).ok_or_else(|| data_error("no such picture in the features file"))
     }
+}
 
-    fn read_at(&self, start: u64, into: &mut [u8]) -> Result<()> {
-        files::read_exact_at(&self.file, into, start)
-            .map_err(|e| Error::io(&self.path, "the features cannot be read", &e))
+/// The samples of the picture of `record`, which is in `file`, called `path` in messages.
+pub(super) fn image_of(
+    file: &File,
+    path: &Path,
+    header: &Header,
+    record: &Record,
+) -> Result<NetworkImage> {
+    let mut bytes = vec![0; header.sample_bytes()];
+    read_at(file, path, record.samples, &mut bytes)?;
+    let samples: Vec<u16> =
+        bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+    let id = &header.backbone;
+    match crc32fast::hash(&bytes) == record.prelude.samples_crc {
+        true => NetworkImage::from_samples(id.height as usize, id.width as usize, samples),
+        false => None,
     }
+    .ok_or_else(|| damaged_record(path, "samples", record))
+}
 
-    fn damaged(&self, part: &str, record: &Record) -> Error {
-        damaged(&format!("the {part} of {}", record.picture.name)).within(self.path.display())
+/// As [`image_of`], the feature maps.
+pub(super) fn maps_of(
+    file: &File,
+    path: &Path,
+    header: &Header,
+    record: &Record,
+) -> Result<Vec<FeatureMap>> {
+    let mut values = vec![0.0f32; header.map_bytes() / 4];
+    let start = record.samples + header.sample_bytes() as u64;
+    read_at(file, path, start, bytemuck::cast_slice_mut(&mut values))?;
+    if crc32fast::hash(bytemuck::cast_slice(&values)) != record.prelude.maps_crc {
+        return Err(damaged_record(path, "features", record));
     }
+    let mut rest = &values[..];
+    (header.backbone.taps.iter())
+        .map(|tap| {
+            let (own, others) = rest.split_at(tap_values(tap));
+            rest = others;
+            let (height, width) = (tap.height as usize, tap.width as usize);
+            FeatureMap::from_unit_vectors(height, width, tap.channels as usize, own.to_vec())
+                .ok_or_else(|| damaged_record(path, "features", record))
+        })
+        .collect()
+}
+
+fn read_at(file: &File, path: &Path, start: u64, into: &mut [u8]) -> Result<()> {
+    files::read_exact_at(file, into, start)
+        .map_err(|e| Error::io(path, "the features cannot be read", &e))
+}
+
+fn damaged_record(path: &Path, part: &str, record: &Record) -> Error {
+    damaged(&format!("the {part} of {}", record.picture.name)).within(path.display())
 }
 
 /// The header, the totals where the file is whole, and where the records begin.

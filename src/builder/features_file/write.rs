@@ -4,11 +4,12 @@
 //! when it is whole. A run that finds such a file takes over the pictures that are the first ones
 //! of its own list, unchanged, and goes on behind them; what does not fit is cut off.
 
-use super::read::{FeaturesFile, Record, end_of, read_head, totals_of, walk};
+use super::read::{FeaturesFile, Record, end_of, image_of, maps_of, read_head, totals_of, walk};
 use super::{Header, PictureRecord, RecordPrelude, data_error, prelude};
 use crate::backbone::Backbone;
 use crate::builder::Progress;
 use crate::builder::features::{Extracted, Source, extract, size_warnings};
+use crate::builder::usable::Usable;
 use crate::error::{Error, Result};
 use crate::files;
 use std::collections::HashSet;
@@ -311,8 +312,26 @@ impl Part {
         written.map_err(|e| self.cannot_write(&e))
     }
 
+    /// Refuses features that say nothing. Mostly two pictures show that they say something.
+    fn check_usable(&self) -> Result<()> {
+        let mut usable = Usable::new(&self.header.backbone);
+        let (file, path, header) = (&self.file, &self.path, &self.header);
+        for record in &self.records {
+            let maps = maps_of(file, path, header, record)?;
+            usable.push(&maps, || image_of(file, path, header, record))?;
+            if usable.is_settled() {
+                break;
+            }
+        }
+        usable.finish().map(|_| ()).map_err(|e| e.within(path.display()))
+    }
+
     /// Says in the prelude that the file is whole, and puts it in place. Returns its bytes.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Model`] where the features say nothing; whatever the disk refuses.
     pub(super) fn finish(mut self) -> Result<u64> {
+        self.check_usable()?;
         // The records first: a prelude must not say what a power cut can undo.
         self.file.sync_all().map_err(|e| self.cannot_write(&e))?;
         self.write_head(true)?;
