@@ -92,7 +92,7 @@ struct Completions {
 }
 
 fn main() -> ExitCode {
-    leave_quietly_with_the_reader();
+    install_panic_hook();
     let cli = Cli::parse();
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => log::LevelFilter::Error,
@@ -117,10 +117,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// `hetmm .. | head` ends when `head` does: `println!` panics then, which is not worth a word.
-fn leave_quietly_with_the_reader() {
+/// `hetmm .. | head` ends when `head` does: `println!` panics then, which is not worth a word. A panic
+/// that the library contains becomes an error, which says what there is to say.
+fn install_panic_hook() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if hetmm::containment::is_contained() {
+            return;
+        }
         let message = panic.payload().downcast_ref::<String>();
         if message.is_some_and(|m| m.starts_with("failed printing to stdout: Broken pipe")) {
             std::process::exit(0);
