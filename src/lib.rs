@@ -3,6 +3,7 @@
 pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;
+pub mod containment;
 pub mod error;
 pub mod feature_map;
 pub mod files;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
+    "containment",
     "files",
     "feature_map",
     "image",

@@ -1,7 +1,12 @@
 //! From a picture file to RGB samples.
 
-use crate::error::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use super::samples::{Layout, Raw, assemble};
+use super::{jpeg, tiff, webp};
+use crate::containment::quietly;
+use crate::error::{Error, Kind, Result};
+use image::codecs::{bmp, jpeg as jpeg_codec, png, pnm, webp as webp_codec};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, Limits, Luma, Rgb};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -12,6 +17,11 @@ pub const MAX_PIXELS: u64 = 100_000_000;
 pub const MIN_SIDE: u32 = 8;
 /// Largest picture file that is read into memory: 1 GiB.
 const MAX_FILE_BYTES: u64 = 1 << 30;
+/// What a decoder may reserve beside the picture itself: rows, tables, profiles. The longest row of
+/// a picture that is allowed takes 100 MB.
+const SPARE_BYTES: u64 = 128 << 20;
+/// How a BigTIFF begins.
+const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
 /// File name extensions of the formats that are decoded.
 const EXTENSIONS: [&str; 14] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "pnm", "pgm", "ppm", "pbm", "pam",
@@ -36,6 +46,17 @@ pub enum Samples {
     Eight(Vec<u8>),
     /// 16 bits a sample, full scale.
     Sixteen(Vec<u16>),
+}
+
+/// A decoded picture with what its file says about transparency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// The picture.
+    pub picture: Picture,
+    /// `width * height` values from 0 (clear) to 255 (opaque), where a pixel is not fully opaque. `None`
+    /// where all pixels are opaque, or all are clear: such files come from programs that do not
+    /// use the channel.
+    pub opacity: Option<Vec<u8>>,
 }
 
 /// Whether a file of this name is taken for a picture when a folder is read.
@@ -83,83 +104,174 @@ pub fn load(path: &Path) -> Result<Vec<u8>> {
 /// Decodes a picture from the bytes of its file.
 ///
 /// PNG, JPEG, BMP, TIFF, PNM and WebP, told apart by their content. Grey becomes three equal
-/// samples, alpha is dropped, EXIF orientation is applied.
+/// samples, transparent pixels become black by as much as they are clear, and EXIF orientation is
+/// applied.
+///
+/// Whatever the bytes are, this returns: a panic of a decoder is an error, and a decoder reserves no
+/// more than the picture that the header declares takes, before and after its conversion, and 256 MiB.
 ///
 /// # Errors
 /// [`crate::error::Kind::Image`], with a next step.
 pub fn decode(bytes: &[u8]) -> Result<Picture> {
-    let wrong = |why: String| Error::new(crate::error::Kind::Image, why);
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|e| wrong(format!("cannot be read: {e}")))?;
-    if reader.format().is_none() {
-        return Err(wrong("not a picture in a known format".into()).advise(
-            "PNG, JPEG, BMP, TIFF, PNM and WebP are read; convert it, or take it out of the folder",
-        ));
-    }
-    if reader.format() == Some(image::ImageFormat::Jpeg) && !jpeg_has_end(bytes) {
-        return Err(truncated("the JPEG has no end marker"));
-    }
-    let mut reader = reader;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_PIXELS * 8);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|e| undecodable(&e))?;
+    Ok(decode_with_opacity(bytes)?.picture)
+}
+
+/// As [`decode`], with how opaque each pixel is.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with_opacity(bytes: &[u8]) -> Result<Decoded> {
+    quietly(|| decode_uncontained(bytes)).unwrap_or_else(|panic| {
+        Err(unreadable(format!("cannot be decoded: its decoder has a fault of its own: {panic}"))
+            .advise("save it anew as PNG, or take it out"))
+    })
+}
+
+/// May panic: decoders are other people's code.
+fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
+    let input = || Cursor::new(bytes);
+    let is_big_tiff = BIG_TIFF.iter().any(|start| bytes.starts_with(start));
+    let format = if is_big_tiff { Ok(ImageFormat::Tiff) } else { image::guess_format(bytes) };
+    let (raw, orientation) = match format {
+        Ok(ImageFormat::Png) => {
+            let mut limits = Limits::no_limits();
+            limits.max_alloc = Some(SPARE_BYTES);
+            let decoder = png::PngDecoder::with_limits(input(), limits).map_err(undecodable)?;
+            if decoder.is_apng().map_err(undecodable)? {
+                return Err(several("a PNG animation"));
+            }
+            pixels(decoder)?
+        }
+        Ok(ImageFormat::Jpeg) => {
+            jpeg::check(bytes)?;
+            pixels(jpeg_codec::JpegDecoder::new(input()).map_err(undecodable)?)?
+        }
+        Ok(ImageFormat::Bmp) => pixels(bmp::BmpDecoder::new(input()).map_err(undecodable)?)?,
+        Ok(ImageFormat::Pnm) => pixels(pnm::PnmDecoder::new(input()).map_err(undecodable)?)?,
+        Ok(ImageFormat::WebP) => {
+            webp::check_chunks(bytes)?;
+            pixels(webp_codec::WebPDecoder::new(input()).map_err(undecodable)?)?
+        }
+        Ok(ImageFormat::Tiff) => tiff::decode(bytes)?,
+        _ => {
+            return Err(unreadable("not a picture in a known format").advise(
+                "PNG, JPEG, BMP, TIFF, PNM and WebP are read; convert it, or take it out of the folder",
+            ));
+        }
+    };
+    Ok(upright(raw.over_black(), orientation))
+}
+
+/// All that a decoder of the `image` crate gives.
+fn pixels(mut decoder: impl ImageDecoder) -> Result<(Raw, Orientation)> {
     let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    let orientation = decoder.orientation().map_err(undecodable)?;
+    let (layout, wide) = match decoder.color_type() {
+        ColorType::L8 => (Layout::Grey, false),
+        ColorType::La8 => (Layout::GreyAlpha, false),
+        ColorType::Rgb8 => (Layout::Rgb, false),
+        ColorType::Rgba8 => (Layout::RgbAlpha, false),
+        ColorType::L16 => (Layout::Grey, true),
+        ColorType::La16 => (Layout::GreyAlpha, true),
+        ColorType::Rgb16 => (Layout::Rgb, true),
+        ColorType::Rgba16 => (Layout::RgbAlpha, true),
+        other => {
+            return Err(unreadable(format!("samples of the kind {other:?} are not read"))
+                .advise("save it anew with 8 or 16 bits a sample"));
+        }
+    };
+    let count = width as usize * height as usize * layout.channels();
+    let raw = if wide {
+        let mut values = vec![0u16; count];
+        decoder.read_image(bytemuck::cast_slice_mut(&mut values)).map_err(undecodable)?;
+        assemble((width, height), layout, values)
+    } else {
+        let mut values = vec![0u8; count];
+        decoder.read_image(&mut values).map_err(undecodable)?;
+        assemble((width, height), layout, values)
+    };
+    Ok((raw, orientation))
+}
+
+/// Refuses pictures that are too small or too large to be decoded.
+pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
     if width < MIN_SIDE || height < MIN_SIDE {
-        return Err(wrong(format!("{width} x {height} pixels are too few to inspect"))
+        return Err(unreadable(format!("{width} x {height} pixels are too few to inspect"))
             .advise(format!("pictures need at least {MIN_SIDE} x {MIN_SIDE} pixels")));
     }
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(wrong(format!(
+        return Err(unreadable(format!(
             "{width} x {height} pixels are more than {} million",
             MAX_PIXELS / 1_000_000
         ))
         .advise("crop or scale the picture first; the network sees a few hundred pixels a side"));
     }
-    let orientation = decoder.orientation().map_err(|e| undecodable(&e))?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| undecodable(&e))?;
-    image.apply_orientation(orientation);
-    let (width, height) = (image.width(), image.height());
-    let samples = match image {
-        DynamicImage::ImageLuma16(_)
-        | DynamicImage::ImageLumaA16(_)
-        | DynamicImage::ImageRgb16(_)
-        | DynamicImage::ImageRgba16(_)
-        | DynamicImage::ImageRgb32F(_)
-        | DynamicImage::ImageRgba32F(_) => Samples::Sixteen(image.into_rgb16().into_raw()),
-        _ => Samples::Eight(image.into_rgb8().into_raw()),
-    };
-    Ok(Picture { width, height, samples })
+    Ok(())
 }
 
-fn truncated(why: &str) -> Error {
-    Error::new(crate::error::Kind::Image, format!("incomplete: {why}"))
+/// The picture as its camera was held.
+fn upright(decoded: Decoded, orientation: Orientation) -> Decoded {
+    if orientation == Orientation::NoTransforms {
+        return decoded;
+    }
+    let Decoded { picture: Picture { width, height, samples }, opacity } = decoded;
+    let turned = |image: Option<DynamicImage>| {
+        let mut image = image.unwrap_or_default();
+        image.apply_orientation(orientation);
+        image
+    };
+    let buffer = match samples {
+        Samples::Eight(values) => {
+            ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, values).map(DynamicImage::from)
+        }
+        Samples::Sixteen(values) => {
+            ImageBuffer::<Rgb<u16>, _>::from_raw(width, height, values).map(DynamicImage::from)
+        }
+    };
+    let image = turned(buffer);
+    let (upright_width, upright_height) = (image.width(), image.height());
+    let samples = match image {
+        DynamicImage::ImageRgb16(image) => Samples::Sixteen(image.into_raw()),
+        image => Samples::Eight(image.into_rgb8().into_raw()),
+    };
+    let opacity = opacity.map(|values| {
+        let buffer = ImageBuffer::<Luma<u8>, _>::from_raw(width, height, values);
+        turned(buffer.map(DynamicImage::from)).into_luma8().into_raw()
+    });
+    let picture = Picture { width: upright_width, height: upright_height, samples };
+    Decoded { picture, opacity }
+}
+
+/// A picture that cannot be used, because of `why`.
+pub(super) fn unreadable(why: impl Into<String>) -> Error {
+    Error::new(Kind::Image, why)
+}
+
+/// A file of more than one picture: nobody said which of them shows the part.
+pub(super) fn several(what: impl std::fmt::Display) -> Error {
+    unreadable(format!("it is {what}, and a part has one picture"))
+        .advise("save the picture that shows the part as a file of its own")
+}
+
+/// A picture that is not all there.
+pub(super) fn truncated(why: &str) -> Error {
+    unreadable(format!("incomplete: {why}"))
         .advise("copy the picture again from its source, or take it out")
 }
 
-fn undecodable(error: &image::ImageError) -> Error {
-    match error {
+fn undecodable(error: image::ImageError) -> Error {
+    match &error {
         image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             truncated("the file ends in the middle of the picture")
         }
-        image::ImageError::Limits(e) => {
-            Error::new(crate::error::Kind::Image, format!("too large: {e}")).advise(
-                "crop or scale the picture first; the network sees a few hundred pixels a side",
-            )
-        }
-        _ => Error::new(crate::error::Kind::Image, format!("cannot be decoded: {error}"))
+        image::ImageError::Limits(e) => unreadable(format!("too large: {e}")).advise(
+            "crop or scale the picture first; the network sees a few hundred pixels a side",
+        ),
+        _ => unreadable(format!("cannot be decoded: {error}"))
             .advise("save it anew as PNG or JPEG, or take it out"),
     }
 }
-
-/// Whether an end-of-image marker follows the last start-of-scan marker. Inside a scan an `FF D9`
-/// cannot occur, so a file cut off there has none; the decoder would fill the rest with grey.
-fn jpeg_has_end(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
-    matches!((last([0xFF, 0xDA]), last([0xFF, 0xD9])), (Some(scan), Some(end)) if end > scan)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

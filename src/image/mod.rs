@@ -4,9 +4,14 @@
 //! the same numbers.
 
 mod decode;
+mod jpeg;
 mod mask;
 mod network_image;
+mod samples;
+mod tiff;
+mod webp;
 
-pub use decode::{MAX_PIXELS, MIN_SIDE, Picture, Samples, decode, is_picture_name, load, read};
+pub use decode::{Decoded, MAX_PIXELS, MIN_SIDE, Picture, Samples};
+pub use decode::{decode, decode_with_opacity, is_picture_name, load, read};
 pub use mask::{Mask, require_black_and_white};
 pub use network_image::NetworkImage;

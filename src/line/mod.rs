@@ -32,7 +32,6 @@ pub mod archive;
 pub mod camera;
 pub mod capture;
 pub mod config;
-pub mod containment;
 pub mod control;
 pub mod engine;
 pub mod gpio;
@@ -47,3 +46,5 @@ pub mod supervise;
 pub mod teach;
 pub mod templates;
 pub mod time;
+
+pub use crate::containment;

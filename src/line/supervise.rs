@@ -135,7 +135,7 @@ pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
 pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
     std::panic::set_hook(Box::new(move |panic| {
         if containment::is_contained() {
-            log::error!("the engine that computes features has a fault of its own: {panic}");
+            log::error!("a decoder or a feature extractor has a fault of its own: {panic}");
             return;
         }
         take_outputs(&bank, true);

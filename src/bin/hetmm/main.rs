@@ -98,6 +98,7 @@ struct Completions {
 }
 
 fn main() -> ExitCode {
+    install_panic_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
@@ -135,6 +136,16 @@ fn usage(e: &clap::Error) -> ExitCode {
         }
         _ => ExitCode::from(code),
     }
+}
+
+/// A panic that the library contains becomes an error, which says what there is to say.
+fn install_panic_hook() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !hetmm::containment::is_contained() {
+            usual(panic);
+        }
+    }));
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {

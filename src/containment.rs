@@ -1,13 +1,15 @@
-//! A panic in the engine that computes features, kept to the picture that it happened in.
+//! A panic in code that other people wrote, kept to the picture that it happened in.
 //!
-//! Any other panic ends the program in its safe state ([`super::supervise::install_panic_hook`]). Engines
-//! are other people's code, and the line can go on with another one: while [`Containment::run`]
-//! works, a panic of its thread or of a worker of its pool becomes an error.
+//! Decoders of pictures and feature extractors may have faults of their own, and no picture may end
+//! the program. [`quietly`] contains a panic of the calling thread; [`Containment::run`] contains a
+//! panic of its thread or of a worker of its pool. Both turn the panic into an error. The panic
+//! hooks of the two programs ask [`is_contained`]: the device takes its safe state for any other
+//! panic, and the tool prints any other panic.
 
 use crate::error::{Error, Kind, Result};
 use rayon::ThreadPool;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 thread_local! {
     /// What this thread works for.
     static HERE: RefCell<Option<Containment>> = const { RefCell::new(None) };
+    /// How many calls of [`quietly`] this thread is in.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Does `work`, which starts no threads; its panic becomes the words of the panic. Whatever `work` has
+/// changed must not be used after a panic.
+///
+/// # Errors
+/// The words of the panic.
+pub fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let deeper = DEPTH.get().saturating_add(1);
+    DEPTH.set(deeper);
+    // The caller keeps nothing that `work` may have left half changed: that is its contract.
+    let done = catch_unwind(AssertUnwindSafe(work));
+    DEPTH.set(deeper.saturating_sub(1));
+    done.map_err(|panic| words(panic.as_ref()).to_owned())
 }
 
 /// A pool's word on whether it is at work on something whose panics are contained. It serves one
@@ -62,7 +80,8 @@ pub fn is_contained() -> bool {
         let here = here.try_borrow().ok();
         here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst)))
     };
-    HERE.try_with(at_work).unwrap_or(false)
+    DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0)
+        || HERE.try_with(at_work).unwrap_or(false)
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
@@ -89,6 +108,21 @@ mod tests {
         });
         assert_eq!(seen.expect("runs"), (true, false));
         assert!(!is_contained() && !pool.install(is_contained));
+    }
+
+    #[test]
+    fn a_panic_of_quiet_work_is_its_words_and_no_other_thread_is_contained() {
+        let words = quietly(|| -> u32 {
+            assert!(is_contained());
+            assert!(quietly(|| panic!("inside")).is_err_and(|words| words == "inside"));
+            assert!(is_contained(), "the outer work goes on");
+            assert!(!std::thread::spawn(is_contained).join().expect("no panic"));
+            panic!("on purpose, {}", 7);
+        });
+        assert_eq!(words, Err("on purpose, 7".into()));
+        assert!(!is_contained(), "and it is over");
+        assert_eq!(quietly(|| 5), Ok(5));
+        assert!(!is_contained());
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! The blocks of a scan, walked through without computing a pixel (ITU-T T.81, annexes F and G).
+
+use super::Fault;
+use super::bits::{Bits, Table};
+
+/// A component of a frame: luminance, say.
+pub(super) struct Component {
+    pub(super) id: u8,
+    /// Blocks of this component across and down an MCU.
+    pub(super) sampling: (usize, usize),
+    /// Blocks across and down where it is alone in a scan.
+    pub(super) blocks: (usize, usize),
+    /// For each block, which coefficients are not zero: bit k for coefficient k in zigzag order. Only
+    /// progressive frames need it.
+    pub(super) nonzero: Vec<u64>,
+    /// For each coefficient, how many of its lowest bits have not come yet; 255 for all.
+    pub(super) low_bits_missing: [u8; 64],
+}
+
+/// What a start-of-scan marker says.
+pub(super) struct Scan {
+    /// For each of its components: its place in the frame, its DC table and its AC table.
+    pub(super) components: Vec<(usize, usize, usize)>,
+    /// The first and last coefficient.
+    pub(super) band: (usize, usize),
+    /// The bit of the coefficients that came before (0 for none), and the one that comes now.
+    pub(super) approximation: (u8, u8),
+}
+
+/// The tables that are defined: four for DC, four for AC.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) dc: [Option<Table>; 4],
+    pub(super) ac: [Option<Table>; 4],
+}
+
+impl Tables {
+    fn dc(&self, place: usize) -> Result<&Table, Fault> {
+        self.dc.get(place).and_then(Option::as_ref).ok_or(Fault::Nonsense)
+    }
+
+    fn ac(&self, place: usize) -> Result<&Table, Fault> {
+        self.ac.get(place).and_then(Option::as_ref).ok_or(Fault::Nonsense)
+    }
+}
+
+/// A block that is all there in a sequential frame.
+pub(super) fn sequential(bits: &mut Bits, dc: &Table, ac: &Table) -> Result<(), Fault> {
+    let size = bits.symbol(dc)?;
+    bits.take(magnitude(size)?)?;
+    let mut at = 1;
+    while at < 64 {
+        let symbol = bits.symbol(ac)?;
+        let (run, size) = (usize::from(symbol >> 4), symbol & 15);
+        match (run, size) {
+            (15, 0) => at += 16,
+            (_, 0) => break,
+            _ => {
+                at += run + 1;
+                bits.take(u32::from(size))?;
+            }
+        }
+    }
+    if at > 64 { Err(Fault::Nonsense) } else { Ok(()) }
+}
+
+/// Bits of a difference whose symbol is `size`.
+fn magnitude(size: u8) -> Result<u32, Fault> {
+    if size <= 16 { Ok(size.into()) } else { Err(Fault::Nonsense) }
+}
+
+/// Walks through the blocks of one kind of progressive scan.
+pub(super) struct Progressive<'a> {
+    pub(super) scan: &'a Scan,
+    pub(super) tables: &'a Tables,
+    /// Blocks to come that end before they begin.
+    pub(super) end_of_band_run: u32,
+}
+
+impl Progressive<'_> {
+    /// One block of the component at `place` of the scan.
+    pub(super) fn block(
+        &mut self,
+        bits: &mut Bits,
+        place: usize,
+        nonzero: &mut u64,
+    ) -> Result<(), Fault> {
+        let &(_, dc, ac) = self.scan.components.get(place).ok_or(Fault::Nonsense)?;
+        match (self.scan.band.0, self.scan.approximation.0) {
+            (0, 0) => {
+                let size = bits.symbol(self.tables.dc(dc)?)?;
+                bits.take(magnitude(size)?).map(drop)
+            }
+            (0, _) => bits.take(1).map(drop),
+            (_, 0) => self.first(bits, self.tables.ac(ac)?, nonzero),
+            _ => self.refinement(bits, self.tables.ac(ac)?, nonzero),
+        }
+    }
+
+    /// The number of blocks that an end-of-band symbol stands for, this one included.
+    fn run(bits: &mut Bits, exponent: usize) -> Result<u32, Fault> {
+        Ok((1 << exponent) + bits.take(exponent as u32)?)
+    }
+
+    fn first(&mut self, bits: &mut Bits, table: &Table, nonzero: &mut u64) -> Result<(), Fault> {
+        if self.end_of_band_run > 0 {
+            self.end_of_band_run -= 1;
+            return Ok(());
+        }
+        let (mut at, last) = self.scan.band;
+        while at <= last {
+            let symbol = bits.symbol(table)?;
+            let (run, size) = (usize::from(symbol >> 4), symbol & 15);
+            match (run, size) {
+                (15, 0) => at += 16,
+                (exponent, 0) => {
+                    self.end_of_band_run = Self::run(bits, exponent)? - 1;
+                    return Ok(());
+                }
+                _ => {
+                    at += run;
+                    bits.take(u32::from(size))?;
+                    if at > last {
+                        return Err(Fault::Nonsense);
+                    }
+                    *nonzero |= 1 << at;
+                    at += 1;
+                }
+            }
+        }
+        if at > last + 1 { Err(Fault::Nonsense) } else { Ok(()) }
+    }
+
+    fn refinement(
+        &mut self,
+        bits: &mut Bits,
+        table: &Table,
+        nonzero: &mut u64,
+    ) -> Result<(), Fault> {
+        let (mut at, last) = self.scan.band;
+        while self.end_of_band_run == 0 && at <= last {
+            let symbol = bits.symbol(table)?;
+            let (mut run, size) = (usize::from(symbol >> 4), symbol & 15);
+            match (run, size) {
+                (15, 0) => {}
+                (exponent, 0) => {
+                    self.end_of_band_run = Self::run(bits, exponent)?;
+                    break;
+                }
+                (_, 1) => drop(bits.take(1)?),
+                _ => return Err(Fault::Nonsense),
+            }
+            // The run counts coefficients that were zero; of those that were not, a bit comes each.
+            while at <= last {
+                if *nonzero >> at & 1 == 1 {
+                    bits.take(1)?;
+                } else if run == 0 {
+                    break;
+                } else {
+                    run -= 1;
+                }
+                at += 1;
+            }
+            if size == 1 {
+                if at > last {
+                    return Err(Fault::Nonsense);
+                }
+                *nonzero |= 1 << at;
+            }
+            at += 1;
+        }
+        if self.end_of_band_run > 0 {
+            self.end_of_band_run -= 1;
+            for at in at..=last {
+                bits.take((*nonzero >> at & 1) as u32)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scan {
+    /// The tables of every component of a sequential scan.
+    pub(super) fn tables<'t>(
+        &self,
+        tables: &'t Tables,
+    ) -> Result<Vec<(&'t Table, &'t Table)>, Fault> {
+        let of = |&(_, dc, ac): &(usize, usize, usize)| Ok((tables.dc(dc)?, tables.ac(ac)?));
+        self.components.iter().map(of).collect()
+    }
+}
