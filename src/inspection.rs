@@ -3,7 +3,7 @@
 use crate::backbone::{self, Backbone, Engine, Request};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::{NetworkImage, Picture};
+use crate::image::{NetworkImage, Picture, Size};
 use crate::matching::{Distances, Without, match_layer};
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
@@ -17,6 +17,9 @@ pub struct Inspector {
     template: Arc<Template>,
     backbone: Arc<dyn Backbone>,
     scorer: Scorer,
+    /// The sizes of the pictures that the template was built from, each once.
+    built_from: Vec<Size>,
+    any_shape: bool,
 }
 
 /// A golden probe that was computed again.
@@ -60,7 +63,41 @@ impl Inspector {
         );
         let ignored: Vec<bool> = template.zones().iter().map(|&label| label == IGNORED).collect();
         let scorer = scorer.ignoring(&ignored);
-        Ok(Inspector { template, backbone, scorer })
+        let mut built_from: Vec<Size> = Vec::new();
+        for image in &header.build.images {
+            let size = Size { width: image.width, height: image.height };
+            if !built_from.contains(&size) {
+                built_from.push(size);
+            }
+        }
+        Ok(Inspector { template, backbone, scorer, built_from, any_shape: false })
+    }
+
+    /// The same, but pictures of any shape are squeezed into the network's input.
+    pub fn with_any_shape(self) -> Self {
+        Inspector { any_shape: true, ..self }
+    }
+
+    /// Refuses pictures of another shape than those that the template was built from: the network
+    /// would see them squeezed.
+    ///
+    /// # Errors
+    /// [`Kind::Image`], with both sizes.
+    pub fn check_shape(&self, size: Size) -> Result<()> {
+        let Some(first) = self.built_from.first() else { return Ok(()) };
+        if self.any_shape || self.built_from.iter().any(|known| size.has_shape_of(*known)) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Image,
+            format!("a picture of {size}, and the template was built from pictures of {first}: another shape"),
+        )
+        .advise("take pictures of the shape of the good ones, or build a template from pictures of this shape"))
+    }
+
+    /// The size of the pictures that the template was built from, where none of them had `size`.
+    pub fn other_size(&self, size: Size) -> Option<Size> {
+        self.built_from.first().copied().filter(|_| !self.built_from.contains(&size))
     }
 
     /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
@@ -109,7 +146,11 @@ impl Inspector {
     }
 
     /// Brings a picture to the network's size.
+    ///
+    /// # Errors
+    /// As [`Inspector::check_shape`].
     pub fn prepare(&self, picture: &Picture) -> Result<NetworkImage> {
+        self.check_shape(Size { width: picture.width, height: picture.height })?;
         let id = self.backbone.identity();
         NetworkImage::new(picture, id.height as usize, id.width as usize)
     }

@@ -12,6 +12,7 @@ mod folds;
 mod gather;
 mod leave_one_out;
 mod look;
+mod notices;
 mod options;
 pub mod presets;
 mod prototypes;
@@ -20,6 +21,7 @@ pub mod store;
 pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
+pub use notices::Notice;
 pub use options::{Options, Sheets, Weights};
 
 use crate::backbone::{Backbone, Identity, TRACT};
@@ -71,6 +73,8 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// What the pictures say of themselves.
+    pub notices: Vec<Notice>,
     /// Pictures that look unlike the rest, the most suspicious first, by name.
     pub suspects: Vec<Suspect>,
     /// Where the time went.
@@ -127,8 +131,10 @@ pub fn build(
         max_memory: options.max_memory,
         skip_unreadable: options.skip_unreadable,
         looks: options.audit,
+        reading: options.reading,
     };
     let pass = gather::gather(input, backbone.as_ref(), how, progress)?;
+    let options = &options.within_opaque(pass.opaque.as_ref())?;
     let seen = Instant::now();
     let (pass, suspects) = match options.audit && pass.images.len() >= audit::LEAST {
         true => without_suspects(pass, backbone.identity(), options, progress)?,
@@ -152,6 +158,9 @@ pub fn build(
         draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
     if pass.engine != TRACT {
         header.build.options.push(("engine".into(), pass.engine.clone()));
+    }
+    if options.opaque_only {
+        header.build.options.push(("mask-from-alpha".into(), "yes".into()));
     }
     if options.drop_suspects {
         header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
@@ -209,7 +218,8 @@ pub fn build(
     });
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings, suspects, times })
+    let (skipped, notices) = (pass.skipped, pass.notices);
+    Ok(Report { header, size, skipped, warnings, notices, suspects, times })
 }
 
 /// The pictures that an audit suspects, and the pass without them where they are to be left out.

@@ -2,10 +2,12 @@
 
 use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
 use crate::console::{Console, printable};
-use crate::{pictures, report};
+use crate::pictures::{self, FolderArgs};
+use crate::report;
 use hetmm::Result;
 use hetmm::builder::audit::{self, Audit};
 use hetmm::builder::{Input, Pass};
+use hetmm::image::Reading;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,12 +52,14 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
     network: Network,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let file = features_among(&args.images)?;
-    let sources = if file.is_some() { Vec::new() } else { pictures::list(&args.images)? };
+    let sources = if file.is_some() { Vec::new() } else { pictures::list(&args.images, args.folders, console)? };
     let input = match &file {
         Some(file) => Input::Features(file),
         None => Input::Pictures(&sources),
@@ -70,12 +74,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         max_memory: args.max_memory.unwrap_or_else(|| free_memory() / 2),
         skip_unreadable: args.skip_unreadable,
         looks: true,
+        reading: Reading::default(),
     };
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let found =
         audit::audit(input, backbone.as_ref(), pass, mask.as_ref(), !args.quick, &progress)?;
     found.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     found.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
+    pictures::tell(&found.notices, console);
     let suspects = found.suspects().count();
     // Before anything is printed: a reader that goes away takes no page with it.
     if let Some(path) = &args.report {

@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::engine::EngineArgs;
-use crate::pictures;
+use crate::pictures::{self, FolderArgs};
 use crate::promise::{self, parse_rate};
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
@@ -10,7 +10,7 @@ use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::presets::{self, PRESETS, Preset};
 use hetmm::builder::{Input, Options, Report, Sheets, Suspect, Weights};
 use hetmm::error::Kind;
-use hetmm::image::{self, Mask};
+use hetmm::image::{self, Mask, Reading};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
@@ -35,6 +35,8 @@ pub struct Args {
     /// The template to write; an old one is replaced only by a whole new one
     #[arg(short, long, value_name = "T.hetmm")]
     output: PathBuf,
+    #[command(flatten)]
+    folders: FolderArgs,
     #[command(flatten)]
     settings: Settings,
 }
@@ -83,6 +85,9 @@ pub struct Settings {
     /// Region of interest: a picture, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
+    /// Region of interest: what is opaque in all pictures, where they have an alpha channel
+    #[arg(long)]
+    mask_from_alpha: bool,
     /// Threshold to use in place of the largest leave-one-out score
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
@@ -166,7 +171,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let report = match features_among(&args.images)? {
         Some(file) => build(&args.output, Input::Features(&file), &args.settings, console)?,
         None => {
-            let pictures = pictures::list(&args.images)?;
+            let pictures = pictures::list(&args.images, args.folders, console)?;
             build(&args.output, Input::Pictures(&pictures), &args.settings, console)?
         }
     };
@@ -234,6 +239,7 @@ pub fn build(
     for warning in &report.warnings {
         console.note(format!("warning: {warning}"));
     }
+    pictures::tell(&report.notices, console);
     suspects_told(&report.suspects).iter().for_each(|line| console.note(line));
     Ok(report)
 }
@@ -356,6 +362,8 @@ impl Settings {
                 Some(StorageName::I8) | None => Storage::I8,
             },
             mask: self.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?,
+            opaque_only: self.mask_from_alpha,
+            reading: Reading::default(),
             threshold: self.threshold,
             false_reject: self.false_reject,
             folds: self.folds.unwrap_or(5),

@@ -10,7 +10,7 @@ use crate::console::Console;
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{Figures, Outcome};
-use crate::pictures;
+use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
 use hetmm::builder::calibration;
@@ -71,6 +71,10 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -82,10 +86,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
     let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
-    let inspector = open(args)?;
+    let inspector = args.shape.apply(open(args)?);
     let template = inspector.template();
-    let good = different(pictures::list(&args.images)?, console);
-    let bad = different(pictures::list(&args.defects)?, console);
+    let good = different(pictures::list(&args.images, args.folders, console)?, console);
+    let bad = different(pictures::list(&args.defects, args.folders, console)?, console);
     let good = scores(&inspector, &without_known(template, good, console)?, args, console)?;
     let bad = scores(&inspector, &sources(bad), args, console)?;
     let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
@@ -179,7 +183,7 @@ fn write_report(
     } else {
         (written, written.clone())
     };
-    let inspector = Inspector::new(Template::open(&opened)?, old.backbone().clone())?;
+    let inspector = Inspector::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
     let text = report::calibration(&inspector, described, found)?;
     hetmm::files::write_whole(page, text.as_bytes())
 }

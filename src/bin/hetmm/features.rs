@@ -2,7 +2,7 @@
 
 use crate::build::Network;
 use crate::console::Console;
-use crate::pictures;
+use crate::pictures::{self, FolderArgs};
 use hetmm::builder::features_file::{self, Order};
 use hetmm::{Error, Result};
 use std::path::PathBuf;
@@ -39,6 +39,8 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
     network: Network,
 }
 
@@ -68,7 +70,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         return Err(Error::usage("no file to write").advise("name it with -o F.features"));
     };
     let preset = args.network.preset(None)?;
-    let pictures = pictures::list(&args.images)?;
+    let pictures = pictures::list(&args.images, args.folders, console)?;
     let backbone = args.network.open(preset)?;
     let order = Order {
         destination: output,

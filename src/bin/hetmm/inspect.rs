@@ -2,7 +2,7 @@
 
 use crate::console::{Console, printable};
 use crate::engine::EngineArgs;
-use crate::pictures;
+use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
 use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
 use hetmm::heatmap;
@@ -40,20 +40,25 @@ pub struct Args {
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let pictures = pictures::list(&args.images)?;
+    let inspector = args.shape.apply(inspector);
+    let pictures = pictures::list(&args.images, args.folders, console)?;
     if let Some(folder) = &args.heatmaps {
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
     }
     let names = heatmap_names(&pictures);
     let bar = console.bar("inspecting", pictures.len());
-    let mut failed = Vec::new();
+    let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
     for (picture, name) in pictures.iter().zip(&names) {
         match timing::inspect(&inspector, picture) {
             Ok(done) => {
@@ -61,6 +66,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
                     let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
                     hetmm::files::write_whole(&folder.join(name), &heatmap::png(&drawn)?)?;
                 }
+                let size = done.size();
+                remarks.add(picture, &done.facts, size, inspector.other_size(size));
                 bar.suspend(|| print(args, &inspector, picture, &done))?;
             }
             Err(e) => failed.push(e),
@@ -68,6 +75,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    remarks.tell(console);
     match failed.is_empty() || args.skip_unreadable {
         true => {
             failed.iter().for_each(|e| console.note(format!("skipped: {e}")));

@@ -130,11 +130,12 @@ impl<'a> Bits<'a> {
     }
 
     /// Where the next marker stands, and how many whole bytes before it have not been read. Fill bytes,
-    /// all ones or all zeros, are not counted.
+    /// all ones or all zeros, are not counted; bits that fill the last byte and are neither count as one.
     pub(super) fn end(mut self) -> (usize, usize) {
-        // The bits that fill the last byte.
-        self.count -= self.count % 8;
-        let mut left = 0;
+        let filling = self.count % 8;
+        self.count -= filling;
+        let bits = (self.buffer >> self.count) as u32 & ((1 << filling) - 1);
+        let mut left = usize::from(bits != 0 && bits != (1 << filling) - 1);
         loop {
             while self.count > 0 {
                 self.count -= 8;
@@ -191,8 +192,11 @@ mod tests {
         assert_eq!(bits.take(4), Ok(0));
         assert_eq!(bits.take(5), Err(Fault::Missing));
         let mut bits = Bits::new(&bytes, 0);
-        assert_eq!(bits.take(3), Ok(0b101));
+        assert_eq!(bits.take(8), Ok(0b1010_0101));
         assert_eq!(bits.end(), (5, 1), "ones are fill bytes, 0x0F is not");
+        let mut bits = Bits::new(&bytes, 0);
+        assert_eq!(bits.take(3), Ok(0b101));
+        assert_eq!(bits.end(), (5, 2), "00101 fills no byte");
         let mut bits = Bits::new(&bytes, 0);
         assert_eq!((bits.take(16), bits.take(8)), (Ok(0xA5FF), Ok(0x0F)));
         assert_eq!(bits.end(), (5, 0));

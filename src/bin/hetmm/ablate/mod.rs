@@ -5,7 +5,7 @@ pub mod studies;
 
 use crate::build::Network;
 use crate::console::Console;
-use crate::dataset;
+use crate::dataset::{self, DatasetArgs};
 use crate::figures::percent;
 use crate::pictures;
 use crate::report::{self, Ablation};
@@ -45,18 +45,20 @@ pub struct Args {
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    layout: DatasetArgs,
+    #[command(flatten)]
     network: Network,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let preset = args.network.preset(None)?;
-    let mut train = pictures::list(&[args.dataset.join("train/good")])?;
+    let mut train = pictures::list(&[args.dataset.join("train/good")], args.layout.folders, console)?;
     train.truncate(args.pictures.map_or(usize::MAX, |n| n as usize));
     if train.len() < 2 {
         return Err(Error::image(&args.dataset, "one good picture is too few to build from")
             .advise("put more into train/good"));
     }
-    let test = dataset::read(&args.dataset)?;
+    let test = dataset::read(&args.dataset, &args.layout, console)?;
     for (of, class) in [(true, "good"), (false, "defective")] {
         if !test.iter().any(|picture| picture.defect.is_none() == of) {
             let what = format!("no {class} pictures in its folder `test`");

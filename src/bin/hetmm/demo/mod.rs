@@ -4,7 +4,9 @@ mod draw;
 
 use crate::build::{self, Settings};
 use crate::console::Console;
-use crate::{dataset, eval, pictures, report, timing};
+use crate::dataset::{self, DatasetArgs};
+use crate::pictures::{self, FolderArgs};
+use crate::{eval, report, timing};
 use draw::{Defect, Part};
 use hetmm::backbone::Engine;
 use hetmm::builder::Input;
@@ -39,7 +41,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         data.join("train/good").display()
     ));
     let template = args.out.join("part.hetmm");
-    let good = pictures::list(&[data.join("train/good")])?;
+    let good = pictures::list(&[data.join("train/good")], FolderArgs::default(), console)?;
     let built = build::build(&template, Input::Pictures(&good), &Settings::default(), console)?;
     let header = &built.header;
     console.note(format!(
@@ -51,7 +53,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 
     console.note("Evaluating it on parts it has not seen");
     let inspector = Inspector::open(&template, None, &Engine::default())?;
-    let evaluation = eval::evaluate(&inspector, dataset::read(&data)?, false, console)?;
+    let pictures = dataset::read(&data, &DatasetArgs::default(), console)?;
+    let evaluation = eval::evaluate(&inspector, pictures, false, console)?;
     let outcomes = &evaluation.outcomes;
     eval::print(&evaluation.figures);
     let page = args.out.join("report.html");
