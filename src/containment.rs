@@ -80,7 +80,8 @@ pub fn is_contained() -> bool {
         let here = here.try_borrow().ok();
         here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst)))
     };
-    DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0) || HERE.try_with(at_work).unwrap_or(false)
+    DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0)
+        || HERE.try_with(at_work).unwrap_or(false)
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {

@@ -148,11 +148,13 @@ impl Inspector {
     /// Brings a picture to the network's size.
     ///
     /// # Errors
-    /// As [`Inspector::check_shape`].
+    /// As [`Inspector::check_shape`]; [`Kind::Image`] where its samples are larger than the template's bits
+    /// allow.
     pub fn prepare(&self, picture: &Picture) -> Result<NetworkImage> {
         self.check_shape(Size { width: picture.width, height: picture.height })?;
         let id = self.backbone.identity();
-        NetworkImage::new(picture, id.height as usize, id.width as usize)
+        let picture = self.template.settings().reading.apply(picture)?;
+        NetworkImage::new(&picture, id.height as usize, id.width as usize)
     }
 
     /// The feature maps of a picture.

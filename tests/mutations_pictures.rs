@@ -268,8 +268,10 @@ fn tiffs() -> Vec<Vec<u8>> {
         Page::new(size, 1, 1, 0).with(259, 3, vec![4]),
         tiled,
     ];
-    let mut seeds: Vec<Vec<u8>> =
-        pages.into_iter().flat_map(|page| [false, true].map(|big| tiff(std::slice::from_ref(&page), big))).collect();
+    let mut seeds: Vec<Vec<u8>> = pages
+        .into_iter()
+        .flat_map(|page| [false, true].map(|big| tiff(std::slice::from_ref(&page), big)))
+        .collect();
     seeds.push(tiff(&[Page::new(size, 8, 1, 1), Page::new(size, 8, 1, 1)], false));
     seeds
 }
@@ -295,7 +297,8 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
                 let number = NUMBERS[random.below(NUMBERS.len())];
                 let length = [1, 2, 4][random.below(3)].min(bytes.len() - at);
                 let both = [number.to_be_bytes(), number.to_le_bytes()];
-                let from = if random.below(2) == 0 { &both[0][4 - length..] } else { &both[1][..length] };
+                let from =
+                    if random.below(2) == 0 { &both[0][4 - length..] } else { &both[1][..length] };
                 bytes[at..at + length].copy_from_slice(from);
             }
             4 => bytes.truncate(at),
@@ -366,7 +369,11 @@ fn a_palette_that_is_no_multiple_of_three_long_is_an_unreadable_picture() {
         let mut png = Png::new(24, 24, bits, 3);
         png.palette = (0..length).map(|i| i as u8).collect();
         let seen = check(&png.bytes(0), "palette");
-        assert!(seen.accepted || seen.words.contains("cannot be decoded"), "{length}: {}", seen.words);
+        assert!(
+            seen.accepted || seen.words.contains("cannot be decoded"),
+            "{length}: {}",
+            seen.words
+        );
         refused += u32::from(!seen.accepted);
     }
     assert!(refused > 0, "the case that panicked is among them");
@@ -377,7 +384,8 @@ fn a_palette_that_is_no_multiple_of_three_long_is_an_unreadable_picture() {
 fn a_small_tiff_that_says_that_it_is_huge_reserves_nothing() {
     let floats = Page::new((24, 17), 32, 3, 2).with(339, 3, vec![3, 3, 3]);
     for compression in [1, 5, 8, 32_773] {
-        let page = Page { entries: floats.entries.clone(), chunks: floats.chunks.clone(), tiled: false };
+        let page =
+            Page { entries: floats.entries.clone(), chunks: floats.chunks.clone(), tiled: false };
         let page = page.with(256, 4, vec![3_866_648]).with(259, 3, vec![compression]);
         let seen = check(&tiff(&[page], false), "huge");
         assert!(!seen.accepted && seen.words.contains("->"), "{}", seen.words);
@@ -422,7 +430,10 @@ fn the_largest_picture_is_read_without_much_beside_it() {
     };
     let strips = |height: u32| {
         let page = Page::new((10_000, 8), 8, 1, 1).with(257, 4, vec![height]);
-        tiff(&[page.with(278, 4, vec![height]).holding(vec![vec![9; 10_000 * height as usize]])], false)
+        tiff(
+            &[page.with(278, 4, vec![height]).holding(vec![vec![9; 10_000 * height as usize]])],
+            false,
+        )
     };
     let pixels = 10_000 * 10_000;
     for (whole, larger) in [(grey(10_000), grey(10_001)), (strips(10_000), strips(10_001))] {

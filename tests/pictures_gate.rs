@@ -74,7 +74,8 @@ fn pictures_that_show_nothing_are_named_and_refused_where_none_shows_anything() 
     let audit = hetmm(&[&["audit", text(&white)], &SMALL[..]].concat());
     assert_code(&audit, 3, "none of 3 pictures shows anything");
     let features = bench.path("f.features");
-    let computed = hetmm(&[&["features", text(&white), "-o", text(&features)], &SMALL[..]].concat());
+    let computed =
+        hetmm(&[&["features", text(&white), "-o", text(&features)], &SMALL[..]].concat());
     assert_code(&computed, 3, "none of 3 pictures shows anything");
 }
 
@@ -130,7 +131,11 @@ fn what_is_left_out_of_a_folder_is_said_and_subfolders_are_an_option() {
     }
     let template = bench.path("t.hetmm");
     let out = build(&days, &template, &[]);
-    assert_code(&out, 3, "2 subfolders (monday, tuesday) and 1 file that is no picture of a known kind (1 .gif)");
+    assert_code(
+        &out,
+        3,
+        "2 subfolders (monday, tuesday) and 1 file that is no picture of a known kind (1 .gif)",
+    );
     assert_code(&out, 3, "--recursive");
     bench.part("days/000.png", 9);
     bench.part("days/001.png", 10);
@@ -258,7 +263,8 @@ fn masks_of_every_kind_give_the_same_figures() {
     // Of twice the size.
     std::fs::remove_dir_all(&masks).expect("removes");
     for i in 30..34 {
-        let mask = GrayImage::from_fn(160, 120, |x, y| Luma([if marked(x / 2, y / 2) { 9 } else { 0 }]));
+        let mask =
+            GrayImage::from_fn(160, 120, |x, y| Luma([if marked(x / 2, y / 2) { 9 } else { 0 }]));
         save(&masks.join(format!("{i:03}.png")), mask);
     }
     same("twice the size");
@@ -272,11 +278,17 @@ fn masks_that_cannot_be_meant_are_named_and_make_no_figures() {
     let masks = set.join("ground_truth/blot");
     std::fs::remove_file(masks.join("031_mask.png")).expect("removes");
     let (_, said) = figures(&template, &set, &[]);
-    assert!(said.contains("1 of 4 pictures of defects have no mask") && said.contains("031.png"), "{said}");
+    assert!(
+        said.contains("1 of 4 pictures of defects have no mask") && said.contains("031.png"),
+        "{said}"
+    );
     let inverted = || GrayImage::from_fn(80, 60, |x, y| Luma([if marked(x, y) { 0 } else { 255 }]));
     save(&masks.join("030_mask.png"), inverted());
     let (one, said) = figures(&template, &set, &[]);
-    assert!(said.contains("1 of 3 masks mark more than half") && one["pixel_auroc"].is_f64(), "{said}");
+    assert!(
+        said.contains("1 of 3 masks mark more than half") && one["pixel_auroc"].is_f64(),
+        "{said}"
+    );
     for i in [32, 33] {
         save(&masks.join(format!("{i:03}_mask.png")), inverted());
     }
@@ -307,4 +319,54 @@ fn floats_that_are_no_brightness_are_refused_with_what_is_understood() {
     assert_code(&out, 3, "0 is understood as black, 1 as white");
     assert_code(&out, 3, "3 of 3 pictures cannot be used");
     assert_code(&build(&bench.path("right"), &bench.path("t.hetmm"), &[]), 0, "");
+}
+
+/// A 12-bit camera's values in 16-bit files: they were built at 6 % brightness, without a word.
+#[test]
+fn twelve_bits_in_sixteen_are_noticed_and_the_template_remembers_them() {
+    let bench = Bench::new();
+    let twelve = |name: &str, number: u32| {
+        let part = image::open(bench.part("drawn.png", number)).expect("opens").to_rgb8();
+        let dark = ImageBuffer::from_fn(80, 60, |x, y| {
+            part.get_pixel(x, y).0.map(u16::from).map(|v| v * 16).into()
+        });
+        let path = bench.path(name);
+        save(&path, ImageBuffer::<Rgb<u16>, _>::from(dark));
+        path
+    };
+    (0..10).for_each(|i| drop(twelve(&format!("dark/{i:03}.tif"), i)));
+    let (dark, template) = (bench.path("dark"), bench.path("t.hetmm"));
+    let out = build(&dark, &template, &[]);
+    assert_code(&out, 0, "they look like 12 bits in 16");
+    assert_code(&out, 0, "--bits 12");
+    let out = build(&dark, &template, &["--bits", "12"]);
+    assert_code(&out, 0, "");
+    assert!(!stderr(&out).contains("look like"), "{}", stderr(&out));
+    assert_code(&build(&dark, &template, &["--bits", "10"]), 3, "10 bits hold no more than 1023");
+    assert_code(&build(&dark, &template, &["--bits", "3"]), 2, "from 8 to 16");
+    assert!(stdout(&hetmm(&["info", text(&template)])).contains("12 bits in 16"));
+    assert_code(&hetmm(&["check", text(&template)]), 0, "");
+    let score = |template: &Path, picture: &Path| -> f64 {
+        let out = hetmm(&["inspect", text(template), text(picture), "--json"]);
+        assert_code(&out, 0, "");
+        let line: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
+        line["score"].as_f64().expect("a score")
+    };
+    // The same parts with 8 bits: nearly the same template, and nearly the same scores.
+    let eight = self::template(&bench, &[]);
+    let (new, same) = (twelve("new.tif", 17), bench.part("new.png", 17));
+    let (by_twelve, by_eight) = (score(&template, &new), score(&eight, &same));
+    assert!((by_twelve - by_eight).abs() < 0.1 * by_eight, "{by_twelve} {by_eight}");
+    assert_code(&hetmm(&["insert", text(&template), text(&new), "--force"]), 0, "");
+    assert!(
+        stdout(&hetmm(&["info", text(&template)])).contains("12 bits in 16"),
+        "after an insertion"
+    );
+    let bright = bench.path("bright.tif");
+    save(&bright, ImageBuffer::from_pixel(80, 60, Rgb([5000u16, 100, 100])));
+    assert_code(
+        &hetmm(&["inspect", text(&template), text(&bright)]),
+        3,
+        "12 bits hold no more than 4095",
+    );
 }

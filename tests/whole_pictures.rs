@@ -18,7 +18,11 @@ fn photo(width: u32, height: u32) -> RgbImage {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let noise = (state >> 27) as u8;
         let disc = (x as i32 - 30).pow(2) + (y as i32 - 20).pow(2) < 150;
-        image::Rgb([(x * 3) as u8 + noise, if disc { 220 } else { (y * 4) as u8 + noise }, noise * 4])
+        image::Rgb([
+            (x * 3) as u8 + noise,
+            if disc { 220 } else { (y * 4) as u8 + noise },
+            noise * 4,
+        ])
     })
 }
 
@@ -38,9 +42,11 @@ fn jpegs() -> Vec<(String, Vec<u8>)> {
     for progressive in [false, true] {
         for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_2_2] {
             for restart in [0, 1, 3] {
-                for (data, kind) in
-                    [(image.as_raw(), ColorType::Rgb), (&grey, ColorType::Luma), (&cmyk, ColorType::Cmyk)]
-                {
+                for (data, kind) in [
+                    (image.as_raw(), ColorType::Rgb),
+                    (&grey, ColorType::Luma),
+                    (&cmyk, ColorType::Cmyk),
+                ] {
                     // The decoder has no code for CMYK of fewer colours than brightness.
                     let is_read = kind != ColorType::Cmyk || sampling == SamplingFactor::F_1_1;
                     // The encoder's optimised tables lack codes that are needed after a restart.
@@ -55,7 +61,8 @@ fn jpegs() -> Vec<(String, Vec<u8>)> {
                             encoder.set_restart_interval(restart);
                         }
                         encoder.encode(data, width as u16, height as u16, kind).expect("encodes");
-                        let name = format!("{progressive} {sampling:?} {restart} {kind:?} {optimised}");
+                        let name =
+                            format!("{progressive} {sampling:?} {restart} {kind:?} {optimised}");
                         all.push((name, bytes));
                     }
                 }
@@ -244,7 +251,8 @@ fn kinds_of_tiff_that_are_read() {
         assert_eq!(eight(&read(grey).picture), want, "grey");
         let inverted: Vec<u8> = bytes.iter().flat_map(|&v| [255 - v; 3]).collect();
         assert_eq!(eight(&read(Page::new(size, 8, 1, 0)).picture), inverted, "white is zero");
-        let palette = Page::new(size, 8, 1, 3).with(320, 3, (0..768).map(|i| i % 256 * 256).collect());
+        let palette =
+            Page::new(size, 8, 1, 3).with(320, 3, (0..768).map(|i| i % 256 * 256).collect());
         assert_eq!(eight(&read(palette).picture), want, "palette");
         let pairs = Page::new(size, 8, 2, 1).with(338, 3, vec![2]);
         let bytes = strip(&pairs);
@@ -257,23 +265,32 @@ fn kinds_of_tiff_that_are_read() {
         let bilevel = Page::new(size, 1, 1, 1).holding(vec![[0b1010_0000, 0b0100_0000].repeat(9)]);
         let row = [255, 0, 255, 0, 0, 0, 0, 0, 0, 255].map(|v| [v; 3]).concat();
         assert_eq!(eight(&read(bilevel).picture), row.repeat(9), "1 bit");
-        let nibbles = Page::new(size, 4, 1, 1).holding(vec![[0x0F, 0x12, 0x34, 0x56, 0x78].repeat(9)]);
-        let row: Vec<u8> = [0, 15, 1, 2, 3, 4, 5, 6, 7, 8].iter().flat_map(|&v| [v * 17; 3]).collect();
+        let nibbles =
+            Page::new(size, 4, 1, 1).holding(vec![[0x0F, 0x12, 0x34, 0x56, 0x78].repeat(9)]);
+        let row: Vec<u8> =
+            [0, 15, 1, 2, 3, 4, 5, 6, 7, 8].iter().flat_map(|&v| [v * 17; 3]).collect();
         assert_eq!(eight(&read(nibbles).picture), row.repeat(9), "4 bits");
-        let planes = Page::new(size, 8, 3, 2)
-            .with(284, 3, vec![2])
-            .holding(vec![vec![10; pixels], vec![20; pixels], vec![30; pixels]]);
+        let planes = Page::new(size, 8, 3, 2).with(284, 3, vec![2]).holding(vec![
+            vec![10; pixels],
+            vec![20; pixels],
+            vec![30; pixels],
+        ]);
         assert_eq!(eight(&read(planes).picture), [10, 20, 30].repeat(pixels), "planes");
         let cmyk = Page::new(size, 8, 4, 5).holding(vec![[0, 255, 128, 51].repeat(pixels)]);
         assert_eq!(eight(&read(cmyk).picture), [204, 0, 101].repeat(pixels), "CMYK");
-        let floats: Vec<u8> = [0.0f32, 0.5, 1.0].repeat(30).iter().flat_map(|v| v.to_le_bytes()).collect();
+        let floats: Vec<u8> =
+            [0.0f32, 0.5, 1.0].repeat(30).iter().flat_map(|v| v.to_le_bytes()).collect();
         let float = Page::new(size, 32, 1, 1).with(339, 3, vec![3]).holding(vec![floats]);
         let Samples::Sixteen(got) = read(float).picture.samples else { panic!("16 bits") };
         assert_eq!(got[..9], [0, 0, 0, 32768, 32768, 32768, 65535, 65535, 65535], "floats");
         let multiplied = Page::new(size, 8, 4, 2)
             .with(338, 3, vec![1])
             .holding(vec![[100, 50, 25, 128].repeat(pixels)]);
-        assert_eq!(eight(&read(multiplied).picture), [100, 50, 25].repeat(pixels), "multiplied already");
+        assert_eq!(
+            eight(&read(multiplied).picture),
+            [100, 50, 25].repeat(pixels),
+            "multiplied already"
+        );
     }
 }
 

@@ -84,15 +84,16 @@ pub fn gather<'a>(
             let (mut records, mut sources) = (Vec::new(), Vec::new());
             let (mut facts, mut opaque) = (Vec::new(), None);
             let all: Vec<&Source> = pictures.iter().collect();
-            let mut take = |source: &Source, Extracted { picture, image, maps, seen }: Extracted| {
-                if let Some(Seen { facts: of_picture, opaque: inside }) = seen {
-                    facts.push((picture.name.clone(), of_picture));
-                    opaque = common(opaque.take(), inside);
-                }
-                records.push(picture);
-                sources.push(source.clone());
-                filling.push(maps, pass.looks.then_some(image))
-            };
+            let mut take =
+                |source: &Source, Extracted { picture, image, maps, seen }: Extracted| {
+                    if let Some(Seen { facts: of_picture, opaque: inside }) = seen {
+                        facts.push((picture.name.clone(), of_picture));
+                        opaque = common(opaque.take(), inside);
+                    }
+                    records.push(picture);
+                    sources.push(source.clone());
+                    filling.push(maps, pass.looks.then_some(image))
+                };
             let Pass { skip_unreadable, reading, .. } = pass;
             let manner = Manner { reading, skip_unreadable };
             let skipped = extract(&all, backbone, manner, progress, &mut take)?;

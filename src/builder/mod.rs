@@ -159,6 +159,9 @@ pub fn build(
     if pass.engine != TRACT {
         header.build.options.push(("engine".into(), pass.engine.clone()));
     }
+    if let Some(bits) = options.reading.bits() {
+        header.build.options.push(("bits".into(), bits.to_string()));
+    }
     if options.opaque_only {
         header.build.options.push(("mask-from-alpha".into(), "yes".into()));
     }
@@ -183,7 +186,11 @@ pub fn build(
             ));
         }
     }
-    let settings = Settings { decision: decision.as_ref().map(|d| d.1.clone()), rules: None };
+    let settings = Settings {
+        decision: decision.as_ref().map(|d| d.1.clone()),
+        reading: options.reading,
+        ..Settings::default()
+    };
     let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
     let decided = Instant::now();

@@ -42,7 +42,12 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Notice::Blank { names, of } => {
-                write!(f, "{} of {of} pictures show nothing, all pixels are alike: {}", names.len(), list(names))
+                write!(
+                    f,
+                    "{} of {of} pictures show nothing, all pixels are alike: {}",
+                    names.len(),
+                    list(names)
+                )
             }
             Notice::Transparent { names, of } => write!(
                 f,
@@ -80,7 +85,8 @@ pub(super) fn of_set(pictures: &[(String, Facts)], bits: Option<u8>) -> Result<V
     };
     let (blank, transparent) = (names(|f| f.is_blank), names(|f| f.transparent > 0.0));
     if of > 0 && blank.len() == of {
-        let what = format!("none of {of} pictures shows anything, all pixels are alike: {}", list(&blank));
+        let what =
+            format!("none of {of} pictures shows anything, all pixels are alike: {}", list(&blank));
         return Err(Error::new(Kind::Image, what).advise(
             "look at the pictures: they may be masks, or samples whose scale is not understood",
         ));
@@ -119,7 +125,9 @@ mod tests {
     #[test]
     fn ordinary_pictures_say_nothing() {
         assert!(said(&[facts(false, None, 0.0); 3], None).is_empty());
-        assert!(said(&[facts(false, Some(65535), 0.0), facts(false, Some(900), 0.0)], None).is_empty());
+        assert!(
+            said(&[facts(false, Some(65535), 0.0), facts(false, Some(900), 0.0)], None).is_empty()
+        );
         // One of 8 bits among them: nobody stores 12 bits so.
         assert!(said(&[facts(false, None, 0.0), facts(false, Some(900), 0.0)], None).is_empty());
         assert!(of_set(&[], None).expect("none").is_empty());

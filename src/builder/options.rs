@@ -174,11 +174,13 @@ impl Options {
             return Ok(options);
         }
         let no_region = |what: &str| {
-            Error::new(Kind::Image, what)
-                .advise("draw the region of interest as a picture of its own, white where defects count")
+            Error::new(Kind::Image, what).advise(
+                "draw the region of interest as a picture of its own, white where defects count",
+            )
         };
-        let opaque = opaque
-            .ok_or_else(|| no_region("no picture is transparent anywhere, so none says what counts"))?;
+        let opaque = opaque.ok_or_else(|| {
+            no_region("no picture is transparent anywhere, so none says what counts")
+        })?;
         let mask = match &self.mask {
             Some(mask) => mask.and(opaque).unwrap_or_else(|| opaque.clone()),
             None => opaque.clone(),

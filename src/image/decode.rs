@@ -67,8 +67,18 @@ pub fn is_picture_name(path: &Path) -> bool {
 
 /// Files and folders that systems and programs make beside those of people.
 const SYSTEM_NAMES: [&str; 12] = [
-    "__MACOSX", "@eaDir", "@tmp", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information",
-    "lost+found", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r",
+    "__MACOSX",
+    "@eaDir",
+    "@tmp",
+    "@Recycle",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "Thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "Icon\r",
 ];
 
 /// Whether a file or folder of this name is hidden, or made by a system for itself.
@@ -278,8 +288,9 @@ fn undecodable(error: image::ImageError) -> Error {
         image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             truncated("the file ends in the middle of the picture")
         }
-        image::ImageError::Limits(e) => unreadable(format!("too large: {e}"))
-            .advise("crop or scale the picture first; the network sees a few hundred pixels a side"),
+        image::ImageError::Limits(e) => unreadable(format!("too large: {e}")).advise(
+            "crop or scale the picture first; the network sees a few hundred pixels a side",
+        ),
         _ => unreadable(format!("cannot be decoded: {error}"))
             .advise("save it anew as PNG or JPEG, or take it out"),
     }

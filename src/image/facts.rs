@@ -37,9 +37,8 @@ impl Facts {
 fn is_blank<T: Sample>(samples: &[T]) -> bool {
     let most = BLANK_STEPS * T::FULL / 255;
     let Some((first, _)) = samples.split_first_chunk::<3>() else { return true };
-    let like_first = |pixel: &[T]| {
-        pixel.iter().zip(first).all(|(a, b)| a.number().abs_diff(b.number()) <= most)
-    };
+    let like_first =
+        |pixel: &[T]| pixel.iter().zip(first).all(|(a, b)| a.number().abs_diff(b.number()) <= most);
     samples.chunks_exact(3).all(like_first)
 }
 

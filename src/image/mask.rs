@@ -35,10 +35,8 @@ impl Mask {
     /// What counts in both masks; `None` where their sizes differ.
     pub fn and(&self, other: &Mask) -> Option<Mask> {
         let inside = self.inside.iter().zip(&other.inside).map(|(a, b)| *a && *b).collect();
-        ((self.height, self.width) == (other.height, other.width)).then_some(Mask {
-            inside,
-            ..*self
-        })
+        ((self.height, self.width) == (other.height, other.width))
+            .then_some(Mask { inside, ..*self })
     }
 
     /// A mask from flags; `None` where their number is wrong.

@@ -52,7 +52,9 @@ impl Reading {
             return Err(unreadable(format!(
                 "a sample of {largest}, and {bits} bits hold no more than {full}"
             ))
-            .advise("check how many bits the camera gives, and whether this picture comes from it"));
+            .advise(
+                "check how many bits the camera gives, and whether this picture comes from it",
+            ));
         }
         let scaled = |&value: &u16| ((u32::from(value) * 65535 + full / 2) / full) as u16;
         let samples = Samples::Sixteen(values.iter().map(scaled).collect());

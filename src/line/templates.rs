@@ -273,7 +273,9 @@ mod tests {
             let proven = proof::load(&recipe).expect("is proven").inspector;
             let inner = proven.backbone().clone();
             let flaky = Arc::new(Flaky { inner, name, fault: Mutex::new("") });
-            let joined = Inspector::new(proven.template().clone(), flaky.clone()).expect("joins").with_any_shape();
+            let joined = Inspector::new(proven.template().clone(), flaky.clone())
+                .expect("joins")
+                .with_any_shape();
             self.current.set(Arc::new(joined));
             flaky
         }

@@ -5,6 +5,7 @@
 
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
+use crate::image::Reading;
 use crate::matching::{Shape, Storage, Windows};
 use crate::scoring::{Fusion, Rules};
 use crate::selection::Rule;
@@ -19,15 +20,20 @@ pub enum Header {
     V2(HeaderV1, Decision),
     /// With region rules, and a decision where there is one.
     V3(HeaderV1, Option<Decision>, Rules),
+    /// With how the samples of pictures are to be understood, and a decision and rules where there are some.
+    V4(HeaderV1, Option<Decision>, Option<Rules>, Reading),
 }
 
-/// What can be set on a template after it was built.
+/// What a template says beside the first version of its header: what can be set after it was built, and
+/// how its pictures are read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     /// How the threshold came about; `None` where it is provisional or was given.
     pub decision: Option<Decision>,
     /// What of a map above the threshold makes a part bad; `None` where the score alone decides.
     pub rules: Option<Rules>,
+    /// How the samples of pictures are to be understood, the good ones and those to be inspected.
+    pub reading: Reading,
 }
 
 impl Header {
@@ -36,10 +42,13 @@ impl Header {
         match self {
             Header::V1(header) => (header, Settings::default()),
             Header::V2(header, decision) => {
-                (header, Settings { decision: Some(decision), rules: None })
+                (header, Settings { decision: Some(decision), ..Settings::default() })
             }
             Header::V3(header, decision, rules) => {
-                (header, Settings { decision, rules: Some(rules) })
+                (header, Settings { decision, rules: Some(rules), ..Settings::default() })
+            }
+            Header::V4(header, decision, rules, reading) => {
+                (header, Settings { decision, rules, reading })
             }
         }
     }
@@ -214,7 +223,10 @@ impl HeaderV1 {
 
     /// The oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
-        let Settings { decision, rules } = settings.clone();
+        let Settings { decision, rules, reading } = settings.clone();
+        if reading != Reading::default() {
+            return Header::V4(self.clone(), decision, rules, reading);
+        }
         match (decision, rules) {
             (None, None) => Header::V1(self.clone()),
             (Some(decision), None) => Header::V2(self.clone(), decision),
@@ -288,6 +300,7 @@ pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Settings)> {
 
 impl Settings {
     fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        check(self.reading.is_valid(), "bits of a sample")?;
         if let Some(decision) = &self.decision {
             decision.validate(header)?;
         }
@@ -385,7 +398,7 @@ pub(crate) mod tests {
     #[test]
     fn version_2_is_frozen() {
         let (header, decision) = decided();
-        let settings = Settings { decision: Some(decision), rules: None };
+        let settings = Settings { decision: Some(decision), ..Settings::default() };
         let bytes = header.encode(&settings).expect("encodes");
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v2.hex").trim());
@@ -405,7 +418,7 @@ pub(crate) mod tests {
         for (i, spoil) in breaks.iter().enumerate() {
             let (header, mut decision) = decided();
             spoil(&mut decision);
-            let settings = Settings { decision: Some(decision), rules: None };
+            let settings = Settings { decision: Some(decision), ..Settings::default() };
             assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
         }
     }
@@ -421,7 +434,7 @@ pub(crate) mod tests {
             vec![zone(1, Limit::Factor(1.5), None), zone(254, Limit::Score(0.25), Some(3.0))];
         let rules = Rules { min_area_px: 25.0, max_regions: 2, mm_per_pixel: 0.125, zones };
         let (header, decision) = decided();
-        (header, Settings { decision: Some(decision), rules: Some(rules) })
+        (header, Settings { decision: Some(decision), rules: Some(rules), ..Settings::default() })
     }
 
     #[test]
@@ -431,6 +444,26 @@ pub(crate) mod tests {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v3.hex").trim());
         assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    }
+
+    #[test]
+    fn version_4_is_frozen() {
+        let reading = Reading::of_bits(12).expect("12 bits");
+        let (header, settings) = ruled();
+        let settings = Settings { reading, ..settings };
+        let bytes = header.encode(&settings).expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/header_v4.hex").trim());
+        assert_eq!(decode(&bytes).expect("decodes"), (header.clone(), settings));
+        let plain = Settings { reading, ..Settings::default() };
+        let bytes = header.encode(&plain).expect("encodes");
+        assert_eq!(decode(&bytes).expect("decodes"), (header, plain));
+        let (last, whole) = (bytes.len() - 1, bytes.len());
+        for bits in [1, 7, 16, 200] {
+            let spoiled = [&bytes[..last], &[bits]].concat();
+            assert_eq!(spoiled.len(), whole);
+            assert!(decode(&spoiled).is_err(), "{bits} bits");
+        }
     }
 
     #[test]

@@ -67,12 +67,20 @@ impl Png {
         if !self.interlaced {
             return vec![(self.width, self.height)];
         }
-        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-            .map(|(x, y, dx, dy): (u32, u32, u32, u32)| {
-                let steps = |side: u32, first: u32, step| side.saturating_sub(first).div_ceil(step);
-                (steps(self.width, x, dx), steps(self.height, y, dy))
-            })
-            .to_vec()
+        [
+            (0, 0, 8, 8),
+            (4, 0, 8, 8),
+            (0, 4, 4, 8),
+            (2, 0, 4, 4),
+            (0, 2, 2, 4),
+            (1, 0, 2, 2),
+            (0, 1, 1, 2),
+        ]
+        .map(|(x, y, dx, dy): (u32, u32, u32, u32)| {
+            let steps = |side: u32, first: u32, step| side.saturating_sub(first).div_ceil(step);
+            (steps(self.width, x, dx), steps(self.height, y, dy))
+        })
+        .to_vec()
     }
 }
 
@@ -90,7 +98,9 @@ pub fn repair_png(file: &mut [u8]) {
     let mut at = 8;
     while let Some(length) = file.get(at..at + 4) {
         let length = u32::from_be_bytes(length.try_into().expect("four bytes")) as usize;
-        let Some(end) = at.checked_add(8 + length).filter(|end| end + 4 <= file.len()) else { return };
+        let Some(end) = at.checked_add(8 + length).filter(|end| end + 4 <= file.len()) else {
+            return;
+        };
         let sum = crc32fast::hash(&file[at + 4..end]);
         file[end..end + 4].copy_from_slice(&sum.to_be_bytes());
         at = end + 4;

@@ -48,7 +48,9 @@ fn shape(inspector: &Inspector, size: Size) -> Result<String> {
     Ok(match inspector.other_size(size) {
         None => format!("the camera's pictures are {size}, as the template's"),
         Some(built_from) => {
-            format!("the camera's pictures are {size}, the template's {built_from}: they are scaled")
+            format!(
+                "the camera's pictures are {size}, the template's {built_from}: they are scaled"
+            )
         }
     })
 }

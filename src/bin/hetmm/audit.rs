@@ -51,6 +51,9 @@ pub struct Args {
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
+    /// Bits that the camera fills of samples of 16: 12, say
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u8>,
     #[command(flatten)]
     folders: FolderArgs,
     #[command(flatten)]
@@ -59,7 +62,11 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let file = features_among(&args.images)?;
-    let sources = if file.is_some() { Vec::new() } else { pictures::list(&args.images, args.folders, console)? };
+    let sources = if file.is_some() {
+        Vec::new()
+    } else {
+        pictures::list(&args.images, args.folders, console)?
+    };
     let input = match &file {
         Some(file) => Input::Features(file),
         None => Input::Pictures(&sources),
@@ -74,7 +81,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         max_memory: args.max_memory.unwrap_or_else(|| free_memory() / 2),
         skip_unreadable: args.skip_unreadable,
         looks: true,
-        reading: Reading::default(),
+        reading: args.bits.map_or(Ok(Reading::default()), Reading::of_bits)?,
     };
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let found =

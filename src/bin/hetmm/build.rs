@@ -88,6 +88,9 @@ pub struct Settings {
     /// Region of interest: what is opaque in all pictures, where they have an alpha channel
     #[arg(long)]
     mask_from_alpha: bool,
+    /// Bits that the camera fills of samples of 16: 12, say. The template remembers it
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u8>,
     /// Threshold to use in place of the largest leave-one-out score
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
@@ -363,7 +366,7 @@ impl Settings {
             },
             mask: self.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?,
             opaque_only: self.mask_from_alpha,
-            reading: Reading::default(),
+            reading: self.reading(input)?,
             threshold: self.threshold,
             false_reject: self.false_reject,
             folds: self.folds.unwrap_or(5),
@@ -374,6 +377,18 @@ impl Settings {
             provenance: vec![("preset".into(), preset.name.into())],
         };
         Ok((backbone, options))
+    }
+
+    /// How the samples of the pictures are to be understood.
+    fn reading(&self, input: Input) -> Result<Reading> {
+        match (self.bits, input) {
+            (None, _) => Ok(Reading::default()),
+            (Some(_), Input::Features(_)) => {
+                Err(Error::usage("--bits is about pictures, and features have none")
+                    .advise("build from the pictures"))
+            }
+            (Some(bits), Input::Pictures(_)) => Reading::of_bits(bits),
+        }
     }
 
     /// The windows of each layer; a preset's are for its own taps only.

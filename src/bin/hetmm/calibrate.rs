@@ -119,8 +119,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let mut header = template.header().clone();
     header.calibration.threshold = found.threshold.score;
     header.calibration.pictures = found.threshold.pictures as u32;
-    let rules = template.settings().rules.clone();
-    let settings = Settings { decision: Some(decision.clone()), rules };
+    let settings = Settings { decision: Some(decision.clone()), ..template.settings().clone() };
     let write = |path: &Path, lock: Option<&Lock>| {
         writer::rewrite(path, lock, template, header.clone(), settings.clone(), template.zones())
     };
@@ -183,7 +182,8 @@ fn write_report(
     } else {
         (written, written.clone())
     };
-    let inspector = Inspector::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
+    let inspector =
+        Inspector::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
     let text = report::calibration(&inspector, described, found)?;
     hetmm::files::write_whole(page, text.as_bytes())
 }

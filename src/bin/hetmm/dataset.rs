@@ -9,8 +9,18 @@ use std::path::{Path, PathBuf};
 
 /// Names that folders of good pictures have elsewhere.
 const LIKE_GOOD: [&str; 12] = [
-    "good", "ok", "okay", "normal", "pass", "passed", "fine", "nominal", "defect_free", "defect-free",
-    "no_defect", "goods",
+    "good",
+    "ok",
+    "okay",
+    "normal",
+    "pass",
+    "passed",
+    "fine",
+    "nominal",
+    "defect_free",
+    "defect-free",
+    "no_defect",
+    "goods",
 ];
 /// Values of a JPEG mask below this are noise of its compression.
 const JPEG_NOISE: u8 = 128;
@@ -81,7 +91,8 @@ fn good_among(
     if !said.is_empty() {
         return Ok(said.to_vec());
     }
-    let alike = |name: &&String| LIKE_GOOD.contains(&name.to_lowercase().as_str()) && *name != "good";
+    let alike =
+        |name: &&String| LIKE_GOOD.contains(&name.to_lowercase().as_str()) && *name != "good";
     let alike: Vec<&String> = names.iter().filter(alike).collect();
     let has_good = names.iter().any(|name| name == "good");
     if let Some(first) = alike.first() {
@@ -174,8 +185,11 @@ fn read_one(path: &Path, size: Size, width: usize, height: usize) -> Result<Vec<
     let picture = &decoded.picture;
     let own = Size { width: picture.width, height: picture.height };
     if !own.has_shape_of(size) {
-        return Err(Error::image(path, format!("the mask has {own} pixels, its picture {size}: another shape"))
-            .advise("make the mask anew on the picture, or take it out"));
+        return Err(Error::image(
+            path,
+            format!("the mask has {own} pixels, its picture {size}: another shape"),
+        )
+        .advise("make the mask anew on the picture, or take it out"));
     }
     let (from_width, from_height) = (picture.width as usize, picture.height as usize);
     let least = if bytes.starts_with(&[0xFF, 0xD8]) { JPEG_NOISE } else { 1 };

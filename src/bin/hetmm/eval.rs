@@ -208,7 +208,9 @@ impl Inverted {
         let most = 2 * self.suspicious.len() > self.masks;
         let (count, of) = (self.suspicious.len(), self.masks);
         let then = match most {
-            true => ": they look inverted (white must be the defect), and no pixel figures are made",
+            true => {
+                ": they look inverted (white must be the defect), and no pixel figures are made"
+            }
             false => "",
         };
         let first = printable(&first.display().to_string());

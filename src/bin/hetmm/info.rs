@@ -57,6 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "storage": h.storage.to_string(),
             "selection": h.rule.to_string(),
             "mask": template.mask().map(|m| m.count()),
+            "bits": template.settings().reading.bits(),
             "calibration": {"threshold": h.calibration.threshold, "scale_top": h.calibration.scale_top,
                             "provisional": template.decision().is_none() && !h.build.has_given_threshold(),
                             "given": template.decision().is_none() && h.build.has_given_threshold(),
@@ -105,6 +106,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "selection  {}; stored as {}; alpha {}, {} over layers, sigma {}",
         h.rule, h.storage, h.alpha, h.fusion, h.sigma
     );
+    if let Some(bits) = template.settings().reading.bits() {
+        println!("samples    {bits} bits in 16");
+    }
     if let Some(mask) = template.mask() {
         println!(
             "mask       {:.0} % of the picture counts",

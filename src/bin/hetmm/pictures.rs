@@ -67,7 +67,8 @@ fn in_folder(folder: &Path, how: FolderArgs, console: &Console) -> Result<Vec<So
         return Err(Error::image(folder, why).advise(advice));
     }
     if !left_out.is_empty() {
-        let hint = if found.folders.is_empty() { "" } else { " (--recursive goes into subfolders)" };
+        let hint =
+            if found.folders.is_empty() { "" } else { " (--recursive goes into subfolders)" };
         let folder = printable(&folder.display().to_string());
         console.note(format!("{folder}: left out {left_out}{hint}"));
     }
@@ -105,7 +106,8 @@ impl Found {
                 self.pictures.push(Source { path });
             } else {
                 let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-                let kind = extension.map_or_else(|| "without an extension".into(), |e| format!(".{e}"));
+                let kind =
+                    extension.map_or_else(|| "without an extension".into(), |e| format!(".{e}"));
                 *self.others.entry(printable(&kind)).or_default() += 1;
             }
         }
@@ -126,9 +128,11 @@ impl Found {
         }
         let files: usize = self.others.values().sum();
         if files > 0 {
-            let kinds = self.others.iter().take(LISTED).map(|(kind, count)| format!("{count} {kind}"));
+            let kinds =
+                self.others.iter().take(LISTED).map(|(kind, count)| format!("{count} {kind}"));
             let more = if self.others.len() > LISTED { ", .." } else { "" };
-            let word = if files == 1 { "file that is no picture" } else { "files that are no pictures" };
+            let word =
+                if files == 1 { "file that is no picture" } else { "files that are no pictures" };
             let kinds: Vec<String> = kinds.collect();
             parts.push(format!("{files} {word} of a known kind ({}{more})", kinds.join(", ")));
         }
@@ -176,7 +180,8 @@ struct Remark {
 impl Remark {
     fn add(&mut self, picture: &Source, detail: impl Into<String>) {
         self.count += 1;
-        self.first.get_or_insert_with(|| (printable(&picture.path.display().to_string()), detail.into()));
+        self.first
+            .get_or_insert_with(|| (printable(&picture.path.display().to_string()), detail.into()));
     }
 }
 
@@ -206,12 +211,18 @@ impl Remarks {
         let say = |remark: &Remark, what: &str| {
             if let Some((name, detail)) = &remark.first {
                 let colon = if detail.is_empty() { "" } else { ": " };
-                console.note(format!("note: {} pictures {what}, as {name}{colon}{detail}", remark.count));
+                console.note(format!(
+                    "note: {} pictures {what}, as {name}{colon}{detail}",
+                    remark.count
+                ));
             }
         };
         say(&self.transparent, "are transparent in places, which count as black");
         say(&self.blank, "show nothing, all pixels are alike");
-        say(&self.other_size, "have another size than the template's, but its shape, and are scaled");
+        say(
+            &self.other_size,
+            "have another size than the template's, but its shape, and are scaled",
+        );
     }
 }
 

@@ -157,16 +157,22 @@ mod tests {
 
     #[test]
     fn codes_of_every_length_are_found() {
-        for definition in
-            [&tables::DC_LUMINANCE, &tables::DC_CHROMINANCE, &tables::AC_LUMINANCE, &tables::AC_CHROMINANCE]
-        {
+        for definition in [
+            &tables::DC_LUMINANCE,
+            &tables::DC_CHROMINANCE,
+            &tables::AC_LUMINANCE,
+            &tables::AC_CHROMINANCE,
+        ] {
             let table = Table::of(definition).expect("fits");
             let (mut code, mut meanings) = (0u32, definition.1.iter());
             for length in 1..=16u32 {
                 for _ in 0..definition.0[length as usize - 1] {
                     let shift = 16 - length;
                     for bits in [code << shift, (code << shift) + ((1 << shift) - 1)] {
-                        assert_eq!(table.find(bits), Some((length, *meanings.as_slice().first().expect("one"))));
+                        assert_eq!(
+                            table.find(bits),
+                            Some((length, *meanings.as_slice().first().expect("one")))
+                        );
                     }
                     meanings.next();
                     code += 1;

@@ -44,7 +44,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
             0x01 | 0xD0..=0xD8 => continue,
             _ => {}
         }
-        let length = bytes.get(at..at + 2).map_or(0, |b| usize::from(b[0]) << 8 | usize::from(b[1]));
+        let length =
+            bytes.get(at..at + 2).map_or(0, |b| usize::from(b[0]) << 8 | usize::from(b[1]));
         let segment = (length >= 2).then(|| bytes.get(at + 2..at + length)).flatten();
         let segment = segment.ok_or_else(|| truncated("a segment of the JPEG is cut off"))?;
         at += length;
@@ -196,7 +197,8 @@ impl<'a> File<'a> {
             false => walk.sequential(frame, &scan),
         };
         let alone = scan.components.len() == 1;
-        let across = if alone { frame.components[scan.components[0].0].blocks.0 } else { frame.units.0 };
+        let across =
+            if alone { frame.components[scan.components[0].0].blocks.0 } else { frame.units.0 };
         let unit_rows = if alone { 8 } else { frame.unit_rows };
         let row = (walk.done / across.max(1) * unit_rows).min(frame.rows);
         walked.map_err(|fault| said(fault, row, frame.rows))?;
@@ -210,7 +212,8 @@ impl<'a> File<'a> {
     /// Refuses a picture of which a whole scan is missing.
     fn check_coefficients(&self) -> Result<()> {
         let Some(frame) = &self.frame else { return Err(truncated("the JPEG holds no picture")) };
-        let complete = |component: &Component| component.low_bits_missing.iter().all(|&bits| bits == 0);
+        let complete =
+            |component: &Component| component.low_bits_missing.iter().all(|&bits| bits == 0);
         match frame.components.iter().all(complete) {
             true => Ok(()),
             false => Err(truncated("the JPEG ends before its last scan")),
@@ -363,7 +366,9 @@ fn nonsense() -> Error {
 fn said(fault: Fault, row: usize, rows: usize) -> Error {
     match fault {
         Fault::Missing => truncated(&format!("the JPEG's data ends in row {row} of {rows}")),
-        Fault::Nonsense => unreadable(format!("damaged: the JPEG's data makes no sense in row {row} of {rows}"))
-            .advise("copy the picture again from its source, or take it out"),
+        Fault::Nonsense => {
+            unreadable(format!("damaged: the JPEG's data makes no sense in row {row} of {rows}"))
+                .advise("copy the picture again from its source, or take it out")
+        }
     }
 }

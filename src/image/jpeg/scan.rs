@@ -207,7 +207,10 @@ impl Progressive<'_> {
 
 impl Scan {
     /// The tables of every component of a sequential scan.
-    pub(super) fn tables<'t>(&self, tables: &'t Tables) -> Result<Vec<(&'t Table, &'t Table)>, Fault> {
+    pub(super) fn tables<'t>(
+        &self,
+        tables: &'t Tables,
+    ) -> Result<Vec<(&'t Table, &'t Table)>, Fault> {
         let of = |&(_, dc, ac): &(usize, usize, usize)| Ok((tables.dc(dc)?, tables.ac(ac)?));
         self.components.iter().map(of).collect()
     }

@@ -62,8 +62,10 @@ fn from_float(value: f32) -> Option<u16> {
 }
 
 fn floats_out_of_range() -> Error {
-    unreadable("a TIFF of floats that are not between 0 and 1: 0 is understood as black, 1 as white")
-        .advise("divide the values by the one that means white, or save it with 8 or 16 bits a sample")
+    unreadable(
+        "a TIFF of floats that are not between 0 and 1: 0 is understood as black, 1 as white",
+    )
+    .advise("divide the values by the one that means white, or save it with 8 or 16 bits a sample")
 }
 
 /// Samples of 1, 2 or 4 bits, each in a byte of its own. Rows begin at whole bytes.

@@ -43,7 +43,9 @@ pub(super) fn check(bytes: &[u8]) -> Result<Directory> {
     match (first, pages) {
         (Some(directory), 1) => Ok(directory),
         (Some(_), pages) => Err(several(format_args!("a TIFF of {pages} pages"))),
-        (None, _) => Err(unreadable("a TIFF without a picture").advise("save it anew, or take it out")),
+        (None, _) => {
+            Err(unreadable("a TIFF without a picture").advise("save it anew, or take it out"))
+        }
     }
 }
 
@@ -97,9 +99,8 @@ impl<'a> File<'a> {
         let end = end.filter(|&end| end <= self.bytes.len()).ok_or_else(outside)?;
         let mut found = Found::default();
         for entry in (entries..end).step_by(entry_bytes) {
-            self.entry(entry, &mut found).ok_or_else(|| {
-                truncated("a TIFF entry says that it is longer than the file")
-            })?;
+            self.entry(entry, &mut found)
+                .ok_or_else(|| truncated("a TIFF entry says that it is longer than the file"))?;
         }
         // Old writers leave the last offset out.
         Ok((found, self.number(end, self.word).unwrap_or(0)))

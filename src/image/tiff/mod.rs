@@ -14,7 +14,9 @@ use image::metadata::Orientation;
 use std::borrow::Cow;
 use std::io::Cursor;
 use tiff::decoder::{Decoder, Limits};
-use tiff::tags::{CompressionMethod, ExtraSamples, PhotometricInterpretation, PlanarConfiguration, Tag};
+use tiff::tags::{
+    CompressionMethod, ExtraSamples, PhotometricInterpretation, PlanarConfiguration, Tag,
+};
 use tiff::{ColorType, TiffError};
 
 /// Most samples a pixel.
@@ -82,10 +84,8 @@ impl Kind {
             .map_err(undecodable)?
             .unwrap_or_default();
         let extra = extra.first().copied().and_then(ExtraSamples::from_u16);
-        let alpha = matches!(
-            extra,
-            Some(ExtraSamples::AssociatedAlpha | ExtraSamples::UnassociatedAlpha)
-        );
+        let alpha =
+            matches!(extra, Some(ExtraSamples::AssociatedAlpha | ExtraSamples::UnassociatedAlpha));
         if channels > MOST_CHANNELS {
             return Err(unsupported(&format!("of {channels} channels")));
         }
@@ -209,8 +209,10 @@ fn undecodable(error: TiffError) -> Error {
         TiffError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             truncated("the file ends in the middle of the picture")
         }
-        TiffError::LimitsExceeded => unreadable("too large: the TIFF needs more memory than it may")
-            .advise("save it anew, or take it out"),
+        TiffError::LimitsExceeded => {
+            unreadable("too large: the TIFF needs more memory than it may")
+                .advise("save it anew, or take it out")
+        }
         error => unreadable(format!("cannot be decoded: {error}"))
             .advise("save it anew as PNG, or as a TIFF in grey or RGB of 8 or 16 bits"),
     }

@@ -12,8 +12,8 @@ use super::v4l2_format as negotiation;
 use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
 use super::{Camera, CameraError, Frame};
-use crate::image::Size;
 use crate::error::{self, Error};
+use crate::image::Size;
 use crate::line::time::LineTime;
 use std::time::Duration;
 

@@ -52,7 +52,8 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let preset = args.network.preset(None)?;
-    let mut train = pictures::list(&[args.dataset.join("train/good")], args.layout.folders, console)?;
+    let mut train =
+        pictures::list(&[args.dataset.join("train/good")], args.layout.folders, console)?;
     train.truncate(args.pictures.map_or(usize::MAX, |n| n as usize));
     if train.len() < 2 {
         return Err(Error::image(&args.dataset, "one good picture is too few to build from")
