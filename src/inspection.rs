@@ -92,7 +92,10 @@ impl Inspector {
             Kind::Image,
             format!("a picture of {size}, and the template was built from pictures of {first}: another shape"),
         )
-        .advise("take pictures of the shape of the good ones, or build a template from pictures of this shape"))
+        .advise(
+            "take pictures of the shape of the good ones, build a template from pictures of this shape, or \
+             allow any shape, which squeezes them",
+        ))
     }
 
     /// The size of the pictures that the template was built from, where none of them had `size`.
