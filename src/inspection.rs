@@ -3,7 +3,7 @@
 use crate::backbone::{self, Backbone, Engine, Request, TRACT};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::{NetworkImage, Picture};
+use crate::image::{NetworkImage, Picture, Size};
 use crate::matching::{Distances, Windows, Without, match_layer};
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
@@ -18,6 +18,9 @@ pub struct Inspector {
     template: Arc<Template>,
     backbone: Arc<dyn Backbone>,
     scorer: Scorer,
+    /// The sizes of the pictures that the template was built from, each once.
+    built_from: Vec<Size>,
+    any_shape: bool,
 }
 
 /// How many times the tolerance of the maps of a golden probe passes where another engine than tract computes, or
@@ -62,7 +65,44 @@ impl Inspector {
         let scorer = scorer_for(&template, template.header(), true);
         let ignored: Vec<bool> = template.zones().iter().map(|&label| label == IGNORED).collect();
         let scorer = scorer.ignoring(&ignored);
-        Ok(Inspector { template, backbone, scorer })
+        let mut built_from: Vec<Size> = Vec::new();
+        for image in &template.header().build.images {
+            let size = Size { width: image.width, height: image.height };
+            if !built_from.contains(&size) {
+                built_from.push(size);
+            }
+        }
+        Ok(Inspector { template, backbone, scorer, built_from, any_shape: false })
+    }
+
+    /// The same, but pictures of any shape are squeezed into the network's input.
+    pub fn with_any_shape(self) -> Self {
+        Inspector { any_shape: true, ..self }
+    }
+
+    /// Refuses pictures of another shape than those that the template was built from: the network
+    /// would see them squeezed.
+    ///
+    /// # Errors
+    /// [`Kind::Image`], with both sizes.
+    pub fn check_shape(&self, size: Size) -> Result<()> {
+        let Some(first) = self.built_from.first() else { return Ok(()) };
+        if self.any_shape || self.built_from.iter().any(|known| size.has_shape_of(*known)) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Image,
+            format!("a picture of {size}, and the template was built from pictures of {first}: another shape"),
+        )
+        .advise(
+            "take pictures of the shape of the good ones, build a template from pictures of this shape, or \
+             allow any shape, which squeezes them",
+        ))
+    }
+
+    /// The size of the pictures that the template was built from, where none of them had `size`.
+    pub fn other_size(&self, size: Size) -> Option<Size> {
+        self.built_from.first().copied().filter(|_| !self.built_from.contains(&size))
     }
 
     /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
@@ -111,9 +151,15 @@ impl Inspector {
     }
 
     /// Brings a picture to the network's size.
+    ///
+    /// # Errors
+    /// As [`Inspector::check_shape`]; [`Kind::Image`] where its samples are larger than the template's bits
+    /// allow.
     pub fn prepare(&self, picture: &Picture) -> Result<NetworkImage> {
+        self.check_shape(Size { width: picture.width, height: picture.height })?;
         let id = self.backbone.identity();
-        NetworkImage::new(picture, id.height as usize, id.width as usize)
+        let picture = self.template.settings().reading.apply(picture)?;
+        NetworkImage::new(&picture, id.height as usize, id.width as usize)
     }
 
     /// The feature maps of a picture.

@@ -5,7 +5,7 @@ use super::{Progress, Stage};
 use crate::backbone::{self, Backbone, Identity, TapIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::{self, NetworkImage, Picture};
+use crate::image::{self, Decoded, Facts, Mask, NetworkImage, Picture, Reading, Size};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,9 +30,16 @@ impl Source {
 
     /// The decoded picture and the BLAKE3 of its file.
     pub fn read(&self) -> Result<(Picture, [u8; 32])> {
+        let (decoded, digest) = self.read_with_opacity()?;
+        Ok((decoded.picture, digest))
+    }
+
+    /// As [`Source::read`], with how opaque each pixel is.
+    pub fn read_with_opacity(&self) -> Result<(Decoded, [u8; 32])> {
         let bytes = image::load(&self.path)?;
-        let picture = image::decode(&bytes).map_err(|e| e.within(self.path.display()))?;
-        Ok((picture, blake3::hash(&bytes).into()))
+        let decoded =
+            image::decode_with_opacity(&bytes).map_err(|e| e.within(self.path.display()))?;
+        Ok((decoded, blake3::hash(&bytes).into()))
     }
 }
 
@@ -44,6 +51,25 @@ pub struct Extracted {
     pub image: NetworkImage,
     /// Its feature maps.
     pub maps: Vec<FeatureMap>,
+    /// What is known of the file itself; `None` where only its features are.
+    pub seen: Option<Seen>,
+}
+
+/// What is known of a picture's file beside its pixels.
+pub struct Seen {
+    /// What is worth knowing.
+    pub facts: Facts,
+    /// Where it is opaque, at network size; `None` where it is everywhere.
+    pub opaque: Option<Mask>,
+}
+
+/// How the pictures of a pass are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// How their samples are to be understood.
+    pub reading: Reading,
+    /// Unreadable pictures are left out instead of ending the pass.
+    pub skip_unreadable: bool,
 }
 
 /// Runs `backbone` over `pictures`, on all threads of the pool or in its own batches, and gives
@@ -52,13 +78,13 @@ pub struct Extracted {
 pub fn extract(
     pictures: &[&Source],
     backbone: &dyn Backbone,
-    skip_unreadable: bool,
+    manner: Manner,
     progress: Progress,
     sink: &mut dyn FnMut(&Source, Extracted) -> Result<()>,
 ) -> Result<Vec<Error>> {
     let pass = Pass {
         backbone,
-        skip_unreadable,
+        manner,
         failed: AtomicBool::new(false),
         done: AtomicUsize::new(0),
         total: pictures.len(),
@@ -70,7 +96,7 @@ pub fn extract(
             match result {
                 // Nothing was computed: another picture, further on, has ended the pass.
                 Ok(one) if one.maps.is_empty() => {}
-                Ok(one) if skipped.is_empty() || skip_unreadable => {
+                Ok(one) if skipped.is_empty() || manner.skip_unreadable => {
                     backbone::require_usable(backbone.identity(), &one.maps)
                         .map_err(|e| e.within(source.path.display()))?;
                     sink(source, one)?;
@@ -118,12 +144,12 @@ fn chunk_size(backbone: &Identity) -> usize {
 const CHUNK_BYTES: usize = 192 << 20;
 
 /// A picture that is ready for the network.
-type Prepared = (PictureRecord, NetworkImage);
+type Prepared = (PictureRecord, NetworkImage, Seen);
 
 /// What the threads of a pass share.
 struct Pass<'a> {
     backbone: &'a dyn Backbone,
-    skip_unreadable: bool,
+    manner: Manner,
     failed: AtomicBool,
     done: AtomicUsize,
     total: usize,
@@ -134,10 +160,17 @@ impl Pass<'_> {
     fn prepare(&self, source: &Source) -> Result<Prepared> {
         let id = self.backbone.identity();
         let result = (|| {
-            let (picture, digest) = source.read()?;
-            let (width, height) = (picture.width, picture.height);
-            let image = NetworkImage::new(&picture, id.height as usize, id.width as usize)?;
-            Ok((PictureRecord { name: source.name(), digest, width, height }, image))
+            let (decoded, digest) = source.read_with_opacity()?;
+            let (width, height) = (decoded.picture.width, decoded.picture.height);
+            let size = (id.height as usize, id.width as usize);
+            let picture = self.manner.reading.apply(&decoded.picture);
+            let picture = picture.map_err(|e| e.within(source.path.display()))?;
+            let image = NetworkImage::new(&picture, size.0, size.1)?;
+            let seen = Seen {
+                facts: Facts::of(&decoded),
+                opaque: Mask::of_opacity(&decoded, size.0, size.1)?,
+            };
+            Ok((PictureRecord { name: source.name(), digest, width, height }, image, seen))
         })();
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
@@ -147,7 +180,7 @@ impl Pass<'_> {
 
     /// Whether no features are needed any more.
     fn is_lost(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) && !self.skip_unreadable
+        self.failed.load(Ordering::Relaxed) && !self.manner.skip_unreadable
     }
 
     fn count(&self, pictures: usize) {
@@ -156,9 +189,9 @@ impl Pass<'_> {
     }
 
     fn one(&self, source: &Source) -> Result<Extracted> {
-        let result = self.prepare(source).and_then(|(picture, image)| {
+        let result = self.prepare(source).and_then(|(picture, image, seen)| {
             let maps = if self.is_lost() { Vec::new() } else { self.backbone.features(&image)? };
-            Ok(Extracted { picture, image, maps })
+            Ok(Extracted { picture, image, maps, seen: Some(seen) })
         });
         self.count(1);
         result
@@ -166,7 +199,7 @@ impl Pass<'_> {
 
     fn batch(&self, ready: Vec<Result<Prepared>>) -> Result<Vec<Result<Extracted>>> {
         let images: Vec<&NetworkImage> =
-            ready.iter().filter_map(|r| r.as_ref().ok()).map(|(_, image)| image).collect();
+            ready.iter().filter_map(|r| r.as_ref().ok()).map(|(_, image, _)| image).collect();
         let of_images = match self.is_lost() || images.is_empty() {
             true => vec![Vec::new(); images.len()],
             false => self.backbone.features_of_batch(&images)?,
@@ -176,9 +209,9 @@ impl Pass<'_> {
         Ok(ready
             .into_iter()
             .map(|result| {
-                let (picture, image) = result?;
+                let (picture, image, seen) = result?;
                 let maps = of_images.next().unwrap_or_default();
-                Ok(Extracted { picture, image, maps })
+                Ok(Extracted { picture, image, maps, seen: Some(seen) })
             })
             .collect())
     }
@@ -188,9 +221,9 @@ impl Pass<'_> {
 pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec<String> {
     let images: Vec<&PictureRecord> = images.collect();
     let Some(first) = images.first() else { return Vec::new() };
-    let aspect = |i: &PictureRecord| f64::from(i.width) / f64::from(i.height);
+    let size = |i: &PictureRecord| Size { width: i.width, height: i.height };
     let odd: Vec<&&PictureRecord> =
-        images.iter().filter(|i| (aspect(i) / aspect(first)).ln().abs() > 0.02).collect();
+        images.iter().filter(|i| !size(i).has_shape_of(size(first))).collect();
     let Some(example) = odd.first() else { return Vec::new() };
     vec![format!(
         "{} of {} pictures have another shape than {} ({} x {}), as {} ({} x {}): all are squashed to one \

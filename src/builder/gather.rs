@@ -1,15 +1,16 @@
 //! The features that a template is built from: computed from pictures, or read from a file.
 
-use super::features::{Extracted, Source, extract, size_warnings};
+use super::features::{Extracted, Manner, Seen, Source, extract, size_warnings};
 use super::features_file::{FeaturesFile, PictureRecord};
 use super::look::Look;
+use super::notices::{self, Notice};
 use super::store::{Store, scratch_folder};
 use super::usable::Usable;
 use super::{Progress, Stage};
 use crate::backbone::Backbone;
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::NetworkImage;
+use crate::image::{Mask, NetworkImage, Reading};
 use crate::template::ImageRecord;
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub struct Pass {
     pub skip_unreadable: bool,
     /// Whether to look at every picture for an audit.
     pub looks: bool,
+    /// How the samples of the pictures are to be understood.
+    pub reading: Reading,
 }
 
 /// What a template is built from.
@@ -48,6 +51,11 @@ pub struct Gathered<'a> {
     pub skipped: Vec<Error>,
     /// Things a person should know.
     pub warnings: Vec<String>,
+    /// What the pictures say of themselves.
+    pub notices: Vec<Notice>,
+    /// What is opaque in all of them; `None` where everything is.
+    pub opaque: Option<Mask>,
+    reading: Reading,
     originals: Originals<'a>,
 }
 
@@ -76,17 +84,27 @@ pub fn gather<'a>(
     match input {
         Input::Pictures(pictures) => {
             let (mut records, mut sources) = (Vec::new(), Vec::new());
+            let (mut facts, mut opaque) = (Vec::new(), None);
             let all: Vec<&Source> = pictures.iter().collect();
-            let mut take = |source: &Source, Extracted { picture, image, maps }: Extracted| {
-                records.push(picture);
-                sources.push(source.clone());
-                usable.push(&maps, || Ok(image.clone()))?;
-                filling.push(maps, pass.looks.then_some(image))
-            };
-            let skipped = extract(&all, backbone, pass.skip_unreadable, progress, &mut take)?;
+            let mut take =
+                |source: &Source, Extracted { picture, image, maps, seen }: Extracted| {
+                    if let Some(Seen { facts: of_picture, opaque: inside }) = seen {
+                        facts.push((picture.name.clone(), of_picture));
+                        opaque = common(opaque.take(), inside);
+                    }
+                    records.push(picture);
+                    sources.push(source.clone());
+                    usable.push(&maps, || Ok(image.clone()))?;
+                    filling.push(maps, pass.looks.then_some(image))
+                };
+            let Pass { skip_unreadable, reading, .. } = pass;
+            let manner = Manner { reading, skip_unreadable };
+            let skipped = extract(&all, backbone, manner, progress, &mut take)?;
             if !skipped.is_empty() && !pass.skip_unreadable {
                 return Err(Error::unreadable(&skipped, pictures.len()));
             }
+            // Blank pictures first: they say more of the cause than their features do.
+            let notices = notices::of_set(&facts, pass.reading.bits())?;
             let mut warnings = size_warnings(records.iter());
             warnings.extend(usable.finish()?);
             let (store, looks) = filling.finish()?;
@@ -97,6 +115,9 @@ pub fn gather<'a>(
                 engine: backbone.engine().into(),
                 skipped,
                 warnings,
+                notices,
+                opaque,
+                reading: pass.reading,
                 originals: Originals::Files(sources),
             })
         }
@@ -131,6 +152,9 @@ pub fn gather<'a>(
                 engine: file.header().engine.clone(),
                 skipped: Vec::new(),
                 warnings,
+                notices: Vec::new(),
+                opaque: None,
+                reading: Reading::default(),
                 originals: Originals::Features(file, (0..total).collect()),
             })
         }
@@ -143,7 +167,7 @@ impl Gathered<'_> {
         match &self.originals {
             Originals::Files(sources) => {
                 let picture = sources[index].read()?.0;
-                NetworkImage::new(&picture, height, width)
+                NetworkImage::new(&*self.reading.apply(&picture)?, height, width)
             }
             Originals::Features(file, numbers) => file.image(numbers[index]),
         }
@@ -172,6 +196,14 @@ impl Gathered<'_> {
             }
         }
         Ok(self)
+    }
+}
+
+/// What is opaque in two sets of pictures.
+fn common(one: Option<Mask>, other: Option<Mask>) -> Option<Mask> {
+    match (one, other) {
+        (Some(one), Some(other)) => one.and(&other),
+        (one, other) => one.or(other),
     }
 }
 

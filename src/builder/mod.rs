@@ -13,6 +13,7 @@ mod gather;
 mod golden;
 mod leave_one_out;
 mod look;
+mod notices;
 mod options;
 pub mod presets;
 mod prototypes;
@@ -22,6 +23,7 @@ mod usable;
 pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
+pub use notices::Notice;
 pub use options::{Options, Sheets, Weights};
 
 use crate::backbone::{Backbone, Identity, TRACT};
@@ -73,6 +75,8 @@ pub struct Report {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// What the pictures say of themselves.
+    pub notices: Vec<Notice>,
     /// Pictures that look unlike the rest, the most suspicious first, by name.
     pub suspects: Vec<Suspect>,
     /// Where the time went.
@@ -126,8 +130,10 @@ pub fn build(
         max_memory: options.max_memory,
         skip_unreadable: options.skip_unreadable,
         looks: options.audit,
+        reading: options.reading,
     };
     let pass = gather::gather(input, backbone.as_ref(), how, progress)?;
+    let options = &options.within_opaque(pass.opaque.as_ref())?;
     let seen = Instant::now();
     let (pass, suspects) = match options.audit && pass.images.len() >= audit::LEAST {
         true => without_suspects(pass, backbone.identity(), options, progress)?,
@@ -152,6 +158,12 @@ pub fn build(
     if pass.engine != TRACT {
         header.build.options.push((ENGINE.into(), pass.engine.clone()));
     }
+    if let Some(bits) = options.reading.bits() {
+        header.build.options.push(("bits".into(), bits.to_string()));
+    }
+    if options.opaque_only {
+        header.build.options.push(("mask-from-alpha".into(), "yes".into()));
+    }
     if options.drop_suspects {
         header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
     }
@@ -175,8 +187,9 @@ pub fn build(
     }
     let settings = Settings {
         decision: decision.as_ref().map(|d| d.1.clone()),
-        rules: None,
         proof: Some(header.empty_proof()),
+        reading: options.reading,
+        ..Settings::default()
     };
     let mut draft = Draft::create(destination, header, settings, &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
@@ -215,7 +228,8 @@ pub fn build(
     promise_probes(&mut draft, &inspector)?;
     let header = draft.header().clone();
     let size = draft.finish()?;
-    Ok(Report { header, size, skipped: pass.skipped, warnings, suspects, times })
+    let (skipped, notices) = (pass.skipped, pass.notices);
+    Ok(Report { header, size, skipped, warnings, notices, suspects, times })
 }
 
 /// Refuses a threshold that says nothing, where the good pictures have these scores.

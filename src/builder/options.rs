@@ -1,8 +1,8 @@
 //! What a build can be told.
 
 use crate::backbone::Identity;
-use crate::error::{Error, Result};
-use crate::image::Mask;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Mask, Reading};
 use crate::matching::Storage;
 use crate::scoring::Fusion;
 use crate::selection::Rule;
@@ -60,6 +60,10 @@ pub struct Options {
     pub storage: Storage,
     /// The region of interest at network size.
     pub mask: Option<Mask>,
+    /// Whether only what is opaque in all pictures counts, too.
+    pub opaque_only: bool,
+    /// How the samples of the pictures are to be understood, now and when parts are inspected.
+    pub reading: Reading,
     /// A threshold to use in place of the largest leave-one-out score.
     pub threshold: Option<f32>,
     /// The false-reject rate to set the threshold for, by folds, in place of a provisional one.
@@ -158,5 +162,33 @@ impl Options {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// The same where only what is `opaque` counts, if that was asked for.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Image`] where it was and nothing says what is opaque, or nothing is.
+    pub(super) fn within_opaque(&self, opaque: Option<&Mask>) -> Result<Options> {
+        let mut options = self.clone();
+        if !self.opaque_only {
+            return Ok(options);
+        }
+        let no_region = |what: &str| {
+            Error::new(Kind::Image, what).advise(
+                "draw the region of interest as a picture of its own, white where defects count",
+            )
+        };
+        let opaque = opaque.ok_or_else(|| {
+            no_region("no picture is transparent anywhere, so none says what counts")
+        })?;
+        let mask = match &self.mask {
+            Some(mask) => mask.and(opaque).unwrap_or_else(|| opaque.clone()),
+            None => opaque.clone(),
+        };
+        if mask.count() == 0 {
+            return Err(no_region("nothing is opaque in all of the pictures"));
+        }
+        options.mask = Some(mask);
+        Ok(options)
     }
 }

@@ -61,9 +61,32 @@ pub struct Decoded {
 
 /// Whether a file of this name is taken for a picture when a folder is read.
 pub fn is_picture_name(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    !hidden && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+    !is_system_name(path) && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+}
+
+/// Files and folders that systems and programs make beside those of people.
+const SYSTEM_NAMES: [&str; 12] = [
+    "__MACOSX",
+    "@eaDir",
+    "@tmp",
+    "@Recycle",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "Thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "Icon\r",
+];
+
+/// Whether a file or folder of this name is hidden, or made by a system for itself.
+pub fn is_system_name(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with('.') || SYSTEM_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Reads and decodes a picture file; see [`load`] and [`decode`].

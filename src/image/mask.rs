@@ -1,6 +1,6 @@
 //! The region of interest: what of a picture counts.
 
-use super::{NetworkImage, Picture, Samples};
+use super::{Decoded, NetworkImage, Picture, Samples};
 use crate::error::{Error, Kind, Result};
 
 /// Largest share of the pixels of a mask that may be neither black nor white: edges may be soft.
@@ -23,6 +23,11 @@ impl Mask {
     /// As [`require_black_and_white`].
     pub fn from_picture(picture: &Picture, height: usize, width: usize) -> Result<Self> {
         require_black_and_white(picture)?;
+        Self::of_bright(picture, height, width)
+    }
+
+    /// Where a picture is brighter than half.
+    fn of_bright(picture: &Picture, height: usize, width: usize) -> Result<Self> {
         let image = NetworkImage::new(picture, height, width)?;
         let inside = image
             .samples()
@@ -30,6 +35,23 @@ impl Mask {
             .map(|rgb| rgb.iter().map(|&v| u32::from(v)).sum::<u32>() > 3 * 65535 / 2)
             .collect();
         Ok(Mask { height, width, inside })
+    }
+
+    /// Where a picture is opaque by more than half; `None` where it is everywhere.
+    pub fn of_opacity(decoded: &Decoded, height: usize, width: usize) -> Result<Option<Self>> {
+        let Some(opacity) = &decoded.opacity else { return Ok(None) };
+        let Picture { width: columns, height: rows, .. } = decoded.picture;
+        let samples = Samples::Eight(opacity.iter().flat_map(|&value| [value; 3]).collect());
+        let picture = Picture { width: columns, height: rows, samples };
+        // Opacity may have any value: it is no mask that somebody drew.
+        Self::of_bright(&picture, height, width).map(Some)
+    }
+
+    /// What counts in both masks; `None` where their sizes differ.
+    pub fn and(&self, other: &Mask) -> Option<Mask> {
+        let inside = self.inside.iter().zip(&other.inside).map(|(a, b)| *a && *b).collect();
+        ((self.height, self.width) == (other.height, other.width))
+            .then_some(Mask { inside, ..*self })
     }
 
     /// A mask from flags; `None` where their number is wrong.

@@ -25,6 +25,8 @@ pub struct Recipe {
     pub engines: Vec<Engine>,
     /// Threads that compute; 0 for all cores.
     pub threads: usize,
+    /// Whether pictures of another shape than the template's are taken, squeezed.
+    pub any_shape: bool,
 }
 
 /// An inspector that was proven.
@@ -74,7 +76,7 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
                 let template = template.clone();
                 let inspector = Inspector::join(template, recipe.backbone.as_deref(), engine)?;
                 prove(&inspector)?;
-                Ok(inspector)
+                Ok(if recipe.any_shape { inspector.with_any_shape() } else { inspector })
             })
         });
         match joined {

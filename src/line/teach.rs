@@ -43,6 +43,7 @@ pub fn teach(
         force,
         skip_unreadable: false,
         dry_run: false,
+        any_shape: templates.any_shape(),
     };
     let (file, backbone) = templates.files();
     let pictures = std::slice::from_ref(&picture);

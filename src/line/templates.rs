@@ -59,6 +59,11 @@ impl Templates {
         (&self.recipe.file, self.recipe.backbone.as_deref())
     }
 
+    /// Whether pictures of another shape than the template's are taken, squeezed.
+    pub fn any_shape(&self) -> bool {
+        self.recipe.any_shape
+    }
+
     /// Loads and proves the file and puts it in use, by the engine that the configuration names.
     ///
     /// # Errors
@@ -246,6 +251,7 @@ mod tests {
                 backbone: backbone.map(Into::into),
                 engines: vec![Engine::default()],
                 threads: 2,
+                any_shape: true,
             };
             let templates = Templates::new(recipe, fallback, current.clone(), hub.clone());
             let inspection = Inspection {
@@ -267,7 +273,9 @@ mod tests {
             let proven = proof::load(&recipe).expect("is proven").inspector;
             let inner = proven.backbone().clone();
             let flaky = Arc::new(Flaky { inner, name, fault: Mutex::new("") });
-            let joined = Inspector::new(proven.template().clone(), flaky.clone()).expect("joins");
+            let joined = Inspector::new(proven.template().clone(), flaky.clone())
+                .expect("joins")
+                .with_any_shape();
             self.current.set(Arc::new(joined));
             flaky
         }

@@ -5,6 +5,7 @@
 
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
+use crate::image::Reading;
 use crate::matching::{Shape, Storage, Windows};
 use crate::scoring::{Fusion, MapSummary, Rules};
 use crate::selection::Rule;
@@ -19,8 +20,9 @@ pub enum Header {
     V2(HeaderV1, Decision),
     /// With region rules, and a decision where there is one.
     V3(HeaderV1, Option<Decision>, Rules),
-    /// With what proves the template beyond the scores of its probes.
-    V4(HeaderV1, Option<Decision>, Option<Rules>, Proof),
+    /// With what proves the template beyond the scores of its probes, and how the samples of pictures are to
+    /// be understood.
+    V4(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading),
 }
 
 /// What proves a template beyond its checksums and the scores of its probes.
@@ -34,7 +36,8 @@ pub struct Proof {
     pub maps: Vec<MapSummary>,
 }
 
-/// What can be set on a template after it was built.
+/// What a template says beside the first version of its header: what can be set after it was built, and
+/// how its pictures are read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     /// How the threshold came about; `None` where it is provisional or was given.
@@ -43,6 +46,8 @@ pub struct Settings {
     pub rules: Option<Rules>,
     /// What proves the template; `None` in one that was built before there was such a proof.
     pub proof: Option<Proof>,
+    /// How the samples of pictures are to be understood, the good ones and those to be inspected.
+    pub reading: Reading,
 }
 
 impl Header {
@@ -54,10 +59,10 @@ impl Header {
                 (header, Settings { decision: Some(decision), ..Settings::default() })
             }
             Header::V3(header, decision, rules) => {
-                (header, Settings { decision, rules: Some(rules), proof: None })
+                (header, Settings { decision, rules: Some(rules), ..Settings::default() })
             }
-            Header::V4(header, decision, rules, proof) => {
-                (header, Settings { decision, rules, proof: Some(proof) })
+            Header::V4(header, decision, rules, proof, reading) => {
+                (header, Settings { decision, rules, proof, reading })
             }
         }
     }
@@ -246,12 +251,14 @@ impl HeaderV1 {
 
     /// The oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
-        let Settings { decision, rules, proof } = settings.clone();
-        match (decision, rules, proof) {
-            (decision, rules, Some(proof)) => Header::V4(self.clone(), decision, rules, proof),
-            (None, None, None) => Header::V1(self.clone()),
-            (Some(decision), None, None) => Header::V2(self.clone(), decision),
-            (decision, Some(rules), None) => Header::V3(self.clone(), decision, rules),
+        let Settings { decision, rules, proof, reading } = settings.clone();
+        if proof.is_some() || reading != Reading::default() {
+            return Header::V4(self.clone(), decision, rules, proof, reading);
+        }
+        match (decision, rules) {
+            (None, None) => Header::V1(self.clone()),
+            (Some(decision), None) => Header::V2(self.clone(), decision),
+            (decision, Some(rules)) => Header::V3(self.clone(), decision, rules),
         }
     }
 
@@ -355,6 +362,7 @@ pub(crate) fn validate(
 
 impl Settings {
     fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        check(self.reading.is_valid(), "bits of a sample")?;
         if let Some(decision) = &self.decision {
             decision.validate(header)?;
         }
@@ -498,7 +506,7 @@ pub(crate) mod tests {
             vec![zone(1, Limit::Factor(1.5), None), zone(254, Limit::Score(0.25), Some(3.0))];
         let rules = Rules { min_area_px: 25.0, max_regions: 2, mm_per_pixel: 0.125, zones };
         let (header, decision) = decided();
-        (header, Settings { decision: Some(decision), rules: Some(rules), proof: None })
+        (header, Settings { decision: Some(decision), rules: Some(rules), ..Settings::default() })
     }
 
     #[test]
@@ -514,7 +522,8 @@ pub(crate) mod tests {
         let header = sample();
         let maps = header.empty_proof().maps.into_iter().map(MapSummary::numbered).collect();
         let proof = Some(Proof { seal: [5; 32], maps });
-        (header, Settings { proof, ..Settings::default() })
+        let reading = Reading::of_bits(12).expect("12 bits");
+        (header, Settings { proof, reading, ..Settings::default() })
     }
 
     #[test]
@@ -558,7 +567,24 @@ pub(crate) mod tests {
         let mut other = header.clone();
         other.calibration.threshold *= 2.0;
         assert_ne!(seal(&other, &settings, b"table"), first);
+        let as_they_are = Settings { reading: Reading::default(), ..settings.clone() };
+        assert_ne!(seal(&header, &as_they_are, b"table"), first);
         assert_eq!(seal(&header, &Settings::default(), b"table"), None);
+    }
+
+    #[test]
+    fn bits_of_a_sample_are_kept_with_or_without_a_proof_and_checked() {
+        let reading = Reading::of_bits(12).expect("12 bits");
+        let (header, settings) = ruled();
+        for settings in [Settings::default(), settings, proven().1] {
+            let settings = Settings { reading, ..settings };
+            let bytes = header.encode(&settings).expect("encodes");
+            assert_eq!(decode(&bytes).expect("decodes"), (header.clone(), settings));
+            let last = bytes.len() - 1;
+            for bits in [1, 7, 16, 127] {
+                assert!(decode(&[&bytes[..last], &[bits]].concat()).is_err(), "{bits} bits");
+            }
+        }
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub fn insert(
             Kind::Io => e,
             _ => e.within(path.display()),
         })?;
+    let inspector = if options.any_shape { inspector.with_any_shape() } else { inspector };
     let template = inspector.template();
     let journal = journal::read(template).map_err(|e| e.within(path.display()))?;
     let built_from = journal.first().map_or(usize::MAX, |(first, _)| first.images_before as usize);

@@ -39,6 +39,8 @@ pub struct Options {
     pub skip_unreadable: bool,
     /// Nothing is written.
     pub dry_run: bool,
+    /// Whether pictures of another shape than the template's are taken, squeezed.
+    pub any_shape: bool,
 }
 
 /// A template in memory, to which pictures are added.

@@ -36,6 +36,11 @@ impl Png {
                 rows.extend((0..bits.div_ceil(8)).map(byte));
             }
         }
+        self.file(&rows)
+    }
+
+    /// The file of these rows, each with its filter in front.
+    fn file(&self, rows: &[u8]) -> Vec<u8> {
         let mut head = [self.width.to_be_bytes(), self.height.to_be_bytes()].concat();
         head.extend([self.bits, self.colour, 0, 0, self.interlaced.into()]);
         let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
@@ -46,9 +51,15 @@ impl Png {
         if !self.transparency.is_empty() {
             chunk(&mut file, b"tRNS", &self.transparency);
         }
-        chunk(&mut file, b"IDAT", &stored(&rows));
+        chunk(&mut file, b"IDAT", &stored(rows));
         chunk(&mut file, b"IEND", &[]);
         file
+    }
+
+    /// The file of 8-bit samples, one a pixel, that `value` gives.
+    pub fn bytes_of(&self, value: &dyn Fn(u32, u32) -> u8) -> Vec<u8> {
+        let row = |y: u32| std::iter::once(0).chain((0..self.width).map(move |x| value(x, y)));
+        self.file(&(0..self.height).flat_map(row).collect::<Vec<u8>>())
     }
 
     /// The sizes of the seven passes of an interlaced picture, or that of the picture.

@@ -1,6 +1,8 @@
 //! `hetmm-edge --check`: everything that can be known before the line runs.
 
 use crate::output;
+use hetmm::image::Size;
+use hetmm::inspection::Inspector;
 use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
 use hetmm::line::{gpio, proof};
 use hetmm::{Error, Result};
@@ -21,7 +23,9 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
     for (name, chip, line) in lines(config) {
         note(name, find(chip, line));
     }
-    note("camera".into(), config.open_camera().map(|c| c.describe()));
+    let camera = config.open_camera();
+    let size = camera.as_ref().ok().and_then(|camera| camera.picture_size());
+    note("camera".into(), camera.map(|camera| camera.describe()));
     let (records, archive) = (&config.records, config.archive.folder.as_deref());
     for (name, path) in [("records.file", &records.file), ("records.edges", &records.edges)] {
         if let Some(path) = path {
@@ -32,7 +36,15 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
         note("archive.folder".into(), writable(folder, "folder", Path::is_dir));
     }
     let recipe = config.recipe();
-    note("template".into(), proof::load(&recipe).map(|proven| proven.describe(&recipe.file)));
+    let proven = proof::load(&recipe);
+    let shape = match (&proven, size) {
+        (Ok(proven), Some(size)) => Some(shape(&proven.inspector, size)),
+        _ => None,
+    };
+    note("template".into(), proven.map(|proven| proven.describe(&recipe.file)));
+    if let Some(shape) = shape {
+        note("shape".into(), shape);
+    }
     match wrong.into_iter().next() {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => Ok(ExitCode::from(first.kind().exit_code())),
@@ -51,6 +63,19 @@ fn writable(path: &Path, kind: &str, is_of_kind: fn(&Path) -> bool) -> Result<St
             Err(Error::new(hetmm::error::Kind::Io, what).advise("name another one"))
         }
     }
+}
+
+/// Whether the camera's pictures have the shape of those that the template was built from.
+fn shape(inspector: &Inspector, size: Size) -> Result<String> {
+    inspector.check_shape(size)?;
+    Ok(match inspector.other_size(size) {
+        None => format!("the camera's pictures are {size}, as the template's"),
+        Some(built_from) => {
+            format!(
+                "the camera's pictures are {size}, the template's {built_from}: they are scaled"
+            )
+        }
+    })
 }
 
 type Wired<'a> = (String, Option<&'a String>, &'a LineRef);

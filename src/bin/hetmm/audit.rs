@@ -3,10 +3,12 @@
 use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
 use crate::console::{Console, printable, say};
 use crate::outputs::{Outputs, Replace};
-use crate::{pictures, report};
+use crate::pictures::{self, FolderArgs};
+use crate::report;
 use hetmm::Result;
 use hetmm::builder::audit::{self, Audit};
 use hetmm::builder::{Input, Pass, Source};
+use hetmm::image::Reading;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +52,11 @@ pub struct Args {
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
+    /// Bits that the camera fills of samples of 16: 12, say
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u8>,
+    #[command(flatten)]
+    folders: FolderArgs,
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
@@ -58,7 +65,11 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let file = features_among(&args.images)?;
-    let sources = if file.is_some() { Vec::new() } else { pictures::list(&args.images)? };
+    let sources = if file.is_some() {
+        Vec::new()
+    } else {
+        pictures::list(&args.images, args.folders, console)?
+    };
     let outputs = claim(args, &sources)?;
     let input = match &file {
         Some(file) => Input::Features(file),
@@ -74,12 +85,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         max_memory: args.max_memory.unwrap_or_else(|| free_memory() / 2),
         skip_unreadable: args.skip_unreadable,
         looks: true,
+        reading: args.bits.map_or(Ok(Reading::default()), Reading::of_bits)?,
     };
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let found =
         audit::audit(input, backbone.as_ref(), pass, mask.as_ref(), !args.quick, &progress)?;
     found.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     found.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
+    pictures::tell(&found.notices, console);
     let suspects = found.suspects().count();
     // Before anything is printed: a reader that goes away takes no page with it.
     if let Some(path) = &args.report {

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::outputs::Replace;
-use crate::pictures;
+use crate::pictures::{self, FolderArgs};
 use crate::promise::{self, parse_rate};
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
@@ -11,7 +11,7 @@ use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::presets::{self, PRESETS, Preset};
 use hetmm::builder::{Input, Options, Report, Sheets, Source, Suspect, Weights};
 use hetmm::error::Kind;
-use hetmm::image::{self, Mask};
+use hetmm::image::{self, Mask, Reading};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
@@ -38,6 +38,8 @@ pub struct Args {
     output: PathBuf,
     #[command(flatten)]
     replace: Replace,
+    #[command(flatten)]
+    folders: FolderArgs,
     #[command(flatten)]
     settings: Settings,
 }
@@ -86,6 +88,12 @@ pub struct Settings {
     /// Region of interest: a picture, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
+    /// Region of interest: what is opaque in all pictures, where they have an alpha channel
+    #[arg(long)]
+    mask_from_alpha: bool,
+    /// Bits that the camera fills of samples of 16: 12, say. The template remembers it
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u8>,
     /// Threshold to use in place of the largest leave-one-out score
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
@@ -172,7 +180,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             build(&args.output, Input::Features(&file), &args.settings, console)?
         }
         None => {
-            let pictures = pictures::list(&args.images)?;
+            let pictures = pictures::list(&args.images, args.folders, console)?;
             args.claim(&pictures)?;
             build(&args.output, Input::Pictures(&pictures), &args.settings, console)?
         }
@@ -251,6 +259,7 @@ pub fn build(
     for warning in &report.warnings {
         console.note(format!("warning: {warning}"));
     }
+    pictures::tell(&report.notices, console);
     suspects_told(&report.suspects).iter().for_each(|line| console.note(line));
     Ok(report)
 }
@@ -378,6 +387,8 @@ impl Settings {
                 Some(StorageName::I8) | None => Storage::I8,
             },
             mask: self.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?,
+            opaque_only: self.mask_from_alpha,
+            reading: self.reading(input)?,
             threshold: self.threshold,
             false_reject: self.false_reject,
             folds: self.folds.unwrap_or(5),
@@ -388,6 +399,18 @@ impl Settings {
             provenance: vec![("preset".into(), preset.name.into())],
         };
         Ok((backbone, options))
+    }
+
+    /// How the samples of the pictures are to be understood.
+    fn reading(&self, input: Input) -> Result<Reading> {
+        match (self.bits, input) {
+            (None, _) => Ok(Reading::default()),
+            (Some(_), Input::Features(_)) => {
+                Err(Error::usage("--bits is about pictures, and features have none")
+                    .advise("build from the pictures"))
+            }
+            (Some(bits), Input::Pictures(_)) => Reading::of_bits(bits),
+        }
     }
 
     /// The windows of each layer; a preset's are for its own taps only.

@@ -11,7 +11,7 @@ use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{Figures, Outcome};
 use crate::outputs::{Outputs, Replace};
-use crate::pictures;
+use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
 use hetmm::builder::calibration;
@@ -75,6 +75,10 @@ pub struct Args {
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -85,10 +89,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         ));
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
-    let (good, bad) = (pictures::list(&args.images)?, pictures::list(&args.defects)?);
+    let good = pictures::list(&args.images, args.folders, console)?;
+    let bad = pictures::list(&args.defects, args.folders, console)?;
     let outputs = claim(args, &good, &bad)?;
     let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
-    let inspector = open(args)?;
+    let inspector = args.shape.apply(open(args)?);
     let template = inspector.template();
     let good = different(good, console);
     let bad = different(bad, console);
@@ -208,7 +213,8 @@ fn page_text(
     } else {
         (written, written.clone())
     };
-    let inspector = Inspector::new(Template::open(&opened)?, old.backbone().clone())?;
+    let inspector =
+        Inspector::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
     report::calibration(&inspector, described, found)
 }
 

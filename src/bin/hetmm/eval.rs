@@ -1,13 +1,15 @@
 //! `hetmm eval`: figures of a template on a data set.
 
-use crate::console::{Console, complain, say};
-use crate::dataset::{self, TestPicture};
+use crate::console::{Console, complain, printable, say};
+use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::engine::EngineArgs;
 use crate::figures::{self, Evaluation, Figures, Outcome, percent};
 use crate::outputs::{Outputs, Replace};
+use crate::pictures::{Remarks, ShapeArgs};
 use crate::report;
 use crate::timing::{self, Timing};
 use hetmm::files::outputs::Format;
+use hetmm::image::{Facts, Size};
 use hetmm::inspection::Inspector;
 use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::scoring::Verdict;
@@ -48,6 +50,10 @@ pub struct Args {
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
+    layout: DatasetArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -63,10 +69,11 @@ enum Figure {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let pictures = dataset::read(&args.dataset)?;
+    let pictures = dataset::read(&args.dataset, &args.layout, console)?;
     let outputs = claim(args, &pictures)?;
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let inspector = args.shape.apply(inspector);
     let evaluation = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
     let (figures, outcomes) = (&evaluation.figures, &evaluation.outcomes);
     if let Some(path) = &args.scores {
@@ -115,7 +122,8 @@ impl Args {
 
 /// Claims all files that are asked for.
 fn claim(args: &Args, pictures: &[TestPicture]) -> Result<Outputs> {
-    let inputs = pictures.iter().flat_map(TestPicture::files);
+    let files: Vec<PathBuf> = pictures.iter().flat_map(TestPicture::files).collect();
+    let inputs = files.iter().map(PathBuf::as_path);
     let of_template = [Some(args.template.as_path()), args.backbone.as_deref()];
     let mut outputs = args.replace.outputs(inputs.chain(of_template.into_iter().flatten()));
     outputs.claim_if(args.scores.as_deref(), &SCORES)?;
@@ -159,10 +167,13 @@ pub fn evaluate(
     bar.finish_and_clear();
     let (count, mut failed) = (pictures.len(), Vec::new());
     let (mut outcomes, mut pixels) = (Vec::new(), Vec::new());
+    let (mut remarks, mut inverted) = (Remarks::default(), Inverted::default());
     for (picture, result) in pictures.into_iter().zip(results) {
         match result {
             Err(e) => failed.push(e),
-            Ok(Measured { score, verdict, map, .. }) => {
+            Ok(Measured { score, verdict, map, facts, size, mostly_marked, .. }) => {
+                remarks.add(&picture.source, &facts, size, inspector.other_size(size));
+                inverted.add(&picture, mostly_marked);
                 outcomes.push(Outcome { picture, score, verdict });
                 pixels.extend(map);
             }
@@ -172,6 +183,10 @@ pub fn evaluate(
         return Err(hetmm::Error::unreadable(&failed, count));
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
+    remarks.tell(console);
+    if inverted.tell(console) {
+        pixels.clear();
+    }
     let maps: Vec<(&[f32], &PixelTruth)> = pixels.iter().map(|(m, t)| (m.as_slice(), t)).collect();
     let curve = pro_curve(&maps, 0.3);
     let threshold = inspector.template().header().calibration.threshold;
@@ -184,6 +199,10 @@ struct Measured {
     score: f32,
     verdict: Verdict,
     timing: Timing,
+    facts: Facts,
+    size: Size,
+    /// Whether its mask marks more than half of it; `None` where it has none.
+    mostly_marked: Option<bool>,
     /// Its anomaly map and the truth about it, where that is known.
     map: Option<(Vec<f32>, PixelTruth)>,
 }
@@ -192,14 +211,53 @@ fn measure(inspector: &Inspector, picture: &TestPicture) -> Result<Measured> {
     let id = &inspector.template().header().backbone;
     let (width, height) = (id.width as usize, id.height as usize);
     let done = timing::inspect(inspector, &picture.source)?;
-    let truth = match (&picture.defect, &picture.mask) {
-        (None, _) => Some(vec![false; width * height]),
-        (Some(_), Some(mask)) => Some(dataset::read_mask(mask, width, height)?),
-        (Some(_), None) => None,
+    let (facts, size) = (done.facts, done.size());
+    let (truth, mostly_marked) = match (&picture.defect, &picture.mask) {
+        (None, _) => (Some(vec![false; width * height]), None),
+        (Some(_), Some(mask)) => {
+            let marked = dataset::read_mask(mask, size, width, height)?;
+            (Some(marked.pixels), Some(marked.mostly))
+        }
+        (Some(_), None) => (None, None),
     };
     let map = truth.map(|truth| (done.anomaly_map, PixelTruth::new(&truth, width)));
     let verdict = done.decided.verdict;
-    Ok(Measured { score: done.scored.score, verdict, timing: done.timing, map })
+    let (score, timing) = (done.scored.score, done.timing);
+    Ok(Measured { score, verdict, timing, facts, size, mostly_marked, map })
+}
+
+/// Masks that mark most of their picture, as those do that are black where the defect is.
+#[derive(Default)]
+struct Inverted {
+    masks: usize,
+    suspicious: Vec<PathBuf>,
+}
+
+impl Inverted {
+    fn add(&mut self, picture: &TestPicture, mostly_marked: Option<bool>) {
+        self.masks += usize::from(mostly_marked.is_some());
+        if mostly_marked == Some(true) {
+            self.suspicious.extend(picture.mask.clone());
+        }
+    }
+
+    /// Says which; whether they are so many that no figure may be made of the masks.
+    fn tell(&self, console: &Console) -> bool {
+        let Some(first) = self.suspicious.first() else { return false };
+        let most = 2 * self.suspicious.len() > self.masks;
+        let (count, of) = (self.suspicious.len(), self.masks);
+        let then = match most {
+            true => {
+                ": they look inverted (white must be the defect), and no pixel figures are made"
+            }
+            false => "",
+        };
+        let first = printable(&first.display().to_string());
+        console.note(format!(
+            "warning: {count} of {of} masks mark more than half of their picture, as {first}{then}"
+        ));
+        most
+    }
 }
 
 /// The figures for people.

@@ -3,7 +3,7 @@
 use crate::build::Network;
 use crate::console::Console;
 use crate::outputs::Replace;
-use crate::pictures;
+use crate::pictures::{self, FolderArgs};
 use hetmm::builder::features_file::{self, Order};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub struct Args {
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
     network: Network,
 }
 
@@ -73,7 +75,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         return Err(Error::usage("no file to write").advise("name it with -o F.features"));
     };
     let preset = args.network.preset(None)?;
-    let pictures = pictures::list(&args.images)?;
+    let pictures = pictures::list(&args.images, args.folders, console)?;
     let inputs = pictures.iter().map(|source| source.path.as_path()).chain(args.network.files());
     claim(&args.replace, inputs, output)?;
     let backbone = args.network.open(preset)?;

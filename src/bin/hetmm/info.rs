@@ -64,6 +64,7 @@ fn text(args: &Args, template: &Template) -> String {
             "storage": h.storage.to_string(),
             "selection": h.rule.to_string(),
             "mask": template.mask().map(|m| m.count()),
+            "bits": template.settings().reading.bits(),
             "calibration": {"threshold": h.calibration.threshold, "scale_top": h.calibration.scale_top,
                             "provisional": template.decision().is_none() && !h.build.has_given_threshold(),
                             "given": template.decision().is_none() && h.build.has_given_threshold(),
@@ -120,6 +121,9 @@ fn text(args: &Args, template: &Template) -> String {
         h.fusion,
         h.sigma
     );
+    if let Some(bits) = template.settings().reading.bits() {
+        say!(text, "samples    {bits} bits in 16");
+    }
     if let Some(mask) = template.mask() {
         say!(
             text,

@@ -2,7 +2,7 @@
 
 use crate::console::{Console, printable, say};
 use crate::engine::EngineArgs;
-use crate::pictures;
+use crate::pictures::{self, FolderArgs, ShapeArgs};
 use hetmm::error::Kind;
 use hetmm::update::{self, Inserted, Options, Outcome};
 use hetmm::{Error, Result};
@@ -54,6 +54,10 @@ pub struct Args {
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -69,7 +73,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if args.capacity.is_some_and(|c| !(1..=100_000).contains(&c)) {
         return Err(Error::usage("--capacity is a number of sheets from 1 to 100000"));
     }
-    let files: Vec<PathBuf> = pictures::list(&args.images)?.into_iter().map(|s| s.path).collect();
+    let listed = pictures::list(&args.images, args.folders, console)?;
+    let files: Vec<PathBuf> = listed.into_iter().map(|source| source.path).collect();
     let options = Options {
         who: args.who.clone().unwrap_or_else(user),
         when_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
@@ -78,6 +83,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         force: args.force,
         skip_unreadable: args.skip_unreadable,
         dry_run: args.dry_run,
+        any_shape: args.shape.any_shape,
     };
     let engine = args.engine.engine();
     let unconfirmed = |e: Error| match e.kind() {

@@ -3,7 +3,7 @@
 use crate::console::{Console, printable};
 use crate::engine::EngineArgs;
 use crate::outputs::{Outputs, Replace};
-use crate::pictures;
+use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
 use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
 use hetmm::heatmap;
@@ -42,17 +42,22 @@ pub struct Args {
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
+    folders: FolderArgs,
+    #[command(flatten)]
+    shape: ShapeArgs,
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let pictures = pictures::list(&args.images)?;
+    let pictures = pictures::list(&args.images, args.folders, console)?;
     let names = heatmap_names(&pictures);
     let outputs = claim(args, &pictures, &names)?;
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let inspector = args.shape.apply(inspector);
     let bar = console.bar("inspecting", pictures.len());
-    let mut failed = Vec::new();
+    let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
     for (picture, name) in pictures.iter().zip(&names) {
         match timing::inspect(&inspector, picture) {
             Ok(done) => {
@@ -61,6 +66,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
                     let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
                     outputs.write(&folder.join(name), &heatmap::FORMAT, &png)?;
                 }
+                let size = done.size();
+                remarks.add(picture, &done.facts, size, inspector.other_size(size));
                 bar.suspend(|| console.print(&line(args, &inspector, picture, &done)))?;
             }
             Err(e) => failed.push(e),
@@ -72,6 +79,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         }
     }
     bar.finish_and_clear();
+    remarks.tell(console);
     match failed.is_empty() || args.skip_unreadable {
         true => {
             failed.iter().for_each(|e| console.note(format!("skipped: {e}")));

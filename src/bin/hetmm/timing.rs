@@ -2,7 +2,7 @@
 
 use hetmm::Result;
 use hetmm::builder::Source;
-use hetmm::image::Picture;
+use hetmm::image::{self, Facts, Picture, Size};
 use hetmm::inspection::Inspector;
 use hetmm::scoring::{Decided, Scored};
 use serde::Serialize;
@@ -22,10 +22,18 @@ pub struct Timing {
 /// A picture and what was found.
 pub struct Inspected {
     pub picture: Picture,
+    pub facts: Facts,
     pub anomaly_map: Vec<f32>,
     pub scored: Scored,
     pub decided: Decided,
     pub timing: Timing,
+}
+
+impl Inspected {
+    /// Columns and rows of the picture.
+    pub fn size(&self) -> Size {
+        Size { width: self.picture.width, height: self.picture.height }
+    }
 }
 
 /// Reads and inspects a picture.
@@ -39,9 +47,12 @@ pub fn inspect(inspector: &Inspector, source: &Source) -> Result<Inspected> {
         lap
     };
     let mut timing = Timing::default();
-    let picture = hetmm::image::read(&source.path)?;
+    let name = |e: hetmm::Error| e.within(source.path.display());
+    let decoded = image::decode_with_opacity(&image::load(&source.path)?).map_err(name)?;
     timing.decode = lap();
-    let image = inspector.prepare(&picture)?;
+    let facts = Facts::of(&decoded);
+    let picture = decoded.picture;
+    let image = inspector.prepare(&picture).map_err(name)?;
     timing.preprocess = lap();
     let features = inspector.features(&image)?;
     timing.backbone = lap();
@@ -52,7 +63,7 @@ pub fn inspect(inspector: &Inspector, source: &Source) -> Result<Inspected> {
     let decided = inspector.decide(&scored, picture.width, picture.height);
     timing.scoring = lap();
     timing.total = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Inspected { picture, anomaly_map, scored, decided, timing })
+    Ok(Inspected { picture, facts, anomaly_map, scored, decided, timing })
 }
 
 /// The value below which the part `quantile` of `values` lies; 0 for none.

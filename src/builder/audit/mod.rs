@@ -42,7 +42,7 @@ pub use super::look::Look;
 pub use ranking::{Finding, Reason, ReasonKind};
 
 use super::gather::{Gathered, gather};
-use super::{Input, Pass, Progress, Stage};
+use super::{Input, Notice, Pass, Progress, Stage};
 use crate::backbone::{Backbone, Identity};
 use crate::error::{Error, Kind, Result};
 use crate::image::Mask;
@@ -84,6 +84,8 @@ pub struct Audit {
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
+    /// What the pictures say of themselves.
+    pub notices: Vec<Notice>,
     /// The value of a map at which a picture becomes a suspect, and the top of the colour scale.
     pub scale: (f32, f32),
     comparison: Comparison,
@@ -118,8 +120,8 @@ pub fn audit(
     let (findings, scale, comparison) =
         examine(&gathered, backbone.identity(), mask, mirrors, progress)?;
     let paths = gathered.paths();
-    let Gathered { images, engine, skipped, warnings, .. } = gathered;
-    Ok(Audit { images, paths, findings, engine, skipped, warnings, scale, comparison })
+    let Gathered { images, engine, skipped, warnings, notices, .. } = gathered;
+    Ok(Audit { images, paths, findings, engine, skipped, warnings, notices, scale, comparison })
 }
 
 impl Audit {

@@ -8,7 +8,8 @@ use super::read::{FeaturesFile, Record, end_of, image_of, maps_of, read_head, to
 use super::{Header, PictureRecord, RecordPrelude, data_error, prelude};
 use crate::backbone::Backbone;
 use crate::builder::Progress;
-use crate::builder::features::{Extracted, Source, extract, size_warnings};
+use crate::builder::features::{Extracted, Manner, Source, extract, size_warnings};
+use crate::builder::notices;
 use crate::builder::usable::Usable;
 use crate::error::{Error, Result};
 use crate::files;
@@ -78,8 +79,11 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
     let taken_over = part.records.len() - kept;
 
     let mut computed = 0;
-    let more = extract(&todo, backbone, order.skip_unreadable, progress, &mut |_, one| {
+    let manner = Manner { skip_unreadable: order.skip_unreadable, ..Manner::default() };
+    let mut facts = Vec::new();
+    let more = extract(&todo, backbone, manner, progress, &mut |_, one| {
         computed += 1;
+        facts.extend(one.seen.as_ref().map(|seen| (one.picture.name.clone(), seen.facts)));
         part.write(&one)
     })?;
     skipped.extend(more);
@@ -90,7 +94,8 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
         return Err(data_error("there is no picture to compute features of")
             .advise("give a folder of pictures of good parts"));
     }
-    let warnings = size_warnings(part.records.iter().map(|r| &r.picture));
+    let mut warnings = size_warnings(part.records.iter().map(|r| &r.picture));
+    warnings.extend(notices::of_set(&facts, None)?.iter().map(ToString::to_string));
     let pictures = part.records.len();
     let bytes = part.finish()?;
     Ok(Computed { pictures, computed, taken_over, kept, bytes, skipped, warnings })
@@ -227,7 +232,7 @@ impl Part {
         let picture = records[index].picture.clone();
         let image = from.image(index)?;
         let maps = from.maps(index)?;
-        self.write(&Extracted { picture, image, maps })
+        self.write(&Extracted { picture, image, maps, seen: None })
     }
 
     /// The pictures that are still to be computed, and those that cannot be read. Records from

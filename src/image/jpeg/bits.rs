@@ -55,11 +55,17 @@ impl Table {
     }
 
     /// The length of the code that 16 bits begin with, and what it means.
+    #[inline]
     fn find(&self, bits: u32) -> Option<(u32, u8)> {
         let fast = self.fast[(bits >> (16 - FAST_BITS)) as usize];
         if fast != 0 {
             return Some((u32::from(fast >> 8), fast as u8));
         }
+        self.find_long(bits)
+    }
+
+    #[cold]
+    fn find_long(&self, bits: u32) -> Option<(u32, u8)> {
         let length = (FAST_BITS + 1..=16).find(|&length| bits < self.end[length as usize])?;
         let code = (bits >> (16 - length)) as i32;
         let place = usize::try_from(code + self.offset[length as usize]).ok()?;
@@ -81,7 +87,25 @@ impl<'a> Bits<'a> {
         Bits { bytes, at, buffer: 0, count: 0 }
     }
 
+    /// Takes bytes up to the next marker, so that 32 bits are there or all that come before it.
+    #[inline]
     fn fill(&mut self) {
+        // Mostly there is no byte of ones among the next four.
+        if let Some(&[a, b, c, d]) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<4>) {
+            let next = u32::from_be_bytes([a, b, c, d]);
+            let has_ones = (!next).wrapping_sub(0x0101_0101) & next & 0x8080_8080 != 0;
+            if !has_ones && self.count <= 32 {
+                self.buffer = self.buffer << 32 | u64::from(next);
+                self.count += 32;
+                self.at += 4;
+                return;
+            }
+        }
+        self.fill_by_bytes();
+    }
+
+    #[cold]
+    fn fill_by_bytes(&mut self) {
         while self.count <= 48 {
             let Some(&byte) = self.bytes.get(self.at) else { return };
             if byte == 0xFF {
@@ -102,6 +126,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next `length` bits, up to 16.
+    #[inline]
     pub(super) fn take(&mut self, length: u32) -> Result<u32, Fault> {
         if self.count < length {
             self.fill();
@@ -111,8 +136,10 @@ impl<'a> Bits<'a> {
     }
 
     /// What the next code means.
+    #[inline]
     pub(super) fn symbol(&mut self, table: &Table) -> Result<u8, Fault> {
-        if self.count < 16 {
+        // Enough for the bits that follow the code, too.
+        if self.count < 32 {
             self.fill();
         }
         let next = match self.count {
@@ -130,11 +157,12 @@ impl<'a> Bits<'a> {
     }
 
     /// Where the next marker stands, and how many whole bytes before it have not been read. Fill bytes,
-    /// all ones or all zeros, are not counted.
+    /// all ones or all zeros, are not counted; bits that fill the last byte and are neither count as one.
     pub(super) fn end(mut self) -> (usize, usize) {
-        // The bits that fill the last byte.
-        self.count -= self.count % 8;
-        let mut left = 0;
+        let filling = self.count % 8;
+        self.count -= filling;
+        let bits = (self.buffer >> self.count) as u32 & ((1 << filling) - 1);
+        let mut left = usize::from(bits != 0 && bits != (1 << filling) - 1);
         loop {
             while self.count > 0 {
                 self.count -= 8;
@@ -197,8 +225,11 @@ mod tests {
         assert_eq!(bits.take(4), Ok(0));
         assert_eq!(bits.take(5), Err(Fault::Missing));
         let mut bits = Bits::new(&bytes, 0);
-        assert_eq!(bits.take(3), Ok(0b101));
+        assert_eq!(bits.take(8), Ok(0b1010_0101));
         assert_eq!(bits.end(), (5, 1), "ones are fill bytes, 0x0F is not");
+        let mut bits = Bits::new(&bytes, 0);
+        assert_eq!(bits.take(3), Ok(0b101));
+        assert_eq!(bits.end(), (5, 2), "00101 fills no byte");
         let mut bits = Bits::new(&bytes, 0);
         assert_eq!((bits.take(16), bits.take(8)), (Ok(0xA5FF), Ok(0x0F)));
         assert_eq!(bits.end(), (5, 0));

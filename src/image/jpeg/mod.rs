@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use bits::{Bits, Table};
 use scan::{Component, Progressive, Scan, Tables};
 
-/// Most bytes between the last block and the next marker that are overlooked: some cameras fill up
-/// to a multiple of a few bytes.
-const MOST_LEFT_BYTES: usize = 16;
+/// Most bytes between the last block of a scan and the next marker that are overlooked, beside fill
+/// bytes: some cameras send a few.
+const MOST_LEFT_BYTES: usize = 4;
 /// Most scans of a picture, as the decoder has it.
 const MOST_SCANS: u32 = 100;
 /// No bit of a coefficient has come.
@@ -60,6 +60,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
                 file.frame = Some(frame);
             }
             0xDD => file.restart_interval = segment.iter().fold(0, |n, &b| n << 8 | usize::from(b)),
+            0xDB => file.define_steps(segment).ok_or_else(nonsense)?,
             0xDA => at = file.scan(segment, at)?,
             _ => {}
         }
@@ -86,6 +87,8 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
 struct File<'a> {
     bytes: &'a [u8],
     tables: Tables,
+    /// The unit of the first coefficient, for each quantisation table.
+    steps: [i32; 4],
     frame: Option<Frame>,
     /// MCUs between restart markers; 0 for none.
     restart_interval: usize,
@@ -110,22 +113,24 @@ impl Frame {
         };
         let rows = usize::from(*high_rows) << 8 | usize::from(*low_rows);
         let columns = usize::from(*high_columns) << 8 | usize::from(*low_columns);
-        let named: Vec<(u8, usize, usize)> = (rest.chunks_exact(3).take((*count).into()))
-            .map(|c| (c[0], usize::from(c[1] >> 4), usize::from(c[1] & 15)))
+        let named: Vec<(u8, usize, usize, u8)> = (rest.chunks_exact(3).take((*count).into()))
+            .map(|c| (c[0], usize::from(c[1] >> 4), usize::from(c[1] & 15), c[2]))
             .collect();
         let fits = |side: usize| (1..=4).contains(&side);
-        let valid = named.iter().all(|&(_, h, v)| fits(h) && fits(v));
+        let valid = named.iter().all(|&(_, h, v, table)| fits(h) && fits(v) && table < 4);
         if !valid || named.is_empty() || named.len() != usize::from(*count) || rows * columns == 0 {
             return None;
         }
         let most_h = named.iter().map(|c| c.1).max()?;
         let most_v = named.iter().map(|c| c.2).max()?;
         let units = (columns.div_ceil(8 * most_h), rows.div_ceil(8 * most_v));
-        let components = named.iter().map(|&(id, h, v)| Component {
+        let components = named.iter().map(|&(id, h, v, table)| Component {
             id,
             sampling: (h, v),
             blocks: ((columns * h).div_ceil(8 * most_h), (rows * v).div_ceil(8 * most_v)),
             nonzero: Vec::new(),
+            quantisation: table.into(),
+            last_mean: 0,
             low_bits_missing: [NOTHING_CAME; 64],
         });
         let components = components.collect();
@@ -140,7 +145,7 @@ impl<'a> File<'a> {
         tables.dc[1] = Table::of(&tables::DC_CHROMINANCE);
         tables.ac[0] = Table::of(&tables::AC_LUMINANCE);
         tables.ac[1] = Table::of(&tables::AC_CHROMINANCE);
-        File { bytes, tables, frame: None, restart_interval: 0, scans: 0 }
+        File { bytes, tables, steps: [1; 4], frame: None, restart_interval: 0, scans: 0 }
     }
 
     fn define_tables(&mut self, mut segment: &[u8]) -> Option<()> {
@@ -150,6 +155,20 @@ impl<'a> File<'a> {
             let (meanings, rest) = rest.split_at_checked(total)?;
             let tables = if head[0] >> 4 == 0 { &mut self.tables.dc } else { &mut self.tables.ac };
             *tables.get_mut(usize::from(head[0] & 15))? = Table::new(&counts, meanings);
+            segment = rest;
+        }
+        Some(())
+    }
+
+    /// Of the quantisation tables, only the first number: the unit of a block's mean.
+    fn define_steps(&mut self, mut segment: &[u8]) -> Option<()> {
+        while let Some((&head, rest)) = segment.split_first() {
+            let (table, rest) = rest.split_at_checked(if head >> 4 == 0 { 64 } else { 128 })?;
+            let step = match head >> 4 {
+                0 => i32::from(table[0]),
+                _ => i32::from(table[0]) << 8 | i32::from(table[1]),
+            };
+            *self.steps.get_mut(usize::from(head & 15))? = step;
             segment = rest;
         }
         Some(())
@@ -169,6 +188,7 @@ impl<'a> File<'a> {
             bytes: self.bytes,
             bits: Bits::new(self.bytes, at),
             tables: &self.tables,
+            steps: self.steps,
             interval: self.restart_interval,
             done: 0,
         };
@@ -229,6 +249,7 @@ impl Frame {
     fn note(&mut self, scan: &Scan) {
         for &(place, ..) in &scan.components {
             let component = &mut self.components[place];
+            component.last_mean = 0;
             component.low_bits_missing[scan.band.0..=scan.band.1].fill(scan.approximation.1);
             if self.progressive && component.nonzero.is_empty() {
                 component.nonzero = vec![0; component.blocks.0 * component.blocks.1];
@@ -242,13 +263,14 @@ struct Walk<'a> {
     bytes: &'a [u8],
     bits: Bits<'a>,
     tables: &'a Tables,
+    steps: [i32; 4],
     interval: usize,
     /// MCUs, or blocks where the component is alone.
     done: usize,
 }
 
 impl Walk<'_> {
-    fn sequential(&mut self, frame: &Frame, scan: &Scan) -> std::result::Result<(), Fault> {
+    fn sequential(&mut self, frame: &mut Frame, scan: &Scan) -> std::result::Result<(), Fault> {
         let tables = scan.tables(self.tables)?;
         let alone = scan.components.len() == 1;
         let of_unit: Vec<usize> = (scan.components.iter())
@@ -259,10 +281,16 @@ impl Walk<'_> {
             .collect();
         let units = units(frame, scan);
         while self.done < units {
-            self.restart(units)?;
-            for (&(dc, ac), &blocks) in tables.iter().zip(&of_unit) {
+            if self.restart(units)? {
+                frame.components.iter_mut().for_each(|component| component.last_mean = 0);
+            }
+            for ((&(dc, ac), &blocks), &(place, ..)) in
+                tables.iter().zip(&of_unit).zip(&scan.components)
+            {
+                let component = &mut frame.components[place];
+                let step = self.steps[component.quantisation];
                 for _ in 0..blocks {
-                    scan::sequential(&mut self.bits, dc, ac)?;
+                    scan::sequential(&mut self.bits, dc, ac, &mut component.last_mean, step)?;
                 }
             }
             self.done += 1;
@@ -278,17 +306,20 @@ impl Walk<'_> {
         while self.done < units {
             if self.restart(units)? {
                 blocks.end_of_band_run = 0;
+                frame.components.iter_mut().for_each(|component| component.last_mean = 0);
             }
             for (number, &(place, ..)) in scan.components.iter().enumerate() {
                 let component = &mut frame.components[place];
                 let (h, v) = if alone { (1, 1) } else { component.sampling };
+                let step = self.steps[component.quantisation];
                 for _ in 0..h * v {
                     let nonzero = match alone {
                         true => component.nonzero.get_mut(self.done).unwrap_or(&mut none),
                         // DC only.
                         false => &mut none,
                     };
-                    blocks.block(&mut self.bits, number, nonzero)?;
+                    let state = (nonzero, &mut component.last_mean);
+                    blocks.block(&mut self.bits, number, state, step)?;
                 }
             }
             self.done += 1;
@@ -304,7 +335,7 @@ impl Walk<'_> {
         }
         let bits = std::mem::replace(&mut self.bits, Bits::new(self.bytes, 0));
         let (at, left) = bits.end();
-        if left > MOST_LEFT_BYTES {
+        if left > 0 {
             return Err(Fault::Nonsense);
         }
         let number = (self.done / self.interval - 1) % 8;

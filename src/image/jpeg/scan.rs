@@ -13,6 +13,9 @@ pub(super) struct Component {
     /// For each block, which coefficients are not zero: bit k for coefficient k in zigzag order. Only
     /// progressive frames need it.
     pub(super) nonzero: Vec<u64>,
+    /// The place of its quantisation table, and the mean brightness of the last block, times 8, in steps of that.
+    pub(super) quantisation: usize,
+    pub(super) last_mean: i32,
     /// For each coefficient, how many of its lowest bits have not come yet; 255 for all.
     pub(super) low_bits_missing: [u8; 64],
 }
@@ -44,17 +47,47 @@ impl Tables {
     }
 }
 
+/// Largest difference of means and largest other coefficient, in bits, that 8 bits a sample can give.
+const MOST_DIFFERENCE_BITS: u8 = 11;
+const MOST_COEFFICIENT_BITS: u8 = 10;
+/// Means, times 8, that 8 bits a sample can give, and as much again for what rounding adds.
+const MOST_MEAN: i32 = 2 * 1024;
+
+/// The first coefficient of a block: the difference of its mean from that of the last block. `step` is
+/// its unit.
+fn mean(bits: &mut Bits, table: &Table, last: &mut i32, step: i32) -> Result<(), Fault> {
+    let size = bits.symbol(table)?;
+    if size > MOST_DIFFERENCE_BITS {
+        return Err(Fault::Nonsense);
+    }
+    let value = bits.take(size.into())? as i32;
+    let is_negative = size > 0 && value >> (size - 1) == 0;
+    *last += if is_negative { value - (1 << size) + 1 } else { value };
+    match last.checked_mul(step) {
+        Some(mean) if mean.abs() <= MOST_MEAN + step => Ok(()),
+        _ => Err(Fault::Nonsense),
+    }
+}
+
 /// A block that is all there in a sequential frame.
-pub(super) fn sequential(bits: &mut Bits, dc: &Table, ac: &Table) -> Result<(), Fault> {
-    let size = bits.symbol(dc)?;
-    bits.take(magnitude(size)?)?;
+pub(super) fn sequential(
+    bits: &mut Bits,
+    dc: &Table,
+    ac: &Table,
+    last: &mut i32,
+    step: i32,
+) -> Result<(), Fault> {
+    mean(bits, dc, last, step)?;
     let mut at = 1;
     while at < 64 {
         let symbol = bits.symbol(ac)?;
         let (run, size) = (usize::from(symbol >> 4), symbol & 15);
         match (run, size) {
             (15, 0) => at += 16,
-            (_, 0) => break,
+            // Only a run of 15 and no run at all stand before nothing.
+            (0, 0) => break,
+            (_, 0) => return Err(Fault::Nonsense),
+            _ if size > MOST_COEFFICIENT_BITS => return Err(Fault::Nonsense),
             _ => {
                 at += run + 1;
                 bits.take(u32::from(size))?;
@@ -62,11 +95,6 @@ pub(super) fn sequential(bits: &mut Bits, dc: &Table, ac: &Table) -> Result<(), 
         }
     }
     if at > 64 { Err(Fault::Nonsense) } else { Ok(()) }
-}
-
-/// Bits of a difference whose symbol is `size`.
-fn magnitude(size: u8) -> Result<u32, Fault> {
-    if size <= 16 { Ok(size.into()) } else { Err(Fault::Nonsense) }
 }
 
 /// Walks through the blocks of one kind of progressive scan.
@@ -78,19 +106,17 @@ pub(super) struct Progressive<'a> {
 }
 
 impl Progressive<'_> {
-    /// One block of the component at `place` of the scan.
+    /// One block of the component at `place` of the scan; `step` is the unit of its mean.
     pub(super) fn block(
         &mut self,
         bits: &mut Bits,
         place: usize,
-        nonzero: &mut u64,
+        (nonzero, last): (&mut u64, &mut i32),
+        step: i32,
     ) -> Result<(), Fault> {
         let &(_, dc, ac) = self.scan.components.get(place).ok_or(Fault::Nonsense)?;
         match (self.scan.band.0, self.scan.approximation.0) {
-            (0, 0) => {
-                let size = bits.symbol(self.tables.dc(dc)?)?;
-                bits.take(magnitude(size)?).map(drop)
-            }
+            (0, 0) => mean(bits, self.tables.dc(dc)?, last, step << self.scan.approximation.1),
             (0, _) => bits.take(1).map(drop),
             (_, 0) => self.first(bits, self.tables.ac(ac)?, nonzero),
             _ => self.refinement(bits, self.tables.ac(ac)?, nonzero),
@@ -120,7 +146,7 @@ impl Progressive<'_> {
                 _ => {
                     at += run;
                     bits.take(u32::from(size))?;
-                    if at > last {
+                    if at > last || size > MOST_COEFFICIENT_BITS {
                         return Err(Fault::Nonsense);
                     }
                     *nonzero |= 1 << at;

@@ -42,7 +42,7 @@ impl Values {
             (DecodingResult::U16(values), None) => Ok(Values::Sixteen(values)),
             (DecodingResult::F32(values), None) => {
                 let values: Option<Vec<u16>> = values.iter().map(|&v| from_float(v)).collect();
-                values.map(Values::Sixteen).ok_or_else(|| floats_out_of_range())
+                values.map(Values::Sixteen).ok_or_else(floats_out_of_range)
             }
             (DecodingResult::F16(_) | DecodingResult::F64(_), _) => {
                 Err(unsupported(&format!("of {bits}-bit floats")))

@@ -6,7 +6,7 @@
 use super::pixels::first_line;
 use super::{BadFrame, Camera, CameraError, Frame};
 use crate::error::{self, Error};
-use crate::image::{Picture, Samples, is_picture_name, read};
+use crate::image::{Picture, Samples, Size, is_picture_name, read};
 use crate::line::time::LineTime;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,12 @@ impl Camera for FolderCamera {
             None => "on demand".into(),
         };
         format!("{}: {} pictures, {rate}", self.folder.display(), self.names.len())
+    }
+
+    /// That of the first picture that can be read.
+    fn picture_size(&self) -> Option<Size> {
+        let picture = self.names.iter().find_map(|name| read(name).ok())?;
+        Some(Size { width: picture.width, height: picture.height })
     }
 }
 

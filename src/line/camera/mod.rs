@@ -20,7 +20,7 @@ pub use v4l2::V4l2Camera;
 pub use v4l2_settings::V4l2Settings;
 
 use super::time::LineTime;
-use crate::image::Picture;
+use crate::image::{Picture, Size};
 use std::fmt;
 
 /// A picture and when it was taken.
@@ -84,4 +84,9 @@ pub trait Camera: Send {
 
     /// The source in one line, for the log: device, format, size, rate.
     fn describe(&self) -> String;
+
+    /// The size of its pictures, where it is known before one is taken.
+    fn picture_size(&self) -> Option<Size> {
+        None
+    }
 }

@@ -13,6 +13,7 @@ use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
 use super::{BadFrame, Camera, CameraError, Frame};
 use crate::error::{self, Error};
+use crate::image::Size;
 use crate::line::time::LineTime;
 use std::time::Duration;
 
@@ -183,6 +184,10 @@ impl Camera for V4l2Camera {
 
     fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    fn picture_size(&self) -> Option<Size> {
+        Some(Size { width: self.layout.width, height: self.layout.height })
     }
 }
 

@@ -71,6 +71,7 @@ impl LineConfig {
             backbone: template.backbone.clone(),
             engines: devices.iter().map(engine).collect(),
             threads: template.threads,
+            any_shape: template.any_shape,
         }
     }
 

@@ -60,6 +60,9 @@ pub struct TemplateConfig {
     /// Whether tract takes the place of an engine that fails while parts come.
     #[serde(default = "yes")]
     pub fallback: bool,
+    /// Whether pictures of another shape than the template's are taken, squeezed.
+    #[serde(default)]
+    pub any_shape: bool,
     /// Whether a changed file is taken over by itself.
     #[serde(default = "yes")]
     pub watch: bool,

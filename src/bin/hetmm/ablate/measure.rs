@@ -8,6 +8,7 @@ use crate::timing::quantile;
 use hetmm::builder::features_file::{self, FeaturesFile, Order};
 use hetmm::builder::presets::Preset;
 use hetmm::builder::{Input, Source};
+use hetmm::image::Size;
 use hetmm::inspection::Inspector;
 use hetmm::metrics::{PixelTruth, auroc, pro_curve};
 use hetmm::template::Template;
@@ -151,7 +152,7 @@ impl<'a> Bench<'a> {
 
     fn evaluate(&mut self, variant: &Variant, template: &Path, build_s: f64) -> Result<Row> {
         let backbone = self.settings(&variant.taps).network.open(self.preset)?;
-        let inspector = Inspector::new(Template::open(template)?, backbone)?;
+        let inspector = Inspector::new(Template::open(template)?, backbone)?.with_any_shape();
         let id = &inspector.template().header().backbone;
         let size = (id.width as usize, id.height as usize);
         self.read_truth(size)?;
@@ -203,7 +204,11 @@ impl<'a> Bench<'a> {
         let truth = self.test.par_iter().map(|picture| -> Result<Option<PixelTruth>> {
             let defect = match (&picture.defect, &picture.mask) {
                 (None, _) => vec![false; width * height],
-                (Some(_), Some(mask)) => dataset::read_mask(mask, width, height)?,
+                (Some(_), Some(mask)) => {
+                    let read = picture.source.read()?.0;
+                    let size = Size { width: read.width, height: read.height };
+                    dataset::read_mask(mask, size, width, height)?.pixels
+                }
                 (Some(_), None) => return Ok(None),
             };
             Ok(Some(PixelTruth::new(&defect, width)))

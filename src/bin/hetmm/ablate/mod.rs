@@ -5,7 +5,7 @@ pub mod studies;
 
 use crate::build::Network;
 use crate::console::{Console, say};
-use crate::dataset::{self, TestPicture};
+use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::figures::percent;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures;
@@ -49,6 +49,8 @@ pub struct Args {
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
+    layout: DatasetArgs,
+    #[command(flatten)]
     network: Network,
 }
 
@@ -61,13 +63,14 @@ const ROWS: Format = Format {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let preset = args.network.preset(None)?;
-    let mut train = pictures::list(&[args.dataset.join("train/good")])?;
+    let mut train =
+        pictures::list(&[args.dataset.join("train/good")], args.layout.folders, console)?;
     train.truncate(args.pictures.map_or(usize::MAX, |n| n as usize));
     if train.len() < 2 {
         return Err(Error::image(&args.dataset, "one good picture is too few to build from")
             .advise("put more into train/good"));
     }
-    let test = dataset::read(&args.dataset)?;
+    let test = dataset::read(&args.dataset, &args.layout, console)?;
     for (of, class) in [(true, "good"), (false, "defective")] {
         if !test.iter().any(|picture| picture.defect.is_none() == of) {
             let what = format!("no {class} pictures in its folder `test`");
@@ -132,7 +135,8 @@ impl Args {
 /// Claims all files that are asked for.
 fn claim(args: &Args, train: &[Source], test: &[TestPicture]) -> Result<Outputs> {
     let pictures = train.iter().map(|source| source.path.as_path());
-    let inputs = pictures.chain(test.iter().flat_map(TestPicture::files));
+    let of_test: Vec<PathBuf> = test.iter().flat_map(TestPicture::files).collect();
+    let inputs = pictures.chain(of_test.iter().map(PathBuf::as_path));
     let mut outputs = args.replace.outputs(inputs.chain(args.network.files()));
     outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
     outputs.claim_if(args.json_file(), &ROWS)?;

@@ -4,8 +4,10 @@ mod draw;
 
 use crate::build::{self, Settings};
 use crate::console::Console;
+use crate::dataset::{self, DatasetArgs};
 use crate::outputs::{Outputs, Replace};
-use crate::{dataset, eval, pictures, report, timing};
+use crate::pictures::{self, FolderArgs};
+use crate::{eval, report, timing};
 use draw::{Defect, Part};
 use hetmm::backbone::Engine;
 use hetmm::builder::Input;
@@ -52,7 +54,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         files.data.join("train/good").display()
     ));
     let Files { data, template, page, heatmaps, result } = &files;
-    let good = pictures::list(&[data.join("train/good")])?;
+    let good = pictures::list(&[data.join("train/good")], FolderArgs::default(), console)?;
     let built = build::build(template, Input::Pictures(&good), &Settings::default(), console)?;
     let header = &built.header;
     console.note(format!(
@@ -64,7 +66,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 
     console.note("Evaluating it on parts it has not seen");
     let inspector = Inspector::open(template, None, &Engine::default())?;
-    let evaluation = eval::evaluate(&inspector, dataset::read(data)?, false, console)?;
+    let pictures = dataset::read(data, &DatasetArgs::default(), console)?;
+    let evaluation = eval::evaluate(&inspector, pictures, false, console)?;
     let outcomes = &evaluation.outcomes;
     let text = report::evaluation(&inspector, template, data, &evaluation)?;
     outputs.write(page, &report::FORMAT, text.as_bytes())?;

@@ -65,8 +65,8 @@ fn card(
     let mut outlines =
         vec![outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found")];
     if let Some(path) = &outcome.picture.mask {
-        let mask = dataset::read_mask(path, map_width, map_height)?;
-        let mask: Vec<f32> = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
+        let mask = dataset::read_mask(path, done.size(), map_width, map_height)?;
+        let mask: Vec<f32> = mask.pixels.iter().map(|&m| f32::from(u8::from(m))).collect();
         outlines.push(outline_layer(&mask, map_width, 0.5, "truth"));
     }
     let shot = Shot {
