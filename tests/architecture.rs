@@ -89,6 +89,14 @@ fn lower_modules_never_use_higher_ones() {
     assert_eq!(declared, ORDER.len(), "lib.rs declares a module that has no place in the order");
 }
 
+/// With `panic = "abort"` nothing is contained, and one picture ends the device program.
+#[test]
+fn panics_unwind_in_every_profile() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let text = std::fs::read_to_string(manifest).expect("reads");
+    assert!(text.contains("[profile.release]") && !text.contains("panic ="));
+}
+
 #[test]
 fn pure_modules_stay_pure() {
     for (name, text) in PURE.iter().flat_map(|m| files_of(m)) {

@@ -327,11 +327,11 @@ fn twelve_bits_in_sixteen_are_noticed_and_the_template_remembers_them() {
     let bench = Bench::new();
     let twelve = |name: &str, number: u32| {
         let part = image::open(bench.part("drawn.png", number)).expect("opens").to_rgb8();
-        let dark = ImageBuffer::from_fn(80, 60, |x, y| {
+        let dark: ImageBuffer<Rgb<u16>, Vec<u16>> = ImageBuffer::from_fn(80, 60, |x, y| {
             part.get_pixel(x, y).0.map(u16::from).map(|v| v * 16).into()
         });
         let path = bench.path(name);
-        save(&path, ImageBuffer::<Rgb<u16>, _>::from(dark));
+        save(&path, dark);
         path
     };
     (0..10).for_each(|i| drop(twelve(&format!("dark/{i:03}.tif"), i)));

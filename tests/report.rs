@@ -394,7 +394,7 @@ fn a_page_of_600_noisy_pictures_stays_below_8_megabytes() {
     let template = template(folder.path());
     let mut state = 1u32;
     for (class, first) in [("good", 0), ("noise", 300)] {
-        let noise: RgbImage = ImageBuffer::from_fn(660, 660, |_, _| {
+        let noise: RgbImage = ImageBuffer::from_fn(760, 570, |_, _| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             Rgb([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8])
         });

@@ -1,4 +1,5 @@
-//! A picture whose decoder panics is an unreadable picture: for the tool and for the device.
+//! A picture whose decoder panics is an unreadable picture, for the tool and for the device; and what the
+//! device says of pictures of another shape than the template's.
 #![cfg(all(feature = "desktop", feature = "edge"))]
 
 mod by_hand;
@@ -144,4 +145,39 @@ fn a_recording_is_played_to_its_end() {
     assert_eq!(parts.len(), 3);
     assert_eq!(parts[1]["why"], "bad_frame");
     assert!(parts[0]["score"].is_number() && parts[2]["score"].is_number(), "{records}");
+}
+
+#[test]
+fn a_camera_of_another_shape_is_found_by_the_check_and_its_parts_are_rejected() {
+    let bench = desk();
+    std::fs::remove_dir_all(bench.path("pictures")).expect("removes");
+    let wide = image::open(bench.part("drawn.png", 3)).expect("opens").crop_imm(0, 10, 80, 40);
+    std::fs::create_dir(bench.path("pictures")).expect("makes");
+    wide.save(bench.path("pictures/0.png")).expect("writes");
+    let check = || edge(&bench.path(""), &["--check"]).output().expect("runs");
+    let said = check();
+    assert_eq!(said.status.code(), Some(3), "{}", stderr(&said));
+    assert!(stderr(&said).contains("WRONG shape: a picture of 80 x 40"), "{}", stderr(&said));
+    assert!(stderr(&said).contains("pictures of 80 x 60"), "{}", stderr(&said));
+    let csv = "at_us,picture,exposure_delay_us\n0,0.png,0\n";
+    std::fs::write(bench.path("pictures/triggers.csv"), csv).expect("writes");
+    let replayed = || -> Value {
+        let _ = std::fs::remove_file(bench.path("parts.jsonl"));
+        let pictures = bench.path("pictures");
+        let out = edge(&bench.path(""), &["--replay", text(&pictures)]).output().expect("runs");
+        assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+        let records = std::fs::read_to_string(bench.path("parts.jsonl")).expect("reads");
+        serde_json::from_str(records.lines().next().expect("a record")).expect("JSON")
+    };
+    assert_eq!(replayed()["why"], "inspection_failed");
+    let any = CONFIG.replace("file = \"part.hetmm\"", "file = \"part.hetmm\"\nany_shape = true");
+    std::fs::write(bench.path("line.toml"), any).expect("writes");
+    assert_eq!(check().status.code(), Some(0), "{}", stderr(&check()));
+    assert!(replayed()["score"].is_number());
+    let larger = image::open(bench.path("drawn.png")).expect("opens");
+    let filter = image::imageops::FilterType::Triangle;
+    larger.resize_exact(160, 120, filter).save(bench.path("pictures/0.png")).expect("writes");
+    std::fs::write(bench.path("line.toml"), CONFIG).expect("writes");
+    assert_eq!(check().status.code(), Some(0), "{}", stderr(&check()));
+    assert!(stderr(&check()).contains("160 x 120, the template's 80 x 60: they are scaled"));
 }
