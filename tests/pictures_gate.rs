@@ -118,6 +118,29 @@ fn transparent_pixels_are_black_and_may_be_left_out() {
     assert_code(&opaque, 3, "no picture is transparent anywhere");
 }
 
+/// Opacity was checked as a drawn mask is, for black and white, and such pictures were unreadable.
+#[test]
+fn pictures_that_are_half_transparent_everywhere_are_read() {
+    let bench = Bench::new();
+    for i in 0..8 {
+        let path = bench.part(&format!("soft/{i:03}.png"), i);
+        let image = image::open(&path).expect("opens").to_rgb8();
+        let soft = ImageBuffer::from_fn(80, 60, |x, y| {
+            let Rgb([r, g, b]) = *image.get_pixel(x, y);
+            Rgba([r, g, b, 60 + 2 * x as u8])
+        });
+        save(&path, soft);
+    }
+    let (soft, template) = (bench.path("soft"), bench.path("t.hetmm"));
+    assert_code(&build(&soft, &template, &[]), 0, "8 of 8 pictures are transparent in places");
+    assert_code(&build(&soft, &template, &["--mask-from-alpha"]), 0, "");
+    let info: Value =
+        serde_json::from_str(&stdout(&hetmm(&["info", text(&template), "--json"]))).expect("JSON");
+    // The columns from 34 on are opaque by more than half.
+    let inside = info["mask"].as_u64().expect("a mask");
+    assert!(inside.abs_diff(64 * 64 * 46 / 80) < 130, "{inside}");
+}
+
 #[test]
 fn what_is_left_out_of_a_folder_is_said_and_subfolders_are_an_option() {
     let bench = Bench::new();
@@ -260,6 +283,9 @@ fn masks_of_every_kind_give_the_same_figures() {
         }
     }
     same("several in a folder");
+    let input = masks.join("030/001.png");
+    let over = hetmm(&["eval", text(&template), text(&set), "--json", text(&input), "--force"]);
+    assert_code(&over, 2, "001.png: is both input and output");
     // Of twice the size.
     std::fs::remove_dir_all(&masks).expect("removes");
     for i in 30..34 {

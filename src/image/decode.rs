@@ -20,6 +20,11 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// What a decoder may reserve beside the picture itself: rows, tables, profiles. The longest row of
 /// a picture that is allowed takes 100 MB.
 const SPARE_BYTES: u64 = 128 << 20;
+/// Pixels that a file of any size may declare.
+const ANY_FILE_PIXELS: u64 = 4 << 20;
+/// Pixels that a file may declare beyond these, for each of its bytes. PNG's compression gives at most 1,032
+/// bytes for one, and a picture of a single colour is of no use here.
+const PIXELS_PER_BYTE: u64 = 1_000;
 /// How a BigTIFF begins.
 const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
 /// File name extensions of the formats that are decoded.
@@ -163,17 +168,17 @@ fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
             if decoder.is_apng().map_err(undecodable)? {
                 return Err(several("a PNG animation"));
             }
-            pixels(decoder)?
+            pixels(decoder, bytes.len())?
         }
         Ok(ImageFormat::Jpeg) => {
             jpeg::check(bytes)?;
-            pixels(jpeg_codec::JpegDecoder::new(input()).map_err(undecodable)?)?
+            pixels(jpeg_codec::JpegDecoder::new(input()).map_err(undecodable)?, bytes.len())?
         }
-        Ok(ImageFormat::Bmp) => pixels(bmp::BmpDecoder::new(input()).map_err(undecodable)?)?,
-        Ok(ImageFormat::Pnm) => pixels(pnm::PnmDecoder::new(input()).map_err(undecodable)?)?,
+        Ok(ImageFormat::Bmp) => pixels(bmp::BmpDecoder::new(input()).map_err(undecodable)?, bytes.len())?,
+        Ok(ImageFormat::Pnm) => pixels(pnm::PnmDecoder::new(input()).map_err(undecodable)?, bytes.len())?,
         Ok(ImageFormat::WebP) => {
             webp::check_chunks(bytes)?;
-            pixels(webp_codec::WebPDecoder::new(input()).map_err(undecodable)?)?
+            pixels(webp_codec::WebPDecoder::new(input()).map_err(undecodable)?, bytes.len())?
         }
         Ok(ImageFormat::Tiff) => tiff::decode(bytes)?,
         _ => {
@@ -186,9 +191,9 @@ fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
 }
 
 /// All that a decoder of the `image` crate gives.
-fn pixels(mut decoder: impl ImageDecoder) -> Result<(Raw, Orientation)> {
+fn pixels(mut decoder: impl ImageDecoder, file_bytes: usize) -> Result<(Raw, Orientation)> {
     let (width, height) = decoder.dimensions();
-    check_size(width, height)?;
+    check_size(width, height, file_bytes)?;
     let orientation = decoder.orientation().map_err(undecodable)?;
     let (layout, wide) = match decoder.color_type() {
         ColorType::L8 => (Layout::Grey, false),
@@ -217,8 +222,8 @@ fn pixels(mut decoder: impl ImageDecoder) -> Result<(Raw, Orientation)> {
     Ok((raw, orientation))
 }
 
-/// Refuses pictures that are too small or too large to be decoded.
-pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
+/// Refuses pictures that are too small or too large to be decoded, or too large for their file.
+pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<()> {
     if width < MIN_SIDE || height < MIN_SIDE {
         return Err(unreadable(format!("{width} x {height} pixels are too few to inspect"))
             .advise(format!("pictures need at least {MIN_SIDE} x {MIN_SIDE} pixels")));
@@ -229,6 +234,13 @@ pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
             MAX_PIXELS / 1_000_000
         ))
         .advise("crop or scale the picture first; the network sees a few hundred pixels a side"));
+    }
+    let most = ANY_FILE_PIXELS.saturating_add(PIXELS_PER_BYTE.saturating_mul(file_bytes as u64));
+    if u64::from(width) * u64::from(height) > most {
+        return Err(unreadable(format!(
+            "{file_bytes} bytes are too few for {width} x {height} pixels"
+        ))
+        .advise("copy the picture again from its source, or take it out"));
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
             0xC0..=0xC2 if segment.first() != Some(&8) => return Ok(()),
             0xC0..=0xC2 => {
                 let frame = Frame::new(marker == 0xC2, segment).ok_or_else(nonsense)?;
-                check_size(frame.columns as u32, frame.rows as u32)?;
+                check_size(frame.columns as u32, frame.rows as u32, bytes.len())?;
                 file.frame = Some(frame);
             }
             0xDD => file.restart_interval = segment.iter().fold(0, |n, &b| n << 8 | usize::from(b)),

@@ -49,7 +49,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Raw, Orientation)> {
     };
     let mut file = Decoder::new(Cursor::new(bytes.as_ref())).map_err(undecodable)?;
     let size = file.dimensions().map_err(undecodable)?;
-    check_size(size.0, size.1)?;
+    check_size(size.0, size.1, bytes.len())?;
     let palette = palette_at.map(|_| read_palette(&mut file)).transpose()?;
     let kind = Kind::of(&mut file)?;
     check_reservation(&mut file, size, &kind, bytes.len())?;
