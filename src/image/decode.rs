@@ -174,8 +174,12 @@ fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
             jpeg::check(bytes)?;
             pixels(jpeg_codec::JpegDecoder::new(input()).map_err(undecodable)?, bytes.len())?
         }
-        Ok(ImageFormat::Bmp) => pixels(bmp::BmpDecoder::new(input()).map_err(undecodable)?, bytes.len())?,
-        Ok(ImageFormat::Pnm) => pixels(pnm::PnmDecoder::new(input()).map_err(undecodable)?, bytes.len())?,
+        Ok(ImageFormat::Bmp) => {
+            pixels(bmp::BmpDecoder::new(input()).map_err(undecodable)?, bytes.len())?
+        }
+        Ok(ImageFormat::Pnm) => {
+            pixels(pnm::PnmDecoder::new(input()).map_err(undecodable)?, bytes.len())?
+        }
         Ok(ImageFormat::WebP) => {
             webp::check_chunks(bytes)?;
             pixels(webp_codec::WebPDecoder::new(input()).map_err(undecodable)?, bytes.len())?
