@@ -188,6 +188,7 @@ impl Inspector {
     }
 
     /// Distances of one layer with other windows than the template's.
+    #[cfg(feature = "desktop")]
     pub(crate) fn distances_in(
         &self,
         layer: usize,
@@ -199,6 +200,7 @@ impl Inspector {
 
     /// The maps that `distances` would give in short, were the template's header `header`; without the
     /// baseline where that is asked for.
+    #[cfg(feature = "desktop")]
     pub(crate) fn summary_under(
         &self,
         header: &HeaderV1,

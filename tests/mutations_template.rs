@@ -397,9 +397,8 @@ fn whatever_is_changed_is_refused_or_noticed_or_makes_no_difference() {
     let reserved = peak_kib() - peak;
     assert!(reserved < LARGEST_RESERVATION_KIB, "{reserved} KiB were reserved");
     let differs = |outcome: &Outcome| matches!(outcome, Outcome::Passed(off) if *off > 1.0);
-    let count_of = |is_it: &dyn Fn(&(u64, Target, bool, Outcome)) -> bool| {
-        results.iter().filter(|one| is_it(one)).count()
-    };
+    type One = (u64, Target, bool, Outcome);
+    let count_of = |is_it: &dyn Fn(&One) -> bool| results.iter().filter(|one| is_it(one)).count();
     let mut targets = TARGETS.to_vec();
     targets.sort();
     targets.dedup();
@@ -449,7 +448,8 @@ fn a_template_with_right_checksums_and_seal_is_as_before() {
 /// These went unnoticed in a template that keeps every picture: only the inverted probe had a score.
 #[test]
 fn the_probes_notice_every_setting_of_the_score() {
-    let changes: [(&str, fn(&mut HeaderV1)); 12] = [
+    type Change = (&'static str, fn(&mut HeaderV1));
+    let changes: [Change; 12] = [
         ("alpha 1", |h| h.alpha = 1.0),
         ("alpha 0.5", |h| h.alpha = 0.5),
         ("alpha -0", |h| h.alpha = -0.0),
@@ -471,7 +471,8 @@ fn the_probes_notice_every_setting_of_the_score() {
 
 #[test]
 fn the_probes_notice_sections_that_are_others() {
-    let changes: [(&str, fn(&mut Parts)); 5] = [
+    type Change = (&'static str, fn(&mut Parts));
+    let changes: [Change; 5] = [
         ("no baseline", |p| p.sections.retain(|s| s.0 != SectionKind::Baseline)),
         ("another baseline", |p| {
             p.section(SectionKind::Baseline, 0)

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn every_layout_gives_three_samples() {
-        let cases: [(Layout, &[u8], [u8; 3], Option<u8>); 5] = [
+        type Case = (Layout, &'static [u8], [u8; 3], Option<u8>);
+        let cases: [Case; 5] = [
             (Layout::Grey, &[7], [7; 3], None),
             (Layout::GreyAlpha, &[7, 100], [7; 3], Some(100)),
             (Layout::Rgb, &[1, 2, 3], [1, 2, 3], None),

@@ -249,14 +249,15 @@ mod tests {
     fn a_change_in_any_map_shows_and_rounding_does_not() {
         let (_, expected) = scorer().summary(&distances());
         assert_eq!(expected.deviation(&expected, 1.0), None);
-        let with = |change: &dyn Fn(&mut Vec<Distances>)| {
+        type Change<'a> = &'a dyn Fn(&mut Vec<Distances>);
+        let with = |change: Change<'_>| {
             let mut changed = distances();
             change(&mut changed);
             scorer().summary(&changed).1
         };
         let rounded = with(&|d| d[0].forward.iter_mut().for_each(|v| *v += 1e-4));
         assert_eq!(expected.deviation(&rounded, 1.0), None);
-        let cases: [&dyn Fn(&mut Vec<Distances>); 4] = [
+        let cases: [Change<'_>; 4] = [
             &|d| d[0].forward[7] += 0.1,
             &|d| d[0].backward[399] -= 0.1,
             &|d| d[1].forward[0] += 0.02,

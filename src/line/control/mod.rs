@@ -3,7 +3,7 @@
 //! A local Unix socket, there only where the configuration names it, open to its user and group. The peer is
 //! not trusted, and nothing that it does can delay the line or keep another peer from taking the safe state:
 //!
-//! - One thread ([`server`]) serves all connections and waits for none of them. A connection has a time limit
+//! - One thread (`server`) serves all connections and waits for none of them. A connection has a time limit
 //!   for its whole request and another one for its whole answer.
 //! - `safe`, `status` and `acknowledge` reach the line's thread on a way of their own ([`Asked`]), which events
 //!   cannot fill.
