@@ -159,7 +159,11 @@ pub(super) fn take_outputs(bank: &Mutex<Bank>, for_good: bool) -> bool {
                 continue;
             }
         };
-        if for_good { bank.safe() } else { bank.hold() }
+        if for_good {
+            bank.safe()
+        } else {
+            bank.hold()
+        }
         return true;
     }
     false
