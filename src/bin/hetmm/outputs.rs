@@ -59,7 +59,9 @@ impl Outputs {
 /// The error, with what the user can do about it.
 fn in_words(refusal: Refusal) -> Error {
     let next_step = match refusal.obstacle {
-        Obstacle::Input => "give another name or folder: a command never writes over a file that it reads",
+        Obstacle::Input => {
+            "give another name or folder: a command never writes over a file that it reads"
+        }
         Obstacle::Twice => "give every output a name of its own",
         Obstacle::Folder => "give the name of a file",
         Obstacle::Device | Obstacle::Pipe | Obstacle::Socket => "give the name of a file",
