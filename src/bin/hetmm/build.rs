@@ -83,7 +83,7 @@ pub struct Settings {
     /// How values are stored [default: i8]
     #[arg(long, value_enum)]
     storage: Option<StorageName>,
-    /// Region of interest: a picture, white where defects count
+    /// Region of interest: a black and white picture of the size of the others, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
     /// Threshold to use in place of the largest leave-one-out score
