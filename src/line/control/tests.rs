@@ -223,6 +223,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         alive: Arc::default(),
         capture_delay: Duration::ZERO,
         free_run: true,
+        lost_parts: Arc::default(),
         requests,
     };
     for message in [
