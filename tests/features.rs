@@ -179,7 +179,11 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
         continued(&bytes, &format!("byte {at} changed"));
     }
     continued(&[&whole[..], b"more"].concat(), "too long");
-    continued(b"something else altogether", "no features at all");
+    continued(&[0; 100], "zeros, as a power loss leaves them");
+    // What is no features file at all is somebody's data.
+    std::fs::write(&part, b"something else altogether").expect("writes");
+    assert_code(&features(&good, &file, &[]), 2, "not a features file that was interrupted");
+    assert_eq!(read(&part), b"something else altogether");
     // A picture that has changed: what was computed from it and behind it is not taken over.
     std::fs::write(&part, &whole).expect("writes");
     bench.part("good/003.png", 30);

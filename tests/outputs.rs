@@ -172,7 +172,11 @@ fn the_growing_features_file_replaces_no_other_file_either() {
     let (place, part) = (shop.bench.path("f"), shop.bench.path("f.part"));
     write(&part, b"a letter").expect("writes");
     let arguments = [&["features", text(&shop.good), "-o", text(&place)], &SMALL[..]].concat();
-    assert_code(&hetmm(&arguments), 2, "f.part: a file lies there that is not a features file");
+    assert_code(
+        &hetmm(&arguments),
+        2,
+        "f.part: a file lies there that is not a features file that was interrupted",
+    );
     assert_eq!(read(&part).expect("reads"), b"a letter");
     assert_code(&forced(&arguments), 0, "");
 }

@@ -243,6 +243,10 @@ impl Safety {
         let width = u64::try_from(self.settings.ng_width.as_nanos()).unwrap_or(NEVER);
         let (now, ng, place) = (self.now, self.ng, self.here());
         let by_time = matches!(self.settings.travel, Travel::Time(_));
+        if by_time && now == NEVER {
+            // The last moment of the clock is never reached, so nothing is at the gate then.
+            return Ok(());
+        }
         let reached = |p: u64| p <= place && p != NEVER;
         let mut failed = None;
         self.demands.retain_mut(|demand| {

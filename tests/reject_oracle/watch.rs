@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A trial takes less than a second; after this long it is stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(120);
+const STUCK_AFTER: Duration = Duration::from_secs(600);
 
 /// Stands for no trial.
 const REST: u64 = u64::MAX;

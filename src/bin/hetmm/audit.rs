@@ -39,7 +39,7 @@ pub struct Args {
     /// Write a page with pictures and heat maps of what is listed to this file
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Region of interest: a picture, white where defects count
+    /// Region of interest: a black and white picture of the size of the others, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
     /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is

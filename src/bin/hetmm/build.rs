@@ -85,7 +85,7 @@ pub struct Settings {
     /// How values are stored [default: i8]
     #[arg(long, value_enum)]
     storage: Option<StorageName>,
-    /// Region of interest: a picture, white where defects count
+    /// Region of interest: a black and white picture of the size of the others, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
     /// Region of interest: what is opaque in all pictures, where they have an alpha channel

@@ -115,7 +115,7 @@ fn claim<'a>(
 ) -> Result<()> {
     let mut outputs = replace.outputs(inputs);
     outputs.claim(output, &features_file::FORMAT)?;
-    outputs.claim(&features_file::growing(output), &features_file::FORMAT)
+    outputs.claim(&features_file::growing(output), &features_file::GROWING)
 }
 
 fn run_merge(args: &Merge, console: &Console) -> Result<ExitCode> {

@@ -21,11 +21,18 @@ use serde::{Deserialize, Serialize};
 
 /// First bytes of every features file.
 pub const MAGIC: [u8; 8] = *b"HETMF\r\n\x1a";
-/// How a features file, whole or growing, is recognised before another one replaces it.
+/// How a features file is recognised before another one replaces it.
 pub const FORMAT: Format = Format {
     name: "a features file",
     reads: MAGIC.len() as u64,
     is_one: |bytes| bytes.starts_with(&MAGIC),
+};
+/// How a growing features file is recognised before it goes on or begins anew. An interruption may have cut it
+/// anywhere, and a power loss may have left zeros at its beginning.
+pub const GROWING: Format = Format {
+    name: "a features file that was interrupted",
+    reads: MAGIC.len() as u64,
+    is_one: |bytes| MAGIC.starts_with(bytes) || bytes.iter().all(|&byte| byte == 0),
 };
 /// Files of another major version cannot be read.
 const MAJOR: u16 = 1;

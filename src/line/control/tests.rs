@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::line::config::{FaultConfig, LineConfig, LineRef};
-use crate::line::engine::{Event, Line};
-use crate::line::hub::{Message, Outbox};
+use crate::line::engine::{Engine, Event, Line};
+use crate::line::hub::{Hub, Links, Message, Outbox};
 use crate::line::outputs::{Bank, MemoryPin};
+use crate::line::records::Records;
 use crate::line::templates::Templates;
+use crate::line::time::LineTime;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -101,7 +103,11 @@ fn answer(mut stream: UnixStream) -> Value {
 #[test]
 fn safe_is_taken_without_the_line_where_that_does_not_answer() {
     let desk = Desk::new(REQUESTS, 0);
-    assert_eq!(answer(desk.connect("trigger\n"))["error"], "the line is too busy; try again");
+    let refused = answer(desk.connect("trigger\n"));
+    assert!(
+        refused["error"].to_string().contains("is too busy: this part is rejected"),
+        "{refused}"
+    );
     desk.set_fault(false);
     assert!(desk.fault.is_high(), "energised: healthy");
     let begun = Instant::now();
@@ -200,4 +206,45 @@ fn an_answer_that_nobody_reads_is_given_up() {
     client.write(begun + Duration::from_millis(500));
     assert!(matches!(client.stage, client::Stage::Gone));
     drop(peer);
+}
+
+/// Requests for the safe state overtake the events that wait, and with them a request to leave it from before.
+#[test]
+fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
+    let (bell, _ear) = reply::Bell::new().expect("a bell");
+    let (before, answer_before) = Reply::new(&bell);
+    let (safe, answer_safe) = Reply::new(&bell);
+    let (after, answer_after) = Reply::new(&bell);
+    let config = LineConfig::parse(CONFIG, "test").expect("reads");
+    let (sender, messages) = sync_channel(8);
+    let (ask, requests) = sync_channel(8);
+    let ((captures, _captures), (jobs, _jobs)) = (sync_channel(1), sync_channel(1));
+    let links = Links {
+        bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
+        captures,
+        jobs,
+        records: Records::start(&config.records).expect("starts").0,
+        alive: Arc::default(),
+        capture_delay: Duration::ZERO,
+        free_run: true,
+        lost_parts: Arc::default(),
+        requests,
+    };
+    for message in [
+        Message::Control(Request::Resume, before),
+        Message::Control(Request::Resume, after),
+        Message::Stop,
+    ] {
+        assert!(sender.try_send(message).is_ok());
+    }
+    assert!(ask.try_send((Request::Safe, safe)).is_ok());
+    Hub::new(Engine::new(config.engine(), LineTime::now()), links).run(&messages);
+    let said = |answer: Receiver<Answer>| match answer.try_recv().expect("an answer") {
+        Answer::Done(what) => what,
+        Answer::Failed(why) => why,
+        _ => panic!("another answer"),
+    };
+    assert_eq!(said(answer_safe), "safe");
+    assert!(said(answer_before).contains("the safe state was asked for after this"));
+    assert_eq!(said(answer_after), "resumed");
 }
