@@ -32,6 +32,23 @@ pub struct ProbeResult {
     pub agrees: bool,
 }
 
+/// What joins the distances of the layers of `template`, with one baseline a layer; empty for none.
+fn scorer(template: &Template, baselines: Vec<Vec<f32>>) -> Scorer {
+    let header = template.header();
+    let size = (header.backbone.height as usize, header.backbone.width as usize);
+    let layers = header.layers.iter().zip(&header.backbone.taps).zip(baselines);
+    let layers = layers
+        .map(|((layer, tap), baseline)| Layer {
+            height: tap.height as usize,
+            width: tap.width as usize,
+            weight: layer.weight,
+            baseline,
+        })
+        .collect();
+    let mask = template.mask();
+    Scorer::new(size, header.alpha, header.fusion, layers, header.sigma, mask.as_ref())
+}
+
 impl Inspector {
     /// Joins a template with a backbone.
     ///
@@ -40,24 +57,8 @@ impl Inspector {
     pub fn new(template: impl Into<Arc<Template>>, backbone: Arc<dyn Backbone>) -> Result<Self> {
         let template = template.into();
         backbone.identity().require_same_as(&template.header().backbone)?;
-        let header = template.header();
-        let size = (header.backbone.height as usize, header.backbone.width as usize);
-        let layers = (header.layers.iter().zip(&header.backbone.taps).enumerate())
-            .map(|(i, (layer, tap))| Layer {
-                height: tap.height as usize,
-                width: tap.width as usize,
-                weight: layer.weight,
-                baseline: template.baseline(i).unwrap_or_default().to_vec(),
-            })
-            .collect();
-        let scorer = Scorer::new(
-            size,
-            header.alpha,
-            header.fusion,
-            layers,
-            header.sigma,
-            template.mask().as_ref(),
-        );
+        let baseline = |layer| template.baseline(layer).unwrap_or_default().to_vec();
+        let scorer = scorer(&template, (0..template.layers()).map(baseline).collect());
         let ignored: Vec<bool> = template.zones().iter().map(|&label| label == IGNORED).collect();
         let scorer = scorer.ignoring(&ignored);
         Ok(Inspector { template, backbone, scorer })
@@ -121,17 +122,43 @@ impl Inspector {
 
     /// Distances of every layer; `leave_out` drops the prototypes that come from that picture.
     pub fn distances(&self, features: &[FeatureMap], leave_out: Option<u32>) -> Vec<Distances> {
+        self.matched(features, |layer| {
+            leave_out.map(|picture| Without { sources: self.template.sources(layer), picture })
+        })
+    }
+
+    /// Distances of every layer without the prototypes of group `left_out`; `groups` has the group of every
+    /// prototype, a layer, in the order of [`Template::sources`].
+    pub fn distances_without(
+        &self,
+        features: &[FeatureMap],
+        groups: &[Vec<u32>],
+        left_out: u32,
+    ) -> Vec<Distances> {
+        self.matched(features, |layer| {
+            groups.get(layer).map(|sources| Without { sources, picture: left_out })
+        })
+    }
+
+    fn matched<'a>(
+        &self,
+        features: &[FeatureMap],
+        without: impl Fn(usize) -> Option<Without<'a>>,
+    ) -> Vec<Distances> {
         (features.iter().enumerate())
             .map(|(layer, query)| {
                 let header = self.template.header();
                 let windows = header
                     .windows(layer)
                     .unwrap_or(crate::matching::Windows { forward: 1, backward: 0 });
-                let without = leave_out
-                    .map(|picture| Without { sources: self.template.sources(layer), picture });
-                match_layer(query, &self.template.sheets(layer), windows, without)
+                match_layer(query, &self.template.sheets(layer), windows, without(layer))
             })
             .collect()
+    }
+
+    /// What joins the distances of the layers, with another baseline a layer (empty for none).
+    pub fn scorer_with(&self, baselines: Vec<Vec<f32>>) -> Scorer {
+        scorer(&self.template, baselines)
     }
 
     /// What joins the distances of the layers.

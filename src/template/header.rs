@@ -19,6 +19,8 @@ pub enum Header {
     V2(HeaderV1, Decision),
     /// With region rules, and a decision where there is one.
     V3(HeaderV1, Option<Decision>, Rules),
+    /// With what the threshold of the build rests on, and a decision and rules where there are any.
+    V4(HeaderV1, Option<Decision>, Option<Rules>, Evidence),
 }
 
 /// What can be set on a template after it was built.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub decision: Option<Decision>,
     /// What of a map above the threshold makes a part bad; `None` where the score alone decides.
     pub rules: Option<Rules>,
+    /// What the build knew of good parts; `None` in templates of older versions.
+    pub evidence: Option<Evidence>,
 }
 
 impl Header {
@@ -36,10 +40,13 @@ impl Header {
         match self {
             Header::V1(header) => (header, Settings::default()),
             Header::V2(header, decision) => {
-                (header, Settings { decision: Some(decision), rules: None })
+                (header, Settings { decision: Some(decision), ..Settings::default() })
             }
             Header::V3(header, decision, rules) => {
-                (header, Settings { decision, rules: Some(rules) })
+                (header, Settings { decision, rules: Some(rules), evidence: None })
+            }
+            Header::V4(header, decision, rules, evidence) => {
+                (header, Settings { decision, rules, evidence: Some(evidence) })
             }
         }
     }
@@ -58,6 +65,44 @@ pub struct Decision {
     pub rank: u32,
     /// 95 % interval of the true false-reject rate.
     pub interval: [f32; 2],
+}
+
+/// What a build knew of good parts when it set the threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What the threshold is that stands now.
+    pub origin: Origin,
+    /// What said which parts are one item.
+    pub grouping: Grouping,
+    /// How many items the parts are of; as many as parts where nothing says which belong together.
+    pub items: u32,
+    /// Which part every picture that the template was built from shows, numbered from 0: pictures of the same
+    /// exposure show one part.
+    pub parts: Vec<u32>,
+    /// The score of every part against a template that has not seen its fold; empty where no folds were made.
+    pub scores: Vec<f32>,
+}
+
+/// What a threshold is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A number that was given to the build.
+    Given,
+    /// The build's own estimate of a quantile of the scores of good parts.
+    Estimate,
+    /// A rank among the scores of good parts, for a rate that was asked for.
+    Rank,
+}
+
+/// What says which parts are one item, for folds that keep items whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grouping {
+    /// Nothing: runs of the order of the names.
+    Order,
+    /// The names up to their last separator.
+    Names,
+    /// A pattern that was given to the build.
+    Pattern,
 }
 
 /// Where the scores came from that set a threshold.
@@ -214,11 +259,14 @@ impl HeaderV1 {
 
     /// The oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
-        let Settings { decision, rules } = settings.clone();
-        match (decision, rules) {
-            (None, None) => Header::V1(self.clone()),
-            (Some(decision), None) => Header::V2(self.clone(), decision),
-            (decision, Some(rules)) => Header::V3(self.clone(), decision, rules),
+        let Settings { decision, rules, evidence } = settings.clone();
+        match (decision, rules, evidence) {
+            (decision, rules, Some(evidence)) => {
+                Header::V4(self.clone(), decision, rules, evidence)
+            }
+            (None, None, None) => Header::V1(self.clone()),
+            (Some(decision), None, None) => Header::V2(self.clone(), decision),
+            (decision, Some(rules), None) => Header::V3(self.clone(), decision, rules),
         }
     }
 
@@ -291,11 +339,30 @@ impl Settings {
         if let Some(decision) = &self.decision {
             decision.validate(header)?;
         }
+        if let Some(evidence) = &self.evidence {
+            evidence.validate(header)?;
+        }
         let Some(rules) = &self.rules else { return Ok(()) };
         rules.validate()?;
         // Zones scale the thresholds, which must have a sign to be scaled by.
         let review = self.decision.as_ref().map_or(f32::INFINITY, |d| d.review);
         check(header.calibration.threshold.min(review) > 0.0, "threshold")
+    }
+}
+
+impl Evidence {
+    /// How many different parts the pictures show.
+    pub fn part_count(&self) -> usize {
+        self.parts.iter().max().map_or(0, |&last| last as usize + 1)
+    }
+
+    fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        check(self.parts.len() <= header.build.images.len(), "parts")?;
+        check(self.parts.iter().all(|&part| (part as usize) < self.parts.len()), "parts")?;
+        let count = self.part_count();
+        check(self.items as usize <= count, "items")?;
+        check(self.scores.is_empty() || self.scores.len() == count, "held-out scores")?;
+        check(self.scores.iter().all(|score| score.is_finite()), "held-out scores")
     }
 }
 
@@ -385,7 +452,7 @@ pub(crate) mod tests {
     #[test]
     fn version_2_is_frozen() {
         let (header, decision) = decided();
-        let settings = Settings { decision: Some(decision), rules: None };
+        let settings = Settings { decision: Some(decision), ..Settings::default() };
         let bytes = header.encode(&settings).expect("encodes");
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v2.hex").trim());
@@ -405,7 +472,7 @@ pub(crate) mod tests {
         for (i, spoil) in breaks.iter().enumerate() {
             let (header, mut decision) = decided();
             spoil(&mut decision);
-            let settings = Settings { decision: Some(decision), rules: None };
+            let settings = Settings { decision: Some(decision), ..Settings::default() };
             assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
         }
     }
@@ -421,7 +488,7 @@ pub(crate) mod tests {
             vec![zone(1, Limit::Factor(1.5), None), zone(254, Limit::Score(0.25), Some(3.0))];
         let rules = Rules { min_area_px: 25.0, max_regions: 2, mm_per_pixel: 0.125, zones };
         let (header, decision) = decided();
-        (header, Settings { decision: Some(decision), rules: Some(rules) })
+        (header, Settings { decision: Some(decision), rules: Some(rules), evidence: None })
     }
 
     #[test]
@@ -431,6 +498,46 @@ pub(crate) mod tests {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/golden/header_v3.hex").trim());
         assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    }
+
+    fn evident() -> (HeaderV1, Settings) {
+        let (mut header, settings) = ruled();
+        let second = ImageRecord { name: "b.png".into(), ..header.build.images[0].clone() };
+        let third = ImageRecord { name: "c.png".into(), ..second.clone() };
+        header.build.images.extend([second, third]);
+        let evidence = Evidence {
+            origin: Origin::Estimate,
+            grouping: Grouping::Names,
+            items: 1,
+            parts: vec![0, 1, 0],
+            scores: vec![0.25, 1.5],
+        };
+        (header, Settings { evidence: Some(evidence), ..settings })
+    }
+
+    #[test]
+    fn version_4_is_frozen() {
+        let (header, settings) = evident();
+        let bytes = header.encode(&settings).expect("encodes");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("../../tests/golden/header_v4.hex").trim());
+        assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    }
+
+    #[test]
+    fn evidence_that_makes_no_sense_is_refused() {
+        let breaks: [fn(&mut Evidence); 5] = [
+            |e| e.parts.push(0),
+            |e| e.parts[1] = 3,
+            |e| e.items = 3,
+            |e| drop(e.scores.pop()),
+            |e| e.scores[0] = f32::NAN,
+        ];
+        for (i, spoil) in breaks.iter().enumerate() {
+            let (header, mut settings) = evident();
+            spoil(settings.evidence.as_mut().expect("evidence"));
+            assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod load;
 pub mod writer;
 
 pub use header::{
-    Basis, Calibration, Decision, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance,
-    Settings,
+    Basis, Calibration, Decision, Evidence, Grouping, HeaderV1, ImageRecord, LayerRecord, Origin,
+    ProbeRecord, Provenance, Settings,
 };
 pub use load::Template;
 #[cfg(feature = "edge")]

@@ -31,6 +31,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             probe.name, probe.score, probe.expected
         );
     }
+    println!(
+        "The template was built from the first two pictures: it knows them, so they score far below a new good part."
+    );
     if all_agree {
         println!("{}: whole, and this machine computes what it promises", args.template.display());
         Ok(ExitCode::SUCCESS)

@@ -2,9 +2,9 @@
 
 use crate::console::printable;
 use hetmm::Result;
-use hetmm::template::Template;
+use hetmm::template::{Evidence, Grouping, Origin, Template};
 use hetmm::update::journal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                             "given": template.decision().is_none() && h.build.has_given_threshold(),
                             "decision": template.decision().map(|d| json!({
                                 "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
-                                "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval}))},
+                                "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval})),
+                            "evidence": template.settings().evidence.as_ref().map(evidence)},
             "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
             "inserted": template.pictures().1.len(),
             "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
@@ -111,14 +112,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             100.0 * mask.count() as f64 / mask.inside().len() as f64
         );
     }
-    match template.decision() {
-        Some(decision) => println!("{}", crate::promise::promise(h, decision)),
-        None => println!(
-            "threshold  {:.4} ({})",
-            h.calibration.threshold,
-            if h.build.has_given_threshold() { "given" } else { "provisional" }
-        ),
-    }
+    println!("{}", crate::promise::threshold(&template));
     if let Some(rules) = &template.settings().rules {
         if template.decision().is_some() {
             println!("{}", crate::promise::ABOUT_THE_SCORE);
@@ -151,6 +145,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("option     {}: {}", printable(key), printable(value));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the build knew of good parts.
+fn evidence(evidence: &Evidence) -> Value {
+    json!({
+        "origin": match evidence.origin {
+            Origin::Given => "given",
+            Origin::Estimate => "estimate",
+            Origin::Rank => "rank",
+        },
+        "grouping": match evidence.grouping {
+            Grouping::Order => "order",
+            Grouping::Names => "names",
+            Grouping::Pattern => "pattern",
+        },
+        "parts": evidence.part_count(), "items": evidence.items, "part_of_picture": evidence.parts,
+        "held_out_scores": evidence.scores,
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
