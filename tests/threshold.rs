@@ -51,7 +51,7 @@ fn a_plain_build_estimates_its_threshold_from_parts_that_were_held_out() {
     assert_code(
         &built,
         0,
-        "an estimate that about 2 % of good parts are rejected, from 40 good parts (5 folds)",
+        "an estimate that about 2 % of good parts are rejected, from 40 good parts (10 folds)",
     );
     assert_code(&built, 0, "the true rate lies between");
     let told = calibration(&path);

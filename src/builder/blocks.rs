@@ -3,7 +3,8 @@
 //! A score is only held out if nothing that resembles the part more than a part of tomorrow will was in the
 //! template. Pictures of one item resemble each other, and so do pictures that were taken one after another: light,
 //! lens and tool change slowly. So parts are held out in runs of their order, and what the names say belongs to one
-//! item is never torn apart.
+//! item is never torn apart. A fold of several runs takes them from places that are far apart: names are often sorted by
+//! kind, and a template without a whole kind knows less than the one that is delivered.
 
 use super::exposures::Parts;
 use crate::template::Grouping;
@@ -14,6 +15,8 @@ use std::collections::HashMap;
 const FEWEST_ITEMS: usize = 10;
 /// Most of all parts that one item may hold: more is a kind or a day, and what is left knows nothing of it.
 const LARGEST_ITEM: f64 = 0.125;
+/// Runs that parts are held out in, at the least.
+const RUNS: usize = 20;
 
 /// How parts are dealt into folds.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,25 +64,30 @@ pub fn deal(names: &[&str], label: Option<&dyn Fn(&str) -> String>, folds: usize
             None => items.push(vec![part]),
         }
     }
-    let folds = folds.min(items.len()).max(1);
-    let fold = runs(&items, names.len(), folds);
+    // A run of one picture would be no run.
+    let least = if grouping == Grouping::Order { 2 } else { 1 };
+    let most = (items.len() / least).max(2).min(items.len());
+    let count = (folds * RUNS.div_ceil(folds.max(1))).min(most).max(1);
+    let folds = folds.min(count).max(1);
+    let run = runs(&items, names.len(), count);
+    let fold = run.into_iter().map(|run| run % folds as u32).collect();
     Dealt { fold, folds, items: items.len(), grouping }
 }
 
-/// The fold of every part: runs of items of about equal numbers of parts.
-fn runs(items: &[Vec<usize>], parts: usize, folds: usize) -> Vec<u32> {
-    let mut fold = vec![0; parts];
+/// The run of every part: `count` runs of items, of about equal numbers of parts.
+fn runs(items: &[Vec<usize>], parts: usize, count: usize) -> Vec<u32> {
+    let mut run = vec![0; parts];
     let (mut before, mut current) = (0, 0);
     for (item, members) in items.iter().enumerate() {
-        // The fold in which the middle of the item lies; never one that is left behind, and none is left out.
-        let wanted = (2 * before + members.len()) * folds / (2 * parts);
-        let needed = folds.saturating_sub(items.len() - item);
+        // The run in which the middle of the item lies; never one that is left behind, and none is left out.
+        let wanted = (2 * before + members.len()) * count / (2 * parts);
+        let needed = count.saturating_sub(items.len() - item);
         let next = if item == 0 { 0 } else { wanted.min(current + 1).max(current) };
-        current = next.max(needed).min(folds - 1);
-        members.iter().for_each(|&part| fold[part] = current as u32);
+        current = next.max(needed).min(count - 1);
+        members.iter().for_each(|&part| run[part] = current as u32);
         before += members.len();
     }
-    fold
+    run
 }
 
 /// The item of every name, where the names are such that they name items: several parts each, none with too many.
@@ -142,11 +150,14 @@ mod tests {
     fn numbers_are_held_out_in_runs_of_their_order() {
         let mut all = names(20, |i| format!("{i}.png"));
         let found = dealt(&all, 5);
-        assert_eq!(found.fold, (0..20).map(|i| i / 4).collect::<Vec<u32>>());
+        assert_eq!(found.fold, (0..20).map(|i| i / 2 % 5).collect::<Vec<u32>>());
         assert_eq!((found.items, found.grouping), (20, Grouping::Order));
         // The order is that of the numbers, wherever a picture stands in the list.
         all.reverse();
-        assert_eq!(dealt(&all, 5).fold, (0..20).map(|i| 4 - i / 4).collect::<Vec<u32>>());
+        let reversed: Vec<u32> = found.fold.iter().rev().copied().collect();
+        assert_eq!(dealt(&all, 5).fold, reversed);
+        let folds = |count, folds| dealt(&names(count, |i| format!("{i}.png")), folds).folds;
+        assert_eq!([folds(2, 10), folds(5, 10), folds(9, 10), folds(40, 10)], [2, 2, 4, 10]);
     }
 
     #[test]

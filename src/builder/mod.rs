@@ -124,7 +124,7 @@ const MOST_STRAYS: f64 = 0.1;
 /// folds give 1.0 to 1.1 times.
 const MUCH_HIGHER: f32 = 1.25;
 /// Two halves of a folder that are farther apart than so many mean distances inside a half are two things.
-const TWO_THINGS: f64 = 3.0;
+const TWO_THINGS: f64 = 5.0;
 
 /// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///

@@ -94,7 +94,7 @@ pub struct Options {
 }
 
 /// Folds where every one takes a selection of its own.
-const FOLDS: usize = 5;
+const FOLDS: usize = 10;
 /// Folds where every picture is a sheet: then another fold costs next to nothing, and a template that lacks less is
 /// more like the one that is delivered.
 const FOLDS_OF_ALL: usize = 20;
@@ -172,7 +172,7 @@ impl Options {
             );
         }
         if self.folds.is_some_and(|folds| folds < 2) {
-            return wrong("--folds must be at least 2".into(), "5 is the default");
+            return wrong("--folds must be at least 2".into(), "10 is the default");
         }
         let size = (backbone.height as usize, backbone.width as usize);
         match &self.mask {

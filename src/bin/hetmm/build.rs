@@ -93,7 +93,7 @@ pub struct Settings {
     /// parts to promise it
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
     false_reject: Option<f64>,
-    /// How many times a share of the pictures is held out to set the threshold [default: 5; 20 where every
+    /// How many times a share of the pictures is held out to set the threshold [default: 10; 20 where every
     /// picture is a sheet]
     #[arg(long, value_name = "K")]
     folds: Option<usize>,
