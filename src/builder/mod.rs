@@ -321,10 +321,9 @@ fn choose<'a>(
 
 /// The refusal of a folder whose pictures are of two kinds that have nothing in common.
 fn two_halves(halves: &audit::Halves, images: &[ImageRecord]) -> Error {
-    let [one, other] = halves.medoids.map(|at| images[at].name.as_str());
+    let [few, most] = halves.medoids.map(|at| images[at].name.as_str());
     let what = format!(
-        "the folder holds two different things: {:.0} % of the pictures are like {one} or {other}, and the rest like \
-         the other one",
+        "the folder holds two different things: {:.0} % of the pictures are like {few}, the rest like {most}",
         100.0 * halves.share
     );
     Error::new(Kind::Image, what)

@@ -79,7 +79,7 @@ pub struct Halves {
     pub apart: f64,
     /// The share of the smaller half.
     pub share: f64,
-    /// A picture in the middle of each.
+    /// A picture in the middle of each, of the smaller half first.
     pub medoids: [usize; 2],
 }
 
@@ -120,7 +120,10 @@ impl Halves {
         let between = mean(first, second, first.len() * second.len());
         let apart = between / inside(first).max(inside(second)).max(1e-9);
         let share = first.len().min(second.len()) as f64 / count.max(1) as f64;
-        let medoids = medoids.map(|at| pictures.get(at).copied().unwrap_or(0));
+        let mut medoids = medoids.map(|at| pictures.get(at).copied().unwrap_or(0));
+        if first.len() > second.len() {
+            medoids.reverse();
+        }
         Halves { apart: if share > 0.0 { apart } else { 0.0 }, share, medoids }
     }
 }
