@@ -62,7 +62,7 @@ impl Inspector {
     pub fn new(template: impl Into<Arc<Template>>, backbone: Arc<dyn Backbone>) -> Result<Self> {
         let template = template.into();
         backbone.identity().require_same_as(&template.header().backbone)?;
-        let scorer = scorer_for(&template, template.header(), true);
+        let scorer = scorer_for(&template, template.header(), baselines(&template));
         let ignored: Vec<bool> = template.zones().iter().map(|&label| label == IGNORED).collect();
         let scorer = scorer.ignoring(&ignored);
         let mut built_from: Vec<Size> = Vec::new();
@@ -170,14 +170,35 @@ impl Inspector {
     /// Distances of every layer; `leave_out` drops the prototypes that come from that picture. They are no
     /// numbers at a tap whose features are no use ([`FeatureMap::fault`]), so that the picture is rejected.
     pub fn distances(&self, features: &[FeatureMap], leave_out: Option<u32>) -> Vec<Distances> {
+        self.matched(features, |layer| {
+            leave_out.map(|picture| Without { sources: self.template.sources(layer), picture })
+        })
+    }
+
+    /// As [`Inspector::distances`], without the prototypes of group `left_out`; `groups` has the group of every
+    /// prototype, a layer, in the order of [`Template::sources`].
+    pub fn distances_without(
+        &self,
+        features: &[FeatureMap],
+        groups: &[Vec<u32>],
+        left_out: u32,
+    ) -> Vec<Distances> {
+        self.matched(features, |layer| {
+            groups.get(layer).map(|sources| Without { sources, picture: left_out })
+        })
+    }
+
+    fn matched<'a>(
+        &self,
+        features: &[FeatureMap],
+        without: impl Fn(usize) -> Option<Without<'a>>,
+    ) -> Vec<Distances> {
         (features.iter().enumerate())
             .map(|(layer, query)| {
                 let header = self.template.header();
                 let windows = header.windows(layer).unwrap_or(Windows { forward: 1, backward: 0 });
-                let without = leave_out
-                    .map(|picture| Without { sources: self.template.sources(layer), picture });
                 let mut distances =
-                    match_layer(query, &self.template.sheets(layer), windows, without);
+                    match_layer(query, &self.template.sheets(layer), windows, without(layer));
                 if query.fault().is_some() {
                     distances.forward.fill(f32::NAN);
                     distances.backward.fill(f32::NAN);
@@ -207,7 +228,13 @@ impl Inspector {
         has_baseline: bool,
         distances: &[Distances],
     ) -> MapSummary {
-        scorer_for(&self.template, header, has_baseline).summary(distances).1
+        let baselines = if has_baseline { baselines(&self.template) } else { Vec::new() };
+        scorer_for(&self.template, header, baselines).summary(distances).1
+    }
+
+    /// What joins the distances of the layers, with another baseline a layer (empty for none).
+    pub fn scorer_with(&self, baselines: Vec<Vec<f32>>) -> Scorer {
+        scorer_for(&self.template, self.template.header(), baselines)
     }
 
     /// What joins the distances of the layers.
@@ -312,16 +339,23 @@ impl Inspector {
     }
 }
 
-/// What joins the distances of `template`, were its header `header`.
-fn scorer_for(template: &Template, header: &HeaderV1, has_baseline: bool) -> Scorer {
+/// The baseline of every layer of `template`; empty for none.
+fn baselines(template: &Template) -> Vec<Vec<f32>> {
+    let of_layer = |layer| template.baseline(layer).unwrap_or_default().to_vec();
+    (0..template.layers()).map(of_layer).collect()
+}
+
+/// What joins the distances of `template`, were its header `header`, with one baseline a layer. A layer whose baseline
+/// is empty or missing has none.
+fn scorer_for(template: &Template, header: &HeaderV1, mut baselines: Vec<Vec<f32>>) -> Scorer {
+    baselines.resize(header.layers.len(), Vec::new());
     let size = (header.backbone.height as usize, header.backbone.width as usize);
-    let baseline = |layer: usize| template.baseline(layer).filter(|_| has_baseline);
-    let layers = (header.layers.iter().zip(&header.backbone.taps).enumerate())
-        .map(|(i, (layer, tap))| Layer {
+    let layers = (header.layers.iter().zip(&header.backbone.taps).zip(baselines))
+        .map(|((layer, tap), baseline)| Layer {
             height: tap.height as usize,
             width: tap.width as usize,
             weight: layer.weight,
-            baseline: baseline(i).unwrap_or_default().to_vec(),
+            baseline,
         })
         .collect();
     let (alpha, sigma) = (header.alpha, header.sigma);

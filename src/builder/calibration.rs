@@ -8,10 +8,29 @@
 //! `Beta(k, n + 1 - k)`. For a rate asked for, k is the largest whole number with `k / (n + 1)` not
 //! above it; there is none where `n + 1 < 1 / rate`: then the rate cannot be promised.
 //!
+//! # An estimate
+//! Where no rate was asked for, nothing has to be promised, and few parts need not mean a lenient threshold.
+//! [`estimate`] joins two estimates of the same quantile:
+//!
+//! - that of a normal distribution above the median, with the root mean square of what lies above it, as a prediction
+//!   for the next part (Student's t, times `sqrt(1 + 1/n)`): it needs few parts, and is wrong by as much as the upper
+//!   half of the scores is not normal. The lower half says nothing about the tail: on some products many parts
+//!   score next to nothing;
+//! - that of Harrell and Davis, a mean of the sorted scores weighed by a beta distribution: it is right for every
+//!   distribution, and needs many parts.
+//!
+//! The second counts `n r / (n r + 5)` for the rate r: as much as the first where the sample holds five parts
+//! beyond the quantile. A score more than four robust deviations above the median counts as that much, so that a
+//! stray cannot move the threshold far.
+//!
+//! Whatever the distribution, the true rate of any threshold with m of n scores above it lies between the rates of
+//! the two neighbouring scores as thresholds: between the lower quantile of `Beta(m, n + 1 - m)` and the upper
+//! one of `Beta(m + 1, n - m)`.
+//!
 //! Among m further parts the number of rejects follows the beta-binomial distribution of the same
 //! parameters: [`Threshold::expected`] gives its central 95 %.
 
-use statrs::distribution::{Beta, ContinuousCDF};
+use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use statrs::function::beta::ln_beta;
 use statrs::function::factorial::ln_binomial;
 
@@ -58,6 +77,95 @@ pub fn threshold(scores: &[f32], rate: f64) -> Result<Threshold, TooFew> {
     let interval = Beta::new(rank as f64, (n + 1 - rank) as f64)
         .map_or([0.0, 1.0], |beta| [beta.inverse_cdf(tail), beta.inverse_cdf(1.0 - tail)]);
     Ok(Threshold { score: sorted[rank - 1], rank, pictures: n, interval })
+}
+
+/// An estimate of the score that a given share of good parts exceeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// Above this score a part is rejected.
+    pub score: f32,
+    /// How many of the scores lie above it.
+    pub above: usize,
+    /// 95 % interval of its true false-reject rate.
+    pub interval: [f64; 2],
+}
+
+/// Estimates the score that a share `rate` (between 0 and 1) of good parts exceeds, from the held-out `scores` of at
+/// least two parts of `items` items. Parts of one item are alike: the interval is as wide as `items` parts make it.
+pub fn estimate(scores: &[f32], rate: f64, items: usize) -> Estimate {
+    let mut sorted: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
+    sorted.sort_by(f64::total_cmp);
+    let score = quantile(&capped(sorted), rate) as f32;
+    let above = scores.iter().filter(|&&s| s > score).count();
+    let independent = items.min(scores.len()) as f64;
+    let events = above as f64 * independent / scores.len().max(1) as f64;
+    let side = (1.0 - CONFIDENCE) / 2.0;
+    let of_beta = |a: f64, b: f64, p: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(p));
+    let interval = [
+        of_beta(events, independent + 1.0 - events, side).unwrap_or(0.0),
+        of_beta(events + 1.0, independent - events, 1.0 - side).unwrap_or(1.0),
+    ];
+    Estimate { score, above, interval }
+}
+
+/// Robust deviations above the median beyond which a score counts no more.
+const MOST_DEVIATIONS: f64 = 4.0;
+/// What makes the median of what lies above the median of normally distributed values their standard deviation.
+const NORMAL: f64 = 1.4826;
+/// Scores beyond the quantile from which on a sample says more than a fitted distribution.
+const ENOUGH_BEYOND: f64 = 5.0;
+/// Most deviations that the fitted distribution is followed, for two or three parts.
+const FARTHEST: f64 = 5.0;
+
+/// The median of sorted values; 0 of none.
+fn median(sorted: &[f64]) -> f64 {
+    match sorted.len() {
+        0 => 0.0,
+        n => (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0,
+    }
+}
+
+/// How far the values above the median of `sorted` lie above it, in rising order.
+fn excess(sorted: &[f64]) -> Vec<f64> {
+    let centre = median(sorted);
+    sorted.iter().map(|v| v - centre).filter(|v| *v > 0.0).collect()
+}
+
+/// Sorted values of which none is far above the others.
+fn capped(mut sorted: Vec<f64>) -> Vec<f64> {
+    let most = median(&sorted) + MOST_DEVIATIONS * NORMAL * median(&excess(&sorted));
+    if sorted.len() >= 5 {
+        sorted.iter_mut().for_each(|v| *v = v.min(most));
+    }
+    sorted
+}
+
+/// The value that a next one exceeds with probability `rate`, from sorted values.
+fn quantile(sorted: &[f64], rate: f64) -> f64 {
+    let n = sorted.len() as f64;
+    let excess = excess(sorted);
+    let square = excess.iter().map(|v| v * v).sum::<f64>() / excess.len().max(1) as f64;
+    let freedom = (n / 2.0 - 1.0).max(1.0);
+    let factor = StudentsT::new(0.0, 1.0, freedom).map_or(FARTHEST, |t| t.inverse_cdf(1.0 - rate));
+    let fitted =
+        median(sorted) + square.sqrt() * factor.min(FARTHEST) * (1.0 + 1.0 / n.max(1.0)).sqrt();
+    let say = n * rate / (n * rate + ENOUGH_BEYOND);
+    say * harrell_davis(sorted, rate) + (1.0 - say) * fitted
+}
+
+/// The quantile of Harrell and Davis (Biometrika 1982) that a share `rate` exceeds, of sorted values.
+fn harrell_davis(sorted: &[f64], rate: f64) -> f64 {
+    let n = sorted.len() as f64;
+    let Ok(beta) = Beta::new((n + 1.0) * (1.0 - rate), (n + 1.0) * rate) else {
+        return sorted.last().copied().unwrap_or(0.0);
+    };
+    let mut below = 0.0;
+    let weighed = sorted.iter().enumerate().map(|(i, value)| {
+        let up_to = beta.cdf((i as f64 + 1.0) / n);
+        let weight = up_to - std::mem::replace(&mut below, up_to);
+        weight * value
+    });
+    weighed.sum()
 }
 
 impl Threshold {
@@ -122,6 +230,60 @@ mod tests {
         let scores = [1.0, f32::NAN, 2.0];
         assert_eq!(threshold(&scores, 0.25).map(|t| t.score), Ok(f32::INFINITY));
         assert_eq!(threshold(&scores, 0.5).map(|t| t.score), Ok(2.0));
+    }
+
+    /// Numbers that look like draws from a normal distribution.
+    fn normal(state: &mut u64) -> f64 {
+        let mut random = || {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            ((*state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        (-2.0 * random().ln()).sqrt() * (std::f64::consts::TAU * random()).cos()
+    }
+
+    #[test]
+    fn an_estimate_from_few_or_many_parts_rejects_about_what_it_says() {
+        let mut state = 88_172_645_463_325_252u64;
+        let usual = statrs::distribution::Normal::new(0.0, 1.0).expect("a distribution");
+        for parts in [5, 10, 20, 40, 200, 1000] {
+            let (trials, mut rate, mut inside) = (400, 0.0, 0);
+            for _ in 0..trials {
+                let scores: Vec<f32> =
+                    (0..parts).map(|_| (3.0 + 0.5 * normal(&mut state)) as f32).collect();
+                let found = estimate(&scores, 0.02, parts);
+                let real = 1.0 - usual.cdf(2.0 * (f64::from(found.score) - 3.0));
+                rate += real / f64::from(trials);
+                inside += i32::from(found.interval[0] <= real && real <= found.interval[1]);
+            }
+            assert!((0.014..0.03).contains(&rate), "{parts} parts: {rate}");
+            assert!(f64::from(inside) >= 0.93 * f64::from(trials), "{parts} parts: {inside}");
+        }
+    }
+
+    #[test]
+    fn one_stray_score_hardly_moves_an_estimate() {
+        let mut state = 1_234_567u64;
+        let mut scores: Vec<f32> =
+            (0..40).map(|_| (3.0 + 0.5 * normal(&mut state)) as f32).collect();
+        let clean = estimate(&scores, 0.02, 40).score;
+        scores.push(1e4);
+        let spoiled = estimate(&scores, 0.02, 41).score;
+        assert!(clean < spoiled && spoiled < 1.4 * clean, "{spoiled} {clean}");
+    }
+
+    #[test]
+    fn estimates_of_very_few_equal_or_negative_scores_are_numbers() {
+        for scores in
+            [&[1.0, 2.0][..], &[0.0, 0.0, 0.0], &[-2.0, -1.0, -1.5, 0.5], &[1.0; 30], &[3.0, 3.0]]
+        {
+            let found = estimate(scores, 0.02, scores.len());
+            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let least = largest - 1e-5 * largest.abs();
+            assert!(found.score.is_finite() && found.score >= least, "{scores:?}: {found:?}");
+            assert!(found.interval[0] <= 0.02 && 0.02 <= found.interval[1], "{found:?}");
+        }
     }
 
     /// The promise itself: thresholds from random sets, tried on further random parts.

@@ -1,87 +1,31 @@
-//! Scores of good pictures that their template has not seen, by folds.
+//! Scores of good parts that their template has not seen, by folds.
 //!
-//! The pictures are dealt into parts like cards; every part is scored against a template built from
-//! the others. A leave-one-out score needs no second selection, but is too high: a picture that is
-//! unusual gives many prototypes, and without them the template has a hole where a template built
-//! without the picture would have put others. The templates here are a little poorer than the one
-//! that is delivered, so the threshold errs to the side of too few rejects of good parts.
+//! Every part is scored against a template built without its fold (`blocks` says which parts are held out
+//! together), under the weights of the template that is delivered and a baseline without the fold. A
+//! leave-one-out score needs no second selection, but is too high: a picture that is unusual gives many
+//! prototypes, and without them the template has a hole where a template built without the picture would have put
+//! others. Here the hole is filled by the selection rule. The templates are a little poorer than the one that is
+//! delivered, so a threshold from these scores errs to the side of too few rejects of good parts.
 //!
-//! A picture that is there twice is one good part: a template that was built from its double has seen
-//! it. So pictures of equal digest are dealt together and give one score. Pictures that only resemble
-//! each other, as two shots of one part do, count as two; `audit` lists them.
+//! Pictures of the same exposure are one part: they are held out together and give one score, that of the first.
 
-use super::calibration::{self, Threshold, TooFew};
-use super::gather::Gathered;
-use super::{Options, Progress, Stage, draft_header, fill, section_lengths};
+use super::calibration::TooFew;
+use super::exposures::Parts;
+use super::leave_one_out::groups;
+use super::prototypes::{self, Chosen, HeldOut};
+use super::store::Store;
+use super::{Filled, Options, Progress, Stage, draft_header, section_lengths};
 use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Inspector;
+use crate::matching::Distances;
+use crate::selection::Rule;
+use crate::template::Settings;
+use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use crate::template::{Basis, Decision, ImageRecord, Settings};
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The threshold for a false-reject rate and how it came about.
-///
-/// # Errors
-/// [`Kind::Image`] where there are too few different pictures for the rate.
-pub fn decide(
-    pass: &Gathered,
-    backbone: &Arc<dyn Backbone>,
-    options: &Options,
-    rate: f64,
-    destination: &Path,
-    progress: Progress,
-) -> Result<(Threshold, Decision)> {
-    let parts = different(&pass.images);
-    let refused = |e: TooFew| match pass.images.len() - parts.len() {
-        0 => too_few(&e, rate),
-        doubles => too_few(&e, rate)
-            .within(format!("{doubles} of {} pictures are doubles of others", pass.images.len())),
-    };
-    // Whether there are enough is known before anything is computed.
-    calibration::threshold(&vec![0.0; parts.len()], rate).map_err(refused)?;
-    if parts.len() < 2 {
-        return Err(Error::new(Kind::Image, "all pictures are the same one")
-            .advise("give pictures of different good parts"));
-    }
-    let scores = scores(pass, &parts, backbone, options, destination, progress)?;
-    let threshold = calibration::threshold(&scores, rate).map_err(refused)?;
-    let decision = Decision {
-        review: threshold.score,
-        basis: Basis::Folds(options.folds.min(scores.len()) as u32),
-        false_reject: rate as f32,
-        rank: threshold.rank as u32,
-        interval: threshold.interval.map(|v| v as f32),
-    };
-    Ok((threshold, decision))
-}
-
-/// The pictures by their digest, in the order in which each is there first.
-fn different(images: &[ImageRecord]) -> Vec<Vec<usize>> {
-    let mut number = HashMap::new();
-    let mut parts: Vec<Vec<usize>> = Vec::new();
-    for (picture, image) in images.iter().enumerate() {
-        let part = *number.entry(image.digest).or_insert(parts.len());
-        match parts.get_mut(part) {
-            Some(same) => same.push(picture),
-            None => parts.push(vec![picture]),
-        }
-    }
-    parts
-}
-
-/// Deals `parts` into `folds`, and gives the pictures that the template of `fold` is built from, in
-/// their order, and the parts that it is to score.
-fn deal(parts: &[Vec<usize>], fold: usize, folds: usize) -> (Vec<usize>, Vec<usize>) {
-    let (out, kept): (Vec<usize>, Vec<usize>) =
-        (0..parts.len()).partition(|part| part % folds == fold);
-    let mut kept: Vec<usize> = kept.into_iter().flat_map(|part| parts[part].clone()).collect();
-    kept.sort_unstable();
-    (kept, out)
-}
 
 /// The refusal of a rate that so few pictures cannot promise.
 pub fn too_few(e: &TooFew, rate: f64) -> Error {
@@ -106,92 +50,105 @@ fn percent(rate: f64) -> String {
     format!("{} %", (rate * 1e4 * (1.0 - 1e-9)).ceil() / 100.0)
 }
 
-/// The score of every one of `parts` against a template without its fold.
-fn scores(
-    pass: &Gathered,
-    parts: &[Vec<usize>],
-    backbone: &Arc<dyn Backbone>,
-    options: &Options,
-    destination: &Path,
-    progress: Progress,
-) -> Result<Vec<f32>> {
-    let folds = options.folds.min(parts.len());
-    let mut scores = vec![f32::NAN; parts.len()];
-    let silent = |_: Stage, _: usize, _: usize| {};
-    for fold in 0..folds {
-        progress(Stage::Folds, fold, folds);
-        let (kept, out) = deal(parts, fold, folds);
-        let store = pass.store.subset(&kept, options.max_memory)?;
-        let images = kept.iter().map(|&i| pass.images[i].clone()).collect();
-        let sheets = options.sheets.of(kept.len());
-        let mut header = draft_header(backbone.identity(), options, sheets, images);
-        header.probes.clear();
-        let lengths = section_lengths(&header, options)?;
-        // Never finished: the file has no name that anyone sees, and goes with the draft.
-        let mut draft = Draft::create(destination, header, Settings::default(), &lengths)?;
-        fill(&mut draft, &store, backbone, options, &silent)?;
-        let inspector = Inspector::new(draft.preview()?, backbone.clone())?;
-        let of_fold: Vec<f32> = out
-            .par_iter()
-            .map(|&part| {
-                // The others of a part are the same picture.
-                let distances = inspector.distances(&pass.store.maps(parts[part][0]), None);
-                inspector.score(&inspector.anomaly_map(&distances)).score
-            })
-            .collect();
-        out.iter().zip(of_fold).for_each(|(&part, score)| scores[part] = score);
-    }
-    progress(Stage::Folds, folds, folds);
-    Ok(scores)
+/// What a template is made of.
+pub struct Material<'a> {
+    /// The features of all pictures.
+    pub store: &'a Store,
+    /// What computed them.
+    pub backbone: &'a Arc<dyn Backbone>,
+    /// How the template is built.
+    pub options: &'a Options,
+    /// Which part every picture shows.
+    pub parts: &'a Parts,
+    /// Where the template will be: drafts are made beside it, and go again.
+    pub destination: &'a Path,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Material<'_> {
+    /// The score of every part against a template without its fold; `inspector` is the template from all pictures,
+    /// `filled` what came of filling it.
+    ///
+    /// # Errors
+    /// What the disk refuses.
+    pub fn scores(
+        &self,
+        inspector: &Inspector,
+        filled: &Filled,
+        held_out: HeldOut,
+        progress: Progress,
+    ) -> Result<Vec<f32>> {
+        let mut scores = vec![f32::NAN; self.parts.count()];
+        for fold in 0..held_out.folds {
+            progress(Stage::Folds, fold, held_out.folds);
+            let kept = held_out.kept(fold);
+            let baseline = |layer| match self.options.baseline {
+                true => filled.left_out.baseline(inspector, layer, &|picture| kept[picture]),
+                false => Vec::new(),
+            };
+            let layers = inspector.template().layers();
+            let scorer = inspector.scorer_with((0..layers).map(baseline).collect());
+            let of_fold = |part: &usize| !kept[self.parts.first[*part]];
+            let out: Vec<usize> = (0..self.parts.count()).filter(of_fold).collect();
+            let distances = self.distances(inspector, held_out, fold, filled.of_folds.get(fold))?;
+            let of_fold: Vec<f32> = out
+                .par_iter()
+                .map(|&part| {
+                    let of_part = distances(self.parts.first[part]);
+                    scorer.score(&scorer.anomaly_map(&of_part)).score
+                })
+                .collect();
+            out.iter().zip(of_fold).for_each(|(&part, score)| scores[part] = score);
+        }
+        progress(Stage::Folds, held_out.folds, held_out.folds);
+        Ok(scores)
+    }
 
-    fn images(digests: &[u8]) -> Vec<ImageRecord> {
-        let image = |(i, &digest): (usize, &u8)| ImageRecord {
-            name: format!("{i}.png"),
-            digest: [digest; 32],
-            width: 8,
-            height: 8,
-            score: f32::NAN,
+    /// What gives the distances of a picture to a template without `fold`.
+    fn distances<'a>(
+        &'a self,
+        inspector: &'a Inspector,
+        held_out: HeldOut,
+        fold: usize,
+        chosen: Option<&Chosen>,
+    ) -> Result<Box<dyn Fn(usize) -> Vec<Distances> + Sync + 'a>> {
+        if inspector.template().header().rule == Rule::All {
+            let folds = groups(inspector, held_out.fold);
+            return Ok(Box::new(move |picture| {
+                inspector.distances_without(&self.store.maps(picture), &folds, fold as u32)
+            }));
+        }
+        let without = self.template_without(inspector, &held_out.kept(fold), chosen)?;
+        Ok(Box::new(move |picture| without.distances(&self.store.maps(picture), None)))
+    }
+
+    /// A template from the `kept` pictures alone: of the prototypes that were chosen for it, else selected anew.
+    fn template_without(
+        &self,
+        inspector: &Inspector,
+        kept: &[bool],
+        chosen: Option<&Chosen>,
+    ) -> Result<Inspector> {
+        let known: Vec<usize> = (0..kept.len()).filter(|&picture| kept[picture]).collect();
+        let images = &inspector.template().header().build.images;
+        let images = match chosen {
+            Some(_) => images.clone(),
+            None => known.iter().map(|&picture| images[picture].clone()).collect(),
         };
-        digests.iter().enumerate().map(image).collect()
-    }
-
-    #[test]
-    fn doubles_are_one_part() {
-        for (digests, want) in [
-            (&[][..], vec![]),
-            (&[7, 8, 9], vec![vec![0], vec![1], vec![2]]),
-            (&[7, 8, 7, 9, 8, 7], vec![vec![0, 2, 5], vec![1, 4], vec![3]]),
-            (&[7, 7, 7], vec![vec![0, 1, 2]]),
-        ] {
-            assert_eq!(different(&images(digests)), want, "{digests:?}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_template_is_built_from_a_double_of_what_it_scores(
-            digests in proptest::collection::vec(0u8..20, 2..40), folds in 2usize..8
-        ) {
-            let parts = different(&images(&digests));
-            let folds = folds.min(parts.len());
-            let mut scored = vec![0; parts.len()];
-            for fold in 0..folds {
-                let (kept, out) = deal(&parts, fold, folds);
-                for &part in &out {
-                    scored[part] += 1;
-                    let digest = digests[parts[part][0]];
-                    proptest::prop_assert!(kept.iter().all(|&i| digests[i] != digest));
-                }
-                let left_out: usize = out.iter().map(|&part| parts[part].len()).sum();
-                proptest::prop_assert_eq!(kept.len() + left_out, digests.len());
-                proptest::prop_assert!(kept.is_sorted());
+        let options = Options { mask: None, baseline: false, ..self.options.clone() };
+        let sheets = options.sheets.of(known.len());
+        let mut header = draft_header(self.backbone.identity(), &options, sheets, images);
+        header.probes.clear();
+        let mut lengths = section_lengths(&header, &options)?;
+        lengths.retain(|(kind, ..)| *kind != SectionKind::Probe);
+        // Never finished: the file has no name that anyone sees, and goes with the draft.
+        let mut draft = Draft::create(self.destination, header, Settings::default(), &lengths)?;
+        match chosen {
+            Some(chosen) => prototypes::write_chosen(&mut draft, self.store, chosen)?,
+            None => {
+                let store = self.store.subset(&known, options.max_memory)?;
+                prototypes::write(&mut draft, &store, None, &|_, _, _| {})?;
             }
-            proptest::prop_assert!(scored.iter().all(|&times| times == 1));
         }
+        Inspector::new(draft.preview()?, self.backbone.clone())
     }
 }

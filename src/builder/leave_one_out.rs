@@ -14,6 +14,15 @@ const LEAST_PEAK: f64 = 1e-3;
 /// The distance where nothing was left to compare with.
 const NOTHING: f32 = 2.0;
 
+/// The group of the picture that every prototype comes from, a layer; `group` has that of every picture.
+pub fn groups(inspector: &Inspector, group: &[u32]) -> Vec<Vec<u32>> {
+    let template = inspector.template();
+    let of_layer = |layer| -> Vec<u32> {
+        template.sources(layer).iter().map(|&picture| group[picture as usize]).collect()
+    };
+    (0..template.layers()).map(of_layer).collect()
+}
+
 /// Leave-one-out distances of all good pictures.
 pub struct LeaveOneOut {
     /// `[picture][layer]`.
@@ -21,13 +30,16 @@ pub struct LeaveOneOut {
 }
 
 impl LeaveOneOut {
-    /// Matches every picture of `store` against the template, less the prototypes it gave.
-    pub fn compute(inspector: &Inspector, store: &Store, progress: Progress) -> Self {
+    /// Matches every picture of `store` against the template, less the prototypes that pictures of its part gave;
+    /// `part` has the part of every picture.
+    pub fn compute(inspector: &Inspector, store: &Store, part: &[u32], progress: Progress) -> Self {
         let done = AtomicUsize::new(0);
+        let parts = groups(inspector, part);
         let distances = (0..store.pictures())
             .into_par_iter()
             .map(|picture| {
-                let distances = inspector.distances(&store.maps(picture), Some(picture as u32));
+                let distances =
+                    inspector.distances_without(&store.maps(picture), &parts, part[picture]);
                 progress(
                     Stage::LeaveOneOut,
                     done.fetch_add(1, Ordering::Relaxed) + 1,
@@ -39,12 +51,19 @@ impl LeaveOneOut {
         LeaveOneOut { distances }
     }
 
-    /// The mean distance map of a layer: what good parts leave there. Zero for a single picture.
-    pub fn baseline(&self, inspector: &Inspector, layer: usize) -> Vec<f32> {
+    /// The mean distance map of a layer over the pictures that `counts`: what good parts leave there. Zero for a
+    /// single picture.
+    pub fn baseline(
+        &self,
+        inspector: &Inspector,
+        layer: usize,
+        counts: &dyn Fn(usize) -> bool,
+    ) -> Vec<f32> {
         let pixels = self.distances.first().map_or(0, |layers| layers[layer].forward.len());
         let mut sum = vec![0.0f64; pixels];
         let mut count = vec![0u32; pixels];
-        for distances in &self.distances {
+        let counted = self.distances.iter().enumerate().filter(|(picture, _)| counts(*picture));
+        for (_, distances) in counted {
             let joined = inspector.scorer().mutual(&distances[layer]);
             for (((sum, count), value), forward) in
                 sum.iter_mut().zip(&mut count).zip(joined).zip(&distances[layer].forward)

@@ -13,6 +13,14 @@ const COPY_SIDE: usize = 64;
 const SIGMAS: [f32; 3] = [0.7, 1.4, 2.8];
 /// Detail that counts as none, part of full scale: noise of recording.
 const NO_DETAIL: f64 = 2e-4;
+/// Blur of the small copy where two pictures are compared whatever their noise, in its pixels.
+const COPY_SIGMA: f32 = 1.5;
+/// Most rows and columns of the coarse copy.
+const COARSE_SIDE: usize = 16;
+/// Part of the copy's sides that is not compared where a shift is fitted.
+const MARGIN: f64 = 0.09;
+/// Most pixels of the copy that a shift is fitted for.
+const MOST_SHIFT: f64 = 1.0;
 /// Samples within this of black or white are clipped: one step of 8 bits.
 const STEP: u16 = 257;
 
@@ -30,6 +38,8 @@ pub struct Look {
     pub softness: f64,
     /// Grey copy, 0..=1, of at most 64 x 64 pixels.
     copy: Vec<f32>,
+    /// Columns of the copy.
+    columns: usize,
 }
 
 impl Look {
@@ -52,7 +62,71 @@ impl Look {
             white: part(&|s| s >= u16::MAX - STEP),
             softness: (coarse / fine).ln(),
             copy: small_copy(&grey, image.height(), width),
+            columns: width.min(COPY_SIDE),
         }
+    }
+
+    /// The same with a blurred copy, to be compared whatever the noise.
+    pub fn blurred(&self) -> Look {
+        let copy = GaussianBlur::new(COPY_SIGMA).apply(&self.copy, self.columns);
+        Look { copy, ..self.clone() }
+    }
+
+    /// Means over blocks of the copy, at most 16 x 16.
+    pub fn coarse(&self) -> Vec<f32> {
+        let rows = self.copy.len().checked_div(self.columns).unwrap_or(0);
+        let side = |of: usize| of.min(COARSE_SIDE);
+        let mut sum = vec![0.0f32; side(rows) * side(self.columns)];
+        for (i, value) in self.copy.iter().enumerate() {
+            let (x, y) = (i % self.columns, i / self.columns);
+            let at =
+                y * side(rows) / rows * side(self.columns) + x * side(self.columns) / self.columns;
+            sum[at] += value;
+        }
+        let of_block = self.copy.len() as f32 / sum.len().max(1) as f32;
+        sum.iter().map(|sum| sum / of_block).collect()
+    }
+
+    /// Root mean square of what differs between two pictures beside a small shift and a constant, inside the
+    /// margin. Symmetric; for blurred copies of pictures of equal network size.
+    pub fn residual(&self, other: &Look) -> f64 {
+        let rows = self.copy.len().checked_div(self.columns).unwrap_or(0);
+        let margin = |of: usize| (of as f64 * MARGIN).ceil().max(1.0) as usize;
+        let (top, left) = (margin(rows), margin(self.columns));
+        if rows <= 2 * top || self.columns <= 2 * left {
+            return self.distance(other);
+        }
+        // Sums of the gradients gx and gy of the mean picture, of the difference d, and of their products.
+        let (mut count, mut sums) = (0.0f64, [0.0f64; 9]);
+        let (a, b) = (&self.copy, &other.copy);
+        for y in top..rows - top {
+            for i in y * self.columns + left..(y + 1) * self.columns - left {
+                let mean = |at: usize| f64::from(a[at] + b[at]) / 2.0;
+                let gx = (mean(i + 1) - mean(i - 1)) / 2.0;
+                let gy = (mean(i + self.columns) - mean(i - self.columns)) / 2.0;
+                let d = f64::from(a[i] - b[i]);
+                let terms = [gx, gy, d, gx * gx, gx * gy, gy * gy, gx * d, gy * d, d * d];
+                sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+                count += 1.0;
+            }
+        }
+        let [gx, gy, d, xx, xy, yy, xd, yd, dd] = sums.map(|sum| sum / count);
+        let (xx, xy, yy) = (xx - gx * gx, xy - gx * gy, yy - gy * gy);
+        let (xd, yd, dd) = (xd - gx * d, yd - gy * d, dd - d * d);
+        let determinant = xx * yy - xy * xy;
+        let left = match determinant > 1e-9 * xx * yy && determinant > 0.0 {
+            false => dd,
+            true => {
+                let (mut u, mut v) =
+                    ((yy * xd - xy * yd) / determinant, (xx * yd - xy * xd) / determinant);
+                let length = u.hypot(v);
+                if length > MOST_SHIFT {
+                    (u, v) = (u / length * MOST_SHIFT, v / length * MOST_SHIFT);
+                }
+                dd - 2.0 * (u * xd + v * yd) + u * u * xx + 2.0 * u * v * xy + v * v * yy
+            }
+        };
+        left.max(0.0).sqrt()
     }
 
     /// Root mean square difference of the small copies of two pictures of equal network size.

@@ -5,7 +5,9 @@
 //! scores every good picture without its own prototypes. The same pictures and options give the same bytes with any number of threads.
 
 pub mod audit;
+mod blocks;
 pub mod calibration;
+pub mod exposures;
 mod features;
 pub mod features_file;
 mod folds;
@@ -24,7 +26,7 @@ pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use notices::Notice;
-pub use options::{Options, Sheets, Weights};
+pub use options::{Options, Sheets, Suspects, Weights};
 
 use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Kind, Result};
@@ -35,11 +37,16 @@ use crate::template::container::SectionKind;
 use crate::template::header::{ENGINE, GIVEN_THRESHOLD};
 use crate::template::writer::Draft;
 use crate::template::{
-    Calibration, HeaderV1, ImageRecord, LayerRecord, ProbeRecord, Provenance, Settings,
+    Basis, Calibration, Decision, Evidence, HeaderV1, ImageRecord, LayerRecord, Origin,
+    ProbeRecord, Provenance, Settings,
 };
+use blocks::Dealt;
+use exposures::Parts;
+use folds::Material;
 use gather::Gathered;
 use golden::PROBES;
 use leave_one_out::LeaveOneOut;
+use prototypes::HeldOut;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,11 +119,21 @@ pub struct Times {
 /// The colour scale of heat maps ends at this many thresholds.
 const SCALE_TOP: f32 = 16.0;
 
+/// Good parts that the threshold of a plain build rejects, as a share of all.
+pub const USUAL_RATE: f64 = 0.02;
+/// Largest share of strays that a folder may hold: with more of them it holds two things.
+const MOST_STRAYS: f64 = 0.1;
+/// So many times as high as their leave-one-out scores, the held-out scores of good parts are worth a warning: random
+/// folds give 1.0 to 1.1 times.
+const MUCH_HIGHER: f32 = 1.25;
+/// Two halves of a folder that are farther apart than so many mean distances inside a half are two things.
+const TWO_THINGS: f64 = 5.0;
+
 /// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or
-/// too few; whatever the backbone and the disk refuse.
+/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped), too
+/// few, or of two different things; whatever the backbone and the disk refuse.
 pub fn build(
     destination: &Path,
     input: Input,
@@ -129,97 +146,44 @@ pub fn build(
     let how = Pass {
         max_memory: options.max_memory,
         skip_unreadable: options.skip_unreadable,
-        looks: options.audit,
+        looks: true,
         reading: options.reading,
     };
     let pass = gather::gather(input, backbone.as_ref(), how, progress)?;
     let options = &options.within_opaque(pass.opaque.as_ref())?;
     let seen = Instant::now();
-    let (pass, suspects) = match options.audit && pass.images.len() >= audit::LEAST {
-        true => without_suspects(pass, backbone.identity(), options, progress)?,
-        false => (pass, Vec::new()),
-    };
+    let Chosen { pass, parts, suspects } = choose(pass, backbone.identity(), options, progress)?;
+    refuse_too_few(&pass, &parts, options)?;
     let audited = Instant::now();
-    let count = pass.images.len();
-    if count == 0 {
-        return Err(Error::new(Kind::Image, "there is no good picture to build from")
-            .advise("give a folder of pictures of good parts"));
+    let dealt = deal(&pass, &parts, options);
+    let is_held_out = options.threshold.is_none();
+    if is_held_out && dealt.folds < 2 {
+        return Err(one_item(parts.count()));
     }
-    if count == 1 && options.threshold.is_none() {
-        let name = &pass.images[0].name;
-        return Err(Error::new(
-            Kind::Image,
-            format!("{name} is the only picture: nothing is left to set a threshold by"),
-        )
-        .advise("add good pictures (20 are a start), or give --threshold"));
-    }
-    let mut header =
-        draft_header(backbone.identity(), options, options.sheets.of(count), pass.images.clone());
-    if pass.engine != TRACT {
-        header.build.options.push((ENGINE.into(), pass.engine.clone()));
-    }
-    if let Some(bits) = options.reading.bits() {
-        header.build.options.push(("bits".into(), bits.to_string()));
-    }
-    if options.opaque_only {
-        header.build.options.push(("mask-from-alpha".into(), "yes".into()));
-    }
-    if options.drop_suspects {
-        header.build.options.push(("drop-suspects".into(), names_of(&suspects)));
-    }
-    if let Some(threshold) = options.threshold {
-        header.build.options.push((GIVEN_THRESHOLD.into(), threshold.to_string()));
-    }
+    let held_out = HeldOut { fold: &dealt.of_pictures(&parts), folds: dealt.folds };
+    let mut header = first_header(&pass, &suspects, backbone.identity(), options);
     let lengths = section_lengths(&header, options)?;
-    let decision = match options.false_reject {
-        None => None,
-        Some(rate) => Some(folds::decide(&pass, backbone, options, rate, destination, progress)?),
-    };
-    let mut warnings = pass.warnings.clone();
-    if let Some((threshold, _)) = &decision {
-        header.calibration.pictures = threshold.pictures as u32;
-        let doubles = count - threshold.pictures;
-        if doubles > 0 {
-            warnings.push(format!(
-                "{doubles} of {count} pictures are doubles of others: each counts once for the threshold"
-            ));
-        }
-    }
-    let settings = Settings {
-        decision: decision.as_ref().map(|d| d.1.clone()),
-        proof: Some(header.empty_proof()),
-        reading: options.reading,
-        ..Settings::default()
-    };
-    let mut draft = Draft::create(destination, header, settings, &lengths)?;
+    let evidence = evidence(&parts, &dealt, options);
+    header.calibration.pictures = evidence.scores.len() as u32;
+    let settings = first_settings(&header, &evidence, &dealt, options);
+    let mut draft = Draft::create(destination, header, settings.clone(), &lengths)?;
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-    let decided = Instant::now();
-    let (left_out, chosen) = fill(&mut draft, &pass.store, backbone, options, progress)?;
-    let scores = left_out.scores(&inspector(&draft)?);
-    let times = Times {
-        features: seen.duration_since(started),
-        audit: audited.duration_since(seen),
-        folds: decided.duration_since(audited),
-        selection: chosen.duration_since(decided),
-        leave_one_out: chosen.elapsed(),
+    let material = Material { store: &pass.store, backbone, options, parts: &parts, destination };
+    let filled = fill(&mut draft, &material, is_held_out.then_some(held_out), progress)?;
+    let scores = filled.left_out.scores(&inspector(&draft)?);
+    let left_out_at = Instant::now();
+    let held_out_scores = match is_held_out {
+        true => material.scores(&inspector(&draft)?, &filled, held_out, progress)?,
+        false => Vec::new(),
     };
-    let chosen = golden::choose(&pass, &scores, &inspector(&draft)?)?;
-    if !chosen.unnoticed.is_empty() {
-        warnings.push(format!(
-            "the golden probes would not notice a change of {}: a damaged template may pass its check",
-            chosen.unnoticed.join(", ")
-        ));
-    }
-    for image in chosen.images {
-        let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
-        draft.section(|section| section.write(&bytes))?;
-    }
-    let threshold = match (&decision, options.threshold) {
-        (Some((threshold, _)), _) => threshold.score,
-        (None, Some(threshold)) => threshold,
-        (None, None) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-    };
+    let warning = neighbours_alike(&held_out_scores, &scores, &parts);
+    let (threshold, decision) = decide(&held_out_scores, &dealt, options)?;
     require_threshold(threshold, &scores)?;
+    let evidence = Some(Evidence { scores: held_out_scores, ..evidence });
+    let settings = Settings { decision, evidence, ..settings };
+    let mut draft = draft.with_settings(settings, &lengths)?;
+    let folded = Instant::now();
+    let unnoticed = write_probes(&mut draft, &pass, &scores, &inspector)?;
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = SCALE_TOP * threshold;
@@ -228,7 +192,17 @@ pub fn build(
     promise_probes(&mut draft, &inspector)?;
     let header = draft.header().clone();
     let size = draft.finish()?;
-    let (skipped, notices) = (pass.skipped, pass.notices);
+    let times = Times {
+        features: seen.duration_since(started),
+        audit: audited.duration_since(seen),
+        selection: filled.selected.duration_since(audited),
+        leave_one_out: left_out_at.duration_since(filled.selected),
+        folds: folded.duration_since(left_out_at),
+    };
+    let (skipped, notices, mut warnings) = (pass.skipped, pass.notices, pass.warnings);
+    warnings.extend(same_exposures(&parts));
+    warnings.extend(warning);
+    warnings.extend(unnoticed);
     Ok(Report { header, size, skipped, warnings, notices, suspects, times })
 }
 
@@ -244,6 +218,28 @@ fn require_threshold(threshold: f32, scores: &[f32]) -> Result<()> {
         ),
     )
     .advise("give pictures of different good parts, or a threshold of your own"))
+}
+
+/// Chooses the golden probes of a draft that is whole but for them, and writes them. Says what none of them would
+/// notice.
+fn write_probes(
+    draft: &mut Draft,
+    pass: &Gathered,
+    scores: &[f32],
+    inspector: &dyn Fn(&Draft) -> Result<Inspector>,
+) -> Result<Option<String>> {
+    let chosen = golden::choose(pass, scores, &inspector(draft)?)?;
+    for image in chosen.images {
+        let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
+        draft.section(|section| section.write(&bytes))?;
+    }
+    let unnoticed = chosen.unnoticed;
+    Ok((!unnoticed.is_empty()).then(|| {
+        format!(
+            "the golden probes would not notice a change of {}: a damaged template may pass its check",
+            unnoticed.join(", ")
+        )
+    }))
 }
 
 /// Gives the golden probes the scores and maps that they have, and proves that they have them.
@@ -270,32 +266,272 @@ fn promise_probes(
     Ok(())
 }
 
-/// The pictures that an audit suspects, and the pass without them where they are to be left out.
-fn without_suspects<'a>(
+/// The pictures that a template is built from.
+struct Chosen<'a> {
+    pass: Gathered<'a>,
+    parts: Parts,
+    suspects: Vec<Suspect>,
+}
+
+/// Looks for pictures of the same exposure and for suspects, and leaves out what is to be left out.
+fn choose<'a>(
     pass: Gathered<'a>,
     backbone: &Identity,
     options: &Options,
     progress: Progress,
-) -> Result<(Gathered<'a>, Vec<Suspect>)> {
-    let (findings, ..) = audit::examine(&pass, backbone, options.mask.as_ref(), None, progress)?;
-    let mut keep = vec![true; pass.images.len()];
+) -> Result<Chosen<'a>> {
+    let exposures = exposures::find(&pass.images, &pass.looks);
+    let count = pass.images.len();
+    if !options.audit || count < audit::LEAST {
+        return Ok(Chosen { pass, parts: exposures.parts, suspects: Vec::new() });
+    }
+    let audit::Examined { findings, halves, .. } =
+        audit::examine(&pass, &exposures, backbone, options.mask.as_ref(), None, progress)?;
+    log::debug!("halves of the folder: {halves:?}");
+    let strays = findings.iter().filter(|f| f.stray).count();
+    if options.suspects != Suspects::Keep && strays as f64 > MOST_STRAYS * count as f64 {
+        return Err(two_things(&findings, &pass.images, strays));
+    }
+    let are_two = halves.share > MOST_STRAYS && halves.apart > TWO_THINGS;
+    if options.suspects != Suspects::Keep && are_two {
+        return Err(two_halves(&halves, &pass.images));
+    }
+    let mut keep = vec![true; count];
     let mut suspects = Vec::new();
     for finding in findings.iter().filter(|f| f.suspect) {
-        keep[finding.picture] = !options.drop_suspects;
+        let dropped = match options.suspects {
+            Suspects::Keep => false,
+            Suspects::LeaveOutStrays => finding.stray,
+            Suspects::LeaveOut => true,
+        };
+        keep[finding.picture] = !dropped;
         suspects.push(Suspect {
             name: pass.images[finding.picture].name.clone(),
             reason: finding.reasons.first().map_or_else(String::new, |r| r.words.clone()),
-            dropped: options.drop_suspects,
+            dropped,
         });
     }
-    if !keep.contains(&false) {
-        return Ok((pass, suspects));
+    let parts = exposures.parts.only(&keep);
+    let pass = match keep.contains(&false) {
+        true => pass.only(&keep, options.max_memory)?,
+        false => pass,
+    };
+    Ok(Chosen { pass, parts, suspects })
+}
+
+/// The refusal of a folder whose pictures are of two kinds that have nothing in common.
+fn two_halves(halves: &audit::Halves, images: &[ImageRecord]) -> Error {
+    let [few, most] = halves.medoids.map(|at| images[at].name.as_str());
+    let what = format!(
+        "the folder holds two different things: {:.0} % of the pictures are like {few}, the rest like {most}",
+        100.0 * halves.share
+    );
+    Error::new(Kind::Image, what)
+        .advise("give a folder with good parts of one product; or have all of them kept")
+}
+
+/// The refusal of a folder with too many strays to be one product.
+fn two_things(findings: &[audit::Finding], images: &[ImageRecord], strays: usize) -> Error {
+    let named: Vec<&str> = (findings.iter().filter(|f| f.stray).take(5))
+        .map(|f| images[f.picture].name.as_str())
+        .collect();
+    let more = if strays > named.len() { ", .." } else { "" };
+    let what = format!(
+        "{strays} of {} pictures look unlike the rest, more than a tenth: the folder holds two different things \
+         ({}{more})",
+        images.len(),
+        named.join(", ")
+    );
+    Error::new(Kind::Image, what).advise(
+        "look at them with an audit, and give a folder with good parts of one product; or have them kept",
+    )
+}
+
+/// Refuses pictures that leave nothing to set a threshold by, where none was given.
+fn refuse_too_few(pass: &Gathered, parts: &Parts, options: &Options) -> Result<()> {
+    let Some(first) = pass.images.first() else {
+        return Err(Error::new(Kind::Image, "there is no good picture to build from")
+            .advise("give a folder of pictures of good parts"));
+    };
+    if options.threshold.is_some() {
+        return Ok(());
     }
-    Ok((pass.only(&keep, options.max_memory)?, suspects))
+    if let Some(rate) = options.false_reject {
+        // Whether there are enough is known before anything else is computed.
+        let refused = |e| match pass.images.len() - parts.count() {
+            0 => too_few(&e, rate),
+            doubles => too_few(&e, rate).within(format!(
+                "{doubles} of {} pictures show the same exposure as others",
+                pass.images.len()
+            )),
+        };
+        calibration::threshold(&vec![0.0; parts.count()], rate).map_err(refused)?;
+    }
+    let what = match (pass.images.len(), parts.count()) {
+        (1, _) => {
+            format!("{} is the only picture: nothing is left to set a threshold by", first.name)
+        }
+        (count, 1) => format!("all {count} pictures show the same exposure of one part"),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Image, what)
+        .advise("give pictures of different good parts (20 are a start), or give a threshold"))
+}
+
+/// The refusal of parts of which none can be held out, since all of them belong together.
+fn one_item(parts: usize) -> Error {
+    let what =
+        format!("all {parts} parts count as one item: nothing is left to set a threshold by");
+    Error::new(Kind::Image, what)
+        .advise("group the pictures by what tells items apart, or give a threshold")
+}
+
+/// Says that pictures of the same exposure count once.
+fn same_exposures(parts: &Parts) -> Option<String> {
+    let (pictures, count) = (parts.of_picture.len(), parts.count());
+    (count < pictures).then(|| {
+        format!(
+            "{} of {pictures} pictures show the same exposure as another one, in another file or a moment later: \
+             they count as {count} parts",
+            pictures - count
+        )
+    })
+}
+
+/// Says where parts score much higher without their neighbours in the folder than without themselves alone, as from
+/// random folds: then the neighbours know something of them that parts of another day do not share.
+fn neighbours_alike(held_out: &[f32], left_out: &[f32], parts: &Parts) -> Option<String> {
+    let upper = |mut scores: Vec<f32>| -> f32 {
+        scores.sort_by(f32::total_cmp);
+        scores.get(3 * scores.len() / 4).copied().unwrap_or(0.0)
+    };
+    let left_out: Vec<f32> = parts.first.iter().map(|&picture| left_out[picture]).collect();
+    let times = upper(held_out.to_vec()) / upper(left_out);
+    (times.is_finite() && times > MUCH_HIGHER).then(|| {
+        format!(
+            "good parts score {times:.1} times as high where their neighbours in the folder are held out, too: these \
+             resemble each other, as pictures of one item or in one light do. Parts of another item or day may be \
+             rejected more often than estimated: calibrate with fresh parts"
+        )
+    })
+}
+
+/// Deals the parts into folds by the names of their first pictures.
+fn deal(pass: &Gathered, parts: &Parts, options: &Options) -> Dealt {
+    let names: Vec<&str> = parts.first.iter().map(|&i| pass.images[i].name.as_str()).collect();
+    let label = options.group_by.as_ref().map(|pattern| {
+        move |name: &str| match pattern.captures(name) {
+            Some(found) => found.get(1).or(found.get(0)).map_or("", |m| m.as_str()).to_string(),
+            None => name.to_string(),
+        }
+    });
+    let label = label.as_ref().map(|label| label as &dyn Fn(&str) -> String);
+    blocks::deal(&names, label, options.folds_of(pass.images.len()))
+}
+
+/// What a build knows of good parts before it has their scores.
+fn evidence(parts: &Parts, dealt: &Dealt, options: &Options) -> Evidence {
+    let scored = if options.threshold.is_some() { 0 } else { parts.count() };
+    Evidence {
+        origin: match (options.threshold, options.false_reject) {
+            (Some(_), _) => Origin::Given,
+            (None, Some(_)) => Origin::Rank,
+            (None, None) => Origin::Estimate,
+        },
+        grouping: dealt.grouping,
+        items: dealt.items as u32,
+        parts: parts.of_picture.clone(),
+        scores: vec![0.0; scored],
+    }
+}
+
+/// Settings that will most likely take as many bytes as those of the decision, before there are scores.
+fn first_settings(
+    header: &HeaderV1,
+    evidence: &Evidence,
+    dealt: &Dealt,
+    options: &Options,
+) -> Settings {
+    let decision = Decision {
+        review: 0.0,
+        basis: Basis::Folds(dealt.folds as u32),
+        false_reject: 0.0,
+        rank: 1,
+        interval: [0.0, 1.0],
+    };
+    let decision = (!evidence.scores.is_empty()).then_some(decision);
+    Settings {
+        decision,
+        rules: None,
+        proof: Some(header.empty_proof()),
+        evidence: Some(evidence.clone()),
+        reading: options.reading,
+    }
+}
+
+/// The threshold from the held-out `scores` of parts and how it came about, or the one that was given.
+fn decide(scores: &[f32], dealt: &Dealt, options: &Options) -> Result<(f32, Option<Decision>)> {
+    let basis = Basis::Folds(dealt.folds as u32);
+    let decision = |score, rate: f64, rank: usize, interval: [f64; 2]| Decision {
+        review: score,
+        basis,
+        false_reject: rate as f32,
+        rank: rank as u32,
+        interval: interval.map(|v| v as f32),
+    };
+    let (threshold, decision) = match (options.threshold, options.false_reject) {
+        (Some(threshold), _) => (threshold, None),
+        (None, Some(rate)) => {
+            let found = calibration::threshold(scores, rate).map_err(|e| too_few(&e, rate))?;
+            (found.score, Some(decision(found.score, rate, found.rank, found.interval)))
+        }
+        (None, None) => {
+            let found = calibration::estimate(scores, USUAL_RATE, dealt.items);
+            let rank = found.above.max(1);
+            (found.score, Some(decision(found.score, USUAL_RATE, rank, found.interval)))
+        }
+    };
+    if let Some(bad) = scores.iter().find(|score| !score.is_finite()) {
+        return Err(Error::model(format!("a good picture has a score of {bad}"))
+            .advise("check the backbone: its features say nothing about these pictures"));
+    }
+    Ok((threshold, decision))
+}
+
+/// The header with everything that is known before selection, and what a person should know of the build.
+fn first_header(
+    pass: &Gathered,
+    suspects: &[Suspect],
+    backbone: &Identity,
+    options: &Options,
+) -> HeaderV1 {
+    let sheets = options.sheets.of(pass.images.len());
+    let mut header = draft_header(backbone, options, sheets, pass.images.clone());
+    let told = &mut header.build.options;
+    if pass.engine != TRACT {
+        told.push((ENGINE.into(), pass.engine.clone()));
+    }
+    if let Some(bits) = options.reading.bits() {
+        told.push(("bits".into(), bits.to_string()));
+    }
+    if options.opaque_only {
+        told.push(("mask-from-alpha".into(), "yes".into()));
+    }
+    let dropped: Vec<&Suspect> = suspects.iter().filter(|s| s.dropped).collect();
+    if !dropped.is_empty() || options.suspects == Suspects::LeaveOut {
+        told.push(("left-out".into(), names_of(&dropped)));
+    }
+    if let Some(pattern) = &options.group_by {
+        told.push(("group-by".into(), pattern.as_str().into()));
+    }
+    if let Some(threshold) = options.threshold {
+        told.push((GIVEN_THRESHOLD.into(), threshold.to_string()));
+    }
+    header
 }
 
 /// How many suspects and which, for a template's provenance.
-fn names_of(suspects: &[Suspect]) -> String {
+fn names_of(suspects: &[&Suspect]) -> String {
     let names: Vec<&str> = suspects.iter().map(|s| s.name.as_str()).collect();
     match names.len() {
         0 => "none".into(),
@@ -303,28 +539,37 @@ fn names_of(suspects: &[Suspect]) -> String {
     }
 }
 
-/// Fills a draft with what comes from the good pictures in `store`: prototypes, mask, baseline and
-/// layer weights. Returns the leave-one-out distances, and when the prototypes were chosen.
+/// What filling a draft leaves behind for its threshold.
+struct Filled {
+    /// Leave-one-out distances of all pictures.
+    left_out: LeaveOneOut,
+    /// For every fold the prototypes of a template without it; empty where the rule does not give them.
+    of_folds: Vec<prototypes::Chosen>,
+    /// When the prototypes were chosen.
+    selected: Instant,
+}
+
+/// Fills a draft with what comes from the good pictures: prototypes, mask, baseline and layer weights.
 fn fill(
     draft: &mut Draft,
-    store: &store::Store,
-    backbone: &Arc<dyn Backbone>,
-    options: &Options,
+    material: &Material,
+    held_out: Option<HeldOut>,
     progress: Progress,
-) -> Result<(LeaveOneOut, Instant)> {
+) -> Result<Filled> {
+    let Material { store, options, parts, backbone, .. } = material;
     let layers = draft.header().layers.len();
-    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
-    prototypes::write(draft, store, progress)?;
-    let chosen = Instant::now();
+    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, (*backbone).clone());
+    let of_folds = prototypes::write(draft, store, held_out, progress)?;
+    let selected = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let left_out = LeaveOneOut::compute(&inspector(draft)?, store, progress);
+    let left_out = LeaveOneOut::compute(&inspector(draft)?, store, &parts.of_picture, progress);
     if options.baseline {
         let baselines: Vec<Vec<f32>> = {
             let inspector = inspector(draft)?;
-            (0..layers).map(|layer| left_out.baseline(&inspector, layer)).collect()
+            (0..layers).map(|layer| left_out.baseline(&inspector, layer, &|_| true)).collect()
         };
         for baseline in baselines {
             draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
@@ -337,7 +582,7 @@ fn fill(
     draft.set_header(|h| {
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)
     });
-    Ok((left_out, chosen))
+    Ok(Filled { left_out, of_folds, selected })
 }
 
 /// The header with everything that is known before selection, and zeros for the rest.

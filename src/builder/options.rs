@@ -6,6 +6,7 @@ use crate::image::{Mask, Reading};
 use crate::matching::Storage;
 use crate::scoring::Fusion;
 use crate::selection::Rule;
+use regex_lite::Regex;
 
 /// How many sheets a template holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,17 @@ pub enum Weights {
     FromGoodParts,
     /// One number a layer.
     Given(Vec<f32>),
+}
+
+/// What happens to pictures that look unlike the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspects {
+    /// All of them are told and kept.
+    Keep,
+    /// Strays are left out; weaker suspects and doubles are told and kept.
+    LeaveOutStrays,
+    /// All of them are left out.
+    LeaveOut,
 }
 
 /// Everything that a build can be told, apart from backbone and pictures.
@@ -64,25 +76,40 @@ pub struct Options {
     pub opaque_only: bool,
     /// How the samples of the pictures are to be understood, now and when parts are inspected.
     pub reading: Reading,
-    /// A threshold to use in place of the largest leave-one-out score.
+    /// A threshold to use in place of one from held-out scores.
     pub threshold: Option<f32>,
-    /// The false-reject rate to set the threshold for, by folds, in place of a provisional one.
+    /// The false-reject rate to set the threshold for, with a promise, in place of an estimate for the usual one.
     pub false_reject: Option<f64>,
-    /// Parts that the pictures are dealt into for that.
-    pub folds: usize,
+    /// How many times a share of the pictures is held out for that; see [`Options::folds_of`] for the usual number.
+    pub folds: Option<usize>,
+    /// Finds in a picture's name which item it shows (the first group, or the whole match), where pictures of one
+    /// item are to be held out together.
+    pub group_by: Option<Regex>,
     /// Bytes of features to hold in memory; beyond them a scratch file is used.
     pub max_memory: u64,
     /// Unreadable pictures are left out instead of ending the build.
     pub skip_unreadable: bool,
-    /// Whether pictures that look unlike the rest are told.
+    /// Whether pictures that look unlike the rest are looked for.
     pub audit: bool,
-    /// Whether they are left out, too.
-    pub drop_suspects: bool,
+    /// What happens to them.
+    pub suspects: Suspects,
     /// Options worth recording in the template.
     pub provenance: Vec<(String, String)>,
 }
 
+/// Folds where every one takes a selection of its own.
+const FOLDS: usize = 10;
+/// Folds where every picture is a sheet: then another fold costs next to nothing, and a template that lacks less is
+/// more like the one that is delivered.
+const FOLDS_OF_ALL: usize = 20;
+
 impl Options {
+    /// How many folds a template from so many pictures has.
+    pub fn folds_of(&self, pictures: usize) -> usize {
+        let usual = if self.sheets.of(pictures) == pictures { FOLDS_OF_ALL } else { FOLDS };
+        self.folds.unwrap_or(usual)
+    }
+
     /// Refuses options that contradict each other or the backbone.
     pub fn check(&self, backbone: &Identity) -> Result<()> {
         let layers = backbone.taps.len();
@@ -142,14 +169,14 @@ impl Options {
                 "give one of them",
             );
         }
-        if self.drop_suspects && !self.audit {
+        if self.suspects == Suspects::LeaveOut && !self.audit {
             return wrong(
-                "--drop-suspects needs the audit that --no-audit leaves out".into(),
-                "give one of them",
+                "suspects cannot be left out without the audit that finds them".into(),
+                "do not switch the audit off",
             );
         }
-        if self.folds < 2 {
-            return wrong("--folds must be at least 2".into(), "5 is the default");
+        if self.folds.is_some_and(|folds| folds < 2) {
+            return wrong("--folds must be at least 2".into(), "10 is the default");
         }
         let size = (backbone.height as usize, backbone.width as usize);
         match &self.mask {

@@ -15,33 +15,115 @@ const SEED: u64 = 0x4845_544d;
 /// Pixels that are chosen at before they are written: bounds the memory on the way.
 const PIXELS_AT_ONCE: usize = 128;
 
-/// Chooses the prototypes of all layers by the draft's rule and writes their sections.
-pub fn write(draft: &mut Draft, store: &Store, progress: Progress) -> Result<()> {
+/// Prototypes of a template without a part of the pictures: the picture each is of, a layer, `[pixel][sheet]`.
+pub type Chosen = Vec<Vec<u32>>;
+
+/// Which pictures are held out together.
+#[derive(Clone, Copy)]
+pub struct HeldOut<'a> {
+    /// The fold of every picture.
+    pub fold: &'a [u32],
+    /// How many folds there are.
+    pub folds: usize,
+}
+
+impl HeldOut<'_> {
+    /// Which pictures a template without `fold` may know.
+    pub fn kept(&self, fold: usize) -> Vec<bool> {
+        self.fold.iter().map(|&of| of as usize != fold).collect()
+    }
+}
+
+/// Chooses the prototypes of all layers by the draft's rule and writes their sections. Where pictures are to be
+/// held out and the rule is PTS, also gives for every fold what is chosen without it: the similarities, which
+/// cost most, are there already.
+pub fn write(
+    draft: &mut Draft,
+    store: &Store,
+    held_out: Option<HeldOut>,
+    progress: Progress,
+) -> Result<Vec<Chosen>> {
     let header = draft.header().clone();
     let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
-    let total: usize = shapes.iter().map(Shape::pixels).sum();
     let whole = WholePictures::choose(header.rule, store, &shapes);
-    let mut done = 0;
+    let kept: Vec<Vec<bool>> = match (header.rule, held_out) {
+        (Rule::Pts(_), Some(held_out)) => {
+            (0..held_out.folds).map(|fold| held_out.kept(fold)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut of_folds = vec![Chosen::new(); kept.len()];
+    let mut layers = Layers::new(&shapes, progress);
     for (layer, &shape) in shapes.iter().enumerate() {
-        let task =
-            Task { store, rule: header.rule, storage: header.storage, whole: &whole, layer, shape };
+        let (rule, storage) = (header.rule, header.storage);
+        let task = Task { store, rule, storage, whole: &whole, kept: &kept, layer, shape };
+        let blocks = |worker: &mut Worker, pixel| worker.choose(&task, pixel);
+        let without = layers.write(draft, &task, &blocks)?;
+        of_folds.iter_mut().zip(without).for_each(|(of_fold, layer)| of_fold.push(layer));
+    }
+    Ok(of_folds)
+}
+
+/// Writes prototypes that were chosen before.
+pub fn write_chosen(draft: &mut Draft, store: &Store, chosen: &Chosen) -> Result<()> {
+    let header = draft.header().clone();
+    let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
+    let silent = |_: Stage, _: usize, _: usize| {};
+    let mut layers = Layers::new(&shapes, &silent);
+    for (layer, (&shape, chosen)) in shapes.iter().zip(chosen).enumerate() {
+        let (rule, storage) = (header.rule, header.storage);
+        let whole = &WholePictures::None;
+        let task = Task { store, rule, storage, whole, kept: &[], layer, shape };
+        let blocks = |worker: &mut Worker, pixel: usize| {
+            let of_pixel = &chosen[pixel * shape.sheets..(pixel + 1) * shape.sheets];
+            worker.take(&task, pixel, of_pixel)
+        };
+        layers.write(draft, &task, &blocks)?;
+    }
+    Ok(())
+}
+
+/// Writes the layers of a draft one after the other.
+struct Layers<'a> {
+    done: usize,
+    total: usize,
+    progress: Progress<'a>,
+}
+
+impl<'a> Layers<'a> {
+    fn new(shapes: &[Shape], progress: Progress<'a>) -> Self {
+        Layers { done: 0, total: shapes.iter().map(Shape::pixels).sum(), progress }
+    }
+
+    /// Writes the sections of a layer from the blocks of its pixels; gives for every fold what the blocks have
+    /// for it.
+    fn write(
+        &mut self,
+        draft: &mut Draft,
+        task: &Task,
+        block: &(dyn Fn(&mut Worker, usize) -> Block + Sync),
+    ) -> Result<Vec<Vec<u32>>> {
+        let shape = task.shape;
         let mut sources: Vec<u32> = Vec::with_capacity(shape.pixels() * shape.sheets);
         let mut scales: Vec<f32> = Vec::new();
+        let mut of_folds = vec![Vec::new(); task.kept.len()];
         draft.section(|section| {
             for first in (0..shape.pixels()).step_by(PIXELS_AT_ONCE) {
                 let pixels = first..(first + PIXELS_AT_ONCE).min(shape.pixels());
                 let count = pixels.len();
                 let blocks: Vec<Block> = pixels
                     .into_par_iter()
-                    .map_init(Worker::default, |worker, pixel| worker.choose(&task, pixel))
+                    .map_init(Worker::default, |worker, pixel| block(worker, pixel))
                     .collect();
                 for block in &blocks {
                     sources.extend_from_slice(&block.sources);
                     scales.extend_from_slice(&block.scales);
                     section.write(&block.values)?;
+                    let folds = of_folds.iter_mut().zip(&block.without);
+                    folds.for_each(|(fold, chosen): (&mut Vec<u32>, _)| fold.extend(chosen));
                 }
-                done += count;
-                progress(Stage::Selection, done, total);
+                self.done += count;
+                (self.progress)(Stage::Selection, self.done, self.total);
             }
             Ok(())
         })?;
@@ -49,11 +131,11 @@ pub fn write(draft: &mut Draft, store: &Store, progress: Progress) -> Result<()>
             return Err(Error::template("selection gave too few prototypes"));
         }
         draft.section(|section| section.write(bytemuck::cast_slice(&sources)))?;
-        if header.storage == Storage::I8 {
+        if task.storage == Storage::I8 {
             draft.section(|section| section.write(bytemuck::cast_slice(&scales)))?;
         }
+        Ok(of_folds)
     }
-    Ok(())
 }
 
 /// What is the same for all pixels of a layer.
@@ -62,6 +144,8 @@ struct Task<'a> {
     rule: Rule,
     storage: Storage,
     whole: &'a WholePictures,
+    /// For every fold the pictures that a template without it may know.
+    kept: &'a [Vec<bool>],
     layer: usize,
     shape: Shape,
 }
@@ -74,6 +158,8 @@ struct Block {
     values: Vec<u8>,
     /// Scales, for 8-bit values.
     scales: Vec<f32>,
+    /// For every fold the pictures that prototypes come from without it.
+    without: Vec<Vec<u32>>,
 }
 
 impl Block {
@@ -85,7 +171,8 @@ impl Block {
             let mut values = vec![0i8; shape.block(Storage::I8)];
             let mut scales = vec![0.0; shape.padded_sheets()];
             pack_bytes(shape, &vectors, &mut values, &mut scales);
-            return Block { sources, values: bytemuck::cast_slice(&values).to_vec(), scales };
+            let values = bytemuck::cast_slice(&values).to_vec();
+            return Block { sources, values, scales, without: Vec::new() };
         }
         let mut values = vec![0.0; shape.block(task.storage)];
         pack(shape, &vectors, &mut values);
@@ -95,7 +182,7 @@ impl Block {
         } else {
             bytemuck::cast_slice(&values).to_vec()
         };
-        Block { sources, values, scales: Vec::new() }
+        Block { sources, values, scales: Vec::new(), without: Vec::new() }
     }
 }
 
@@ -165,12 +252,18 @@ impl Worker {
         let seed = SEED ^ (((task.layer as u64) << 32 | pixel as u64) << 8);
         let mut clusters: Vec<Vec<usize>> = Vec::new();
         let mut picked: Vec<usize> = Vec::new();
+        let mut without: Vec<Vec<u32>> = Vec::new();
         match (task.rule, task.whole) {
             (_, WholePictures::Pictures(pictures)) => picked.clone_from(pictures),
             (_, WholePictures::Clusters(of_pictures)) => clusters.clone_from(of_pictures),
             (Rule::Pts(hard_rule), _) => {
                 self.gram.compute(&self.vectors, channels);
                 picked = pts::select(&self.gram, sheets, hard_rule);
+                let fold = |kept: &Vec<bool>| {
+                    let chosen = pts::without(&self.gram, &picked, kept, sheets, hard_rule);
+                    chosen.into_iter().map(|picture| picture as u32).collect()
+                };
+                without = task.kept.iter().map(fold).collect();
             }
             (Rule::KmeansPixel, _) => {
                 clusters = baselines::kmeans(&self.vectors, channels, sheets, seed)
@@ -188,6 +281,17 @@ impl Worker {
         if let Some(&first) = prototypes.first() {
             prototypes.resize(sheets, first);
         }
-        Block::new(task, &prototypes)
+        Block { without, ..Block::new(task, &prototypes) }
+    }
+
+    /// The prototypes of one pixel, of the pictures `chosen`.
+    fn take(&mut self, task: &Task, pixel: usize, chosen: &[u32]) -> Block {
+        task.store.vectors(task.layer, pixel, &mut self.vectors);
+        let channels = task.shape.channels;
+        let of_picture = |&picture: &u32| {
+            let at = picture as usize;
+            (&self.vectors[at * channels..(at + 1) * channels], at)
+        };
+        Block::new(task, &chosen.iter().map(of_picture).collect::<Vec<_>>())
     }
 }

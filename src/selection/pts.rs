@@ -27,11 +27,40 @@ pub fn prototypes(
     regions: &[Option<usize>],
     rule: HardRule,
 ) -> Vec<usize> {
-    let n = gram.size();
-    let wanted = sheets.min(n);
+    let wanted = sheets.min(gram.size());
     let mut chosen = medoids(gram, regions);
     chosen.truncate(wanted);
-    let mut free = vec![true; n];
+    filled_up(gram, chosen, vec![true; gram.size()], wanted, rule)
+}
+
+/// What becomes of `chosen` where the vectors that are not `kept` may not be used: what remains of it is filled up
+/// by `rule` from the kept ones, until `sheets` are held. Regions are not looked for again.
+pub fn without(
+    gram: &Gram,
+    chosen: &[usize],
+    kept: &[bool],
+    sheets: usize,
+    rule: HardRule,
+) -> Vec<usize> {
+    let wanted = sheets.min(kept.iter().filter(|kept| **kept).count());
+    let mut remaining: Vec<usize> = chosen.iter().copied().filter(|&i| kept[i]).collect();
+    if remaining.is_empty() {
+        let all: Vec<usize> = (0..gram.size()).filter(|&i| kept[i]).collect();
+        remaining.extend(medoid(gram, &all));
+    }
+    remaining.truncate(wanted);
+    filled_up(gram, remaining, kept.to_vec(), wanted, rule)
+}
+
+/// `chosen` and the hardest of the `free` ones by `rule`, until `wanted` are held.
+fn filled_up(
+    gram: &Gram,
+    mut chosen: Vec<usize>,
+    mut free: Vec<bool>,
+    wanted: usize,
+    rule: HardRule,
+) -> Vec<usize> {
+    let n = gram.size();
     // How well each vector is covered by the chosen ones; the least covered is taken next.
     let mut covered = match rule {
         HardRule::Sum => vec![0.0; n],
@@ -109,6 +138,16 @@ mod tests {
         assert_eq!(prototypes(&gram, 3, &regions, HardRule::MaxMin), [1, 6, 3]);
         assert_eq!(prototypes(&gram, 3, &regions, HardRule::Sum), [1, 6, 0]);
         assert_eq!(prototypes(&gram, 3, &[None; 7], HardRule::MaxMin), [3, 6, 0]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_replaced_by_the_hardest_of_the_rest() {
+        let gram = fan(&[0.0, 0.01, 0.02, 0.7, 1.40, 1.41, 1.42]);
+        let kept = [true, true, true, true, true, true, false];
+        assert_eq!(without(&gram, &[1, 6, 3], &kept, 3, HardRule::MaxMin), [1, 3, 5]);
+        assert_eq!(without(&gram, &[1, 3], &kept, 2, HardRule::MaxMin), [1, 3]);
+        let last = [false, false, false, false, true, true, true];
+        assert_eq!(without(&gram, &[1, 3], &last, 5, HardRule::MaxMin), [5, 4, 6]);
     }
 
     #[test]

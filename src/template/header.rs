@@ -23,6 +23,8 @@ pub enum Header {
     /// With what proves the template beyond the scores of its probes, and how the samples of pictures are to
     /// be understood.
     V4(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading),
+    /// With what the build knew of good parts when it set the threshold.
+    V5(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading, Evidence),
 }
 
 /// What proves a template beyond its checksums and the scores of its probes.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub rules: Option<Rules>,
     /// What proves the template; `None` in one that was built before there was such a proof.
     pub proof: Option<Proof>,
+    /// What the build knew of good parts; `None` in templates of older versions.
+    pub evidence: Option<Evidence>,
     /// How the samples of pictures are to be understood, the good ones and those to be inspected.
     pub reading: Reading,
 }
@@ -62,7 +66,10 @@ impl Header {
                 (header, Settings { decision, rules: Some(rules), ..Settings::default() })
             }
             Header::V4(header, decision, rules, proof, reading) => {
-                (header, Settings { decision, rules, proof, reading })
+                (header, Settings { decision, rules, proof, reading, evidence: None })
+            }
+            Header::V5(header, decision, rules, proof, reading, evidence) => {
+                (header, Settings { decision, rules, proof, reading, evidence: Some(evidence) })
             }
         }
     }
@@ -81,6 +88,44 @@ pub struct Decision {
     pub rank: u32,
     /// 95 % interval of the true false-reject rate.
     pub interval: [f32; 2],
+}
+
+/// What a build knew of good parts when it set the threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What the threshold is that stands now.
+    pub origin: Origin,
+    /// What said which parts are one item.
+    pub grouping: Grouping,
+    /// How many items the parts are of; as many as parts where nothing says which belong together.
+    pub items: u32,
+    /// Which part every picture that the template was built from shows, numbered from 0: pictures of the same
+    /// exposure show one part.
+    pub parts: Vec<u32>,
+    /// The score of every part against a template that has not seen its fold; empty where no folds were made.
+    pub scores: Vec<f32>,
+}
+
+/// What a threshold is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A number that was given to the build.
+    Given,
+    /// The build's own estimate of a quantile of the scores of good parts.
+    Estimate,
+    /// A rank among the scores of good parts, for a rate that was asked for.
+    Rank,
+}
+
+/// What says which parts are one item, for folds that keep items whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grouping {
+    /// Nothing: runs of the order of the names.
+    Order,
+    /// The names up to their last separator.
+    Names,
+    /// A pattern that was given to the build.
+    Pattern,
 }
 
 /// Where the scores came from that set a threshold.
@@ -251,7 +296,10 @@ impl HeaderV1 {
 
     /// The oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
-        let Settings { decision, rules, proof, reading } = settings.clone();
+        let Settings { decision, rules, proof, evidence, reading } = settings.clone();
+        if let Some(evidence) = evidence {
+            return Header::V5(self.clone(), decision, rules, proof, reading, evidence);
+        }
         if proof.is_some() || reading != Reading::default() {
             return Header::V4(self.clone(), decision, rules, proof, reading);
         }
@@ -372,11 +420,30 @@ impl Settings {
                 && proof.maps.iter().zip(&expected).all(|(maps, like)| maps.is_like(like));
             check(fits, "maps of the probes")?;
         }
+        if let Some(evidence) = &self.evidence {
+            evidence.validate(header)?;
+        }
         let Some(rules) = &self.rules else { return Ok(()) };
         rules.validate()?;
         // Zones scale the thresholds, which must have a sign to be scaled by.
         let review = self.decision.as_ref().map_or(f32::INFINITY, |d| d.review);
         check(header.calibration.threshold.min(review) > 0.0, "threshold")
+    }
+}
+
+impl Evidence {
+    /// How many different parts the pictures show.
+    pub fn part_count(&self) -> usize {
+        self.parts.iter().max().map_or(0, |&last| last as usize + 1)
+    }
+
+    fn validate(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
+        check(self.parts.len() <= header.build.images.len(), "parts")?;
+        check(self.parts.iter().all(|&part| (part as usize) < self.parts.len()), "parts")?;
+        let count = self.part_count();
+        check(self.items as usize <= count, "items")?;
+        check(self.scores.is_empty() || self.scores.len() == count, "held-out scores")?;
+        check(self.scores.iter().all(|score| score.is_finite()), "held-out scores")
     }
 }
 
@@ -526,13 +593,35 @@ pub(crate) mod tests {
         (header, Settings { proof, reading, ..Settings::default() })
     }
 
+    /// Everything that a header can hold.
+    fn evident() -> (HeaderV1, Settings) {
+        let (mut header, settings) = ruled();
+        let second = ImageRecord { name: "b.png".into(), ..header.build.images[0].clone() };
+        let third = ImageRecord { name: "c.png".into(), ..second.clone() };
+        header.build.images.extend([second, third]);
+        let evidence = Some(Evidence {
+            origin: Origin::Estimate,
+            grouping: Grouping::Names,
+            items: 1,
+            parts: vec![0, 1, 0],
+            scores: vec![0.25, 1.5],
+        });
+        let Settings { proof, reading, .. } = proven().1;
+        (header, Settings { proof, evidence, reading, ..settings })
+    }
+
     #[test]
-    fn version_4_is_frozen() {
-        let (header, settings) = proven();
-        let bytes = header.encode(&settings).expect("encodes");
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, include_str!("../../tests/golden/header_v4.hex").trim());
-        assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+    fn versions_4_and_5_are_frozen() {
+        let golden = [
+            (proven(), include_str!("../../tests/golden/header_v4.hex")),
+            (evident(), include_str!("../../tests/golden/header_v5.hex")),
+        ];
+        for ((header, settings), expected) in golden {
+            let bytes = header.encode(&settings).expect("encodes");
+            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(hex, expected.trim());
+            assert_eq!(decode(&bytes).expect("decodes"), (header, settings));
+        }
     }
 
     #[test]
@@ -548,6 +637,22 @@ pub(crate) mod tests {
             let (mut header, mut settings) = proven();
             header.alpha = 1.0;
             spoil(&mut header, settings.proof.as_mut().expect("a proof"));
+            assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
+        }
+    }
+
+    #[test]
+    fn evidence_that_makes_no_sense_is_refused() {
+        let breaks: [fn(&mut Evidence); 5] = [
+            |e| e.parts.push(0),
+            |e| e.parts[1] = 3,
+            |e| e.items = 3,
+            |e| e.scores.truncate(1),
+            |e| e.scores[0] = f32::NAN,
+        ];
+        for (i, spoil) in breaks.iter().enumerate() {
+            let (header, mut settings) = evident();
+            spoil(settings.evidence.as_mut().expect("evidence"));
             assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
         }
     }
@@ -569,6 +674,8 @@ pub(crate) mod tests {
         assert_ne!(seal(&other, &settings, b"table"), first);
         let as_they_are = Settings { reading: Reading::default(), ..settings.clone() };
         assert_ne!(seal(&header, &as_they_are, b"table"), first);
+        let known = Settings { evidence: evident().1.evidence, ..settings.clone() };
+        assert_ne!(seal(&header, &known, b"table"), first);
         assert_eq!(seal(&header, &Settings::default(), b"table"), None);
     }
 

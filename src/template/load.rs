@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::container::{self, Section, SectionKind};
-use super::header::{self, Decision, HeaderV1, ImageRecord, Settings};
+use super::header::{self, Decision, HeaderV1, ImageRecord, Origin, Settings};
 use super::numbers;
 use crate::error::{Error, Result};
 use crate::image::{Mask, NetworkImage};
@@ -131,9 +131,16 @@ impl Template {
         &self.header
     }
 
-    /// How the threshold came about; `None` where it is provisional or was given.
+    /// How the threshold came about; `None` where it is provisional (in old templates) or was given.
     pub fn decision(&self) -> Option<&Decision> {
         self.settings.decision.as_ref()
+    }
+
+    /// Whether the threshold promises a rate of false rejects that was asked for; an estimate of the build does not.
+    pub fn is_promised(&self) -> bool {
+        let is_estimate =
+            self.settings.evidence.as_ref().is_some_and(|e| e.origin == Origin::Estimate);
+        self.settings.decision.is_some() && !is_estimate
     }
 
     /// The pictures that it was built from, and those that were inserted later.

@@ -98,6 +98,28 @@ impl Draft {
         change(&mut self.settings);
     }
 
+    /// Replaces the settings. Where they take another number of bytes, the sections that are written already move to
+    /// a new draft.
+    pub fn with_settings(
+        mut self,
+        settings: Settings,
+        lengths: &[(SectionKind, u16, u64)],
+    ) -> Result<Self> {
+        if self.header.encode(&settings)?.len() == self.header_length {
+            self.settings = settings;
+            return Ok(self);
+        }
+        let mut moved = Draft::create(&self.destination, self.header.clone(), settings, lengths)?;
+        let mut from = self.file.as_file();
+        for section in &self.sections[..self.next] {
+            let mut bytes = vec![0; (section.range.end - section.range.start) as usize];
+            from.seek(SeekFrom::Start(section.range.start)).map_err(|e| self.cannot_write(&e))?;
+            std::io::Read::read_exact(&mut from, &mut bytes).map_err(|e| self.cannot_write(&e))?;
+            moved.section(|writer| writer.write(&bytes))?;
+        }
+        Ok(moved)
+    }
+
     /// The header as it stands.
     pub fn header(&self) -> &HeaderV1 {
         &self.header

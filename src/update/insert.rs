@@ -169,7 +169,7 @@ pub fn insert(
         sheets,
         bytes: [before, bytes],
         threshold: template.header().calibration.threshold,
-        is_promised: template.decision().is_some(),
+        is_promised: template.is_promised(),
         since_threshold: journal::since_threshold(template, &journal) + entries.len(),
     })
 }

@@ -68,9 +68,9 @@ impl GoodScores {
     /// promises nothing says no more than the largest score of a good picture does.
     fn limit(&self, template: &Template) -> f32 {
         let threshold = template.header().calibration.threshold;
-        let usual = match template.decision() {
-            Some(_) => threshold,
-            None => self.0.iter().copied().fold(threshold, f32::max),
+        let usual = match template.is_promised() {
+            true => threshold,
+            false => self.0.iter().copied().fold(threshold, f32::max),
         };
         (DEFECT_LIKE * usual).max(threshold)
     }

@@ -110,7 +110,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     console.note(format!(
         "{suspects} of {} pictures are suspects{}",
         found.images.len(),
-        if suspects > 0 { "; hetmm build --drop-suspects leaves them out" } else { "" }
+        if suspects > 0 {
+            "; hetmm build leaves strays out, and all of them with --drop-suspects"
+        } else {
+            ""
+        }
     ));
     Ok(ExitCode::SUCCESS)
 }

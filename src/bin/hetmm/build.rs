@@ -9,13 +9,15 @@ use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Input, Options, Report, Sheets, Source, Suspect, Weights};
+use hetmm::builder::{Input, Options, Report, Sheets, Source, Suspect, Suspects, Weights};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask, Reading};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
+use hetmm::template::Template;
 use hetmm::{Error, Result};
+use regex_lite::Regex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   hetmm build good/ -o part.hetmm
   hetmm build good/ -o part.hetmm --false-reject 0.5%
+  hetmm build good/ -o part.hetmm --group-by '^(lot[0-9]+)_'
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
   hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper
   hetmm build part.features -o part.hetmm          features that `hetmm features` has computed")]
@@ -94,16 +97,21 @@ pub struct Settings {
     /// Bits that the camera fills of samples of 16: 12, say. The template remembers it
     #[arg(long, value_name = "BITS")]
     bits: Option<u8>,
-    /// Threshold to use in place of the largest leave-one-out score
+    /// Threshold to use in place of one that rejects about 2 % of good parts
     #[arg(long, value_name = "SCORE")]
     threshold: Option<f32>,
-    /// Set the threshold for this rate of false rejects, as in 0.5%, from templates built without a
-    /// part of the pictures each (takes about as many times longer as there are parts)
+    /// Set the threshold for at most this rate of false rejects, as in 0.5%; refused where there are too few
+    /// parts to promise it
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
     false_reject: Option<f64>,
-    /// Parts of the pictures for --false-reject [default: 5]
-    #[arg(long, value_name = "K", requires = "false_reject")]
+    /// How many times a share of the pictures is held out to set the threshold [default: 10; 20 where every
+    /// picture is a sheet]
+    #[arg(long, value_name = "K")]
     folds: Option<usize>,
+    /// Hold out together the pictures in whose names this finds the same text: the first group, or the whole match,
+    /// as in '^(lot[0-9]+)_' [default: runs of the names, and names that are equal up to their last separator]
+    #[arg(long, value_parser = parse_pattern, value_name = "REGEX")]
+    group_by: Option<Regex>,
     /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is
     /// free]
     #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
@@ -111,10 +119,14 @@ pub struct Settings {
     /// Leave unreadable pictures out in place of refusing the folder
     #[arg(long)]
     skip_unreadable: bool,
-    /// Leave out pictures that look unlike the rest (`hetmm audit` shows them)
+    /// Keep pictures that clearly do not belong to the rest, such as a mask or a dark frame; they are left out
+    /// otherwise (`hetmm audit` shows them)
+    #[arg(long, conflicts_with_all = ["no_audit", "drop_suspects"])]
+    keep_suspects: bool,
+    /// Leave out all pictures that look unlike the rest, also those that may be rare good parts
     #[arg(long, conflicts_with = "no_audit")]
     drop_suspects: bool,
-    /// Do not look for pictures that look unlike the rest
+    /// Do not look for pictures that look unlike the rest; all are kept
     #[arg(long)]
     pub no_audit: bool,
 }
@@ -196,25 +208,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         started.elapsed().as_secs_f64()
     ));
     let times = &report.times;
-    let mut spent = format!(
-        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s, audit {:.2} s",
+    console.note(format!(
+        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s, audit {:.2} s",
         times.features.as_secs_f64(),
         times.selection.as_secs_f64(),
         times.leave_one_out.as_secs_f64(),
+        times.folds.as_secs_f64(),
         times.audit.as_secs_f64(),
-    );
-    if args.settings.false_reject.is_some() {
-        spent += &format!(", folds {:.2} s", times.folds.as_secs_f64());
-    }
-    console.note(spent);
-    match hetmm::template::Template::open(&args.output)?.decision() {
-        Some(decision) => console.note(promise::promise(header, decision)),
-        None if args.settings.threshold.is_some() => {}
-        None => console.note(
-            "The threshold is provisional: the largest score of a good picture without its own \
-             prototypes. --false-reject, or hetmm calibrate, sets it for a rate of false rejects.",
-        ),
-    }
+    ));
+    console.note(promise::threshold(&Template::open(&args.output)?));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -264,29 +266,34 @@ pub fn build(
     Ok(report)
 }
 
-/// What is said about pictures that look unlike the rest: all that were left out, or the first of
-/// those that were not.
+/// What is said about pictures that look unlike the rest: all that were left out, and the first of those that
+/// were kept.
 fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
-    let line = |s: &Suspect| format!("  {}: {}", s.name, s.reason);
-    match suspects {
-        [] => Vec::new(),
-        [first, ..] if first.dropped => {
-            let head =
-                format!("{} pictures look unlike the rest and were left out:", suspects.len());
-            [head].into_iter().chain(suspects.iter().map(line)).collect()
-        }
-        _ => {
-            let head = format!(
-                "warning: {} pictures look unlike the rest (hetmm audit shows them, --drop-suspects \
-                 leaves them out):",
-                suspects.len()
-            );
-            let more = suspects.len().saturating_sub(SUSPECTS_TOLD);
-            let rest = (more > 0).then(|| format!("  and {more} more"));
-            let told = suspects.iter().take(SUSPECTS_TOLD).map(line);
-            [head].into_iter().chain(told).chain(rest).collect()
-        }
+    let line = |s: &&Suspect| format!("  {}: {}", s.name, s.reason);
+    let count = |count: usize| match count {
+        1 => "1 picture looks".to_string(),
+        count => format!("{count} pictures look"),
+    };
+    let (dropped, kept): (Vec<&Suspect>, Vec<&Suspect>) = suspects.iter().partition(|s| s.dropped);
+    let mut told = Vec::new();
+    if !dropped.is_empty() {
+        let (was, them) = if dropped.len() == 1 { ("was", "it") } else { ("were", "them") };
+        told.push(format!(
+            "warning: {} unlike the rest and {was} left out (--keep-suspects keeps {them}):",
+            count(dropped.len())
+        ));
+        told.extend(dropped.iter().map(line));
     }
+    if !kept.is_empty() {
+        told.push(format!(
+            "warning: {} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):",
+            count(kept.len())
+        ));
+        told.extend(kept.iter().take(SUSPECTS_TOLD).map(line));
+        let more = kept.len().saturating_sub(SUSPECTS_TOLD);
+        told.extend((more > 0).then(|| format!("  and {more} more")));
+    }
+    told
 }
 
 impl Network {
@@ -391,11 +398,16 @@ impl Settings {
             reading: self.reading(input)?,
             threshold: self.threshold,
             false_reject: self.false_reject,
-            folds: self.folds.unwrap_or(5),
+            folds: self.folds,
+            group_by: self.group_by.clone(),
             max_memory: self.max_memory.unwrap_or_else(|| free_memory() / 2),
             skip_unreadable: self.skip_unreadable,
             audit: !self.no_audit,
-            drop_suspects: self.drop_suspects,
+            suspects: match (self.keep_suspects, self.drop_suspects) {
+                (true, _) => Suspects::Keep,
+                (false, true) => Suspects::LeaveOut,
+                (false, false) => Suspects::LeaveOutStrays,
+            },
             provenance: vec![("preset".into(), preset.name.into())],
         };
         Ok((backbone, options))
@@ -480,6 +492,10 @@ fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
     let numbers: std::result::Result<Vec<f32>, _> =
         text.split(',').map(|n| n.trim().parse()).collect();
     numbers.map(Weights::Given).map_err(|_| "numbers with commas between them, or \"auto\"".into())
+}
+
+fn parse_pattern(text: &str) -> std::result::Result<Regex, String> {
+    Regex::new(text).map_err(|e| e.to_string())
 }
 
 pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {

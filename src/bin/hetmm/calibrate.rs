@@ -14,13 +14,13 @@ use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
-use hetmm::builder::calibration;
-use hetmm::builder::{Source, too_few};
+use hetmm::builder::audit::Look;
+use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::error::Kind;
 use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
-use hetmm::template::{self, Basis, Decision, Settings, Template, writer};
+use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ use std::process::ExitCode;
   hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5%
   hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5% --review 3%
   hetmm calibrate part.hetmm --images fresh/ --defects known/ --report page.html
-  hetmm calibrate part.hetmm --images fresh/ --defects known/ --dry-run")]
+  hetmm calibrate part.hetmm --images fresh/ --dry-run     what does the present threshold do to them?")]
 pub struct Args {
     /// The template
     template: PathBuf,
@@ -57,7 +57,7 @@ pub struct Args {
     /// Write here in place of the template itself
     #[arg(short, long, value_name = "T.hetmm")]
     output: Option<PathBuf>,
-    /// Print what would be set and write nothing
+    /// Print what the present threshold does to these parts and what would be set, and write nothing
     #[arg(long)]
     dry_run: bool,
     /// One JSON object in place of text
@@ -96,9 +96,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector = args.shape.apply(open(args)?);
     let template = inspector.template();
     let good = different(good, console);
-    let bad = different(bad, console);
+    // Every picture of a defect counts, as for `eval`; a file that was given twice is one picture.
+    let bad = files(bad);
     let good = scores(&inspector, &without_known(template, good, console)?, args, console)?;
-    let bad = scores(&inspector, &sources(bad), args, console)?;
+    let good = one_of_each_part(good, console);
+    let bad = scores(&inspector, &bad, args, console)?;
+    let bad: Vec<(Source, f32)> = bad.into_iter().map(|s| (s.source, s.score)).collect();
     let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
     let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
     let threshold = at(args.false_reject)?;
@@ -112,6 +115,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let thresholds = Thresholds { reject: threshold.score, review: decision.review };
     let of_bad = |scored: &(Source, f32)| Some(kind_of(&scored.0));
+    let present = match args.dry_run {
+        true => present(&inspector, &good, &bad)?,
+        false => Present::default(),
+    };
     let mut outcomes = outcomes(&inspector, good, |_| None, thresholds)?;
     outcomes.extend(self::outcomes(&inspector, bad, of_bad, thresholds)?);
     let before = template.header().calibration.threshold;
@@ -126,7 +133,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let mut header = template.header().clone();
     header.calibration.threshold = found.threshold.score;
     header.calibration.pictures = found.threshold.pictures as u32;
-    let settings = Settings { decision: Some(decision.clone()), ..template.settings().clone() };
+    let mut settings = Settings { decision: Some(decision.clone()), ..template.settings().clone() };
+    settings.evidence.iter_mut().for_each(|evidence| evidence.origin = Origin::Rank);
     let write = |path: &Path, lock: Option<&Lock>| {
         writer::rewrite(path, lock, template, header.clone(), settings.clone(), template.zones())
     };
@@ -134,12 +142,6 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         write(output, lock.as_ref())?;
         console.changed(output);
         console.note(format!("{}: threshold {:.4}", output.display(), found.threshold.score));
-    }
-    if let (Some(review), None) = (found.before.1, &found.review) {
-        console.note(format!(
-            "the review threshold {review:.4} {}: give --review to set a new one",
-            if args.dry_run { "would be removed" } else { "is removed" }
-        ));
     }
     if let Some(page) = &args.report {
         let told = |e: Error| match args.dry_run {
@@ -154,12 +156,22 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         outputs.write(page, &report::FORMAT, text.as_bytes()).map_err(told)?;
         console.changed(page);
     }
+    if let (Some(review), None) = (found.before.1, args.review) {
+        let is = if args.dry_run { "would be" } else { "is" };
+        console.note(format!(
+            "The review threshold {review:.4} {is} removed: no part is sent to review. --review RATE sets a new one."
+        ));
+    }
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
     let mut text = String::new();
     match args.json {
         true => say!(text, "{:#}", to_json(&found, &figures, &decision, is_ruled(template))),
         false => {
-            text = in_words(&found, &figures, &promise(&header, &decision), is_ruled(template))
+            if args.dry_run {
+                say!(text, "{}", at_present(&present));
+            }
+            let promise = promise(&header, &decision);
+            text.push_str(&in_words(&found, &figures, &promise, is_ruled(template)));
         }
     }
     console.print(&text)?;
@@ -176,6 +188,57 @@ fn claim(args: &Args, good: &[Source], bad: &[Source]) -> Result<Outputs> {
     outputs.reads([args.template.as_path()]);
     outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
     Ok(outputs)
+}
+
+/// What the threshold that stands does to the pictures.
+#[derive(Default)]
+struct Present {
+    threshold: f32,
+    good: usize,
+    rejected: usize,
+    reviewed: usize,
+    defects: usize,
+    missed: usize,
+}
+
+/// Tries the template's own thresholds on the pictures.
+fn present(
+    inspector: &Inspector,
+    good: &[(Source, f32)],
+    bad: &[(Source, f32)],
+) -> Result<Present> {
+    let thresholds = inspector.thresholds();
+    let of = |scored: &[(Source, f32)]| -> Result<Vec<Verdict>> {
+        let all = outcomes(inspector, scored.to_vec(), |_| None, thresholds)?;
+        Ok(all.into_iter().map(|outcome| outcome.verdict).collect())
+    };
+    let count = |of: &[Verdict], verdict| of.iter().filter(|v| **v == verdict).count();
+    let (good, bad) = (of(good)?, of(bad)?);
+    Ok(Present {
+        threshold: thresholds.reject,
+        good: good.len(),
+        rejected: count(&good, Verdict::Ng),
+        reviewed: count(&good, Verdict::Review),
+        defects: bad.len(),
+        missed: count(&bad, Verdict::Ok),
+    })
+}
+
+/// The same in words.
+fn at_present(present: &Present) -> String {
+    let Present { threshold, good, rejected, reviewed, defects, missed } = present;
+    let review = match reviewed {
+        0 => String::new(),
+        count => format!(" and sends {count} to review"),
+    };
+    let of_defects = match defects {
+        0 => String::new(),
+        _ => format!("; it misses {missed} of {defects} known defects"),
+    };
+    format!(
+        "Nothing is written. The present threshold {threshold:.4} rejects {rejected} of these {good} good \
+         parts{review}{of_defects}."
+    )
 }
 
 /// The template, in memory of this process's own, with what computes its features.
@@ -364,6 +427,14 @@ fn without_known(
     Ok(fresh)
 }
 
+/// A picture's score, and what tells whether another one shows the same exposure.
+struct ScoredPicture {
+    source: Source,
+    score: f32,
+    record: ImageRecord,
+    look: Look,
+}
+
 /// The pictures that could be read with their scores, all cores, in their order. A map that holds no
 /// numbers is rejected whatever its largest value: its score counts as no number.
 fn scores(
@@ -371,16 +442,27 @@ fn scores(
     pictures: &[Source],
     args: &Args,
     console: &Console,
-) -> Result<Vec<(Source, f32)>> {
+) -> Result<Vec<ScoredPicture>> {
     let bar = console.bar("scoring", pictures.len());
-    let results: Vec<Result<(Source, f32)>> = pictures
+    let one = |source: &Source| -> Result<ScoredPicture> {
+        let (picture, digest) = source.read()?;
+        let image = inspector.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+        let scored = inspector.run(&image)?;
+        let is_number = scored.blurred.iter().all(|v| !v.is_nan());
+        let (width, height) = (picture.width, picture.height);
+        Ok(ScoredPicture {
+            source: source.clone(),
+            score: if is_number { scored.score } else { f32::NAN },
+            record: ImageRecord { name: source.name(), digest, width, height, score: f32::NAN },
+            look: Look::new(&image),
+        })
+    };
+    let results: Vec<Result<ScoredPicture>> = pictures
         .par_iter()
-        .map(|picture| {
-            let inspected = inspect(inspector, picture);
+        .map(|source| {
+            let scored = one(source);
             bar.inc(1);
-            let scored = inspected?.0;
-            let is_number = scored.blurred.iter().all(|v| !v.is_nan());
-            Ok((picture.clone(), if is_number { scored.score } else { f32::NAN }))
+            scored
         })
         .collect();
     bar.finish_and_clear();
@@ -391,4 +473,31 @@ fn scores(
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
     Ok(scores.into_iter().flatten().collect())
+}
+
+/// The first picture of every part: further pictures of the same exposure say nothing new about good parts.
+fn one_of_each_part(scored: Vec<ScoredPicture>, console: &Console) -> Vec<(Source, f32)> {
+    let records: Vec<ImageRecord> = scored.iter().map(|s| s.record.clone()).collect();
+    let looks: Vec<Look> = scored.iter().map(|s| s.look.clone()).collect();
+    let parts = exposures::find(&records, &looks).parts;
+    let (count, left_out) = (scored.len(), scored.len() - parts.count());
+    if left_out > 0 {
+        console.note(format!(
+            "{left_out} of {count} pictures were left out: they show the same exposure as others, and each part \
+             counts once"
+        ));
+    }
+    let is_first = |picture: &usize| parts.first.contains(picture);
+    let numbered = scored.into_iter().enumerate();
+    numbered.filter(|(i, _)| is_first(i)).map(|(_, s)| (s.source, s.score)).collect()
+}
+
+/// Every file once, in their order.
+fn files(pictures: Vec<Source>) -> Vec<Source> {
+    let mut seen = HashSet::new();
+    let mut is_new = |picture: &Source| {
+        let path = std::fs::canonicalize(&picture.path).unwrap_or_else(|_| picture.path.clone());
+        seen.insert(path)
+    };
+    pictures.into_iter().filter(|picture| is_new(picture)).collect()
 }

@@ -20,6 +20,13 @@ pub struct Args {
     engine: EngineArgs,
 }
 
+/// What the scores of the probes mean in a template with a proof.
+const DISTURBED: &str = "The probes are good pictures that were changed on purpose, and one that was inverted: their \
+                         scores do not say what a new good part scores.";
+/// The same in a template of an older version, whose probes are pictures that it knows.
+const KNOWN: &str = "The template was built from the first two pictures: it knows them, so they score far below a new \
+                     good part.";
+
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
@@ -36,6 +43,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             probe.expected
         );
     }
+    let is_disturbed = inspector.template().settings().proof.is_some();
+    say!(text, "{}", if is_disturbed { DISTURBED } else { KNOWN });
     let template = args.template.display();
     match all_agree {
         true => say!(text, "{template}: whole, and this machine computes what it promises"),

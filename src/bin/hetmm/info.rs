@@ -2,9 +2,9 @@
 
 use crate::console::{Console, printable, say};
 use hetmm::Result;
-use hetmm::template::Template;
+use hetmm::template::{Evidence, Grouping, Origin, Template};
 use hetmm::update::journal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -70,7 +70,8 @@ fn text(args: &Args, template: &Template) -> String {
                             "given": template.decision().is_none() && h.build.has_given_threshold(),
                             "decision": template.decision().map(|d| json!({
                                 "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
-                                "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval}))},
+                                "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval})),
+                            "evidence": template.settings().evidence.as_ref().map(evidence)},
             "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
             "inserted": template.pictures().1.len(),
             "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
@@ -131,15 +132,7 @@ fn text(args: &Args, template: &Template) -> String {
             100.0 * mask.count() as f64 / mask.inside().len() as f64
         );
     }
-    match template.decision() {
-        Some(decision) => say!(text, "{}", crate::promise::promise(h, decision)),
-        None => say!(
-            text,
-            "threshold  {:.4} ({})",
-            h.calibration.threshold,
-            if h.build.has_given_threshold() { "given" } else { "provisional" }
-        ),
-    }
+    say!(text, "{}", crate::promise::threshold(template));
     if let Some(rules) = &template.settings().rules {
         if template.decision().is_some() {
             say!(text, "{}", crate::promise::ABOUT_THE_SCORE);
@@ -173,6 +166,24 @@ fn text(args: &Args, template: &Template) -> String {
         say!(text, "option     {}: {}", printable(key), printable(value));
     }
     text
+}
+
+/// What the build knew of good parts.
+fn evidence(evidence: &Evidence) -> Value {
+    json!({
+        "origin": match evidence.origin {
+            Origin::Given => "given",
+            Origin::Estimate => "estimate",
+            Origin::Rank => "rank",
+        },
+        "grouping": match evidence.grouping {
+            Grouping::Order => "order",
+            Grouping::Names => "names",
+            Grouping::Pattern => "pattern",
+        },
+        "parts": evidence.part_count(), "items": evidence.items, "part_of_picture": evidence.parts,
+        "held_out_scores": evidence.scores,
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,6 @@
 //! A rate of false rejects: as it is asked for, and what a threshold that was set for one promises.
 
-use hetmm::template::{Decision, HeaderV1};
+use hetmm::template::{Decision, HeaderV1, Template};
 
 /// What has to be said of a promise where a template has region rules.
 pub const ABOUT_THE_SCORE: &str =
@@ -13,6 +13,53 @@ pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
         Ok(rate) if rate > 0.0 && rate * unit < 1.0 => Ok(rate * unit),
         _ => Err("a rate above 0 and below 1, as in 0.5% or 0.005".into()),
     }
+}
+
+/// What a template's threshold is and rests on, for people.
+pub fn threshold(template: &Template) -> String {
+    let h = template.header();
+    let score = h.calibration.threshold;
+    let Some(decision) = template.decision() else {
+        return match h.build.has_given_threshold() {
+            true => format!("Threshold {score:.4}, given."),
+            false => format!(
+                "Threshold {score:.4}, provisional: the largest score of a good picture with its own prototypes left \
+                 out. It lets weak defects pass. hetmm calibrate sets one for a rate of false rejects."
+            ),
+        };
+    };
+    match template.is_promised() {
+        true => promise(h, decision),
+        false => estimate(template, decision),
+    }
+}
+
+/// What the estimate of a plain build means.
+fn estimate(template: &Template, decision: &Decision) -> String {
+    let h = template.header();
+    let (parts, pictures) = (h.calibration.pictures as usize, template.pictures().0.len());
+    let of_pictures = match parts == pictures {
+        true => String::new(),
+        false => format!(" on {pictures} pictures"),
+    };
+    let items = template.settings().evidence.as_ref().map_or(0, |e| e.items as usize);
+    let of_items = match items < parts {
+        true => format!(", of {items} items by their names"),
+        false => String::new(),
+    };
+    let [low, high] = decision.interval.map(|v| 100.0 * f64::from(v));
+    let review = match decision.review < h.calibration.threshold {
+        true => format!(", review from {:.4}", decision.review),
+        false => String::new(),
+    };
+    format!(
+        "Threshold {:.4}{review}: an estimate that about {:.0} % of good parts are rejected, from {parts} good \
+         parts{of_pictures}{of_items} ({}).\n\
+         For parts and light like these the true rate lies between {low:.1} and {high:.1} % (95 %).",
+        h.calibration.threshold,
+        100.0 * decision.false_reject,
+        decision.basis,
+    )
 }
 
 /// What a threshold promises, for people.

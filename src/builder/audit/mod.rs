@@ -41,6 +41,7 @@ mod robust;
 pub use super::look::Look;
 pub use ranking::{Finding, Reason, ReasonKind};
 
+use super::exposures::{self, Exposures};
 use super::gather::{Gathered, gather};
 use super::{Input, Notice, Pass, Progress, Stage};
 use crate::backbone::{Backbone, Identity};
@@ -52,6 +53,7 @@ use comparison::Comparison;
 use neighbours::References;
 use ranking::{DOUBTFUL, Signals, Spreads};
 use rayon::prelude::*;
+pub(super) use remote::Halves;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -64,9 +66,6 @@ const REFERENCES: usize = 256;
 const ROUNDS: usize = 4;
 /// Most pictures that are not references because they stand out, part of all.
 const MOST_DOUBTFUL: f64 = 0.25;
-/// Pictures that differ by less than this part of the usual difference between nearest neighbours are
-/// the same part in the same place, taken twice.
-const SAME: f64 = 0.2;
 /// The colour scale of maps ends at this many bars.
 const SCALE_TOP: f32 = 4.0;
 
@@ -117,8 +116,9 @@ pub fn audit(
         backbone,
         max_memory: pass.max_memory.saturating_sub(gathered.store.in_memory()),
     });
-    let (findings, scale, comparison) =
-        examine(&gathered, backbone.identity(), mask, mirrors, progress)?;
+    let exposures = exposures::find(&gathered.images, &gathered.looks);
+    let Examined { findings, scale, comparison, .. } =
+        examine(&gathered, &exposures, backbone.identity(), mask, mirrors, progress)?;
     let paths = gathered.paths();
     let Gathered { images, engine, skipped, warnings, notices, .. } = gathered;
     Ok(Audit { images, paths, findings, engine, skipped, warnings, notices, scale, comparison })
@@ -148,28 +148,35 @@ pub(super) struct Mirrors<'a> {
     max_memory: u64,
 }
 
-/// Findings about gathered pictures, at least one, the value of a map at the bar and at the top of the colour scale,
-/// and what they come from.
+/// What was found about gathered pictures.
+pub(super) struct Examined {
+    /// At least one, the most suspicious first.
+    pub findings: Vec<Finding>,
+    /// The value of a map at the bar and at the top of the colour scale.
+    scale: (f32, f32),
+    /// What the findings come from.
+    comparison: Comparison,
+    /// The folder parted in two.
+    pub halves: Halves,
+}
+
+/// Looks at gathered pictures.
 ///
 /// # Errors
 /// Those of the mirrored pictures, where there are `mirrors`.
 pub(super) fn examine(
     pass: &Gathered,
+    exposures: &Exposures,
     backbone: &Identity,
     mask: Option<&Mask>,
     mirrors: Option<Mirrors>,
     progress: Progress,
-) -> Result<(Vec<Finding>, (f32, f32), Comparison)> {
+) -> Result<Examined> {
     let count = pass.images.len();
-    let twins = duplicates(&pass.images, &pass.looks);
-    // Pictures of one group are the same but for noise; none of them vouches for another.
-    let mut groups: Vec<u32> = (0..count as u32).collect();
-    for (picture, twin) in twins.iter().enumerate() {
-        if let Some((other, _)) = twin {
-            groups[picture] = groups[*other];
-        }
-    }
-    let different = remote::remoteness(&pass.store, &backbone.taps, &groups);
+    // Pictures of one part are the same but for noise; none of them vouches for another.
+    let Exposures { parts, twins } = exposures;
+    let groups = &parts.of_picture;
+    let (different, halves) = remote::remoteness(&pass.store, &backbone.taps, groups);
     let mut kept = vec![true; count];
     let steps = count * (ROUNDS + usize::from(mirrors.is_some()));
     let done = AtomicUsize::new(0);
@@ -181,13 +188,13 @@ pub(super) fn examine(
     };
     let compare = |kept: &[bool], references: &[References]| {
         let comparison =
-            Comparison::new(&pass.store, backbone, mask, (kept, &groups), references, &step);
-        let signals = signals(pass, &comparison, &different, &twins, kept);
+            Comparison::new(&pass.store, backbone, mask, (kept, groups), references, &step);
+        let signals = signals(pass, &comparison, &different, twins, kept);
         (comparison, Spreads::new(&signals, kept), signals)
     };
     let mut round = 1;
     let mut result = loop {
-        let chosen = references(&kept, &groups);
+        let chosen = references(&kept, groups);
         let result = compare(&kept, &[of_store(&pass.store, chosen.clone(), &chosen)]);
         let usual = usual(&result.1, &result.2);
         if usual == kept || round == ROUNDS {
@@ -197,7 +204,7 @@ pub(super) fn examine(
         round += 1;
     };
     if let Some(Mirrors { backbone, max_memory }) = mirrors {
-        let chosen = references(&kept, &groups);
+        let chosen = references(&kept, groups);
         let (store, from) = mirrored::features(pass, &chosen, backbone, max_memory, progress)?;
         let mirrored = of_store(&store, (0..from.len()).collect(), &from);
         result = compare(&kept, &[of_store(&pass.store, chosen.clone(), &chosen), mirrored]);
@@ -205,7 +212,8 @@ pub(super) fn examine(
     progress(Stage::Audit, steps, steps);
     let (comparison, spreads, signals) = result;
     let bar = spreads.unlike_bar() as f32;
-    Ok((ranking::rank(signals, &spreads, &names(pass)), (bar, SCALE_TOP * bar), comparison))
+    let findings = ranking::rank(signals, &spreads, &names(pass));
+    Ok(Examined { findings, scale: (bar, SCALE_TOP * bar), comparison, halves })
 }
 
 /// What tells the pictures apart in words: their names, or their files where names stand for several.
@@ -225,34 +233,6 @@ fn usual(spreads: &Spreads, signals: &[Signals]) -> Vec<bool> {
     let most = (MOST_DOUBTFUL * doubts.len() as f64) as usize;
     let bar = sorted.get(most).map_or(DOUBTFUL, |d| d.max(DOUBTFUL));
     doubts.iter().map(|d| *d <= bar).collect()
-}
-
-/// For every picture an earlier one that it is the same as, or nearly, and the difference in parts
-/// of the usual one between nearest neighbours.
-fn duplicates(images: &[ImageRecord], looks: &[Look]) -> Vec<Option<(usize, f64)>> {
-    let nearest = |picture: usize, others: &mut dyn Iterator<Item = usize>| {
-        others
-            .map(|other| (other, looks[picture].distance(&looks[other])))
-            .reduce(|a, b| if b.1 < a.1 { b } else { a })
-    };
-    let count = images.len();
-    let of_all = (0..count).into_par_iter().filter_map(|i| {
-        let mut others = (0..count).filter(|j| *j != i && images[*j].digest != images[i].digest);
-        nearest(i, &mut others).map(|(_, distance)| distance)
-    });
-    let usual = robust::Spread::of(of_all.collect::<Vec<f64>>().into_iter(), 0.0).centre;
-    let size = |i: usize| (images[i].width, images[i].height);
-    (0..count)
-        .into_par_iter()
-        .map(|i| {
-            if let Some(same) = (0..i).find(|j| images[*j].digest == images[i].digest) {
-                return Some((same, 0.0));
-            }
-            let mut earlier = (0..i).filter(|j| size(*j) == size(i));
-            let (other, distance) = nearest(i, &mut earlier)?;
-            (distance < SAME * usual).then(|| (other, (distance / usual).max(f64::MIN_POSITIVE)))
-        })
-        .collect()
 }
 
 fn signals(

@@ -45,6 +45,8 @@ pub struct Finding {
     pub suspicion: f32,
     /// Whether that is beyond the bar.
     pub suspect: bool,
+    /// Whether it is so far beyond that the picture cannot be a rare good part: see [`STRAY`].
+    pub stray: bool,
     /// Reasons of at least half their bar's strength, strongest first, but for one: what differs as a whole
     /// beyond the bar does so first, since the others follow from it. The strongest of all where none is.
     pub reasons: Vec<Reason>,
@@ -105,6 +107,9 @@ const LEAST_CLIPPED: f64 = 0.02;
 /// the sides may differ.
 const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
+/// The strength from which on a picture is a stray, that is no rare good part but something else: a mask, a dark or
+/// blurred frame, another product, a gross defect. `docs/thresholds.md` has what it leaves out of clean folders.
+pub const STRAY: f32 = 2.0;
 /// The strength from which on a picture may not vouch for others.
 pub const DOUBTFUL: f64 = 0.8;
 
@@ -275,9 +280,11 @@ pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<F
         .map(|(picture, signals)| {
             let mut reasons = spreads.reasons(&signals, names);
             let suspicion = reasons.iter().map(|r| r.strength).fold(0.0, f32::max);
+            let stray =
+                reasons.iter().any(|r| r.kind != ReasonKind::Duplicate && r.strength >= STRAY);
             let said = reasons.iter().filter(|r| r.strength >= 0.5).count().max(1);
             reasons.truncate(said);
-            Finding { picture, suspicion, suspect: suspicion >= 1.0, reasons, signals }
+            Finding { picture, suspicion, suspect: suspicion >= 1.0, stray, reasons, signals }
         })
         .collect();
     findings.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));

@@ -12,10 +12,12 @@ use rayon::prelude::*;
 const COMPANY: f64 = 0.1;
 /// Most pictures that the others are compared with, evenly taken from all.
 const REFERENCES: usize = 512;
+/// Most times that the halves of a folder are parted anew.
+const ROUNDS: usize = 20;
 
 /// The distance of every picture to the nearest tenth of the others that are not of its own group: cosine
 /// distances of the mean vectors of the quarters, every layer in parts of its median, mean over layers.
-pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> Vec<f64> {
+pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> (Vec<f64>, Halves) {
     let count = store.pictures();
     let pictures: Vec<Vec<Vec<f32>>> = (0..count)
         .into_par_iter()
@@ -23,44 +25,107 @@ pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> Vec<f6
         .collect();
     let wanted = count.min(REFERENCES);
     let references: Vec<usize> = (0..wanted).map(|i| i * count / wanted).collect();
-    // `[picture][other][layer]`, without the own group.
+    // `[picture][other][layer]`.
     let distances: Vec<Vec<Vec<f64>>> = (0..count)
         .into_par_iter()
         .map(|i| {
-            let others = references.iter().filter(|&&j| groups[j] != groups[i]);
-            others
-                .map(|&j| {
-                    let layers = pictures[i].iter().zip(&pictures[j]);
-                    layers.map(|(a, b)| distance(a, b)).collect()
-                })
-                .collect()
+            let of = |&j: &usize| {
+                let layers = pictures[i].iter().zip(&pictures[j]);
+                layers.map(|(a, b)| distance(a, b)).collect()
+            };
+            references.iter().map(of).collect()
         })
         .collect();
+    let is_other = |i: usize, at: usize| groups[references[at]] != groups[i];
     let usual: Vec<f64> = (0..taps.len())
         .map(|layer| {
-            let mut all: Vec<f64> = distances.iter().flatten().map(|d| d[layer]).collect();
+            let of = |(i, others): (usize, &Vec<Vec<f64>>)| -> Vec<f64> {
+                let others = others.iter().enumerate().filter(|(at, _)| is_other(i, *at));
+                others.map(|(_, d)| d[layer]).collect()
+            };
+            let mut all: Vec<f64> = distances.iter().enumerate().flat_map(of).collect();
             let middle = all.len() / 2;
             if all.is_empty() { 1.0 } else { *all.select_nth_unstable_by(middle, f64::total_cmp).1 }
         })
         .collect();
-    distances
-        .iter()
-        .map(|others| {
-            let parts = |d: &Vec<f64>| -> f64 {
-                d.iter().zip(&usual).map(|(d, usual)| d / usual.max(1e-9)).sum()
-            };
-            let mut joined: Vec<f64> =
-                others.iter().map(|d| parts(d) / taps.len().max(1) as f64).collect();
-            let company = ((COMPANY * joined.len() as f64) as usize).max(1);
-            match joined.len() {
+    let parts = |d: &Vec<f64>| -> f64 {
+        let sum: f64 = d.iter().zip(&usual).map(|(d, usual)| d / usual.max(1e-9)).sum();
+        sum / taps.len().max(1) as f64
+    };
+    let joined: Vec<Vec<f64>> =
+        distances.iter().map(|others| others.iter().map(parts).collect()).collect();
+    let remote = (joined.iter().enumerate())
+        .map(|(i, others)| {
+            let others = others.iter().enumerate().filter(|(at, _)| is_other(i, *at));
+            let mut others: Vec<f64> = others.map(|(_, d)| *d).collect();
+            let company = ((COMPANY * others.len() as f64) as usize).max(1);
+            match others.len() {
                 0 => 0.0,
-                others => {
-                    let at = company.min(others) - 1;
-                    *joined.select_nth_unstable_by(at, f64::total_cmp).1
+                count => {
+                    let at = company.min(count) - 1;
+                    *others.select_nth_unstable_by(at, f64::total_cmp).1
                 }
             }
         })
-        .collect()
+        .collect();
+    let among: Vec<Vec<f64>> = references.iter().map(|&i| joined[i].clone()).collect();
+    (remote, Halves::of(&among, &references))
+}
+
+/// A folder parted in two: by the medoids that are nearest to most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Halves {
+    /// The mean distance between pictures of different halves, in parts of the larger mean distance inside one.
+    pub apart: f64,
+    /// The share of the smaller half.
+    pub share: f64,
+    /// A picture in the middle of each, of the smaller half first.
+    pub medoids: [usize; 2],
+}
+
+impl Halves {
+    /// From the distances of all `pictures` to each other.
+    fn of(distances: &[Vec<f64>], pictures: &[usize]) -> Self {
+        let count = distances.len();
+        let nearest_of = |members: &[usize]| -> usize {
+            let sum = |&i: &usize| -> f64 { members.iter().map(|&j| distances[i][j]).sum() };
+            let best = members.iter().map(|i| (sum(i), *i)).min_by(|a, b| a.0.total_cmp(&b.0));
+            best.map_or(0, |(_, i)| i)
+        };
+        let farthest_from = |from: usize| -> usize {
+            let all = (0..count).map(|i| (distances[from][i], i));
+            all.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, i)| i)
+        };
+        let all: Vec<usize> = (0..count).collect();
+        let mut medoids = [0, 0];
+        medoids[1] = farthest_from(nearest_of(&all));
+        medoids[0] = farthest_from(medoids[1]);
+        let mut halves = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            let is_first = |i: &usize| distances[medoids[0]][*i] <= distances[medoids[1]][*i];
+            let (first, second) = all.iter().partition::<Vec<usize>, _>(|i| is_first(i));
+            halves = [first, second];
+            let next = [nearest_of(&halves[0]), nearest_of(&halves[1])];
+            if next == medoids || halves.iter().any(Vec::is_empty) {
+                break;
+            }
+            medoids = next;
+        }
+        let [first, second] = &halves;
+        let mean = |a: &[usize], b: &[usize], pairs: usize| -> f64 {
+            let sum: f64 = a.iter().flat_map(|&i| b.iter().map(move |&j| distances[i][j])).sum();
+            sum / pairs.max(1) as f64
+        };
+        let inside = |half: &[usize]| mean(half, half, half.len() * half.len().saturating_sub(1));
+        let between = mean(first, second, first.len() * second.len());
+        let apart = between / inside(first).max(inside(second)).max(1e-9);
+        let share = first.len().min(second.len()) as f64 / count.max(1) as f64;
+        let mut medoids = medoids.map(|at| pictures.get(at).copied().unwrap_or(0));
+        if first.len() > second.len() {
+            medoids.reverse();
+        }
+        Halves { apart: if share > 0.0 { apart } else { 0.0 }, share, medoids }
+    }
 }
 
 /// The mean vectors of the four quarters of a map, each of length 1, one after the other.
@@ -108,8 +173,9 @@ mod tests {
             store.push(batch).expect("stores");
         }
         let groups: Vec<u32> = (0..43).collect();
-        let remote = remoteness(&store, &taps, &groups);
+        let (remote, halves) = remoteness(&store, &taps, &groups);
         let most = remote[..40].iter().copied().fold(0.0, f64::max);
         assert!(remote[40..].iter().all(|r| *r > 5.0 * most), "{remote:?}");
+        assert!(halves.apart > 2.0, "{halves:?}");
     }
 }

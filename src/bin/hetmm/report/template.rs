@@ -16,18 +16,7 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
     let template = inspector.template();
     let h = template.header();
     let id = &h.backbone;
-    let calibration = match template.decision() {
-        Some(decision) => crate::promise::promise(h, decision),
-        None => format!(
-            "Threshold {:.4}, {}.",
-            h.calibration.threshold,
-            match h.build.has_given_threshold() {
-                true => "given",
-                false =>
-                    "provisional: the largest score of a good picture with its own prototypes left out",
-            }
-        ),
-    };
+    let calibration = crate::promise::threshold(template);
     let rules = template.settings().rules.as_ref();
     let (built_from, inserted) = template.pictures();
     let fact = |name: &str, value: Markup| html! { dt { (name) } dd { (value) } };

@@ -1,0 +1,330 @@
+//! Which pictures show the same exposure: one file in two formats or sizes, or a burst of one part.
+//!
+//! A statistic over parts must count such pictures once: each of them is known to a template that was built
+//! from another. Files differ in every byte, so the pictures are compared by what they show.
+//!
+//! # How two pictures are compared
+//! By their small copies, blurred, without the margin, where a shift brings something new. Between two shots of
+//! one part lie noise, which the blur takes away, and a small shift, which is fitted by least squares along the
+//! gradients. A constant difference is taken off, too: where white is clipped, noise makes it darker. A
+//! change of exposure is not fitted: the same part under another light is another exposure.
+//!
+//! # How small is small enough
+//! Parts differ by very different amounts from product to product, so the limit comes from the folder. Joined pair
+//! by pair, the nearest first, two pictures are one exposure if their difference is below [`SAME`] of the usual
+//! difference of what is then a part to the nearest other part, and below [`SAME_OF_ANY`] of the usual difference
+//! of any two pictures. The first limit is taken after the joining: a folder where every picture is there twice
+//! has no other measure. Measured with a prototype on a dozen folders of good parts and on doubles made of them as JPEG, at
+//! half the size, and shifted by a pixel with noise: `docs/thresholds.md`.
+
+use super::look::Look;
+use crate::template::ImageRecord;
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// Part of the usual difference to the nearest other part. In clean folders hardly a pair lies between 0.15 and 0.2.
+const SAME: f64 = 0.18;
+/// Part of the usual difference of any two pictures.
+const SAME_OF_ANY: f64 = 0.2;
+/// So many of the nearest pictures by their coarse copies are compared closely.
+const CANDIDATES: usize = 16;
+/// Distances, as parts of the folder, at which pairs are taken for the usual difference of any two.
+const STRIDES: [f64; 4] = [0.5, 0.31, 0.17, 0.07];
+
+/// Which part every picture shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parts {
+    /// The number of its part for every picture, numbered in the order in which parts first appear.
+    pub of_picture: Vec<u32>,
+    /// The first picture of every part.
+    pub first: Vec<usize>,
+}
+
+/// What was found about the pictures of a folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exposures {
+    /// Which part every picture shows.
+    pub parts: Parts,
+    /// For a picture that is not the first of its part, the nearest earlier one of it, and their difference in parts
+    /// of the usual one to the nearest other part; 0 for the same file.
+    pub twins: Vec<Option<(usize, f64)>>,
+}
+
+impl Parts {
+    /// From any numbers, equal for pictures of the same part.
+    pub fn new(numbers: &[usize]) -> Self {
+        let mut known = HashMap::new();
+        let mut first = Vec::new();
+        let of_picture = numbers
+            .iter()
+            .enumerate()
+            .map(|(picture, number)| {
+                *known.entry(number).or_insert_with(|| {
+                    first.push(picture);
+                    first.len() as u32 - 1
+                })
+            })
+            .collect();
+        Parts { of_picture, first }
+    }
+
+    /// How many different parts there are.
+    pub fn count(&self) -> usize {
+        self.first.len()
+    }
+
+    /// Of some of the pictures, in their order; `keep` says for each whether it stays.
+    pub fn only(&self, keep: &[bool]) -> Self {
+        let kept = self.of_picture.iter().zip(keep).filter(|(_, keep)| **keep);
+        Parts::new(&kept.map(|(part, _)| *part as usize).collect::<Vec<_>>())
+    }
+}
+
+/// A pair of pictures and their difference.
+type Pair = (f64, usize, usize);
+
+/// Finds the pictures of the same exposure.
+pub fn find(images: &[ImageRecord], looks: &[Look]) -> Exposures {
+    let count = images.len();
+    let blurred: Vec<Look> = looks.par_iter().map(Look::blurred).collect();
+    let mut pairs = equal_files(images);
+    pairs.extend(near_pairs(&blurred));
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let usual = usual_difference(&blurred);
+    let (joined, nearest) = joined(&pairs, count, usual);
+    let mut groups = Forest::new(count);
+    for &(_, a, b) in &joined {
+        groups.join(a, b);
+    }
+    let parts = Parts::new(&groups.roots());
+    let mut twins: Vec<Option<(usize, f64)>> = vec![None; count];
+    for &(difference, a, b) in &pairs {
+        let (earlier, later) = (a.min(b), a.max(b));
+        if parts.of_picture[a] == parts.of_picture[b] && twins[later].is_none() {
+            let ratio = if difference == 0.0 { 0.0 } else { difference / nearest };
+            twins[later] = Some((earlier, ratio));
+        }
+    }
+    // A picture that is near to later ones of its part alone is named with the first.
+    for (picture, &part) in parts.of_picture.iter().enumerate() {
+        let first = parts.first[part as usize];
+        if first != picture && twins[picture].is_none() {
+            twins[picture] = Some((first, SAME));
+        }
+    }
+    Exposures { parts, twins }
+}
+
+/// Pictures whose files are the same, each with the first of them.
+fn equal_files(images: &[ImageRecord]) -> Vec<Pair> {
+    let mut first = HashMap::new();
+    let of = |(picture, image): (usize, &ImageRecord)| {
+        let earlier = *first.entry(image.digest).or_insert(picture);
+        (earlier != picture).then_some((0.0, earlier, picture))
+    };
+    images.iter().enumerate().filter_map(of).collect()
+}
+
+/// Every picture with those that are nearest to it, and how they differ.
+fn near_pairs(looks: &[Look]) -> Vec<Pair> {
+    let coarse: Vec<Vec<f32>> = looks.par_iter().map(Look::coarse).collect();
+    let mut pairs: Vec<(usize, usize)> = (0..looks.len())
+        .into_par_iter()
+        .flat_map_iter(|i| {
+            let mut others: Vec<(f32, usize)> = (0..looks.len())
+                .filter(|&j| j != i)
+                .map(|j| (square_distance(&coarse[i], &coarse[j]), j))
+                .collect();
+            if others.len() > CANDIDATES {
+                others.select_nth_unstable_by(CANDIDATES, |a, b| {
+                    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+                });
+                others.truncate(CANDIDATES);
+            }
+            others.into_iter().map(move |(_, j)| (i.min(j), i.max(j)))
+        })
+        .collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs.into_par_iter().map(|(a, b)| (looks[a].residual(&looks[b]), a, b)).collect()
+}
+
+fn square_distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+/// The median difference of pictures that are far from each other in the folder's order.
+fn usual_difference(looks: &[Look]) -> f64 {
+    let count = looks.len();
+    let strides = STRIDES.map(|part| ((part * count as f64) as usize).max(1));
+    let pairs = strides.into_iter().flat_map(|s| (0..count).map(move |i| (i, (i + s) % count)));
+    let pairs: Vec<(usize, usize)> = pairs.filter(|(a, b)| a != b).collect();
+    let mut all: Vec<f64> = pairs.par_iter().map(|&(a, b)| looks[a].distance(&looks[b])).collect();
+    median(&mut all).unwrap_or(0.0)
+}
+
+/// The pairs that are joined, of `pairs` in rising order, and the usual difference of a part to its nearest other.
+fn joined(pairs: &[Pair], count: usize, usual: f64) -> (Vec<Pair>, f64) {
+    let mut groups = Forest::new(count);
+    let mut candidates = Vec::new();
+    let (mut taken, mut nearest) = (0, usual);
+    for (at, &(difference, a, b)) in pairs.iter().enumerate() {
+        if difference > SAME_OF_ANY * usual {
+            break;
+        }
+        if !groups.join(a, b) {
+            continue;
+        }
+        candidates.push((difference, a, b));
+        let others = nearest_others(&pairs[at + 1..], &mut groups).unwrap_or(usual);
+        if difference == 0.0 || difference <= SAME * others {
+            (taken, nearest) = (candidates.len(), others);
+        }
+    }
+    candidates.truncate(taken);
+    (candidates, nearest.max(f64::MIN_POSITIVE))
+}
+
+/// The median, over groups, of the difference to the nearest other group; none where no pair says it.
+fn nearest_others(pairs: &[Pair], groups: &mut Forest) -> Option<f64> {
+    let mut nearest = vec![f64::INFINITY; groups.parent.len()];
+    for &(difference, a, b) in pairs {
+        let (a, b) = (groups.root(a), groups.root(b));
+        if a != b {
+            nearest[a] = nearest[a].min(difference);
+            nearest[b] = nearest[b].min(difference);
+        }
+    }
+    median(&mut nearest.into_iter().filter(|d| d.is_finite()).collect::<Vec<_>>())
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
+}
+
+/// Groups that are joined pair by pair.
+struct Forest {
+    parent: Vec<usize>,
+}
+
+impl Forest {
+    fn new(count: usize) -> Self {
+        Forest { parent: (0..count).collect() }
+    }
+
+    fn root(&mut self, mut i: usize) -> usize {
+        while self.parent[i] != i {
+            self.parent[i] = self.parent[self.parent[i]];
+            i = self.parent[i];
+        }
+        i
+    }
+
+    /// Joins the groups of two; whether they were different.
+    fn join(&mut self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.root(a), self.root(b));
+        self.parent[a.max(b)] = a.min(b);
+        a != b
+    }
+
+    fn roots(&mut self) -> Vec<usize> {
+        (0..self.parent.len()).map(|i| self.root(i)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::NetworkImage;
+
+    fn pseudo_random(mut state: u32) -> impl FnMut() -> f32 {
+        move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32
+        }
+    }
+
+    /// Part number `part`: soft spots of its own on a common shape; `shift` pixels to the right, with noise.
+    fn picture(part: u32, shift: f32, noise: f32, seed: u32) -> Look {
+        let mut random = pseudo_random(part.wrapping_mul(97) + 13);
+        let spots: Vec<[f32; 3]> =
+            (0..40).map(|_| [random() * 128.0, random() * 128.0, random() * 0.2 - 0.1]).collect();
+        let mut grain = pseudo_random(seed);
+        let mut samples = Vec::new();
+        for i in 0..128 * 128 {
+            let (x, y) = ((i % 128) as f32 - shift, (i / 128) as f32);
+            let shape = if (x - 64.0).hypot(y - 64.0) < 40.0 { 0.7 } else { 0.3 };
+            let of = |s: &[f32; 3]| s[2] * (-((x - s[0]).hypot(y - s[1]) / 6.0).powi(2)).exp();
+            let value = shape + spots.iter().map(of).sum::<f32>() + noise * (grain() - 0.5);
+            samples.extend([(value.clamp(0.0, 1.0) * 65535.0) as u16; 3]);
+        }
+        Look::new(&NetworkImage::from_samples(128, 128, samples).expect("fits"))
+    }
+
+    fn images(count: usize) -> Vec<ImageRecord> {
+        let image = |i: usize| ImageRecord {
+            name: format!("{i}.png"),
+            digest: [i as u8; 32],
+            width: 128,
+            height: 128,
+            score: f32::NAN,
+        };
+        (0..count).map(image).collect()
+    }
+
+    #[test]
+    fn different_parts_count_and_shots_of_one_part_do_not() {
+        let parts: Vec<Look> = (0..24).map(|i| picture(i, 0.0, 0.04, 100 + i)).collect();
+        assert_eq!(find(&images(24), &parts).parts.count(), 24);
+        // A burst of four of one part, with noise of their own and a pixel between them.
+        let mut burst = parts.clone();
+        burst.extend((0..3).map(|i| picture(5, i as f32 - 1.0, 0.04, 200 + i)));
+        let found = find(&images(27), &burst);
+        assert_eq!(found.parts.count(), 24);
+        assert!((24..27).all(|i| found.parts.of_picture[i] == 5), "{:?}", found.parts);
+        assert!(found.twins[24].is_some_and(|(_, ratio)| ratio > 0.0 && ratio < SAME));
+        // Every part twice: then the nearest other picture is no measure of how parts differ.
+        let mut all = parts.clone();
+        all.extend((0..24).map(|i| picture(i, 0.5, 0.04, 300 + i)));
+        let found = find(&images(48), &all);
+        assert_eq!(found.parts.count(), 24);
+        assert!((0..24).all(|i| found.parts.of_picture[i] == found.parts.of_picture[24 + i]));
+    }
+
+    #[test]
+    fn equal_files_and_equal_pictures_are_one_part() {
+        let look = picture(1, 0.0, 0.0, 1);
+        let mut records = images(5);
+        records[3].digest = records[0].digest;
+        let looks = vec![
+            look.clone(),
+            picture(2, 0.0, 0.0, 1),
+            picture(3, 0.0, 0.0, 1),
+            look.clone(),
+            look,
+        ];
+        let found = find(&records, &looks);
+        assert_eq!(found.parts.of_picture, [0, 1, 2, 0, 0]);
+        assert_eq!(found.parts.first, [0, 1, 2]);
+        assert_eq!(found.twins[3], Some((0, 0.0)));
+        let same = vec![looks[0].clone(); 4];
+        assert_eq!(find(&images(4), &same).parts.count(), 1);
+        assert_eq!(find(&[], &[]).parts.count(), 0);
+        assert_eq!(find(&images(1), &same[..1]).parts.count(), 1);
+    }
+
+    #[test]
+    fn parts_are_numbered_anew_where_pictures_are_left_out() {
+        let parts = Parts::new(&[7, 3, 7, 9, 3]);
+        assert_eq!(
+            (parts.of_picture.as_slice(), parts.first.as_slice()),
+            (&[0, 1, 0, 2, 1][..], &[0, 1, 3][..])
+        );
+        let kept = parts.only(&[false, true, true, true, true]);
+        assert_eq!(
+            (kept.of_picture.as_slice(), kept.first.as_slice()),
+            (&[0, 1, 2, 0][..], &[0, 1, 2][..])
+        );
+    }
+}
