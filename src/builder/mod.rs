@@ -19,6 +19,7 @@ mod notices;
 mod options;
 pub mod presets;
 mod prototypes;
+mod short_form;
 pub mod store;
 mod usable;
 
@@ -27,6 +28,7 @@ pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use notices::Notice;
 pub use options::{Options, Sheets, Suspects, Weights};
+pub use short_form::short_form;
 
 use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Kind, Result};

@@ -114,16 +114,15 @@ impl Defect {
             Kind::Smoothed => self.smoothed(&before),
         };
         let changed: Vec<bool> = after.iter().map(|(_, cover)| *cover > 0.0).collect();
-        // The soft edge takes no part in the mean.
-        let core = before.pixels.iter().zip(&after).filter(|(_, (_, cover))| *cover >= 0.5);
-        let (mut sum, mut count) = (0.0f64, 0u32);
-        for (old, (new, _)) in core {
+        // The soft edge counts by as much as it belongs to the defect.
+        let (mut sum, mut area) = (0.0f64, 1e-6f64);
+        for (old, (new, cover)) in before.pixels.iter().zip(&after) {
             let differences = old.iter().zip(new).map(|(a, b)| f64::from((a - b).abs()));
             sum += differences.sum::<f64>() / 3.0;
-            count += 1;
+            area += f64::from(*cover);
         }
         let pixels = after.into_iter().map(|(levels, _)| levels).collect();
-        let mean = (sum / f64::from(count.max(1))) as f32;
+        let mean = (sum / area) as f32;
         Change { texture: Texture { pixels, ..before }, changed, mean, full }
     }
 

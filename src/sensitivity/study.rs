@@ -147,6 +147,40 @@ pub fn run(subject: &dyn Subject, plan: &Plan, progress: Progress) -> Result<Stu
     })
 }
 
+/// A picture with a made-up defect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// The number of the picture that it was drawn into.
+    pub index: usize,
+    /// The picture with the defect.
+    pub picture: Picture,
+    /// The defect.
+    pub defect: Defect,
+}
+
+/// A defect of number `of` in the plan and of `size` pixels, drawn into the first of the `used` pictures where it is
+/// visible; `None` where it is in none of the first ones.
+///
+/// # Errors
+/// What the files refuse.
+pub fn example(
+    subject: &dyn Subject,
+    plan: &Plan,
+    used: &[usize],
+    of: usize,
+    size: f64,
+) -> Result<Option<Example>> {
+    let bench = Bench::new(subject, plan, &|_, _| {})?;
+    for (number, &index) in used.iter().take(4).enumerate() {
+        let picture = subject.picture(index)?;
+        let tried = Try { of, number: plan.runs + number, size, picture: index };
+        if let (Some((defect, change)), _) = bench.draw(tried, &picture) {
+            return Ok(Some(Example { index, picture: change.on(&picture), defect }));
+        }
+    }
+    Ok(None)
+}
+
 /// One made-up defect that is to be inspected.
 #[derive(Debug, Clone, Copy)]
 struct Try {

@@ -13,12 +13,15 @@ mod curves;
 mod gallery;
 mod lines;
 mod outline;
+mod pod;
+mod sensitivity;
 mod tables;
 mod template;
 
 pub use ablation::{Ablation, ablation};
 pub use audit::audit;
 pub use calibration::{Calibration, calibration};
+pub use sensitivity::{Sensitivity, sensitivity};
 
 use crate::figures::{Evaluation, Figures, Outcome, percent};
 use charts::{Curve, Level, Series};
