@@ -69,13 +69,18 @@ impl Places {
             within(at / width, size.height, self.map.height, dice.part()),
         );
         let angle = (std::f64::consts::TAU * dice.part()) as f32;
-        let mut drawn = Defect { kind, size: of_size, contrast, place, angle };
-        let reach = drawn.reach();
-        // A defect at the edge lies against it, not across.
-        let inner = |at: f32, side: u32| at.min(side as f32 - reach).max(reach.min(side as f32 / 2.0));
-        drawn.place = (inner(place.0, size.width), inner(place.1, size.height));
-        let pixel = self.pixel(size, drawn.place)?;
-        (self.counts.get(pixel) == Some(&true)).then_some(drawn)
+        self.settled(Defect { kind, size: of_size, contrast, place, angle }, size)
+    }
+
+    /// The defect wholly inside a picture of `size`: one at the edge lies against it, not across. `None` where its
+    /// middle then lies where nothing counts.
+    pub fn settled(&self, mut defect: Defect, size: Size) -> Option<Defect> {
+        let reach = defect.reach();
+        let inner =
+            |at: f32, side: u32| at.min(side as f32 - reach).max(reach.min(side as f32 / 2.0));
+        defect.place = (inner(defect.place.0, size.width), inner(defect.place.1, size.height));
+        let pixel = self.pixel(size, defect.place)?;
+        (self.counts.get(pixel) == Some(&true)).then_some(defect)
     }
 }
 

@@ -282,7 +282,7 @@ pub fn build(
 /// What the template finds of made-up spots. The build is done: where none can be made up, nothing is said.
 fn finds(template: &Path, pictures: &[Source], backbone: &Arc<dyn Backbone>) -> Option<String> {
     match hetmm::builder::short_form(template, pictures, backbone) {
-        Ok(found) => words::after_build(&found),
+        Ok(found) => words::after_build(&found?),
         Err(e) => {
             log::info!("what the template finds is not known: {e}");
             None

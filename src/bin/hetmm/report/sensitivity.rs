@@ -5,6 +5,7 @@ use super::pod::{Curve, chart};
 use super::{Section, data, document, levels, template};
 use crate::sensitivity::{Fresh, words};
 use hetmm::heatmap::{self, Scale};
+use hetmm::sensitivity::blind::Cell;
 use hetmm::sensitivity::study::{self, Example};
 use hetmm::sensitivity::{BlindMap, Defect, Kind, KindResult, Plan, Study, Subject};
 use hetmm::{Result, scoring::Verdict};
@@ -151,7 +152,8 @@ fn blind(about: &Sensitivity) -> Result<Markup> {
     Ok(html! {
         p {
             (words::blind(map)) " Every cell says how many of the defects made up there were found. A cell is called blind where less "
-            "than half of what its kinds and sizes lead to expect is found, and chance hardly explains it."
+            "than half of what its kinds and sizes lead to expect is found, and chance hardly explains it. The redder a cell, the less is found "
+            "there of what is expected."
         }
         div.blindmap.stack style=(shape) {
             img src=(jpeg_url(picture)?) alt="A good picture";
@@ -171,7 +173,7 @@ fn grid(map: &BlindMap, (width, height): (f64, f64)) -> Markup {
             @for (at, cell) in map.cells.iter().enumerate() {
                 @let (x, y) = ((at % map.columns) as f64 * cell_width, (at / map.columns) as f64 * cell_height);
                 g.cell.blind[cell.blind].untried[cell.tries == 0] {
-                    rect x=(format!("{x:.1}")) y=(format!("{y:.1}")) width=(format!("{cell_width:.1}")) height=(format!("{cell_height:.1}")) {
+                    rect style={ "fill-opacity:" (format!("{:.2}", shortfall(cell))) } x=(format!("{x:.1}")) y=(format!("{y:.1}")) width=(format!("{cell_width:.1}")) height=(format!("{cell_height:.1}")) {
                         title {
                             @if cell.tries == 0 { "Nothing was made up here" }
                             @else { (cell.found) " of " (cell.tries) " found, " (format!("{:.1}", cell.expected)) " expected" }
@@ -185,6 +187,11 @@ fn grid(map: &BlindMap, (width, height): (f64, f64)) -> Markup {
             }
         }
     }
+}
+
+/// How strongly a cell is coloured: by the share of what is expected that was not found.
+fn shortfall(cell: &Cell) -> f64 {
+    0.65 * (1.0 - cell.found as f64 / cell.expected.max(1e-9)).clamp(0.0, 1.0)
 }
 
 /// One made-up defect of every kind and contrast, of the size that is stated.

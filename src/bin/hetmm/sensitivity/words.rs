@@ -25,7 +25,7 @@ pub fn several(result: &KindResult) -> String {
         kind => format!("{}s", one(kind)),
     };
     match result.contrast {
-        Some(contrast) => format!("{name} of {contrast} grey levels"),
+        Some(contrast) => format!("{name} (contrast {contrast})"),
         None => name,
     }
 }
@@ -228,9 +228,9 @@ mod tests {
         let line = |found: &dyn Fn(f64) -> bool| after_build(&result(found)).expect("a line");
         assert_eq!(
             line(&|size| size > 3.0),
-            "Finds dark spots of 60 grey levels of 4.1 px and more on good parts like these (90 %, with 95 % \
+            "Finds dark spots (contrast 60) of 4.1 px and more on good parts like these (90 %, with 95 % \
              confidence; hetmm sensitivity tells more)."
         );
-        assert!(line(&|_| false).starts_with("Does not find dark spots of 60 grey levels up to 13 px reliably"));
+        assert!(line(&|_| false).starts_with("Does not find dark spots (contrast 60) up to 13 px reliably"));
     }
 }
