@@ -7,9 +7,9 @@ use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A template of 24 small parts, and a folder of ten others.
+/// A template of 40 small parts, and a folder of ten others.
 fn template(bench: &Bench) -> (PathBuf, PathBuf) {
-    let (good, path) = (bench.parts("good", 0..24), bench.path("t.hetmm"));
+    let (good, path) = (bench.parts("good", 0..40), bench.path("t.hetmm"));
     let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
     assert_code(&hetmm(&build), 0, "confidence; hetmm sensitivity tells more)");
     (path, bench.parts("fresh", 100..110))
@@ -35,7 +35,8 @@ fn sizes_are_stated_by_kind_and_contrast() {
         .iter()
         .map(|k| (k["kind"].as_str().expect("a name"), k["contrast"].as_f64().expect("a contrast")))
         .collect();
-    let want = [("dark-spot", 4.0), ("dark-spot", 120.0), ("bright-spot", 4.0), ("bright-spot", 120.0)];
+    let want =
+        [("dark-spot", 4.0), ("dark-spot", 120.0), ("bright-spot", 4.0), ("bright-spot", 120.0)];
     assert_eq!(named, want);
     assert_eq!(found["picture_size"]["width"], 80);
     for kind in kinds {
@@ -80,7 +81,7 @@ fn only_good_pictures_that_the_template_has_not_seen_count() {
     let good = bench.path("good");
     assert_code(&run(&[text(&good)], &[]), 3, "the template was built from all of them");
     let both = run(&[text(&good), text(&fresh)], &[]);
-    assert_code(&both, 0, "24 of 34 pictures were left out: the template was built from them");
+    assert_code(&both, 0, "40 of 50 pictures were left out: the template was built from them");
     assert!(stdout(&both).contains("Made-up defects in 10 good pictures"), "{}", stdout(&both));
     // What is rejected without a defect is counted and left out.
     let bad = bench.blotted_parts("bad", 200..203);
@@ -100,7 +101,8 @@ fn only_good_pictures_that_the_template_has_not_seen_count() {
 fn a_scale_gives_millimetres_and_ignored_places_are_not_tried() {
     let bench = Bench::new();
     let (template, fresh) = template(&bench);
-    let ignored = image::GrayImage::from_fn(80, 60, |x, _| image::Luma([if x < 40 { 0 } else { 255 }]));
+    let ignored =
+        image::GrayImage::from_fn(80, 60, |x, _| image::Luma([if x < 40 { 0 } else { 255 }]));
     let mask = bench.path("ignore.png");
     ignored.save(&mask).expect("writes");
     let rules = ["rules", text(&template), "--mm-per-pixel", "0.5", "--ignore", text(&mask)];
@@ -125,8 +127,7 @@ fn a_page_and_a_file_are_written_and_wrong_options_refused() {
     let of = |options: &[&str]| hetmm(&[&run[..], options].concat());
     let both = ["--report", text(&page), "--json", text(&file), "--kinds", "dark-spot,moved"];
     assert_code(&of(&both), 0, "");
-    let json: Value =
-        serde_json::from_slice(&std::fs::read(&file).expect("reads")).expect("JSON");
+    let json: Value = serde_json::from_slice(&std::fs::read(&file).expect("reads")).expect("JSON");
     let html = std::fs::read_to_string(&page).expect("reads");
     for kind in json["kinds"].as_array().expect("kinds") {
         let contrast = kind["contrast"].as_f64().map_or_else(String::new, |c| format!("-{c}"));

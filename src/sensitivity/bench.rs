@@ -73,8 +73,9 @@ impl<'a> Bench<'a> {
         counts.iter_mut().zip(template.zones()).for_each(|(c, zone)| *c &= *zone != IGNORED);
         let places = Places::new(map, counts);
         if places.is_empty() {
-            return Err(Error::new(ErrorKind::Image, "the region of interest is empty")
-                .advise("there is no place where a defect would count: change the mask or the zones"));
+            return Err(Error::new(ErrorKind::Image, "the region of interest is empty").advise(
+                "there is no place where a defect would count: change the mask or the zones",
+            ));
         }
         let (width, height) = header.picture_size();
         let size = Size { width, height };
@@ -226,9 +227,7 @@ impl<'a> Bench<'a> {
         let bits = self.subject.inspector().template().settings().reading.bits();
         match (&picture.samples, bits) {
             (Samples::Eight(_), _) => 255.0,
-            (Samples::Sixteen(_), bits) => {
-                ((1u32 << bits.unwrap_or(16)) - 1) as f32
-            }
+            (Samples::Sixteen(_), bits) => ((1u32 << bits.unwrap_or(16)) - 1) as f32,
         }
     }
 
@@ -258,8 +257,9 @@ pub fn chunk() -> usize {
 }
 
 fn none_is_ok(rejected: usize) -> Error {
-    let what = format!("none of the {rejected} good pictures is ok as it is: nothing can be made up in them");
+    let what = format!(
+        "none of the {rejected} good pictures is ok as it is: nothing can be made up in them"
+    );
     Error::new(ErrorKind::Image, what)
         .advise("see what they score, and give good parts that pass, or set the threshold anew")
 }
-

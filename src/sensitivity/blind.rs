@@ -106,9 +106,12 @@ mod tests {
 
     #[test]
     fn tails_are_those_of_the_binomial() {
-        for (found, tries, p, want) in
-            [(0, 10, 0.5, 9.765_625e-4), (3, 10, 0.5, 0.171_875), (2, 5, 0.9, 0.00856), (0, 0, 0.5, 1.0)]
-        {
+        for (found, tries, p, want) in [
+            (0, 10, 0.5, 9.765_625e-4),
+            (3, 10, 0.5, 0.171_875),
+            (2, 5, 0.9, 0.00856),
+            (0, 0, 0.5, 1.0),
+        ] {
             let got = at_most(found, &vec![p; tries]);
             assert!((got - want).abs() < 1e-12, "{found} of {tries} at {p}: {got}");
         }
@@ -130,7 +133,8 @@ mod tests {
         let map = BlindMap::new(&tries);
         let blind: Vec<usize> = (0..64).filter(|&cell| map.cells[cell].blind).collect();
         assert_eq!((blind, map.blind()), (vec![9], (1, 64)));
-        let few: Vec<Placed> = (0..3).map(|_| Placed { cell: 1, found: false, expected: 0.5 }).collect();
+        let few: Vec<Placed> =
+            (0..3).map(|_| Placed { cell: 1, found: false, expected: 0.5 }).collect();
         assert_eq!(BlindMap::new(&few).blind(), (0, 1));
         assert_eq!(BlindMap::new(&[]).blind(), (0, 0));
     }

@@ -190,8 +190,7 @@ impl Defect {
         let fill = |at: (f32, f32)| {
             let (mut sum, mut weights) = ([0.0f32; 3], 0.0f32);
             for (point, levels) in &rim {
-                let weight =
-                    1.0 / ((at.0 - point.0).powi(2) + (at.1 - point.1).powi(2)).max(0.25);
+                let weight = 1.0 / ((at.0 - point.0).powi(2) + (at.1 - point.1).powi(2)).max(0.25);
                 sum.iter_mut().zip(levels).for_each(|(sum, v)| *sum += weight * v);
                 weights += weight;
             }

@@ -146,10 +146,8 @@ pub fn derivatives(counts: &[Counts], line: Line) -> ([f64; 2], Matrix) {
 /// Solves `matrix * v = right`; `None` where it is singular.
 pub fn solve([a, d, b]: Matrix, right: [f64; 2]) -> Option<[f64; 2]> {
     let determinant = a * d - b * b;
-    let v = [
-        (d * right[0] - b * right[1]) / determinant,
-        (a * right[1] - b * right[0]) / determinant,
-    ];
+    let v =
+        [(d * right[0] - b * right[1]) / determinant, (a * right[1] - b * right[0]) / determinant];
     (determinant > 0.0 && v.iter().all(|v| v.is_finite())).then_some(v)
 }
 

@@ -69,18 +69,14 @@ impl Places {
             within(at / width, size.height, self.map.height, dice.part()),
         );
         let angle = (std::f64::consts::TAU * dice.part()) as f32;
-        self.settled(Defect { kind, size: of_size, contrast, place, angle }, size)
-    }
-
-    /// The defect wholly inside a picture of `size`: one at the edge lies against it, not across. `None` where its
-    /// middle then lies where nothing counts.
-    pub fn settled(&self, mut defect: Defect, size: Size) -> Option<Defect> {
-        let reach = defect.reach();
+        let mut drawn = Defect { kind, size: of_size, contrast, place, angle };
+        let reach = drawn.reach();
+        // A defect at the edge lies against it, not across.
         let inner =
             |at: f32, side: u32| at.min(side as f32 - reach).max(reach.min(side as f32 / 2.0));
-        defect.place = (inner(defect.place.0, size.width), inner(defect.place.1, size.height));
-        let pixel = self.pixel(size, defect.place)?;
-        (self.counts.get(pixel) == Some(&true)).then_some(defect)
+        drawn.place = (inner(place.0, size.width), inner(place.1, size.height));
+        let pixel = self.pixel(size, drawn.place)?;
+        (self.counts.get(pixel) == Some(&true)).then_some(drawn)
     }
 }
 
@@ -157,8 +153,7 @@ mod tests {
             assert!((121.0..=519.0).contains(&x) && (121.0..=359.0).contains(&y), "{x}, {y}");
         }
         let nowhere = Places::new(MAP, vec![false; 64 * 32]);
-        let drawn =
-            nowhere.draw((Kind::Scratch, 9.0, 20.0), PICTURE, None, &mut Dice::new(1, &[]));
+        let drawn = nowhere.draw((Kind::Scratch, 9.0, 20.0), PICTURE, None, &mut Dice::new(1, &[]));
         assert!(nowhere.is_empty() && drawn.is_none());
         assert_eq!(places.pixel(PICTURE, (640.0, 3.0)), None);
         assert_eq!(places.pixel(PICTURE, (639.9, 479.9)), Some(64 * 32 - 1));

@@ -317,8 +317,7 @@ fn design_effect(line: Line, counts: &[Counts], trials: &[Trial]) -> f64 {
     for trial in trials {
         let x = trial.size.ln();
         let rest = f64::from(u8::from(trial.found)) - line.probability(x);
-        *of_pictures.entry(trial.picture).or_default() +=
-            rest * (direction[0] + direction[1] * x);
+        *of_pictures.entry(trial.picture).or_default() += rest * (direction[0] + direction[1] * x);
     }
     let pictures = of_pictures.len() as f64;
     if pictures < 2.0 {

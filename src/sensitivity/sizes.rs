@@ -102,11 +102,19 @@ mod tests {
             ("none", &(|_, _| false) as &dyn Fn(f64, usize) -> bool, 80.0, 128.0),
             ("all", &|_, _| true, 2.0, 3.0),
             ("from 10 px on", &|size, _| size >= 10.0, 5.0, 20.0),
-            ("some of those of 5 to 20 px", &|size, i| size > 20.0 || (size > 5.0 && i > 1), 5.0, 60.0),
+            (
+                "some of those of 5 to 20 px",
+                &|size, i| size > 20.0 || (size > 5.0 && i > 1),
+                5.0,
+                60.0,
+            ),
             ("small ones only", &|size, _| size < 10.0, 2.0, 128.0),
         ] {
             let focus = sizes.focus(pod(found, &sizes).as_ref());
-            assert!(focus.iter().all(|s| (low - 0.1..=high + 0.1).contains(s)), "{what}: {focus:?}");
+            assert!(
+                focus.iter().all(|s| (low - 0.1..=high + 0.1).contains(s)),
+                "{what}: {focus:?}"
+            );
             assert!(focus[focus.len() - 1] >= 1.4 * focus[0], "{what}: {focus:?}");
         }
         assert_eq!(sizes.focus(None), sweep);

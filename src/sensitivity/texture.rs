@@ -67,7 +67,8 @@ impl Texture {
 fn levels(picture: &Picture, full: f32, column: u32, row: u32) -> Levels {
     let at = 3 * (row as usize * picture.width as usize + column as usize);
     let scale = 255.0 / full;
-    let three = |of: &dyn Fn(usize) -> f32| [of(at) * scale, of(at + 1) * scale, of(at + 2) * scale];
+    let three =
+        |of: &dyn Fn(usize) -> f32| [of(at) * scale, of(at + 1) * scale, of(at + 2) * scale];
     match &picture.samples {
         Samples::Eight(samples) => three(&|at| samples.get(at).map_or(0.0, |&v| f32::from(v))),
         Samples::Sixteen(samples) => three(&|at| samples.get(at).map_or(0.0, |&v| f32::from(v))),

@@ -255,12 +255,7 @@ pub struct Built {
 }
 
 /// Builds with a progress display; prints what a person should know.
-pub fn build(
-    output: &Path,
-    input: Input,
-    settings: &Settings,
-    console: &Console,
-) -> Result<Built> {
+pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console) -> Result<Built> {
     let (backbone, options) = settings.resolve(input)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let report = hetmm::builder::build(output, input, &backbone, &options, &progress)?;

@@ -212,7 +212,8 @@ impl Subject for Fresh {
 /// What was found, for programs.
 fn to_json(args: &Args, subject: &Fresh, found: &Study) -> Value {
     let name = |index: &usize| subject.pictures[*index].path.display().to_string();
-    let kinds: Vec<Value> = found.results.iter().map(|r| kind_json(r, found.mm_per_pixel)).collect();
+    let kinds: Vec<Value> =
+        found.results.iter().map(|r| kind_json(r, found.mm_per_pixel)).collect();
     json!({
         "template": args.template.display().to_string(),
         "threshold": subject.inspector.thresholds().reject,

@@ -143,7 +143,9 @@ pub fn pictures(found: &Study) -> String {
 pub fn blind(map: &BlindMap) -> String {
     let (blind, tried) = map.blind();
     match blind {
-        0 => format!("In none of the {tried} cells of the picture clearly less is found than elsewhere."),
+        0 => format!(
+            "In none of the {tried} cells of the picture clearly less is found than elsewhere."
+        ),
         _ => {
             let numbered = map.cells.iter().enumerate().filter(|(_, cell)| cell.blind);
             let named: Vec<String> = numbered
@@ -171,9 +173,10 @@ pub fn remarks(found: &Study) -> Vec<String> {
             "{used} good pictures say little of how parts differ: the sizes hold for parts like these. Take {ENOUGH_PICTURES} and more."
         ));
     }
-    let (without_place, already_above) = found.results.iter().fold((0, 0), |(place, above), r| {
-        (place + r.without_place, above + r.already_above)
-    });
+    let (without_place, already_above) = found
+        .results
+        .iter()
+        .fold((0, 0), |(place, above), r| (place + r.without_place, above + r.already_above));
     if without_place > 0 {
         remarks.push(format!(
             "{without_place} defects were not drawn: nowhere in their picture would they have been visible."
@@ -231,6 +234,9 @@ mod tests {
             "Finds dark spots (contrast 60) of 4.1 px and more on good parts like these (90 %, with 95 % \
              confidence; hetmm sensitivity tells more)."
         );
-        assert!(line(&|_| false).starts_with("Does not find dark spots (contrast 60) up to 13 px reliably"));
+        assert!(
+            line(&|_| false)
+                .starts_with("Does not find dark spots (contrast 60) up to 13 px reliably")
+        );
     }
 }
