@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, Picture, Size};
 use crate::matching::{Distances, Windows, Without, match_layer};
+use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
 use crate::scoring::{Decided, Deviation, Layer, MapSummary, Scored, Scorer, Thresholds};
@@ -284,15 +285,23 @@ impl Inspector {
         Some(InForce { rules, labels, built_from })
     }
 
-    /// How far the map that is judged is above the threshold of each of its pixels, whatever the zone.
+    /// How far the map that is judged is above what a pixel must exceed to belong to the extent of a region: its
+    /// threshold, or a part of the local peak where that is more (see [`crate::scoring::extent`]). Outlines lie at 0.
     pub fn excess(&self, scored: &Scored) -> Vec<f32> {
         let thresholds = self.thresholds();
-        let Some(rules) = self.rules() else {
-            return scored.blurred.iter().map(|value| value - thresholds.reject).collect();
+        let width = self.template.header().backbone.width as usize;
+        let (map, cuts) = match self.rules() {
+            None => {
+                let map = scored.blurred.as_slice();
+                (map, cuts(map, width, &|_| thresholds.reject))
+            }
+            Some(rules) => {
+                let (map, limits) =
+                    (scored.for_rules(), rules.limits(thresholds.reject, thresholds));
+                (map, cuts(map, width, &|at| limits.of_pixel(at)))
+            }
         };
-        let limits = rules.limits(thresholds.reject, thresholds);
-        let above = |(at, value): (usize, &f32)| value - limits.of_pixel(at);
-        scored.for_rules().iter().enumerate().map(above).collect()
+        map.iter().zip(cuts).map(|(value, cut)| value - cut).collect()
     }
 
     /// Where the map that is judged is above `level` (the threshold or the review threshold, or what a zone has in

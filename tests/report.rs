@@ -370,7 +370,10 @@ fn the_page_of_a_calibration_says_what_the_command_says() {
         // Scores are of single precision; the page has their shortest digits.
         assert!((shown(id) - want).abs() <= 1e-7 * want.abs(), "{id}: {}, want {want}", shown(id));
     }
-    assert_eq!(page.matches("<path class=\"score\"").count(), 62, "every picture in the strips");
+    // Parts that were drawn alike count once, known defects always.
+    let counted = told(&figures["pictures"]) as usize;
+    assert!((30..=50).contains(&counted), "{counted}");
+    assert_eq!(page.matches("<path class=\"score\"").count(), counted + 12, "all in the strips");
     let rates = between(&page, "<table id=\"other-rates\">", "</table>")[0];
     for rate in ["<strong>5 %</strong>", "<strong>20 %</strong>", ">2 %<", ">10 %<"] {
         assert!(rates.contains(rate), "{rate} in {rates}");

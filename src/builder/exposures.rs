@@ -6,16 +6,17 @@
 //! # How two pictures are compared
 //! By their small copies, blurred, without the margin, where a shift brings something new. Between two shots of
 //! one part lie noise, which the blur takes away, and a small shift, which is fitted by least squares along the
-//! gradients. A constant difference is taken off, too: where white is clipped, noise makes it darker. A
+//! gradients. A small constant difference is taken off, too: where white is clipped, noise makes it darker. A
 //! change of exposure is not fitted: the same part under another light is another exposure.
 //!
 //! # How small is small enough
-//! Parts differ by very different amounts from product to product, so the limit comes from the folder. Joined pair
-//! by pair, the nearest first, two pictures are one exposure if their difference is below [`SAME`] of the usual
-//! difference of what is then a part to the nearest other part, and below [`SAME_OF_ANY`] of the usual difference
-//! of any two pictures. The first limit is taken after the joining: a folder where every picture is there twice
-//! has no other measure. Measured with a prototype on a dozen folders of good parts and on doubles made of them as JPEG, at
-//! half the size, and shifted by a pixel with noise: `docs/thresholds.md`.
+//! What remains between two shots of one part is noise, which the blur makes smaller than one step of 255
+//! ([`NOISE`]). Parts differ by very different amounts from product to product, so a second limit comes from the
+//! folder. Groups are joined, the nearest first, as long as any two of their pictures differ by less than
+//! [`SAME`] of the usual difference of a part to the nearest other part. This limit is taken after the joining: a
+//! folder where every picture is there twice has no other measure. To take different parts for one is the worse
+//! error, since it throws evidence away: so no group may hold more than half of the folder, unless its pictures are
+//! equal. Measured on a dozen folders of good parts and on doubles made of them: `docs/thresholds.md`.
 
 use super::look::Look;
 use crate::template::ImageRecord;
@@ -24,8 +25,8 @@ use std::collections::HashMap;
 
 /// Part of the usual difference to the nearest other part. In clean folders hardly a pair lies between 0.15 and 0.2.
 const SAME: f64 = 0.18;
-/// Part of the usual difference of any two pictures.
-const SAME_OF_ANY: f64 = 0.2;
+/// Largest difference that noise, a resize or JPEG compression leaves after the blur, part of full scale.
+const NOISE: f64 = 1.0 / 255.0;
 /// So many of the nearest pictures by their coarse copies are compared closely.
 const CANDIDATES: usize = 16;
 /// Distances, as parts of the folder, at which pairs are taken for the usual difference of any two.
@@ -90,12 +91,7 @@ pub fn find(images: &[ImageRecord], looks: &[Look]) -> Exposures {
     let mut pairs = equal_files(images);
     pairs.extend(near_pairs(&blurred));
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    let usual = usual_difference(&blurred);
-    let (joined, nearest) = joined(&pairs, count, usual);
-    let mut groups = Forest::new(count);
-    for &(_, a, b) in &joined {
-        groups.join(a, b);
-    }
+    let (groups, nearest) = joined(&pairs, &blurred);
     let parts = Parts::new(&groups.roots());
     let mut twins: Vec<Option<(usize, f64)>> = vec![None; count];
     for &(difference, a, b) in &pairs {
@@ -153,40 +149,41 @@ fn square_distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// The median difference of pictures that are far from each other in the folder's order.
+/// The median difference of pictures that are far from each other in the folder's order. A shift is fitted here, too:
+/// parts that differ in nothing but their position would else look equal.
 fn usual_difference(looks: &[Look]) -> f64 {
     let count = looks.len();
     let strides = STRIDES.map(|part| ((part * count as f64) as usize).max(1));
     let pairs = strides.into_iter().flat_map(|s| (0..count).map(move |i| (i, (i + s) % count)));
     let pairs: Vec<(usize, usize)> = pairs.filter(|(a, b)| a != b).collect();
-    let mut all: Vec<f64> = pairs.par_iter().map(|&(a, b)| looks[a].distance(&looks[b])).collect();
+    let mut all: Vec<f64> = pairs.par_iter().map(|&(a, b)| looks[a].residual(&looks[b])).collect();
     median(&mut all).unwrap_or(0.0)
 }
 
-/// The pairs that are joined, of `pairs` in rising order, and the usual difference of a part to its nearest other.
-fn joined(pairs: &[Pair], count: usize, usual: f64) -> (Vec<Pair>, f64) {
-    let mut groups = Forest::new(count);
-    let mut candidates = Vec::new();
-    let (mut taken, mut nearest) = (0, usual);
+/// The groups of the same exposure, from `pairs` in rising order, and the usual difference of a part to its nearest
+/// other.
+fn joined(pairs: &[Pair], looks: &[Look]) -> (Forest, f64) {
+    let usual = usual_difference(looks);
+    let mut groups = Forest::new(looks.len());
+    let mut best = (groups.clone(), usual);
     for (at, &(difference, a, b)) in pairs.iter().enumerate() {
-        if difference > SAME_OF_ANY * usual {
+        if difference > NOISE {
             break;
         }
-        if !groups.join(a, b) {
+        if !groups.may_join(a, b, difference, looks) {
             continue;
         }
-        candidates.push((difference, a, b));
-        let others = nearest_others(&pairs[at + 1..], &mut groups).unwrap_or(usual);
-        if difference == 0.0 || difference <= SAME * others {
-            (taken, nearest) = (candidates.len(), others);
+        groups.join(a, b);
+        let others = nearest_others(&pairs[at + 1..], &groups).unwrap_or(usual);
+        if difference == 0.0 || groups.widest <= SAME * others {
+            best = (groups.clone(), others);
         }
     }
-    candidates.truncate(taken);
-    (candidates, nearest.max(f64::MIN_POSITIVE))
+    (best.0, best.1.max(f64::MIN_POSITIVE))
 }
 
 /// The median, over groups, of the difference to the nearest other group; none where no pair says it.
-fn nearest_others(pairs: &[Pair], groups: &mut Forest) -> Option<f64> {
+fn nearest_others(pairs: &[Pair], groups: &Forest) -> Option<f64> {
     let mut nearest = vec![f64::INFINITY; groups.parent.len()];
     for &(difference, a, b) in pairs {
         let (a, b) = (groups.root(a), groups.root(b));
@@ -204,31 +201,63 @@ fn median(values: &mut [f64]) -> Option<f64> {
 }
 
 /// Groups that are joined pair by pair.
+#[derive(Clone)]
 struct Forest {
     parent: Vec<usize>,
+    /// The pictures of every group, under its root.
+    members: Vec<Vec<usize>>,
+    /// The largest difference inside a group.
+    widest: f64,
 }
 
 impl Forest {
     fn new(count: usize) -> Self {
-        Forest { parent: (0..count).collect() }
+        Forest {
+            parent: (0..count).collect(),
+            members: (0..count).map(|i| vec![i]).collect(),
+            widest: 0.0,
+        }
     }
 
-    fn root(&mut self, mut i: usize) -> usize {
+    fn root(&self, mut i: usize) -> usize {
         while self.parent[i] != i {
-            self.parent[i] = self.parent[self.parent[i]];
             i = self.parent[i];
         }
         i
     }
 
-    /// Joins the groups of two; whether they were different.
-    fn join(&mut self, a: usize, b: usize) -> bool {
+    /// Whether the groups of two pictures are different and no two of their pictures differ by more than noise; their
+    /// own difference is known. Takes note of the largest difference.
+    fn may_join(&mut self, a: usize, b: usize, difference: f64, looks: &[Look]) -> bool {
         let (a, b) = (self.root(a), self.root(b));
-        self.parent[a.max(b)] = a.min(b);
-        a != b
+        let (first, second) = (&self.members[a], &self.members[b]);
+        let is_large = 2 * (first.len() + second.len()) > looks.len().max(4);
+        if a == b || (is_large && difference > 0.0) {
+            return false;
+        }
+        let mut widest = difference;
+        if first.len() + second.len() > 2 && difference > 0.0 {
+            for &i in first {
+                for &j in second {
+                    widest = widest.max(looks[i].residual(&looks[j]));
+                }
+            }
+        }
+        if widest <= NOISE {
+            self.widest = self.widest.max(widest);
+        }
+        widest <= NOISE
     }
 
-    fn roots(&mut self) -> Vec<usize> {
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        let (into, from) = (a.min(b), a.max(b));
+        let moved = std::mem::take(&mut self.members[from]);
+        moved.iter().for_each(|&picture| self.parent[picture] = into);
+        self.members[into].extend(moved);
+    }
+
+    fn roots(&self) -> Vec<usize> {
         (0..self.parent.len()).map(|i| self.root(i)).collect()
     }
 }
@@ -290,6 +319,22 @@ mod tests {
         let found = find(&images(48), &all);
         assert_eq!(found.parts.count(), 24);
         assert!((0..24).all(|i| found.parts.of_picture[i] == found.parts.of_picture[24 + i]));
+    }
+
+    /// Forty parts that are much alike once counted as one beside nine of another product, which differ more.
+    #[test]
+    fn parts_that_are_much_alike_beside_others_are_not_one_part() {
+        let mut looks: Vec<Look> = (0..20).map(|i| picture(3, 0.0, 0.02, 100 + i)).collect();
+        looks.extend((0..5).map(|i| picture(50 + i, 0.0, 0.02, 100 + i)));
+        assert!(find(&images(25), &looks).parts.count() > 12);
+    }
+
+    /// Parts in a fixture differ by a small shift and noise, and each of them counts.
+    #[test]
+    fn parts_that_differ_in_their_position_alone_are_different_parts() {
+        let shifted = |i: u32| picture(5, (i % 7) as f32 * 0.7, 0.04, 100 + i);
+        let looks: Vec<Look> = (0..21).map(shifted).collect();
+        assert!(find(&images(21), &looks).parts.count() > 10);
     }
 
     #[test]

@@ -21,6 +21,9 @@ const COARSE_SIDE: usize = 16;
 const MARGIN: f64 = 0.09;
 /// Most pixels of the copy that a shift is fitted for.
 const MOST_SHIFT: f64 = 1.0;
+/// Largest constant difference that noise makes where it is clipped at white or black, part of full scale: noise of 5
+/// steps of 255 shifts the mean by 2 steps.
+const MOST_CONSTANT: f64 = 2.0 / 255.0;
 /// Samples within this of black or white are clipped: one step of 8 bits.
 const STEP: u16 = 257;
 
@@ -87,7 +90,7 @@ impl Look {
         sum.iter().map(|sum| sum / of_block).collect()
     }
 
-    /// Root mean square of what differs between two pictures beside a small shift and a constant, inside the
+    /// Root mean square of what differs between two pictures beside a small shift and a small constant, inside the
     /// margin. Symmetric; for blurred copies of pictures of equal network size.
     pub fn residual(&self, other: &Look) -> f64 {
         let rows = self.copy.len().checked_div(self.columns).unwrap_or(0);
@@ -111,6 +114,7 @@ impl Look {
             }
         }
         let [gx, gy, d, xx, xy, yy, xd, yd, dd] = sums.map(|sum| sum / count);
+        let constant = (d.abs() - MOST_CONSTANT).max(0.0);
         let (xx, xy, yy) = (xx - gx * gx, xy - gx * gy, yy - gy * gy);
         let (xd, yd, dd) = (xd - gx * d, yd - gy * d, dd - d * d);
         let determinant = xx * yy - xy * xy;
@@ -126,7 +130,7 @@ impl Look {
                 dd - 2.0 * (u * xd + v * yd) + u * u * xx + 2.0 * u * v * xy + v * v * yy
             }
         };
-        left.max(0.0).sqrt()
+        (left.max(0.0) + constant * constant).sqrt()
     }
 
     /// Root mean square difference of the small copies of two pictures of equal network size.

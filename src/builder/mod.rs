@@ -290,12 +290,14 @@ fn choose<'a>(
     let audit::Examined { findings, halves, .. } =
         audit::examine(&pass, &exposures, backbone, options.mask.as_ref(), None, progress)?;
     log::debug!("halves of the folder: {halves:?}");
+    // Who asks for all suspects to be kept or left out has looked at them.
+    let is_unseen = options.suspects == Suspects::LeaveOutStrays;
     let strays = findings.iter().filter(|f| f.stray).count();
-    if options.suspects != Suspects::Keep && strays as f64 > MOST_STRAYS * count as f64 {
+    if is_unseen && strays as f64 > MOST_STRAYS * count as f64 {
         return Err(two_things(&findings, &pass.images, strays));
     }
     let are_two = halves.share > MOST_STRAYS && halves.apart > TWO_THINGS;
-    if options.suspects != Suspects::Keep && are_two {
+    if is_unseen && are_two {
         return Err(two_halves(&halves, &pass.images));
     }
     let mut keep = vec![true; count];

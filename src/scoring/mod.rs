@@ -2,6 +2,7 @@
 
 pub mod blur;
 pub mod components;
+pub mod extent;
 pub mod fusion;
 pub mod regions;
 pub mod rules;

@@ -1,9 +1,11 @@
 //! Where the score comes from: connected regions above the threshold.
 
 use super::components::label_components;
+use super::extent::cuts;
 use serde::Serialize;
 
-/// A connected region of the blurred map above its threshold, in pixels of the picture.
+/// A connected region of the blurred map above its threshold, in pixels of the picture. Box and area are those of its
+/// extent: see [`super::extent`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Region {
     /// Left edge.
@@ -14,7 +16,7 @@ pub struct Region {
     pub width: u32,
     /// Rows of the bounding box.
     pub height: u32,
-    /// Pixels of the region.
+    /// Pixels of its extent.
     pub area: u32,
     /// Largest value in the region.
     pub peak: f32,
@@ -34,8 +36,10 @@ pub struct Region {
 pub struct Found {
     /// The region.
     pub region: Region,
-    /// Its pixels in the map, in their order there.
+    /// Its pixels in the map, in their order there: all that are above the threshold.
     pub pixels: Vec<usize>,
+    /// How many of them belong to its extent.
+    pub extent: usize,
 }
 
 /// Regions of `blurred`, a map of `map_width` columns, where it is above `limit` of the pixel; worst
@@ -48,11 +52,12 @@ pub fn regions(
 ) -> Vec<Found> {
     let above: Vec<bool> = blurred.iter().enumerate().map(|(at, &v)| v > limit(at)).collect();
     let (label, count) = label_components(&above, map_width);
+    let cuts = cuts(blurred, map_width, limit);
     let map_height = blurred.len() / map_width.max(1);
     let mut boxes = vec![Bounds::default(); count as usize];
     for (pixel, &label) in label.iter().enumerate() {
         if let Some(bounds) = (label as usize).checked_sub(1).and_then(|l| boxes.get_mut(l)) {
-            bounds.take(pixel, map_width, blurred[pixel]);
+            bounds.take(pixel, map_width, blurred[pixel], cuts[pixel]);
         }
     }
     let scale =
@@ -67,13 +72,13 @@ pub fn regions(
                 y,
                 width: scale(b.right, map_width, width) - x,
                 height: scale(b.bottom, map_height, height) - y,
-                area: (b.pixels.len() as f64 * pixel).round() as u32,
+                area: (b.extent as f64 * pixel).round() as u32,
                 peak: b.peak,
                 area_mm2: None,
                 zone: None,
                 counts: None,
             };
-            Found { region, pixels: b.pixels }
+            Found { region, pixels: b.pixels, extent: b.extent }
         })
         .collect();
     regions.sort_by(|a, b| b.region.peak.total_cmp(&a.region.peak));
@@ -88,25 +93,30 @@ struct Bounds {
     right: usize,
     bottom: usize,
     pixels: Vec<usize>,
+    extent: usize,
     peak: f32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let (left, top, peak) = (usize::MAX, usize::MAX, f32::NEG_INFINITY);
-        Bounds { left, top, right: 0, bottom: 0, pixels: Vec::new(), peak }
+        Bounds { left, top, right: 0, bottom: 0, pixels: Vec::new(), extent: 0, peak }
     }
 }
 
 impl Bounds {
-    fn take(&mut self, pixel: usize, map_width: usize, value: f32) {
-        let (x, y) = (pixel % map_width, pixel / map_width);
-        self.left = self.left.min(x);
-        self.top = self.top.min(y);
-        self.right = self.right.max(x + 1);
-        self.bottom = self.bottom.max(y + 1);
+    /// Takes a pixel above its threshold; it belongs to the extent where it is above `cut`.
+    fn take(&mut self, pixel: usize, map_width: usize, value: f32, cut: f32) {
         self.pixels.push(pixel);
         self.peak = self.peak.max(value);
+        if value > cut {
+            let (x, y) = (pixel % map_width, pixel / map_width);
+            self.left = self.left.min(x);
+            self.top = self.top.min(y);
+            self.right = self.right.max(x + 1);
+            self.bottom = self.bottom.max(y + 1);
+            self.extent += 1;
+        }
     }
 }
 

@@ -225,8 +225,8 @@ impl Judge<'_> {
         // What is tolerated is tolerated altogether: a part with a weak region is not sent to review for it.
         let of_rejects = in_force.limits(self.thresholds.reject, self.thresholds);
         let mut has_intolerable = false;
-        let by_rules = |Found { mut region, pixels }: Found| {
-            let area = pixels.len() as f64 * map_pixel;
+        let by_rules = |Found { mut region, pixels, extent }: Found| {
+            let area = extent as f64 * map_pixel;
             // The least of the least areas that it touches: what asks for more in one zone must not
             // hide what lies beside it.
             let (deciding, others): (Vec<usize>, Vec<usize>) =

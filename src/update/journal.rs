@@ -167,8 +167,8 @@ impl Entry {
     /// That the header before makes sense, and is of the same template.
     fn check_header_before(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
         let (mut before, settings) = self.header_before.clone().into_parts();
-        // Entries leave out the pictures, which only ever come in behind the others.
-        before.build.images = header.build.images.iter().take(1).cloned().collect();
+        // Entries leave out the pictures. New ones only ever come in behind the others.
+        before.build.images = header.build.images.iter().take(self.images_before as usize).cloned().collect();
         header::validate(&before, &settings)?;
         let sheets = before.layers.iter().map(|layer| layer.sheets);
         let is_same = before.backbone == header.backbone

@@ -45,7 +45,7 @@ pub struct Finding {
     pub suspicion: f32,
     /// Whether that is beyond the bar.
     pub suspect: bool,
-    /// Whether it is so far beyond that the picture cannot be a rare good part: see [`STRAY`].
+    /// Whether it is so far beyond that the picture cannot be a rare good part: it is a stray.
     pub stray: bool,
     /// Reasons of at least half their bar's strength, strongest first, but for one: what differs as a whole
     /// beyond the bar does so first, since the others follow from it. The strongest of all where none is.
@@ -107,11 +107,24 @@ const LEAST_CLIPPED: f64 = 0.02;
 /// the sides may differ.
 const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
-/// The strength from which on a picture is a stray, that is no rare good part but something else: a mask, a dark or
-/// blurred frame, another product, a gross defect. `docs/thresholds.md` has what it leaves out of clean folders.
-pub const STRAY: f32 = 2.0;
+/// The strength from which on a picture with one odd place is a stray, that is no rare good part but something else.
+const STRAY_BY_PLACE: f32 = 2.0;
+/// The same for a picture that is odd as a whole. Good parts in another light reach 2.3; a mask, a dark or blurred frame
+/// and another product reach 6 and more. `docs/thresholds.md` has what this leaves out of clean folders.
+const STRAY_AS_A_WHOLE: f32 = 4.0;
 /// The strength from which on a picture may not vouch for others.
 pub const DOUBTFUL: f64 = 0.8;
+
+impl Reason {
+    /// Whether it alone makes its picture a stray. Being there twice does not.
+    fn is_of_a_stray(&self) -> bool {
+        match self.kind {
+            ReasonKind::Duplicate => false,
+            ReasonKind::Unlike => self.strength >= STRAY_BY_PLACE,
+            _ => self.strength >= STRAY_AS_A_WHOLE,
+        }
+    }
+}
 
 impl Bar {
     fn strength(&self, z: f64) -> f64 {
@@ -280,8 +293,7 @@ pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<F
         .map(|(picture, signals)| {
             let mut reasons = spreads.reasons(&signals, names);
             let suspicion = reasons.iter().map(|r| r.strength).fold(0.0, f32::max);
-            let stray =
-                reasons.iter().any(|r| r.kind != ReasonKind::Duplicate && r.strength >= STRAY);
+            let stray = reasons.iter().any(Reason::is_of_a_stray);
             let said = reasons.iter().filter(|r| r.strength >= 0.5).count().max(1);
             reasons.truncate(said);
             Finding { picture, suspicion, suspect: suspicion >= 1.0, stray, reasons, signals }
