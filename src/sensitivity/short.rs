@@ -9,7 +9,7 @@ use super::bench::Bench;
 use super::defects::{Change, Defect, Kind};
 use super::places::Dice;
 use super::pod::{Pod, Trial};
-use super::sizes::Sizes;
+use super::sizes::{FOCUS, Sizes};
 use super::study::{KindResult, LEAST_RUNS, Plan, Subject};
 use crate::error::Result;
 use crate::image::{Picture, Size};
@@ -21,8 +21,8 @@ pub const SPOTS: usize = 4;
 const APART: f32 = 0.3;
 /// So many places are drawn for a spot before it is given up.
 const PLACES: usize = 40;
-/// By this factor the second sizes go beyond those of a study: few tries prove a size only where most are hits.
-const BEYOND: f64 = 1.6;
+/// The last inspections try sizes that are found with probabilities between these: 29 hits in a row prove a size.
+const LAST: (f64, f64) = (0.8, 0.99);
 
 /// Tries to find dark spots, so many grey levels of 255 darker, in the pictures of `subject`: [`SPOTS`] in each of
 /// `inspections` pictures, some of them more than once where there are fewer.
@@ -32,14 +32,15 @@ const BEYOND: f64 = 1.6;
 pub fn dark_spots(subject: &dyn Subject, contrast: f32, inspections: usize) -> Result<KindResult> {
     let plan = Plan::new(&[Kind::DarkSpot], &[contrast], LEAST_RUNS, 0);
     let bench = Bench::new(subject, &plan, &|_, _| {})?;
-    // A third of the inspections look for where hits turn into misses, each with a size of its own.
-    let first = inspections.div_ceil(3);
+    // Some inspections look for where hits turn into misses, each with a size of its own; some look closer.
+    let first = (2 * inspections).div_ceil(7);
+    let second = 2 * first;
     let sizes = Sizes { count: first, ..bench.sizes(Kind::DarkSpot) };
     let mut trials = inspected(&bench, contrast, &sizes.sweep(), 0..first)?;
-    let most = sizes.range.1;
-    let focus = sizes.focus(Pod::of(&trials).as_ref());
-    let focus: Vec<f64> = focus.into_iter().map(|size| (BEYOND * size).min(most)).collect();
-    trials.extend(inspected(&bench, contrast, &focus, first..inspections)?);
+    let closer = sizes.focus(Pod::of(&trials).as_ref(), FOCUS);
+    trials.extend(inspected(&bench, contrast, &closer, first..second)?);
+    let last = sizes.focus(Pod::of(&trials).as_ref(), LAST);
+    trials.extend(inspected(&bench, contrast, &last, second..inspections)?);
     let pod = Pod::of(&trials);
     log::debug!("short form: {inspections} inspections, {:?}", pod.as_ref().map(|p| &p.sizes));
     Ok(KindResult {

@@ -6,7 +6,7 @@ use super::pod::Pod;
 use crate::image::Size;
 
 /// Probabilities between which sizes are tried a second time, by the curve of the first tries.
-const FOCUS: (f64, f64) = (0.3, 0.98);
+pub const FOCUS: (f64, f64) = (0.3, 0.98);
 /// Least ratio of the largest to the smallest size of the second tries.
 const LEAST_RATIO: f64 = 1.5;
 /// Least number of first tries of a size.
@@ -43,21 +43,25 @@ impl Sizes {
         spread(self.range, self.count)
     }
 
-    /// The sizes of the second round, from what the first one found.
-    pub fn focus(&self, sweep: Option<&Pod>) -> Vec<f64> {
+    /// The sizes of a further round, from what was found until then: those that are found with a probability of the
+    /// first to the second of `between`.
+    pub fn focus(&self, until_then: Option<&Pod>, between: (f64, f64)) -> Vec<f64> {
         let (least, most) = self.range;
-        let Some(pod) = sweep else { return self.sweep() };
+        let Some(pod) = until_then else { return self.sweep() };
         let (low, high) = match (&pod.fit, pod.found) {
             (Some(fit), _) => {
                 let at = |p: f64| ((logit::logit(p) - fit.intercept) / fit.slope).exp();
-                (at(FOCUS.0), at(FOCUS.1))
+                (at(between.0), at(between.1))
             }
             (None, 0) => (most / LEAST_RATIO, most),
             (None, found) if found == pod.tries => (least, least * LEAST_RATIO),
-            // One size parts hits from misses: the next smaller one that was tried had none.
+            // One size parts hits from misses: from the next smaller one that was tried to the next larger one.
             (None, _) => {
-                let step = (most / least).powf(1.0 / (self.count as f64 - 1.0));
-                (pod.a50.px() / step, pod.a50.px() * step.sqrt())
+                let tried = || pod.sizes.iter().map(|s| s.px);
+                let parting = pod.a50.px();
+                let below = tried().rfind(|px| *px < parting * (1.0 - 1e-9));
+                let beyond = tried().find(|px| *px > parting * (1.0 + 1e-9));
+                (below.unwrap_or(least), beyond.unwrap_or(most))
             }
         };
         let (low, high) = (low.clamp(least, most / LEAST_RATIO), high.clamp(least, most));
@@ -110,13 +114,13 @@ mod tests {
             ),
             ("small ones only", &|size, _| size < 10.0, 2.0, 128.0),
         ] {
-            let focus = sizes.focus(pod(found, &sizes).as_ref());
+            let focus = sizes.focus(pod(found, &sizes).as_ref(), FOCUS);
             assert!(
                 focus.iter().all(|s| (low - 0.1..=high + 0.1).contains(s)),
                 "{what}: {focus:?}"
             );
             assert!(focus[focus.len() - 1] >= 1.4 * focus[0], "{what}: {focus:?}");
         }
-        assert_eq!(sizes.focus(None), sweep);
+        assert_eq!(sizes.focus(None, FOCUS), sweep);
     }
 }

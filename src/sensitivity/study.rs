@@ -11,7 +11,7 @@ use super::bench::{Bench, Done, Try};
 use super::blind::{BlindMap, Placed};
 use super::defects::{Defect, Kind};
 use super::pod::{Pod, Trial};
-use super::sizes::Sizes;
+use super::sizes::{FOCUS, Sizes};
 use crate::error::{Error, Result};
 use crate::image::{NetworkImage, Picture, Size};
 use crate::inspection::Inspector;
@@ -124,7 +124,7 @@ pub fn run(subject: &dyn Subject, plan: &Plan, progress: Progress) -> Result<Stu
     let focus: Vec<(usize, Vec<f64>, std::ops::Range<usize>)> = (sizes.iter().enumerate())
         .map(|(of, sizes)| {
             let pod = Pod::of(&trials(&done, of));
-            (of, sizes.focus(pod.as_ref()), sizes.first..plan.runs)
+            (of, sizes.focus(pod.as_ref(), FOCUS), sizes.first..plan.runs)
         })
         .collect();
     done.extend(bench.attempt(&bench.plan_tries(focus.into_iter(), &undamaged.used))?);
