@@ -284,15 +284,22 @@ fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
         ));
         told.extend(dropped.iter().map(line));
     }
-    if !kept.is_empty() {
-        told.push(format!(
-            "warning: {} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):",
-            count(kept.len())
-        ));
-        told.extend(kept.iter().take(SUSPECTS_TOLD).map(line));
-        let more = kept.len().saturating_sub(SUSPECTS_TOLD);
+    let (doubles, kept): (Vec<&Suspect>, Vec<&Suspect>) = kept.iter().partition(|s| s.is_double);
+    let mut tell = |suspects: &[&Suspect], what: String| {
+        if suspects.is_empty() {
+            return;
+        }
+        told.push(what);
+        told.extend(suspects.iter().take(SUSPECTS_TOLD).map(line));
+        let more = suspects.len().saturating_sub(SUSPECTS_TOLD);
         told.extend((more > 0).then(|| format!("  and {more} more")));
-    }
+    };
+    let unlike = count(kept.len());
+    tell(
+        &kept,
+        format!("warning: {unlike} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):"),
+    );
+    tell(&doubles, "Pictures of an exposure that is there already (--drop-suspects leaves them out):".into());
     told
 }
 
