@@ -6,10 +6,11 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::{Console, say};
+use crate::console::{Console, counted, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
-use crate::figures::{Figures, Outcome};
+use crate::figures::{self, Figures, Outcome};
+use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
@@ -19,6 +20,7 @@ use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::error::Kind;
 use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
+use hetmm::metrics::OperatingCurve;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
 use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
 use hetmm::{Error, Result};
@@ -104,8 +106,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let bad: Vec<(Source, f32)> = bad.into_iter().map(|s| (s.source, s.score)).collect();
     let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
     let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
-    let threshold = at(args.false_reject)?;
-    let review = args.review.map(at).transpose()?;
+    let present = match args.dry_run {
+        true => Some(present(&inspector, &good, &bad)?),
+        false => None,
+    };
+    let asked = at(args.false_reject)
+        .and_then(|threshold| Ok((threshold, args.review.map(at).transpose()?)));
+    let (threshold, review) = match (asked, &present) {
+        (Err(refusal), Some(present)) => return tell_present(args, present, refusal, console),
+        (asked, _) => asked?,
+    };
     let decision = Decision {
         review: review.as_ref().map_or(threshold.score, |r| r.score),
         basis: Basis::FreshParts,
@@ -115,10 +125,6 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let thresholds = Thresholds { reject: threshold.score, review: decision.review };
     let of_bad = |scored: &(Source, f32)| Some(kind_of(&scored.0));
-    let present = match args.dry_run {
-        true => present(&inspector, &good, &bad)?,
-        false => Present::default(),
-    };
     let mut outcomes = outcomes(&inspector, good, |_| None, thresholds)?;
     outcomes.extend(self::outcomes(&inspector, bad, of_bad, thresholds)?);
     let before = template.header().calibration.threshold;
@@ -165,11 +171,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
     let mut text = String::new();
     match args.json {
-        true => say!(text, "{:#}", to_json(&found, &figures, &decision, is_ruled(template))),
+        true => {
+            let mut told = to_json(&found, &figures, &decision, is_ruled(template));
+            present.iter().for_each(|present| told["present"] = present.to_json());
+            say!(text, "{told:#}");
+        }
         false => {
-            if args.dry_run {
-                say!(text, "{}", at_present(&present));
-            }
+            present.iter().for_each(|present| say!(text, "{}", present.in_words()));
             let promise = promise(&header, &decision);
             text.push_str(&in_words(&found, &figures, &promise, is_ruled(template)));
         }
@@ -190,15 +198,15 @@ fn claim(args: &Args, good: &[Source], bad: &[Source]) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// What the threshold that stands does to the pictures.
-#[derive(Default)]
+/// What the thresholds that stand do to the pictures.
 struct Present {
-    threshold: f32,
+    thresholds: Thresholds,
     good: usize,
     rejected: usize,
     reviewed: usize,
     defects: usize,
     missed: usize,
+    curve: OperatingCurve,
 }
 
 /// Tries the template's own thresholds on the pictures.
@@ -213,32 +221,75 @@ fn present(
         Ok(all.into_iter().map(|outcome| outcome.verdict).collect())
     };
     let count = |of: &[Verdict], verdict| of.iter().filter(|v| **v == verdict).count();
-    let (good, bad) = (of(good)?, of(bad)?);
+    let (of_good, of_bad) = (of(good)?, of(bad)?);
+    let with_class = |of: &[(Source, f32)], is_defective| -> Vec<(f32, bool)> {
+        of.iter().map(|(_, score)| (*score, is_defective)).collect()
+    };
     Ok(Present {
-        threshold: thresholds.reject,
+        thresholds,
         good: good.len(),
-        rejected: count(&good, Verdict::Ng),
-        reviewed: count(&good, Verdict::Review),
+        rejected: count(&of_good, Verdict::Ng),
+        reviewed: count(&of_good, Verdict::Review),
         defects: bad.len(),
-        missed: count(&bad, Verdict::Ok),
+        missed: count(&of_bad, Verdict::Ok),
+        curve: OperatingCurve::new([with_class(good, false), with_class(bad, true)].concat()),
     })
 }
 
-/// The same in words.
-fn at_present(present: &Present) -> String {
-    let Present { threshold, good, rejected, reviewed, defects, missed } = present;
-    let review = match reviewed {
-        0 => String::new(),
-        count => format!(" and sends {count} to review"),
-    };
-    let of_defects = match defects {
-        0 => String::new(),
-        _ => format!("; it misses {missed} of {defects} known defects"),
-    };
-    format!(
-        "Nothing is written. The present threshold {threshold:.4} rejects {rejected} of these {good} good \
-         parts{review}{of_defects}."
-    )
+impl Present {
+    fn in_words(&self) -> String {
+        let Present { good, rejected, reviewed, defects, missed, .. } = self;
+        let review = match reviewed {
+            0 => String::new(),
+            count => format!(" and sends {count} to review"),
+        };
+        let of_defects = match defects {
+            0 => String::new(),
+            _ => format!("; it misses {missed} of {}", counted(*defects, "known defect")),
+        };
+        let threshold = self.thresholds.reject;
+        format!(
+            "Nothing is written. The present threshold {threshold:.4} rejects {rejected} of these {}{review}{of_defects}.",
+            counted(*good, "good part")
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        let Thresholds { reject, review } = self.thresholds;
+        json!({"threshold": reject, "review": review, "good": self.good, "rejected": self.rejected,
+               "good_reviewed": self.reviewed, "defects": self.defects, "missed": self.missed})
+    }
+}
+
+/// Ends a dry run with too few pictures for the rate asked for: says what the present threshold does, and why there
+/// is no other one. A page needs another one, so there the refusal is an error.
+fn tell_present(
+    args: &Args,
+    present: &Present,
+    refusal: Error,
+    console: &Console,
+) -> Result<ExitCode> {
+    let mut text = String::new();
+    if args.json {
+        let mut told = json!({"threshold": null, "written": false, "false_reject": args.false_reject,
+                              "refused": refusal.what(), "present": present.to_json()});
+        operating::add_to_json(&present.curve, &mut told);
+        say!(text, "{told:#}");
+    } else {
+        say!(text, "{}", present.in_words());
+        let Thresholds { reject, review } = present.thresholds;
+        let review = (review < reject).then_some(("review", review));
+        let levels: Vec<_> = review.into_iter().chain([("ng", reject)]).collect();
+        text += &operating::in_words(&present.curve, &levels);
+    }
+    console.print(&text)?;
+    match args.report.is_some() {
+        true => Err(refusal),
+        false => {
+            console.note(format!("note: no other threshold is tried: {refusal}"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// The template, in memory of this process's own, with what computes its features.
@@ -293,7 +344,8 @@ fn to_json(found: &Calibration, figures: &Figures, decision: &Decision, is_ruled
         "region_rules": is_ruled, "rejected": figures.false_rejects,
         "above_threshold": found.good_above(threshold.score),
         "defects": figures.defective, "missed": figures.missed, "reviewed": figures.reviewed,
-        "image_auroc": figures.image_auroc, "written": found.written,
+        "image_auroc": figures.image_auroc, "caught_at_1": figures.caught_at_1,
+        "caught_at_2": figures.caught_at_2, "caught_at_5": figures.caught_at_5, "written": found.written,
     })
 }
 
@@ -303,6 +355,16 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
     say!(text, "{promise}");
     let [low, high] = found.threshold.expected(200);
     say!(text, "Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
+    let (rate, asked) = (found.threshold.rate(), found.asked.0);
+    if rate < 0.9 * asked {
+        say!(
+            text,
+            "{} allow only some rates: {:.2} % is the largest that is not above {:.2} %.",
+            counted(found.threshold.pictures, "good part"),
+            100.0 * rate,
+            100.0 * asked
+        );
+    }
     if is_ruled {
         say!(
             text,
@@ -326,6 +388,12 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
                 .image_auroc
                 .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
         );
+        let curve = figures::operating_curve(&found.outcomes);
+        let review = found.review.as_ref().map(|review| ("review", review.score));
+        let before = ("before", found.before.0);
+        let levels: Vec<_> =
+            review.into_iter().chain([("ng", found.threshold.score), before]).collect();
+        text += &operating::in_words(&curve, &levels);
     }
     text
 }

@@ -28,6 +28,14 @@ pub fn printable(name: &str) -> String {
     name.chars().map(spelled).collect()
 }
 
+/// A count with what is counted, as "1 picture" and "2 pictures"; `one` is the word for one of them.
+pub fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
+}
+
 /// A line on standard error that `--quiet` does not silence.
 pub fn complain(text: impl std::fmt::Display) {
     // Where standard error cannot be written either, the exit code is left.
