@@ -7,9 +7,7 @@ use crate::image::{NetworkImage, Picture, Size};
 use crate::matching::{Distances, Windows, Without, match_layer};
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
-use crate::scoring::{
-    Decided, Deviation, Layer, MapSummary, Peak, Scored, Scorer, Thresholds,
-};
+use crate::scoring::{Decided, Deviation, Layer, MapSummary, Peak, Scored, Scorer, Thresholds};
 use crate::template::header::ENGINE;
 use crate::template::{HeaderV1, Template};
 use std::path::Path;

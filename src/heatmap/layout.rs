@@ -1,8 +1,8 @@
 //! Panels side by side with their names, and the colour bar with its numbers.
 
+use super::OUTLINE;
 use super::letters;
 use super::scale::{Scale, colour};
-use super::OUTLINE;
 use image::{Rgb, RgbImage, imageops};
 
 /// Space between panels, and width of the colour bar.
@@ -103,9 +103,8 @@ mod tests {
             let top = letters::size("", letter).1 + 2 * NEAR;
             let column = width.max(letters::size("one", letter).0);
             let ink = |from: (u32, u32), to: (u32, u32)| {
-                let inside = |x: u32, y: u32| {
-                    (from.0..to.0).contains(&x) && (from.1..to.1).contains(&y)
-                };
+                let inside =
+                    |x: u32, y: u32| (from.0..to.0).contains(&x) && (from.1..to.1).contains(&y);
                 all.enumerate_pixels().filter(|(x, y, p)| inside(*x, *y) && **p == INK).count()
             };
             assert!(ink((0, 0), (column, top)) > 20, "no name above the first panel");
@@ -124,7 +123,13 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
-        let cases = [(1234.4, "1234"), (12.34, "12.3"), (1.234, "1.23"), (0.0661, "0.0661"), (0.5, "0.500")];
+        let cases = [
+            (1234.4, "1234"),
+            (12.34, "12.3"),
+            (1.234, "1.23"),
+            (0.0661, "0.0661"),
+            (0.5, "0.500"),
+        ];
         for (value, want) in cases {
             assert_eq!(number(value), want);
         }

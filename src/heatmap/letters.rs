@@ -66,18 +66,14 @@ pub fn size(text: &str, scale: u32) -> (u32, u32) {
 
 /// Writes `text` into `image`, with its upper left corner at `x`, `y`. What lies beyond the picture is left out, and a
 /// letter that the font does not have becomes a question mark.
-pub fn write(
-    image: &mut RgbImage,
-    text: &str,
-    (x, y): (u32, u32),
-    scale: u32,
-    ink: Rgb<u8>,
-) {
+pub fn write(image: &mut RgbImage, text: &str, (x, y): (u32, u32), scale: u32, ink: Rgb<u8>) {
     for (number, letter) in (0u32..).zip(text.chars()) {
         let left = x + number * ADVANCE * scale;
         let rows = rows_of(letter);
-        for (row, column) in (0..ROWS).flat_map(|row| (0..COLUMNS).map(move |column| (row, column))) {
-            let is_set = rows.get(row as usize).is_some_and(|bits| bits >> (COLUMNS - 1 - column) & 1 == 1);
+        for (row, column) in (0..ROWS).flat_map(|row| (0..COLUMNS).map(move |column| (row, column)))
+        {
+            let is_set =
+                rows.get(row as usize).is_some_and(|bits| bits >> (COLUMNS - 1 - column) & 1 == 1);
             if is_set {
                 fill(image, (left + column * scale, y + row * scale), scale, ink);
             }
@@ -110,17 +106,20 @@ mod tests {
             (0..13).map(|x| if image.get_pixel(x, y).0 == [255; 3] { '#' } else { '.' }).collect()
         };
         let rows: Vec<String> = (0..9).map(row).collect();
-        assert_eq!(rows, [
-            ".............",
-            "...#.........",
-            "..##.........",
-            "...#.........",
-            "...#...#####.",
-            "...#.........",
-            "...#.........",
-            "..###........",
-            ".............",
-        ]);
+        assert_eq!(
+            rows,
+            [
+                ".............",
+                "...#.........",
+                "..##.........",
+                "...#.........",
+                "...#...#####.",
+                "...#.........",
+                "...#.........",
+                "..###........",
+                ".............",
+            ]
+        );
         assert_eq!(size("1-", 1), (12, 8));
         let ink = |text: &str, scale| {
             let mut image = RgbImage::new(60, 20);

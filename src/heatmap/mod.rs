@@ -38,7 +38,7 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
     });
     let above = match excess.iter().any(|value| *value > 0.0) {
         true => "above the threshold",
-        false => "nothing above the threshold",
+        false => "nothing above threshold",
     };
     let panels = [
         Panel { name: "picture".into(), image: panel },
@@ -54,7 +54,12 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
 /// The blurred map in colours, at any size.
 pub fn heat(inspector: &Inspector, scored: &Scored, width: u32, height: u32) -> RgbImage {
     let id = &inspector.template().header().backbone;
-    heat_of(&scored.blurred, (id.width, id.height), Scale::of(inspector.template().header()), (width, height))
+    heat_of(
+        &scored.blurred,
+        (id.width, id.height),
+        Scale::of(inspector.template().header()),
+        (width, height),
+    )
 }
 
 /// A map of `columns` x `rows` values in a colour scale, `width` x `height` pixels large.

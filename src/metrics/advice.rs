@@ -49,7 +49,7 @@ pub struct Prepared {
     pub leaves_out_strays: bool,
     /// Side of the network's input, in pixels.
     pub input_side_px: u32,
-    /// Shorter side of the pictures that it was built from, in pixels.
+    /// Longer side of the pictures that it was built from, in pixels.
     pub picture_side_px: u32,
     /// Good pictures that it was built from.
     pub pictures: usize,
@@ -205,7 +205,8 @@ mod tests {
     fn advice(above: usize, between: usize, threshold: f32, auroc: f64) -> Advice {
         let good = (0..=100).map(|i| (i as f32 / 100.0, false));
         let score = |i: usize| if i < above { 2.0 } else { 0.5 };
-        let between_or = |i: usize| if (above..above + between).contains(&i) { 0.965 } else { score(i) };
+        let between_or =
+            |i: usize| if (above..above + between).contains(&i) { 0.965 } else { score(i) };
         let curve = OperatingCurve::new(good.chain((0..100).map(|i| (between_or(i), true))));
         let rejected = curve.rejected(threshold);
         let decisions = Decisions {
@@ -263,19 +264,18 @@ mod tests {
     fn what_is_done_is_not_advised() {
         let cases = [
             (PLAIN, vec![Step::Mask, Step::Strays, Step::Size(384), Step::MorePictures]),
-            (Prepared { has_mask: true, input_side_px: 384, ..PLAIN }, vec![
-                Step::Strays,
-                Step::Size(512),
-                Step::MorePictures,
-            ]),
-            (Prepared { picture_side_px: 200, pictures: 300, ..PLAIN }, vec![
-                Step::Mask,
-                Step::Strays,
-            ]),
-            (Prepared { leaves_out_strays: true, input_side_px: 512, ..PLAIN }, vec![
-                Step::Mask,
-                Step::MorePictures,
-            ]),
+            (
+                Prepared { has_mask: true, input_side_px: 384, ..PLAIN },
+                vec![Step::Strays, Step::Size(512), Step::MorePictures],
+            ),
+            (
+                Prepared { picture_side_px: 200, pictures: 300, ..PLAIN },
+                vec![Step::Mask, Step::Strays],
+            ),
+            (
+                Prepared { leaves_out_strays: true, input_side_px: 512, ..PLAIN },
+                vec![Step::Mask, Step::MorePictures],
+            ),
         ];
         for (template, want) in cases {
             assert_eq!(steps(&template, None), want, "{template:?}");

@@ -7,6 +7,4 @@ mod operating;
 
 pub use aupro::{PixelTruth, ProCurve, aupro, pro_curve};
 pub use auroc::{SortedScores, auroc};
-pub use operating::{
-    Counts, OperatingCurve, Point, average_precision, operating_point, vertices,
-};
+pub use operating::{Counts, OperatingCurve, Point, average_precision, operating_point, vertices};

@@ -107,7 +107,8 @@ impl OperatingCurve {
             return if below == 0 { 1.0 } else { 0.0 };
         }
         let (low, high) = (self.good[below - 1], self.good[below]);
-        let part = if low.is_finite() && high.is_finite() { (score - low) / (high - low) } else { 0.0 };
+        let part =
+            if low.is_finite() && high.is_finite() { (score - low) / (high - low) } else { 0.0 };
         1.0 - ((below - 1) as f64 + part.clamp(0.0, 1.0)) / (count - 1) as f64
     }
 
@@ -258,7 +259,10 @@ mod tests {
         };
         assert_eq!(rounded(0.05), [(0.0, 0.25), (0.025, 0.25), (0.025, 0.5), (0.05, 0.5)]);
         let whole = rounded(1.0);
-        assert_eq!(whole[3..], [(0.075, 0.5), (0.075, 0.75), (0.75, 0.75), (0.75, 1.0), (1.0, 1.0)]);
+        assert_eq!(
+            whole[3..],
+            [(0.075, 0.5), (0.075, 0.75), (0.75, 0.75), (0.75, 1.0), (1.0, 1.0)]
+        );
         for pair in curve.corners(1.0).windows(2) {
             let middle = (pair[0].0 + pair[1].0) / 2.0;
             let is_level = pair[0].1 == pair[1].1;

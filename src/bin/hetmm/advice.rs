@@ -29,7 +29,7 @@ pub fn prepared(template: &Template) -> Prepared {
         has_mask: template.mask().is_some(),
         leaves_out_strays: header.build.options.iter().any(|(key, _)| key == "left-out"),
         input_side_px: header.backbone.width.min(header.backbone.height),
-        picture_side_px: width.min(height),
+        picture_side_px: width.max(height),
         pictures: header.build.images.len(),
     }
 }
@@ -199,15 +199,18 @@ mod tests {
         assert!(too_high.contains(command), "{too_high}");
         let steps = vec![Step::Strays, Step::Threshold(choice), Step::Size(384)];
         let bad = told(&Advice::DoesNotRank(Remedies { caught_at_5: 0.3, steps }));
-        let places = ["does not rank", "Try next: look for", "hetmm audit good/", command, "--size 384"]
-            .map(|words| bad.find(words).expect(words));
+        let places =
+            ["does not rank", "Try next: look for", "hetmm audit good/", command, "--size 384"]
+                .map(|words| bad.find(words).expect(words));
         assert!(places.is_sorted(), "{bad}");
         assert!(told(&Advice::Incomplete).is_empty());
     }
 
     #[test]
     fn paths_are_words_of_a_shell() {
-        for (path, want) in [("a/b-1.hetmm", "a/b-1.hetmm"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+        for (path, want) in
+            [("a/b-1.hetmm", "a/b-1.hetmm"), ("a b", "'a b'"), ("it's", r"'it'\''s'")]
+        {
             assert_eq!(word(Path::new(path)), want);
         }
     }

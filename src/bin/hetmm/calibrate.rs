@@ -6,7 +6,7 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::{Console, counted, say};
+use crate::console::{Console, counted, form, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{self, Figures, Outcome};
@@ -49,9 +49,9 @@ pub struct Args {
     /// Pictures of known defects, to report how many would be missed
     #[arg(long, num_args = 1.., value_name = "BAD")]
     defects: Vec<PathBuf>,
-    /// Good parts that may be rejected
-    #[arg(long, value_parser = parse_rate, value_name = "RATE", default_value = "1%")]
-    false_reject: f64,
+    /// Good parts that may be rejected [default: 1%]
+    #[arg(long, value_parser = parse_rate, value_name = "RATE")]
+    false_reject: Option<f64>,
     /// Good parts that may be rejected or sent to review together, as in 3%: sets a second, lower threshold. Without
     /// it the template has no review threshold from then on
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
@@ -84,8 +84,18 @@ pub struct Args {
     engine: EngineArgs,
 }
 
+/// The rate of false rejects where none is given.
+const USUAL_RATE: f64 = 0.01;
+
+impl Args {
+    /// Good parts that may be rejected.
+    fn rate(&self) -> f64 {
+        self.false_reject.unwrap_or(USUAL_RATE)
+    }
+}
+
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    if args.review.is_some_and(|review| review <= args.false_reject) {
+    if args.review.is_some_and(|review| review <= args.rate()) {
         return Err(Error::usage("--review must be above --false-reject").advise(
             "it is the rate of good parts rejected or reviewed, as in --false-reject 0.5% --review 3%",
         ));
@@ -110,8 +120,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         true => Some(present(&inspector, &good, &bad)?),
         false => None,
     };
-    let asked = at(args.false_reject)
-        .and_then(|threshold| Ok((threshold, args.review.map(at).transpose()?)));
+    let asked =
+        at(args.rate()).and_then(|threshold| Ok((threshold, args.review.map(at).transpose()?)));
     let (threshold, review) = match (asked, &present) {
         (Err(refusal), Some(present)) => return tell_present(args, present, refusal, console),
         (asked, _) => asked?,
@@ -119,7 +129,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let decision = Decision {
         review: review.as_ref().map_or(threshold.score, |r| r.score),
         basis: Basis::FreshParts,
-        false_reject: args.false_reject as f32,
+        false_reject: args.rate() as f32,
         rank: threshold.rank as u32,
         interval: threshold.interval.map(|v| v as f32),
     };
@@ -130,7 +140,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let before = template.header().calibration.threshold;
     let found = Calibration {
         outcomes,
-        asked: (args.false_reject, args.review),
+        asked: (args.rate(), args.review),
         threshold,
         review,
         before: (before, template.decision().map(|d| d.review).filter(|r| *r < before)),
@@ -261,8 +271,8 @@ impl Present {
     }
 }
 
-/// Ends a dry run with too few pictures for the rate asked for: says what the present threshold does, and why there
-/// is no other one. A page needs another one, so there the refusal is an error.
+/// Ends a dry run with too few pictures for a rate: says what the present threshold does, and why there is no other
+/// one. That is an error where the rate was asked for, and where a page was, which needs another threshold.
 fn tell_present(
     args: &Args,
     present: &Present,
@@ -271,7 +281,7 @@ fn tell_present(
 ) -> Result<ExitCode> {
     let mut text = String::new();
     if args.json {
-        let mut told = json!({"threshold": null, "written": false, "false_reject": args.false_reject,
+        let mut told = json!({"threshold": null, "written": false, "false_reject": args.rate(),
                               "refused": refusal.what(), "present": present.to_json()});
         operating::add_to_json(&present.curve, &mut told);
         say!(text, "{told:#}");
@@ -283,7 +293,7 @@ fn tell_present(
         text += &operating::in_words(&present.curve, &levels);
     }
     console.print(&text)?;
-    match args.report.is_some() {
+    match args.false_reject.is_some() || args.report.is_some() {
         true => Err(refusal),
         false => {
             console.note(format!("note: no other threshold is tried: {refusal}"));
@@ -456,7 +466,8 @@ fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
     let doubles = count - once.len();
     if doubles > 0 {
         console.note(format!(
-            "{doubles} of {count} pictures were left out: they are doubles of others, and each counts once"
+            "{doubles} of {count} pictures {}: each is a double of another one, and every picture counts once",
+            form(doubles, "was left out", "were left out")
         ));
     }
     once
@@ -482,7 +493,9 @@ fn without_known(
     let left_out = count - fresh.len();
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {count} pictures were left out: the template was built from them"
+            "{left_out} of {count} pictures {}: the template was built from {}",
+            form(left_out, "was left out", "were left out"),
+            form(left_out, "it", "them")
         ));
     }
     if fresh.is_empty() {
@@ -551,8 +564,8 @@ fn one_of_each_part(scored: Vec<ScoredPicture>, console: &Console) -> Vec<(Sourc
     let (count, left_out) = (scored.len(), scored.len() - parts.count());
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {count} pictures were left out: they show the same exposure as others, and each part \
-             counts once"
+            "{left_out} of {count} pictures {} the same exposure as others, and each part counts once",
+            form(left_out, "was left out: it shows", "were left out: they show")
         ));
     }
     let is_first = |picture: &usize| parts.first.contains(picture);

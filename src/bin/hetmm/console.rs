@@ -36,6 +36,11 @@ pub fn counted(count: usize, one: &str) -> String {
     }
 }
 
+/// The form of a verb or of a word for a count: `one` for 1, `more` for any other.
+pub fn form<'a>(count: usize, one: &'a str, more: &'a str) -> &'a str {
+    if count == 1 { one } else { more }
+}
+
 /// A line on standard error that `--quiet` does not silence.
 pub fn complain(text: impl std::fmt::Display) {
     // Where standard error cannot be written either, the exit code is left.

@@ -1,7 +1,7 @@
 //! `hetmm eval`: figures of a template on a data set.
 
 use crate::advice::{self, Names};
-use crate::console::{Console, complain, counted, printable, say};
+use crate::console::{Console, complain, counted, form, printable, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::engine::EngineArgs;
 use crate::figures::{self, Evaluation, Figures, Outcome, percent};
@@ -106,7 +106,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         false => {
             let names = Names::of(&args.template, &args.dataset);
             let levels = report::levels(&inspector);
-            console.print(&(in_words(&evaluation, &levels) + &advice_in_words(&evaluation, &names)))?;
+            console
+                .print(&(in_words(&evaluation, &levels) + &advice_in_words(&evaluation, &names)))?;
         }
     }
     let mut met = true;
@@ -263,8 +264,9 @@ impl Inverted {
             false => "",
         };
         let first = printable(&first.display().to_string());
+        let (mark, their) = (form(count, "marks", "mark"), form(count, "its", "their"));
         console.note(format!(
-            "warning: {count} of {of} masks mark more than half of their picture, as {first}{then}"
+            "warning: {count} of {of} masks {mark} more than half of {their} picture, as {first}{then}"
         ));
         most
     }
@@ -303,7 +305,12 @@ pub fn in_words(evaluation: &Evaluation, levels: &[(&str, f32)]) -> String {
     text += &operating::in_words(&evaluation.curve, levels);
     for (name, auroc) in &f.per_defect {
         let (images, missed) = f.defects.get(name).map_or((0, 0), |d| (d.images, d.missed));
-        say!(text, "  {name:24} {} of {}, missed {missed}", percent(*auroc), counted(images, "picture"));
+        say!(
+            text,
+            "  {name:24} {} of {}, missed {missed}",
+            percent(*auroc),
+            counted(images, "picture")
+        );
     }
     let t = &f.timing_ms;
     say!(

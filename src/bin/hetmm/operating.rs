@@ -13,7 +13,14 @@ pub fn in_words(curve: &OperatingCurve, levels: &[(&str, f32)]) -> String {
     if curve.caught_at(0.0).is_none() {
         return text;
     }
-    say!(text, "{:<14} {:>13} {:>12} {:>15}", "by score", "good rejected", "score above", "defects caught");
+    say!(
+        text,
+        "{:<14} {:>13} {:>12} {:>15}",
+        "by score",
+        "good rejected",
+        "score above",
+        "defects caught"
+    );
     for rate in RATES {
         let limit = curve.limit(rate).unwrap_or(f64::NAN);
         say!(

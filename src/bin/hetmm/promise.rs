@@ -1,5 +1,6 @@
 //! A rate of false rejects: as it is asked for, and what a threshold that was set for one promises.
 
+use crate::console::counted;
 use hetmm::builder::calibration;
 use hetmm::template::{Decision, HeaderV1, Template};
 
@@ -46,7 +47,7 @@ fn estimate(template: &Template, decision: &Decision) -> String {
     let (parts, pictures) = (h.calibration.pictures as usize, template.pictures().0.len());
     let of_pictures = match parts == pictures {
         true => String::new(),
-        false => format!(" on {pictures} pictures"),
+        false => format!(" on {}", counted(pictures, "picture")),
     };
     let items = template.settings().evidence.as_ref().map_or(0, |e| e.items as usize);
     let of_items = match items < parts {

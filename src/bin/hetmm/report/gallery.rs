@@ -231,7 +231,9 @@ fn widened(mask: &[bool], width: usize, (columns, rows): (usize, usize)) -> Vec<
     let wide: Vec<bool> = (0..mask.len())
         .map(|i| near(i % width, columns, width).any(|x| mask[i / width * width + x]))
         .collect();
-    (0..mask.len()).map(|i| near(i / width, rows, height).any(|y| wide[y * width + i % width])).collect()
+    (0..mask.len())
+        .map(|i| near(i / width, rows, height).any(|y| wide[y * width + i % width]))
+        .collect()
 }
 
 /// A map of half the size, of the largest of every four values.
@@ -304,7 +306,8 @@ fn rows(marks: &[(f32, String)], width: f32) -> Vec<usize> {
     let mut rows = vec![0; marks.len()];
     for (i, (x, label)) in marks.iter().enumerate().rev() {
         let is_last = i + 1 == marks.len();
-        let (from, to) = if is_last { (width - length(label), width) } else { (*x, x + length(label)) };
+        let (from, to) =
+            if is_last { (width - length(label), width) } else { (*x, x + length(label)) };
         let row = begins.iter().position(|begin| to <= *begin).unwrap_or(begins.len());
         begins.resize(begins.len().max(row + 1), f32::INFINITY);
         begins[row] = from;
@@ -321,7 +324,9 @@ mod tests {
     #[test]
     fn no_tick_crosses_a_label() {
         let mark = |x: f32, label: &str| (x, label.to_string());
-        for (review, ng) in [(150.0, 216.0), (200.0, 216.0), (214.0, 216.0), (5.0, 216.0), (216.0, 216.5)] {
+        for (review, ng) in
+            [(150.0, 216.0), (200.0, 216.0), (214.0, 216.0), (5.0, 216.0), (216.0, 216.5)]
+        {
             let marks = [
                 mark(0.0, "0"),
                 mark(review, "review 1.50"),

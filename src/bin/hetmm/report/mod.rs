@@ -21,6 +21,7 @@ pub use audit::audit;
 pub use calibration::{Calibration, calibration};
 
 use crate::advice::Names;
+use crate::console::{counted, form};
 use crate::figures::{Evaluation, Figures, Outcome, percent};
 use charts::{Curve, Level, Series};
 use hetmm::Result;
@@ -91,7 +92,7 @@ pub fn evaluation(
         p {
             "Template " code { (template.file_name().unwrap_or_default().to_string_lossy()) }
             " on the data set " code { (set) } ": "
-            (data("images", figures.images, figures.images)) " pictures, "
+            (data("images", figures.images, figures.images)) (form(figures.images, " picture, ", " pictures, "))
             (data("good", figures.good, figures.good)) " good and "
             (data("defective", figures.defective, figures.defective)) " defective."
         }
@@ -200,7 +201,9 @@ fn scores(outcomes: &[Outcome], levels: &[Level]) -> Markup {
             "The higher, the more a picture differs from the good ones. The axis is even near 0 and logarithmic beyond; "
             "bars grow with the square root of their count, so that a single picture can be seen."
         }
-        @if left_out > 0 { p { (left_out) " pictures have no finite score and are not drawn." } }
+        @if left_out > 0 {
+            p { (counted(left_out, "picture")) (form(left_out, " has no finite score and is", " have no finite score and are")) " not drawn." }
+        }
         div.charts.two {
             figure { (charts::histogram(&series, levels)) figcaption { "Number of pictures by score, good above defective." } }
             figure {
@@ -372,12 +375,27 @@ fn advice(evaluation: &Evaluation, names: &Names) -> Markup {
 /// The words of the page, for who meets them the first time.
 fn words() -> Markup {
     const WORDS: [(&str, &str); 7] = [
-        ("score", "How much a picture differs from the good ones, at its worst place. A new good part scores about 1."),
-        ("threshold", "A picture that scores above it is rejected (ng). With region rules, they decide, too."),
-        ("ok, review, ng", "The verdict: the part passes, a person should look, or the part is rejected."),
-        ("image AUROC", "How often a defective picture scores above a good one, of all such pairs. 100 % is a perfect ranking, 50 % is chance. No threshold changes it."),
+        (
+            "score",
+            "How much a picture differs from the good ones, at its worst place. A new good part scores about 1.",
+        ),
+        (
+            "threshold",
+            "A picture that scores above it is rejected (ng). With region rules, they decide, too.",
+        ),
+        (
+            "ok, review, ng",
+            "The verdict: the part passes, a person should look, or the part is rejected.",
+        ),
+        (
+            "image AUROC",
+            "How often a defective picture scores above a good one, of all such pairs. 100 % is a perfect ranking, 50 % is chance. No threshold changes it.",
+        ),
         ("pixel AUROC", "The same for single pixels inside and outside the marked defects."),
-        ("AUPRO", "How well the regions of defects are covered, averaged up to 30 % of the good pixels marked by mistake."),
+        (
+            "AUPRO",
+            "How well the regions of defects are covered, averaged up to 30 % of the good pixels marked by mistake.",
+        ),
         ("caught", "The share of defective pictures that a threshold rejects."),
     ];
     html! {

@@ -40,15 +40,13 @@ fn chart(curve: &OperatingCurve, levels: &[Level]) -> Markup {
     let corners = curve.corners(1.0);
     let line: Vec<String> =
         corners.iter().map(|(a, b)| format!("{} {}", at(x.place(*a)), at(y.place(*b)))).collect();
-    let place = |level: f32| {
-        (curve.rate_of(level).unwrap_or_default(), shares(curve, level).1)
-    };
+    let place = |level: f32| (curve.rate_of(level).unwrap_or_default(), shares(curve, level).1);
     html! {
-        svg.chart viewBox="0 0 524 336" role="img"
+        svg.chart viewBox="0 0 530 336" role="img"
             aria-label="Defective pictures caught against good pictures rejected; the table has the numbers." {
             @for tick in TICKS {
                 line.grid x1=(at(x.place(tick))) x2=(at(x.place(tick))) y1=(y.to) y2=(y.from) {}
-                text.tick x=(at(x.place(tick))) y=(FOOT + 17.0) text-anchor="middle" { (format!("{:.0} %", 100.0 * tick)) }
+                text.tick x=(at(x.place(tick))) y=(FOOT + 17.0) text-anchor="middle" { (format!("{:.0}", 100.0 * tick)) }
             }
             @for tick in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
                 line.grid x1=(x.from) x2=(x.to) y1=(at(y.place(tick))) y2=(at(y.place(tick))) {}
@@ -64,7 +62,7 @@ fn chart(curve: &OperatingCurve, levels: &[Level]) -> Markup {
             @for (i, (name, level)) in levels.iter().enumerate() {
                 (mark(&x, &y, i, &format!("{name} {level:.3}"), place(*level)))
             }
-            text.label x=((x.from + x.to) / 2.0) y=(FOOT + 40.0) text-anchor="middle" { "good pictures rejected" }
+            text.label x=((x.from + x.to) / 2.0) y=(FOOT + 40.0) text-anchor="middle" { "good pictures rejected, in %" }
             text.label x="14" y=((y.from + y.to) / 2.0) text-anchor="middle"
                 transform={ "rotate(-90 14 " ((y.from + y.to) / 2.0) ")" } { "defects caught" }
         }
