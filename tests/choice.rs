@@ -9,8 +9,37 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
+/// Parts `numbers` in one folder: a disc on a gradient under soft clouds, which are others on every part. With a blot
+/// from 10, 8 to 30, 18 where they are bad.
+fn parts(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>, is_bad: bool) -> PathBuf {
+    for number in numbers {
+        let mut state = number * 2_654_435 + 1;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % below
+        };
+        let clouds: Vec<[f32; 3]> = (0..12)
+            .map(|_| [random(80) as f32, random(60) as f32, random(30) as f32 - 15.0])
+            .collect();
+        let image = RgbImage::from_fn(80, 60, |x, y| {
+            let is_blot = is_bad && (10..30).contains(&x) && (8..18).contains(&y);
+            let disc = (x as i32 - 39).pow(2) + (y as i32 - 30).pow(2) < 200;
+            let cloud = |[u, v, depth]: &[f32; 3]| {
+                depth * (-((x as f32 - u).powi(2) + (y as f32 - v).powi(2)) / 60.0).exp()
+            };
+            let light: f32 = clouds.iter().map(cloud).sum();
+            let grey = (if disc { 190.0 } else { 60.0 + x as f32 }) + light + random(4) as f32;
+            if is_blot { Rgb([255, 0, (x * 8) as u8]) } else { Rgb([grey as u8; 3]) }
+        });
+        let path = bench.path(&format!("{folder}/{number:03}.png"));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("makes");
+        image.save(path).expect("writes");
+    }
+    bench.path(folder)
+}
+
 fn template(bench: &Bench, options: &[&str]) -> PathBuf {
-    let (good, path) = (bench.parts("good", 0..20), bench.path("t.hetmm"));
+    let (good, path) = (parts(bench, "good", 0..20, false), bench.path("t.hetmm"));
     let build = ["build", text(&good), "-o", text(&path), "--force"];
     assert_code(&hetmm(&[&build[..], &SMALL, &TEMPLATE, options].concat()), 0, "");
     path
@@ -18,11 +47,11 @@ fn template(bench: &Bench, options: &[&str]) -> PathBuf {
 
 /// A data set with 20 good parts and 10 of each kind of defect.
 fn dataset(bench: &Bench, is_weak: bool) -> PathBuf {
-    bench.parts("set/test/good", 100..120);
+    parts(bench, "set/test/good", 100..120, false);
     match is_weak {
         // Good parts under another name: nothing tells them apart.
-        true => drop(bench.parts("set/test/invisible", 200..210)),
-        false => drop(bench.blotted_parts("set/test/blot", 300..310)),
+        true => drop(parts(bench, "set/test/invisible", 200..210, false)),
+        false => drop(parts(bench, "set/test/blot", 300..310, true)),
     }
     bench.path("set")
 }
@@ -59,7 +88,7 @@ fn caught_at(rate: f64, scores: &[Value]) -> f64 {
 fn eval_has_every_score_and_what_is_caught_at_three_rates() {
     let bench = Bench::new();
     let path = template(&bench, &[]);
-    bench.parts("set/test/invisible", 200..210);
+    parts(&bench, "set/test/invisible", 200..210, false);
     let set = dataset(&bench, false);
     let (figures, words) = eval(&path, &set);
     let scores = figures["scores"].as_array().expect("a list");
@@ -109,7 +138,7 @@ fn a_threshold_that_is_too_high_and_a_bad_ranking_get_other_advice() {
     let bench = Bench::new();
     let set = dataset(&bench, true);
     std::fs::create_dir_all(set.join("train")).expect("makes");
-    bench.parts("set/train/good", 0..3);
+    parts(&bench, "set/train/good", 0..3, false);
     let (figures, words) = eval(&template(&bench, &[]), &set);
     assert_eq!(figures["advice"], "does-not-rank", "{words}");
     assert!(words.contains("does not rank these defects above good parts"), "{words}");
@@ -131,7 +160,7 @@ fn a_threshold_that_is_too_high_and_a_bad_ranking_get_other_advice() {
 fn a_part_that_is_ok_has_a_peak() {
     let bench = Bench::new();
     let path = template(&bench, &["--threshold", "500"]);
-    let bad = bench.blotted_parts("bad", 300..302);
+    let bad = parts(&bench, "bad", 300..302, true);
     let inspected = hetmm(&["inspect", text(&path), text(&bad), "--json"]);
     assert_code(&inspected, 0, "");
     for line in stdout(&inspected).lines() {
@@ -149,7 +178,7 @@ fn brightest(map: &RgbImage) -> u32 {
     let grey = |p: &Rgb<u8>| {
         (299 * u32::from(p.0[0]) + 587 * u32::from(p.0[1]) + 114 * u32::from(p.0[2])) / 1000
     };
-    let bar = (0..map.width()).rev().find(|x| map.get_pixel(*x, map.height() - 2).0 == [0, 0, 3]);
+    let bar = (0..map.width()).rev().find(|x| map.get_pixel(*x, map.height() - 1).0 == [0, 0, 4]);
     let end = bar.expect("a colour bar that ends in black") - 40;
     let inside = |x: u32, y: u32| (end - 120..end).contains(&x) && (18..70).contains(&y);
     // Paper is white, letters and what lies beside a small panel, too.
@@ -164,7 +193,7 @@ fn brightest(map: &RgbImage) -> u32 {
 #[test]
 fn the_colours_follow_the_threshold_and_panels_have_names() {
     let bench = Bench::new();
-    let bad = bench.blotted_parts("bad", 300..301);
+    let bad = parts(&bench, "bad", 300..301, true);
     let maps = bench.path("maps");
     let drawn = |threshold: &str| {
         let path = template(&bench, &["--threshold", threshold]);
@@ -196,8 +225,8 @@ fn the_colours_follow_the_threshold_and_panels_have_names() {
 #[test]
 fn calibrate_prints_the_curve_and_a_dry_run_needs_no_rate() {
     let bench = Bench::new();
-    let (path, fresh) = (template(&bench, &[]), bench.parts("fresh", 100..120));
-    let bad = bench.blotted_parts("bad", 300..305);
+    let (path, fresh) = (template(&bench, &[]), parts(&bench, "fresh", 100..120, false));
+    let bad = parts(&bench, "bad", 300..305, true);
     let calibrate = |options: &[&str]| {
         let command = ["calibrate", text(&path), "--images", text(&fresh), "--defects", text(&bad)];
         hetmm(&[&command[..], options].concat())
