@@ -1,7 +1,7 @@
 //! The operating curve on a page: what a threshold rejects of the good pictures, and what it catches.
 
 use super::axis::Axis;
-use super::charts::{Level, at, mark};
+use super::charts::{Level, at};
 use super::data;
 use crate::figures::percent;
 use crate::operating::shares;
@@ -37,10 +37,14 @@ fn chart(curve: &OperatingCurve, levels: &[Level]) -> Markup {
     const FOOT: f64 = 276.0;
     let x = Axis::counts(1, (LEFT, LEFT + 440.0));
     let y = Axis::linear((0.0, 1.0), (FOOT, 16.0));
-    let corners = curve.corners(1.0);
+    // At rate 0 the threshold may lie far above every good picture.
+    let corners = std::iter::once((0.0, 0.0)).chain(curve.corners(1.0));
     let line: Vec<String> =
-        corners.iter().map(|(a, b)| format!("{} {}", at(x.place(*a)), at(y.place(*b)))).collect();
+        corners.map(|(a, b)| format!("{} {}", at(x.place(a)), at(y.place(b)))).collect();
     let place = |level: f32| (curve.rate_of(level).unwrap_or_default(), shares(curve, level).1);
+    let marks: Vec<(String, (f64, f64))> = (levels.iter())
+        .map(|(name, level)| (format!("{name} {level:.3}"), place(*level)))
+        .collect();
     html! {
         svg.chart viewBox="0 0 530 336" role="img"
             aria-label="Defective pictures caught against good pictures rejected; the table has the numbers." {
@@ -59,14 +63,30 @@ fn chart(curve: &OperatingCurve, levels: &[Level]) -> Markup {
                     title { (format!("{:.0} %", 100.0 * rate)) " rejected: " (percent(Some(caught))) " caught" }
                 }
             }
-            @for (i, (name, level)) in levels.iter().enumerate() {
-                (mark(&x, &y, i, &format!("{name} {level:.3}"), place(*level)))
+            @for (label, (px, py), below) in labels(&x, &y, &marks) {
+                circle.mark cx=(at(px)) cy=(at(py)) r="5" { title { (label) } }
+                text.mark x=(at(px + 10.0)) y=(at(below)) { (label) }
             }
             text.label x=((x.from + x.to) / 2.0) y=(FOOT + 40.0) text-anchor="middle" { "good pictures rejected, in %" }
             text.label x="14" y=((y.from + y.to) / 2.0) text-anchor="middle"
                 transform={ "rotate(-90 14 " ((y.from + y.to) / 2.0) ")" } { "defects caught" }
         }
     }
+}
+
+/// The marks with their places on paper and the height of their names: below and to the right of a mark, where no
+/// curve that rises passes, and one below the other where marks lie close together.
+fn labels(x: &Axis, y: &Axis, marks: &[(String, (f64, f64))]) -> Vec<(String, (f64, f64), f64)> {
+    const LINE: f64 = 16.0;
+    let mut placed: Vec<(String, (f64, f64), f64)> = Vec::new();
+    let mut from_top = marks.to_vec();
+    from_top.sort_by(|(_, a), (_, b)| b.1.total_cmp(&a.1));
+    for (label, (rate, caught)) in from_top {
+        let (px, py) = (x.place(rate), y.place(caught));
+        let lowest = placed.iter().map(|(.., below)| below + LINE).fold(0.0, f64::max);
+        placed.push((label, (px, py), (py + LINE).max(lowest)));
+    }
+    placed
 }
 
 fn table(curve: &OperatingCurve, levels: &[Level]) -> Markup {
@@ -105,5 +125,32 @@ fn table(curve: &OperatingCurve, levels: &[Level]) -> Markup {
                 "first figures rest on one or two pictures."
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_marks_lie_below_them_and_not_on_each_other() {
+        let (x, y) = (Axis::counts(1, (0.0, 400.0)), Axis::linear((0.0, 1.0), (200.0, 0.0)));
+        let mark = |name: &str, caught: f64| (name.to_string(), (0.05, caught));
+        let placed = labels(&x, &y, &[mark("low", 0.2), mark("high", 0.9), mark("near", 0.88)]);
+        let heights: Vec<(&str, f64)> =
+            placed.iter().map(|(name, _, below)| (name.as_str(), at(*below))).collect();
+        assert_eq!(heights, [("high", 36.0), ("near", 52.0), ("low", 176.0)]);
+    }
+
+    #[test]
+    fn a_chart_needs_both_classes_and_has_a_row_for_every_threshold() {
+        let curve = OperatingCurve::new((0..9).map(|i| (i as f32, false)));
+        assert!(!operating(&curve, &[("ng", 3.0)], false).into_string().contains("<svg"));
+        let scored = (0..9).map(|i| (i as f32, i > 5));
+        let page = operating(&OperatingCurve::new(scored), &[("review", 3.0), ("ng", 99.0)], true);
+        let page = page.into_string();
+        assert_eq!(page.matches("<tr class=\"own\">").count(), 2);
+        assert_eq!(page.matches("class=\"mark\"").count(), 4, "a point and a name each");
+        assert!(page.contains("region rules") && !page.contains("NaN"), "{page}");
     }
 }
