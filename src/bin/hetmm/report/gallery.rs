@@ -308,7 +308,9 @@ fn rows(marks: &[(f32, String)], width: f32) -> Vec<usize> {
         let is_last = i + 1 == marks.len();
         let (from, to) =
             if is_last { (width - length(label), width) } else { (*x, x + length(label)) };
-        let row = begins.iter().position(|begin| to <= *begin).unwrap_or(begins.len());
+        // Neither a label of this row nor a tick on its way to a row below may lie in it.
+        let is_free = |row: usize| begins[row..].iter().all(|begin| to <= *begin);
+        let row = (0..begins.len()).find(|row| is_free(*row)).unwrap_or(begins.len());
         begins.resize(begins.len().max(row + 1), f32::INFINITY);
         begins[row] = from;
         rows[i] = row;
