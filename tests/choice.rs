@@ -180,7 +180,7 @@ fn brightest(map: &RgbImage) -> u32 {
     };
     let bar = (0..map.width()).rev().find(|x| map.get_pixel(*x, map.height() - 1).0 == [0, 0, 4]);
     let end = bar.expect("a colour bar that ends in black") - 40;
-    let inside = |x: u32, y: u32| (end - 120..end).contains(&x) && (18..70).contains(&y);
+    let inside = |x: u32, y: u32| (end - 140..end).contains(&x) && (18..70).contains(&y);
     // Paper is white, letters and what lies beside a small panel, too.
     let is_colour = |p: &Rgb<u8>| p.0 != [255; 3];
     map.enumerate_pixels()
@@ -219,7 +219,7 @@ fn the_colours_follow_the_threshold_and_panels_have_names() {
         (from..to).flat_map(|x| (0..14).map(move |y| (x, y))).filter(|(x, y)| dark(*x, *y)).count()
     };
     // "picture", then two longer names, then the bar.
-    assert!(ink(0, 80) > 50 && ink(90, 200) > 100 && ink(250, 340) > 100);
+    assert!(ink(0, 80) > 50 && ink(158, 300) > 100 && ink(316, 460) > 100);
 }
 
 #[test]

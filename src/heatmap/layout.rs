@@ -10,6 +10,9 @@ const GAP: u32 = 8;
 const BAR: u32 = 20;
 /// Space between a panel and its name, and between the bar and its numbers.
 const NEAR: u32 = 4;
+/// Letters that the longest name has: every panel has room for them, so that all heat maps of a template and of
+/// pictures of one size are equally wide.
+const NAME: usize = 25;
 /// From this width of a panel on, letters are twice as large.
 const WIDE: u32 = 320;
 const PAPER: Rgb<u8> = Rgb([255; 3]);
@@ -28,7 +31,8 @@ pub fn side_by_side(panels: &[Panel], scale: Scale) -> RgbImage {
     let (_, line) = letters::size("", letter);
     let tallest = panels.iter().map(|p| p.image.height()).max().unwrap_or(0);
     let bar = bar(scale, tallest.max(5 * line), letter);
-    let column = |panel: &Panel| panel.image.width().max(letters::size(&panel.name, letter).0);
+    let room = letters::size(&" ".repeat(NAME), letter).0;
+    let column = |panel: &Panel| panel.image.width().max(room);
     let width = panels.iter().map(|panel| column(panel) + GAP).sum::<u32>() + bar.width();
     let top = line + 2 * NEAR;
     let mut all = RgbImage::from_pixel(width, top + bar.height(), PAPER);
@@ -101,7 +105,7 @@ mod tests {
         for (width, height, letter) in [(200, 150, 1), (640, 480, 2), (5, 3, 1)] {
             let all = drawn(width, height);
             let top = letters::size("", letter).1 + 2 * NEAR;
-            let column = width.max(letters::size("one", letter).0);
+            let column = width.max(letters::size(&" ".repeat(NAME), letter).0);
             let ink = |from: (u32, u32), to: (u32, u32)| {
                 let inside =
                     |x: u32, y: u32| (from.0..to.0).contains(&x) && (from.1..to.1).contains(&y);
