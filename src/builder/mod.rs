@@ -120,7 +120,7 @@ pub struct Times {
 }
 
 /// The colour scale of heat maps ends at this many thresholds.
-const SCALE_TOP: f32 = 16.0;
+const SCALE_TOP: f32 = crate::heatmap::TOP;
 
 /// Good parts that the threshold of a plain build rejects, as a share of all.
 pub const USUAL_RATE: f64 = 0.02;

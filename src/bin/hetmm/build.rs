@@ -1,6 +1,6 @@
 //! `hetmm build`: good pictures to a template.
 
-use crate::console::Console;
+use crate::console::{Console, counted};
 use crate::engine::EngineArgs;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
@@ -199,10 +199,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let header = &report.header;
     console.note(format!(
-        "{}: {} sheets from {} pictures, {:.1} MB, threshold {:.4}, {:.1} s",
+        "{}: {} from {}, {:.1} MB, threshold {:.4}, {:.1} s",
         args.output.display(),
-        header.layers.first().map_or(0, |l| l.sheets),
-        header.build.images.len(),
+        counted(header.layers.first().map_or(0, |l| l.sheets as usize), "sheet"),
+        counted(header.build.images.len(), "picture"),
         report.size as f64 / 1e6,
         header.calibration.threshold,
         started.elapsed().as_secs_f64()
