@@ -8,7 +8,7 @@ use crate::matching::{Distances, Windows, Without, match_layer};
 use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
-use crate::scoring::{Decided, Deviation, Layer, MapSummary, Scored, Scorer, Thresholds};
+use crate::scoring::{Decided, Deviation, Layer, MapSummary, Peak, Scored, Scorer, Thresholds};
 use crate::template::header::ENGINE;
 use crate::template::{HeaderV1, Template};
 use std::path::Path;
@@ -276,6 +276,11 @@ impl Inspector {
     pub fn decide_at(&self, scored: &Scored, size: (u32, u32), thresholds: Thresholds) -> Decided {
         let map_width = self.backbone.identity().width as usize;
         decide(scored, map_width, size, thresholds, self.rules())
+    }
+
+    /// Where the score of a picture of `size` (columns, rows) comes from; also where nothing is above the threshold.
+    pub fn peak(&self, scored: &Scored, size: (u32, u32)) -> Option<Peak> {
+        scored.peak(self.backbone.identity().width as usize, size)
     }
 
     /// The template's region rules.

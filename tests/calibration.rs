@@ -76,7 +76,8 @@ fn a_picture_that_is_given_twice_counts_once() {
     {
         let images: Vec<&Path> = images.iter().map(|p| p.as_path()).collect();
         let output = dry(&images, "10%");
-        let left_out = format!("{doubles} of {} pictures were left out", 20 + doubles);
+        let was = if doubles == 1 { "was" } else { "were" };
+        let left_out = format!("{doubles} of {} pictures {was} left out", 20 + doubles);
         assert!(stderr(&output).contains(&left_out), "{}", stderr(&output));
         assert_eq!(json(&output), once, "{images:?}");
     }

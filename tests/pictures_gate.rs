@@ -105,7 +105,7 @@ fn transparent_pixels_are_black_and_may_be_left_out() {
     assert_code(&out, 0, "10 of 10 pictures are transparent in places");
     assert_code(&out, 0, "--mask-from-alpha");
     let new = cut_out(&bench, "new.png", 13);
-    assert_code(&hetmm(&["inspect", text(&plain), text(&new)]), 0, "1 pictures are transparent");
+    assert_code(&hetmm(&["inspect", text(&plain), text(&new)]), 0, "1 picture is transparent");
     let masked = bench.path("masked.hetmm");
     assert_code(&build(&cut, &masked, &["--mask-from-alpha"]), 0, "");
     let info = |template: &Path| -> Value {
@@ -305,14 +305,14 @@ fn masks_that_cannot_be_meant_are_named_and_make_no_figures() {
     std::fs::remove_file(masks.join("031_mask.png")).expect("removes");
     let (_, said) = figures(&template, &set, &[]);
     assert!(
-        said.contains("1 of 4 pictures of defects have no mask") && said.contains("031.png"),
+        said.contains("1 of 4 pictures of defects has no mask") && said.contains("031.png"),
         "{said}"
     );
     let inverted = || GrayImage::from_fn(80, 60, |x, y| Luma([if marked(x, y) { 0 } else { 255 }]));
     save(&masks.join("030_mask.png"), inverted());
     let (one, said) = figures(&template, &set, &[]);
     assert!(
-        said.contains("1 of 3 masks mark more than half") && one["pixel_auroc"].is_f64(),
+        said.contains("1 of 3 masks marks more than half") && one["pixel_auroc"].is_f64(),
         "{said}"
     );
     for i in [32, 33] {

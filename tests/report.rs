@@ -76,6 +76,9 @@ fn check(page: &str, figures: &Value) {
         ("aupro30", &figures["aupro30"]),
         ("threshold", &figures["threshold"]),
         ("false_rejects", &figures["false_rejects"]),
+        ("caught_at_1", &figures["caught_at_1"]),
+        ("caught_at_2", &figures["caught_at_2"]),
+        ("caught_at_5", &figures["caught_at_5"]),
         ("good-ng", &figures["false_rejects"]),
         ("missed", &figures["missed"]),
         ("defective-ok", &figures["missed"]),
@@ -115,12 +118,23 @@ fn check(page: &str, figures: &Value) {
         .iter()
         .filter_map(|h| h.split_once('>').map(|(_, title)| title))
         .collect();
-    assert_eq!(titles, ["Decisions", "Scores", "Curves", "Pictures", "Time", "Template"]);
+    assert_eq!(
+        titles,
+        [
+            "The choice of the threshold",
+            "Decisions",
+            "Scores",
+            "Curves",
+            "Pictures",
+            "Time",
+            "Template"
+        ]
+    );
     let pictures = figures["images"].as_u64().expect("a count") as usize;
     assert_eq!(page.matches("<path class=\"score\"").count(), pictures, "ticks in the strips");
     let table = between(page, "<table id=\"all\">", "</table>")[0];
     assert_eq!(table.matches("<tr>").count(), pictures + 1);
-    assert_eq!(page.matches("<path class=\"curve\"").count(), 3);
+    assert_eq!(page.matches("<path class=\"curve\"").count(), 4);
     // Three typical ones, twelve of each side; two pictures each.
     assert_eq!(page.matches("<figure class=\"shot\"").count(), 3 + 12 + 12);
     assert_eq!(page.matches("<img ").count(), 2 * 27);

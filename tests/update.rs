@@ -145,7 +145,7 @@ fn an_inserted_part_no_longer_counts_as_fresh_and_a_later_threshold_goes_with_un
     let fresh = bench.parts("fresh", 100..120);
     std::fs::copy(&part, fresh.join("020.png")).expect("copies");
     let calibrate = ["calibrate", text(&path), "--images", text(&fresh), "--false-reject", "10%"];
-    assert_code(&hetmm(&calibrate), 0, "1 of 21 pictures were left out");
+    assert_code(&hetmm(&calibrate), 0, "1 of 21 pictures was left out");
     let output = hetmm(&["undo", text(&path)]);
     assert_code(&output, 0, "the bytes are those from before");
     assert!(stdout(&output).contains("again"), "{}", stdout(&output));

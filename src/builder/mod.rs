@@ -42,6 +42,7 @@ use crate::template::{
     Basis, Calibration, Decision, Evidence, HeaderV1, ImageRecord, LayerRecord, Origin,
     ProbeRecord, Provenance, Settings,
 };
+use audit::ReasonKind;
 use blocks::Dealt;
 use exposures::Parts;
 use folds::Material;
@@ -101,6 +102,8 @@ pub struct Suspect {
     pub reason: String,
     /// Whether it was left out.
     pub dropped: bool,
+    /// Whether the reason is that it shows the same exposure as another picture.
+    pub is_double: bool,
 }
 
 /// How long each [`Stage`] of a build took, the files it wrote included.
@@ -119,7 +122,7 @@ pub struct Times {
 }
 
 /// The colour scale of heat maps ends at this many thresholds.
-const SCALE_TOP: f32 = 16.0;
+const SCALE_TOP: f32 = crate::heatmap::TOP;
 
 /// Good parts that the threshold of a plain build rejects, as a share of all.
 pub const USUAL_RATE: f64 = 0.02;
@@ -128,6 +131,8 @@ const MOST_STRAYS: f64 = 0.1;
 /// So many times as high as their leave-one-out scores, the held-out scores of good parts are worth a warning: random
 /// folds give 1.0 to 1.1 times.
 const MUCH_HIGHER: f32 = 1.25;
+/// Fewest parts for such a comparison: with fewer, a fold takes away much of what the template knows.
+const FEWEST_COMPARED: usize = 30;
 /// Two halves of a folder that are farther apart than so many mean distances inside a half are two things.
 const TWO_THINGS: f64 = 5.0;
 
@@ -313,6 +318,7 @@ fn choose<'a>(
             name: pass.images[finding.picture].name.clone(),
             reason: finding.reasons.first().map_or_else(String::new, |r| r.words.clone()),
             dropped,
+            is_double: finding.reasons.first().is_some_and(|r| r.kind == ReasonKind::Duplicate),
         });
     }
     let parts = exposures.parts.only(&keep);
@@ -411,7 +417,7 @@ fn neighbours_alike(held_out: &[f32], left_out: &[f32], parts: &Parts) -> Option
     };
     let left_out: Vec<f32> = parts.first.iter().map(|&picture| left_out[picture]).collect();
     let times = upper(held_out.to_vec()) / upper(left_out);
-    (times.is_finite() && times > MUCH_HIGHER).then(|| {
+    (parts.count() >= FEWEST_COMPARED && times.is_finite() && times > MUCH_HIGHER).then(|| {
         format!(
             "good parts score {times:.1} times as high where their neighbours in the folder are held out, too: these \
              resemble each other, as pictures of one item or in one light do. Parts of another item or day may be \

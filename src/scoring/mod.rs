@@ -4,12 +4,14 @@ pub mod blur;
 pub mod components;
 pub mod extent;
 pub mod fusion;
+mod peak;
 pub mod regions;
 pub mod rules;
 mod scorer;
 mod summary;
 pub mod verdict;
 
+pub use peak::Peak;
 pub use regions::Region;
 pub use rules::Rules;
 pub use scorer::{Fusion, Layer, Scored, Scorer};

@@ -62,12 +62,14 @@ fn run_soon(command: &mut Command) -> Output {
 struct Crowd {
     stop: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
+    reloads: Arc<AtomicUsize>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Crowd {
     fn new() -> Self {
-        Crowd { stop: Arc::default(), refused: Arc::default(), threads: vec![] }
+        let (stop, refused, reloads) = Default::default();
+        Crowd { stop, refused, reloads, threads: vec![] }
     }
 
     /// Calls `client` again and again.
@@ -107,6 +109,16 @@ impl Crowd {
         }
     }
 
+    /// One client whose work takes long: the template is loaded and checked anew, and a part is taught.
+    fn add_work(&mut self, socket: &Path) {
+        let (socket, reloads) = (socket.to_owned(), self.reloads.clone());
+        self.add(move |_| {
+            let is_done = ask(&socket, "reload")["done"].is_string();
+            reloads.fetch_add(usize::from(is_done), Ordering::SeqCst);
+            ask(&socket, "teach 1 force")["error"].is_string()
+        });
+    }
+
     /// 200 connections at once that say nothing.
     fn add_flood(&mut self, socket: &Path) {
         let socket = socket.to_owned();
@@ -144,6 +156,7 @@ fn safe_is_done_within_a_second_whatever_other_clients_do() {
     crowd.add_triggers(&socket);
     crowd.add_slow(&socket);
     crowd.add_flood(&socket);
+    crowd.add_work(&socket);
     let mut slowest = Duration::ZERO;
     for round in 0..40 {
         std::thread::sleep(Duration::from_millis(60));
@@ -162,6 +175,7 @@ fn safe_is_done_within_a_second_whatever_other_clients_do() {
         assert_eq!(ask(&socket, "resume")["done"], "resumed");
     }
     eprintln!("the slowest of 40 took {slowest:?}");
+    assert!(crowd.reloads.load(Ordering::SeqCst) > 0, "nothing was loaded meanwhile");
     assert_eq!(ask(&socket, "safe")["done"], "safe");
     drop(crowd);
     assert_eq!(desk.stop(), 0);

@@ -1,7 +1,7 @@
 //! `hetmm audit`: which pictures of a folder look unlike the rest.
 
 use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
-use crate::console::{Console, printable, say};
+use crate::console::{Console, counted, form, printable, say};
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs};
 use crate::report;
@@ -108,8 +108,9 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     console.print(&text)?;
     console.note(format!(
-        "{suspects} of {} pictures are suspects{}",
-        found.images.len(),
+        "{suspects} of {} {}{}",
+        counted(found.images.len(), "picture"),
+        form(suspects, "is a suspect", "are suspects"),
         if suspects > 0 {
             "; hetmm build leaves strays out, and all of them with --drop-suspects"
         } else {

@@ -1,6 +1,6 @@
 //! `hetmm build`: good pictures to a template.
 
-use crate::console::Console;
+use crate::console::{Console, counted};
 use crate::engine::EngineArgs;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
@@ -200,10 +200,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let header = &report.header;
     console.note(format!(
-        "{}: {} sheets from {} pictures, {:.1} MB, threshold {:.4}, {:.1} s",
+        "{}: {} from {}, {:.1} MB, threshold {:.4}, {:.1} s",
         args.output.display(),
-        header.layers.first().map_or(0, |l| l.sheets),
-        header.build.images.len(),
+        counted(header.layers.first().map_or(0, |l| l.sheets as usize), "sheet"),
+        counted(header.build.images.len(), "picture"),
         report.size as f64 / 1e6,
         header.calibration.threshold,
         started.elapsed().as_secs_f64()
@@ -303,15 +303,22 @@ fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
         ));
         told.extend(dropped.iter().map(line));
     }
-    if !kept.is_empty() {
-        told.push(format!(
-            "warning: {} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):",
-            count(kept.len())
-        ));
-        told.extend(kept.iter().take(SUSPECTS_TOLD).map(line));
-        let more = kept.len().saturating_sub(SUSPECTS_TOLD);
+    let (doubles, kept): (Vec<&Suspect>, Vec<&Suspect>) = kept.iter().partition(|s| s.is_double);
+    let mut tell = |suspects: &[&Suspect], what: String| {
+        if suspects.is_empty() {
+            return;
+        }
+        told.push(what);
+        told.extend(suspects.iter().take(SUSPECTS_TOLD).map(line));
+        let more = suspects.len().saturating_sub(SUSPECTS_TOLD);
         told.extend((more > 0).then(|| format!("  and {more} more")));
-    }
+    };
+    let unlike = count(kept.len());
+    tell(
+        &kept,
+        format!("warning: {unlike} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):"),
+    );
+    tell(&doubles, "Pictures of an exposure that is there already (--drop-suspects leaves them out):".into());
     told
 }
 

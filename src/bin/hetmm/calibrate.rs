@@ -6,10 +6,11 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::{Console, say};
+use crate::console::{Console, counted, form, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
-use crate::figures::{Figures, Outcome};
+use crate::figures::{self, Figures, Outcome};
+use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
@@ -19,6 +20,7 @@ use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::error::Kind;
 use hetmm::files::Lock;
 use hetmm::inspection::Inspector;
+use hetmm::metrics::OperatingCurve;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
 use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
 use hetmm::{Error, Result};
@@ -47,9 +49,9 @@ pub struct Args {
     /// Pictures of known defects, to report how many would be missed
     #[arg(long, num_args = 1.., value_name = "BAD")]
     defects: Vec<PathBuf>,
-    /// Good parts that may be rejected
-    #[arg(long, value_parser = parse_rate, value_name = "RATE", default_value = "1%")]
-    false_reject: f64,
+    /// Good parts that may be rejected [default: 1%]
+    #[arg(long, value_parser = parse_rate, value_name = "RATE")]
+    false_reject: Option<f64>,
     /// Good parts that may be rejected or sent to review together, as in 3%: sets a second, lower threshold. Without
     /// it the template has no review threshold from then on
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
@@ -82,8 +84,18 @@ pub struct Args {
     engine: EngineArgs,
 }
 
+/// The rate of false rejects where none is given.
+const USUAL_RATE: f64 = 0.01;
+
+impl Args {
+    /// Good parts that may be rejected.
+    fn rate(&self) -> f64 {
+        self.false_reject.unwrap_or(USUAL_RATE)
+    }
+}
+
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    if args.review.is_some_and(|review| review <= args.false_reject) {
+    if args.review.is_some_and(|review| review <= args.rate()) {
         return Err(Error::usage("--review must be above --false-reject").advise(
             "it is the rate of good parts rejected or reviewed, as in --false-reject 0.5% --review 3%",
         ));
@@ -104,27 +116,31 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let bad: Vec<(Source, f32)> = bad.into_iter().map(|s| (s.source, s.score)).collect();
     let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
     let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
-    let threshold = at(args.false_reject)?;
-    let review = args.review.map(at).transpose()?;
+    let present = match args.dry_run {
+        true => Some(present(&inspector, &good, &bad)?),
+        false => None,
+    };
+    let asked =
+        at(args.rate()).and_then(|threshold| Ok((threshold, args.review.map(at).transpose()?)));
+    let (threshold, review) = match (asked, &present) {
+        (Err(refusal), Some(present)) => return tell_present(args, present, refusal, console),
+        (asked, _) => asked?,
+    };
     let decision = Decision {
         review: review.as_ref().map_or(threshold.score, |r| r.score),
         basis: Basis::FreshParts,
-        false_reject: args.false_reject as f32,
+        false_reject: args.rate() as f32,
         rank: threshold.rank as u32,
         interval: threshold.interval.map(|v| v as f32),
     };
     let thresholds = Thresholds { reject: threshold.score, review: decision.review };
     let of_bad = |scored: &(Source, f32)| Some(kind_of(&scored.0));
-    let present = match args.dry_run {
-        true => present(&inspector, &good, &bad)?,
-        false => Present::default(),
-    };
     let mut outcomes = outcomes(&inspector, good, |_| None, thresholds)?;
     outcomes.extend(self::outcomes(&inspector, bad, of_bad, thresholds)?);
     let before = template.header().calibration.threshold;
     let found = Calibration {
         outcomes,
-        asked: (args.false_reject, args.review),
+        asked: (args.rate(), args.review),
         threshold,
         review,
         before: (before, template.decision().map(|d| d.review).filter(|r| *r < before)),
@@ -165,11 +181,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
     let mut text = String::new();
     match args.json {
-        true => say!(text, "{:#}", to_json(&found, &figures, &decision, is_ruled(template))),
+        true => {
+            let mut told = to_json(&found, &figures, &decision, is_ruled(template));
+            present.iter().for_each(|present| told["present"] = present.to_json());
+            say!(text, "{told:#}");
+        }
         false => {
-            if args.dry_run {
-                say!(text, "{}", at_present(&present));
-            }
+            present.iter().for_each(|present| say!(text, "{}", present.in_words()));
             let promise = promise(&header, &decision);
             text.push_str(&in_words(&found, &figures, &promise, is_ruled(template)));
         }
@@ -190,15 +208,15 @@ fn claim(args: &Args, good: &[Source], bad: &[Source]) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// What the threshold that stands does to the pictures.
-#[derive(Default)]
+/// What the thresholds that stand do to the pictures.
 struct Present {
-    threshold: f32,
+    thresholds: Thresholds,
     good: usize,
     rejected: usize,
     reviewed: usize,
     defects: usize,
     missed: usize,
+    curve: OperatingCurve,
 }
 
 /// Tries the template's own thresholds on the pictures.
@@ -213,32 +231,75 @@ fn present(
         Ok(all.into_iter().map(|outcome| outcome.verdict).collect())
     };
     let count = |of: &[Verdict], verdict| of.iter().filter(|v| **v == verdict).count();
-    let (good, bad) = (of(good)?, of(bad)?);
+    let (of_good, of_bad) = (of(good)?, of(bad)?);
+    let with_class = |of: &[(Source, f32)], is_defective| -> Vec<(f32, bool)> {
+        of.iter().map(|(_, score)| (*score, is_defective)).collect()
+    };
     Ok(Present {
-        threshold: thresholds.reject,
+        thresholds,
         good: good.len(),
-        rejected: count(&good, Verdict::Ng),
-        reviewed: count(&good, Verdict::Review),
+        rejected: count(&of_good, Verdict::Ng),
+        reviewed: count(&of_good, Verdict::Review),
         defects: bad.len(),
-        missed: count(&bad, Verdict::Ok),
+        missed: count(&of_bad, Verdict::Ok),
+        curve: OperatingCurve::new([with_class(good, false), with_class(bad, true)].concat()),
     })
 }
 
-/// The same in words.
-fn at_present(present: &Present) -> String {
-    let Present { threshold, good, rejected, reviewed, defects, missed } = present;
-    let review = match reviewed {
-        0 => String::new(),
-        count => format!(" and sends {count} to review"),
-    };
-    let of_defects = match defects {
-        0 => String::new(),
-        _ => format!("; it misses {missed} of {defects} known defects"),
-    };
-    format!(
-        "Nothing is written. The present threshold {threshold:.4} rejects {rejected} of these {good} good \
-         parts{review}{of_defects}."
-    )
+impl Present {
+    fn in_words(&self) -> String {
+        let Present { good, rejected, reviewed, defects, missed, .. } = self;
+        let review = match reviewed {
+            0 => String::new(),
+            count => format!(" and sends {count} to review"),
+        };
+        let of_defects = match defects {
+            0 => String::new(),
+            _ => format!("; it misses {missed} of {}", counted(*defects, "known defect")),
+        };
+        let threshold = self.thresholds.reject;
+        format!(
+            "Nothing is written. The present threshold {threshold:.4} rejects {rejected} of these {}{review}{of_defects}.",
+            counted(*good, "good part")
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        let Thresholds { reject, review } = self.thresholds;
+        json!({"threshold": reject, "review": review, "good": self.good, "rejected": self.rejected,
+               "good_reviewed": self.reviewed, "defects": self.defects, "missed": self.missed})
+    }
+}
+
+/// Ends a dry run with too few pictures for a rate: says what the present threshold does, and why there is no other
+/// one. That is an error where the rate was asked for, and where a page was, which needs another threshold.
+fn tell_present(
+    args: &Args,
+    present: &Present,
+    refusal: Error,
+    console: &Console,
+) -> Result<ExitCode> {
+    let mut text = String::new();
+    if args.json {
+        let mut told = json!({"threshold": null, "written": false, "false_reject": args.rate(),
+                              "refused": refusal.what(), "present": present.to_json()});
+        operating::add_to_json(&present.curve, &mut told);
+        say!(text, "{told:#}");
+    } else {
+        say!(text, "{}", present.in_words());
+        let Thresholds { reject, review } = present.thresholds;
+        let review = (review < reject).then_some(("review", review));
+        let levels: Vec<_> = review.into_iter().chain([("ng", reject)]).collect();
+        text += &operating::in_words(&present.curve, &levels);
+    }
+    console.print(&text)?;
+    match args.false_reject.is_some() || args.report.is_some() {
+        true => Err(refusal),
+        false => {
+            console.note(format!("note: no other threshold is tried: {refusal}"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// The template, in memory of this process's own, with what computes its features.
@@ -293,7 +354,8 @@ fn to_json(found: &Calibration, figures: &Figures, decision: &Decision, is_ruled
         "region_rules": is_ruled, "rejected": figures.false_rejects,
         "above_threshold": found.good_above(threshold.score),
         "defects": figures.defective, "missed": figures.missed, "reviewed": figures.reviewed,
-        "image_auroc": figures.image_auroc, "written": found.written,
+        "image_auroc": figures.image_auroc, "caught_at_1": figures.caught_at_1,
+        "caught_at_2": figures.caught_at_2, "caught_at_5": figures.caught_at_5, "written": found.written,
     })
 }
 
@@ -303,6 +365,16 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
     say!(text, "{promise}");
     let [low, high] = found.threshold.expected(200);
     say!(text, "Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
+    let (rate, asked) = (found.threshold.rate(), found.asked.0);
+    if rate < 0.9 * asked {
+        say!(
+            text,
+            "{} allow only some rates: {:.2} % is the largest that is not above {:.2} %.",
+            counted(found.threshold.pictures, "good part"),
+            100.0 * rate,
+            100.0 * asked
+        );
+    }
     if is_ruled {
         say!(
             text,
@@ -326,6 +398,12 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
                 .image_auroc
                 .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
         );
+        let curve = figures::operating_curve(&found.outcomes);
+        let review = found.review.as_ref().map(|review| ("review", review.score));
+        let before = ("before", found.before.0);
+        let levels: Vec<_> =
+            review.into_iter().chain([("ng", found.threshold.score), before]).collect();
+        text += &operating::in_words(&curve, &levels);
     }
     text
 }
@@ -388,7 +466,8 @@ pub fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
     let doubles = count - once.len();
     if doubles > 0 {
         console.note(format!(
-            "{doubles} of {count} pictures were left out: they are doubles of others, and each counts once"
+            "{doubles} of {count} pictures {}: each is a double of another one, and every picture counts once",
+            form(doubles, "was left out", "were left out")
         ));
     }
     once
@@ -414,7 +493,9 @@ pub fn without_known(
     let left_out = count - fresh.len();
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {count} pictures were left out: the template was built from them"
+            "{left_out} of {count} pictures {}: the template was built from {}",
+            form(left_out, "was left out", "were left out"),
+            form(left_out, "it", "them")
         ));
     }
     if fresh.is_empty() {
@@ -483,8 +564,8 @@ fn one_of_each_part(scored: Vec<ScoredPicture>, console: &Console) -> Vec<(Sourc
     let (count, left_out) = (scored.len(), scored.len() - parts.count());
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {count} pictures were left out: they show the same exposure as others, and each part \
-             counts once"
+            "{left_out} of {count} pictures {} the same exposure as others, and each part counts once",
+            form(left_out, "was left out: it shows", "were left out: they show")
         ));
     }
     let is_first = |picture: &usize| parts.first.contains(picture);

@@ -28,6 +28,19 @@ pub fn printable(name: &str) -> String {
     name.chars().map(spelled).collect()
 }
 
+/// A count with what is counted, as "1 picture" and "2 pictures"; `one` is the word for one of them.
+pub fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
+}
+
+/// The form of a verb or of a word for a count: `one` for 1, `more` for any other.
+pub fn form<'a>(count: usize, one: &'a str, more: &'a str) -> &'a str {
+    if count == 1 { one } else { more }
+}
+
 /// A line on standard error that `--quiet` does not silence.
 pub fn complain(text: impl std::fmt::Display) {
     // Where standard error cannot be written either, the exit code is left.

@@ -1,6 +1,6 @@
 //! Data sets in MVTec layout: `test/good`, `test/<defect>`, `ground_truth/<defect>`.
 
-use crate::console::Console;
+use crate::console::{Console, form};
 use crate::pictures::{self, FolderArgs};
 use hetmm::builder::Source;
 use hetmm::image::{self, Samples, Size};
@@ -132,10 +132,12 @@ fn tell_without_masks(pictures: &[TestPicture], console: &Console) {
     let without: Vec<&TestPicture> = defective.clone().filter(|p| p.mask.is_none()).collect();
     if let Some(first) = without.first() {
         console.note(format!(
-            "note: {} of {} pictures of defects have no mask in ground_truth, as {}: pixel figures leave them out",
+            "note: {} of {} pictures of defects {} no mask in ground_truth, as {}: pixel figures leave {} out",
             without.len(),
             defective.count(),
-            first.source.path.display()
+            form(without.len(), "has", "have"),
+            first.source.path.display(),
+            form(without.len(), "it", "them")
         ));
     }
 }

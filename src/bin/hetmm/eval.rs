@@ -1,9 +1,11 @@
 //! `hetmm eval`: figures of a template on a data set.
 
-use crate::console::{Console, complain, printable, say};
+use crate::advice::{self, Names};
+use crate::console::{Console, complain, counted, form, printable, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::engine::EngineArgs;
 use crate::figures::{self, Evaluation, Figures, Outcome, percent};
+use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{Remarks, ShapeArgs};
 use crate::report;
@@ -11,6 +13,7 @@ use crate::timing::{self, Timing};
 use hetmm::files::outputs::Format;
 use hetmm::image::{Facts, Size};
 use hetmm::inspection::Inspector;
+use hetmm::metrics::advice::advise;
 use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::scoring::Verdict;
 use hetmm::{Error, Result};
@@ -75,7 +78,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let inspector = args.shape.apply(inspector);
     let evaluation = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
-    let (figures, outcomes) = (&evaluation.figures, &evaluation.outcomes);
+    let outcomes = &evaluation.outcomes;
     if let Some(path) = &args.scores {
         let lines: String = outcomes
             .iter()
@@ -92,7 +95,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         outputs.write(path, &report::FORMAT, page.as_bytes())?;
         console.changed(path);
     }
-    let json = serde_json::to_string_pretty(figures)
+    let json = serde_json::to_string_pretty(&evaluation.written())
         .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
     if let Some(path) = args.json_file() {
         outputs.write(path, &figures::FORMAT, json.as_bytes())?;
@@ -100,11 +103,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     match args.json.is_some() && args.json_file().is_none() {
         true => console.print(&(json + "\n"))?,
-        false => console.print(&in_words(figures))?,
+        false => {
+            let names = Names::of(&args.template, &args.dataset);
+            let levels = report::levels(&inspector);
+            console
+                .print(&(in_words(&evaluation, &levels) + &advice_in_words(&evaluation, &names)))?;
+        }
     }
     let mut met = true;
     for (figure, wanted) in &args.require {
-        let got = figure.of(figures);
+        let got = figure.of(&evaluation.figures);
         if !got.is_some_and(|got| got >= *wanted) {
             complain(format_args!("required {} {wanted}, got {}", figure.name(), percent(got)));
             met = false;
@@ -191,7 +199,10 @@ pub fn evaluate(
     let curve = pro_curve(&maps, 0.3);
     let threshold = inspector.template().header().calibration.threshold;
     let figures = Figures::new(&outcomes, curve.pixel_auroc, curve.aupro, threshold, &times);
-    Ok(Evaluation { figures, outcomes, times, pro: curve.points })
+    let operating = figures::operating_curve(&outcomes);
+    let prepared = advice::prepared(inspector.template());
+    let advice = advise(&operating, &figures.decisions(&outcomes), &prepared);
+    Ok(Evaluation { figures, outcomes, times, pro: curve.points, curve: operating, advice })
 }
 
 /// What one picture gives.
@@ -253,15 +264,29 @@ impl Inverted {
             false => "",
         };
         let first = printable(&first.display().to_string());
+        let (mark, their) = (form(count, "marks", "mark"), form(count, "its", "their"));
         console.note(format!(
-            "warning: {count} of {of} masks mark more than half of their picture, as {first}{then}"
+            "warning: {count} of {of} masks {mark} more than half of {their} picture, as {first}{then}"
         ));
         most
     }
 }
 
-/// The figures for people.
-pub fn in_words(f: &Figures) -> String {
+/// What the figures mean and what to try next, for people.
+fn advice_in_words(evaluation: &Evaluation, names: &Names) -> String {
+    let mut text = String::new();
+    for line in evaluation.advice_lines(names) {
+        say!(text, "{}", line.words);
+        if let Some(command) = line.command {
+            say!(text, "  -> {command}");
+        }
+    }
+    text
+}
+
+/// The figures for people; `levels` are the thresholds of the template.
+pub fn in_words(evaluation: &Evaluation, levels: &[(&str, f32)]) -> String {
+    let f = &evaluation.figures;
     let mut text = String::new();
     say!(text, "pictures       {} ({} good, {} defective)", f.images, f.good, f.defective);
     say!(text, "image AUROC    {}", percent(f.image_auroc));
@@ -277,9 +302,15 @@ pub fn in_words(f: &Figures) -> String {
         f.defective,
         f.reviewed
     );
+    text += &operating::in_words(&evaluation.curve, levels);
     for (name, auroc) in &f.per_defect {
         let (images, missed) = f.defects.get(name).map_or((0, 0), |d| (d.images, d.missed));
-        say!(text, "  {name:24} {} of {images} pictures, missed {missed}", percent(*auroc));
+        say!(
+            text,
+            "  {name:24} {} of {}, missed {missed}",
+            percent(*auroc),
+            counted(images, "picture")
+        );
     }
     let t = &f.timing_ms;
     say!(

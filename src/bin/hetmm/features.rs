@@ -1,7 +1,7 @@
 //! `hetmm features`: the feature pass alone, into a file that `build` takes in place of pictures.
 
 use crate::build::Network;
-use crate::console::Console;
+use crate::console::{Console, counted, form};
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use hetmm::builder::features_file::{self, Order};
@@ -93,12 +93,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     made.skipped.iter().for_each(|e| console.note(format!("skipped: {e}")));
     made.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
     if made.taken_over > 0 {
-        console.note(format!("{} pictures taken over from an interrupted run", made.taken_over));
+        console.note(format!(
+            "{} taken over from an interrupted run",
+            counted(made.taken_over, "picture")
+        ));
     }
     console.note(format!(
-        "{}: {} pictures, {:.1} MB by {}; {} computed in {seconds:.1} s, {:.1} a second",
+        "{}: {}, {:.1} MB by {}; {} computed in {seconds:.1} s, {:.1} a second",
         output.display(),
-        made.pictures,
+        counted(made.pictures, "picture"),
         made.bytes as f64 / 1e6,
         backbone.engine(),
         made.computed,
@@ -128,12 +131,16 @@ fn run_merge(args: &Merge, console: &Console) -> Result<ExitCode> {
     let merged = features_file::merge(&args.files, &args.output, &progress)?;
     bar.finish_and_clear();
     if merged.left_out > 0 {
-        console.note(format!("{} pictures were there already and left out", merged.left_out));
+        console.note(format!(
+            "{} {} there already and left out",
+            counted(merged.left_out, "picture"),
+            form(merged.left_out, "was", "were")
+        ));
     }
     console.note(format!(
-        "{}: {} pictures, {:.1} MB",
+        "{}: {}, {:.1} MB",
         args.output.display(),
-        merged.pictures,
+        counted(merged.pictures, "picture"),
         merged.bytes as f64 / 1e6
     ));
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! `hetmm history`: what was inserted into a template.
 
-use crate::console::{Console, printable, say};
+use crate::console::{Console, counted, form, printable, say};
 use crate::outputs::Replace;
 use hetmm::heatmap;
 use hetmm::template::Template;
@@ -87,8 +87,8 @@ fn text(args: &Args, journal: &[(Entry, &[u8])]) -> String {
         );
     }
     let bytes: usize = journal.iter().map(|(_, bytes)| bytes.len()).sum();
-    let pictures = if journal.len() == 1 { "picture" } else { "pictures" };
-    say!(text, "{} {pictures}, {:.1} MB to undo them", journal.len(), bytes as f64 / 1e6);
+    let (pictures, them) = (counted(journal.len(), "picture"), form(journal.len(), "it", "them"));
+    say!(text, "{pictures}, {:.1} MB to undo {them}", bytes as f64 / 1e6);
     text
 }
 

@@ -1,7 +1,8 @@
 //! `hetmm info`: what a template holds.
 
-use crate::console::{Console, printable, say};
+use crate::console::{Console, counted, printable, say};
 use hetmm::Result;
+use hetmm::heatmap::Scale;
 use hetmm::template::{Evidence, Grouping, Origin, Template};
 use hetmm::update::journal;
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ fn text(args: &Args, template: &Template) -> String {
             "selection": h.rule.to_string(),
             "mask": template.mask().map(|m| m.count()),
             "bits": template.settings().reading.bits(),
-            "calibration": {"threshold": h.calibration.threshold, "scale_top": h.calibration.scale_top,
+            "calibration": {"threshold": h.calibration.threshold, "scale_top": Scale::of(h).top,
                             "provisional": template.decision().is_none() && !h.build.has_given_threshold(),
                             "given": template.decision().is_none() && h.build.has_given_threshold(),
                             "decision": template.decision().map(|d| json!({
@@ -157,8 +158,8 @@ fn text(args: &Args, template: &Template) -> String {
     }
     say!(
         text,
-        "built from {} pictures, {} to {}",
-        built_from.len(),
+        "built from {}, {} to {}",
+        counted(built_from.len(), "picture"),
         built_from.first().map_or_else(String::new, |i| printable(&i.name)),
         built_from.last().map_or_else(String::new, |i| printable(&i.name))
     );

@@ -1,6 +1,6 @@
 //! `hetmm insert`: further good pictures into a template, on the spot.
 
-use crate::console::{Console, printable, say};
+use crate::console::{Console, counted, printable, say};
 use crate::engine::EngineArgs;
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use hetmm::error::Kind;
@@ -135,10 +135,10 @@ fn in_words(done: &Inserted) -> String {
             }
             Some(id) => say!(
                 text,
-                "{file}: score {:.4} -> {:.4}{still}, {} prototypes (entry {id})",
+                "{file}: score {:.4} -> {:.4}{still}, {} (entry {id})",
                 outcome.score_before,
                 outcome.score_after,
-                outcome.added
+                counted(outcome.added, "prototype")
             ),
         }
     }
@@ -153,23 +153,22 @@ fn summary(done: &Inserted, args: &Args) -> Vec<String> {
     let inserted = done.outcomes.iter().filter(|o| o.id.is_some()).count();
     let [before, after] = done.sheets;
     let sheets = if before == after {
-        format!("{after} sheets")
+        counted(after, "sheet")
     } else {
         format!("{before} -> {after} sheets")
     };
     let mut lines = vec![format!(
-        "{}: {inserted} of {} pictures {}, {sheets}, {:.1} MB",
+        "{}: {inserted} of {} {}, {sheets}, {:.1} MB",
         args.template.display(),
-        done.outcomes.len() + done.known.len(),
+        counted(done.outcomes.len() + done.known.len(), "picture"),
         if args.dry_run { "would be inserted" } else { "inserted" },
         done.bytes[1] as f64 / 1e6
     )];
     if inserted > 0 && done.is_promised && !args.dry_run {
-        let pictures = if done.since_threshold == 1 { "picture" } else { "pictures" };
         lines.push(format!(
-            "the threshold stays: it was set before {} {pictures} came in, and good parts score lower now; \
+            "the threshold stays: it was set before {} came in, and good parts score lower now; \
              after many, `hetmm calibrate` sets it anew",
-            done.since_threshold
+            counted(done.since_threshold, "picture")
         ));
     }
     lines

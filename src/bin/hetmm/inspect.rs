@@ -114,6 +114,7 @@ fn line(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) 
     let line = if args.json {
         json!({"image": path, "score": done.scored.score, "threshold": threshold,
                "verdict": decided.verdict, "decided_by": decided.by, "regions": decided.regions,
+               "peak": inspector.peak(&done.scored, (done.picture.width, done.picture.height)),
                "timing_ms": done.timing})
         .to_string()
     } else {

@@ -4,6 +4,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod ablate;
+mod advice;
 mod audit;
 mod bench;
 mod build;
@@ -20,6 +21,7 @@ mod history;
 mod info;
 mod insert;
 mod inspect;
+mod operating;
 mod outputs;
 mod pictures;
 mod promise;

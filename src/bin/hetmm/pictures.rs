@@ -1,6 +1,6 @@
 //! Which pictures a command line means.
 
-use crate::console::{Console, printable};
+use crate::console::{Console, counted, form, printable};
 use hetmm::builder::{Notice, Source};
 use hetmm::inspection::Inspector;
 use hetmm::{Error, Result, image};
@@ -208,19 +208,29 @@ impl Remarks {
 
     /// Says it.
     pub fn tell(&self, console: &Console) {
-        let say = |remark: &Remark, what: &str| {
+        let say = |remark: &Remark, one: &str, more: &str| {
+            let what = form(remark.count, one, more);
             if let Some((name, detail)) = &remark.first {
                 let colon = if detail.is_empty() { "" } else { ": " };
                 console.note(format!(
-                    "note: {} pictures {what}, as {name}{colon}{detail}",
-                    remark.count
+                    "note: {} {what}, as {name}{colon}{detail}",
+                    counted(remark.count, "picture")
                 ));
             }
         };
-        say(&self.transparent, "are transparent in places, which count as black");
-        say(&self.blank, "show nothing, all pixels are alike");
+        say(
+            &self.transparent,
+            "is transparent in places, which count as black",
+            "are transparent in places, which count as black",
+        );
+        say(
+            &self.blank,
+            "shows nothing, all pixels are alike",
+            "show nothing, all pixels are alike",
+        );
         say(
             &self.other_size,
+            "has another size than the template's, but its shape, and is scaled",
             "have another size than the template's, but its shape, and are scaled",
         );
     }

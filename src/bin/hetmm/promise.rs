@@ -1,5 +1,7 @@
 //! A rate of false rejects: as it is asked for, and what a threshold that was set for one promises.
 
+use crate::console::counted;
+use hetmm::builder::calibration;
 use hetmm::template::{Decision, HeaderV1, Template};
 
 /// What has to be said of a promise where a template has region rules.
@@ -13,6 +15,11 @@ pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
         Ok(rate) if rate > 0.0 && rate * unit < 1.0 => Ok(rate * unit),
         _ => Err("a rate above 0 and below 1, as in 0.5% or 0.005".into()),
     }
+}
+
+/// The fewest good parts that can promise a rate.
+pub fn fewest_parts(rate: f64) -> usize {
+    calibration::threshold(&[], rate).err().map_or(0, |too_few| too_few.needed)
 }
 
 /// What a template's threshold is and rests on, for people.
@@ -40,7 +47,7 @@ fn estimate(template: &Template, decision: &Decision) -> String {
     let (parts, pictures) = (h.calibration.pictures as usize, template.pictures().0.len());
     let of_pictures = match parts == pictures {
         true => String::new(),
-        false => format!(" on {pictures} pictures"),
+        false => format!(" on {}", counted(pictures, "picture")),
     };
     let items = template.settings().evidence.as_ref().map_or(0, |e| e.items as usize);
     let of_items = match items < parts {

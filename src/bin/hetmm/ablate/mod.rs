@@ -4,7 +4,7 @@ pub mod measure;
 pub mod studies;
 
 use crate::build::Network;
-use crate::console::{Console, say};
+use crate::console::{Console, counted, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::figures::percent;
 use crate::outputs::{Outputs, Replace, has_keys};
@@ -16,6 +16,7 @@ use hetmm::{Error, Result};
 use measure::{Bench, Row};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use studies::{Base, Study, Variant};
 
 /// Measure what each part of the method gives on a data set: windows, directions, layers, sheets, rules
@@ -91,7 +92,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let mut printed = Ok(());
     let is_for_reader_alone = args.report.is_none() && args.json.is_none();
     for variant in &variants {
+        let started = Instant::now();
         let row = bench.measure(variant)?;
+        // The first row computes the features, too, and takes longer than the others.
+        if rows.len() == 1 {
+            tell_time_left(started.elapsed(), variants.len() - 2, console);
+        }
         if !to_stdout && printed.is_ok() {
             let is_first = rows.last().is_none_or(|last| last.study != row.study);
             printed = bar.suspend(|| console.print(&in_words(&row, is_first)));
@@ -129,6 +135,14 @@ impl Args {
     /// The file for the rows, where they do not go to standard output.
     fn json_file(&self) -> Option<&Path> {
         self.json.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+}
+
+/// Says about how long `rows` more take, where one has taken `one`.
+fn tell_time_left(one: Duration, rows: usize, console: &Console) {
+    if rows > 0 {
+        let minutes = one.as_secs_f64() * rows as f64 / 60.0;
+        console.note(format!("{} to go, about {minutes:.0} min", counted(rows, "row")));
     }
 }
 

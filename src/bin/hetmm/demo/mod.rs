@@ -88,7 +88,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let png = heatmap::marked_png(&stacked(&examples), heatmap::HEAT_MAP)?;
     outputs.write(result, &heatmap::FORMAT, &png)?;
     console.changed(&args.out);
-    console.print(&eval::in_words(&evaluation.figures))?;
+    console.print(&eval::in_words(&evaluation, &report::levels(&inspector)))?;
 
     console.note("Look at:");
     console.note(format!(

@@ -4,7 +4,7 @@
 use super::charts::Level;
 use super::lines::{Line, Lines, Ticks};
 use super::{Section, charts, data, document, lines, pictures, series, tables, template};
-use crate::figures::{Figures, Outcome, percent};
+use crate::figures::{Figures, Outcome, operating_curve, percent};
 use hetmm::Result;
 use hetmm::builder::calibration::{self, Threshold};
 use hetmm::inspection::Inspector;
@@ -53,6 +53,15 @@ pub fn calibration(inspector: &Inspector, template: &Path, found: &Calibration) 
             body: promise(found, inspector.template(), &figures),
         },
         Section { id: "scores", title: "Scores", body: scores(found, &levels) },
+        Section {
+            id: "choice",
+            title: "The choice of the threshold",
+            body: super::operating::operating(
+                &operating_curve(&found.outcomes),
+                &with_old(found, &levels),
+                inspector.template().settings().rules.is_some(),
+            ),
+        },
         Section { id: "rates", title: "Other rates", body: rates(found) },
         Section {
             id: "decisions",
@@ -155,11 +164,7 @@ fn promise(found: &Calibration, template: &Template, figures: &Figures) -> Marku
 
 fn scores(found: &Calibration, levels: &[Level]) -> Markup {
     let all = series(&found.outcomes);
-    let mut shown: Vec<Level> = levels.to_vec();
-    let differs = |old: f32| levels.iter().all(|(_, new)| *new != old);
-    shown.extend(found.before.1.filter(|r| differs(*r)).map(|r| ("old review", r)));
-    shown.extend(Some(found.before.0).filter(|t| differs(*t)).map(|t| ("old ng", t)));
-    shown.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let shown = with_old(found, levels);
     html! {
         p {
             "The axis is even near 0 and logarithmic beyond; bars grow with the square root of their count. Scores do not change "
@@ -174,6 +179,16 @@ fn scores(found: &Calibration, levels: &[Level]) -> Markup {
         }
         details { summary { "All " (found.outcomes.len()) " pictures, highest score first" } (tables::all(&found.outcomes)) }
     }
+}
+
+/// The thresholds with those from before, where they differ, lowest first.
+fn with_old<'a>(found: &Calibration, levels: &[Level<'a>]) -> Vec<Level<'a>> {
+    let mut shown: Vec<Level> = levels.to_vec();
+    let differs = |old: f32| levels.iter().all(|(_, new)| *new != old);
+    shown.extend(found.before.1.filter(|r| differs(*r)).map(|r| ("old review", r)));
+    shown.extend(Some(found.before.0).filter(|t| differs(*t)).map(|t| ("old ng", t)));
+    shown.sort_by(|a, b| a.1.total_cmp(&b.1));
+    shown
 }
 
 /// Thresholds that other rates would have given, as a chart and as a table.
@@ -214,7 +229,7 @@ fn rates(found: &Calibration) -> Markup {
             "the true rate: it narrows with more fresh parts. The smallest rate that " (n) " parts can promise is "
             (percent(Some(1.0 / (n + 1) as f64))) "."
         }
-        div.charts.two {
+        div.charts {
             figure {
                 (lines::lines(&Lines {
                     description: format!("Threshold against the rate of false rejects, from {n} scores; the table has the numbers."),
@@ -243,7 +258,7 @@ fn rates(found: &Calibration) -> Markup {
                         @for (rate, t) in &rows {
                             @let asked = *rate == found.asked.0 || Some(*rate) == found.asked.1;
                             @let [low, high] = t.expected(NEXT);
-                            tr {
+                            tr.asked[asked] {
                                 th.n scope="row" { @if asked { strong { (short(*rate)) } } @else { (short(*rate)) } }
                                 td.n { (t.rank) } td.n { (format!("{:.4}", t.score)) }
                                 td.n { (format!("{:.0}", 1e4 * t.rate())) } td.n { (between(t.interval)) }

@@ -201,9 +201,12 @@ fn level_lines(axis: &Axis, levels: &[Level], bottom: f64) -> Markup {
         @for (i, (name, value)) in levels.iter().enumerate() {
             @let x = axis.place(f64::from(*value));
             @let y = 14.0 + 18.0 * i as f64;
-            @let (dx, anchor) = if axis.part(f64::from(*value)) < 0.6 { (5.0, "start") } else { (-5.0, "end") };
+            // To the right of its line, where no line of a lower level passes, as long as there is room.
+            @let label = format!("{name} {value:.3}");
+            @let has_room = x + 5.0 + 8.0 * label.chars().count() as f64 <= axis.to + RIGHT;
+            @let (dx, anchor) = if has_room { (5.0, "start") } else { (-5.0, "end") };
             line.level x1=(at(x)) x2=(at(x)) y1=(y - 10.0) y2=(bottom) {}
-            text.level x=(at(x + dx)) y=(y) text-anchor=(anchor) { (name) " " (format!("{value:.3}")) }
+            text.level x=(at(x + dx)) y=(y) text-anchor=(anchor) { (label) }
         }
     }
 }

@@ -29,6 +29,10 @@ pub const HEAT_SIDE: u32 = 320;
 const JPEG_BYTES: usize = 110_000;
 /// Most bytes of one outline.
 const OUTLINE_BYTES: usize = 40_000;
+/// Columns and rows that a picture takes on a card at the most, in pixels of a screen.
+const CARD_PX: (f64, f64) = (150.0, 224.0);
+/// Between a defect and its outline, in pixels of a screen.
+const CLEARANCE_PX: f64 = 3.0;
 /// Regions listed in full.
 const REGIONS: usize = 8;
 
@@ -61,12 +65,16 @@ fn card(
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
     let identity = &inspector.template().header().backbone;
     let (map_width, map_height) = (identity.width as usize, identity.height as usize);
-    let scale = Scale::of(inspector);
+    let scale = Scale::of(inspector.template().header());
     let mut outlines =
         vec![outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found")];
     if let Some(path) = &outcome.picture.mask {
         let mask = dataset::read_mask(path, done.size(), map_width, map_height)?;
-        let mask: Vec<f32> = mask.pixels.iter().map(|&m| f32::from(u8::from(m))).collect();
+        let margin = outline_margin((width, height), (map_width, map_height));
+        let mask: Vec<f32> = widened(&mask.pixels, map_width, margin)
+            .into_iter()
+            .map(|marked| f32::from(u8::from(marked)))
+            .collect();
         outlines.push(outline_layer(&mask, map_width, 0.5, "truth"));
     }
     let shot = Shot {
@@ -206,6 +214,28 @@ pub fn outline_layer(map: &[f32], width: usize, level: f32, class: &str) -> Mark
     }
 }
 
+/// How far from a defect its outline is drawn, in columns and rows of a map: as far as [`CLEARANCE_PX`] on a card, so
+/// that the line does not hide a hairline crack. `size` is that of the picture, both are columns and rows.
+fn outline_margin(size: (u32, u32), map: (usize, usize)) -> (usize, usize) {
+    let (width, height) = (f64::from(size.0.max(1)), f64::from(size.1.max(1)));
+    let shown_width = CARD_PX.0.min(CARD_PX.1 * width / height);
+    let shown_height = shown_width * height / width;
+    let margin = |map: usize, shown: f64| (CLEARANCE_PX * map as f64 / shown).ceil() as usize;
+    (margin(map.0, shown_width), margin(map.1, shown_height))
+}
+
+/// A mask whose marked pixels reach further by so many columns and rows on every side.
+fn widened(mask: &[bool], width: usize, (columns, rows): (usize, usize)) -> Vec<bool> {
+    let height = mask.len() / width.max(1);
+    let near = |at: usize, by: usize, to: usize| at.saturating_sub(by)..(at + by + 1).min(to);
+    let wide: Vec<bool> = (0..mask.len())
+        .map(|i| near(i % width, columns, width).any(|x| mask[i / width * width + x]))
+        .collect();
+    (0..mask.len())
+        .map(|i| near(i / width, rows, height).any(|y| wide[y * width + i % width]))
+        .collect()
+}
+
 /// A map of half the size, of the largest of every four values.
 fn halved(map: &[f32], width: usize) -> (Vec<f32>, usize) {
     let half = width / 2;
@@ -240,8 +270,6 @@ pub fn jpeg_url(mut image: RgbImage) -> Result<String> {
 /// The colour scale of all heat maps of a page, as a drawing.
 pub fn colour_bar(scale: Scale, levels: &[Level]) -> Markup {
     const WIDTH: f32 = 360.0;
-    /// Room that a label takes.
-    const LABEL: f32 = 75.0;
     let mut stops = String::new();
     for step in 0..=16 {
         let colour = heatmap::colour(step as f32 / 16.0).0;
@@ -251,37 +279,93 @@ pub fn colour_bar(scale: Scale, levels: &[Level]) -> Markup {
         .into_iter()
         .chain(levels.iter().map(|(name, v)| (*v, format!("{name} {v:.2}"))))
         .chain([(scale.top, format!("{:.2} and above", scale.top))])
+        .map(|(value, label)| (scale.place(value) * WIDTH, label))
         .collect();
-    // Labels that would lie on each other go to rows of their own.
-    let mut ends: Vec<f32> = Vec::new();
-    let rows: Vec<usize> = marks
-        .iter()
-        .map(|(value, _)| {
-            let x = scale.place(*value) * WIDTH;
-            let row = ends.iter().position(|end| x >= *end).unwrap_or(ends.len());
-            ends.resize(ends.len().max(row + 1), 0.0);
-            ends[row] = x + LABEL;
-            row
-        })
-        .collect();
+    let rows = rows(&marks, WIDTH);
+    let count = 1 + rows.iter().copied().max().unwrap_or(0);
     html! {
         div.scale role="img" aria-label={ "Colour scale from black at 0 to yellow at " (format!("{:.2}", scale.top)) } {
             div.ramp style={ "background:linear-gradient(90deg" (stops) ")" } {}
-            svg viewBox={ "0 0 " (WIDTH) " " (8 + 16 * ends.len().max(1)) } aria-hidden="true" {
-                @for (i, (value, label)) in marks.iter().enumerate() {
-                    @let x = scale.place(*value) * WIDTH;
-                    @let anchor = if i == 0 { "start" } else if i + 1 == marks.len() { "end" } else { "middle" };
-                    line.base x1=(x) x2=(x) y1="0" y2=(6 + 16 * rows[i]) {}
-                    text.tick x=(x) y=(19 + 16 * rows[i]) text-anchor=(anchor) { (label) }
+            svg viewBox={ "0 0 " (WIDTH) " " (8 + 16 * count) } aria-hidden="true" {
+                @for (i, (x, label)) in marks.iter().enumerate() {
+                    @let (anchor, dx) = if i + 1 == marks.len() { ("end", 0.0) } else { ("start", 3.0) };
+                    line.base x1=(x) x2=(x) y1="0" y2=(if i + 1 == marks.len() { 6 } else { 19 + 16 * rows[i] }) {}
+                    text.tick x=(x + dx) y=(19 + 16 * rows[i]) text-anchor=(anchor) { (label) }
                 }
             }
         }
     }
 }
 
+/// The row of each label below a bar of `width`, counted from 0. A label begins at its tick and goes to the right, but
+/// for the last one, which ends at the right end. The rows fill from the right, so that the tick of a label in a lower
+/// row passes the labels above it on their left.
+fn rows(marks: &[(f32, String)], width: f32) -> Vec<usize> {
+    let length = |label: &str| 7.5 * label.chars().count() as f32 + 8.0;
+    let mut begins: Vec<f32> = Vec::new();
+    let mut rows = vec![0; marks.len()];
+    for (i, (x, label)) in marks.iter().enumerate().rev() {
+        let is_last = i + 1 == marks.len();
+        let (from, to) =
+            if is_last { (width - length(label), width) } else { (*x, x + length(label)) };
+        // Neither a label of this row nor a tick on its way to a row below may lie in it.
+        let is_free = |row: usize| begins[row..].iter().all(|begin| to <= *begin);
+        let row = (0..begins.len()).find(|row| is_free(*row)).unwrap_or(begins.len());
+        begins.resize(begins.len().max(row + 1), f32::INFINITY);
+        begins[row] = from;
+        rows[i] = row;
+    }
+    rows
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The tick of "ng" went through the word "review".
+    #[test]
+    fn no_tick_crosses_a_label() {
+        let mark = |x: f32, label: &str| (x, label.to_string());
+        for (review, ng) in
+            [(150.0, 216.0), (200.0, 216.0), (214.0, 216.0), (5.0, 216.0), (216.0, 216.5)]
+        {
+            let marks = [
+                mark(0.0, "0"),
+                mark(review, "review 1.50"),
+                mark(ng, "ng 2.25"),
+                mark(360.0, "9.00 and above"),
+            ];
+            let rows = rows(&marks, 360.0);
+            for (i, (x, label)) in marks.iter().enumerate().take(3) {
+                let end = x + 7.5 * label.len() as f32;
+                for (j, (tick, _)) in marks.iter().enumerate().take(3).filter(|(j, _)| *j != i) {
+                    let passes = rows[j] >= rows[i] && *x < *tick && *tick < end;
+                    assert!(!passes, "{review}, {ng}: {rows:?}, {label} and tick {tick}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_outline_keeps_its_distance_from_a_hairline() {
+        // A crack one pixel wide in a map of 256 x 256, of a picture of 150 x 384 pixels.
+        let mut mask = vec![false; 256 * 256];
+        (0..256).for_each(|y| mask[y * 256 + 100] = true);
+        let (columns, rows) = outline_margin((150, 384), (256, 256));
+        // 3 pixels of a card whose picture is 87.5 pixels wide and 224 high.
+        assert_eq!((columns, rows), (9, 4));
+        let wide = widened(&mask, 256, (columns, rows));
+        let in_row: Vec<usize> = (0..256).filter(|x| wide[128 * 256 + x]).collect();
+        assert_eq!((in_row[0], in_row[in_row.len() - 1]), (91, 109));
+        let mut dot = vec![false; 20];
+        dot[12] = true;
+        let marked = |columns, rows| -> Vec<usize> {
+            let wide = widened(&dot, 5, (columns, rows));
+            (0..20).filter(|at| wide[*at]).collect()
+        };
+        assert_eq!(marked(1, 0), [11, 12, 13]);
+        assert_eq!(marked(0, 1), [7, 12, 17]);
+    }
 
     #[test]
     fn even_noise_fits_into_the_promised_size() {

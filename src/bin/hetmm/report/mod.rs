@@ -9,9 +9,9 @@ mod audit;
 mod axis;
 mod calibration;
 mod charts;
-mod curves;
 mod gallery;
 mod lines;
+mod operating;
 mod outline;
 mod pod;
 mod sensitivity;
@@ -23,6 +23,8 @@ pub use audit::audit;
 pub use calibration::{Calibration, calibration};
 pub use sensitivity::{Sensitivity, sensitivity};
 
+use crate::advice::Names;
+use crate::console::{counted, form};
 use crate::figures::{Evaluation, Figures, Outcome, percent};
 use charts::{Curve, Level, Series};
 use hetmm::Result;
@@ -61,7 +63,13 @@ pub fn evaluation(
 ) -> Result<String> {
     let levels = levels(inspector);
     let outcomes = &evaluation.outcomes;
+    let has_rules = inspector.template().settings().rules.is_some();
     let sections = [
+        Section {
+            id: "choice",
+            title: "The choice of the threshold",
+            body: operating::operating(&evaluation.curve, &levels, has_rules),
+        },
         Section {
             id: "decisions",
             title: "Decisions",
@@ -86,18 +94,20 @@ pub fn evaluation(
     let lead = html! {
         p {
             "Template " code { (template.file_name().unwrap_or_default().to_string_lossy()) }
-            " on the data set " code { (dataset.display()) } ": "
-            (data("images", figures.images, figures.images)) " pictures, "
+            " on the data set " code { (set) } ": "
+            (data("images", figures.images, figures.images)) (form(figures.images, " picture, ", " pictures, "))
             (data("good", figures.good, figures.good)) " good and "
             (data("defective", figures.defective, figures.defective)) " defective."
         }
         (tiles(figures))
+        (advice(evaluation, &Names::without_folders(template)))
+        (words())
     };
     Ok(document(&format!("Evaluation of {set}"), &lead, &sections))
 }
 
 /// The thresholds of a template, lowest first: for review where there is one, and for rejection.
-fn levels(inspector: &Inspector) -> Vec<Level<'static>> {
+pub fn levels(inspector: &Inspector) -> Vec<Level<'static>> {
     let threshold = inspector.template().header().calibration.threshold;
     let review = inspector.template().decision().map(|d| d.review).filter(|r| *r < threshold);
     review.map(|r| ("review", r)).into_iter().chain([("ng", threshold)]).collect()
@@ -194,7 +204,9 @@ fn scores(outcomes: &[Outcome], levels: &[Level]) -> Markup {
             "The higher, the more a picture differs from the good ones. The axis is even near 0 and logarithmic beyond; "
             "bars grow with the square root of their count, so that a single picture can be seen."
         }
-        @if left_out > 0 { p { (left_out) " pictures have no finite score and are not drawn." } }
+        @if left_out > 0 {
+            p { (counted(left_out, "picture")) (form(left_out, " has no finite score and is", " have no finite score and are")) " not drawn." }
+        }
         div.charts.two {
             figure { (charts::histogram(&series, levels)) figcaption { "Number of pictures by score, good above defective." } }
             figure {
@@ -229,17 +241,17 @@ fn series(outcomes: &[Outcome]) -> Vec<Series> {
 fn curve_figures(inspector: &Inspector, evaluation: &Evaluation, levels: &[Level]) -> Markup {
     let scored: Vec<(f32, bool)> =
         evaluation.outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())).collect();
-    let Some(vertices) = curves::vertices(&scored) else {
+    let Some(vertices) = hetmm::metrics::vertices(&scored) else {
         return html! { p { "Curves need good and defective pictures; this data set has only one of them." } };
     };
     let figures = &evaluation.figures;
     let points: Vec<_> = levels
         .iter()
-        .map(|(name, value)| (*name, curves::operating_point(&scored, *value)))
+        .map(|(name, value)| (*name, hetmm::metrics::operating_point(&scored, *value)))
         .collect();
     let roc: Vec<(f64, f64)> = vertices.iter().map(|p| (p.false_rejects, p.found)).collect();
     let pr: Vec<(f64, f64)> = vertices.iter().map(|p| (p.found, p.precision)).collect();
-    let average = curves::average_precision(&vertices);
+    let average = hetmm::metrics::average_precision(&vertices);
     let share = figures.defective as f64 / figures.images.max(1) as f64;
     html! {
         p {
@@ -332,21 +344,69 @@ fn pictures(inspector: &Inspector, outcomes: &[Outcome], levels: &[Level]) -> Re
             @if masks { ", " span.key.truth {} " the defect as the data set marks it" }
             ". The colours mean the same in all pictures of this template:"
         }
-        (gallery::colour_bar(hetmm::heatmap::Scale::of(inspector), levels))
+        (gallery::colour_bar(hetmm::heatmap::Scale::of(inspector.template().header()), levels))
         h3 id="typical" { "Typical pictures" }
         p.note { "Of each kind the picture with the median score." }
         (gallery::gallery(inspector, levels, "typical", &typical)?)
         @if !good.is_empty() {
-            h3 id="worst-good" { "Good pictures that look worst" }
-            p.note { "Highest scores first; " (rejected) " of " (good.len()) " are rejected." }
+            h3 id="worst-good" { "Good pictures with the highest scores" }
+            p.note { "The highest first; " (rejected) " of " (good.len()) " are rejected." }
             (good_cards)
         }
         @if !bad.is_empty() {
-            h3 id="hidden-bad" { "Defective pictures that hide best" }
-            p.note { "Lowest scores first; " (missed) " of " (bad.len()) " pass." }
+            h3 id="hidden-bad" { "Defective pictures with the lowest scores" }
+            p.note { "The lowest first; " (missed) " of " (bad.len()) " pass." }
             (bad_cards)
         }
     })
+}
+
+/// What the figures mean and what to try next.
+fn advice(evaluation: &Evaluation, names: &Names) -> Markup {
+    let lines = evaluation.advice_lines(names);
+    html! {
+        @if !lines.is_empty() {
+            div.advice data-advice=(evaluation.advice.name()) {
+                @for line in &lines {
+                    p { (line.words) @if let Some(command) = &line.command { " " code { (command) } } }
+                }
+            }
+        }
+    }
+}
+
+/// The words of the page, for who meets them the first time.
+fn words() -> Markup {
+    const WORDS: [(&str, &str); 7] = [
+        (
+            "score",
+            "How much a picture differs from the good ones, at its worst place. A new good part scores about 1.",
+        ),
+        (
+            "threshold",
+            "A picture that scores above it is rejected (ng). With region rules, they decide, too.",
+        ),
+        (
+            "ok, review, ng",
+            "The verdict: the part passes, a person should look, or the part is rejected.",
+        ),
+        (
+            "image AUROC",
+            "How often a defective picture scores above a good one, of all such pairs. 100 % is a perfect ranking, 50 % is chance. No threshold changes it.",
+        ),
+        ("pixel AUROC", "The same for single pixels inside and outside the marked defects."),
+        (
+            "AUPRO",
+            "How well the regions of defects are covered, averaged up to 30 % of the good pixels marked by mistake.",
+        ),
+        ("caught", "The share of defective pictures that a threshold rejects."),
+    ];
+    html! {
+        details.words {
+            summary { "What the words mean" }
+            dl.facts { @for (word, meaning) in WORDS { dt { (word) } dd { (meaning) } } }
+        }
+    }
 }
 
 /// The picture with the median score of each kind, good first.

@@ -1,7 +1,9 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
 use super::data;
+use crate::console::form;
 use hetmm::error::Kind;
+use hetmm::heatmap::{AT_THRESHOLD, Scale};
 use hetmm::inspection::Inspector;
 use hetmm::template::header::{HeaderV1, ImageRecord};
 use hetmm::{Error, Result};
@@ -28,7 +30,7 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
             }))
             (fact("Built by", html! { "hetmm " (h.build.version) }))
             (fact("Built from", html! {
-                (data("built-from", built_from.len(), built_from.len())) " good pictures, BLAKE3 over their digests "
+                (data("built-from", built_from.len(), built_from.len())) (form(built_from.len(), " good picture", " good pictures")) ", BLAKE3 over their digests "
                 code { (pictures_digest(built_from)) }
             }))
             (fact("Options", html! {
@@ -61,10 +63,13 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
             }
             @if !inserted.is_empty() {
                 (fact("Inserted later", html! {
-                    (data("inserted", inserted.len(), inserted.len())) " pictures; the journal is in the file"
+                    (data("inserted", inserted.len(), inserted.len())) (form(inserted.len(), " picture", " pictures")) "; the journal is in the file"
                 }))
             }
-            (fact("Colour scale", html! { "top at " (format!("{:.4}", h.calibration.scale_top)) }))
+            (fact("Colour scale", html! {
+                "from 0, with the threshold at " (format!("{:.0}", 100.0 * AT_THRESHOLD)) " % of it, to "
+                (format!("{:.4}", Scale::of(h).top))
+            }))
         }
         (layers(h))
         (images("Pictures the template was built from", "Score left out", built_from))

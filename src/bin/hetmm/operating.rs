@@ -1,0 +1,59 @@
+//! The operating curve as a table of text.
+
+use crate::console::say;
+use crate::figures::percent;
+use hetmm::metrics::OperatingCurve;
+use hetmm::metrics::advice::RATES;
+use serde_json::{Value, json};
+
+/// The thresholds at a few rates, and what they catch; then those that the template has. Empty where good or defective
+/// pictures are missing.
+pub fn in_words(curve: &OperatingCurve, levels: &[(&str, f32)]) -> String {
+    let mut text = String::new();
+    if curve.caught_at(0.0).is_none() {
+        return text;
+    }
+    say!(
+        text,
+        "{:<14} {:>13} {:>12} {:>15}",
+        "by score",
+        "good rejected",
+        "score above",
+        "defects caught"
+    );
+    for rate in RATES {
+        let limit = curve.limit(rate).unwrap_or(f64::NAN);
+        say!(
+            text,
+            "{:<14} {:>13} {limit:>12.4} {:>15}",
+            "",
+            percent(Some(rate)),
+            percent(curve.caught_at(rate))
+        );
+    }
+    for (name, level) in levels {
+        let (good, caught) = shares(curve, *level);
+        say!(
+            text,
+            "{:<14} {:>13} {level:>12.4} {:>15}",
+            format!("  {name}"),
+            percent(Some(good)),
+            percent(Some(caught))
+        );
+    }
+    text
+}
+
+/// The shares (0..=1) of the good and of the defective pictures that score above `level`; 0 of none.
+pub fn shares(curve: &OperatingCurve, level: f32) -> (f64, f64) {
+    let (above, all) = (curve.rejected(level), curve.counts());
+    let part = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+    (part(above.good, all.good), part(above.defective, all.defective))
+}
+
+/// What is caught at a few rates, for programs; null where good or defective pictures are missing.
+pub fn add_to_json(curve: &OperatingCurve, object: &mut Value) {
+    for rate in RATES {
+        object[format!("caught_at_{:.0}", 100.0 * rate)] = json!(curve.caught_at(rate));
+    }
+}

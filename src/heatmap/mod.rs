@@ -1,0 +1,162 @@
+//! Pictures of results: the part, its anomaly map, and the outline of what is above the threshold.
+
+mod files;
+mod layout;
+mod letters;
+mod scale;
+
+pub use files::{
+    FORMAT, HEAT_MAP, THUMBNAIL, is_marked_png, marked_png, marked_thumbnail, picture_png, png,
+    thumbnail,
+};
+pub use scale::{AT_THRESHOLD, Scale, TOP, colour};
+
+use crate::image::{Picture, Samples};
+use crate::inspection::Inspector;
+use crate::scoring::Scored;
+use image::{Rgb, RgbImage, imageops};
+use layout::Panel;
+
+/// Longest side of a panel; larger pictures are scaled down.
+const PANEL: u32 = 640;
+const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
+
+/// The panels side by side, each with its name: the picture, the picture with the outline of the regions above
+/// the threshold of their zone, the blurred map in colours, the colour scale.
+///
+/// The colour scale is set by the template's threshold: colours of different pictures can be compared.
+pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbImage {
+    let panel = panel(picture, PANEL);
+    let (width, height) = panel.dimensions();
+    let header = inspector.template().header();
+    let map_size = (header.backbone.width, header.backbone.height);
+    let scale = Scale::of(header);
+    let excess = inspector.excess(scored);
+    let at = |x: u32, y: u32| sample(&excess, map_size, (x, y), (width, height));
+    let outlined = RgbImage::from_fn(width, height, |x, y| {
+        if on_outline(&at, x, y, width, height, 0.0) { OUTLINE } else { *panel.get_pixel(x, y) }
+    });
+    let above = match excess.iter().any(|value| *value > 0.0) {
+        true => "above the threshold",
+        false => "nothing above threshold",
+    };
+    let panels = [
+        Panel { name: "picture".into(), image: panel },
+        Panel { name: above.into(), image: outlined },
+        Panel {
+            name: format!("anomaly map, score {}", layout::number(scored.score)),
+            image: heat(inspector, scored, width, height),
+        },
+    ];
+    layout::side_by_side(&panels, scale)
+}
+
+/// The blurred map in colours, at any size.
+pub fn heat(inspector: &Inspector, scored: &Scored, width: u32, height: u32) -> RgbImage {
+    let id = &inspector.template().header().backbone;
+    heat_of(
+        &scored.blurred,
+        (id.width, id.height),
+        Scale::of(inspector.template().header()),
+        (width, height),
+    )
+}
+
+/// A map of `columns` x `rows` values in a colour scale, `width` x `height` pixels large.
+pub fn heat_of(
+    map: &[f32],
+    (columns, rows): (u32, u32),
+    scale: Scale,
+    (width, height): (u32, u32),
+) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        colour(scale.place(sample(map, (columns, rows), (x, y), (width, height))))
+    })
+}
+
+/// The picture, 8 bits, its longest side no longer than `limit` pixels.
+pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
+    let samples = match &picture.samples {
+        Samples::Eight(samples) => samples.clone(),
+        Samples::Sixteen(samples) => samples.iter().map(|v| (v >> 8) as u8).collect(),
+    };
+    let whole = RgbImage::from_raw(picture.width, picture.height, samples).unwrap_or_default();
+    let longest = picture.width.max(picture.height);
+    if longest <= limit {
+        return whole;
+    }
+    let scaled =
+        |side: u32| (u64::from(side) * u64::from(limit) / u64::from(longest)).max(1) as u32;
+    imageops::resize(
+        &whole,
+        scaled(picture.width),
+        scaled(picture.height),
+        imageops::FilterType::Triangle,
+    )
+}
+
+/// The map's value at a pixel of a panel, bilinear.
+fn sample(
+    map: &[f32],
+    (map_width, map_height): (u32, u32),
+    (x, y): (u32, u32),
+    (width, height): (u32, u32),
+) -> f32 {
+    let place = |at: u32, size: u32, of: u32| {
+        let position =
+            ((at as f32 + 0.5) * of as f32 / size as f32 - 0.5).clamp(0.0, (of - 1) as f32);
+        let low = position as u32;
+        (low, (low + 1).min(of - 1), position - low as f32)
+    };
+    let (left, right, fx) = place(x, width, map_width);
+    let (above, below, fy) = place(y, height, map_height);
+    let value = |x: u32, y: u32| map.get((y * map_width + x) as usize).copied().unwrap_or(0.0);
+    // Outside the region of interest the map is minus infinity, and zero times that is no number.
+    let mixed =
+        |a: f32, b: f32, part: f32| if part > 0.0 { a * (1.0 - part) + b * part } else { a };
+    let row = |y: u32| mixed(value(left, y), value(right, y), fx);
+    mixed(row(above), row(below), fy)
+}
+
+fn on_outline(
+    at: &dyn Fn(u32, u32) -> f32,
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+    threshold: f32,
+) -> bool {
+    if at(x, y) <= threshold {
+        return false;
+    }
+    let near = |dx: i64, dy: i64| {
+        let (u, v) = (i64::from(x) + dx, i64::from(y) + dy);
+        u < 0
+            || v < 0
+            || u >= i64::from(width)
+            || v >= i64::from(height)
+            || at(u as u32, v as u32) <= threshold
+    };
+    near(-2, 0) || near(2, 0) || near(0, -2) || near(0, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strips were drawn at the upper and lower edge over columns that a mask had left out.
+    #[test]
+    fn nothing_is_outlined_where_a_mask_leaves_the_picture_out() {
+        let (columns, rows) = (8, 8);
+        let is_left_out = |at: usize| at % 8 < 4;
+        let map: Vec<f32> =
+            (0..64).map(|at| if is_left_out(at) { f32::NEG_INFINITY } else { -1.0 }).collect();
+        for (width, height) in [(8, 8), (80, 60), (5, 3)] {
+            let at = |x: u32, y: u32| sample(&map, (columns, rows), (x, y), (width, height));
+            for (x, y) in (0..width * height).map(|i| (i % width, i / width)) {
+                assert!(at(x, y) <= -1.0, "{x}, {y} of {width} x {height}: {}", at(x, y));
+                assert!(!on_outline(&at, x, y, width, height, 0.0), "{x}, {y}");
+            }
+        }
+    }
+}
