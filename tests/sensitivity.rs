@@ -90,7 +90,7 @@ fn only_good_pictures_that_the_template_has_not_seen_count() {
     assert_code(&run(&[text(&bad)], &[]), 3, "none of the 3 good pictures is ok as it is");
     // Few pictures say so.
     let few = stdout(&run(&[text(&fresh.join("100.png"))], &[]));
-    assert!(few.contains("1 good pictures say little"), "{few}");
+    assert!(few.contains("1 good picture says little"), "{few}");
     // Unreadable ones are named.
     std::fs::write(fresh.join("broken.png"), b"no picture").expect("writes");
     assert_code(&run(&[text(&fresh)], &[]), 3, "broken.png");

@@ -145,11 +145,7 @@ fn dotted_parts(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>) -> P
 fn the_same_exposure_counts_once_in_whatever_file_it_comes() {
     let bench = Bench::new();
     let clean = bench.path("clean.hetmm");
-    assert_code(
-        &build(&dotted_parts(&bench, "once", 0..20), &clean, &[]),
-        0,
-        "from 20 good parts (",
-    );
+    assert_code(&build(&dotted_parts(&bench, "once", 0..20), &clean, &[]), 0, "from 20 good parts (");
     let noisy = |mut picture: RgbImage, number: u32| {
         let mut state = number + 99;
         for pixel in picture.pixels_mut() {

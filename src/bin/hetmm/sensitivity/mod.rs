@@ -92,7 +92,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector =
         Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let inspector = args.shape.apply(inspector);
-    let fresh = without_known(inspector.template(), different(good, console), console)?;
+    let fresh = without_known(inspector.template(), different(good, console), console)
+        .map_err(|e| e.advise("give pictures of further good parts"))?;
     let pictures = one_of_each_exposure(&inspector, fresh, args, console)?;
     let subject = Fresh { inspector, pictures };
     let plan = args.plan();

@@ -169,8 +169,10 @@ pub fn remarks(found: &Study) -> Vec<String> {
     let mut remarks = Vec::new();
     let used = found.used.len();
     if used < ENOUGH_PICTURES {
+        let say = if used == 1 { "picture says" } else { "pictures say" };
         remarks.push(format!(
-            "{used} good pictures say little of how parts differ: the sizes hold for parts like these. Take {ENOUGH_PICTURES} and more."
+            "{used} good {say} little of how parts differ: the sizes hold for parts like these. Give \
+             {ENOUGH_PICTURES} pictures or more."
         ));
     }
     let (without_place, already_above) = found
@@ -188,7 +190,7 @@ pub fn remarks(found: &Study) -> Vec<String> {
         ));
     }
     remarks.push(
-        "A made-up defect is not a real one: what kinds of defects come, and where, it does not say.".into(),
+        "A made-up defect is not a real one: real ones of the same size may be easier or harder to find.".into(),
     );
     remarks
 }
