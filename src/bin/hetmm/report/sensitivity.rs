@@ -216,7 +216,7 @@ fn examples(about: &Sensitivity) -> Result<Markup> {
             "One defect of every kind and contrast, of the size that is stated for it, or of the largest size that was tried. "
             span.key.truth {} " surrounds the defect, " span.key.found {} " encloses what lies above the threshold."
         }
-        (colour_bar(Scale::of(subject.inspector()), &levels))
+        (colour_bar(Scale::of(subject.inspector().template().header()), &levels))
         ul.gallery { @for card in &cards { (card) } }
     })
 }
