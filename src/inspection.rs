@@ -309,6 +309,18 @@ impl Inspector {
         map.iter().zip(cuts).map(|(value, cut)| value - cut).collect()
     }
 
+    /// Where the map that is judged is above `level` (the threshold or the review threshold, or what a zone has in
+    /// its place), one flag a pixel of the map.
+    #[cfg(feature = "desktop")]
+    pub(crate) fn is_above(&self, scored: &Scored, level: f32) -> Vec<bool> {
+        let Some(rules) = self.rules() else {
+            return scored.blurred.iter().map(|value| *value > level).collect();
+        };
+        let limits = rules.limits(level, self.thresholds());
+        let is_above = |(at, value): (usize, &f32)| *value > limits.of_pixel(at);
+        scored.for_rules().iter().enumerate().map(is_above).collect()
+    }
+
     /// Proves the template as far as this machine can: that every prototype is a unit vector, and that the
     /// golden probes have the scores and, in a template that promises them, the maps that they had where the
     /// template was made.

@@ -16,6 +16,8 @@ pub mod matching;
 pub mod metrics;
 pub mod scoring;
 pub mod selection;
+#[cfg(feature = "desktop")]
+pub mod sensitivity;
 pub mod template;
 pub mod update;
 

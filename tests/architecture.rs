@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "error",
     "containment",
     "files",
@@ -17,13 +17,14 @@ const ORDER: [&str; 16] = [
     "template",
     "inspection",
     "heatmap",
+    "sensitivity",
     "update",
     "builder",
     "line",
 ];
 /// Modules that do no I/O, read no clock and start no threads.
-const PURE: [&str; 6] =
-    ["feature_map", "matching", "selection", "scoring", "metrics", "line/engine"];
+const PURE: [&str; 7] =
+    ["feature_map", "matching", "selection", "scoring", "metrics", "sensitivity", "line/engine"];
 /// What pure modules must not name.
 const IMPURE: [&str; 9] = [
     "std::fs",

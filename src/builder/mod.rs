@@ -21,6 +21,7 @@ mod notices;
 mod options;
 pub mod presets;
 mod prototypes;
+mod short_form;
 pub mod store;
 mod strays;
 mod threshold;
@@ -31,6 +32,7 @@ pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use notices::Notice;
 pub use options::{Options, Sheets, Suspects, Weights};
+pub use short_form::short_form;
 pub use strays::Suspect;
 
 use crate::backbone::{Backbone, Identity, TRACT};

@@ -5,6 +5,7 @@ use crate::engine::EngineArgs;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use crate::promise::{self, parse_rate};
+use crate::sensitivity::words;
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
@@ -186,7 +187,7 @@ enum StorageName {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let started = Instant::now();
-    let report = match features_among(&args.images)? {
+    let Built { report, finds } = match features_among(&args.images)? {
         Some(file) => {
             args.claim(&[])?;
             build(&args.output, Input::Features(&file), &args.settings, console)?
@@ -217,6 +218,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         times.audit.as_secs_f64(),
     ));
     console.note(promise::threshold(&Template::open(&args.output)?));
+    finds.iter().for_each(|line| console.note(line));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -245,13 +247,15 @@ pub fn features_among(inputs: &[PathBuf]) -> Result<Option<FeaturesFile>> {
     }
 }
 
+/// A template that was built.
+pub struct Built {
+    pub report: Report,
+    /// What it finds, in a line; `None` where nothing was made up.
+    pub finds: Option<String>,
+}
+
 /// Builds with a progress display; prints what a person should know.
-pub fn build(
-    output: &Path,
-    input: Input,
-    settings: &Settings,
-    console: &Console,
-) -> Result<Report> {
+pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console) -> Result<Built> {
     let (backbone, options) = settings.resolve(input)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let report = hetmm::builder::build(output, input, &backbone, &options, &progress)?;
@@ -263,7 +267,22 @@ pub fn build(
     }
     pictures::tell(&report.notices, console);
     suspects_told(&report.suspects).iter().for_each(|line| console.note(line));
-    Ok(report)
+    let finds = match input {
+        Input::Pictures(pictures) if !console.is_quiet() => finds(output, pictures, &backbone),
+        _ => None,
+    };
+    Ok(Built { report, finds })
+}
+
+/// What the template finds of made-up spots. The build is done: where none can be made up, nothing is said.
+fn finds(template: &Path, pictures: &[Source], backbone: &Arc<dyn Backbone>) -> Option<String> {
+    match hetmm::builder::short_form(template, pictures, backbone) {
+        Ok(found) => words::after_build(&found?),
+        Err(e) => {
+            log::info!("what the template finds is not known: {e}");
+            None
+        }
+    }
 }
 
 /// What is said about pictures that look unlike the rest: all that were left out, and the first of those that

@@ -448,10 +448,10 @@ fn kind_of(source: &Source) -> String {
 }
 
 /// A picture with the BLAKE3 of its file; none where it cannot be read, which is told when it is scored.
-type Listed = (Source, Option<[u8; 32]>);
+pub type Listed = (Source, Option<[u8; 32]>);
 
 /// The pictures without doubles: the same file, or the same bytes under another name, is one part.
-fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
+pub fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
     let count = pictures.len();
     let digest = |picture: Source| {
         let digest = picture.digest().ok();
@@ -479,7 +479,7 @@ fn sources(listed: Vec<Listed>) -> Vec<Source> {
 
 /// The pictures that the template was not built from; those it was are counted and left out, since
 /// they would score too low.
-fn without_known(
+pub fn without_known(
     template: &Template,
     pictures: Vec<Listed>,
     console: &Console,

@@ -63,6 +63,11 @@ impl Console {
         Console { quiet, bar, has_lost_reader: AtomicBool::new(false), changed }
     }
 
+    /// Whether notes are not wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A line for people.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {

@@ -27,6 +27,7 @@ mod pictures;
 mod promise;
 mod report;
 mod rules;
+mod sensitivity;
 mod threads;
 mod timing;
 mod undo;
@@ -64,6 +65,7 @@ const EXAMPLES: &str = "Examples:
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
   hetmm insert part.hetmm false-reject.png         teach it a further good part; undo forgets it
   hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
+  hetmm sensitivity part.hetmm fresh/              size of the defects that it finds, from made-up ones
 
 Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 unreadable picture or data set, 4 unusable template or \
 model, 5 device or I/O failure. A command that has changed a file and cannot print its result ends with 5 and says \
@@ -78,6 +80,7 @@ enum Command {
     Rules(rules::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
+    Sensitivity(sensitivity::Args),
     Insert(insert::Args),
     Undo(undo::Args),
     History(history::Args),
@@ -161,6 +164,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rules(args) => rules::run(&args, &console),
         Command::Inspect(args) => inspect::run(&args, &console),
         Command::Eval(args) => eval::run(&args, &console),
+        Command::Sensitivity(args) => sensitivity::run(&args, &console),
         Command::Insert(args) => insert::run(&args, &console),
         Command::Undo(args) => undo::run(&args, &console),
         Command::History(args) => history::run(&args, &console),

@@ -56,13 +56,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let Files { data, template, page, heatmaps, result } = &files;
     let good = pictures::list(&[data.join("train/good")], FolderArgs::default(), console)?;
     let built = build::build(template, Input::Pictures(&good), &Settings::default(), console)?;
-    let header = &built.header;
+    let header = &built.report.header;
     console.note(format!(
         "  {} ({:.1} MB), threshold {:.4}",
         template.display(),
-        built.size as f64 / 1e6,
+        built.report.size as f64 / 1e6,
         header.calibration.threshold
     ));
+    built.finds.iter().for_each(|line| console.note(format!("  {line}")));
 
     console.note("Evaluating it on parts it has not seen");
     let inspector = Inspector::open(template, None, &Engine::default())?;

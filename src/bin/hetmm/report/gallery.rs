@@ -250,7 +250,7 @@ fn halved(map: &[f32], width: usize) -> (Vec<f32>, usize) {
 
 /// A picture as the address of itself, in at most [`JPEG_BYTES`]: coarser where it has to be, then
 /// smaller.
-fn jpeg_url(mut image: RgbImage) -> Result<String> {
+pub fn jpeg_url(mut image: RgbImage) -> Result<String> {
     loop {
         for quality in [88, 75, 60] {
             let mut bytes = Vec::new();

@@ -13,12 +13,15 @@ mod gallery;
 mod lines;
 mod operating;
 mod outline;
+mod pod;
+mod sensitivity;
 mod tables;
 mod template;
 
 pub use ablation::{Ablation, ablation};
 pub use audit::audit;
 pub use calibration::{Calibration, calibration};
+pub use sensitivity::{Sensitivity, sensitivity};
 
 use crate::advice::Names;
 use crate::console::{counted, form};

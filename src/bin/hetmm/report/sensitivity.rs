@@ -1,0 +1,283 @@
+//! The page about what a template finds: sizes, curves, blind places, and what the made-up defects look like.
+
+use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, jpeg_url, outline_layer};
+use super::pod::{Curve, chart};
+use super::{Section, data, document, levels, template};
+use crate::sensitivity::{Fresh, words};
+use hetmm::heatmap::{self, Scale};
+use hetmm::sensitivity::blind::Cell;
+use hetmm::sensitivity::study::{self, Example};
+use hetmm::sensitivity::{BlindMap, Defect, Kind, KindResult, Plan, Study, Subject};
+use hetmm::{Result, scoring::Verdict};
+use maud::{Markup, html};
+use std::path::Path;
+
+/// What the page is about.
+pub struct Sensitivity<'a> {
+    pub subject: &'a Fresh,
+    pub plan: &'a Plan,
+    pub found: &'a Study,
+}
+
+/// The page; `path` is the file of the template.
+pub fn sensitivity(about: &Sensitivity, path: &Path) -> Result<String> {
+    let Sensitivity { found, .. } = about;
+    let sections = [
+        Section { id: "sizes", title: "Sizes", body: sizes(found) },
+        Section { id: "curves", title: "Curves", body: curves(found) },
+        Section { id: "blind", title: "Blind places", body: blind(about)? },
+        Section { id: "examples", title: "Examples", body: examples(about)? },
+        Section { id: "meaning", title: "What it means", body: meaning() },
+        Section {
+            id: "template",
+            title: "Template",
+            body: template::facts(about.subject.inspector(), path)?,
+        },
+    ];
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let lead = html! {
+        p { (words::pictures(found)) }
+        (tiles(found))
+    };
+    Ok(document(&format!("What {name} finds"), &lead, &sections))
+}
+
+/// The id of a figure of one kind and contrast.
+fn id(result: &KindResult) -> String {
+    let contrast = result.contrast.map_or_else(String::new, |c| format!("-{c}"));
+    format!("a90_95-{}{contrast}", result.kind.name())
+}
+
+fn tiles(found: &Study) -> Markup {
+    html! {
+        dl.tiles {
+            @for result in &found.results {
+                @if let Some(pod) = &result.pod {
+                    div {
+                        dt { (words::one(result.kind)) @if let Some(contrast) = result.contrast { ", contrast " (contrast) } }
+                        dd {
+                            (data(&id(result), pod.a90_95.px(), words::limit(pod.a90_95, None)))
+                            small { @match found.mm_per_pixel {
+                                Some(side) => { (format!("{:.3} mm", side * pod.a90_95.px())) }
+                                None => { (pod.found) " of " (pod.tries) " found" }
+                            } }
+                        }
+                    }
+                }
+            }
+        }
+        p.note { "Sizes found in 90 % of the cases, with 95 % confidence." }
+    }
+}
+
+fn sizes(found: &Study) -> Markup {
+    html! {
+        ul {
+            @for result in &found.results {
+                @if let Some(statement) = words::statement(result, found.mm_per_pixel) { li { "It " (statement) "." } }
+            }
+        }
+        div.wide {
+            table {
+                caption { "Length of a scratch, diameter of the others; contrast in grey levels of 255" }
+                thead { tr {
+                    th scope="col" { "Made up" }
+                    @for head in ["Contrast", "Tries", "Found", "50 % found", "90 % found", "90 %, with 95 % confidence"] {
+                        th.n scope="col" { (head) }
+                    }
+                } }
+                tbody {
+                    @for result in &found.results {
+                        tr {
+                            th scope="row" { (words::one(result.kind)) }
+                            td.n { @match result.contrast { Some(contrast) => (contrast), None => "-" } }
+                            @match &result.pod {
+                                Some(pod) => {
+                                    td.n { (pod.tries) }
+                                    td.n { (pod.found) }
+                                    td.n { (words::limit(pod.a50, None)) }
+                                    td.n { (words::limit(pod.a90, None)) }
+                                    td.n { strong { (words::limit(pod.a90_95, found.mm_per_pixel)) } }
+                                }
+                                None => { td.n { "0" } td colspan="4" { "nowhere would it be visible" } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @for line in words::remarks(found) { p.note { (line) } }
+    }
+}
+
+fn curves(found: &Study) -> Markup {
+    let kinds = Kind::ALL.iter().filter_map(|kind| {
+        let own: Vec<Curve> = (found.results.iter())
+            .filter(|r| r.kind == *kind)
+            .filter_map(|r| Some(Curve { contrast: r.contrast, pod: r.pod.as_ref()? }))
+            .collect();
+        (!own.is_empty()).then_some((*kind, own))
+    });
+    let bounds = |curve: &Curve| Some((curve.pod.sizes.first()?.px, curve.pod.sizes.last()?.px));
+    html! {
+        p {
+            "Each dot is a size that was tried, the larger the more often. A curve is the most likely one, its band holds the true "
+            "curve with 95 % confidence on each side. The size that is stated is where the lower edge of the band reaches 90 % (dashed)."
+        }
+        div.charts.two {
+            @for (kind, own) in kinds {
+                @let ends = own.iter().filter_map(bounds).fold((f64::INFINITY, 0.0f64), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+                figure {
+                    h3 { (words::one(kind)) }
+                    (chart(words::one(kind), &own, ends))
+                    @if own.iter().any(|curve| curve.pod.fit.is_none()) {
+                        figcaption { "No curve is drawn where one size parts hits from misses, or where more size finds no more." }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The map of blind places over the first good picture.
+fn blind(about: &Sensitivity) -> Result<Markup> {
+    let map = &about.found.blind_map;
+    let picture = match about.found.used.first() {
+        Some(&index) => heatmap::panel(&about.subject.picture(index)?, PICTURE_SIDE),
+        None => Default::default(),
+    };
+    let shape = format!("--w:{};--h:{}", picture.width(), picture.height());
+    let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+    let scale = 800.0 / width.max(height).max(1.0);
+    Ok(html! {
+        p {
+            (words::blind(map)) " Every cell says how many of the defects made up there were found. A cell is called blind where less "
+            "than half of what its kinds and sizes lead to expect is found, and chance hardly explains it. The redder a cell, the less is found "
+            "there of what is expected."
+        }
+        div.blindmap.stack style=(shape) {
+            img src=(jpeg_url(picture)?) alt="A good picture";
+            (grid(map, (width * scale, height * scale)))
+        }
+    })
+}
+
+/// The cells as a drawing of `width` x `height` units.
+fn grid(map: &BlindMap, (width, height): (f64, f64)) -> Markup {
+    let (cell_width, cell_height) = (width / map.columns as f64, height / map.rows as f64);
+    let (blind, tried) = map.blind();
+    let letters = (cell_width / 4.5).min(cell_height / 2.0).min(22.0);
+    html! {
+        svg viewBox={ "0 0 " (width.round()) " " (height.round()) } role="img" preserveAspectRatio="none"
+            aria-label={ "Defects found in each cell; " (blind) " of " (tried) " cells are blind" } {
+            @for (at, cell) in map.cells.iter().enumerate() {
+                @let (x, y) = ((at % map.columns) as f64 * cell_width, (at / map.columns) as f64 * cell_height);
+                g.cell.blind[cell.blind].untried[cell.tries == 0] {
+                    rect style={ "fill-opacity:" (format!("{:.2}", shortfall(cell))) } x=(format!("{x:.1}")) y=(format!("{y:.1}")) width=(format!("{cell_width:.1}")) height=(format!("{cell_height:.1}")) {
+                        title {
+                            @if cell.tries == 0 { "Nothing was made up here" }
+                            @else { (cell.found) " of " (cell.tries) " found, " (format!("{:.1}", cell.expected)) " expected" }
+                        }
+                    }
+                    @if cell.tries > 0 {
+                        text x=(format!("{:.1}", x + cell_width / 2.0)) y=(format!("{:.1}", y + cell_height / 2.0)) dy=".35em"
+                            text-anchor="middle" style={ "font-size:" (format!("{letters:.1}")) "px" } { (cell.found) "/" (cell.tries) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How strongly a cell is coloured: by the share of what is expected that was not found.
+fn shortfall(cell: &Cell) -> f64 {
+    0.65 * (1.0 - cell.found as f64 / cell.expected.max(1e-9)).clamp(0.0, 1.0)
+}
+
+/// One made-up defect of every kind and contrast, of the size that is stated.
+fn examples(about: &Sensitivity) -> Result<Markup> {
+    let Sensitivity { subject, plan, found } = about;
+    let mut shots = Vec::new();
+    for (of, result) in found.results.iter().enumerate() {
+        let Some(pod) = &result.pod else { continue };
+        let drawn = study::example(*subject, plan, &found.used, of, pod.a90_95.px())?;
+        if let Some(example) = drawn {
+            shots.push(shot(about, result, example)?);
+        }
+    }
+    let count = shots.len();
+    let levels = levels(subject.inspector());
+    let mut cards = Vec::new();
+    for (number, shot) in shots.into_iter().enumerate() {
+        cards.push(shot.card("example", (number, count))?);
+    }
+    Ok(html! {
+        p {
+            "One defect of every kind and contrast, of the size that is stated for it, or of the largest size that was tried. "
+            span.key.truth {} " surrounds the defect, " span.key.found {} " encloses what lies above the threshold."
+        }
+        (colour_bar(Scale::of(subject.inspector()), &levels))
+        ul.gallery { @for card in &cards { (card) } }
+    })
+}
+
+fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Shot> {
+    let inspector = about.subject.inspector();
+    let Example { index, picture, defect } = example;
+    let scored = inspector.run(&inspector.prepare(&picture)?)?;
+    let verdict = inspector.decide(&scored, picture.width, picture.height).verdict;
+    let longest = picture.width.max(picture.height).max(1);
+    let side = |side: u32| (side * HEAT_SIDE / longest).clamp(1, HEAT_SIDE);
+    let map_width = inspector.template().header().backbone.width as usize;
+    let told = if verdict == Verdict::Ok { "passes" } else { "is not ok" };
+    let size = format!("{} of {:.1} px", words::one(result.kind), defect.size);
+    Ok(Shot {
+        kind: match result.contrast {
+            Some(contrast) => format!("{size}, contrast {contrast}"),
+            None => size,
+        },
+        name: about.subject.pictures.get(index).map_or_else(String::new, |s| s.name()),
+        picture: heatmap::panel(&picture, PICTURE_SIDE),
+        heat: heatmap::heat(inspector, &scored, side(picture.width), side(picture.height)),
+        outlines: vec![
+            outline_layer(&inspector.excess(&scored), map_width, 0.0, "found"),
+            ring(&defect, (picture.width, picture.height)),
+        ],
+        summary: format!("the picture {told}"),
+        caption: html! { br; "The picture " (told) ", score " (format!("{:.4}", scored.score)) "." },
+        full: html! {},
+    })
+}
+
+/// A ring around a defect, as a layer to lie on its picture.
+fn ring(defect: &Defect, (width, height): (u32, u32)) -> Markup {
+    let radius = defect.reach() + 0.02 * width.max(height) as f32;
+    html! {
+        svg.outline.truth viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" aria-hidden="true" {
+            path d={
+                "M" (format!("{:.1} {:.1}", defect.place.0 - radius, defect.place.1))
+                (format!("a{radius:.1} {radius:.1} 0 1 0 {:.1} 0", 2.0 * radius))
+                (format!("a{radius:.1} {radius:.1} 0 1 0 {:.1} 0", -2.0 * radius)) "Z"
+            } {}
+        }
+    }
+}
+
+fn meaning() -> Markup {
+    html! {
+        p {
+            "A defect counts as found where the verdict is not ok and something above the threshold overlaps or touches it. Good pictures "
+            "that are not ok without any defect are left out."
+        }
+        p {
+            "The size stated is a90/95 of MIL-HDBK-1823A for hits and misses: a logistic curve on the logarithm of size, and the lower 95 % "
+            "bound of it by the likelihood ratio, wider where tries on one picture resemble each other. Nothing is said of sizes beyond "
+            "those that were tried."
+        }
+        p {
+            "A made-up defect is not a real one. A crack, a dent or a stain may be easier or harder to find than a drawn line or disc of "
+            "its size. The page tells what to expect of a template, and it is no means to choose settings: made-up defects rank those "
+            "badly on products with thin cracks or faint specks."
+        }
+    }
+}

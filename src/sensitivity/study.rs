@@ -1,0 +1,205 @@
+//! The study: made-up defects of every kind, contrast and size, over all pictures, and what is found of them.
+//!
+//! A defect is *found* where the verdict on its picture is not ok, and something above the threshold overlaps or
+//! touches it. So a false reject elsewhere in the picture is no hit. A picture that is rejected, or sent to review,
+//! without any defect is left out, and so is a place that is above the threshold there.
+//!
+//! Everything is drawn by a generator with a seed. Tries are numbered, and each has a generator of its own, so the
+//! result does not depend on the number of threads.
+
+use super::bench::{Bench, Done, Try};
+use super::blind::{BlindMap, Placed};
+use super::defects::{Defect, Kind};
+use super::pod::{Pod, Trial};
+use super::sizes::{FOCUS, Sizes};
+use crate::error::{Error, Result};
+use crate::image::{NetworkImage, Picture, Size};
+use crate::inspection::Inspector;
+use crate::scoring::Scored;
+
+/// Fewest tries of a kind and contrast: fewer prove nothing.
+pub const LEAST_RUNS: usize = 60;
+/// Most tries of a kind and contrast.
+pub const MOST_RUNS: usize = 5000;
+/// Good pictures that a template has not seen, and what scores them.
+pub trait Subject: Sync {
+    /// What inspects them.
+    fn inspector(&self) -> &Inspector;
+
+    /// How many pictures there are.
+    fn count(&self) -> usize;
+
+    /// Picture `index`, as its file has it.
+    ///
+    /// # Errors
+    /// What the file refuses.
+    fn picture(&self, index: usize) -> Result<Picture>;
+
+    /// The score and map of `image`, which is picture `index` with or without a defect, at network size.
+    ///
+    /// # Errors
+    /// What the feature extractor refuses.
+    fn scored(&self, index: usize, image: &NetworkImage) -> Result<Scored>;
+}
+
+/// What is tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The kinds, those that have one with their contrast in grey levels of 255.
+    pub kinds: Vec<(Kind, Option<f32>)>,
+    /// How many tries each of them has.
+    pub runs: usize,
+    /// The seed of everything that is drawn.
+    pub seed: u64,
+    /// Whether pictures that cannot be read or inspected are left out instead of ending the study.
+    pub skip_unreadable: bool,
+}
+
+impl Plan {
+    /// All of `kinds`; those that have a contrast once with each of `contrasts`.
+    pub fn new(kinds: &[Kind], contrasts: &[f32], runs: usize, seed: u64) -> Self {
+        let of_kind = |&kind: &Kind| -> Vec<(Kind, Option<f32>)> {
+            match kind.has_contrast() {
+                true => contrasts.iter().map(|&contrast| (kind, Some(contrast))).collect(),
+                false => vec![(kind, None)],
+            }
+        };
+        Plan {
+            kinds: kinds.iter().flat_map(of_kind).collect(),
+            runs: runs.clamp(LEAST_RUNS, MOST_RUNS),
+            seed,
+            skip_unreadable: false,
+        }
+    }
+}
+
+/// What a study found.
+#[derive(Debug)]
+pub struct Study {
+    /// The pictures that were used, by their numbers.
+    pub used: Vec<usize>,
+    /// The pictures that are not ok without any defect.
+    pub rejected: Vec<usize>,
+    /// The pictures that could not be read or inspected, with the reason.
+    pub failed: Vec<Error>,
+    /// The size that sizes are in pixels of: that of the pictures the template was built from.
+    pub size: Size,
+    /// Side of such a pixel in millimetres, where it is known.
+    pub mm_per_pixel: Option<f64>,
+    /// What was found, a kind and contrast, in the order of the plan.
+    pub results: Vec<KindResult>,
+    /// What was found, by place.
+    pub blind_map: BlindMap,
+}
+
+/// What was found of one kind and contrast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KindResult {
+    /// The kind.
+    pub kind: Kind,
+    /// Its contrast, where it has one.
+    pub contrast: Option<f32>,
+    /// The analysis; `None` where no defect could be placed.
+    pub pod: Option<Pod>,
+    /// Tries for which no place was left: nowhere would the defect have been visible.
+    pub without_place: usize,
+    /// Places that were passed over because they are above the threshold without a defect.
+    pub already_above: usize,
+}
+
+/// Called with how many tries are done, of how many.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Tries to find made-up defects in the pictures of `subject`.
+///
+/// # Errors
+/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped), where none is ok without a
+/// defect, or where the region of interest is empty.
+pub fn run(subject: &dyn Subject, plan: &Plan, progress: Progress) -> Result<Study> {
+    let mut bench = Bench::new(subject, plan, progress)?;
+    let undamaged = bench.undamaged()?;
+    let sizes: Vec<Sizes> = plan.kinds.iter().map(|(kind, _)| bench.sizes(*kind)).collect();
+    let sweeps = sizes.iter().enumerate().map(|(of, sizes)| (of, sizes.sweep(), 0..sizes.first));
+    let mut done = bench.attempt(&bench.plan_tries(sweeps, &undamaged.used))?;
+    let focus: Vec<(usize, Vec<f64>, std::ops::Range<usize>)> = (sizes.iter().enumerate())
+        .map(|(of, sizes)| {
+            let pod = Pod::of(&trials(&done, of));
+            (of, sizes.focus(pod.as_ref(), FOCUS), sizes.first..plan.runs)
+        })
+        .collect();
+    done.extend(bench.attempt(&bench.plan_tries(focus.into_iter(), &undamaged.used))?);
+    let results: Vec<KindResult> =
+        (0..plan.kinds.len()).map(|of| result(plan.kinds[of], of, &done)).collect();
+    let rules = subject.inspector().template().settings().rules.as_ref();
+    Ok(Study {
+        used: undamaged.used,
+        rejected: undamaged.rejected,
+        failed: undamaged.failed,
+        size: bench.size,
+        mm_per_pixel: rules.map(|r| f64::from(r.mm_per_pixel)).filter(|side| *side > 0.0),
+        blind_map: blind_map(&done, &results),
+        results,
+    })
+}
+
+/// A picture with a made-up defect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// The number of the picture that it was drawn into.
+    pub index: usize,
+    /// The picture with the defect.
+    pub picture: Picture,
+    /// The defect.
+    pub defect: Defect,
+}
+
+/// A defect of number `of` in the plan and of `size` pixels, drawn into the first of the `used` pictures where it is
+/// visible; `None` where it is in none of the first ones.
+///
+/// # Errors
+/// What the files refuse.
+pub fn example(
+    subject: &dyn Subject,
+    plan: &Plan,
+    used: &[usize],
+    of: usize,
+    size: f64,
+) -> Result<Option<Example>> {
+    let bench = Bench::new(subject, plan, &|_, _| {})?;
+    for (number, &index) in used.iter().take(4).enumerate() {
+        let picture = subject.picture(index)?;
+        let tried = Try { of, number: plan.runs + number, size, picture: index };
+        if let (Some((defect, change)), _) = bench.draw(tried, &picture) {
+            return Ok(Some(Example { index, picture: change.on(&picture), defect }));
+        }
+    }
+    Ok(None)
+}
+
+fn trials(done: &[Done], of: usize) -> Vec<Trial> {
+    let trial = |d: &Done| {
+        let (_, found) = d.outcome?;
+        Some(Trial { size: d.tried.size, found, picture: d.tried.picture })
+    };
+    done.iter().filter(|d| d.tried.of == of).filter_map(trial).collect()
+}
+
+fn result((kind, contrast): (Kind, Option<f32>), of: usize, done: &[Done]) -> KindResult {
+    let own = || done.iter().filter(|d| d.tried.of == of);
+    KindResult {
+        kind,
+        contrast,
+        pod: Pod::of(&trials(done, of)),
+        without_place: own().filter(|d| d.outcome.is_none()).count(),
+        already_above: own().map(|d| d.already_above).sum(),
+    }
+}
+
+fn blind_map(done: &[Done], results: &[KindResult]) -> BlindMap {
+    let placed = |d: &Done| {
+        let (cell, found) = d.outcome?;
+        let expected = results.get(d.tried.of)?.pod.as_ref()?.probability(d.tried.size)?;
+        Some(Placed { cell, found, expected })
+    };
+    BlindMap::new(&done.iter().filter_map(placed).collect::<Vec<_>>())
+}
