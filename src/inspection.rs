@@ -82,13 +82,13 @@ impl Inspector {
     }
 
     /// Refuses pictures of another shape than those that the template was built from: the network
-    /// would see them squeezed.
+    /// would see them squeezed. Where these differ in shape, any shape between them will do.
     ///
     /// # Errors
     /// [`Kind::Image`], with both sizes.
     pub fn check_shape(&self, size: Size) -> Result<()> {
         let Some(first) = self.built_from.first() else { return Ok(()) };
-        if self.any_shape || self.built_from.iter().any(|known| size.has_shape_of(*known)) {
+        if self.any_shape || size.is_among(&self.built_from) {
             return Ok(());
         }
         Err(Error::new(

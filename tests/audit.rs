@@ -166,7 +166,11 @@ fn a_build_warns_of_suspects_and_leaves_them_out_where_it_is_told_to() {
     assert_code(&out, 0, "7 pictures look unlike the rest (hetmm audit shows them");
     assert!(stderr(&out).contains("and 4 more"), "{}", stderr(&out));
     assert_code(&out, 0, "Pictures of an exposure that is there already");
-    assert_code(&build(&dropped, &[]), 3, "more than a tenth: the folder holds two different things");
+    assert_code(
+        &build(&dropped, &[]),
+        3,
+        "more than a tenth: the folder holds two different things",
+    );
     let out = build(&dropped, &["--drop-suspects"]);
     assert_code(&out, 0, "9 pictures look unlike the rest and were left out");
     let info = |template: &Path| -> Value {

@@ -145,7 +145,11 @@ fn dotted_parts(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>) -> P
 fn the_same_exposure_counts_once_in_whatever_file_it_comes() {
     let bench = Bench::new();
     let clean = bench.path("clean.hetmm");
-    assert_code(&build(&dotted_parts(&bench, "once", 0..20), &clean, &[]), 0, "from 20 good parts (");
+    assert_code(
+        &build(&dotted_parts(&bench, "once", 0..20), &clean, &[]),
+        0,
+        "from 20 good parts (",
+    );
     let noisy = |mut picture: RgbImage, number: u32| {
         let mut state = number + 99;
         for pixel in picture.pixels_mut() {
@@ -157,7 +161,8 @@ fn the_same_exposure_counts_once_in_whatever_file_it_comes() {
     let larger = |picture: RgbImage, _| {
         imageops::resize(&picture, 160, 120, imageops::FilterType::CatmullRom)
     };
-    let cases: [(&str, &dyn Fn(RgbImage, u32) -> RgbImage); 4] =
+    type Change<'a> = &'a dyn Fn(RgbImage, u32) -> RgbImage;
+    let cases: [(&str, Change<'_>); 4] =
         [("bmp", &|p, _| p), ("jpg", &|p, _| p), ("png", &noisy), ("png", &larger)];
     for (case, (extension, change)) in cases.into_iter().enumerate() {
         let (good, path) = (dotted_parts(&bench, &format!("{case}"), 0..20), bench.path("t.hetmm"));

@@ -1,8 +1,10 @@
 //! Building a template: the feature pass, selection, leave-one-out scores, the file.
 //!
-//! `gather` computes the features of all pictures, or reads them from a [`features_file`]; [`store`]
-//! holds them, in memory or in a scratch file; [`audit`] tells pictures that do not belong to the rest; `prototypes` chooses at every pixel; `leave_one_out`
-//! scores every good picture without its own prototypes. The same pictures and options give the same bytes with any number of threads.
+//! `gather` computes the features of all pictures, or reads them from a [`features_file`]. [`store`] holds them, in
+//! memory or in a scratch file. `strays` leaves out what does not belong, as [`audit`] and [`exposures`] find it.
+//! `prototypes` chooses at every pixel, and `leave_one_out` scores every good picture without its own prototypes.
+//! `folds` and `threshold` set the threshold. The same pictures and options give the same bytes with any number of
+//! threads.
 
 pub mod audit;
 mod blocks;
@@ -21,6 +23,8 @@ pub mod presets;
 mod prototypes;
 mod short_form;
 pub mod store;
+mod strays;
+mod threshold;
 mod usable;
 
 pub use features::Source;
@@ -29,9 +33,10 @@ pub use gather::{Input, Pass};
 pub use notices::Notice;
 pub use options::{Options, Sheets, Suspects, Weights};
 pub use short_form::short_form;
+pub use strays::Suspect;
 
 use crate::backbone::{Backbone, Identity, TRACT};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::inspection::Inspector;
 use crate::matching::Storage;
 use crate::selection::Rule;
@@ -39,10 +44,9 @@ use crate::template::container::SectionKind;
 use crate::template::header::{ENGINE, GIVEN_THRESHOLD};
 use crate::template::writer::Draft;
 use crate::template::{
-    Basis, Calibration, Decision, Evidence, HeaderV1, ImageRecord, LayerRecord, Origin,
-    ProbeRecord, Provenance, Settings,
+    Basis, Calibration, Decision, Evidence, HeaderV1, ImageRecord, LayerRecord, ProbeRecord,
+    Provenance, Settings,
 };
-use audit::ReasonKind;
 use blocks::Dealt;
 use exposures::Parts;
 use folds::Material;
@@ -53,6 +57,10 @@ use prototypes::HeldOut;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use strays::{Chosen, choose};
+use threshold::{
+    deal, decide, evidence, neighbours_alike, one_item, refuse_too_few, require_threshold,
+};
 
 /// Parts of a build, for progress displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,19 +101,6 @@ pub struct Report {
     pub times: Times,
 }
 
-/// A picture that [`audit`] suspects.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suspect {
-    /// File name.
-    pub name: String,
-    /// The strongest reason, in words.
-    pub reason: String,
-    /// Whether it was left out.
-    pub dropped: bool,
-    /// Whether the reason is that it shows the same exposure as another picture.
-    pub is_double: bool,
-}
-
 /// How long each [`Stage`] of a build took, the files it wrote included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -126,16 +121,6 @@ const SCALE_TOP: f32 = crate::heatmap::TOP;
 
 /// Good parts that the threshold of a plain build rejects, as a share of all.
 pub const USUAL_RATE: f64 = 0.02;
-/// Largest share of strays that a folder may hold: with more of them it holds two things.
-const MOST_STRAYS: f64 = 0.1;
-/// So many times as high as their leave-one-out scores, the held-out scores of good parts are worth a warning: random
-/// folds give 1.0 to 1.1 times.
-const MUCH_HIGHER: f32 = 1.25;
-/// Fewest parts for such a comparison: with fewer, a fold takes away much of what the template knows.
-const FEWEST_COMPARED: usize = 30;
-/// Two halves of a folder that are farther apart than so many mean distances inside a half are two things.
-const TWO_THINGS: f64 = 5.0;
-
 /// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///
 /// # Errors
@@ -213,20 +198,6 @@ pub fn build(
     Ok(Report { header, size, skipped, warnings, notices, suspects, times })
 }
 
-/// Refuses a threshold that says nothing, where the good pictures have these scores.
-fn require_threshold(threshold: f32, scores: &[f32]) -> Result<()> {
-    if threshold.is_finite() && threshold > 0.0 && !scores.iter().any(|score| score.is_nan()) {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::Image,
-        format!(
-            "the good pictures do not differ: their scores would give a threshold of {threshold}"
-        ),
-    )
-    .advise("give pictures of different good parts, or a threshold of your own"))
-}
-
 /// Chooses the golden probes of a draft that is whole but for them, and writes them. Says what none of them would
 /// notice.
 fn write_probes(
@@ -273,129 +244,6 @@ fn promise_probes(
     Ok(())
 }
 
-/// The pictures that a template is built from.
-struct Chosen<'a> {
-    pass: Gathered<'a>,
-    parts: Parts,
-    suspects: Vec<Suspect>,
-}
-
-/// Looks for pictures of the same exposure and for suspects, and leaves out what is to be left out.
-fn choose<'a>(
-    pass: Gathered<'a>,
-    backbone: &Identity,
-    options: &Options,
-    progress: Progress,
-) -> Result<Chosen<'a>> {
-    let exposures = exposures::find(&pass.images, &pass.looks);
-    let count = pass.images.len();
-    if !options.audit || count < audit::LEAST {
-        return Ok(Chosen { pass, parts: exposures.parts, suspects: Vec::new() });
-    }
-    let audit::Examined { findings, halves, .. } =
-        audit::examine(&pass, &exposures, backbone, options.mask.as_ref(), None, progress)?;
-    log::debug!("halves of the folder: {halves:?}");
-    // Who asks for all suspects to be kept or left out has looked at them.
-    let is_unseen = options.suspects == Suspects::LeaveOutStrays;
-    let strays = findings.iter().filter(|f| f.stray).count();
-    if is_unseen && strays as f64 > MOST_STRAYS * count as f64 {
-        return Err(two_things(&findings, &pass.images, strays));
-    }
-    let are_two = halves.share > MOST_STRAYS && halves.apart > TWO_THINGS;
-    if is_unseen && are_two {
-        return Err(two_halves(&halves, &pass.images));
-    }
-    let mut keep = vec![true; count];
-    let mut suspects = Vec::new();
-    for finding in findings.iter().filter(|f| f.suspect) {
-        let dropped = match options.suspects {
-            Suspects::Keep => false,
-            Suspects::LeaveOutStrays => finding.stray,
-            Suspects::LeaveOut => true,
-        };
-        keep[finding.picture] = !dropped;
-        suspects.push(Suspect {
-            name: pass.images[finding.picture].name.clone(),
-            reason: finding.reasons.first().map_or_else(String::new, |r| r.words.clone()),
-            dropped,
-            is_double: finding.reasons.first().is_some_and(|r| r.kind == ReasonKind::Duplicate),
-        });
-    }
-    let parts = exposures.parts.only(&keep);
-    let pass = match keep.contains(&false) {
-        true => pass.only(&keep, options.max_memory)?,
-        false => pass,
-    };
-    Ok(Chosen { pass, parts, suspects })
-}
-
-/// The refusal of a folder whose pictures are of two kinds that have nothing in common.
-fn two_halves(halves: &audit::Halves, images: &[ImageRecord]) -> Error {
-    let [few, most] = halves.medoids.map(|at| images[at].name.as_str());
-    let what = format!(
-        "the folder holds two different things: {:.0} % of the pictures are like {few}, the rest like {most}",
-        100.0 * halves.share
-    );
-    Error::new(Kind::Image, what)
-        .advise("give a folder with good parts of one product; or have all of them kept")
-}
-
-/// The refusal of a folder with too many strays to be one product.
-fn two_things(findings: &[audit::Finding], images: &[ImageRecord], strays: usize) -> Error {
-    let named: Vec<&str> = (findings.iter().filter(|f| f.stray).take(5))
-        .map(|f| images[f.picture].name.as_str())
-        .collect();
-    let more = if strays > named.len() { ", .." } else { "" };
-    let what = format!(
-        "{strays} of {} pictures look unlike the rest, more than a tenth: the folder holds two different things \
-         ({}{more})",
-        images.len(),
-        named.join(", ")
-    );
-    Error::new(Kind::Image, what).advise(
-        "look at them with an audit, and give a folder with good parts of one product; or have them kept",
-    )
-}
-
-/// Refuses pictures that leave nothing to set a threshold by, where none was given.
-fn refuse_too_few(pass: &Gathered, parts: &Parts, options: &Options) -> Result<()> {
-    let Some(first) = pass.images.first() else {
-        return Err(Error::new(Kind::Image, "there is no good picture to build from")
-            .advise("give a folder of pictures of good parts"));
-    };
-    if options.threshold.is_some() {
-        return Ok(());
-    }
-    if let Some(rate) = options.false_reject {
-        // Whether there are enough is known before anything else is computed.
-        let refused = |e| match pass.images.len() - parts.count() {
-            0 => too_few(&e, rate),
-            doubles => too_few(&e, rate).within(format!(
-                "{doubles} of {} pictures show the same exposure as others",
-                pass.images.len()
-            )),
-        };
-        calibration::threshold(&vec![0.0; parts.count()], rate).map_err(refused)?;
-    }
-    let what = match (pass.images.len(), parts.count()) {
-        (1, _) => {
-            format!("{} is the only picture: nothing is left to set a threshold by", first.name)
-        }
-        (count, 1) => format!("all {count} pictures show the same exposure of one part"),
-        _ => return Ok(()),
-    };
-    Err(Error::new(Kind::Image, what)
-        .advise("give pictures of different good parts (20 are a start), or give a threshold"))
-}
-
-/// The refusal of parts of which none can be held out, since all of them belong together.
-fn one_item(parts: usize) -> Error {
-    let what =
-        format!("all {parts} parts count as one item: nothing is left to set a threshold by");
-    Error::new(Kind::Image, what)
-        .advise("group the pictures by what tells items apart, or give a threshold")
-}
-
 /// Says that pictures of the same exposure count once.
 fn same_exposures(parts: &Parts) -> Option<String> {
     let (pictures, count) = (parts.of_picture.len(), parts.count());
@@ -406,53 +254,6 @@ fn same_exposures(parts: &Parts) -> Option<String> {
             pictures - count
         )
     })
-}
-
-/// Says where parts score much higher without their neighbours in the folder than without themselves alone, as from
-/// random folds: then the neighbours know something of them that parts of another day do not share.
-fn neighbours_alike(held_out: &[f32], left_out: &[f32], parts: &Parts) -> Option<String> {
-    let upper = |mut scores: Vec<f32>| -> f32 {
-        scores.sort_by(f32::total_cmp);
-        scores.get(3 * scores.len() / 4).copied().unwrap_or(0.0)
-    };
-    let left_out: Vec<f32> = parts.first.iter().map(|&picture| left_out[picture]).collect();
-    let times = upper(held_out.to_vec()) / upper(left_out);
-    (parts.count() >= FEWEST_COMPARED && times.is_finite() && times > MUCH_HIGHER).then(|| {
-        format!(
-            "good parts score {times:.1} times as high where their neighbours in the folder are held out, too: these \
-             resemble each other, as pictures of one item or in one light do. Parts of another item or day may be \
-             rejected more often than estimated: calibrate with fresh parts"
-        )
-    })
-}
-
-/// Deals the parts into folds by the names of their first pictures.
-fn deal(pass: &Gathered, parts: &Parts, options: &Options) -> Dealt {
-    let names: Vec<&str> = parts.first.iter().map(|&i| pass.images[i].name.as_str()).collect();
-    let label = options.group_by.as_ref().map(|pattern| {
-        move |name: &str| match pattern.captures(name) {
-            Some(found) => found.get(1).or(found.get(0)).map_or("", |m| m.as_str()).to_string(),
-            None => name.to_string(),
-        }
-    });
-    let label = label.as_ref().map(|label| label as &dyn Fn(&str) -> String);
-    blocks::deal(&names, label, options.folds_of(pass.images.len()))
-}
-
-/// What a build knows of good parts before it has their scores.
-fn evidence(parts: &Parts, dealt: &Dealt, options: &Options) -> Evidence {
-    let scored = if options.threshold.is_some() { 0 } else { parts.count() };
-    Evidence {
-        origin: match (options.threshold, options.false_reject) {
-            (Some(_), _) => Origin::Given,
-            (None, Some(_)) => Origin::Rank,
-            (None, None) => Origin::Estimate,
-        },
-        grouping: dealt.grouping,
-        items: dealt.items as u32,
-        parts: parts.of_picture.clone(),
-        scores: vec![0.0; scored],
-    }
 }
 
 /// Settings that will most likely take as many bytes as those of the decision, before there are scores.
@@ -477,35 +278,6 @@ fn first_settings(
         evidence: Some(evidence.clone()),
         reading: options.reading,
     }
-}
-
-/// The threshold from the held-out `scores` of parts and how it came about, or the one that was given.
-fn decide(scores: &[f32], dealt: &Dealt, options: &Options) -> Result<(f32, Option<Decision>)> {
-    let basis = Basis::Folds(dealt.folds as u32);
-    let decision = |score, rate: f64, rank: usize, interval: [f64; 2]| Decision {
-        review: score,
-        basis,
-        false_reject: rate as f32,
-        rank: rank as u32,
-        interval: interval.map(|v| v as f32),
-    };
-    let (threshold, decision) = match (options.threshold, options.false_reject) {
-        (Some(threshold), _) => (threshold, None),
-        (None, Some(rate)) => {
-            let found = calibration::threshold(scores, rate).map_err(|e| too_few(&e, rate))?;
-            (found.score, Some(decision(found.score, rate, found.rank, found.interval)))
-        }
-        (None, None) => {
-            let found = calibration::estimate(scores, USUAL_RATE, dealt.items);
-            let rank = found.above.max(1);
-            (found.score, Some(decision(found.score, USUAL_RATE, rank, found.interval)))
-        }
-    };
-    if let Some(bad) = scores.iter().find(|score| !score.is_finite()) {
-        return Err(Error::model(format!("a good picture has a score of {bad}"))
-            .advise("check the backbone: its features say nothing about these pictures"));
-    }
-    Ok((threshold, decision))
 }
 
 /// The header with everything that is known before selection, and what a person should know of the build.

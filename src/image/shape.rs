@@ -2,6 +2,8 @@
 
 /// Shapes whose ratios differ by less than this, as a logarithm, are the same: two percent.
 const TOLERANCE: f64 = 0.02;
+/// Part of the span of the good pictures' shapes, as logarithms, by which a shape may lie outside of it.
+const BEYOND: f64 = 0.1;
 
 /// Columns and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,9 +18,18 @@ impl Size {
     /// Whether pictures of both sizes have the same shape, within two percent. A size of nothing has
     /// that of any.
     pub fn has_shape_of(self, other: Size) -> bool {
-        let ratio = |size: Size| f64::from(size.width) / f64::from(size.height);
-        let between = (ratio(self) / ratio(other)).ln().abs();
-        between.is_nan() || between < TOLERANCE
+        self.is_among(&[other])
+    }
+
+    /// Whether the shape lies between those of `known` pictures, or little beyond: where good parts are cut to many
+    /// shapes, the next one has a shape of its own. A size of nothing has any shape; where nothing is known, all fit.
+    pub fn is_among(self, known: &[Size]) -> bool {
+        let shape = |size: Size| (f64::from(size.width) / f64::from(size.height)).ln();
+        let own = shape(self);
+        let shapes = || known.iter().map(|size| shape(*size)).filter(|shape| shape.is_finite());
+        let (low, high) = (shapes().fold(f64::NAN, f64::min), shapes().fold(f64::NAN, f64::max));
+        let margin = TOLERANCE.max(BEYOND * (high - low));
+        !own.is_finite() || low.is_nan() || (low - margin < own && own < high + margin)
     }
 }
 
@@ -43,10 +54,26 @@ mod tests {
             ((640, 480), (480, 640), false),
             ((683, 384), (512, 512), false),
             ((0, 0), (512, 512), true),
+            ((0, 0), (0, 0), true),
         ];
         for ((w, h), (other_w, other_h), same) in cases {
             assert_eq!(size(w, h).has_shape_of(size(other_w, other_h)), same, "{w} x {h}");
             assert_eq!(size(other_w, other_h).has_shape_of(size(w, h)), same, "{w} x {h}");
         }
+    }
+
+    #[test]
+    fn a_shape_between_those_that_are_known_fits() {
+        let size = |width, height| Size { width, height };
+        let known = [size(200, 400), size(300, 290), size(600, 230)];
+        for (width, height, fits) in
+            [(200, 300), (616, 230), (190, 400), (800, 230), (100, 400), (400, 0)]
+                .into_iter()
+                .zip([true, true, true, false, false, true])
+                .map(|((w, h), fits)| (w, h, fits))
+        {
+            assert_eq!(size(width, height).is_among(&known), fits, "{width} x {height}");
+        }
+        assert!(size(5, 1).is_among(&[]));
     }
 }

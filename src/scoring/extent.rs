@@ -24,7 +24,8 @@ fn cuts_at(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32, reach: f32) 
     let mut cuts: Vec<f32> = (0..map.len()).map(limit).collect();
     let mut order: Vec<usize> = (0..map.len()).filter(|&at| map[at] > cuts[at]).collect();
     order.sort_by(|&a, &b| map[b].total_cmp(&map[a]).then(a.cmp(&b)));
-    let mut peaks = Peaks { of_pixel: vec![NONE; map.len()], parent: Vec::new(), value: Vec::new() };
+    let mut peaks =
+        Peaks { of_pixel: vec![NONE; map.len()], parent: Vec::new(), value: Vec::new() };
     for &at in &order {
         let value = map[at];
         let mut own = NONE;

@@ -143,8 +143,8 @@ mod tests {
             counts: None,
         };
         let expected = [
-            Found { region: whole(70, 60, 10, 20, 200, 0.9), pixels: vec![31] },
-            Found { region: whole(10, 20, 20, 20, 400, 0.7), pixels: vec![9, 10] },
+            Found { region: whole(70, 60, 10, 20, 200, 0.9), pixels: vec![31], extent: 1 },
+            Found { region: whole(10, 20, 20, 20, 400, 0.7), pixels: vec![9, 10], extent: 2 },
         ];
         assert_eq!(found, expected);
         assert!(regions(&map, 8, &|_| 0.9, (80, 80)).is_empty());

@@ -168,7 +168,8 @@ impl Entry {
     fn check_header_before(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
         let (mut before, settings) = self.header_before.clone().into_parts();
         // Entries leave out the pictures. New ones only ever come in behind the others.
-        before.build.images = header.build.images.iter().take(self.images_before as usize).cloned().collect();
+        before.build.images =
+            header.build.images.iter().take(self.images_before as usize).cloned().collect();
         header::validate(&before, &settings)?;
         let sheets = before.layers.iter().map(|layer| layer.sheets);
         let is_same = before.backbone == header.backbone

@@ -316,9 +316,14 @@ fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
     let unlike = count(kept.len());
     tell(
         &kept,
-        format!("warning: {unlike} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):"),
+        format!(
+            "warning: {unlike} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):"
+        ),
     );
-    tell(&doubles, "Pictures of an exposure that is there already (--drop-suspects leaves them out):".into());
+    tell(
+        &doubles,
+        "Pictures of an exposure that is there already (--drop-suspects leaves them out):".into(),
+    );
     told
 }
 

@@ -1,0 +1,114 @@
+//! Which pictures of a folder a template is built from: strays are left out, and a folder of two things is refused.
+
+use super::audit::{self, Finding, Halves, ReasonKind};
+use super::exposures::{self, Parts};
+use super::gather::Gathered;
+use super::{Options, Progress, Suspects};
+use crate::backbone::Identity;
+use crate::error::{Error, Kind, Result};
+use crate::template::ImageRecord;
+
+/// A picture that [`audit`] suspects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suspect {
+    /// File name.
+    pub name: String,
+    /// The strongest reason, in words.
+    pub reason: String,
+    /// Whether it was left out.
+    pub dropped: bool,
+    /// Whether the reason is that it shows the same exposure as another picture.
+    pub is_double: bool,
+}
+
+/// Largest share of strays that a folder may hold: with more of them it holds two things.
+const MOST_STRAYS: f64 = 0.1;
+/// Two halves of a folder that are farther apart than so many mean distances inside a half are two things.
+const TWO_THINGS: f64 = 5.0;
+
+/// The pictures that a template is built from.
+pub(super) struct Chosen<'a> {
+    /// The pictures, with their features.
+    pub pass: Gathered<'a>,
+    /// Which part every one of them shows.
+    pub parts: Parts,
+    /// What looks unlike the rest, the pictures that were left out included.
+    pub suspects: Vec<Suspect>,
+}
+
+/// Looks for pictures of the same exposure and for suspects, and leaves out what is to be left out.
+pub(super) fn choose<'a>(
+    pass: Gathered<'a>,
+    backbone: &Identity,
+    options: &Options,
+    progress: Progress,
+) -> Result<Chosen<'a>> {
+    let exposures = exposures::find(&pass.images, &pass.looks);
+    let count = pass.images.len();
+    if !options.audit || count < audit::LEAST {
+        return Ok(Chosen { pass, parts: exposures.parts, suspects: Vec::new() });
+    }
+    let audit::Examined { findings, halves, .. } =
+        audit::examine(&pass, &exposures, backbone, options.mask.as_ref(), None, progress)?;
+    log::debug!("halves of the folder: {halves:?}");
+    // Who asks for all suspects to be kept or left out has looked at them.
+    let is_unseen = options.suspects == Suspects::LeaveOutStrays;
+    let strays = findings.iter().filter(|f| f.stray).count();
+    if is_unseen && strays as f64 > MOST_STRAYS * count as f64 {
+        return Err(two_things(&findings, &pass.images, strays));
+    }
+    let are_two = halves.share > MOST_STRAYS && halves.apart > TWO_THINGS;
+    if is_unseen && are_two {
+        return Err(two_halves(&halves, &pass.images));
+    }
+    let mut keep = vec![true; count];
+    let mut suspects = Vec::new();
+    for finding in findings.iter().filter(|f| f.suspect) {
+        let dropped = match options.suspects {
+            Suspects::Keep => false,
+            Suspects::LeaveOutStrays => finding.stray,
+            Suspects::LeaveOut => true,
+        };
+        keep[finding.picture] = !dropped;
+        suspects.push(Suspect {
+            name: pass.images[finding.picture].name.clone(),
+            reason: finding.reasons.first().map_or_else(String::new, |r| r.words.clone()),
+            dropped,
+            is_double: finding.reasons.first().is_some_and(|r| r.kind == ReasonKind::Duplicate),
+        });
+    }
+    let parts = exposures.parts.only(&keep);
+    let pass = match keep.contains(&false) {
+        true => pass.only(&keep, options.max_memory)?,
+        false => pass,
+    };
+    Ok(Chosen { pass, parts, suspects })
+}
+
+/// The refusal of a folder whose pictures are of two kinds that have nothing in common.
+fn two_halves(halves: &Halves, images: &[ImageRecord]) -> Error {
+    let [few, most] = halves.medoids.map(|at| images[at].name.as_str());
+    let what = format!(
+        "the folder holds two different things: {:.0} % of the pictures are like {few}, the rest like {most}",
+        100.0 * halves.share
+    );
+    Error::new(Kind::Image, what)
+        .advise("give a folder with good parts of one product; or have all of them kept")
+}
+
+/// The refusal of a folder with too many strays to be one product.
+fn two_things(findings: &[Finding], images: &[ImageRecord], strays: usize) -> Error {
+    let named: Vec<&str> = (findings.iter().filter(|f| f.stray).take(5))
+        .map(|f| images[f.picture].name.as_str())
+        .collect();
+    let more = if strays > named.len() { ", .." } else { "" };
+    let what = format!(
+        "{strays} of {} pictures look unlike the rest, more than a tenth: the folder holds two different things \
+         ({}{more})",
+        images.len(),
+        named.join(", ")
+    );
+    Error::new(Kind::Image, what).advise(
+        "look at them with an audit, and give a folder with good parts of one product; or have them kept",
+    )
+}
