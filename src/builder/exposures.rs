@@ -11,9 +11,9 @@
 //!
 //! # How small is small enough
 //! What remains between two shots of one part is noise, which the blur makes smaller than one step of 255
-//! ([`NOISE`]). Parts differ by very different amounts from product to product, so a second limit comes from the
+//! (`NOISE`). Parts differ by very different amounts from product to product, so a second limit comes from the
 //! folder. Groups are joined, the nearest first, as long as any two of their pictures differ by less than
-//! [`SAME`] of the usual difference of a part to the nearest other part. This limit is taken after the joining: a
+//! `SAME` of the usual difference of a part to the nearest other part. This limit is taken after the joining: a
 //! folder where every picture is there twice has no other measure. To take different parts for one is the worse
 //! error, since it throws evidence away: so no group may hold more than half of the folder, unless its pictures are
 //! equal. Measured on a dozen folders of good parts and on doubles made of them: `docs/thresholds.md`.
