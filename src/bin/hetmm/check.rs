@@ -25,7 +25,8 @@ const DISTURBED: &str = "The probes are good pictures that were changed on purpo
                          scores do not say what a new good part scores.";
 /// The same in a template of an older version, whose probes are pictures that it knows.
 const KNOWN: &str = "The template was built from the first two pictures: it knows them, so they score far below a new \
-                     good part.";
+                     good part.\nThis template is of an older version, whose probes do not notice every changed \
+                     setting. Build it again for a stronger check.";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let inspector =
