@@ -76,7 +76,7 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}, input {}x{}", self.name, self.short_digest(), self.height, self.width)?;
+        write!(f, "{} {}, input {}x{}", self.name, self.short_digest(), self.width, self.height)?;
         write!(f, ", mean {:?}, std {:?}, taps", self.mean, self.std)?;
         for tap in &self.taps {
             write!(f, " {} ({} x {}x{})", tap.name, tap.channels, tap.height, tap.width)?;

@@ -194,9 +194,9 @@ pub(super) fn check_size(
         || height.max(width) > 2048
     {
         return Err(Error::usage(format!(
-            "input size {height}x{width} does not suit the backbone"
+            "an input of {width} x {height} pixels does not suit the backbone"
         ))
-        .advise(format!("take multiples of {multiple}, up to 2048, for --size")));
+        .advise(format!("take multiples of {multiple}, up to 2048, for columns and rows")));
     }
     Ok(())
 }

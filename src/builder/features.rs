@@ -1,6 +1,7 @@
 //! The feature pass: every picture read once, decoded, and run through the backbone.
 
 use super::features_file::PictureRecord;
+use super::input_size::most_frequent;
 use super::{Progress, Stage};
 use crate::backbone::{self, Backbone, Identity, TapIdentity};
 use crate::error::{Error, Kind, Result};
@@ -220,8 +221,9 @@ impl Pass<'_> {
 /// What a person should know about the sizes of the pictures.
 pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec<String> {
     let images: Vec<&PictureRecord> = images.collect();
-    let Some(first) = images.first() else { return Vec::new() };
     let size = |i: &PictureRecord| Size { width: i.width, height: i.height };
+    let usual = most_frequent(images.iter().map(|i| size(i)));
+    let Some(first) = images.iter().find(|i| Some(size(i)) == usual) else { return Vec::new() };
     let odd: Vec<&&PictureRecord> =
         images.iter().filter(|i| !size(i).has_shape_of(size(first))).collect();
     let Some(example) = odd.first() else { return Vec::new() };

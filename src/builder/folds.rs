@@ -14,7 +14,7 @@ use super::exposures::Parts;
 use super::leave_one_out::groups;
 use super::prototypes::{self, Chosen, HeldOut};
 use super::store::Store;
-use super::{Filled, Options, Progress, Stage, draft_header, section_lengths};
+use super::{Baseline, Filled, Options, Progress, Stage, draft_header, section_lengths};
 use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Inspector;
@@ -81,8 +81,9 @@ impl Material<'_> {
         for fold in 0..held_out.folds {
             progress(Stage::Folds, fold, held_out.folds);
             let kept = held_out.kept(fold);
-            let baseline = |layer| match self.options.baseline {
-                true => filled.left_out.baseline(inspector, layer, &|picture| kept[picture]),
+            let share = self.options.baseline.share(self.parts.count());
+            let baseline = |layer| match share > 0.0 {
+                true => filled.left_out.baseline(inspector, layer, share, &|picture| kept[picture]),
                 false => Vec::new(),
             };
             let layers = inspector.template().layers();
@@ -134,7 +135,7 @@ impl Material<'_> {
             Some(_) => images.clone(),
             None => known.iter().map(|&picture| images[picture].clone()).collect(),
         };
-        let options = Options { mask: None, baseline: false, ..self.options.clone() };
+        let options = Options { mask: None, baseline: Baseline::None, ..self.options.clone() };
         let sheets = options.sheets.of(known.len());
         let mut header = draft_header(self.backbone.identity(), &options, sheets, images);
         header.probes.clear();

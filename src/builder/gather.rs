@@ -2,6 +2,7 @@
 
 use super::features::{Extracted, Manner, Seen, Source, extract, size_warnings};
 use super::features_file::{FeaturesFile, PictureRecord};
+use super::input_size::smaller_than_input;
 use super::look::Look;
 use super::notices::{self, Notice};
 use super::store::{Store, scratch_folder};
@@ -49,6 +50,8 @@ pub struct Gathered<'a> {
     pub engine: String,
     /// The pictures that could not be read, with the reason.
     pub skipped: Vec<Error>,
+    /// Things that are as they should be, and worth knowing.
+    pub notes: Vec<String>,
     /// Things a person should know.
     pub warnings: Vec<String>,
     /// What the pictures say of themselves.
@@ -107,6 +110,7 @@ pub fn gather<'a>(
             let notices = notices::of_set(&facts, pass.reading.bits())?;
             let mut warnings = size_warnings(records.iter());
             warnings.extend(usable.finish()?);
+            let notes = smaller_than_input(records.iter(), backbone.identity());
             let (store, looks) = filling.finish()?;
             Ok(Gathered {
                 store,
@@ -114,6 +118,7 @@ pub fn gather<'a>(
                 images: records.iter().map(image_record).collect(),
                 engine: backbone.engine().into(),
                 skipped,
+                notes: notes.into_iter().collect(),
                 warnings,
                 notices,
                 opaque,
@@ -144,6 +149,7 @@ pub fn gather<'a>(
             }
             let mut warnings = size_warnings(file.pictures());
             warnings.extend(usable.finish()?);
+            let notes = smaller_than_input(file.pictures(), backbone.identity());
             let (store, looks) = filling.finish()?;
             Ok(Gathered {
                 store,
@@ -151,6 +157,7 @@ pub fn gather<'a>(
                 images: file.pictures().map(image_record).collect(),
                 engine: file.header().engine.clone(),
                 skipped: Vec::new(),
+                notes: notes.into_iter().collect(),
                 warnings,
                 notices: Vec::new(),
                 opaque: None,

@@ -51,12 +51,13 @@ impl LeaveOneOut {
         LeaveOneOut { distances }
     }
 
-    /// The mean distance map of a layer over the pictures that `counts`: what good parts leave there. Zero for a
-    /// single picture.
+    /// `share` of the mean distance map of a layer over the pictures that `counts`: what good parts leave there. Zero
+    /// for a single picture.
     pub fn baseline(
         &self,
         inspector: &Inspector,
         layer: usize,
+        share: f32,
         counts: &dyn Fn(usize) -> bool,
     ) -> Vec<f32> {
         let pixels = self.distances.first().map_or(0, |layers| layers[layer].forward.len());
@@ -74,7 +75,8 @@ impl LeaveOneOut {
                 }
             }
         }
-        sum.iter().zip(count).map(|(sum, count)| (sum / f64::from(count.max(1))) as f32).collect()
+        let mean = |(sum, count): (&f64, u32)| (sum / f64::from(count.max(1))) as f32;
+        sum.iter().zip(count).map(|both| share * mean(both)).collect()
     }
 
     /// Layer weights: one over the mean, over the good pictures, of the peak of the layer's own

@@ -15,6 +15,7 @@ pub mod features_file;
 mod folds;
 mod gather;
 mod golden;
+pub mod input_size;
 mod leave_one_out;
 mod look;
 mod notices;
@@ -31,7 +32,7 @@ pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use notices::Notice;
-pub use options::{Options, Sheets, Suspects, Weights};
+pub use options::{Baseline, Options, Sheets, Suspects, Weights};
 pub use short_form::short_form;
 pub use strays::Suspect;
 
@@ -41,7 +42,7 @@ use crate::inspection::Inspector;
 use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
-use crate::template::header::{ENGINE, GIVEN_THRESHOLD};
+use crate::template::header::{BASELINE_SHARE, ENGINE, GIVEN_THRESHOLD};
 use crate::template::writer::Draft;
 use crate::template::{
     Basis, Calibration, Decision, Evidence, HeaderV1, ImageRecord, LayerRecord, ProbeRecord,
@@ -91,6 +92,8 @@ pub struct Report {
     pub size: u64,
     /// Pictures that could not be read and were skipped, with the reason.
     pub skipped: Vec<Error>,
+    /// Things that are as they should be, and worth knowing.
+    pub notes: Vec<String>,
     /// Things a person should know about the pictures.
     pub warnings: Vec<String>,
     /// What the pictures say of themselves.
@@ -153,7 +156,7 @@ pub fn build(
         return Err(one_item(parts.count()));
     }
     let held_out = HeldOut { fold: &dealt.of_pictures(&parts), folds: dealt.folds };
-    let mut header = first_header(&pass, &suspects, backbone.identity(), options);
+    let mut header = first_header(&pass, &suspects, &parts, backbone.identity(), options);
     let lengths = section_lengths(&header, options)?;
     let evidence = evidence(&parts, &dealt, options);
     header.calibration.pictures = evidence.scores.len() as u32;
@@ -191,11 +194,12 @@ pub fn build(
         leave_one_out: left_out_at.duration_since(filled.selected),
         folds: folded.duration_since(left_out_at),
     };
-    let (skipped, notices, mut warnings) = (pass.skipped, pass.notices, pass.warnings);
+    let (skipped, notices, notes) = (pass.skipped, pass.notices, pass.notes);
+    let mut warnings = pass.warnings;
     warnings.extend(same_exposures(&parts));
     warnings.extend(warning);
     warnings.extend(unnoticed);
-    Ok(Report { header, size, skipped, warnings, notices, suspects, times })
+    Ok(Report { header, size, skipped, notes, warnings, notices, suspects, times })
 }
 
 /// Chooses the golden probes of a draft that is whole but for them, and writes them. Says what none of them would
@@ -284,6 +288,7 @@ fn first_settings(
 fn first_header(
     pass: &Gathered,
     suspects: &[Suspect],
+    parts: &Parts,
     backbone: &Identity,
     options: &Options,
 ) -> HeaderV1 {
@@ -298,6 +303,10 @@ fn first_header(
     }
     if options.opaque_only {
         told.push(("mask-from-alpha".into(), "yes".into()));
+    }
+    let share = options.baseline.share(parts.count());
+    if share > 0.0 && share < 1.0 {
+        told.push((BASELINE_SHARE.into(), share.to_string()));
     }
     let dropped: Vec<&Suspect> = suspects.iter().filter(|s| s.dropped).collect();
     if !dropped.is_empty() || options.suspects == Suspects::LeaveOut {
@@ -348,10 +357,13 @@ fn fill(
         draft.section(|section| section.write(&bytes))?;
     }
     let left_out = LeaveOneOut::compute(&inspector(draft)?, store, &parts.of_picture, progress);
-    if options.baseline {
+    let share = options.baseline.share(parts.count());
+    if share > 0.0 {
         let baselines: Vec<Vec<f32>> = {
             let inspector = inspector(draft)?;
-            (0..layers).map(|layer| left_out.baseline(&inspector, layer, &|_| true)).collect()
+            (0..layers)
+                .map(|layer| left_out.baseline(&inspector, layer, share, &|_| true))
+                .collect()
         };
         for baseline in baselines {
             draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
@@ -428,7 +440,7 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
     if options.mask.is_some() {
         lengths.push((SectionKind::Mask, 0, pixels));
     }
-    for layer in (0..header.layers.len()).filter(|_| options.baseline) {
+    for layer in (0..header.layers.len()).filter(|_| options.baseline != Baseline::None) {
         let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
         lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }

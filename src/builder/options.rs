@@ -27,6 +27,36 @@ impl Sheets {
     }
 }
 
+/// How much of the mean leave-one-out distance map of the good pictures is taken off every layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Baseline {
+    /// Nothing, as in the paper.
+    None,
+    /// This share of it, above 0 up to 1.
+    Share(f32),
+    /// Half of it where there are many parts, less where there are few: see [`Baseline::share`].
+    ByParts,
+}
+
+/// The share of the baseline that is taken off where there are many parts.
+const MOST_OF_BASELINE: f32 = 0.5;
+/// With so many parts, half of that is taken off: the distances that few parts leave are too large.
+const PARTS_FOR_HALF: f32 = 10.0;
+
+impl Baseline {
+    /// The share of the mean map that is taken off in a template from so many parts, 0..=1.
+    pub fn share(self, parts: usize) -> f32 {
+        match self {
+            Baseline::None => 0.0,
+            Baseline::Share(share) => share,
+            Baseline::ByParts => {
+                let parts = parts as f32;
+                MOST_OF_BASELINE * parts / (parts + PARTS_FOR_HALF)
+            }
+        }
+    }
+}
+
 /// How much each layer counts in the sum over layers (Eq. 10).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Weights {
@@ -60,8 +90,8 @@ pub struct Options {
     pub patches_backward: Vec<usize>,
     /// Weight of the forward direction, 0..1.
     pub alpha: f32,
-    /// Whether the mean distance map of the good pictures is taken off.
-    pub baseline: bool,
+    /// How much of the mean distance map of the good pictures is taken off.
+    pub baseline: Baseline,
     /// How the layers are joined.
     pub fusion: Fusion,
     /// Layer weights.
@@ -148,6 +178,14 @@ impl Options {
                 "1 is forward only, 0 backward only",
             );
         }
+        if let Baseline::Share(share) = self.baseline
+            && !(share > 0.0 && share <= 1.0)
+        {
+            return wrong(
+                format!("a share of {share} of the baseline is not above 0 and up to 1"),
+                "1 takes off the whole mean map of the good pictures",
+            );
+        }
         if !(0.0..=64.0).contains(&self.sigma) {
             return wrong(
                 format!("--sigma {} is not between 0 and 64", self.sigma),
@@ -217,5 +255,25 @@ impl Options {
         }
         options.mask = Some(mask);
         Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_the_baseline_grows_with_the_parts() {
+        let cases = [
+            (Baseline::None, 100, 0.0),
+            (Baseline::Share(0.7), 1, 0.7),
+            (Baseline::ByParts, 0, 0.0),
+            (Baseline::ByParts, 10, 0.25),
+            (Baseline::ByParts, 40, 0.4),
+            (Baseline::ByParts, 990, 0.495),
+        ];
+        for (baseline, parts, want) in cases {
+            assert!((baseline.share(parts) - want).abs() < 1e-6, "{baseline:?} {parts}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Named settings: the default, and those of the paper.
 
+use super::Baseline;
+use super::input_size::InputSize;
 use crate::scoring::Fusion;
 use crate::selection::HardRule;
 
@@ -10,8 +12,8 @@ pub struct Preset {
     pub name: &'static str,
     /// What it is for.
     pub about: &'static str,
-    /// Input size, rows and columns.
-    pub size: usize,
+    /// The network's input.
+    pub input: InputSize,
     /// Taps of the bundled backbone.
     pub bundled_taps: &'static [&'static str],
     /// Taps of a ResNet of `models/export.py`.
@@ -24,8 +26,12 @@ pub struct Preset {
     pub alpha: f32,
     /// How the layers are joined.
     pub fusion: Fusion,
-    /// Baseline and layer weights from the good parts, or none and all 1 as in the paper.
-    pub from_good_parts: bool,
+    /// How much of the mean map of the good parts is taken off.
+    pub baseline: Baseline,
+    /// Layer weights from the good parts, or all 1 as in the paper.
+    pub weights_from_good_parts: bool,
+    /// Standard deviation of the blur for an input of 256 x 256 pixels; it grows with the root of the area.
+    pub sigma: f32,
     /// Sheets.
     pub sheets: usize,
     /// Hard-nominal rule.
@@ -37,7 +43,7 @@ pub const PRESETS: [Preset; 4] = [
     Preset {
         name: "default",
         about: "one setting for everything",
-        size: 256,
+        input: InputSize::Area(256 * 256),
         bundled_taps: &[
             "block4.exp",
             "block5.exp",
@@ -51,49 +57,57 @@ pub const PRESETS: [Preset; 4] = [
         patches_backward: &[3, 3, 3, 3, 3, 3],
         alpha: 0.8,
         fusion: Fusion::RootMean,
-        from_good_parts: true,
+        baseline: Baseline::Share(1.0),
+        weights_from_good_parts: true,
+        sigma: 4.0,
         sheets: 60,
         hard_rule: HardRule::MaxMin,
     },
     Preset {
         name: "paper",
         about: "the paper's for MVTec AD: layers 1+2+3, windows 9/7/5, published hard-nominal rule",
-        size: 256,
+        input: InputSize::square(256),
         bundled_taps: &["block2.proj", "block4.proj", "block10.proj"],
         resnet_taps: &["layer1", "layer2", "layer3"],
         patches_forward: &[9, 7, 5],
         patches_backward: &[9, 7, 5],
         alpha: 0.8,
         fusion: Fusion::Sum,
-        from_good_parts: false,
+        baseline: Baseline::None,
+        weights_from_good_parts: false,
+        sigma: 4.0,
         sheets: 60,
         hard_rule: HardRule::Sum,
     },
     Preset {
         name: "paper-mtd",
         about: "the paper's for magnetic tiles: layers 1+2, windows 3/3",
-        size: 256,
+        input: InputSize::square(256),
         bundled_taps: &["block2.proj", "block4.proj"],
         resnet_taps: &["layer1", "layer2"],
         patches_forward: &[3, 3],
         patches_backward: &[3, 3],
         alpha: 0.8,
         fusion: Fusion::Sum,
-        from_good_parts: false,
+        baseline: Baseline::None,
+        weights_from_good_parts: false,
+        sigma: 4.0,
         sheets: 60,
         hard_rule: HardRule::Sum,
     },
     Preset {
         name: "paper-loco",
         about: "the paper's for MVTec LOCO (logical anomalies): layers 2+3+4, windows 11/9/7",
-        size: 256,
+        input: InputSize::square(256),
         bundled_taps: &["block4.proj", "block10.proj", "block14.proj"],
         resnet_taps: &["layer2", "layer3", "layer4"],
         patches_forward: &[11, 9, 7],
         patches_backward: &[11, 9, 7],
         alpha: 0.8,
         fusion: Fusion::Sum,
-        from_good_parts: false,
+        baseline: Baseline::None,
+        weights_from_good_parts: false,
+        sigma: 4.0,
         sheets: 60,
         hard_rule: HardRule::Sum,
     },
@@ -102,4 +116,19 @@ pub const PRESETS: [Preset; 4] = [
 /// The preset of that name.
 pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|p| p.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_has_a_window_for_each_of_its_taps_and_a_name_of_its_own() {
+        for (at, preset) in PRESETS.iter().enumerate() {
+            assert_eq!(preset.patches_forward.len(), preset.patches_backward.len());
+            assert_eq!(preset.patches_forward.len(), preset.bundled_taps.len(), "{}", preset.name);
+            assert!(preset.patches_forward.len() >= preset.resnet_taps.len(), "{}", preset.name);
+            assert!(PRESETS[..at].iter().all(|other| other.name != preset.name));
+        }
+    }
 }

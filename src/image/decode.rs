@@ -1,7 +1,7 @@
 //! From a picture file to RGB samples.
 
 use super::samples::{Layout, Raw, assemble};
-use super::{jpeg, tiff, webp};
+use super::{Size, jpeg, tiff, webp};
 use crate::containment::quietly;
 use crate::error::{Error, Kind, Result};
 use image::codecs::{bmp, jpeg as jpeg_codec, png, pnm, webp as webp_codec};
@@ -153,6 +153,46 @@ pub fn decode_with_opacity(bytes: &[u8]) -> Result<Decoded> {
         Err(unreadable(format!("cannot be decoded: its decoder has a fault of its own: {panic}"))
             .advise("save it anew as PNG, or take it out"))
     })
+}
+
+/// Columns and rows of the upright picture in the bytes of a file, which is decoded only where its format leaves no
+/// other way.
+///
+/// # Errors
+/// As [`decode`].
+pub fn size_of(bytes: &[u8]) -> Result<Size> {
+    let by_header = quietly(|| header_size(bytes)).unwrap_or(Ok(None));
+    if let Ok(Some(size)) = by_header {
+        return Ok(size);
+    }
+    let Picture { width, height, .. } = decode(bytes)?;
+    Ok(Size { width, height })
+}
+
+/// What the header of a file says of its size; `None` where that takes decoding. May panic.
+fn header_size(bytes: &[u8]) -> Result<Option<Size>> {
+    let input = || Cursor::new(bytes);
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => upright_size(png::PngDecoder::new(input()).map_err(undecodable)?),
+        Ok(ImageFormat::Jpeg) => {
+            upright_size(jpeg_codec::JpegDecoder::new(input()).map_err(undecodable)?)
+        }
+        Ok(ImageFormat::Bmp) => upright_size(bmp::BmpDecoder::new(input()).map_err(undecodable)?),
+        Ok(ImageFormat::Pnm) => upright_size(pnm::PnmDecoder::new(input()).map_err(undecodable)?),
+        _ => Ok(None),
+    }
+}
+
+fn upright_size(mut decoder: impl ImageDecoder) -> Result<Option<Size>> {
+    let (width, height) = decoder.dimensions();
+    let turned = matches!(
+        decoder.orientation().map_err(undecodable)?,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    );
+    Ok(Some(if turned { Size { width: height, height: width } } else { Size { width, height } }))
 }
 
 /// May panic: decoders are other people's code.
@@ -338,6 +378,8 @@ mod tests {
         ] {
             let picture = decode(&encoded(&gradient(), format)).expect("decodes");
             assert_eq!((picture.width, picture.height), (16, 12), "{format:?}");
+            let size = size_of(&encoded(&gradient(), format)).expect("a picture");
+            assert_eq!(size, Size { width: 16, height: 12 }, "{format:?}");
             assert_eq!(picture.samples, want, "{format:?}");
         }
     }
@@ -385,5 +427,6 @@ mod tests {
         let turned = [&plain[..2], &exif[..], &plain[2..]].concat();
         let picture = decode(&turned).expect("decodes");
         assert_eq!((picture.width, picture.height), (12, 16));
+        assert_eq!(size_of(&turned).expect("a picture"), Size { width: 12, height: 16 });
     }
 }

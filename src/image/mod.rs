@@ -15,7 +15,9 @@ mod tiff;
 mod webp;
 
 pub use decode::{Decoded, MAX_PIXELS, MIN_SIDE, Picture, Samples};
-pub use decode::{decode, decode_with_opacity, is_picture_name, is_system_name, load, read};
+pub use decode::{
+    decode, decode_with_opacity, is_picture_name, is_system_name, load, read, size_of,
+};
 pub use facts::Facts;
 pub use mask::{Mask, require_black_and_white};
 pub use network_image::NetworkImage;

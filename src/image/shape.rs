@@ -15,6 +15,11 @@ pub struct Size {
 }
 
 impl Size {
+    /// Columns times rows.
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
     /// Whether pictures of both sizes have the same shape, within two percent. A size of nothing has
     /// that of any.
     pub fn has_shape_of(self, other: Size) -> bool {

@@ -231,8 +231,19 @@ const MAX_TOLERANCE: f32 = 0.1;
 pub const ENGINE: &str = "engine";
 /// Key of the option that says that the threshold was given to the build.
 pub const GIVEN_THRESHOLD: &str = "threshold";
+/// Key of the option that says which share of the mean distance map of good parts the baseline is, where it is not
+/// the whole of it.
+pub const BASELINE_SHARE: &str = "baseline-share";
 
 impl Provenance {
+    /// The share of the mean distance map of good parts that the baseline is, above 0 up to 1; 1 in templates that
+    /// say nothing of it.
+    pub fn baseline_share(&self) -> f32 {
+        let said = self.options.iter().find(|(key, _)| key == BASELINE_SHARE);
+        let share = said.and_then(|(_, share)| share.parse().ok());
+        share.filter(|share| *share > 0.0 && *share <= 1.0).unwrap_or(1.0)
+    }
+
     /// Whether the threshold that the build set was given, and does not come from scores.
     pub fn has_given_threshold(&self) -> bool {
         self.options.iter().any(|(key, _)| key == GIVEN_THRESHOLD)

@@ -28,8 +28,8 @@ pub struct Options {
     pub who: String,
     /// Seconds since 1970.
     pub when_unix_s: u64,
-    /// A vector is new where its distance is above this many times the baseline at its pixel; in a
-    /// template without a baseline every vector is.
+    /// A vector is new where its distance is above this many times the mean distance of good parts at its pixel, of
+    /// which the baseline is a share; in a template without a baseline every vector is.
     pub novelty: f32,
     /// Sheets up to which the template grows; `None` for the next multiple of 128.
     pub capacity: Option<usize>,
@@ -160,7 +160,8 @@ impl<'a> Learner<'a> {
     /// and where that can matter.
     fn new_pixels(&self, layer: usize, forward: &[f32]) -> Vec<usize> {
         let usual = self.inspector.template().baseline(layer).unwrap_or_default();
-        let limit = |pixel: usize| self.options.novelty * usual.get(pixel).copied().unwrap_or(0.0);
+        let times = self.options.novelty / self.header.build.baseline_share();
+        let limit = |pixel: usize| times * usual.get(pixel).copied().unwrap_or(0.0);
         let matters = |pixel: usize| self.in_reach[layer].get(pixel).copied().unwrap_or(true);
         (0..forward.len())
             .filter(|&pixel| matters(pixel) && forward[pixel] > limit(pixel))

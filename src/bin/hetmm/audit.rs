@@ -8,7 +8,7 @@ use crate::report;
 use hetmm::Result;
 use hetmm::builder::audit::{self, Audit};
 use hetmm::builder::{Input, Pass, Source};
-use hetmm::image::Reading;
+use hetmm::image::{Reading, Size};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -77,9 +77,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let backbone = match &file {
         Some(file) => args.network.open_for(file)?,
-        None => args.network.open(args.network.preset(None)?)?,
+        None => {
+            let preset = args.network.preset(None)?;
+            args.network.open(preset, args.network.input_size(preset, &sources))?
+        }
     };
-    let size = backbone.identity().height as usize;
+    let id = backbone.identity();
+    let size = Size { width: id.width, height: id.height };
     let mask = args.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?;
     let pass = Pass {
         max_memory: args.max_memory.unwrap_or_else(|| free_memory() / 2),

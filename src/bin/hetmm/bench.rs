@@ -26,9 +26,10 @@ pub struct Args {
     /// Pictures to time, up to a million
     #[arg(long, value_name = "N", default_value_t = 100)]
     runs: usize,
-    /// Columns and rows of the pictures, as they come from the camera
-    #[arg(long, value_name = "WxH", default_value = "1024x1024", value_parser = parse_size)]
-    picture: (u32, u32),
+    /// Columns and rows of the pictures, as they come from the camera [default: as many pixels as 1024x1024 has, in
+    /// the shape of the template's input]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    picture: Option<(u32, u32)>,
     /// One JSON object in place of text
     #[arg(long)]
     json: bool,
@@ -61,7 +62,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
     let template = inspector.template();
     let probe = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
-    let picture = enlarge(&probe, args.picture);
+    let size = args.picture.unwrap_or_else(|| usual_picture(&probe));
+    let picture = enlarge(&probe, size);
     let mut times: [Vec<f64>; 5] = Default::default();
     for run in 0..WARM_UP + args.runs {
         let start = Instant::now();
@@ -82,12 +84,17 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             }
         }
     }
-    console.print(&report(args, &inspector, load_ms, &times))?;
+    console.print(&report(args, &inspector, (load_ms, size), &times))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What was measured, for people or for programs.
-fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5]) -> String {
+fn report(
+    args: &Args,
+    inspector: &Inspector,
+    (load_ms, size): (f64, (u32, u32)),
+    times: &[Vec<f64>; 5],
+) -> String {
     let mut text = String::new();
     let template = inspector.template();
     let products: u64 = (0..template.layers()).map(|layer| multiply_adds(inspector, layer)).sum();
@@ -108,7 +115,7 @@ fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5
             "engine": inspector.engine(), "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
             "stages": stages, "multiply_adds": products, "giga_multiply_adds_per_s": rate,
             "bare_kernel_giga_multiply_adds_per_s": bare, "resident_mb": resident_mb(),
-            "picture": [args.picture.0, args.picture.1],
+            "picture": [size.0, size.1],
         });
         say!(text, "{all:#}");
         return text;
@@ -138,6 +145,13 @@ fn report(args: &Args, inspector: &Inspector, load_ms: f64, times: &[Vec<f64>; 5
         say!(text, "memory: {resident:.0} MB resident, of it up to {file:.0} MB template");
     }
     text
+}
+
+/// A picture of about a million pixels in the shape of the network's input.
+fn usual_picture(probe: &NetworkImage) -> (u32, u32) {
+    let times = 1024.0 / ((probe.width() * probe.height()) as f64).sqrt();
+    let scaled = |side: usize| (side as f64 * times).round() as u32;
+    (scaled(probe.width()), scaled(probe.height()))
 }
 
 /// A picture of the size asked for that shows what the probe shows.

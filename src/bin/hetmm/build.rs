@@ -9,10 +9,13 @@ use crate::sensitivity::words;
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
+use hetmm::builder::input_size::{self, InputSize};
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Input, Options, Report, Sheets, Source, Suspect, Suspects, Weights};
+use hetmm::builder::{
+    Baseline, Input, Options, Report, Sheets, Source, Suspect, Suspects, Weights,
+};
 use hetmm::error::Kind;
-use hetmm::image::{self, Mask, Reading};
+use hetmm::image::{self, Mask, Reading, Size};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
@@ -74,8 +77,9 @@ pub struct Settings {
     /// Weight of the forward direction, 0 to 1; the backward one has the rest
     #[arg(long, value_name = "A")]
     pub alpha: Option<f32>,
-    /// Take off the mean distance map of the good pictures, or nothing [default: good-parts]
-    #[arg(long, value_enum)]
+    /// Take off the mean distance map of the good pictures: "good-parts" for half of it, and less where there are
+    /// few pictures; a share from 0 to 1; or "none" [default: good-parts]
+    #[arg(long, value_parser = parse_baseline, value_name = "good-parts|SHARE|none")]
     baseline: Option<Baseline>,
     /// Weight of each layer, or "auto" to set them from the good pictures
     #[arg(long, value_parser = parse_weights, value_name = "W,W,..|auto")]
@@ -144,9 +148,10 @@ pub struct Network {
     /// Backbone to use in place of the bundled one (see models/export.py)
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
-    /// Side of the network's input in pixels
-    #[arg(long, value_name = "PIXELS")]
-    size: Option<usize>,
+    /// The network's input in pixels, as in 384x256; one number is the side of a square [default: the shape of the
+    /// pictures, with the area of 256x256]
+    #[arg(long, value_parser = parse_input_size, value_name = "WxH|SIDE")]
+    size: Option<Size>,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -164,12 +169,6 @@ pub enum Select {
 pub enum HardRuleName {
     Maxmin,
     Sum,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Baseline {
-    GoodParts,
-    None,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -265,6 +264,7 @@ pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console
     for warning in &report.warnings {
         console.note(format!("warning: {warning}"));
     }
+    report.notes.iter().for_each(|note| console.note(format!("note: {note}")));
     pictures::tell(&report.notices, console);
     suspects_told(&report.suspects).iter().for_each(|line| console.note(line));
     let finds = match input {
@@ -339,21 +339,33 @@ impl Network {
         presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
     }
 
-    /// Opens the backbone: with the taps asked for, or those of the preset.
-    pub fn open(&self, preset: &Preset) -> Result<Arc<dyn Backbone>> {
+    /// The network's input for these pictures: what was asked for, or what the preset has for them.
+    pub fn input_size(&self, preset: &Preset, pictures: &[Source]) -> Size {
+        self.size.map_or(preset.input, InputSize::Exactly).of_files(pictures)
+    }
+
+    /// Opens the backbone for pictures at `size`: with the taps asked for, or those of the preset.
+    pub fn open(&self, preset: &Preset, size: Size) -> Result<Arc<dyn Backbone>> {
         let named = |taps: &[&str]| taps.iter().map(|t| t.to_string()).collect();
         let taps = match &self.layers {
             Some(layers) => vec![layers.clone()],
             None => vec![named(preset.resnet_taps), named(preset.bundled_taps)],
         };
-        self.open_with(taps, self.size.unwrap_or(preset.size))
+        self.open_with(taps, size)
+    }
+
+    /// Opens the backbone for pictures that are added to a features file: as [`Network::open`], at the file's size
+    /// where no other was asked for.
+    pub fn open_like(&self, preset: &Preset, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
+        let id = &file.header().backbone;
+        self.open(preset, self.size.unwrap_or(Size { width: id.width, height: id.height }))
     }
 
     /// Opens the backbone that a features file asks for.
     pub fn open_for(&self, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
         let id = &file.header().backbone;
         let taps: Vec<String> = id.taps.iter().map(|t| t.name.clone()).collect();
-        let size = id.height as usize;
+        let size = Size { width: id.width, height: id.height };
         let other = [
             (self.size.is_some_and(|s| s != size), "--size"),
             (self.layers.as_ref().is_some_and(|l| *l != taps), "--layers"),
@@ -368,9 +380,13 @@ impl Network {
         })
     }
 
-    fn open_with(&self, taps: Vec<Vec<String>>, size: usize) -> Result<Arc<dyn Backbone>> {
-        let request = Request { model: self.backbone.as_deref(), taps, height: size, width: size };
-        backbone::open(&request, &self.engine.engine())
+    fn open_with(&self, taps: Vec<Vec<String>>, size: Size) -> Result<Arc<dyn Backbone>> {
+        let (height, width) = (size.height as usize, size.width as usize);
+        let request = Request { model: self.backbone.as_deref(), taps, height, width };
+        let backbone = backbone::open(&request, &self.engine.engine())?;
+        let threads = rayon::current_num_threads();
+        input_size::require_memory(backbone.identity(), threads, free_memory())?;
+        Ok(backbone)
     }
 }
 
@@ -378,9 +394,10 @@ impl Settings {
     /// The backbone and the options, from the preset and what was given beside it.
     fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
         let (preset, backbone) = match input {
-            Input::Pictures(_) => {
+            Input::Pictures(pictures) => {
                 let preset = self.network.preset(None)?;
-                (preset, self.network.open(preset)?)
+                let size = self.network.input_size(preset, pictures);
+                (preset, self.network.open(preset, size)?)
             }
             Input::Features(file) => {
                 let preset = self.network.preset(Some(&file.header().preset))?;
@@ -388,7 +405,8 @@ impl Settings {
             }
         };
         let id = backbone.identity();
-        let (layers, size) = (id.taps.len(), id.height as usize);
+        let layers = id.taps.len();
+        let size = Size { width: id.width, height: id.height };
         let (forward, backward) = self.patches(preset, id)?;
         let hard_rule = match self.hard_rule {
             Some(HardRuleName::Maxmin) => HardRule::MaxMin,
@@ -407,7 +425,7 @@ impl Settings {
             patches_forward: forward,
             patches_backward: backward,
             alpha: self.alpha.unwrap_or(preset.alpha),
-            baseline: self.baseline.map_or(preset.from_good_parts, |b| b == Baseline::GoodParts),
+            baseline: self.baseline.unwrap_or(preset.baseline),
             fusion: match self.fusion {
                 Some(FusionName::Sum) => Fusion::Sum,
                 Some(FusionName::RootMean) => Fusion::RootMean,
@@ -415,10 +433,10 @@ impl Settings {
             },
             weights: match &self.weights {
                 Some(weights) => weights.clone(),
-                None if preset.from_good_parts => Weights::FromGoodParts,
+                None if preset.weights_from_good_parts => Weights::FromGoodParts,
                 None => Weights::Given(vec![1.0; layers]),
             },
-            sigma: self.sigma.unwrap_or(4.0 * size as f32 / 256.0),
+            sigma: self.sigma.unwrap_or(preset.sigma * (size.pixels() as f32).sqrt() / 256.0),
             storage: match self.storage {
                 Some(StorageName::F32) => Storage::F32,
                 Some(StorageName::F16) => Storage::F16,
@@ -482,7 +500,7 @@ impl Settings {
 }
 
 /// Reads a mask picture, which must have the size of the pictures it is for.
-pub fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
+pub fn read_mask(path: &Path, input: Input, size: Size) -> Result<Mask> {
     let picture = image::read(path)?;
     let first = match input {
         Input::Pictures(pictures) => pictures
@@ -503,7 +521,16 @@ pub fn read_mask(path: &Path, input: Input, size: usize) -> Result<Mask> {
         )
         .advise("draw the mask on one of the pictures"));
     }
-    Mask::from_picture(&picture, size, size).map_err(|e| e.within(path.display()))
+    Mask::from_picture(&picture, size.height as usize, size.width as usize)
+        .map_err(|e| e.within(path.display()))
+}
+
+fn parse_input_size(text: &str) -> std::result::Result<Size, String> {
+    let (width, height) = text.split_once(['x', 'X']).unwrap_or((text, text));
+    match (width.trim().parse(), height.trim().parse()) {
+        (Ok(width), Ok(height)) => Ok(Size { width, height }),
+        _ => Err("columns x rows, as in 384x256, or the side of a square".into()),
+    }
 }
 
 fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {
@@ -512,6 +539,18 @@ fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {
         _ => match text.parse() {
             Ok(count) if count > 0 => Ok(Sheets::Count(count)),
             _ => Err("a number from 1, or \"all\"".into()),
+        },
+    }
+}
+
+fn parse_baseline(text: &str) -> std::result::Result<Baseline, String> {
+    match text {
+        "good-parts" => Ok(Baseline::ByParts),
+        "none" => Ok(Baseline::None),
+        _ => match text.parse() {
+            Ok(0.0) => Ok(Baseline::None),
+            Ok(share) if share > 0.0 && share <= 1.0 => Ok(Baseline::Share(share)),
+            _ => Err("\"good-parts\", a share from 0 to 1, or \"none\"".into()),
         },
     }
 }
@@ -572,11 +611,33 @@ mod tests {
     }
 
     #[test]
+    fn input_sizes() {
+        let cases =
+            [("96", Some((96, 96))), ("384x256", Some((384, 256))), ("64 X 32", Some((64, 32)))];
+        let cases = cases.into_iter().chain(["", "x", "64x", "-32", "64x64x64"].map(|t| (t, None)));
+        for (text, want) in cases {
+            let want = want.map(|(width, height)| Size { width, height });
+            assert_eq!(parse_input_size(text).ok(), want, "{text}");
+        }
+    }
+
+    #[test]
     fn sheets_and_weights() {
         assert_eq!(parse_sheets("all"), Ok(Sheets::All));
         assert_eq!(parse_sheets("60"), Ok(Sheets::Count(60)));
         assert!(parse_sheets("0").is_err() && parse_sheets("sixty").is_err());
         assert_eq!(parse_weights("1, 0.5"), Ok(Weights::Given(vec![1.0, 0.5])));
         assert!(parse_weights("1;2").is_err());
+        let baselines = [
+            ("good-parts", Some(Baseline::ByParts)),
+            ("none", Some(Baseline::None)),
+            ("0", Some(Baseline::None)),
+            ("0.5", Some(Baseline::Share(0.5))),
+            ("1", Some(Baseline::Share(1.0))),
+        ];
+        let refused = ["1.5", "-0.1", "NaN", "all"].map(|text| (text, None));
+        for (text, want) in baselines.into_iter().chain(refused) {
+            assert_eq!(parse_baseline(text).ok(), want, "{text}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::build::Network;
 use crate::console::{Console, counted, form};
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
-use hetmm::builder::features_file::{self, Order};
+use hetmm::builder::features_file::{self, FeaturesFile, Order};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -78,7 +78,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = pictures::list(&args.images, args.folders, console)?;
     let inputs = pictures.iter().map(|source| source.path.as_path()).chain(args.network.files());
     claim(&args.replace, inputs, output)?;
-    let backbone = args.network.open(preset)?;
+    // What is added has the input size of what is there.
+    let backbone = match args.append && output.exists() {
+        true => args.network.open_like(preset, &FeaturesFile::open(output)?)?,
+        false => args.network.open(preset, args.network.input_size(preset, &pictures))?,
+    };
     let order = Order {
         destination: output,
         pictures: &pictures,

@@ -97,8 +97,8 @@ fn text(args: &Args, template: &Template) -> String {
         "backbone   {} {}, input {} x {}",
         printable(&id.name),
         id.short_digest(),
-        id.height,
-        id.width
+        id.width,
+        id.height
     );
     for (layer, tap) in h.layers.iter().zip(&id.taps) {
         say!(
@@ -106,8 +106,8 @@ fn text(args: &Args, template: &Template) -> String {
             "layer      {}: {} channels, {} x {}, {} sheets, window {} forward {} backward, weight {:.4}",
             printable(&tap.name),
             tap.channels,
-            tap.height,
             tap.width,
+            tap.height,
             layer.sheets,
             layer.patch_forward,
             layer.patch_backward,

@@ -44,7 +44,8 @@ impl Comparison {
         let distances = neighbours::distances(store, taps, references, groups, step);
         let coarser = |side: u32| (side as usize / COARSER).max(1);
         let size = (coarser(backbone.height), coarser(backbone.width));
-        let sigma = SIGMA * size.1 as f32 / 256.0;
+        let scale = ((size.0 * size.1) as f32).sqrt() / 256.0;
+        let sigma = SIGMA * scale;
         let mask = mask.and_then(|mask| coarse_mask(mask, size));
         let usual: Vec<&Vec<Distances>> =
             distances.iter().zip(kept).filter(|(_, kept)| **kept).map(|(d, _)| d).collect();
@@ -71,7 +72,7 @@ impl Comparison {
             })
             .collect();
         let scorer = scorer(layers(&weights));
-        let surroundings = GaussianBlur::new(SURROUNDINGS_SIGMA * size.1 as f32 / 256.0);
+        let surroundings = GaussianBlur::new(SURROUNDINGS_SIGMA * scale);
         Comparison { distances, scorer, surroundings, size }
     }
 

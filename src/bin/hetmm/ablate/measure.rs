@@ -44,6 +44,8 @@ const TIMED: usize = 30;
 pub struct Bench<'a> {
     network: &'a Network,
     preset: &'a Preset,
+    /// The network's input.
+    size: Size,
     train: &'a [Source],
     test: &'a [TestPicture],
     /// The truth about each test picture, where it is known, by side of the map.
@@ -58,7 +60,7 @@ pub struct Bench<'a> {
 impl<'a> Bench<'a> {
     pub fn new(
         network: &'a Network,
-        preset: &'a Preset,
+        (preset, size): (&'a Preset, Size),
         train: &'a [Source],
         test: &'a [TestPicture],
     ) -> Result<Self> {
@@ -67,7 +69,7 @@ impl<'a> Bench<'a> {
             .tempdir()
             .map_err(|e| Error::io(&std::env::temp_dir(), "a scratch folder cannot be made", &e))?;
         let (truth, done) = (HashMap::new(), Vec::new());
-        Ok(Bench { network, preset, train, test, truth, scratch, features: None, done })
+        Ok(Bench { network, preset, size, train, test, truth, scratch, features: None, done })
     }
 
     /// Builds and measures a template.
@@ -110,7 +112,7 @@ impl<'a> Bench<'a> {
         // The space is needed before the next ones are written.
         self.features = None;
         let network = self.settings(taps).network;
-        let backbone = network.open(self.preset)?;
+        let backbone = network.open(self.preset, self.size)?;
         let of_test: Vec<Source> = self.test.iter().map(|p| p.source.clone()).collect();
         let file = |name: &str, pictures: &[Source]| -> Result<FeaturesFile> {
             let destination: PathBuf = self.scratch.path().join(name);
@@ -151,7 +153,7 @@ impl<'a> Bench<'a> {
     }
 
     fn evaluate(&mut self, variant: &Variant, template: &Path, build_s: f64) -> Result<Row> {
-        let backbone = self.settings(&variant.taps).network.open(self.preset)?;
+        let backbone = self.settings(&variant.taps).network.open(self.preset, self.size)?;
         let inspector = Inspector::new(Template::open(template)?, backbone)?.with_any_shape();
         let id = &inspector.template().header().backbone;
         let size = (id.width as usize, id.height as usize);

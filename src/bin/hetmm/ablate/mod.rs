@@ -80,13 +80,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         }
     }
     let outputs = claim(args, &train, &test)?;
-    let backbone = args.network.open(preset)?;
+    let size = args.network.input_size(preset, &train);
+    let backbone = args.network.open(preset, size)?;
     let base = Base::new(preset, backbone.identity(), train.len());
     let chosen = if args.studies.is_empty() { Study::USUAL.to_vec() } else { args.studies.clone() };
     let variants: Vec<Variant> = chosen.iter().flat_map(|study| study.variants(&base)).collect();
     let to_stdout = args.json.is_some() && args.json_file().is_none();
     let bar = console.bar("ablating", variants.len());
-    let mut bench = Bench::new(&args.network, preset, &train, &test)?;
+    let mut bench = Bench::new(&args.network, (preset, size), &train, &test)?;
     let mut rows: Vec<Row> = Vec::with_capacity(variants.len());
     // The files that are asked for are written all the same where rows cannot be printed any more.
     let mut printed = Ok(());

@@ -1,0 +1,234 @@
+//! The size of the network's input: which one suits the pictures that a template is built from.
+//!
+//! A network sees a picture at the size of its input. Where the input is a square and the picture is not, the picture
+//! is squeezed, and thin things in the squeezed direction are lost. So an input of a given *area* takes the shape of
+//! the pictures, as nearly as sides that are multiples of [`STEP`] can have it: time and template depend on the area
+//! alone.
+
+use super::Source;
+use super::features_file::PictureRecord;
+use crate::backbone::{Identity, TapIdentity};
+use crate::error::{Error, Kind, Result};
+use crate::image::{self, Size};
+use rayon::prelude::*;
+
+/// Sides are multiples of this: the coarsest maps of the networks have a pixel for so many of the input.
+pub const STEP: u32 = 32;
+/// Longest side against the shortest; a longer picture is squeezed.
+const MOST_ASPECT: f64 = 4.0;
+/// Smallest and largest area, as parts of the one that was asked for.
+const AREA_BETWEEN: [f64; 2] = [0.85, 1.1];
+/// How much a deviation of the area counts beside one of the shape, both as squares of logarithms.
+const AREA_WEIGHT: f64 = 0.25;
+
+/// Which input a network is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputSize {
+    /// About so many pixels, in the shape of the pictures.
+    Area(u32),
+    /// This one, whatever the shape of the pictures.
+    Exactly(Size),
+}
+
+impl InputSize {
+    /// A square input.
+    pub const fn square(side: u32) -> Self {
+        InputSize::Exactly(Size { width: side, height: side })
+    }
+
+    /// The input for a picture of size `picture`.
+    pub fn of_picture(self, picture: Size) -> Size {
+        match self {
+            InputSize::Exactly(size) => size,
+            InputSize::Area(area) => shaped(area, picture),
+        }
+    }
+
+    /// The input for pictures of different sizes: the one that suits most of them; of equally many, the one that
+    /// suits the first. A square where there are no pictures.
+    pub fn of_pictures(self, pictures: impl IntoIterator<Item = Size>) -> Size {
+        let of_each = pictures.into_iter().map(|picture| self.of_picture(picture));
+        let square = Size { width: 1, height: 1 };
+        most_frequent(of_each).unwrap_or_else(|| self.of_picture(square))
+    }
+
+    /// The input for picture files. Those that cannot be read have no say: the feature pass tells them.
+    pub fn of_files(self, pictures: &[Source]) -> Size {
+        if let InputSize::Exactly(size) = self {
+            return size;
+        }
+        let size =
+            |source: &Source| image::load(&source.path).and_then(|b| image::size_of(&b)).ok();
+        let sizes: Vec<Option<Size>> = pictures.par_iter().map(size).collect();
+        self.of_pictures(sizes.into_iter().flatten())
+    }
+}
+
+/// The input of about `area` pixels that has the shape of `picture` most nearly.
+fn shaped(area: u32, picture: Size) -> Size {
+    let logarithm = |value: u32| f64::from(value.max(1)).ln();
+    let longest = MOST_ASPECT.ln();
+    let aspect = (logarithm(picture.width) - logarithm(picture.height)).clamp(-longest, longest);
+    let [least, most] = AREA_BETWEEN.map(|part| part * f64::from(area));
+    let side = (f64::from(area).sqrt() / f64::from(STEP)).round().max(1.0) as u32 * STEP;
+    let mut best = (f64::INFINITY, Size { width: side, height: side });
+    let longest_side = (most / f64::from(STEP)).min(4096.0) as u32;
+    for height in (STEP..=longest_side).step_by(STEP as usize) {
+        for width in (STEP..=longest_side).step_by(STEP as usize) {
+            let pixels = f64::from(width) * f64::from(height);
+            if pixels < least || pixels > most || width.max(height) > 4 * width.min(height) {
+                continue;
+            }
+            let off_shape = logarithm(width) - logarithm(height) - aspect;
+            let off_area = (pixels / f64::from(area)).ln();
+            let cost = off_shape * off_shape + AREA_WEIGHT * off_area * off_area;
+            if cost < best.0 {
+                best = (cost, Size { width, height });
+            }
+        }
+    }
+    best.1
+}
+
+/// The value that is there most often; of equally frequent ones, the first.
+pub fn most_frequent<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for value in values {
+        match counts.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((value, 1)),
+        }
+    }
+    // `max_by_key` would take the last of equals.
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
+}
+
+/// Says that pictures have fewer pixels than the network's input: they are enlarged, which adds nothing to see.
+pub fn smaller_than_input<'a>(
+    pictures: impl Iterator<Item = &'a PictureRecord>,
+    backbone: &Identity,
+) -> Option<String> {
+    let input = Size { width: backbone.width, height: backbone.height };
+    let (mut of, mut count, mut first) = (0, 0, None);
+    for picture in pictures {
+        of += 1;
+        let size = Size { width: picture.width, height: picture.height };
+        if size.pixels() < input.pixels() {
+            count += 1;
+            first.get_or_insert((picture.name.as_str(), size));
+        }
+    }
+    first.map(|(name, size)| {
+        format!(
+            "{count} of {of} pictures have fewer pixels than the network's input of {input}, as {name} ({size}): they \
+             are enlarged, which adds nothing to see"
+        )
+    })
+}
+
+/// Bytes that a network takes for a pixel of its input while it computes: its largest activations, and the picture.
+const WORKING_BYTES: u64 = 256;
+
+/// Bytes that the feature pass takes, with pictures on so many threads at once: the network's activations, and the
+/// features of each.
+pub fn memory_of_pass(backbone: &Identity, threads: usize) -> u64 {
+    let values =
+        |tap: &TapIdentity| u64::from(tap.height) * u64::from(tap.width) * u64::from(tap.channels);
+    let features: u64 = backbone.taps.iter().map(values).sum();
+    let pixels = u64::from(backbone.height) * u64::from(backbone.width);
+    // Features are there twice: as the network gives them, and pixel by pixel.
+    threads as u64 * (WORKING_BYTES * pixels + 8 * features)
+}
+
+/// Refuses an input that `free` bytes of memory do not suffice for.
+///
+/// # Errors
+/// [`Kind::Usage`], with both numbers of bytes.
+pub fn require_memory(backbone: &Identity, threads: usize, free: u64) -> Result<()> {
+    let needed = memory_of_pass(backbone, threads);
+    if needed <= free {
+        return Ok(());
+    }
+    let input = Size { width: backbone.width, height: backbone.height };
+    let what = format!(
+        "an input of {input} takes about {:.1} GB of memory on {threads} threads, and {:.1} GB are free",
+        needed as f64 / 1e9,
+        free as f64 / 1e9
+    );
+    Err(Error::new(Kind::Usage, what).advise("take a smaller input, or fewer threads"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(width: u32, height: u32) -> Size {
+        Size { width, height }
+    }
+
+    #[test]
+    fn an_input_has_the_shape_of_the_picture_and_about_the_area() {
+        let cases = [
+            ((512, 512), (256, 256)),
+            ((8, 8), (256, 256)),
+            ((1024, 1000), (256, 256)),
+            ((152, 384), (160, 416)),
+            ((500, 1250), (160, 416)),
+            ((640, 480), (288, 224)),
+            ((1920, 1080), (352, 192)),
+            ((2448, 2048), (288, 224)),
+            // Longer than 1:4.
+            ((3000, 100), (512, 128)),
+            ((1, 100_000_000), (128, 512)),
+        ];
+        for ((width, height), want) in cases {
+            let found = InputSize::Area(65_536).of_picture(size(width, height));
+            assert_eq!((found.width, found.height), want, "{width} x {height}");
+            let turned = InputSize::Area(65_536).of_picture(size(height, width));
+            assert_eq!((turned.height, turned.width), want, "{height} x {width}");
+        }
+    }
+
+    #[test]
+    fn every_input_is_of_multiples_and_of_about_the_area() {
+        for area in [64 * 64, 256 * 256, 384 * 384, 512 * 512] {
+            for (width, height) in (1..60).flat_map(|w| (1..60).map(move |h| (w, h))) {
+                let found = InputSize::Area(area).of_picture(size(width, height));
+                assert!(found.width % STEP == 0 && found.height % STEP == 0);
+                assert!(found.width.max(found.height) <= 4 * found.width.min(found.height));
+                let part = found.pixels() as f64 / f64::from(area);
+                assert!((0.85..=1.1).contains(&part), "{area} {width} x {height}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn most_pictures_decide_and_the_first_where_there_are_equally_many() {
+        let (wide, tall, square) = (size(640, 480), size(480, 640), size(300, 300));
+        let of = |sizes: &[Size]| InputSize::Area(65_536).of_pictures(sizes.iter().copied());
+        assert_eq!(of(&[square, wide, size(1280, 960)]), size(288, 224));
+        assert_eq!(of(&[tall, wide]), size(224, 288));
+        assert_eq!(of(&[wide, tall]), size(288, 224));
+        assert_eq!(of(&[]), size(256, 256));
+        assert_eq!(InputSize::square(96).of_pictures([wide]), size(96, 96));
+    }
+
+    #[test]
+    fn an_input_that_memory_does_not_suffice_for_is_refused_with_the_numbers() {
+        let tap = TapIdentity { name: "t".into(), channels: 100, height: 500, width: 500 };
+        let id = Identity {
+            name: "n".into(),
+            digest: [0; 32],
+            height: 2000,
+            width: 1000,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            taps: vec![tap],
+        };
+        let needed = memory_of_pass(&id, 4);
+        assert_eq!(needed, 4 * (WORKING_BYTES * 2_000_000 + 8 * 25_000_000));
+        assert!(require_memory(&id, 4, needed).is_ok());
+        let told = require_memory(&id, 4, needed - 1).expect_err("refused").to_string();
+        assert!(told.contains("1000 x 2000") && told.contains("3.4 GB"), "{told}");
+    }
+}
