@@ -12,6 +12,8 @@ use rayon::prelude::*;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Side of the input in pixels, as the default has it for square pictures.
+const SIDE: usize = 256;
 /// Pictures a thread computes in a round.
 const PICTURES: usize = 8;
 
@@ -26,7 +28,7 @@ struct Case {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounds: usize = std::env::args().nth(1).map_or(Ok(25), |n| n.parse())?;
     let preset = &PRESETS[0];
-    let size = preset.size;
+    let size = SIDE;
     let request = Request {
         model: None,
         taps: vec![preset.bundled_taps.iter().map(|t| t.to_string()).collect()],
