@@ -293,32 +293,29 @@ impl Inspector {
     /// How far the map that is judged is above what a pixel must exceed to belong to the extent of a region: its
     /// threshold, or a part of the local peak where that is more (see [`crate::scoring::extent`]). Outlines lie at 0.
     pub fn excess(&self, scored: &Scored) -> Vec<f32> {
-        let thresholds = self.thresholds();
+        self.excess_over(scored, self.thresholds().reject)
+    }
+
+    /// Which pixels of the map belong to the extent of a region above `level`: the threshold or the review threshold,
+    /// or what a zone has in its place.
+    #[cfg(feature = "desktop")]
+    pub(crate) fn extents(&self, scored: &Scored, level: f32) -> Vec<bool> {
+        self.excess_over(scored, level).iter().map(|excess| *excess > 0.0).collect()
+    }
+
+    fn excess_over(&self, scored: &Scored, level: f32) -> Vec<f32> {
         let width = self.template.header().backbone.width as usize;
         let (map, cuts) = match self.rules() {
             None => {
                 let map = scored.blurred.as_slice();
-                (map, cuts(map, width, &|_| thresholds.reject))
+                (map, cuts(map, width, &|_| level))
             }
             Some(rules) => {
-                let (map, limits) =
-                    (scored.for_rules(), rules.limits(thresholds.reject, thresholds));
+                let (map, limits) = (scored.for_rules(), rules.limits(level, self.thresholds()));
                 (map, cuts(map, width, &|at| limits.of_pixel(at)))
             }
         };
         map.iter().zip(cuts).map(|(value, cut)| value - cut).collect()
-    }
-
-    /// Where the map that is judged is above `level` (the threshold or the review threshold, or what a zone has in
-    /// its place), one flag a pixel of the map.
-    #[cfg(feature = "desktop")]
-    pub(crate) fn is_above(&self, scored: &Scored, level: f32) -> Vec<bool> {
-        let Some(rules) = self.rules() else {
-            return scored.blurred.iter().map(|value| *value > level).collect();
-        };
-        let limits = rules.limits(level, self.thresholds());
-        let is_above = |(at, value): (usize, &f32)| *value > limits.of_pixel(at);
-        scored.for_rules().iter().enumerate().map(is_above).collect()
     }
 
     /// Proves the template as far as this machine can: that every prototype is a unit vector, and that the

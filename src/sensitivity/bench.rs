@@ -123,7 +123,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The verdict on a picture, and where it is above the threshold that decided.
+    /// The verdict on a picture, and the extents of its regions above the threshold that decided.
     pub fn judged(&self, index: usize, picture: &Picture) -> Result<(Verdict, Vec<bool>)> {
         let inspector = self.subject.inspector();
         let image = inspector.prepare(picture)?;
@@ -132,7 +132,7 @@ impl<'a> Bench<'a> {
         let thresholds = inspector.thresholds();
         // What a good picture has above the lower threshold could hide a defect.
         let level = if verdict == Verdict::Ng { thresholds.reject } else { thresholds.review };
-        Ok((verdict, inspector.is_above(&scored, level)))
+        Ok((verdict, inspector.extents(&scored, level)))
     }
 
     /// The tries with these sizes and numbers of every kind, spread over the pictures.
