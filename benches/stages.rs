@@ -1,6 +1,6 @@
 //! Every stage of a picture's way and of selection, alone: `cargo bench --bench stages [-- FILTER]`.
 //!
-//! Sizes are those of the default (bundled network, six taps, windows of 3, 60 sheets); values are
+//! Sizes are those of the preset `classic` (bundled network, six taps, windows of 3, 60 sheets); values are
 //! pseudo-random, which changes no operation count. For a template on real data use `hetmm bench`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -15,7 +15,7 @@ use hetmm::selection::{HardRule, optics, pts, xi};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// The default's taps: name, channels, side of the map.
+/// The taps of `classic`: name, channels, side of the map.
 const TAPS: [(&str, usize, usize); 6] = [
     ("block4.exp", 240, 32),
     ("block5.exp", 240, 16),

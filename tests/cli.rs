@@ -317,7 +317,7 @@ fn wrong_options_are_refused_with_a_next_step() {
         (&["--sheets", "0"], 2, "a number from 1"),
         (&["--threads", "0"], 2, "--threads 0"),
         (&["--layers", "block1.exp,block99.exp"], 4, "no tap called block99.exp"),
-        (&["--preset", "best"], 2, "possible values: default, paper"),
+        (&["--preset", "best"], 2, "possible values: default, classic, paper"),
         (&["--threshold", "NaN"], 2, "--threshold"),
     ];
     for (more, code, message) in cases {

@@ -106,7 +106,7 @@ fn a_defect_is_found_where_it_is_in_an_input_that_is_no_square() {
     let bench = Bench::new();
     let good = scaled(&bench, "good", 0..8, (480, 192));
     let template = bench.path("t.hetmm");
-    assert_code(&build(&good, &template, &["--threshold", "1.5"]), 0, "");
+    assert_code(&build(&good, &template, &[]), 0, "");
     let bad = scaled(&bench, "bad", 8..9, (480, 192)).join("008.png");
     let mut image = image::open(&bad).expect("a picture").to_rgb8();
     for (x, y) in (0..24 * 24).map(|i| (400 + i % 24, 20 + i / 24)) {

@@ -34,14 +34,13 @@ pub enum Baseline {
     None,
     /// This share of it, above 0 up to 1.
     Share(f32),
-    /// Half of it where there are many parts, less where there are few: see [`Baseline::share`].
+    /// Nearly all of it where there are many parts, less where there are few: see [`Baseline::share`].
     ByParts,
 }
 
-/// The share of the baseline that is taken off where there are many parts.
-const MOST_OF_BASELINE: f32 = 0.5;
-/// With so many parts, half of that is taken off: the distances that few parts leave are too large.
-const PARTS_FOR_HALF: f32 = 10.0;
+/// With so many parts, half of the mean map is taken off. A part that is left out of few leaves a hole that no other
+/// part fills, so the mean map of few parts is larger than what a fresh part will leave.
+const PARTS_FOR_HALF: f32 = 50.0;
 
 impl Baseline {
     /// The share of the mean map that is taken off in a template from so many parts, 0..=1.
@@ -51,7 +50,7 @@ impl Baseline {
             Baseline::Share(share) => share,
             Baseline::ByParts => {
                 let parts = parts as f32;
-                MOST_OF_BASELINE * parts / (parts + PARTS_FOR_HALF)
+                parts / (parts + PARTS_FOR_HALF)
             }
         }
     }
@@ -268,9 +267,9 @@ mod tests {
             (Baseline::None, 100, 0.0),
             (Baseline::Share(0.7), 1, 0.7),
             (Baseline::ByParts, 0, 0.0),
-            (Baseline::ByParts, 10, 0.25),
-            (Baseline::ByParts, 40, 0.4),
-            (Baseline::ByParts, 990, 0.495),
+            (Baseline::ByParts, 10, 1.0 / 6.0),
+            (Baseline::ByParts, 50, 0.5),
+            (Baseline::ByParts, 950, 0.95),
         ];
         for (baseline, parts, want) in cases {
             assert!((baseline.share(parts) - want).abs() < 1e-6, "{baseline:?} {parts}");

@@ -1,4 +1,4 @@
-//! Named settings: the default, and those of the paper.
+//! Named settings: the default, the one before it, and those of the paper.
 
 use super::Baseline;
 use super::input_size::InputSize;
@@ -39,11 +39,35 @@ pub struct Preset {
 }
 
 /// All presets; the first is the default.
-pub const PRESETS: [Preset; 4] = [
+pub const PRESETS: [Preset; 5] = [
     Preset {
         name: "default",
         about: "one setting for everything",
         input: InputSize::Area(256 * 256),
+        bundled_taps: &[
+            "block2.exp",
+            "block3.proj",
+            "block5.exp",
+            "block6.proj",
+            "block9.proj",
+            "block11.exp",
+            "block15.exp",
+        ],
+        resnet_taps: &["layer1", "layer2", "layer3"],
+        patches_forward: &[3, 3, 3, 3, 3, 3, 3],
+        patches_backward: &[3, 3, 3, 3, 3, 3, 3],
+        alpha: 0.8,
+        fusion: Fusion::RootMean,
+        baseline: Baseline::ByParts,
+        weights_from_good_parts: true,
+        sigma: 2.0,
+        sheets: 60,
+        hard_rule: HardRule::MaxMin,
+    },
+    Preset {
+        name: "classic",
+        about: "the default up to version 0.1: a square input, other taps, the whole baseline, a wider blur",
+        input: InputSize::square(256),
         bundled_taps: &[
             "block4.exp",
             "block5.exp",

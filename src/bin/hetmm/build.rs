@@ -76,7 +76,7 @@ pub struct Settings {
     /// Weight of the forward direction, 0 to 1; the backward one has the rest
     #[arg(long, value_name = "A")]
     pub alpha: Option<f32>,
-    /// Take off the mean distance map of the good pictures: "good-parts" for half of it, and less where there are
+    /// Take off the mean distance map of the good pictures: "good-parts" for most of it, and less where there are
     /// few pictures; a share from 0 to 1; or "none" [default: good-parts]
     #[arg(long, value_parser = parse_baseline, value_name = "good-parts|SHARE|none")]
     baseline: Option<Baseline>,
