@@ -20,9 +20,9 @@ use std::sync::Arc;
 /// Most inspections, each with several spots.
 const MOST_INSPECTIONS: usize = 14;
 /// Parts for each inspection.
-const PARTS_EACH: usize = 3;
+const PARTS_EACH: usize = 4;
 /// Fewer parts than these say too little.
-const LEAST_PARTS: usize = 24;
+const LEAST_PARTS: usize = 32;
 /// How much darker the spots are, in grey levels of 255.
 const CONTRAST: f32 = 60.0;
 

@@ -131,12 +131,17 @@ pub struct Pod {
 impl Pod {
     /// Analyses `trials`; `None` where there are none.
     pub fn of(trials: &[Trial]) -> Option<Pod> {
+        Pod::with(trials, 1.0)
+    }
+
+    /// As [`Pod::of`], with a design effect that is `least` or more: for tries that are known to be alike.
+    pub fn with(trials: &[Trial], least: f64) -> Option<Pod> {
         let sizes = by_size(trials);
         let (first, last) = (sizes.first()?, sizes.last()?);
         let range = (first.px, last.px);
         let counts: Vec<Counts> = sizes.iter().map(counts_of).collect();
         let rising = logit::fit(&counts).filter(|line| line.slope > 0.0);
-        let fitted = rising.map(|line| Fitted::new(line, &counts, trials));
+        let fitted = rising.map(|line| Fitted::new(line, &counts, trials, least));
         let bound = match &fitted {
             Some(fitted) => fitted.bound(range),
             None => by_runs(&sizes),
@@ -253,8 +258,8 @@ struct Fitted<'a> {
 }
 
 impl<'a> Fitted<'a> {
-    fn new(line: Line, counts: &'a [Counts], trials: &[Trial]) -> Self {
-        let design_effect = design_effect(line, counts, trials);
+    fn new(line: Line, counts: &'a [Counts], trials: &[Trial], least: f64) -> Self {
+        let design_effect = design_effect(line, counts, trials).max(least);
         Fitted { line, counts, best: line.log_likelihood(counts), design_effect }
     }
 
@@ -396,6 +401,8 @@ mod tests {
             assert!((fit.design_effect - design).abs() < 1e-5, "{fit:?}");
             assert!(bound.is_none_or(|bound| near(pod.a90_95, bound)), "{:?}", pod.a90_95);
         }
+        let twice = Pod::with(&trials(&of, |i| i), 2.761_126_8).expect("tries");
+        assert!(near(twice.a90_95, 19.051_821_8), "{:?}", twice.a90_95);
         let alone = Pod::of(&trials(&of, |_| 0)).expect("tries");
         assert!(near(alone.a90_95, 14.437_552_1), "{:?}", alone.a90_95);
         let lower = |px: f64| {

@@ -2,7 +2,7 @@
 //!
 //! The spots are far from each other. There is no verdict on each of them: one is found where something above the
 //! threshold overlaps or touches it. What is strong about one spot may reach another, so a spot in a blind place can
-//! pass for found beside others of its size: the study is stricter. A picture that is above the threshold, but at none
+//! pass for found beside others of its size. For that the tries of a picture count as half as many. A picture that is above the threshold, but at none
 //! of its spots, is left out.
 
 use super::bench::Bench;
@@ -19,6 +19,8 @@ use rayon::prelude::*;
 pub const SPOTS: usize = 4;
 /// Least distance between the rims of two spots, as a part of the picture's shorter side.
 const APART: f32 = 0.3;
+/// By how much the spots of one picture resemble each other at the least.
+const DESIGN_EFFECT: f64 = 2.0;
 /// So many places are drawn for a spot before it is given up.
 const PLACES: usize = 40;
 /// The last inspections try sizes that are found with probabilities between these: 29 hits in a row prove a size.
@@ -41,7 +43,7 @@ pub fn dark_spots(subject: &dyn Subject, contrast: f32, inspections: usize) -> R
     trials.extend(inspected(&bench, contrast, &closer, first..second)?);
     let last = sizes.focus(Pod::of(&trials).as_ref(), LAST);
     trials.extend(inspected(&bench, contrast, &last, second..inspections)?);
-    let pod = Pod::of(&trials);
+    let pod = Pod::with(&trials, DESIGN_EFFECT);
     log::debug!("short form: {inspections} inspections, {:?}", pod.as_ref().map(|p| &p.sizes));
     Ok(KindResult {
         kind: Kind::DarkSpot,
