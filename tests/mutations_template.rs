@@ -112,6 +112,8 @@ fn start() -> &'static Start {
             "block1.exp,block4.exp",
             "--patches",
             "3,3",
+            "--sigma",
+            "4",
             "--no-audit",
         ];
         let options: [&[&str]; 3] = [

@@ -229,6 +229,7 @@ mod tests {
         assert_eq!(needed, 4 * (WORKING_BYTES * 2_000_000 + 8 * 25_000_000));
         assert!(require_memory(&id, 4, needed).is_ok());
         let told = require_memory(&id, 4, needed - 1).expect_err("refused").to_string();
-        assert!(told.contains("1000 x 2000") && told.contains("3.4 GB"), "{told}");
+        let gigabytes = format!("{:.1} GB", needed as f64 / 1e9);
+        assert!(told.contains("1000 x 2000") && told.contains(&gigabytes), "{told}");
     }
 }
