@@ -194,7 +194,8 @@ mod tests {
         for area in [64 * 64, 256 * 256, 384 * 384, 512 * 512] {
             for (width, height) in (1..60).flat_map(|w| (1..60).map(move |h| (w, h))) {
                 let found = InputSize::Area(area).of_picture(size(width, height));
-                assert!(found.width % STEP == 0 && found.height % STEP == 0);
+                let is_multiple = |side: u32| side.is_multiple_of(STEP);
+                assert!(is_multiple(found.width) && is_multiple(found.height));
                 assert!(found.width.max(found.height) <= 4 * found.width.min(found.height));
                 let part = found.pixels() as f64 / f64::from(area);
                 assert!((0.85..=1.1).contains(&part), "{area} {width} x {height}: {found}");
