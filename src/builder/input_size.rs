@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn every_input_is_of_multiples_and_of_about_the_area() {
         for area in [64 * 64, 256 * 256, 384 * 384, 512 * 512] {
-            for (width, height) in (1..60).flat_map(|w| (1..60).map(move |h| (w, h))) {
+            let sides = || (1..60).step_by(3);
+            for (width, height) in sides().flat_map(|w| sides().map(move |h| (w, h))) {
                 let found = InputSize::Area(area).of_picture(size(width, height));
                 assert!(found.width % STEP == 0 && found.height % STEP == 0);
                 assert!(found.width.max(found.height) <= 4 * found.width.min(found.height));
@@ -229,6 +230,6 @@ mod tests {
         assert_eq!(needed, 4 * (WORKING_BYTES * 2_000_000 + 8 * 25_000_000));
         assert!(require_memory(&id, 4, needed).is_ok());
         let told = require_memory(&id, 4, needed - 1).expect_err("refused").to_string();
-        assert!(told.contains("1000 x 2000") && told.contains("3.4 GB"), "{told}");
+        assert!(told.contains("1000 x 2000") && told.contains("2.8 GB"), "{told}");
     }
 }
