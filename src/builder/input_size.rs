@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn every_input_is_of_multiples_and_of_about_the_area() {
         for area in [64 * 64, 256 * 256, 384 * 384, 512 * 512] {
-            for (width, height) in (1..60).flat_map(|w| (1..60).map(move |h| (w, h))) {
+            let sides = || (1..60).step_by(3);
+            for (width, height) in sides().flat_map(|w| sides().map(move |h| (w, h))) {
                 let found = InputSize::Area(area).of_picture(size(width, height));
                 let is_multiple = |side: u32| side.is_multiple_of(STEP);
                 assert!(is_multiple(found.width) && is_multiple(found.height));
