@@ -105,7 +105,7 @@ mod tests {
         for (what, found, low, high) in [
             ("none", &(|_, _| false) as &dyn Fn(f64, usize) -> bool, 80.0, 128.0),
             ("all", &|_, _| true, 2.0, 3.0),
-            ("from 10 px on", &|size, _| size >= 10.0, 5.0, 21.5),
+            ("from 10 px on", &|size, _| size >= 10.0, 6.6, 21.5),
             (
                 "some of those of 5 to 20 px",
                 &|size, i| size > 20.0 || (size > 5.0 && i > 1),
