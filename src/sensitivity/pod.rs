@@ -474,7 +474,7 @@ mod tests {
             state ^= state << 17;
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
-        let (mut too_small, studies) = (0, 400);
+        let (mut too_small, studies) = (0, 100);
         for _ in 0..studies {
             let trials: Vec<Trial> = (0..160)
                 .map(|i| {
