@@ -51,6 +51,10 @@ pub fn regions(
     (width, height): (u32, u32),
 ) -> Vec<Found> {
     let above: Vec<bool> = blurred.iter().enumerate().map(|(at, &v)| v > limit(at)).collect();
+    // Most parts are good, and have none.
+    if !above.contains(&true) {
+        return Vec::new();
+    }
     let (label, count) = label_components(&above, map_width);
     let cuts = cuts(blurred, map_width, limit);
     let map_height = blurred.len() / map_width.max(1);

@@ -2,8 +2,8 @@
 //!
 //! The spots are far from each other. There is no verdict on each of them: one is found where something above the
 //! threshold overlaps or touches it. What is strong about one spot may reach another, so a spot in a blind place can
-//! pass for found beside others of its size. For that the tries of a picture count as half as many. A picture that is above the threshold, but at none
-//! of its spots, is left out.
+//! pass for found beside others of its size. For that the tries of a picture count as half as many. A picture that is
+//! above the threshold, but at none of its spots, is left out.
 
 use super::bench::Bench;
 use super::defects::{Change, Defect, Kind};

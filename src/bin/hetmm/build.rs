@@ -6,14 +6,13 @@ use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use crate::promise::{self, parse_rate};
 use crate::sensitivity::words;
+use crate::suspects;
 use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{
-    Baseline, Input, Options, Report, Sheets, Source, Suspect, Suspects, Weights,
-};
+use hetmm::builder::{Baseline, Input, Options, Report, Sheets, Source, Suspects, Weights};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask, Reading, Size};
 use hetmm::matching::Storage;
@@ -50,9 +49,6 @@ pub struct Args {
     #[command(flatten)]
     settings: Settings,
 }
-
-/// Suspects that a build names.
-const SUSPECTS_TOLD: usize = 3;
 
 /// Everything that shapes a template.
 #[derive(clap::Args, Default)]
@@ -266,7 +262,7 @@ pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console
     }
     report.notes.iter().for_each(|note| console.note(format!("note: {note}")));
     pictures::tell(&report.notices, console);
-    suspects_told(&report.suspects).iter().for_each(|line| console.note(line));
+    suspects::told(&report.suspects).iter().for_each(|line| console.note(line));
     let finds = match input {
         Input::Pictures(pictures) if !console.is_quiet() => finds(output, pictures, &backbone),
         _ => None,
@@ -283,48 +279,6 @@ fn finds(template: &Path, pictures: &[Source], backbone: &Arc<dyn Backbone>) -> 
             None
         }
     }
-}
-
-/// What is said about pictures that look unlike the rest: all that were left out, and the first of those that
-/// were kept.
-fn suspects_told(suspects: &[Suspect]) -> Vec<String> {
-    let line = |s: &&Suspect| format!("  {}: {}", s.name, s.reason);
-    let count = |count: usize| match count {
-        1 => "1 picture looks".to_string(),
-        count => format!("{count} pictures look"),
-    };
-    let (dropped, kept): (Vec<&Suspect>, Vec<&Suspect>) = suspects.iter().partition(|s| s.dropped);
-    let mut told = Vec::new();
-    if !dropped.is_empty() {
-        let (was, them) = if dropped.len() == 1 { ("was", "it") } else { ("were", "them") };
-        told.push(format!(
-            "warning: {} unlike the rest and {was} left out (--keep-suspects keeps {them}):",
-            count(dropped.len())
-        ));
-        told.extend(dropped.iter().map(line));
-    }
-    let (doubles, kept): (Vec<&Suspect>, Vec<&Suspect>) = kept.iter().partition(|s| s.is_double);
-    let mut tell = |suspects: &[&Suspect], what: String| {
-        if suspects.is_empty() {
-            return;
-        }
-        told.push(what);
-        told.extend(suspects.iter().take(SUSPECTS_TOLD).map(line));
-        let more = suspects.len().saturating_sub(SUSPECTS_TOLD);
-        told.extend((more > 0).then(|| format!("  and {more} more")));
-    };
-    let unlike = count(kept.len());
-    tell(
-        &kept,
-        format!(
-            "warning: {unlike} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):"
-        ),
-    );
-    tell(
-        &doubles,
-        "Pictures of an exposure that is there already (--drop-suspects leaves them out):".into(),
-    );
-    told
 }
 
 impl Network {

@@ -85,12 +85,12 @@ pub struct Args {
 }
 
 /// The rate of false rejects where none is given.
-const USUAL_RATE: f64 = 0.01;
+const DEFAULT_RATE: f64 = 0.01;
 
 impl Args {
     /// Good parts that may be rejected.
     fn rate(&self) -> f64 {
-        self.false_reject.unwrap_or(USUAL_RATE)
+        self.false_reject.unwrap_or(DEFAULT_RATE)
     }
 }
 

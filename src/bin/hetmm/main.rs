@@ -28,6 +28,7 @@ mod promise;
 mod report;
 mod rules;
 mod sensitivity;
+mod suspects;
 mod threads;
 mod timing;
 mod undo;
