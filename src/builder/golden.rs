@@ -163,6 +163,9 @@ impl Tried<'_> {
                 *weight = if *weight > 0.0 { *weight * FACTOR } else { largest };
             });
         }
+        for layer in 0..self.header.uses.len() {
+            off(format!("the votes of layer {layer}"), &|h| h.uses[layer].votes *= FACTOR);
+        }
         off("sigma".into(), &|h| h.sigma = if h.sigma > 0.0 { h.sigma * FACTOR } else { 1.0 });
         if self.header.layers.len() > 1 {
             off("the fusion".into(), &|h| {
@@ -178,8 +181,9 @@ impl Tried<'_> {
     /// The distances with each window a step narrower, or wider where it is 1, as far as it ends inside its map.
     fn windows_off(&self) -> Vec<(String, Vec<Distances>)> {
         let mut all = Vec::new();
-        for (layer, map) in self.features.iter().enumerate() {
-            let Some(windows) = self.header.windows(layer) else { continue };
+        for layer in 0..self.header.layers.len() {
+            let map = self.header.features_of(layer, &self.features);
+            let (Some(map), Some(windows)) = (map, self.header.windows(layer)) else { continue };
             let size = map.height().max(map.width());
             let step = |window: usize| if window > 1 { window - 2 } else { 3 };
             let forward = Windows { forward: step(windows.forward), ..windows };

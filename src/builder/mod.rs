@@ -16,10 +16,12 @@ mod folds;
 mod gather;
 mod golden;
 pub mod input_size;
+pub mod layers;
 mod leave_one_out;
 mod look;
 mod notices;
 mod options;
+mod patches;
 pub mod presets;
 mod prototypes;
 mod short_form;
@@ -32,7 +34,7 @@ pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use notices::Notice;
-pub use options::{Baseline, Options, Sheets, Suspects, Weights};
+pub use options::{Baseline, Options, PositionFree, Sheets, Suspects, Weights};
 pub use short_form::short_form;
 pub use strays::Suspect;
 
@@ -293,7 +295,7 @@ fn first_header(
     options: &Options,
 ) -> HeaderV1 {
     let sheets = options.sheets.of(pass.images.len());
-    let mut header = draft_header(backbone, options, sheets, pass.images.clone());
+    let mut header = draft_header(backbone, options, (sheets, parts.count()), pass.images.clone());
     let told = &mut header.build.options;
     if pass.engine != TRACT {
         told.push((ENGINE.into(), pass.engine.clone()));
@@ -350,7 +352,7 @@ fn fill(
     let Material { store, options, parts, backbone, .. } = material;
     let layers = draft.header().layers.len();
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, (*backbone).clone());
-    let of_folds = prototypes::write(draft, store, held_out, progress)?;
+    let of_folds = prototypes::write(draft, store, options.mask.as_ref(), held_out, progress)?;
     let selected = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
@@ -379,21 +381,34 @@ fn fill(
     Ok(Filled { left_out, of_folds, selected })
 }
 
-/// The header with everything that is known before selection, and zeros for the rest.
+/// The header with everything that is known before selection, and zeros for the rest; for so many `sheets` from so
+/// many `parts`.
 fn draft_header(
     backbone: &Identity,
     options: &Options,
-    sheets: usize,
+    (sheets, parts): (usize, usize),
     images: Vec<ImageRecord>,
 ) -> HeaderV1 {
-    let layers = (options.patches_forward.iter().zip(&options.patches_backward))
-        .map(|(&forward, &backward)| LayerRecord {
+    let window = |patch: usize| if options.alpha < 1.0 { patch as u32 } else { 0 };
+    let positional = (options.patches_forward.iter().zip(&options.patches_backward)).map(
+        |(&forward, &backward)| LayerRecord {
             sheets: sheets as u32,
             patch_forward: forward as u32,
-            patch_backward: if options.alpha < 1.0 { backward as u32 } else { 0 },
+            patch_backward: window(backward),
             weight: 1.0,
-        })
-        .collect();
+        },
+    );
+    let position_free = options.position_free.iter().map(|layer| {
+        let tap = &backbone.taps[layer.tap];
+        let positions = images.len() as u64 * u64::from(tap.height) * u64::from(tap.width);
+        LayerRecord {
+            sheets: positions.min(layer.patches as u64) as u32,
+            patch_forward: 0,
+            patch_backward: 0,
+            weight: 1.0,
+        }
+    });
+    let layers = positional.chain(position_free).collect();
     HeaderV1 {
         backbone: backbone.clone(),
         layers,
@@ -411,6 +426,7 @@ fn draft_header(
             options: options.provenance.clone(),
             images,
         },
+        uses: options.uses(parts),
     }
 }
 
@@ -441,7 +457,7 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
         lengths.push((SectionKind::Mask, 0, pixels));
     }
     for layer in (0..header.layers.len()).filter(|_| options.baseline != Baseline::None) {
-        let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
+        let pixels = header.map_pixels(layer).unwrap_or(0);
         lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }
     lengths.extend((0..header.probes.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));

@@ -18,6 +18,10 @@ pub struct Preset {
     pub bundled_taps: &'static [&'static str],
     /// Taps of a ResNet of `models/export.py`.
     pub resnet_taps: &'static [&'static str],
+    /// Taps of the position-free layers of the bundled backbone.
+    pub bundled_free_taps: &'static [&'static str],
+    /// Taps of the position-free layers of a ResNet.
+    pub resnet_free_taps: &'static [&'static str],
     /// Forward window of each layer.
     pub patches_forward: &'static [usize],
     /// Backward window of each layer.
@@ -38,24 +42,27 @@ pub struct Preset {
     pub hard_rule: HardRule,
 }
 
+/// Patches of a position-free layer.
+pub const FREE_PATCHES: usize = 1024;
+
 /// All presets; the first is the default.
 pub const PRESETS: [Preset; 5] = [
     Preset {
         name: "default",
         about: "one setting for everything",
         input: InputSize::Area(256 * 256),
-        bundled_taps: &[
-            "block2.exp",
+        bundled_taps: &["block2.exp", "block3.proj", "block5.exp", "block9.proj", "block15.exp"],
+        resnet_taps: &["layer1", "layer2", "layer3"],
+        bundled_free_taps: &[
             "block3.proj",
             "block5.exp",
             "block6.proj",
             "block9.proj",
-            "block11.exp",
             "block15.exp",
         ],
-        resnet_taps: &["layer1", "layer2", "layer3"],
-        patches_forward: &[3, 3, 3, 3, 3, 3, 3],
-        patches_backward: &[3, 3, 3, 3, 3, 3, 3],
+        resnet_free_taps: &["layer1", "layer2", "layer3"],
+        patches_forward: &[3, 3, 3, 3],
+        patches_backward: &[3, 3, 3, 3],
         alpha: 0.8,
         fusion: Fusion::RootMean,
         baseline: Baseline::ByParts,
@@ -77,6 +84,8 @@ pub const PRESETS: [Preset; 5] = [
             "block15.exp",
         ],
         resnet_taps: &["layer1", "layer2", "layer3"],
+        bundled_free_taps: &[],
+        resnet_free_taps: &[],
         patches_forward: &[3, 3, 3, 3, 3, 3],
         patches_backward: &[3, 3, 3, 3, 3, 3],
         alpha: 0.8,
@@ -93,6 +102,8 @@ pub const PRESETS: [Preset; 5] = [
         input: InputSize::square(256),
         bundled_taps: &["block2.proj", "block4.proj", "block10.proj"],
         resnet_taps: &["layer1", "layer2", "layer3"],
+        bundled_free_taps: &[],
+        resnet_free_taps: &[],
         patches_forward: &[9, 7, 5],
         patches_backward: &[9, 7, 5],
         alpha: 0.8,
@@ -109,6 +120,8 @@ pub const PRESETS: [Preset; 5] = [
         input: InputSize::square(256),
         bundled_taps: &["block2.proj", "block4.proj"],
         resnet_taps: &["layer1", "layer2"],
+        bundled_free_taps: &[],
+        resnet_free_taps: &[],
         patches_forward: &[3, 3],
         patches_backward: &[3, 3],
         alpha: 0.8,
@@ -125,6 +138,8 @@ pub const PRESETS: [Preset; 5] = [
         input: InputSize::square(256),
         bundled_taps: &["block4.proj", "block10.proj", "block14.proj"],
         resnet_taps: &["layer2", "layer3", "layer4"],
+        bundled_free_taps: &[],
+        resnet_free_taps: &[],
         patches_forward: &[11, 9, 7],
         patches_backward: &[11, 9, 7],
         alpha: 0.8,

@@ -1,12 +1,15 @@
-//! Choosing prototypes at every pixel and writing them.
+//! Choosing prototypes, at every pixel or for a position-free layer as a whole, and writing them.
 
+use super::patches::{self, Patch};
 use super::store::Store;
 use super::{Progress, Stage};
 use crate::error::{Error, Result};
+use crate::image::Mask;
 use crate::matching::sheets::{pack, pack_bytes};
 use crate::matching::{Shape, Storage};
 use crate::selection::gram::Gram;
 use crate::selection::{Rule, baselines, pts};
+use crate::template::HeaderV1;
 use crate::template::writer::Draft;
 use rayon::prelude::*;
 
@@ -15,8 +18,17 @@ const SEED: u64 = 0x4845_544d;
 /// Pixels that are chosen at before they are written: bounds the memory on the way.
 const PIXELS_AT_ONCE: usize = 128;
 
-/// Prototypes of a template without a part of the pictures: the picture each is of, a layer, `[pixel][sheet]`.
-pub type Chosen = Vec<Vec<u32>>;
+/// Prototypes of a template without a part of the pictures, one entry a layer.
+pub type Chosen = Vec<OfLayer>;
+
+/// The prototypes of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OfLayer {
+    /// The picture that each is of, `[pixel][sheet]`.
+    Sheets(Vec<u32>),
+    /// The patches of a position-free layer.
+    Patches(Vec<Patch>),
+}
 
 /// Which pictures are held out together.
 #[derive(Clone, Copy)]
@@ -36,16 +48,17 @@ impl HeldOut<'_> {
 
 /// Chooses the prototypes of all layers by the draft's rule and writes their sections. Where pictures are to be
 /// held out and the rule is PTS, also gives for every fold what is chosen without it: the similarities, which
-/// cost most, are there already.
+/// cost most, are there already. Position-free layers take patches from where `mask` counts.
 pub fn write(
     draft: &mut Draft,
     store: &Store,
+    mask: Option<&Mask>,
     held_out: Option<HeldOut>,
     progress: Progress,
 ) -> Result<Vec<Chosen>> {
     let header = draft.header().clone();
-    let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
-    let whole = WholePictures::choose(header.rule, store, &shapes);
+    let plans = plans(&header);
+    let whole = WholePictures::choose(header.rule, store, &plans);
     let kept: Vec<Vec<bool>> = match (header.rule, held_out) {
         (Rule::Pts(_), Some(held_out)) => {
             (0..held_out.folds).map(|fold| held_out.kept(fold)).collect()
@@ -53,12 +66,28 @@ pub fn write(
         _ => Vec::new(),
     };
     let mut of_folds = vec![Chosen::new(); kept.len()];
-    let mut layers = Layers::new(&shapes, progress);
-    for (layer, &shape) in shapes.iter().enumerate() {
+    let mut layers = Layers::new(&plans, progress);
+    for plan in &plans {
         let (rule, storage) = (header.rule, header.storage);
-        let task = Task { store, rule, storage, whole: &whole, kept: &kept, layer, shape };
-        let blocks = |worker: &mut Worker, pixel| worker.choose(&task, pixel);
-        let without = layers.write(draft, &task, &blocks)?;
+        let task = Task { store, rule, storage, whole: &whole, kept: &kept, plan };
+        let without: Vec<OfLayer> = if plan.position_free {
+            let fold = held_out.filter(|_| !kept.is_empty()).map_or(&[][..], |h| h.fold);
+            let tap = &header.backbone.taps[plan.tap];
+            let size = (tap.height as usize, tap.width as usize);
+            let counts = mask.map_or_else(Vec::new, |mask| mask.within(size, 1));
+            let chosen = patches::choose(
+                store,
+                (plan.tap, tap, &counts),
+                plan.shape.sheets,
+                (fold, kept.len()),
+                SEED ^ plan.tap as u64,
+            );
+            layers.write_patches(draft, &task, &chosen.patches)?;
+            chosen.without.into_iter().map(OfLayer::Patches).collect()
+        } else {
+            let blocks = |worker: &mut Worker, pixel| worker.choose(&task, pixel);
+            layers.write(draft, &task, &blocks)?.into_iter().map(OfLayer::Sheets).collect()
+        };
         of_folds.iter_mut().zip(without).for_each(|(of_fold, layer)| of_fold.push(layer));
     }
     Ok(of_folds)
@@ -67,20 +96,50 @@ pub fn write(
 /// Writes prototypes that were chosen before.
 pub fn write_chosen(draft: &mut Draft, store: &Store, chosen: &Chosen) -> Result<()> {
     let header = draft.header().clone();
-    let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
+    let plans = plans(&header);
     let silent = |_: Stage, _: usize, _: usize| {};
-    let mut layers = Layers::new(&shapes, &silent);
-    for (layer, (&shape, chosen)) in shapes.iter().zip(chosen).enumerate() {
+    let mut layers = Layers::new(&plans, &silent);
+    for (plan, chosen) in plans.iter().zip(chosen) {
         let (rule, storage) = (header.rule, header.storage);
         let whole = &WholePictures::None;
-        let task = Task { store, rule, storage, whole, kept: &[], layer, shape };
-        let blocks = |worker: &mut Worker, pixel: usize| {
-            let of_pixel = &chosen[pixel * shape.sheets..(pixel + 1) * shape.sheets];
-            worker.take(&task, pixel, of_pixel)
-        };
-        layers.write(draft, &task, &blocks)?;
+        let task = Task { store, rule, storage, whole, kept: &[], plan };
+        match chosen {
+            OfLayer::Patches(patches) => layers.write_patches(draft, &task, patches)?,
+            OfLayer::Sheets(chosen) => {
+                let sheets = plan.shape.sheets;
+                let blocks = |worker: &mut Worker, pixel: usize| {
+                    worker.take(&task, pixel, &chosen[pixel * sheets..(pixel + 1) * sheets])
+                };
+                layers.write(draft, &task, &blocks)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// What is to be chosen for a layer.
+struct Plan {
+    /// Number of its tap.
+    tap: usize,
+    /// Sizes of its prototypes.
+    shape: Shape,
+    /// Pixels of its distance map, for the progress.
+    pixels: usize,
+    /// Whether one block of patches serves all positions.
+    position_free: bool,
+}
+
+fn plans(header: &HeaderV1) -> Vec<Plan> {
+    let plan = |layer| {
+        let how = header.layer_use(layer);
+        Some(Plan {
+            tap: usize::from(how.tap),
+            shape: header.shape(layer)?,
+            pixels: header.map_pixels(layer)?,
+            position_free: how.position_free,
+        })
+    };
+    (0..header.layers.len()).filter_map(plan).collect()
 }
 
 /// Writes the layers of a draft one after the other.
@@ -91,8 +150,25 @@ struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    fn new(shapes: &[Shape], progress: Progress<'a>) -> Self {
-        Layers { done: 0, total: shapes.iter().map(Shape::pixels).sum(), progress }
+    fn new(plans: &[Plan], progress: Progress<'a>) -> Self {
+        Layers { done: 0, total: plans.iter().map(|plan| plan.pixels).sum(), progress }
+    }
+
+    /// Writes the sections of a position-free layer.
+    fn write_patches(&mut self, draft: &mut Draft, task: &Task, patches: &[Patch]) -> Result<()> {
+        let vector = |p: &Patch| {
+            let (picture, pixel) = (p.picture as usize, p.pixel as usize);
+            (task.store.vector(task.plan.tap, picture, pixel), picture)
+        };
+        let block = Block::new(task, &patches.iter().map(vector).collect::<Vec<_>>());
+        draft.section(|section| section.write(&block.values))?;
+        draft.section(|section| section.write(bytemuck::cast_slice(&block.sources)))?;
+        if task.storage == Storage::I8 {
+            draft.section(|section| section.write(bytemuck::cast_slice(&block.scales)))?;
+        }
+        self.done += task.plan.pixels;
+        (self.progress)(Stage::Selection, self.done, self.total);
+        Ok(())
     }
 
     /// Writes the sections of a layer from the blocks of its pixels; gives for every fold what the blocks have
@@ -103,7 +179,7 @@ impl<'a> Layers<'a> {
         task: &Task,
         block: &(dyn Fn(&mut Worker, usize) -> Block + Sync),
     ) -> Result<Vec<Vec<u32>>> {
-        let shape = task.shape;
+        let shape = task.plan.shape;
         let mut sources: Vec<u32> = Vec::with_capacity(shape.pixels() * shape.sheets);
         let mut scales: Vec<f32> = Vec::new();
         let mut of_folds = vec![Vec::new(); task.kept.len()];
@@ -146,8 +222,7 @@ struct Task<'a> {
     whole: &'a WholePictures,
     /// For every fold the pictures that a template without it may know.
     kept: &'a [Vec<bool>],
-    layer: usize,
-    shape: Shape,
+    plan: &'a Plan,
 }
 
 /// The prototypes of one pixel as they go into the file.
@@ -164,7 +239,7 @@ struct Block {
 
 impl Block {
     fn new(task: &Task, prototypes: &[(&[f32], usize)]) -> Self {
-        let shape = task.shape;
+        let shape = task.plan.shape;
         let vectors: Vec<&[f32]> = prototypes.iter().map(|(vector, _)| *vector).collect();
         let sources = prototypes.iter().map(|(_, source)| *source as u32).collect();
         if task.storage == Storage::I8 {
@@ -197,8 +272,8 @@ enum WholePictures {
 }
 
 impl WholePictures {
-    fn choose(rule: Rule, store: &Store, shapes: &[Shape]) -> Self {
-        let sheets = shapes.first().map_or(0, |s| s.sheets);
+    fn choose(rule: Rule, store: &Store, plans: &[Plan]) -> Self {
+        let sheets = plans.first().map_or(0, |plan| plan.shape.sheets);
         match rule {
             Rule::All => WholePictures::Pictures((0..store.pictures()).collect()),
             Rule::RandomImage => {
@@ -247,9 +322,9 @@ struct Worker {
 impl Worker {
     /// The prototypes of one pixel.
     fn choose(&mut self, task: &Task, pixel: usize) -> Block {
-        task.store.vectors(task.layer, pixel, &mut self.vectors);
-        let (channels, sheets) = (task.shape.channels, task.shape.sheets);
-        let seed = SEED ^ (((task.layer as u64) << 32 | pixel as u64) << 8);
+        task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
+        let (channels, sheets) = (task.plan.shape.channels, task.plan.shape.sheets);
+        let seed = SEED ^ (((task.plan.tap as u64) << 32 | pixel as u64) << 8);
         let mut clusters: Vec<Vec<usize>> = Vec::new();
         let mut picked: Vec<usize> = Vec::new();
         let mut without: Vec<Vec<u32>> = Vec::new();
@@ -286,8 +361,8 @@ impl Worker {
 
     /// The prototypes of one pixel, of the pictures `chosen`.
     fn take(&mut self, task: &Task, pixel: usize, chosen: &[u32]) -> Block {
-        task.store.vectors(task.layer, pixel, &mut self.vectors);
-        let channels = task.shape.channels;
+        task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
+        let channels = task.plan.shape.channels;
         let of_picture = |&picture: &u32| {
             let at = picture as usize;
             (&self.vectors[at * channels..(at + 1) * channels], at)

@@ -117,6 +117,14 @@ impl Store {
         }
     }
 
+    /// The vector of one picture at `pixel` of `layer`.
+    pub fn vector(&self, layer: usize, picture: usize, pixel: usize) -> &[f32] {
+        let (batch, within) = (&self.batches[picture / self.batch], picture % self.batch);
+        let channels = self.taps[layer].channels as usize;
+        let start = batch.pictures * (self.offset(layer) + pixel * channels) + within * channels;
+        &batch.values()[start..start + channels]
+    }
+
     /// The feature maps of one picture.
     pub fn maps(&self, picture: usize) -> Vec<FeatureMap> {
         let (batch, within) = (&self.batches[picture / self.batch], picture % self.batch);

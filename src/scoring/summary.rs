@@ -215,7 +215,13 @@ mod tests {
     use super::*;
 
     fn scorer() -> Scorer {
-        let layer = |size| Layer { height: size, width: size, weight: 2.0, baseline: Vec::new() };
+        let layer = |size| Layer {
+            height: size,
+            width: size,
+            weight: 2.0,
+            votes: 1.0,
+            baseline: Vec::new(),
+        };
         Scorer::new((40, 40), 0.5, Fusion::Sum, vec![layer(20), layer(4)], 1.0, None)
     }
 

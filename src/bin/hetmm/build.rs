@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
-use hetmm::builder::presets::{self, PRESETS, Preset};
+use hetmm::builder::layers::{Asked, LayerNames};
+use hetmm::builder::presets::{self, FREE_PATCHES, PRESETS, Preset};
 use hetmm::builder::{Baseline, Input, Options, Report, Sheets, Source, Suspects, Weights};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask, Reading, Size};
@@ -70,6 +71,9 @@ pub struct Settings {
     /// Backward window of each layer [default: as forward]
     #[arg(long, value_delimiter = ',', value_name = "P,P,..")]
     patches_backward: Option<Vec<usize>>,
+    /// Patches that each position-free layer holds [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub free_patches: Option<usize>,
     /// Weight of the forward direction, 0 to 1; the backward one has the rest
     #[arg(long, value_name = "A")]
     pub alpha: Option<f32>,
@@ -141,6 +145,9 @@ pub struct Network {
     /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
     pub layers: Option<Vec<String>>,
+    /// Taps of the layers that compare a pixel with patches from all positions, or "none"
+    #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
+    pub position_free: Option<Vec<String>>,
     /// Backbone to use in place of the bundled one (see models/export.py)
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
@@ -300,12 +307,25 @@ impl Network {
 
     /// Opens the backbone for pictures at `size`: with the taps asked for, or those of the preset.
     pub fn open(&self, preset: &Preset, size: Size) -> Result<Arc<dyn Backbone>> {
-        let named = |taps: &[&str]| taps.iter().map(|t| t.to_string()).collect();
-        let taps = match &self.layers {
-            Some(layers) => vec![layers.clone()],
-            None => vec![named(preset.resnet_taps), named(preset.bundled_taps)],
-        };
-        self.open_with(taps, size)
+        let free = self.free_names();
+        let candidates = LayerNames::candidates(preset, self.asked(free.as_deref()));
+        self.open_with(candidates.iter().map(LayerNames::taps).collect(), size)
+    }
+
+    /// The taps of position-free layers that were asked for.
+    fn free_names(&self) -> Option<Vec<String>> {
+        let names = self.position_free.clone()?;
+        Some(if names == ["none"] { Vec::new() } else { names })
+    }
+
+    fn asked<'a>(&'a self, position_free: Option<&'a [String]>) -> Asked<'a> {
+        Asked { positional: self.layers.as_deref(), position_free }
+    }
+
+    /// The layers of a template from features of the taps of `backbone`.
+    pub fn layers(&self, preset: &Preset, backbone: &Identity) -> Result<LayerNames> {
+        let taps: Vec<String> = backbone.taps.iter().map(|tap| tap.name.clone()).collect();
+        LayerNames::of_features(preset, self.asked(self.free_names().as_deref()), &taps)
     }
 
     /// Opens the backbone for pictures that are added to a features file: as [`Network::open`], at the file's size
@@ -320,12 +340,8 @@ impl Network {
         let id = &file.header().backbone;
         let taps: Vec<String> = id.taps.iter().map(|t| t.name.clone()).collect();
         let size = Size { width: id.width, height: id.height };
-        let other = [
-            (self.size.is_some_and(|s| s != size), "--size"),
-            (self.layers.as_ref().is_some_and(|l| *l != taps), "--layers"),
-        ];
-        if let Some((_, option)) = other.iter().find(|(differs, _)| *differs) {
-            return Err(Error::usage(format!("{option} differs from what the features are of"))
+        if self.size.is_some_and(|s| s != size) {
+            return Err(Error::usage("--size differs from what the features are of")
                 .advise("leave it out, or compute the features anew"));
         }
         self.open_with(vec![taps], size).map_err(|e| match e.kind() {
@@ -359,9 +375,12 @@ impl Settings {
             }
         };
         let id = backbone.identity();
-        let layers = id.taps.len();
+        let names = self.network.layers(preset, id)?;
+        let (layers, position_free) =
+            names.numbers(id, self.free_patches.unwrap_or(FREE_PATCHES))?;
+        let count = layers.len() + position_free.len();
         let size = Size { width: id.width, height: id.height };
-        let (forward, backward) = self.patches(preset, id)?;
+        let (forward, backward) = self.patches(preset, &names)?;
         let hard_rule = match self.hard_rule {
             Some(HardRuleName::Maxmin) => HardRule::MaxMin,
             Some(HardRuleName::Sum) => HardRule::Sum,
@@ -376,8 +395,10 @@ impl Settings {
                 Select::KmeansImage => Rule::KmeansImage,
                 Select::KmeansPixel => Rule::KmeansPixel,
             },
+            layers,
             patches_forward: forward,
             patches_backward: backward,
+            position_free,
             alpha: self.alpha.unwrap_or(preset.alpha),
             baseline: self.baseline.unwrap_or(preset.baseline),
             fusion: match self.fusion {
@@ -388,7 +409,7 @@ impl Settings {
             weights: match &self.weights {
                 Some(weights) => weights.clone(),
                 None if preset.weights_from_good_parts => Weights::FromGoodParts,
-                None => Weights::Given(vec![1.0; layers]),
+                None => Weights::Given(vec![1.0; count]),
             },
             sigma: self.sigma.unwrap_or(preset.sigma * (size.pixels() as f32).sqrt() / 256.0),
             storage: match self.storage {
@@ -429,11 +450,11 @@ impl Settings {
     }
 
     /// The windows of each layer; a preset's are for its own taps only.
-    fn patches(&self, preset: &Preset, id: &Identity) -> Result<(Vec<usize>, Vec<usize>)> {
-        let layers = id.taps.len();
+    fn patches(&self, preset: &Preset, names: &LayerNames) -> Result<(Vec<usize>, Vec<usize>)> {
+        let layers = names.positional.len();
         let of_preset = [preset.resnet_taps, preset.bundled_taps]
             .iter()
-            .any(|taps| id.taps.iter().map(|t| t.name.as_str()).eq(taps.iter().copied()));
+            .any(|taps| names.positional.iter().map(String::as_str).eq(taps.iter().copied()));
         let forward = match &self.patches {
             Some(patches) => patches.clone(),
             None if preset.patches_forward.len() >= layers && of_preset => {

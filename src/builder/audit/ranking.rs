@@ -116,11 +116,17 @@ const STRAY_AS_A_WHOLE: f32 = 4.0;
 pub const DOUBTFUL: f64 = 0.8;
 
 impl Reason {
-    /// Whether it alone makes its picture a stray. Being there twice does not.
-    fn is_of_a_stray(&self) -> bool {
+    /// Whether it says that its picture is another one than the rest: everything else then follows from that.
+    fn is_another(&self) -> bool {
+        self.kind == ReasonKind::Different && self.strength >= 1.0
+    }
+
+    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places of
+    /// a picture that differs as a whole are odd because all of it is.
+    fn is_of_a_stray(&self, differs_as_a_whole: bool) -> bool {
         match self.kind {
             ReasonKind::Duplicate => false,
-            ReasonKind::Unlike => self.strength >= STRAY_BY_PLACE,
+            ReasonKind::Unlike if !differs_as_a_whole => self.strength >= STRAY_BY_PLACE,
             _ => self.strength >= STRAY_AS_A_WHOLE,
         }
     }
@@ -275,9 +281,8 @@ impl Spreads {
                 },
             });
         }
-        let is_another = |r: &Reason| r.kind == ReasonKind::Different && r.strength >= 1.0;
         reasons.sort_by(|a, b| {
-            is_another(b).cmp(&is_another(a)).then(b.strength.total_cmp(&a.strength))
+            b.is_another().cmp(&a.is_another()).then(b.strength.total_cmp(&a.strength))
         });
         let mut seen = std::collections::HashSet::new();
         reasons.retain(|r| seen.insert(r.kind));
@@ -293,7 +298,8 @@ pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<F
         .map(|(picture, signals)| {
             let mut reasons = spreads.reasons(&signals, names);
             let suspicion = reasons.iter().map(|r| r.strength).fold(0.0, f32::max);
-            let stray = reasons.iter().any(Reason::is_of_a_stray);
+            let differs = reasons.iter().any(Reason::is_another);
+            let stray = reasons.iter().any(|reason| reason.is_of_a_stray(differs));
             let said = reasons.iter().filter(|r| r.strength >= 0.5).count().max(1);
             reasons.truncate(said);
             Finding { picture, suspicion, suspect: suspicion >= 1.0, stray, reasons, signals }
