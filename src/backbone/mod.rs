@@ -9,6 +9,7 @@ mod bundled;
 mod depthwise;
 mod engine;
 mod identity;
+mod model_facts;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 mod tract;
@@ -18,6 +19,7 @@ mod tract_cuda;
 pub use bundled::BUNDLED_NAME;
 pub use engine::{Device, Engine, TRACT, open};
 pub use identity::{Identity, TapIdentity};
+pub use model_facts::ModelFacts;
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
 pub use tract::TractBackbone;

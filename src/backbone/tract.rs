@@ -1,5 +1,6 @@
 //! Features from tract: pure Rust, on the CPU, wherever the program runs.
 
+use super::model_facts::{ModelFacts, metadata};
 use super::{Backbone, Identity, TapIdentity, depthwise};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
@@ -15,8 +16,8 @@ use tract_onnx::prelude::{Framework, InferenceModelExt};
 /// Preprocessing of a model that does not say its own: ImageNet's.
 pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// The input sides are multiples of this where a model does not say.
-const MULTIPLE: usize = 32;
+/// Name of a model that does not say its own.
+pub(super) const UNNAMED: &str = "unnamed model";
 
 /// An ONNX model cut down to what its taps need, optimised for one input size.
 pub struct TractBackbone {
@@ -84,9 +85,9 @@ pub(super) fn typed(
 ) -> Result<(TypedModel, Identity)> {
     let onnx = tract_onnx::onnx();
     let proto = onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
-    let metadata: HashMap<&str, &str> =
-        proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
-    check_size(&metadata, height, width)?;
+    let metadata = metadata(&proto);
+    let facts = ModelFacts::of_metadata(&metadata)?;
+    facts.check_size(height, width)?;
     check_weights(&proto)?;
     let taps = choose_taps(&proto, taps)?;
     let typed = (|| -> TractResult<_> {
@@ -97,7 +98,7 @@ pub(super) fn typed(
     })()
     .map_err(|e| unusable(&format!("{e:#}")))?;
     let mut identity = Identity {
-        name: metadata.get("hetmm.name").map_or_else(|| "unnamed model".into(), |s| s.to_string()),
+        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
         digest: blake3::hash(model).into(),
         height: height as u32,
         width: width as u32,
@@ -178,27 +179,6 @@ pub(super) fn unusable(why: &str) -> Error {
     Error::model(format!("not a usable ONNX model: {why}")).advise(
         "models/export.py writes backbones that fit; or leave --backbone out for the bundled one",
     )
-}
-
-pub(super) fn check_size(
-    metadata: &HashMap<&str, &str>,
-    height: usize,
-    width: usize,
-) -> Result<()> {
-    let multiple =
-        metadata.get("hetmm.multiple").and_then(|m| m.parse().ok()).unwrap_or(MULTIPLE).max(1);
-    if height == 0
-        || width == 0
-        || !height.is_multiple_of(multiple)
-        || !width.is_multiple_of(multiple)
-        || height.max(width) > 2048
-    {
-        return Err(Error::usage(format!(
-            "an input of {width} x {height} pixels does not suit the backbone"
-        ))
-        .advise(format!("take multiples of {multiple}, up to 2048, for columns and rows")));
-    }
-    Ok(())
 }
 
 /// Larger weights make products whose squares no 32-bit number holds.

@@ -2,18 +2,20 @@
 //!
 //! A network sees a picture at the size of its input. Where the input is a square and the picture is not, the picture
 //! is squeezed, and thin things in the squeezed direction are lost. So an input of a given *area* takes the shape of
-//! the pictures, as nearly as sides that are multiples of [`STEP`] can have it: time and template depend on the area
-//! alone.
+//! the pictures, as nearly as sides that the network can have allow: time and template depend on the area alone.
 
 use super::Source;
 use super::features_file::PictureRecord;
-use crate::backbone::{Identity, TapIdentity};
+use crate::backbone::{Identity, ModelFacts, TapIdentity};
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, Size};
 use rayon::prelude::*;
 
-/// Sides are multiples of this: the coarsest maps of the networks have a pixel for so many of the input.
-pub const STEP: u32 = 32;
+/// Sides are multiples of this where the network allows it: the coarsest maps of most networks have a pixel for so
+/// many of the input.
+const STEP: u32 = 32;
+/// Sides of other networks are multiples of at least this.
+const LEAST_STEP: u32 = 14;
 /// Longest side against the shortest; a longer picture is squeezed.
 const MOST_ASPECT: f64 = 4.0;
 /// Smallest and largest area, as parts of the one that was asked for.
@@ -36,45 +38,52 @@ impl InputSize {
         InputSize::Exactly(Size { width: side, height: side })
     }
 
-    /// The input for a picture of size `picture`.
-    pub fn of_picture(self, picture: Size) -> Size {
+    /// The input for a picture of size `picture`, of a network whose sides are multiples of `multiple` pixels.
+    pub fn of_picture(self, picture: Size, multiple: u32) -> Size {
         match self {
             InputSize::Exactly(size) => size,
-            InputSize::Area(area) => shaped(area, picture),
+            InputSize::Area(area) => shaped(area, picture, step(multiple)),
         }
     }
 
     /// The input for pictures of different sizes: the one that suits most of them; of equally many, the one that
     /// suits the first. A square where there are no pictures.
-    pub fn of_pictures(self, pictures: impl IntoIterator<Item = Size>) -> Size {
-        let of_each = pictures.into_iter().map(|picture| self.of_picture(picture));
+    pub fn of_pictures(self, pictures: impl IntoIterator<Item = Size>, multiple: u32) -> Size {
+        let of_each = pictures.into_iter().map(|picture| self.of_picture(picture, multiple));
         let square = Size { width: 1, height: 1 };
-        most_frequent(of_each).unwrap_or_else(|| self.of_picture(square))
+        most_frequent(of_each).unwrap_or_else(|| self.of_picture(square, multiple))
     }
 
     /// The input for picture files. Those that cannot be read have no say: the feature pass tells them.
-    pub fn of_files(self, pictures: &[Source]) -> Size {
+    pub fn of_files(self, pictures: &[Source], multiple: u32) -> Size {
         if let InputSize::Exactly(size) = self {
             return size;
         }
         let size =
             |source: &Source| image::load(&source.path).and_then(|b| image::size_of(&b)).ok();
         let sizes: Vec<Option<Size>> = pictures.par_iter().map(size).collect();
-        self.of_pictures(sizes.into_iter().flatten())
+        self.of_pictures(sizes.into_iter().flatten(), multiple)
     }
 }
 
-/// The input of about `area` pixels that has the shape of `picture` most nearly.
-fn shaped(area: u32, picture: Size) -> Size {
+/// Sides that come into question for a network are multiples of this.
+fn step(multiple: u32) -> u32 {
+    let multiple = multiple.max(1);
+    if STEP.is_multiple_of(multiple) { STEP } else { LEAST_STEP.div_ceil(multiple) * multiple }
+}
+
+/// The input of about `area` pixels, with sides that are multiples of `step`, that has the shape of `picture` most
+/// nearly.
+fn shaped(area: u32, picture: Size, step: u32) -> Size {
     let logarithm = |value: u32| f64::from(value.max(1)).ln();
     let longest = MOST_ASPECT.ln();
     let aspect = (logarithm(picture.width) - logarithm(picture.height)).clamp(-longest, longest);
     let [least, most] = AREA_BETWEEN.map(|part| part * f64::from(area));
-    let side = (f64::from(area).sqrt() / f64::from(STEP)).round().max(1.0) as u32 * STEP;
+    let side = (f64::from(area).sqrt() / f64::from(step)).round().max(1.0) as u32 * step;
     let mut best = (f64::INFINITY, Size { width: side, height: side });
-    let longest_side = (most / f64::from(STEP)).min(4096.0) as u32;
-    for height in (STEP..=longest_side).step_by(STEP as usize) {
-        for width in (STEP..=longest_side).step_by(STEP as usize) {
+    let longest_side = (MOST_ASPECT * most).sqrt().min(4096.0) as u32;
+    for height in (step..=longest_side).step_by(step as usize) {
+        for width in (step..=longest_side).step_by(step as usize) {
             let pixels = f64::from(width) * f64::from(height);
             if pixels < least || pixels > most || width.max(height) > 4 * width.min(height) {
                 continue;
@@ -129,27 +138,54 @@ pub fn smaller_than_input<'a>(
 /// Bytes that a network takes for a pixel of its input while it computes: its largest activations, and the picture.
 const WORKING_BYTES: u64 = 256;
 
+/// Bytes that a network takes for an input of `size` while it computes, with pictures on so many threads at once.
+fn memory_of_network(facts: &ModelFacts, size: Size, threads: usize) -> u64 {
+    let pixels = u64::from(size.width) * u64::from(size.height);
+    threads as u64 * (WORKING_BYTES * pixels + facts.attention_bytes(size))
+}
+
 /// Bytes that the feature pass takes, with pictures on so many threads at once: the network's activations, and the
 /// features of each.
-pub fn memory_of_pass(backbone: &Identity, threads: usize) -> u64 {
+fn memory_of_pass(facts: &ModelFacts, backbone: &Identity, threads: usize) -> u64 {
     let values =
         |tap: &TapIdentity| u64::from(tap.height) * u64::from(tap.width) * u64::from(tap.channels);
     let features: u64 = backbone.taps.iter().map(values).sum();
-    let pixels = u64::from(backbone.height) * u64::from(backbone.width);
+    let size = Size { width: backbone.width, height: backbone.height };
     // Features are there twice: as the network gives them, and pixel by pixel.
-    threads as u64 * (WORKING_BYTES * pixels + 8 * features)
+    memory_of_network(facts, size, threads) + threads as u64 * 8 * features
 }
 
-/// Refuses an input that `free` bytes of memory do not suffice for.
+/// Refuses an input that `free` bytes of memory do not suffice for, before the network is loaded.
 ///
 /// # Errors
 /// [`Kind::Usage`], with both numbers of bytes.
-pub fn require_memory(backbone: &Identity, threads: usize, free: u64) -> Result<()> {
-    let needed = memory_of_pass(backbone, threads);
+pub fn require_memory_of_network(
+    facts: &ModelFacts,
+    input: Size,
+    threads: usize,
+    free: u64,
+) -> Result<()> {
+    require(memory_of_network(facts, input, threads), input, threads, free)
+}
+
+/// Refuses an input that `free` bytes of memory do not suffice for, with the features at the taps of `backbone`.
+///
+/// # Errors
+/// [`Kind::Usage`], with both numbers of bytes.
+pub fn require_memory(
+    facts: &ModelFacts,
+    backbone: &Identity,
+    threads: usize,
+    free: u64,
+) -> Result<()> {
+    let input = Size { width: backbone.width, height: backbone.height };
+    require(memory_of_pass(facts, backbone, threads), input, threads, free)
+}
+
+fn require(needed: u64, input: Size, threads: usize, free: u64) -> Result<()> {
     if needed <= free {
         return Ok(());
     }
-    let input = Size { width: backbone.width, height: backbone.height };
     let what = format!(
         "an input of {input} takes about {:.1} GB of memory on {threads} threads, and {:.1} GB are free",
         needed as f64 / 1e9,
@@ -182,20 +218,21 @@ mod tests {
             ((1, 100_000_000), (128, 512)),
         ];
         for ((width, height), want) in cases {
-            let found = InputSize::Area(65_536).of_picture(size(width, height));
+            let found = InputSize::Area(65_536).of_picture(size(width, height), 32);
             assert_eq!((found.width, found.height), want, "{width} x {height}");
-            let turned = InputSize::Area(65_536).of_picture(size(height, width));
+            let turned = InputSize::Area(65_536).of_picture(size(height, width), 32);
             assert_eq!((turned.height, turned.width), want, "{height} x {width}");
         }
     }
 
     #[test]
     fn every_input_is_of_multiples_and_of_about_the_area() {
-        for area in [64 * 64, 256 * 256, 384 * 384, 512 * 512] {
+        let areas = [64 * 64, 256 * 256, 384 * 384, 512 * 512];
+        for (area, multiple) in areas.map(|area| (area, 32)).into_iter().chain([(448 * 448, 14)]) {
             let sides = || (1..60).step_by(3);
             for (width, height) in sides().flat_map(|w| sides().map(move |h| (w, h))) {
-                let found = InputSize::Area(area).of_picture(size(width, height));
-                let is_multiple = |side: u32| side.is_multiple_of(STEP);
+                let found = InputSize::Area(area).of_picture(size(width, height), multiple);
+                let is_multiple = |side: u32| side.is_multiple_of(multiple);
                 assert!(is_multiple(found.width) && is_multiple(found.height));
                 assert!(found.width.max(found.height) <= 4 * found.width.min(found.height));
                 let part = found.pixels() as f64 / f64::from(area);
@@ -205,14 +242,35 @@ mod tests {
     }
 
     #[test]
+    fn sides_are_multiples_of_what_the_network_asks_for() {
+        // (area, multiple, picture, input)
+        let cases = [
+            (448 * 448, 14, (500, 500), (448, 448)),
+            (448 * 448, 14, (640, 480), (518, 392)),
+            (448 * 448, 14, (1920, 1080), (602, 336)),
+            (256 * 256, 14, (1, 1), (252, 252)),
+            // Any size, or every 16th: as networks that do not say.
+            (256 * 256, 1, (640, 480), (288, 224)),
+            (256 * 256, 16, (640, 480), (288, 224)),
+            (256 * 256, 5, (100, 100), (255, 255)),
+            (256 * 256, 64, (100, 100), (256, 256)),
+            (256 * 256, 2048, (640, 480), (2048, 2048)),
+        ];
+        for (area, multiple, (width, height), want) in cases {
+            let found = InputSize::Area(area).of_picture(size(width, height), multiple);
+            assert_eq!((found.width, found.height), want, "{multiple}: {width} x {height}");
+        }
+    }
+
+    #[test]
     fn most_pictures_decide_and_the_first_where_there_are_equally_many() {
         let (wide, tall, square) = (size(640, 480), size(480, 640), size(300, 300));
-        let of = |sizes: &[Size]| InputSize::Area(65_536).of_pictures(sizes.iter().copied());
+        let of = |sizes: &[Size]| InputSize::Area(65_536).of_pictures(sizes.iter().copied(), 32);
         assert_eq!(of(&[square, wide, size(1280, 960)]), size(288, 224));
         assert_eq!(of(&[tall, wide]), size(224, 288));
         assert_eq!(of(&[wide, tall]), size(288, 224));
         assert_eq!(of(&[]), size(256, 256));
-        assert_eq!(InputSize::square(96).of_pictures([wide]), size(96, 96));
+        assert_eq!(InputSize::square(96).of_pictures([wide], 32), size(96, 96));
     }
 
     #[test]
@@ -227,10 +285,17 @@ mod tests {
             std: [1.0; 3],
             taps: vec![tap],
         };
-        let needed = memory_of_pass(&id, 4);
+        let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
+        let needed = memory_of_pass(&facts(0), &id, 4);
         assert_eq!(needed, 4 * (WORKING_BYTES * 2_000_000 + 8 * 25_000_000));
-        assert!(require_memory(&id, 4, needed).is_ok());
-        let told = require_memory(&id, 4, needed - 1).expect_err("refused").to_string();
+        assert!(require_memory(&facts(0), &id, 4, needed).is_ok());
+        // Attention on 40 x 20 patches and the token of the class.
+        assert_eq!(memory_of_pass(&facts(3), &id, 4), needed + 4 * 12 * 3 * 801 * 801);
+        let input = Size { width: 1000, height: 2000 };
+        let of_network = memory_of_network(&facts(3), input, 4);
+        assert!(require_memory_of_network(&facts(3), input, 4, of_network).is_ok());
+        assert!(require_memory_of_network(&facts(3), input, 4, of_network - 1).is_err());
+        let told = require_memory(&facts(0), &id, 4, needed - 1).expect_err("refused").to_string();
         let gigabytes = format!("{:.1} GB", needed as f64 / 1e9);
         assert!(told.contains("1000 x 2000") && told.contains(&gigabytes), "{told}");
     }

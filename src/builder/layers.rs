@@ -1,7 +1,7 @@
 //! Which taps of a backbone the layers of a template match.
 
 use super::PositionFree;
-use super::presets::Preset;
+use super::presets::{Preset, Taps};
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
 
@@ -32,15 +32,13 @@ impl LayerNames {
             return vec![LayerNames { positional: positional.to_vec(), position_free }];
         }
         let named = |taps: &[&str]| -> Vec<String> { taps.iter().map(|t| t.to_string()).collect() };
-        let kinds = [
-            (preset.resnet_taps, preset.resnet_free_taps),
-            (preset.bundled_taps, preset.bundled_free_taps),
-        ];
-        let with = |(taps, free_taps): (&[&str], &[&str])| LayerNames {
-            positional: named(taps),
-            position_free: asked.position_free.map_or_else(|| named(free_taps), <[String]>::to_vec),
+        let of_kind = |taps: &Taps| LayerNames {
+            positional: named(taps.positional),
+            position_free: asked
+                .position_free
+                .map_or_else(|| named(taps.position_free), <[String]>::to_vec),
         };
-        kinds.into_iter().map(with).collect()
+        preset.taps.iter().map(of_kind).collect()
     }
 
     /// The layers for features of the taps `taps`: those of the preset or those asked for, where the features have

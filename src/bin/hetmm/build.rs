@@ -8,7 +8,7 @@ use crate::promise::{self, parse_rate};
 use crate::sensitivity::words;
 use crate::suspects;
 use clap::ValueEnum;
-use hetmm::backbone::{self, Backbone, Identity, Request};
+use hetmm::backbone::{self, Backbone, Identity, ModelFacts, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
 use hetmm::builder::layers::{Asked, LayerNames};
@@ -24,7 +24,7 @@ use hetmm::{Error, Result};
 use regex_lite::Regex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Make a template from pictures of good parts
@@ -139,7 +139,7 @@ pub struct Settings {
 /// The network and where it runs: what features depend on.
 #[derive(clap::Args, Clone, Default)]
 pub struct Network {
-    /// Settings to start from; options given beside it win
+    /// Settings to start from; options given beside it win [default: those made for the backbone]
     #[arg(long, value_parser = PRESETS.map(|p| p.name))]
     preset: Option<String>,
     /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
@@ -152,11 +152,14 @@ pub struct Network {
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     /// The network's input in pixels, as in 384x256; one number is the side of a square [default: the shape of the
-    /// pictures, with the area of 256x256]
+    /// pictures, with the area of 256x256, or of 448x448 for DINOv2]
     #[arg(long, value_parser = parse_input_size, value_name = "WxH|SIDE")]
     size: Option<Size>,
     #[command(flatten)]
     engine: EngineArgs,
+    /// What the backbone says about itself, once it was asked.
+    #[arg(skip)]
+    facts: OnceLock<ModelFacts>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -294,15 +297,29 @@ impl Network {
         self.backbone.as_deref().into_iter()
     }
 
-    /// The preset to start from, where nothing else says it.
+    /// The preset to start from: the one asked for, or else `otherwise`, or else the one made for the backbone.
     pub fn preset(&self, otherwise: Option<&str>) -> Result<&'static Preset> {
-        let name = self.preset.as_deref().or(otherwise).unwrap_or(PRESETS[0].name);
-        presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
+        match self.preset.as_deref().or(otherwise) {
+            Some(name) => {
+                presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
+            }
+            None => Ok(presets::of_backbone(self.facts()?.name.as_deref())),
+        }
     }
 
     /// The network's input for these pictures: what was asked for, or what the preset has for them.
-    pub fn input_size(&self, preset: &Preset, pictures: &[Source]) -> Size {
-        self.size.map_or(preset.input, InputSize::Exactly).of_files(pictures)
+    pub fn input_size(&self, preset: &Preset, pictures: &[Source]) -> Result<Size> {
+        let input = self.size.map_or(preset.input, InputSize::Exactly);
+        Ok(input.of_files(pictures, self.facts()?.multiple))
+    }
+
+    /// What the backbone says about itself.
+    fn facts(&self) -> Result<&ModelFacts> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let facts = ModelFacts::of(self.backbone.as_deref())?;
+        Ok(self.facts.get_or_init(|| facts))
     }
 
     /// Opens the backbone for pictures at `size`: with the taps asked for, or those of the preset.
@@ -353,9 +370,10 @@ impl Network {
     fn open_with(&self, taps: Vec<Vec<String>>, size: Size) -> Result<Arc<dyn Backbone>> {
         let (height, width) = (size.height as usize, size.width as usize);
         let request = Request { model: self.backbone.as_deref(), taps, height, width };
+        let (facts, threads) = (self.facts()?, rayon::current_num_threads());
+        input_size::require_memory_of_network(facts, size, threads, free_memory())?;
         let backbone = backbone::open(&request, &self.engine.engine())?;
-        let threads = rayon::current_num_threads();
-        input_size::require_memory(backbone.identity(), threads, free_memory())?;
+        input_size::require_memory(facts, backbone.identity(), threads, free_memory())?;
         Ok(backbone)
     }
 }
@@ -366,7 +384,7 @@ impl Settings {
         let (preset, backbone) = match input {
             Input::Pictures(pictures) => {
                 let preset = self.network.preset(None)?;
-                let size = self.network.input_size(preset, pictures);
+                let size = self.network.input_size(preset, pictures)?;
                 (preset, self.network.open(preset, size)?)
             }
             Input::Features(file) => {
@@ -452,9 +470,8 @@ impl Settings {
     /// The windows of each layer; a preset's are for its own taps only.
     fn patches(&self, preset: &Preset, names: &LayerNames) -> Result<(Vec<usize>, Vec<usize>)> {
         let layers = names.positional.len();
-        let of_preset = [preset.resnet_taps, preset.bundled_taps]
-            .iter()
-            .any(|taps| names.positional.iter().map(String::as_str).eq(taps.iter().copied()));
+        let of_preset =
+            preset.taps.iter().any(|taps| names.positional.iter().eq(taps.positional.iter()));
         let forward = match &self.patches {
             Some(patches) => patches.clone(),
             None if preset.patches_forward.len() >= layers && of_preset => {

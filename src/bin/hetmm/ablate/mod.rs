@@ -80,7 +80,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         }
     }
     let outputs = claim(args, &train, &test)?;
-    let size = args.network.input_size(preset, &train);
+    let size = args.network.input_size(preset, &train)?;
     let backbone = args.network.open(preset, size)?;
     let layers = args.network.layers(preset, backbone.identity())?;
     let base = Base::new(preset, layers, train.len());
