@@ -109,9 +109,12 @@ const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
 /// The strength from which on a picture with one odd place is a stray, that is no rare good part but something else.
 const STRAY_BY_PLACE: f32 = 2.0;
-/// The same for a picture that is odd as a whole. Good parts in another light reach 2.3; a mask, a dark or blurred frame
-/// and another product reach 6 and more. `docs/thresholds.md` has what this leaves out of clean folders.
+/// The same for a picture that is too dark, too bright, blurred or of another shape; a dark or blurred frame reaches 4
+/// to 14. `docs/thresholds.md` has what this leaves out of clean folders.
 const STRAY_AS_A_WHOLE: f32 = 4.0;
+/// The same for a picture whose features differ as a whole. Good parts in another light reach 4.4; a dark, blurred or
+/// shifted frame and another product reach 11 and more where parts lie in one place.
+const STRAY_BY_FEATURES: f32 = 5.5;
 /// The strength from which on a picture may not vouch for others.
 pub const DOUBTFUL: f64 = 0.8;
 
@@ -127,6 +130,7 @@ impl Reason {
         match self.kind {
             ReasonKind::Duplicate => false,
             ReasonKind::Unlike if !differs_as_a_whole => self.strength >= STRAY_BY_PLACE,
+            ReasonKind::Different => self.strength >= STRAY_BY_FEATURES,
             _ => self.strength >= STRAY_AS_A_WHOLE,
         }
     }
