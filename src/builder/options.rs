@@ -11,20 +11,31 @@ use regex_lite::Regex;
 /// How many sheets a template holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sheets {
-    /// One a picture.
+    /// One a picture, and one a turned copy where copies are asked for.
     All,
     /// At most this many.
     Count(usize),
 }
 
 impl Sheets {
-    /// Sheets of a template from `pictures` pictures.
-    pub fn of(self, pictures: usize) -> usize {
+    /// Sheets of a template from so many pictures and turned copies.
+    pub fn of(self, candidates: usize) -> usize {
         match self {
-            Sheets::All => pictures,
-            Sheets::Count(count) => count.min(pictures),
+            Sheets::All => candidates,
+            Sheets::Count(count) => count.min(candidates),
         }
     }
+}
+
+/// Whether turned copies of the good pictures are candidates for prototypes, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotations {
+    /// Where there are few pictures, and these say that parts lie turned or are round.
+    Auto,
+    /// None.
+    None,
+    /// So many of each picture, evenly all the way round.
+    Copies(usize),
 }
 
 /// How much of the mean leave-one-out distance map of the good pictures is taken off every layer.
@@ -81,7 +92,9 @@ pub enum Suspects {
 pub struct Options {
     /// How many sheets.
     pub sheets: Sheets,
-    /// How prototypes are chosen where there are more pictures than sheets.
+    /// Whether turned copies of the pictures are candidates, too.
+    pub rotations: Rotations,
+    /// How prototypes are chosen where there are more candidates than sheets.
     pub rule: Rule,
     /// Full width of the forward window of each layer, odd.
     pub patches_forward: Vec<usize>,

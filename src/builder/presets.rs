@@ -1,6 +1,6 @@
 //! Named settings: the default, the one before it, and those of the paper.
 
-use super::Baseline;
+use super::{Baseline, Rotations};
 use super::input_size::InputSize;
 use crate::scoring::Fusion;
 use crate::selection::HardRule;
@@ -32,6 +32,8 @@ pub struct Preset {
     pub weights_from_good_parts: bool,
     /// Standard deviation of the blur for an input of 256 x 256 pixels; it grows with the root of the area.
     pub sigma: f32,
+    /// Whether turned copies of few pictures are candidates.
+    pub rotations: Rotations,
     /// Sheets.
     pub sheets: usize,
     /// Hard-nominal rule.
@@ -61,6 +63,7 @@ pub const PRESETS: [Preset; 5] = [
         baseline: Baseline::ByParts,
         weights_from_good_parts: true,
         sigma: 2.0,
+        rotations: Rotations::Auto,
         sheets: 60,
         hard_rule: HardRule::MaxMin,
     },
@@ -84,6 +87,7 @@ pub const PRESETS: [Preset; 5] = [
         baseline: Baseline::Share(1.0),
         weights_from_good_parts: true,
         sigma: 4.0,
+        rotations: Rotations::None,
         sheets: 60,
         hard_rule: HardRule::MaxMin,
     },
@@ -100,6 +104,7 @@ pub const PRESETS: [Preset; 5] = [
         baseline: Baseline::None,
         weights_from_good_parts: false,
         sigma: 4.0,
+        rotations: Rotations::None,
         sheets: 60,
         hard_rule: HardRule::Sum,
     },
@@ -116,6 +121,7 @@ pub const PRESETS: [Preset; 5] = [
         baseline: Baseline::None,
         weights_from_good_parts: false,
         sigma: 4.0,
+        rotations: Rotations::None,
         sheets: 60,
         hard_rule: HardRule::Sum,
     },
@@ -132,6 +138,7 @@ pub const PRESETS: [Preset; 5] = [
         baseline: Baseline::None,
         weights_from_good_parts: false,
         sigma: 4.0,
+        rotations: Rotations::None,
         sheets: 60,
         hard_rule: HardRule::Sum,
     },

@@ -15,7 +15,8 @@ const SEED: u64 = 0x4845_544d;
 /// Pixels that are chosen at before they are written: bounds the memory on the way.
 const PIXELS_AT_ONCE: usize = 128;
 
-/// Prototypes of a template without a part of the pictures: the picture each is of, a layer, `[pixel][sheet]`.
+/// Prototypes of a template without a part of the pictures: the entry of the store each is of, a layer,
+/// `[pixel][sheet]`.
 pub type Chosen = Vec<Vec<u32>>;
 
 /// Which pictures are held out together.
@@ -48,7 +49,10 @@ pub fn write(
     let whole = WholePictures::choose(header.rule, store, &shapes);
     let kept: Vec<Vec<bool>> = match (header.rule, held_out) {
         (Rule::Pts(_), Some(held_out)) => {
-            (0..held_out.folds).map(|fold| held_out.kept(fold)).collect()
+            let of_entries = |kept: Vec<bool>| -> Vec<bool> {
+                store.origins().iter().map(|&picture| kept[picture as usize]).collect()
+            };
+            (0..held_out.folds).map(|fold| of_entries(held_out.kept(fold))).collect()
         }
         _ => Vec::new(),
     };
@@ -144,7 +148,7 @@ struct Task<'a> {
     rule: Rule,
     storage: Storage,
     whole: &'a WholePictures,
-    /// For every fold the pictures that a template without it may know.
+    /// For every fold the entries that a template without it may know.
     kept: &'a [Vec<bool>],
     layer: usize,
     shape: Shape,
@@ -158,7 +162,7 @@ struct Block {
     values: Vec<u8>,
     /// Scales, for 8-bit values.
     scales: Vec<f32>,
-    /// For every fold the pictures that prototypes come from without it.
+    /// For every fold the entries that prototypes come from without it.
     without: Vec<Vec<u32>>,
 }
 
@@ -166,7 +170,8 @@ impl Block {
     fn new(task: &Task, prototypes: &[(&[f32], usize)]) -> Self {
         let shape = task.shape;
         let vectors: Vec<&[f32]> = prototypes.iter().map(|(vector, _)| *vector).collect();
-        let sources = prototypes.iter().map(|(_, source)| *source as u32).collect();
+        let origins = task.store.origins();
+        let sources = prototypes.iter().map(|(_, entry)| origins[*entry]).collect();
         if task.storage == Storage::I8 {
             let mut values = vec![0i8; shape.block(Storage::I8)];
             let mut scales = vec![0.0; shape.padded_sheets()];
@@ -200,13 +205,13 @@ impl WholePictures {
     fn choose(rule: Rule, store: &Store, shapes: &[Shape]) -> Self {
         let sheets = shapes.first().map_or(0, |s| s.sheets);
         match rule {
-            Rule::All => WholePictures::Pictures((0..store.pictures()).collect()),
+            Rule::All => WholePictures::Pictures((0..store.entries()).collect()),
             Rule::RandomImage => {
-                WholePictures::Pictures(baselines::random_indices(store.pictures(), sheets, SEED))
+                WholePictures::Pictures(baselines::random_indices(store.entries(), sheets, SEED))
             }
             Rule::KmeansImage => {
                 let descriptors: Vec<Vec<f32>> =
-                    (0..store.pictures()).into_par_iter().map(|i| descriptor(store, i)).collect();
+                    (0..store.entries()).into_par_iter().map(|i| descriptor(store, i)).collect();
                 let dimensions = descriptors.first().map_or(0, Vec::len);
                 WholePictures::Clusters(baselines::kmeans(
                     &descriptors.concat(),
@@ -222,9 +227,9 @@ impl WholePictures {
 
 /// A picture in short, for image-level k-means: the mean feature vector of each quarter of each
 /// layer.
-fn descriptor(store: &Store, picture: usize) -> Vec<f32> {
+fn descriptor(store: &Store, entry: usize) -> Vec<f32> {
     let mut descriptor = Vec::new();
-    for map in store.maps(picture) {
+    for map in store.maps(entry) {
         let mut quarters = vec![0.0; 4 * map.channels()];
         for pixel in 0..map.pixels() {
             let (x, y) = (pixel % map.width(), pixel / map.width());
@@ -261,14 +266,14 @@ impl Worker {
                 picked = pts::select(&self.gram, sheets, hard_rule);
                 let fold = |kept: &Vec<bool>| {
                     let chosen = pts::without(&self.gram, &picked, kept, sheets, hard_rule);
-                    chosen.into_iter().map(|picture| picture as u32).collect()
+                    chosen.into_iter().map(|entry| entry as u32).collect()
                 };
                 without = task.kept.iter().map(fold).collect();
             }
             (Rule::KmeansPixel, _) => {
                 clusters = baselines::kmeans(&self.vectors, channels, sheets, seed)
             }
-            _ => picked = baselines::random_indices(task.store.pictures(), sheets, seed),
+            _ => picked = baselines::random_indices(task.store.entries(), sheets, seed),
         }
         let centroids: Vec<(Vec<f32>, usize)> = clusters
             .iter()
@@ -284,14 +289,14 @@ impl Worker {
         Block { without, ..Block::new(task, &prototypes) }
     }
 
-    /// The prototypes of one pixel, of the pictures `chosen`.
+    /// The prototypes of one pixel, of the entries `chosen`.
     fn take(&mut self, task: &Task, pixel: usize, chosen: &[u32]) -> Block {
         task.store.vectors(task.layer, pixel, &mut self.vectors);
         let channels = task.shape.channels;
-        let of_picture = |&picture: &u32| {
-            let at = picture as usize;
+        let of_entry = |&entry: &u32| {
+            let at = entry as usize;
             (&self.vectors[at * channels..(at + 1) * channels], at)
         };
-        Block::new(task, &chosen.iter().map(of_picture).collect::<Vec<_>>())
+        Block::new(task, &chosen.iter().map(of_entry).collect::<Vec<_>>())
     }
 }

@@ -1,0 +1,323 @@
+//! Turned copies of the good pictures, as further candidates where there are few pictures.
+//!
+//! A part that lies anyhow shows a place in a few of ten pictures at most as a fresh part has it there. Turned about
+//! their centre, ten pictures stand for 240. Copies are candidates for prototypes and nothing else: a copy belongs to
+//! the part of its picture, is left out with it, and is never scored.
+//!
+//! # Whether parts lie turned
+//! Where parts always lie alike, copies show what no good part looks like, and a part that lies wrongly would pass.
+//! The good pictures tell. Some of them and a few of their copies are compared with the other pictures as they are.
+//! Where parts are round, or lie anyhow, a copy is one more good part, and is as unlike the others as its picture.
+//! Where they lie alike, copies are much more unlike. The median ratio decides.
+//!
+//! # What a copy shows where its picture ends
+//! Beyond the corners of a picture nothing is known. A copy has the features of its picture, not turned, there: a
+//! second time what is a candidate already. The comparison looks at the middle, which all copies show.
+
+use super::audit::Comparison;
+use super::audit::References;
+use super::exposures::Parts;
+use super::features::of_images;
+use super::gather::Gathered;
+use super::store::{Store, scratch_folder};
+use super::{Options, Progress, Rotations, Sheets, Stage};
+use crate::backbone::Backbone;
+use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
+use crate::image::{Mask, NetworkImage, Size, Turn};
+use crate::template::ImageRecord;
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// Pictures and copies that few pictures are filled up to.
+const CANDIDATES: usize = 240;
+/// From so many pictures on copies do not help: where parts lie anyhow, 120 pictures show them at every angle.
+const ENOUGH_PICTURES: usize = 120;
+/// Fewest different parts that are compared with each other.
+const FEWEST_PARTS: usize = 3;
+/// Most pictures and copies that a build accepts where copies are asked for. The similarities of so many take 64 MB
+/// a thread.
+const MOST_CANDIDATES: usize = 2000;
+/// Most pictures, and copies of each, that are compared to decide.
+const COMPARED: [usize; 2] = [12, 6];
+/// Copies that are so many times as unlike the other pictures as their picture is are like the parts.
+const ALIKE: f32 = 1.3;
+/// Least share of a region of interest that a copy has to fill with what lies in the region of its picture: edges
+/// are drawn by hand, and pixels are square.
+const LEAST_OVERLAP: f64 = 0.95;
+
+/// By which angles pictures are turned to give candidates; none where they are not.
+pub(super) struct Turning {
+    /// The angles.
+    pub turns: Vec<Turn>,
+    /// What was decided and why, for a person; `None` where there was nothing to decide.
+    pub note: Option<String>,
+}
+
+impl Turning {
+    fn none(note: Option<String>) -> Self {
+        Turning { turns: Vec::new(), note }
+    }
+}
+
+/// By how many angles each of `pictures` is turned where nobody asks for a number.
+fn usual_copies(pictures: usize) -> usize {
+    match pictures {
+        0 | ENOUGH_PICTURES.. => 0,
+        few => CANDIDATES / few - 1,
+    }
+}
+
+/// So many turns, evenly all the way round; the picture itself is the one that is missing.
+fn turns(copies: usize) -> Vec<Turn> {
+    (1..=copies).map(|i| Turn::new(360.0 * i as f64 / (copies + 1) as f64)).collect()
+}
+
+/// Decides by which angles the pictures of `pass` are turned.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`] where copies were asked for and there would be too many, or the region of interest
+/// does not turn; what the backbone and the disk refuse.
+pub(super) fn decide(
+    pass: &Gathered,
+    parts: &Parts,
+    backbone: &dyn Backbone,
+    options: &Options,
+    progress: Progress,
+) -> Result<Turning> {
+    let pictures = pass.images.len();
+    match options.rotations {
+        Rotations::None => Ok(Turning::none(None)),
+        Rotations::Copies(copies) => {
+            let turns = turns(copies);
+            refuse_too_many(pictures, copies)?;
+            if let Some(mask) = &options.mask {
+                require_round(mask, &turns, &pass.images)?;
+            }
+            let note = format!("{} of each picture are candidates, too, as asked for", count(&turns));
+            Ok(Turning { turns, note: Some(note) })
+        }
+        Rotations::Auto => {
+            let turns = turns(usual_copies(pictures));
+            if turns.is_empty() || parts.count() < FEWEST_PARTS || options.sheets == Sheets::All {
+                return Ok(Turning::none(None));
+            }
+            if let Some(mask) = &options.mask
+                && let Some((_, share)) = worst_overlap(mask, &turns, &pass.images)
+                && share < LEAST_OVERLAP
+            {
+                let note = "no turned copies of the pictures are used: the region of interest does not turn";
+                return Ok(Turning::none(Some(note.into())));
+            }
+            let unlike = unlikeness(pass, parts, backbone, options, &turns, progress)?;
+            let is_like = unlike < ALIKE;
+            let are = if is_like { "are" } else { "are no" };
+            let note = format!(
+                "{} of each picture {are} candidates: they are {unlike:.1} times as unlike the other pictures as the \
+                 picture itself",
+                count(&turns)
+            );
+            let turns = if is_like { turns } else { Vec::new() };
+            Ok(Turning { turns, note: Some(note) })
+        }
+    }
+}
+
+/// How many copies, in words.
+fn count(turns: &[Turn]) -> String {
+    match turns.len() {
+        1 => "a turned copy".into(),
+        copies => format!("{copies} turned copies"),
+    }
+}
+
+fn refuse_too_many(pictures: usize, copies: usize) -> Result<()> {
+    let candidates = pictures.saturating_mul(copies.saturating_add(1));
+    if candidates <= MOST_CANDIDATES {
+        return Ok(());
+    }
+    let most = (MOST_CANDIDATES / pictures.max(1)).saturating_sub(1);
+    let next = match most {
+        0 => "so many pictures need no copies: ask for none".into(),
+        most => format!("ask for {most} at the most; from {ENOUGH_PICTURES} pictures on copies do harm"),
+    };
+    Err(Error::usage(format!(
+        "{pictures} pictures with {copies} turned copies each are {candidates} candidates, more than {MOST_CANDIDATES}"
+    ))
+    .advise(next))
+}
+
+/// The turn at which the least of a region of interest is filled with itself, and this share.
+fn worst_overlap<'a>(
+    mask: &Mask,
+    turns: &'a [Turn],
+    images: &[ImageRecord],
+) -> Option<(&'a Turn, f64)> {
+    let size = images.first().map(size_of)?;
+    turns
+        .par_iter()
+        .map(|turn| (turn, turn.overlap(mask, size)))
+        .reduce_with(|a, b| if b.1 < a.1 { b } else { a })
+}
+
+fn require_round(mask: &Mask, turns: &[Turn], images: &[ImageRecord]) -> Result<()> {
+    let Some((turn, share)) = worst_overlap(mask, turns, images) else { return Ok(()) };
+    if share >= LEAST_OVERLAP {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "the region of interest does not turn with the pictures: turned by {:.0} degrees, a copy has something from \
+         outside in {:.0} % of it",
+        turn.degrees(),
+        100.0 * (1.0 - share)
+    ))
+    .advise("draw it as a disc or ring around the centre of the pictures, or ask for no turned copies"))
+}
+
+fn size_of(image: &ImageRecord) -> Size {
+    Size { width: image.width, height: image.height }
+}
+
+/// How many times as unlike the other pictures turned copies are as the pictures that they are of: the median.
+fn unlikeness(
+    pass: &Gathered,
+    parts: &Parts,
+    backbone: &dyn Backbone,
+    options: &Options,
+    turns: &[Turn],
+    progress: Progress,
+) -> Result<f32> {
+    let (sample, few) = (evenly(&parts.first, COMPARED[0]), evenly(turns, COMPARED[1]));
+    let id = backbone.identity();
+    let mut store = Store::new(&id.taps, options.max_memory, scratch_folder()?);
+    let maps: Vec<_> = sample.iter().map(|&picture| pass.store.maps(picture)).collect();
+    store.push(&maps)?;
+    let jobs = jobs(&sample, &few);
+    for chunk in jobs.chunks(store.batch_size()) {
+        // What is compared counts as a picture, also where it is a copy.
+        store.push(&copies(pass, chunk, backbone)?)?;
+        progress(Stage::Turned, store.pictures() - sample.len(), jobs.len());
+    }
+    let origins = sample.iter().copied().chain(jobs.iter().map(|(picture, _)| *picture));
+    let groups: Vec<u32> = origins.map(|picture| parts.of_picture[picture]).collect();
+    let kept: Vec<bool> = (0..groups.len()).map(|i| i < sample.len()).collect();
+    let references = References {
+        store: &pass.store,
+        pictures: parts.first.clone(),
+        groups: (0..parts.count() as u32).collect(),
+    };
+    let middle = middle(options.mask.as_ref(), (id.height as usize, id.width as usize), pass);
+    let comparison =
+        Comparison::new(&store, id, middle.as_ref(), (&kept, &groups), &[references], &|| ());
+    let scores: Vec<f32> = (0..groups.len()).map(|i| comparison.scored(i).score).collect();
+    let mut ratios: Vec<f32> = (0..jobs.len())
+        .map(|i| scores[sample.len() + i] / scores[i / few.len()].max(f32::MIN_POSITIVE))
+        .collect();
+    for (angle, turn) in few.iter().enumerate() {
+        let mut of_angle: Vec<f32> = ratios.iter().skip(angle).step_by(few.len()).copied().collect();
+        log::debug!("turned by {:.0} degrees: {:.2} times as unlike", turn.degrees(), median(&mut of_angle));
+    }
+    Ok(median(&mut ratios))
+}
+
+fn median(values: &mut [f32]) -> f32 {
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
+}
+
+/// At most `most` of `all`, evenly taken.
+fn evenly<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    let wanted = all.len().min(most);
+    (0..wanted).map(|i| all[i * all.len() / wanted]).collect()
+}
+
+/// What of a picture is there whatever it is turned by: a disc, and what of the region of interest lies in it.
+fn middle(mask: Option<&Mask>, (height, width): (usize, usize), pass: &Gathered) -> Option<Mask> {
+    let size = pass.images.first().map(size_of)?;
+    let (across, down) = (f64::from(size.width), f64::from(size.height));
+    let part = |at: usize, of: usize| (at as f64 + 0.5) / of as f64 - 0.5;
+    let disc = |i: usize| {
+        let (x, y) = (part(i % width, width) * across, part(i / width, height) * down);
+        x.hypot(y) <= across.min(down) / 2.0
+    };
+    let disc = Mask::from_flags(height, width, (0..height * width).map(disc).collect())?;
+    match mask {
+        Some(mask) => mask.and(&disc),
+        None => Some(disc),
+    }
+}
+
+/// Adds copies of all pictures to the store.
+///
+/// # Errors
+/// Where a picture can no longer be read, or the backbone or the scratch disk fails.
+pub(super) fn add(
+    pass: &mut Gathered,
+    turning: &Turning,
+    backbone: &dyn Backbone,
+    progress: Progress,
+) -> Result<()> {
+    if turning.turns.is_empty() {
+        return Ok(());
+    }
+    let pictures: Vec<usize> = (0..pass.images.len()).collect();
+    let jobs = jobs(&pictures, &turning.turns);
+    for chunk in jobs.chunks(pass.store.batch_size()) {
+        let maps = copies(pass, chunk, backbone)?;
+        let origins: Vec<u32> = chunk.iter().map(|(picture, _)| *picture as u32).collect();
+        pass.store.push_copies(&maps, &origins)?;
+        progress(Stage::Turned, pass.store.entries() - pictures.len(), jobs.len());
+    }
+    Ok(())
+}
+
+/// A picture, and how it is turned.
+type Job = (usize, Turn);
+
+/// Every picture by every turn.
+fn jobs(pictures: &[usize], turns: &[Turn]) -> Vec<Job> {
+    pictures.iter().flat_map(|&picture| turns.iter().map(move |&turn| (picture, turn))).collect()
+}
+
+/// The features of copies; those of one picture follow each other.
+fn copies(pass: &Gathered, jobs: &[Job], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
+    let id = backbone.identity();
+    let size = (id.height as usize, id.width as usize);
+    let mut pictures: Vec<usize> = jobs.iter().map(|(picture, _)| *picture).collect();
+    pictures.dedup();
+    let images: HashMap<usize, NetworkImage> = pictures
+        .par_iter()
+        .map(|&picture| Ok((picture, pass.image(picture, size)?)))
+        .collect::<Result<_>>()?;
+    let turned: Vec<NetworkImage> = jobs
+        .par_iter()
+        .map(|(picture, turn)| turn.apply(&images[picture], size_of(&pass.images[*picture])))
+        .collect();
+    let maps = of_images(&turned, backbone)?;
+    let with_corners = |(maps, (picture, turn)): (Vec<FeatureMap>, &Job)| {
+        filled(maps, &pass.store.maps(*picture), turn, size_of(&pass.images[*picture]))
+    };
+    Ok(maps.into_par_iter().zip(jobs).map(with_corners).collect())
+}
+
+/// The maps of a copy, with those of its picture where the copy shows nothing of it.
+fn filled(
+    maps: Vec<FeatureMap>,
+    of_picture: &[FeatureMap],
+    turn: &Turn,
+    size: Size,
+) -> Vec<FeatureMap> {
+    let one = |(map, picture): (FeatureMap, &FeatureMap)| {
+        let shown = turn.shows((map.height(), map.width()), size);
+        if shown.iter().all(|&shown| shown) {
+            return map;
+        }
+        let vector = |(pixel, &shown): (usize, &bool)| {
+            if shown { map.vector(pixel) } else { picture.vector(pixel) }
+        };
+        let data: Vec<f32> =
+            shown.iter().enumerate().flat_map(vector).copied().collect();
+        FeatureMap::normalised(map.height(), map.width(), map.channels(), data)
+    };
+    maps.into_iter().zip(of_picture).map(one).collect()
+}
