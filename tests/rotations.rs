@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Bench, SMALL, assert_code, hetmm, stderr, stdout, text};
-use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -63,8 +63,9 @@ fn good_pictures_tell_whether_parts_lie_turned() {
     for (folder, lie_anyhow) in [("anyhow", true), ("alike", false)] {
         let pictures = bars(&bench, folder, 8, lie_anyhow);
         let output = build(&[text(&pictures)], &template, &[]);
-        assert_code(&output, 0, "times as unlike");
-        assert_eq!(stderr(&output).contains("copies of each picture are candidates"), lie_anyhow);
+        assert_code(&output, 0, "copies are as unlike the other pictures");
+        let used = stderr(&output).contains("29 turned copies of each picture, turned all round");
+        assert_eq!(used, lie_anyhow, "{folder}: {}", stderr(&output));
         assert_eq!(recorded(&template).is_some(), lie_anyhow, "{folder}");
         // A copy is no picture.
         assert_eq!(info(&template)["build"]["images"].as_array().expect("a list").len(), 8);
@@ -160,6 +161,7 @@ fn copies_that_make_no_sense_are_refused() {
         bench.path(name)
     };
     let strip = mask("strip.png", &|x, _| x.abs() < 20.0);
+    let side = mask("side.png", &|x, _| x < 0.0);
     let disc = mask("disc.png", &|x, y| x.hypot(y) < 40.0);
     let template = bench.path("t.hetmm");
     let cases: [(&[&str], i32, &str); 8] = [
@@ -170,12 +172,25 @@ fn copies_that_make_no_sense_are_refused() {
         (&["--rotations", "7", "--mask", text(&strip)], 2, "does not turn"),
         (&["--rotations", "1", "--mask", text(&strip)], 0, "a turned copy of each picture"),
         (&["--rotations", "7", "--mask", text(&disc)], 0, "7 turned copies of each picture"),
-        (&["--rotations", "auto", "--mask", text(&strip)], 0, "region of interest does not turn"),
+        (&["--rotations", "auto", "--mask", text(&side)], 0, "region of interest does not turn"),
     ];
     for (options, code, message) in cases {
         let options = [options, &["--sheets", "4", "--threshold", "2"]].concat();
         assert_code(&build(&[text(&pictures)], &template, &options), code, message);
     }
+    // What is opaque is a region of interest, too.
+    for number in 0..4 {
+        let path = bar(&bench, &format!("opaque/{number}.png"), number, 40.0 * f64::from(number));
+        let opaque = image::open(&path).expect("a picture").to_rgba8();
+        let clipped: RgbaImage = ImageBuffer::from_fn(96, 96, |x, y| {
+            let [r, g, b, _] = opaque.get_pixel(x, y).0;
+            Rgba([r, g, b, if x < 60 { 255 } else { 0 }])
+        });
+        clipped.save(&path).expect("writes");
+    }
+    let options = ["--rotations", "3", "--mask-from-alpha", "--sheets", "4", "--threshold", "2"];
+    let output = build(&[text(&bench.path("opaque"))], &template, &options);
+    assert_code(&output, 2, "does not turn");
     // 6 x 360 candidates: refused with the most that there may be.
     let output = build(&[text(&pictures)], &template, &["--rotations", "359"]);
     assert_code(&output, 2, "2160 candidates, more than 2000");

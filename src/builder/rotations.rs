@@ -7,8 +7,10 @@
 //! # Whether parts lie turned
 //! Where parts always lie alike, copies show what no good part looks like, and a part that lies wrongly would pass.
 //! The good pictures tell. Some of them and a few of their copies are compared with the other pictures as they are.
-//! Where parts are round, or lie anyhow, a copy is one more good part, and is as unlike the others as its picture.
-//! Where they lie alike, copies are much more unlike. The median ratio decides.
+//! Where parts lie anyhow, a copy is one more good part, and is as unlike the others as its picture. On round parts
+//! light and shadow stay where they are, so copies are up to twice as unlike. Where parts lie alike they are three to
+//! twenty times as unlike. Many parts and textures look the same upside down and at no angle between: these get half
+//! turns only. `docs/few-pictures.md` has what was measured.
 //!
 //! # What a copy shows where its picture ends
 //! Beyond the corners of a picture nothing is known. A copy has the features of its picture, not turned, there: a
@@ -38,10 +40,14 @@ const FEWEST_PARTS: usize = 3;
 /// Most pictures and copies that a build accepts where copies are asked for. The similarities of so many take 64 MB
 /// a thread.
 const MOST_CANDIDATES: usize = 2000;
-/// Most pictures, and copies of each, that are compared to decide.
-const COMPARED: [usize; 2] = [12, 6];
-/// Copies that are so many times as unlike the other pictures as their picture is are like the parts.
-const ALIKE: f32 = 1.3;
+/// Most pictures that are compared with the others to decide, and most angles at which each is.
+const COMPARED: usize = 10;
+const ANGLES: usize = 4;
+/// Copies at all angles are like the parts where they are at most so many times as unlike the other pictures as the
+/// picture that they are of.
+const ALIKE_ALL_ROUND: f32 = 2.5;
+/// The same for half turns. A part that differs little upside down is still to be rejected when it lies so.
+const ALIKE_UPSIDE_DOWN: f32 = 1.5;
 /// Least share of a region of interest that a copy has to fill with what lies in the region of its picture: edges
 /// are drawn by hand, and pixels are square.
 const LEAST_OVERLAP: f64 = 0.95;
@@ -60,11 +66,39 @@ impl Turning {
     }
 }
 
-/// By how many angles each of `pictures` is turned where nobody asks for a number.
-fn usual_copies(pictures: usize) -> usize {
-    match pictures {
-        0 | ENOUGH_PICTURES.. => 0,
-        few => CANDIDATES / few - 1,
+/// How copies can be turned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    AllRound,
+    UpsideDown,
+}
+
+impl Way {
+    /// The turns of each of `pictures` pictures where nobody asks for a number; none where these are enough.
+    fn turns(self, pictures: usize) -> Vec<Turn> {
+        let all_round = (CANDIDATES / pictures.max(1)).saturating_sub(1);
+        match self {
+            _ if pictures >= ENOUGH_PICTURES => Vec::new(),
+            // A single one would be a half turn.
+            Way::AllRound if all_round < 2 => Vec::new(),
+            Way::AllRound => turns(all_round),
+            Way::UpsideDown => turns(1),
+        }
+    }
+
+    /// How unlike the other pictures copies may be, in parts of what their pictures are.
+    fn limit(self) -> f32 {
+        match self {
+            Way::AllRound => ALIKE_ALL_ROUND,
+            Way::UpsideDown => ALIKE_UPSIDE_DOWN,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Way::AllRound => "turned all round",
+            Way::UpsideDown => "upside down",
+        }
     }
 }
 
@@ -94,33 +128,53 @@ pub(super) fn decide(
             if let Some(mask) = &options.mask {
                 require_round(mask, &turns, &pass.images)?;
             }
-            let note = format!("{} of each picture are candidates, too, as asked for", count(&turns));
+            let note = format!("{} of each picture can be prototypes, too, as asked for", count(&turns));
             Ok(Turning { turns, note: Some(note) })
         }
-        Rotations::Auto => {
-            let turns = turns(usual_copies(pictures));
-            if turns.is_empty() || parts.count() < FEWEST_PARTS || options.sheets == Sheets::All {
-                return Ok(Turning::none(None));
-            }
-            if let Some(mask) = &options.mask
-                && let Some((_, share)) = worst_overlap(mask, &turns, &pass.images)
-                && share < LEAST_OVERLAP
-            {
-                let note = "no turned copies of the pictures are used: the region of interest does not turn";
-                return Ok(Turning::none(Some(note.into())));
-            }
-            let unlike = unlikeness(pass, parts, backbone, options, &turns, progress)?;
-            let is_like = unlike < ALIKE;
-            let are = if is_like { "are" } else { "are no" };
-            let note = format!(
-                "{} of each picture {are} candidates: they are {unlike:.1} times as unlike the other pictures as the \
-                 picture itself",
-                count(&turns)
-            );
-            let turns = if is_like { turns } else { Vec::new() };
-            Ok(Turning { turns, note: Some(note) })
-        }
+        Rotations::Auto => choose(pass, parts, backbone, options, progress),
     }
+}
+
+/// Lets the good pictures decide.
+fn choose(
+    pass: &Gathered,
+    parts: &Parts,
+    backbone: &dyn Backbone,
+    options: &Options,
+    progress: Progress,
+) -> Result<Turning> {
+    let of_way = |way: Way| (way, way.turns(pass.images.len()));
+    let mut ways = [Way::AllRound, Way::UpsideDown].map(of_way).to_vec();
+    ways.retain(|(_, turns)| !turns.is_empty());
+    if ways.is_empty() || parts.count() < FEWEST_PARTS || options.sheets == Sheets::All {
+        return Ok(Turning::none(None));
+    }
+    if let Some(mask) = &options.mask {
+        let turns = |turns: &[Turn]| {
+            worst_overlap(mask, turns, &pass.images).is_none_or(|worst| worst.1 >= LEAST_OVERLAP)
+        };
+        ways.retain(|(_, all)| turns(all));
+    }
+    if ways.is_empty() {
+        let note = "no turned copies of the pictures are used: the region of interest does not turn";
+        return Ok(Turning::none(Some(note.into())));
+    }
+    let unlike = unlikeness(pass, parts, backbone, options, &ways, progress)?;
+    let found = |&((way, _), unlike): &(&(Way, Vec<Turn>), f32)| unlike <= way.limit();
+    let words: Vec<String> = (ways.iter().zip(&unlike))
+        .map(|((way, _), unlike)| format!("{unlike:.1} times {}", way.words()))
+        .collect();
+    let decided = ways.iter().zip(unlike).find(found).map(|((way, turns), _)| (*way, turns.clone()));
+    let (turns, what) = match decided {
+        Some((way, turns)) => {
+            let what = format!("{} of each picture, {}, can be prototypes, too", count(&turns), way.words());
+            (turns, what)
+        }
+        None => (Vec::new(), "no turned copies of the pictures are used".into()),
+    };
+    let words = words.join(", ");
+    let note = format!("{what}: copies are as unlike the other pictures as the pictures themselves {words}");
+    Ok(Turning { turns, note: Some(note) })
 }
 
 /// How many copies, in words.
@@ -178,21 +232,26 @@ fn size_of(image: &ImageRecord) -> Size {
     Size { width: image.width, height: image.height }
 }
 
-/// How many times as unlike the other pictures turned copies are as the pictures that they are of: the median.
+/// How many times as unlike the other pictures copies are as the pictures that they are of, for every way: the median.
 fn unlikeness(
     pass: &Gathered,
     parts: &Parts,
     backbone: &dyn Backbone,
     options: &Options,
-    turns: &[Turn],
+    ways: &[(Way, Vec<Turn>)],
     progress: Progress,
-) -> Result<f32> {
-    let (sample, few) = (evenly(&parts.first, COMPARED[0]), evenly(turns, COMPARED[1]));
+) -> Result<Vec<f32>> {
+    let sample = evenly(&parts.first, COMPARED);
+    let probes: Vec<(usize, Turn)> = (ways.iter().enumerate())
+        .flat_map(|(at, (_, turns))| evenly(turns, ANGLES).into_iter().map(move |turn| (at, turn)))
+        .collect();
+    let turns: Vec<Turn> = probes.iter().map(|(_, turn)| *turn).collect();
+    let jobs = jobs(&sample, &turns);
     let id = backbone.identity();
     let mut store = Store::new(&id.taps, options.max_memory, scratch_folder()?);
-    let maps: Vec<_> = sample.iter().map(|&picture| pass.store.maps(picture)).collect();
-    store.push(&maps)?;
-    let jobs = jobs(&sample, &few);
+    for chunk in sample.chunks(store.batch_size()) {
+        store.push(&chunk.iter().map(|&i| pass.store.maps(i)).collect::<Vec<_>>())?;
+    }
     for chunk in jobs.chunks(store.batch_size()) {
         // What is compared counts as a picture, also where it is a copy.
         store.push(&copies(pass, chunk, backbone)?)?;
@@ -201,34 +260,31 @@ fn unlikeness(
     let origins = sample.iter().copied().chain(jobs.iter().map(|(picture, _)| *picture));
     let groups: Vec<u32> = origins.map(|picture| parts.of_picture[picture]).collect();
     let kept: Vec<bool> = (0..groups.len()).map(|i| i < sample.len()).collect();
-    let references = References {
-        store: &pass.store,
-        pictures: parts.first.clone(),
-        groups: (0..parts.count() as u32).collect(),
-    };
+    let (pictures, of_parts) = (parts.first.clone(), (0..parts.count() as u32).collect());
+    let references = References { store: &pass.store, pictures, groups: of_parts };
     let middle = middle(options.mask.as_ref(), (id.height as usize, id.width as usize), pass);
     let comparison =
         Comparison::new(&store, id, middle.as_ref(), (&kept, &groups), &[references], &|| ());
     let scores: Vec<f32> = (0..groups.len()).map(|i| comparison.scored(i).score).collect();
-    let mut ratios: Vec<f32> = (0..jobs.len())
-        .map(|i| scores[sample.len() + i] / scores[i / few.len()].max(f32::MIN_POSITIVE))
-        .collect();
-    for (angle, turn) in few.iter().enumerate() {
-        let mut of_angle: Vec<f32> = ratios.iter().skip(angle).step_by(few.len()).copied().collect();
-        log::debug!("turned by {:.0} degrees: {:.2} times as unlike", turn.degrees(), median(&mut of_angle));
+    let (of_pictures, of_copies) = scores.split_at(sample.len());
+    let mut ratios = vec![Vec::new(); ways.len()];
+    for (copies, picture) in of_copies.chunks_exact(turns.len()).zip(of_pictures) {
+        for ((way, _), copy) in probes.iter().zip(copies) {
+            ratios[*way].push(copy / picture.max(f32::MIN_POSITIVE));
+        }
     }
-    Ok(median(&mut ratios))
+    Ok(ratios.into_iter().map(median).collect())
 }
 
-fn median(values: &mut [f32]) -> f32 {
+fn median(mut values: Vec<f32>) -> f32 {
     values.sort_by(f32::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
 }
 
-/// At most `most` of `all`, evenly taken.
+/// At most `most` of `all`, from the middles of equal stretches.
 fn evenly<T: Copy>(all: &[T], most: usize) -> Vec<T> {
     let wanted = all.len().min(most);
-    (0..wanted).map(|i| all[i * all.len() / wanted]).collect()
+    (0..wanted).map(|i| all[(2 * i + 1) * all.len() / (2 * wanted)]).collect()
 }
 
 /// What of a picture is there whatever it is turned by: a disc, and what of the region of interest lies in it.
