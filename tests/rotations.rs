@@ -126,7 +126,8 @@ fn copies_are_the_same_on_any_number_of_threads_and_from_a_features_file() {
     let bench = Bench::new();
     let pictures = bars(&bench, "good", 5, true);
     let features = bench.path("good.features");
-    let output = hetmm(&[&["features", text(&pictures), "-o", text(&features)], &SMALL[..]].concat());
+    let output =
+        hetmm(&[&["features", text(&pictures), "-o", text(&features)], &SMALL[..]].concat());
     assert_code(&output, 0, "");
     let built = |name: &str, more: &[&str]| {
         let template = bench.path(name);
@@ -139,11 +140,13 @@ fn copies_are_the_same_on_any_number_of_threads_and_from_a_features_file() {
     // Copies that spill to the scratch file, batch by batch.
     assert_eq!(one, built("spilled.hetmm", &["--max-memory", "1M"]));
     let template = bench.path("features.hetmm");
-    let output = hetmm(&[
-        &["build", text(&features), "-o", text(&template), "--rotations", "7", "--sheets", "6"],
-        &PATCHES[..],
-    ]
-    .concat());
+    let output = hetmm(
+        &[
+            &["build", text(&features), "-o", text(&template), "--rotations", "7", "--sheets", "6"],
+            &PATCHES[..],
+        ]
+        .concat(),
+    );
     assert_code(&output, 0, "");
     assert_eq!(one, std::fs::read(&template).expect("reads"));
 }

@@ -135,10 +135,7 @@ pub fn extract(
 }
 
 /// The features of pictures at network size, on all threads of the pool or in the batches of `backbone`.
-pub fn of_images(
-    images: &[NetworkImage],
-    backbone: &dyn Backbone,
-) -> Result<Vec<Vec<FeatureMap>>> {
+pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
     match backbone.batch() {
         1 => images.par_iter().map(|image| backbone.features(image)).collect(),
         batch => {

@@ -1,7 +1,7 @@
 //! Named settings: the default, the one before it, and those of the paper.
 
-use super::{Baseline, Rotations};
 use super::input_size::InputSize;
+use super::{Baseline, Rotations};
 use crate::scoring::Fusion;
 use crate::selection::HardRule;
 

@@ -128,7 +128,8 @@ pub(super) fn decide(
             if let Some(mask) = &options.mask {
                 require_round(mask, &turns, &pass.images)?;
             }
-            let note = format!("{} of each picture can be prototypes, too, as asked for", count(&turns));
+            let note =
+                format!("{} of each picture can be prototypes, too, as asked for", count(&turns));
             Ok(Turning { turns, note: Some(note) })
         }
         Rotations::Auto => choose(pass, parts, backbone, options, progress),
@@ -156,7 +157,8 @@ fn choose(
         ways.retain(|(_, all)| turns(all));
     }
     if ways.is_empty() {
-        let note = "no turned copies of the pictures are used: the region of interest does not turn";
+        let note =
+            "no turned copies of the pictures are used: the region of interest does not turn";
         return Ok(Turning::none(Some(note.into())));
     }
     let unlike = unlikeness(pass, parts, backbone, options, &ways, progress)?;
@@ -164,16 +166,23 @@ fn choose(
     let words: Vec<String> = (ways.iter().zip(&unlike))
         .map(|((way, _), unlike)| format!("{unlike:.1} times {}", way.words()))
         .collect();
-    let decided = ways.iter().zip(unlike).find(found).map(|((way, turns), _)| (*way, turns.clone()));
+    let decided =
+        ways.iter().zip(unlike).find(found).map(|((way, turns), _)| (*way, turns.clone()));
     let (turns, what) = match decided {
         Some((way, turns)) => {
-            let what = format!("{} of each picture, {}, can be prototypes, too", count(&turns), way.words());
+            let what = format!(
+                "{} of each picture, {}, can be prototypes, too",
+                count(&turns),
+                way.words()
+            );
             (turns, what)
         }
         None => (Vec::new(), "no turned copies of the pictures are used".into()),
     };
     let words = words.join(", ");
-    let note = format!("{what}: copies are as unlike the other pictures as the pictures themselves {words}");
+    let note = format!(
+        "{what}: copies are as unlike the other pictures as the pictures themselves {words}"
+    );
     Ok(Turning { turns, note: Some(note) })
 }
 
@@ -193,7 +202,9 @@ fn refuse_too_many(pictures: usize, copies: usize) -> Result<()> {
     let most = (MOST_CANDIDATES / pictures.max(1)).saturating_sub(1);
     let next = match most {
         0 => "so many pictures need no copies: ask for none".into(),
-        most => format!("ask for {most} at the most; from {ENOUGH_PICTURES} pictures on copies do harm"),
+        most => {
+            format!("ask for {most} at the most; from {ENOUGH_PICTURES} pictures on copies do harm")
+        }
     };
     Err(Error::usage(format!(
         "{pictures} pictures with {copies} turned copies each are {candidates} candidates, more than {MOST_CANDIDATES}"
@@ -371,8 +382,7 @@ fn filled(
         let vector = |(pixel, &shown): (usize, &bool)| {
             if shown { map.vector(pixel) } else { picture.vector(pixel) }
         };
-        let data: Vec<f32> =
-            shown.iter().enumerate().flat_map(vector).copied().collect();
+        let data: Vec<f32> = shown.iter().enumerate().flat_map(vector).copied().collect();
         FeatureMap::normalised(map.height(), map.width(), map.channels(), data)
     };
     maps.into_iter().zip(of_picture).map(one).collect()

@@ -152,8 +152,8 @@ impl Store {
                 let channels = tap.channels as usize;
                 let mut data = Vec::with_capacity(pixels(tap) * channels);
                 for pixel in 0..pixels(tap) {
-                    let start = batch.entries * (self.offset(layer) + pixel * channels)
-                        + within * channels;
+                    let start =
+                        batch.entries * (self.offset(layer) + pixel * channels) + within * channels;
                     data.extend_from_slice(&batch.values()[start..start + channels]);
                 }
                 FeatureMap::normalised(tap.height as usize, tap.width as usize, channels, data)

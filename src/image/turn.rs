@@ -167,9 +167,9 @@ mod tests {
         let picture = image(64, 64, value);
         let turned = Turn::new(37.0).apply(&picture, size);
         let inside = |i: &usize| value(i % 64, i / 64) > 15000;
-        let differ = (0..64 * 64).filter(inside).map(|i| {
-            picture.samples()[3 * i].abs_diff(turned.samples()[3 * i])
-        });
+        let differ = (0..64 * 64)
+            .filter(inside)
+            .map(|i| picture.samples()[3 * i].abs_diff(turned.samples()[3 * i]));
         assert!(differ.max().expect("a disc") < 700);
     }
 

@@ -12,7 +12,9 @@ use hetmm::backbone::{self, Backbone, Identity, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
 use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights};
+use hetmm::builder::{
+    Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights,
+};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask, Reading, Size};
 use hetmm::matching::Storage;
