@@ -136,9 +136,8 @@ impl Material<'_> {
             None => known.iter().map(|&picture| images[picture].clone()).collect(),
         };
         let options = Options { mask: None, baseline: Baseline::None, ..self.options.clone() };
-        let sheets = options.sheets.of(known.len());
-        let mut header =
-            draft_header(self.backbone.identity(), &options, (sheets, self.parts.count()), images);
+        let candidates = self.store.entries_of(kept);
+        let mut header = draft_header(self.backbone.identity(), &options, candidates, images);
         header.probes.clear();
         let mut lengths = section_lengths(&header, &options)?;
         lengths.retain(|(kind, ..)| *kind != SectionKind::Probe);

@@ -12,20 +12,31 @@ use regex_lite::Regex;
 /// How many sheets a template holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sheets {
-    /// One a picture.
+    /// One a picture, and one a turned copy where copies are asked for.
     All,
     /// At most this many.
     Count(usize),
 }
 
 impl Sheets {
-    /// Sheets of a template from `pictures` pictures.
-    pub fn of(self, pictures: usize) -> usize {
+    /// Sheets of a template from so many pictures and turned copies.
+    pub fn of(self, candidates: usize) -> usize {
         match self {
-            Sheets::All => pictures,
-            Sheets::Count(count) => count.min(pictures),
+            Sheets::All => candidates,
+            Sheets::Count(count) => count.min(candidates),
         }
     }
+}
+
+/// Whether turned copies of the good pictures are candidates for prototypes, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotations {
+    /// Where there are few pictures, and these say that parts lie turned or are round.
+    Auto,
+    /// None.
+    None,
+    /// So many of each picture, evenly all the way round.
+    Copies(usize),
 }
 
 /// How much of the mean leave-one-out distance map of the good pictures is taken off every layer.
@@ -94,7 +105,9 @@ pub enum Suspects {
 pub struct Options {
     /// How many sheets.
     pub sheets: Sheets,
-    /// How prototypes are chosen where there are more pictures than sheets.
+    /// Whether turned copies of the pictures are candidates, too.
+    pub rotations: Rotations,
+    /// How prototypes are chosen where there are more candidates than sheets.
     pub rule: Rule,
     /// The taps of the layers that match at their own positions, numbers among the backbone's.
     pub layers: Vec<usize>,
@@ -156,18 +169,18 @@ impl Options {
         self.folds.unwrap_or(usual)
     }
 
-    /// How the layers of a template from so many parts use the taps; empty where each of them matches the tap of its
+    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them matches the tap of its
     /// own number at its own positions.
     ///
-    /// Beside position-free layers, a positional one has n / (n + 50) votes for n parts, as much as the share of the
-    /// baseline: few parts cover each position thinly, but all positions together well.
-    pub(super) fn uses(&self, parts: usize) -> Vec<LayerUse> {
+    /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a share
+    /// of the parts: few candidates cover each position thinly, but all positions together well.
+    pub(super) fn uses(&self, candidates: usize) -> Vec<LayerUse> {
         if self.position_free.is_empty() && self.layers.iter().copied().eq(0..self.layers.len()) {
             return Vec::new();
         }
         let votes = match self.position_free.is_empty() {
             true => 1.0,
-            false => Baseline::ByParts.share(parts).max(LEAST_VOTES),
+            false => Baseline::ByParts.share(candidates).max(LEAST_VOTES),
         };
         let positional = self.layers.iter().map(|&tap| (tap, false, votes));
         let free = self.position_free.iter().map(|layer| (layer.tap, true, 1.0));

@@ -3,9 +3,9 @@
 //! Farthest first: the first patch is the candidate nearest to the mean of all, and every further one is the
 //! candidate that is farthest from those chosen so far. So rare appearances get a patch each, and frequent ones no
 //! more than they need. Candidates are a fixed random part of all positions of all pictures, at most
-//! [`CANDIDATES`]. They are compared after a random projection to [`DIMENSIONS`] values, which keeps distances to
-//! within a few per cent (Johnson and Lindenstrauss) and makes the search quick, as in PatchCore (Roth et al., CVPR
-//! 2022). The patches that are stored are whole.
+//! [`CANDIDATES`], and fewer where vectors are long. They are compared in 8 bits. A random projection to 64 values, as
+//! PatchCore uses (Roth et al., CVPR 2022), is as quick and chooses worse: farthest first prefers the points whose
+//! distance it takes for too large.
 //!
 //! # Without a part of the pictures
 //! A template without a fold keeps the patches of the other folds and goes on from there, farthest first, until it has
@@ -14,22 +14,23 @@
 
 use super::store::Store;
 use crate::backbone::TapIdentity;
+use crate::matching::sheets::quantise;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
 /// Most candidates of a layer.
 const CANDIDATES: usize = 32_768;
-/// Values of a projected vector.
-const DIMENSIONS: usize = 64;
+/// Most bytes of all candidates: what a processor's caches hold.
+const CANDIDATE_BYTES: usize = 16 << 20;
 /// Candidates that a thread takes at once.
 const TOGETHER: usize = 2048;
 
-/// A position of a good picture.
+/// A position of a good picture or of a copy of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
-    /// Number of the picture in the store.
-    pub picture: u32,
+    /// Number of its entry in the store.
+    pub entry: u32,
     /// Pixel of the tap's map.
     pub pixel: u32,
 }
@@ -52,12 +53,16 @@ pub fn choose(
     (fold, folds): (&[u32], usize),
     seed: u64,
 ) -> Chosen {
-    let patches = candidates(store.pictures(), tap, counts, seed);
-    let points = project(store, layer, tap.channels as usize, &patches, seed);
-    let fold_of = |at: usize| fold.get(patches[at].picture as usize).copied().unwrap_or(0);
+    let patches = candidates(store.entries(), tap, counts, seed);
+    let points = Points::new(store, layer, tap.channels as usize, &patches);
+    let origins = store.origins();
+    let fold_of = |at: usize| {
+        let picture = origins[patches[at].entry as usize];
+        fold.get(picture as usize).copied().unwrap_or(0)
+    };
     let folds_of: Vec<u32> = (0..patches.len()).map(fold_of).collect();
     let mut search = Search::new(&points, &folds_of);
-    let chosen = search.run(nearest_to_mean(&points), count);
+    let chosen = search.run(points.nearest_to_mean(), count);
     let without = (0..folds as u32)
         .map(|out| {
             let mut kept: Vec<usize> =
@@ -68,7 +73,7 @@ pub fn choose(
         .collect::<Vec<_>>();
     let patches_of = |chosen: &Vec<usize>| {
         let mut of: Vec<Patch> = chosen.iter().map(|&at| patches[at]).collect();
-        let first = of.first().copied().unwrap_or(Patch { picture: 0, pixel: 0 });
+        let first = of.first().copied().unwrap_or(Patch { entry: 0, pixel: 0 });
         of.resize(count, first);
         of
     };
@@ -76,96 +81,92 @@ pub fn choose(
 }
 
 /// A fixed random part of all positions that count, in order.
-fn candidates(pictures: usize, tap: &TapIdentity, counts: &[bool], seed: u64) -> Vec<Patch> {
+fn candidates(entries: usize, tap: &TapIdentity, counts: &[bool], seed: u64) -> Vec<Patch> {
     let pixels = tap.height * tap.width;
     let counts = |pixel: &u32| counts.get(*pixel as usize).copied().unwrap_or(true);
     let pixels: Vec<u32> = (0..pixels).filter(counts).collect();
-    let all = pictures * pixels.len();
+    let all = entries * pixels.len();
     let patch =
-        |at: usize| Patch { picture: (at / pixels.len()) as u32, pixel: pixels[at % pixels.len()] };
-    if all <= CANDIDATES {
+        |at: usize| Patch { entry: (at / pixels.len()) as u32, pixel: pixels[at % pixels.len()] };
+    let most = CANDIDATES.min(CANDIDATE_BYTES / tap.channels.max(1) as usize);
+    if all <= most {
         return (0..all).map(patch).collect();
     }
     // One of every stretch of positions: spread evenly over pictures and map.
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-    (0..CANDIDATES)
+    (0..most)
         .map(|at| {
-            let (first, end) = (at * all / CANDIDATES, (at + 1) * all / CANDIDATES);
+            let (first, end) = (at * all / most, (at + 1) * all / most);
             patch(first + (random.next_u64() % (end - first) as u64) as usize)
         })
         .collect()
 }
 
-/// Points of [`DIMENSIONS`] values, or of as many as there are channels where these are fewer.
+/// Unit vectors in 8 bits, each with one scale.
 struct Points {
-    values: Vec<f32>,
-    dimensions: usize,
+    bytes: Vec<i8>,
+    scales: Vec<f32>,
+    channels: usize,
 }
 
 impl Points {
-    fn get(&self, at: usize) -> &[f32] {
-        &self.values[at * self.dimensions..(at + 1) * self.dimensions]
+    fn new(store: &Store, layer: usize, channels: usize, patches: &[Patch]) -> Self {
+        let mut points = Points {
+            bytes: vec![0; patches.len() * channels],
+            scales: vec![0.0; patches.len()],
+            channels,
+        };
+        let vectors = points.bytes.par_chunks_exact_mut(channels).zip(&mut points.scales);
+        vectors.zip(patches).for_each(|((bytes, scale), patch)| {
+            let vector = store.vector(layer, patch.entry as usize, patch.pixel as usize);
+            *scale = quantise(vector, bytes);
+        });
+        points
     }
 
     fn len(&self) -> usize {
-        self.values.len() / self.dimensions
+        self.scales.len()
     }
-}
 
-/// The candidates' vectors, projected.
-fn project(store: &Store, layer: usize, channels: usize, patches: &[Patch], seed: u64) -> Points {
-    let vector = |patch: &Patch| store.vector(layer, patch.picture as usize, patch.pixel as usize);
-    if channels <= DIMENSIONS {
-        let values = patches.iter().flat_map(|patch| vector(patch).iter().copied()).collect();
-        return Points { values, dimensions: channels };
+    fn get(&self, at: usize) -> &[i8] {
+        &self.bytes[at * self.channels..(at + 1) * self.channels]
     }
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x5eed);
-    let length = (1.0 / DIMENSIONS as f32).sqrt();
-    let sign = |bit: u64| if bit & 1 == 1 { length } else { -length };
-    let signs: Vec<f32> =
-        (0..channels * DIMENSIONS).map(|_| sign(random.next_u64() >> 33)).collect();
-    let mut values = vec![0.0; patches.len() * DIMENSIONS];
-    values.par_chunks_exact_mut(DIMENSIONS).zip(patches).for_each(|(point, patch)| {
-        for (value, row) in vector(patch).iter().zip(signs.chunks_exact(DIMENSIONS)) {
-            point.iter_mut().zip(row).for_each(|(sum, sign)| *sum += value * sign);
+
+    /// The cosine distance of two points.
+    fn distance(&self, a: usize, b: usize) -> f32 {
+        let sum = dot(self.get(a), self.get(b)) as f32;
+        (1.0 - self.scales[a] * self.scales[b] * sum).max(0.0)
+    }
+
+    /// The point nearest to the mean of all; of equally near ones, the first.
+    fn nearest_to_mean(&self) -> usize {
+        let mut mean = vec![0.0f32; self.channels];
+        for at in 0..self.len() {
+            let values = self.get(at).iter().map(|&byte| self.scales[at] * f32::from(byte));
+            mean.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
-    });
-    Points { values, dimensions: DIMENSIONS }
+        let along = |at: usize| -> f32 {
+            let products =
+                self.get(at).iter().zip(&mean).map(|(&byte, mean)| f32::from(byte) * mean);
+            self.scales[at] * products.sum::<f32>()
+        };
+        let better = |a: (f32, usize), b: (f32, usize)| if b.0 > a.0 { b } else { a };
+        (0..self.len()).map(|at| (along(at), at)).fold((f32::NEG_INFINITY, 0), better).1
+    }
 }
 
-/// The point nearest to the mean of all; of equally near ones, the first.
-fn nearest_to_mean(points: &Points) -> usize {
-    let mut mean = vec![0.0f32; points.dimensions];
-    for at in 0..points.len() {
-        mean.iter_mut().zip(points.get(at)).for_each(|(sum, value)| *sum += value);
-    }
-    mean.iter_mut().for_each(|sum| *sum /= points.len().max(1) as f32);
-    let far = |at: &usize| squared_distance(points.get(*at), &mean);
-    (0..points.len()).min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(0)
-}
-
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    // Sums of eight at once, in a fixed order.
-    let mut sums = [0.0f32; 8];
-    let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 =
-        left.remainder().iter().zip(right.remainder()).map(|(a, b)| (a - b) * (a - b)).sum();
-    for (a, b) in left.zip(right) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += (a - b) * (a - b);
-        }
-    }
-    sums.iter().sum::<f32>() + rest
+fn dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a) * i16::from(b))).sum()
 }
 
 /// How far a candidate is from what was chosen.
 #[derive(Clone, Copy)]
 struct Reach {
-    /// Squared distance to the nearest patch.
+    /// Distance to the nearest patch.
     nearest: f32,
     /// The fold of that patch.
     fold: u32,
-    /// Squared distance to the nearest patch of another fold.
+    /// Distance to the nearest patch of another fold.
     of_others: f32,
 }
 
@@ -188,10 +189,10 @@ impl<'a> Search<'a> {
         let mut next = first;
         while chosen.len() < count.min(self.points.len()) {
             chosen.push(next);
-            let (point, fold) = (self.points.get(next), self.folds[next]);
+            let (point, fold) = (next, self.folds[next]);
             let points = self.points;
             next = farthest(&mut self.reach, |at, reach| {
-                let distance = squared_distance(points.get(at), point);
+                let distance = points.distance(at, point);
                 if distance < reach.nearest {
                     if reach.fold != fold {
                         reach.of_others = reach.nearest;
@@ -223,10 +224,10 @@ impl<'a> Search<'a> {
         let mut next = farthest(&mut nearest, |_, nearest| *nearest);
         while kept.len() < count.min(allowed) {
             kept.push(next);
-            let point = points.get(next);
+            let point = next;
             next = farthest(&mut nearest, |at, nearest| {
                 if *nearest > 0.0 {
-                    *nearest = nearest.min(squared_distance(points.get(at), point));
+                    *nearest = nearest.min(points.distance(at, point));
                 }
                 *nearest
             });
@@ -276,7 +277,7 @@ mod tests {
     }
 
     fn angles(pictures: &[&[f32]], patches: &[Patch]) -> Vec<f32> {
-        patches.iter().map(|p| pictures[p.picture as usize][p.pixel as usize]).collect()
+        patches.iter().map(|p| pictures[p.entry as usize][p.pixel as usize]).collect()
     }
 
     #[test]
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(chosen.without.len(), 2);
         for (out, patches) in chosen.without.iter().enumerate() {
             assert_eq!(patches.len(), 5);
-            assert!(patches.iter().all(|p| fold[p.picture as usize] != out as u32), "{patches:?}");
+            assert!(patches.iter().all(|p| fold[p.entry as usize] != out as u32), "{patches:?}");
             // As the search would choose in a store that never had the fold: the ends are always there.
             let kept: Vec<f32> = angles(&pictures, patches);
             let ends: &[f32] = if out == 0 { &[15.0, 90.0] } else { &[0.0, 60.0] };

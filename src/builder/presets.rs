@@ -1,7 +1,7 @@
 //! Named settings: the default, the one before it, those of the paper, and those of larger backbones.
 
-use super::Baseline;
 use super::input_size::InputSize;
+use super::{Baseline, Rotations};
 use crate::scoring::Fusion;
 use crate::selection::HardRule;
 
@@ -47,6 +47,8 @@ pub struct Preset {
     pub weights_from_good_parts: bool,
     /// Standard deviation of the blur for an input of 256 x 256 pixels; it grows with the root of the area.
     pub sigma: f32,
+    /// Whether turned copies of few pictures are candidates.
+    pub rotations: Rotations,
     /// Sheets.
     pub sheets: usize,
     /// Hard-nominal rule.
@@ -81,6 +83,7 @@ const DEFAULT: Preset = Preset {
     baseline: Baseline::ByParts,
     weights_from_good_parts: true,
     sigma: 2.0,
+    rotations: Rotations::Auto,
     sheets: 60,
     hard_rule: HardRule::MaxMin,
 };
@@ -108,6 +111,7 @@ const CLASSIC: Preset = Preset {
     baseline: Baseline::Share(1.0),
     weights_from_good_parts: true,
     sigma: 4.0,
+    rotations: Rotations::None,
     sheets: 60,
     hard_rule: HardRule::MaxMin,
 };
@@ -128,6 +132,7 @@ const PAPER: Preset = Preset {
     baseline: Baseline::None,
     weights_from_good_parts: false,
     sigma: 4.0,
+    rotations: Rotations::None,
     sheets: 60,
     hard_rule: HardRule::Sum,
 };
@@ -145,6 +150,7 @@ const PAPER_MTD: Preset = Preset {
     baseline: Baseline::None,
     weights_from_good_parts: false,
     sigma: 4.0,
+    rotations: Rotations::None,
     sheets: 60,
     hard_rule: HardRule::Sum,
 };
@@ -165,6 +171,7 @@ const PAPER_LOCO: Preset = Preset {
     baseline: Baseline::None,
     weights_from_good_parts: false,
     sigma: 4.0,
+    rotations: Rotations::None,
     sheets: 60,
     hard_rule: HardRule::Sum,
 };

@@ -24,7 +24,7 @@ pub type Chosen = Vec<OfLayer>;
 /// The prototypes of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OfLayer {
-    /// The picture that each is of, `[pixel][sheet]`.
+    /// The entry of the store that each is of, `[pixel][sheet]`.
     Sheets(Vec<u32>),
     /// The patches of a position-free layer.
     Patches(Vec<Patch>),
@@ -61,7 +61,10 @@ pub fn write(
     let whole = WholePictures::choose(header.rule, store, &plans);
     let kept: Vec<Vec<bool>> = match (header.rule, held_out) {
         (Rule::Pts(_), Some(held_out)) => {
-            (0..held_out.folds).map(|fold| held_out.kept(fold)).collect()
+            let of_entries = |kept: Vec<bool>| -> Vec<bool> {
+                store.origins().iter().map(|&picture| kept[picture as usize]).collect()
+            };
+            (0..held_out.folds).map(|fold| of_entries(held_out.kept(fold))).collect()
         }
         _ => Vec::new(),
     };
@@ -157,8 +160,8 @@ impl<'a> Layers<'a> {
     /// Writes the sections of a position-free layer.
     fn write_patches(&mut self, draft: &mut Draft, task: &Task, patches: &[Patch]) -> Result<()> {
         let vector = |p: &Patch| {
-            let (picture, pixel) = (p.picture as usize, p.pixel as usize);
-            (task.store.vector(task.plan.tap, picture, pixel), picture)
+            let (entry, pixel) = (p.entry as usize, p.pixel as usize);
+            (task.store.vector(task.plan.tap, entry, pixel), entry)
         };
         let block = Block::new(task, &patches.iter().map(vector).collect::<Vec<_>>());
         draft.section(|section| section.write(&block.values))?;
@@ -220,7 +223,7 @@ struct Task<'a> {
     rule: Rule,
     storage: Storage,
     whole: &'a WholePictures,
-    /// For every fold the pictures that a template without it may know.
+    /// For every fold the entries that a template without it may know.
     kept: &'a [Vec<bool>],
     plan: &'a Plan,
 }
@@ -233,7 +236,7 @@ struct Block {
     values: Vec<u8>,
     /// Scales, for 8-bit values.
     scales: Vec<f32>,
-    /// For every fold the pictures that prototypes come from without it.
+    /// For every fold the entries that prototypes come from without it.
     without: Vec<Vec<u32>>,
 }
 
@@ -241,7 +244,8 @@ impl Block {
     fn new(task: &Task, prototypes: &[(&[f32], usize)]) -> Self {
         let shape = task.plan.shape;
         let vectors: Vec<&[f32]> = prototypes.iter().map(|(vector, _)| *vector).collect();
-        let sources = prototypes.iter().map(|(_, source)| *source as u32).collect();
+        let origins = task.store.origins();
+        let sources = prototypes.iter().map(|(_, entry)| origins[*entry]).collect();
         if task.storage == Storage::I8 {
             let mut values = vec![0i8; shape.block(Storage::I8)];
             let mut scales = vec![0.0; shape.padded_sheets()];
@@ -275,13 +279,13 @@ impl WholePictures {
     fn choose(rule: Rule, store: &Store, plans: &[Plan]) -> Self {
         let sheets = plans.first().map_or(0, |plan| plan.shape.sheets);
         match rule {
-            Rule::All => WholePictures::Pictures((0..store.pictures()).collect()),
+            Rule::All => WholePictures::Pictures((0..store.entries()).collect()),
             Rule::RandomImage => {
-                WholePictures::Pictures(baselines::random_indices(store.pictures(), sheets, SEED))
+                WholePictures::Pictures(baselines::random_indices(store.entries(), sheets, SEED))
             }
             Rule::KmeansImage => {
                 let descriptors: Vec<Vec<f32>> =
-                    (0..store.pictures()).into_par_iter().map(|i| descriptor(store, i)).collect();
+                    (0..store.entries()).into_par_iter().map(|i| descriptor(store, i)).collect();
                 let dimensions = descriptors.first().map_or(0, Vec::len);
                 WholePictures::Clusters(baselines::kmeans(
                     &descriptors.concat(),
@@ -297,9 +301,9 @@ impl WholePictures {
 
 /// A picture in short, for image-level k-means: the mean feature vector of each quarter of each
 /// layer.
-fn descriptor(store: &Store, picture: usize) -> Vec<f32> {
+fn descriptor(store: &Store, entry: usize) -> Vec<f32> {
     let mut descriptor = Vec::new();
-    for map in store.maps(picture) {
+    for map in store.maps(entry) {
         let mut quarters = vec![0.0; 4 * map.channels()];
         for pixel in 0..map.pixels() {
             let (x, y) = (pixel % map.width(), pixel / map.width());
@@ -336,14 +340,14 @@ impl Worker {
                 picked = pts::select(&self.gram, sheets, hard_rule);
                 let fold = |kept: &Vec<bool>| {
                     let chosen = pts::without(&self.gram, &picked, kept, sheets, hard_rule);
-                    chosen.into_iter().map(|picture| picture as u32).collect()
+                    chosen.into_iter().map(|entry| entry as u32).collect()
                 };
                 without = task.kept.iter().map(fold).collect();
             }
             (Rule::KmeansPixel, _) => {
                 clusters = baselines::kmeans(&self.vectors, channels, sheets, seed)
             }
-            _ => picked = baselines::random_indices(task.store.pictures(), sheets, seed),
+            _ => picked = baselines::random_indices(task.store.entries(), sheets, seed),
         }
         let centroids: Vec<(Vec<f32>, usize)> = clusters
             .iter()
@@ -359,14 +363,14 @@ impl Worker {
         Block { without, ..Block::new(task, &prototypes) }
     }
 
-    /// The prototypes of one pixel, of the pictures `chosen`.
+    /// The prototypes of one pixel, of the entries `chosen`.
     fn take(&mut self, task: &Task, pixel: usize, chosen: &[u32]) -> Block {
         task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
         let channels = task.plan.shape.channels;
-        let of_picture = |&picture: &u32| {
-            let at = picture as usize;
+        let of_entry = |&entry: &u32| {
+            let at = entry as usize;
             (&self.vectors[at * channels..(at + 1) * channels], at)
         };
-        Block::new(task, &chosen.iter().map(of_picture).collect::<Vec<_>>())
+        Block::new(task, &chosen.iter().map(of_entry).collect::<Vec<_>>())
     }
 }

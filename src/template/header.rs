@@ -267,6 +267,8 @@ pub const GIVEN_THRESHOLD: &str = "threshold";
 /// Key of the option that says which share of the mean distance map of good parts the baseline is, where it is not
 /// the whole of it.
 pub const BASELINE_SHARE: &str = "baseline-share";
+/// Key of the option that says how many turned copies of each picture were candidates, where there were any.
+pub const ROTATIONS: &str = "rotations";
 
 impl Provenance {
     /// The share of the mean distance map of good parts that the baseline is, above 0 up to 1; 1 in templates that

@@ -13,7 +13,9 @@ use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
 use hetmm::builder::layers::{Asked, LayerNames};
 use hetmm::builder::presets::{self, FREE_PATCHES, PRESETS, Preset};
-use hetmm::builder::{Baseline, Input, Options, Report, Sheets, Source, Suspects, Weights};
+use hetmm::builder::{
+    Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights,
+};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask, Reading, Size};
 use hetmm::matching::Storage;
@@ -34,6 +36,7 @@ use std::time::Instant;
   hetmm build good/ -o part.hetmm --false-reject 0.5%
   hetmm build good/ -o part.hetmm --group-by '^(lot[0-9]+)_'
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
+  hetmm build ten/ -o part.hetmm --rotations 23    ten pictures of parts that lie anyhow
   hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper
   hetmm build part.features -o part.hetmm          features that `hetmm features` has computed")]
 pub struct Args {
@@ -59,6 +62,10 @@ pub struct Settings {
     /// Prototypes kept at every pixel, or "all" for one a picture [default: 60]
     #[arg(long, value_parser = parse_sheets, value_name = "N|all")]
     pub sheets: Option<Sheets>,
+    /// Turned copies of the pictures as further candidates: a number of each picture, "none", or "auto" for some where
+    /// there are fewer than 120 pictures that show round parts or parts that lie anyhow [default: auto]
+    #[arg(long, value_parser = parse_rotations, value_name = "auto|none|N")]
+    rotations: Option<Rotations>,
     /// How prototypes are chosen [default: pts]
     #[arg(long, value_enum, value_name = "RULE")]
     pub select: Option<Select>,
@@ -215,8 +222,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
     let times = &report.times;
     console.note(format!(
-        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s, audit {:.2} s",
+        "features {:.2} s, turned copies {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s, \
+         audit {:.2} s",
         times.features.as_secs_f64(),
+        times.turned.as_secs_f64(),
         times.selection.as_secs_f64(),
         times.leave_one_out.as_secs_f64(),
         times.folds.as_secs_f64(),
@@ -406,6 +415,7 @@ impl Settings {
         };
         let options = Options {
             sheets: self.sheets.unwrap_or(Sheets::Count(preset.sheets)),
+            rotations: self.rotations.unwrap_or(preset.rotations),
             rule: match self.select.unwrap_or(Select::Pts) {
                 Select::Pts => Rule::Pts(hard_rule),
                 Select::RandomImage => Rule::RandomImage,
@@ -531,6 +541,17 @@ fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {
         _ => match text.parse() {
             Ok(count) if count > 0 => Ok(Sheets::Count(count)),
             _ => Err("a number from 1, or \"all\"".into()),
+        },
+    }
+}
+
+fn parse_rotations(text: &str) -> std::result::Result<Rotations, String> {
+    match text {
+        "auto" => Ok(Rotations::Auto),
+        "none" => Ok(Rotations::None),
+        _ => match text.parse() {
+            Ok(copies) if (1..360).contains(&copies) => Ok(Rotations::Copies(copies)),
+            _ => Err("\"auto\", \"none\", or a number from 1 to 359".into()),
         },
     }
 }
