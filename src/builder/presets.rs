@@ -66,7 +66,7 @@ const DEFAULT: Preset = Preset {
             position_free: &["layer1", "layer2", "layer3"],
         },
         Taps {
-            positional: &["block3.proj", "block5.exp", "block9.proj", "block15.exp"],
+            positional: &["block3.proj", "block5.exp", "block9.proj", "block11.exp", "block15.exp"],
             position_free: &[
                 "block3.proj",
                 "block5.exp",
@@ -76,8 +76,8 @@ const DEFAULT: Preset = Preset {
             ],
         },
     ],
-    patches_forward: &[3, 3, 3, 3],
-    patches_backward: &[3, 3, 3, 3],
+    patches_forward: &[3, 3, 3, 3, 3],
+    patches_backward: &[3, 3, 3, 3, 3],
     alpha: 0.8,
     fusion: Fusion::RootMean,
     baseline: Baseline::ByParts,
@@ -182,7 +182,7 @@ const EFFICIENTNET_LITE1: Preset = Preset {
     about: "the default with EfficientNet-Lite1 as the backbone",
     backbones: &["efficientnet_lite1"],
     taps: &[Taps {
-        positional: &["block4.proj", "block7.exp", "block12.proj", "block20.exp"],
+        positional: &["block4.proj", "block7.exp", "block12.proj", "block15.exp", "block20.exp"],
         position_free: &["block4.proj", "block7.exp", "block8.proj", "block12.proj", "block20.exp"],
     }],
     ..DEFAULT
