@@ -8,9 +8,11 @@
 mod bundled;
 mod depthwise;
 mod engine;
+mod graph;
 mod identity;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+mod tiled;
 mod tract;
 #[cfg(feature = "tract-cuda")]
 mod tract_cuda;
@@ -20,7 +22,7 @@ pub use engine::{Device, Engine, TRACT, open};
 pub use identity::{Identity, TapIdentity};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
-pub use tract::TractBackbone;
+pub use tract::{LARGEST_SIDE, TractBackbone};
 #[cfg(feature = "tract-cuda")]
 pub use tract_cuda::TractCudaBackbone;
 
@@ -28,6 +30,9 @@ use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use std::path::Path;
+
+/// Bytes that a network takes for a pixel of its input while it computes: its largest activations.
+const WORKING_BYTES: u64 = 256;
 
 /// A network that turns a picture into feature maps.
 pub trait Backbone: Send + Sync {
@@ -44,6 +49,13 @@ pub trait Backbone: Send + Sync {
     /// thread is the quickest way.
     fn batch(&self) -> usize {
         1
+    }
+
+    /// Bytes that it takes to compute one picture on so many threads, beside the picture and its maps.
+    fn working_bytes(&self, threads: usize) -> u64 {
+        let _ = threads;
+        let id = self.identity();
+        WORKING_BYTES * u64::from(id.height) * u64::from(id.width)
     }
 
     /// [`Backbone::features`] of every picture; at most [`Backbone::batch`] of them.

@@ -1,5 +1,6 @@
 //! Features from tract: pure Rust, on the CPU, wherever the program runs.
 
+use super::tiled::Part;
 use super::{Backbone, Identity, TapIdentity, depthwise};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
@@ -17,6 +18,8 @@ pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// The input sides are multiples of this where a model does not say.
 const MULTIPLE: usize = 32;
+/// Most rows and columns of the input.
+pub const LARGEST_SIDE: usize = 4096;
 
 /// An ONNX model cut down to what its taps need, optimised for one input size.
 pub struct TractBackbone {
@@ -46,13 +49,8 @@ impl TractBackbone {
     }
 
     fn load(model: &[u8], taps: &[Vec<String>], height: usize, width: usize) -> Result<Self> {
-        let (mut model, identity) = typed(model, taps, height, width)?;
-        let plan = (|| -> TractResult<_> {
-            depthwise::replace(&mut model)?;
-            model.into_optimized()?.into_runnable()
-        })()
-        .map_err(|e| unusable(&format!("{e:#}")))?;
-        Ok(TractBackbone { identity, plan })
+        let (model, identity) = typed(model, taps, height, width)?;
+        Ok(TractBackbone { identity, plan: optimised(model)? })
     }
 
     /// How long the operators of the network take for `image`, by kind: name, number, time.
@@ -82,34 +80,12 @@ pub(super) fn typed(
     height: usize,
     width: usize,
 ) -> Result<(TypedModel, Identity)> {
-    let onnx = tract_onnx::onnx();
-    let proto = onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
-    let metadata: HashMap<&str, &str> =
-        proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
-    check_size(&metadata, height, width)?;
+    let proto = read(model)?;
+    let mut identity = first_identity(&proto, model, height, width)?;
     check_weights(&proto)?;
     let taps = choose_taps(&proto, taps)?;
-    let typed = (|| -> TractResult<_> {
-        let mut model = onnx.model_for_proto_model(&proto)?;
-        model.select_outputs_by_name(taps)?;
-        model.set_input_fact(0, f32::fact([1, 3, height, width]).into())?;
-        model.into_typed()?.into_decluttered()
-    })()
-    .map_err(|e| unusable(&format!("{e:#}")))?;
-    let mut identity = Identity {
-        name: metadata.get("hetmm.name").map_or_else(|| "unnamed model".into(), |s| s.to_string()),
-        digest: blake3::hash(model).into(),
-        height: height as u32,
-        width: width as u32,
-        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
-        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
-        taps: Vec::new(),
-    };
-    for (i, name) in taps.iter().enumerate() {
-        let shape = typed.output_fact(i).ok().and_then(|f| f.shape.as_concrete());
-        let Some(&[1, channels, height, width]) = shape else {
-            return Err(unusable(&format!("tap {name} is no map of features")));
-        };
+    let (typed, sizes) = decluttered(&proto, [3, height, width], taps)?;
+    for (name, [channels, height, width]) in taps.iter().zip(sizes) {
         identity.taps.push(TapIdentity {
             name: name.clone(),
             channels: channels as u32,
@@ -120,16 +96,122 @@ pub(super) fn typed(
     Ok((typed, identity))
 }
 
+/// The model in the bytes of an ONNX file.
+pub(super) fn read(model: &[u8]) -> Result<ModelProto> {
+    let onnx = tract_onnx::onnx();
+    onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))
+}
+
+/// Everything about a network but its taps.
+///
+/// # Errors
+/// As [`check_size`]; [`crate::error::Kind::Model`] where its metadata make no sense.
+pub(super) fn first_identity(
+    proto: &ModelProto,
+    model: &[u8],
+    height: usize,
+    width: usize,
+) -> Result<Identity> {
+    let metadata: HashMap<&str, &str> =
+        proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
+    check_size(&metadata, height, width)?;
+    Ok(Identity {
+        name: metadata.get("hetmm.name").map_or_else(|| "unnamed model".into(), |s| s.to_string()),
+        digest: blake3::hash(model).into(),
+        height: height as u32,
+        width: width as u32,
+        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
+        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
+        taps: Vec::new(),
+    })
+}
+
+/// A model with one input and some outputs, not yet optimised for a machine, and the sizes of the outputs: channels,
+/// rows, columns.
+fn decluttered(
+    proto: &ModelProto,
+    [channels, height, width]: [usize; 3],
+    outputs: &[String],
+) -> Result<(TypedModel, Vec<[usize; 3]>)> {
+    let typed = (|| -> TractResult<_> {
+        let mut model = tract_onnx::onnx().model_for_proto_model(proto)?;
+        model.select_outputs_by_name(outputs)?;
+        model.set_input_fact(0, f32::fact([1, channels, height, width]).into())?;
+        model.into_typed()?.into_decluttered()
+    })()
+    .map_err(|e| unusable(&format!("{e:#}")))?;
+    let size = |(i, name): (usize, &String)| {
+        let shape = typed.output_fact(i).ok().and_then(|f| f.shape.as_concrete());
+        match shape {
+            Some(&[1, channels, height, width]) => Ok([channels, height, width]),
+            _ => Err(unusable(&format!("tap {name} is no map of features"))),
+        }
+    };
+    let sizes: Vec<[usize; 3]> = outputs.iter().enumerate().map(size).collect::<Result<_>>()?;
+    Ok((typed, sizes))
+}
+
+fn optimised(mut model: TypedModel) -> Result<Arc<TypedSimplePlan>> {
+    (|| -> TractResult<_> {
+        depthwise::replace(&mut model)?;
+        model.into_optimized()?.into_runnable()
+    })()
+    .map_err(|e| unusable(&format!("{e:#}")))
+}
+
+/// A part of a network.
+struct TractPart {
+    plan: Arc<TypedSimplePlan>,
+    input: [usize; 3],
+    sizes: Vec<[usize; 3]>,
+}
+
+/// Makes a part of a network ready to run.
+pub(super) fn load_part(
+    proto: &ModelProto,
+    input: [usize; 3],
+    outputs: &[String],
+) -> Result<Box<dyn Part>> {
+    let (model, sizes) = decluttered(proto, input, outputs)?;
+    Ok(Box::new(TractPart { plan: optimised(model)?, input, sizes }))
+}
+
+impl Part for TractPart {
+    fn sizes(&self) -> &[[usize; 3]] {
+        &self.sizes
+    }
+
+    fn run(&self, planes: &[f32]) -> Result<Vec<Vec<f32>>> {
+        let [channels, height, width] = self.input;
+        let input = Tensor::from_shape(&[1, channels, height, width], planes).map_err(failed)?;
+        let outputs = self.plan.run(tvec!(input.into_tvalue())).map_err(failed)?;
+        let values = |(output, size): (&TValue, &[usize; 3])| {
+            let view = output.to_plain_array_view::<f32>().map_err(failed)?;
+            let planes = view.as_slice().ok_or_else(|| Error::model("a tap is not contiguous"))?;
+            match planes.len() == size.iter().product::<usize>() {
+                true => Ok(planes.to_vec()),
+                false => Err(Error::model("a tap changed its size")),
+            }
+        };
+        outputs.iter().zip(&self.sizes).map(values).collect()
+    }
+}
+
+/// A picture of another size than the network's input.
+pub(super) fn wrong_size(id: &Identity, image: &NetworkImage) -> Error {
+    Error::model(format!(
+        "a picture of {}x{} for an input of {}x{}",
+        image.height(),
+        image.width(),
+        id.height,
+        id.width
+    ))
+}
+
 /// The network's input for a picture.
 pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>> {
     if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
-        return Err(Error::model(format!(
-            "a picture of {}x{} for an input of {}x{}",
-            image.height(),
-            image.width(),
-            id.height,
-            id.width
-        )));
+        return Err(wrong_size(id, image));
     }
     let planes = image.normalised(id.mean, id.std);
     let input =
@@ -191,12 +273,14 @@ pub(super) fn check_size(
         || width == 0
         || !height.is_multiple_of(multiple)
         || !width.is_multiple_of(multiple)
-        || height.max(width) > 2048
+        || height.max(width) > LARGEST_SIDE
     {
         return Err(Error::usage(format!(
             "an input of {width} x {height} pixels does not suit the backbone"
         ))
-        .advise(format!("take multiples of {multiple}, up to 2048, for columns and rows")));
+        .advise(format!(
+            "take multiples of {multiple}, up to {LARGEST_SIDE}, for columns and rows"
+        )));
     }
     Ok(())
 }
