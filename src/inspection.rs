@@ -146,6 +146,12 @@ impl Inspector {
         &self.backbone
     }
 
+    /// Most pictures that are to be inspected at the same time, whatever the number of threads: their features must fit
+    /// the memory.
+    pub fn pictures_at_once(&self) -> usize {
+        self.backbone.identity().pictures_at_once()
+    }
+
     /// Name of what computes the features.
     pub fn engine(&self) -> &str {
         self.backbone.engine()

@@ -19,9 +19,11 @@ mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
 pub use engine::{Device, Engine, TRACT, open};
-pub use identity::{Identity, TapIdentity};
+pub use identity::{Identity, TapIdentity, pictures_at_once};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
+#[doc(hidden)]
+pub use tiled::open_by_tiles;
 pub use tract::{LARGEST_SIDE, TractBackbone};
 #[cfg(feature = "tract-cuda")]
 pub use tract_cuda::TractCudaBackbone;
@@ -51,11 +53,10 @@ pub trait Backbone: Send + Sync {
         1
     }
 
-    /// Bytes that it takes to compute one picture on so many threads, beside the picture and its maps.
-    fn working_bytes(&self, threads: usize) -> u64 {
+    /// Bytes that it takes to compute so many pictures at once on so many threads, beside the pictures and their maps.
+    fn working_bytes(&self, pictures: usize, threads: usize) -> u64 {
         let _ = threads;
-        let id = self.identity();
-        WORKING_BYTES * u64::from(id.height) * u64::from(id.width)
+        pictures as u64 * WORKING_BYTES * self.identity().pixels()
     }
 
     /// [`Backbone::features`] of every picture; at most [`Backbone::batch`] of them.

@@ -9,13 +9,17 @@
 //! Whether there are tiles depends on the size of the input alone, never on the machine.
 
 use super::graph::{self, Reach, Value};
-use super::tract::{check_weights, choose_taps, first_identity, read, unusable, wrong_size};
+use super::engine::TRACT;
+use super::tract::{
+    check_weights, choose_taps, first_identity, load_part, read, unusable, wrong_size,
+};
 use super::{Backbone, Identity, Request, TapIdentity, WORKING_BYTES};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 
 /// Inputs of more pixels are computed by tiles: with fewer, a picture takes no more than 0.3 GB.
@@ -178,6 +182,20 @@ impl TiledBackbone {
     }
 }
 
+/// The bundled network, or that of `request`, on the CPU by tiles of about `tile` pixels a side, however small the
+/// input: what a test compares with the whole.
+///
+/// # Errors
+/// [`crate::error::Kind::Model`] where the model cannot be used, or not by tiles.
+#[doc(hidden)]
+pub fn open_by_tiles(model: &[u8], request: &Request, tile: usize) -> Result<Arc<dyn Backbone>> {
+    let tiled = TiledBackbone::with_tiles("model", model, request, (TRACT, &load_part), tile)?;
+    match tiled {
+        Some(tiled) => Ok(Arc::new(tiled)),
+        None => Err(unusable("it cannot be cut into tiles")),
+    }
+}
+
 impl Near {
     /// Whether every output has as many positions as its stride says.
     fn fits(&self) -> bool {
@@ -332,17 +350,17 @@ impl Backbone for TiledBackbone {
         maps.ok_or_else(|| Error::model("a tap was not computed"))
     }
 
-    fn working_bytes(&self, threads: usize) -> u64 {
+    fn working_bytes(&self, pictures: usize, threads: usize) -> u64 {
         let tile = self.near.rows.tile as u64 * self.near.columns.tile as u64;
-        let pixels = u64::from(self.identity.height) * u64::from(self.identity.width);
-        threads as u64 * WORKING_BYTES * tile + FAR_BYTES * pixels
+        let whole = FAR_BYTES * self.identity.pixels();
+        threads as u64 * WORKING_BYTES * tile + pictures as u64 * whole
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::bundled::{BUNDLED_NAME, MODEL};
-    use super::super::tract::{TractBackbone, load_part};
+    use super::super::tract::TractBackbone;
     use super::*;
 
     const HEIGHT: usize = 288;

@@ -1,5 +1,6 @@
 //! Choosing prototypes at every pixel and writing them.
 
+use super::memory::few_at_once;
 use super::store::Store;
 use super::{Progress, Stage};
 use crate::error::{Error, Result};
@@ -206,7 +207,7 @@ impl WholePictures {
             }
             Rule::KmeansImage => {
                 let descriptors: Vec<Vec<f32>> =
-                    (0..store.pictures()).into_par_iter().map(|i| descriptor(store, i)).collect();
+                    few_at_once(store.pictures(), store.batch_size(), |i| descriptor(store, i));
                 let dimensions = descriptors.first().map_or(0, Vec::len);
                 WholePictures::Clusters(baselines::kmeans(
                     &descriptors.concat(),

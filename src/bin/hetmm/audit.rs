@@ -79,7 +79,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         Some(file) => args.network.open_for(file)?,
         None => {
             let preset = args.network.preset(None)?;
-            args.network.open(preset, args.network.input_size(preset, &sources))?
+            args.network.open(preset, args.network.input_size(preset, &sources)?)?
         }
     };
     let id = backbone.identity();

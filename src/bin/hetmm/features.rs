@@ -81,7 +81,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     // What is added has the input size of what is there.
     let backbone = match args.append && output.exists() {
         true => args.network.open_like(preset, &FeaturesFile::open(output)?)?,
-        false => args.network.open(preset, args.network.input_size(preset, &pictures))?,
+        false => args.network.open(preset, args.network.input_size(preset, &pictures)?)?,
     };
     let order = Order {
         destination: output,

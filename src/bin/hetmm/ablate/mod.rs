@@ -80,7 +80,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         }
     }
     let outputs = claim(args, &train, &test)?;
-    let size = args.network.input_size(preset, &train);
+    let size = args.network.input_size(preset, &train)?;
     let backbone = args.network.open(preset, size)?;
     let base = Base::new(preset, backbone.identity(), train.len());
     let chosen = if args.studies.is_empty() { Study::USUAL.to_vec() } else { args.studies.clone() };
