@@ -219,7 +219,8 @@ fn a_defect_that_cannot_be_laid_out_for_is_refused() {
     let good = scaled(&bench, "good", 0..4, (160, 120));
     let long = scaled(&bench, "long", 0..4, (8192, 64));
     let (template, features) = (bench.path("absent.hetmm"), bench.path("t.features"));
-    let made = ["features", text(&good), "-o", text(&features), "--layers", "block1.exp,block4.exp"];
+    let made =
+        ["features", text(&good), "-o", text(&features), "--layers", "block1.exp,block4.exp"];
     assert_code(&hetmm(&made), 0, "");
     let cases: [(&Path, &[&str], &str); 9] = [
         (&good, &["--defect", "0.5mm"], "how much a pixel of the pictures shows is not known"),

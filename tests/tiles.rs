@@ -3,12 +3,12 @@
 
 mod common;
 
+use ::image::{Rgb, RgbImage, imageops};
 use common::{Bench, assert_code, hetmm, text};
 use hetmm::backbone::{Engine, Request, open_by_tiles};
 use hetmm::image;
 use hetmm::inspection::Inspector;
 use hetmm::template::Template;
-use ::image::{Rgb, RgbImage, imageops};
 use std::path::Path;
 
 const SIDE: u32 = 384;
@@ -27,7 +27,8 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     }
     let template = bench.path("t.hetmm");
     let options = ["--size", "384", "--sheets", "3", "--threshold", "2"];
-    let build = [&["build", text(&bench.path("good")), "-o", text(&template)], &options[..]].concat();
+    let build =
+        [&["build", text(&bench.path("good")), "-o", text(&template)], &options[..]].concat();
     assert_code(&hetmm(&build), 0, "");
 
     let whole = Inspector::open(&template, None, &Engine::default()).expect("opens");
@@ -38,7 +39,8 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
         height: id.height as usize,
         width: id.width as usize,
     };
-    let model = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientnet_lite0.onnx"));
+    let model =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientnet_lite0.onnx"));
     // Tiles of 128 to 176 pixels overlap by 48: defects in steps of 44 pixels lie across every border.
     let tiled = open_by_tiles(&model.expect("reads"), &request, 128).expect("can be cut");
     assert_eq!(*tiled.identity(), id);

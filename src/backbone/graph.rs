@@ -90,14 +90,20 @@ pub(super) fn plan(proto: &ModelProto, taps: &[String]) -> Option<Plan> {
     let is_cut = |tap: &&String| cut.as_ref().is_some_and(|cut| cut.name == **tap);
     let near = taps.iter().filter(|tap| !far.contains(tap.as_str()) && !is_cut(tap));
     let near: Option<Vec<Value>> = near
-        .map(|tap| Some(Value { name: tap.clone(), reach: values.reach.get(tap.as_str()).copied()?? }))
+        .map(|tap| {
+            Some(Value { name: tap.clone(), reach: values.reach.get(tap.as_str()).copied()?? })
+        })
         .collect();
     let far = taps.iter().filter(|tap| far.contains(tap.as_str())).cloned().collect();
     Some(Plan { near: near?, cut, far })
 }
 
 /// The part of `proto` that `outputs` need, from the value `from` on, or from its input where that is `None`.
-pub(super) fn part(proto: &ModelProto, from: Option<&str>, outputs: &[String]) -> Option<ModelProto> {
+pub(super) fn part(
+    proto: &ModelProto,
+    from: Option<&str>,
+    outputs: &[String],
+) -> Option<ModelProto> {
     let graph = proto.graph.as_ref()?;
     let keep = needed(graph, outputs, from);
     let nodes = graph.node.iter().zip(&keep.nodes).filter(|(_, needed)| **needed);
@@ -135,7 +141,8 @@ pub(super) fn part(proto: &ModelProto, from: Option<&str>, outputs: &[String]) -
 /// A value of 32-bit numbers whose shape is not stated.
 fn value_info(name: &str) -> ValueInfoProto {
     let tensor = type_proto::Tensor { elem_type: FLOAT, shape: None };
-    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    let kind =
+        TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
     ValueInfoProto { name: name.into(), r#type: Some(kind), ..ValueInfoProto::default() }
 }
 
@@ -224,9 +231,7 @@ impl<'a> Values<'a> {
                 Some([reach[0].through(windows[0]), reach[1].through(windows[1])])
             }
             "Concat" => (attribute(node, "axis").is_some_and(|a| a.i == 1)).then_some(reach),
-            op if POINTWISE.contains(&op) => {
-                self.same_everywhere(node, constants).then_some(reach)
-            }
+            op if POINTWISE.contains(&op) => self.same_everywhere(node, constants).then_some(reach),
             op if PER_CHANNEL.contains(&op) => Some(reach),
             _ => None,
         }
@@ -234,9 +239,12 @@ impl<'a> Values<'a> {
 
     /// Whether the constants of a node are the same at all positions.
     fn same_everywhere(&self, node: &NodeProto, constants: &Constants) -> bool {
-        let fixed = node.input.iter().filter(|n| !n.is_empty() && !self.reach.contains_key(n.as_str()));
+        let fixed =
+            node.input.iter().filter(|n| !n.is_empty() && !self.reach.contains_key(n.as_str()));
         fixed.into_iter().all(|name| {
-            constants.get(name.as_str()).is_some_and(|dims| dims.iter().rev().take(2).all(|&d| d == 1))
+            constants
+                .get(name.as_str())
+                .is_some_and(|dims| dims.iter().rev().take(2).all(|&d| d == 1))
         })
     }
 
@@ -298,9 +306,31 @@ impl<'a> Values<'a> {
 
 /// Operators on every value alone; further inputs must be the same at all positions.
 const POINTWISE: [&str; 25] = [
-    "Abs", "Add", "Cast", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid",
-    "HardSwish", "Identity", "LeakyRelu", "Max", "Min", "Mish", "Mul", "Neg", "PRelu", "Relu", "Selu",
-    "Sigmoid", "Softplus", "Sub",
+    "Abs",
+    "Add",
+    "Cast",
+    "Celu",
+    "Clip",
+    "Div",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "LeakyRelu",
+    "Max",
+    "Min",
+    "Mish",
+    "Mul",
+    "Neg",
+    "PRelu",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Sub",
 ];
 /// Operators with one number a channel.
 const PER_CHANNEL: [&str; 3] = ["BatchNormalization", "Dropout", "Tanh"];
@@ -388,7 +418,11 @@ mod tests {
         assert_eq!(plan(&model, &["block2.exp".into()]), None);
         let mut model = bundled();
         let graph = model.graph.as_mut().expect("a graph");
-        let padding = AttributeProto { name: "auto_pad".into(), s: b"SAME_UPPER".into(), ..Default::default() };
+        let padding = AttributeProto {
+            name: "auto_pad".into(),
+            s: b"SAME_UPPER".into(),
+            ..Default::default()
+        };
         graph.node[0].attribute.push(padding);
         assert_eq!(plan(&model, &["block2.exp".into()]), None);
     }

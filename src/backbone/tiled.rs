@@ -8,8 +8,8 @@
 //!
 //! Whether there are tiles depends on the size of the input alone, never on the machine.
 
-use super::graph::{self, Reach, Value};
 use super::engine::TRACT;
+use super::graph::{self, Reach, Value};
 use super::tract::{
     check_weights, choose_taps, first_identity, load_part, read, unusable, wrong_size,
 };
@@ -110,8 +110,7 @@ impl TiledBackbone {
         tile: usize,
     ) -> Result<Option<Self>> {
         // A damaged file can make the parser panic; here that is an error like any other.
-        let loaded =
-            catch_unwind(AssertUnwindSafe(|| Self::load(model, request, engine, tile)));
+        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, request, engine, tile)));
         match loaded {
             Ok(loaded) => loaded.map_err(|e| e.within(name)),
             Err(_) => Err(unusable("it cannot be parsed").within(name)),
@@ -200,9 +199,10 @@ impl Near {
     /// Whether every output has as many positions as its stride says.
     fn fits(&self) -> bool {
         let tile = [self.rows.tile, self.columns.tile];
-        self.strides.iter().zip(self.part.sizes()).all(|(strides, [_, height, width])| {
-            [height * strides[0], width * strides[1]] == tile
-        })
+        self.strides
+            .iter()
+            .zip(self.part.sizes())
+            .all(|(strides, [_, height, width])| [height * strides[0], width * strides[1]] == tile)
     }
 
     /// Channels, rows and columns of an output for the whole picture.
@@ -216,8 +216,7 @@ impl Near {
     fn run(&self, id: &Identity, image: &NetworkImage) -> Result<Vec<Vec<f32>>> {
         let outputs = 0..self.taps.len();
         let values = |output| self.whole(output).iter().product();
-        let mut whole: Vec<Vec<f32>> =
-            outputs.map(|output| vec![0.0; values(output)]).collect();
+        let mut whole: Vec<Vec<f32>> = outputs.map(|output| vec![0.0; values(output)]).collect();
         let across = self.columns.starts.len();
         let tiles: Vec<(usize, usize)> =
             (0..self.rows.starts.len() * across).map(|i| (i / across, i % across)).collect();
@@ -309,7 +308,8 @@ impl Side {
     fn right(&self, at: usize, stride: usize) -> (std::ops::Range<usize>, usize) {
         let start = self.starts[at];
         let first = if start == 0 { 0 } else { self.before };
-        let last = if start + self.tile == self.length { self.tile } else { self.tile - self.after };
+        let last =
+            if start + self.tile == self.length { self.tile } else { self.tile - self.after };
         (first / stride..last / stride, (start + first) / stride)
     }
 }

@@ -414,8 +414,13 @@ mod tests {
         // More than the head holds before the size: four segments of 60,000 bytes.
         let segment = [&b"\xFF\xE2\xEA\x60"[..], &[0; 59_998]].concat();
         let late = [&plain[..2], &segment.repeat(4), &plain[2..]].concat();
-        let formats =
-            [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::WebP];
+        let formats = [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+            ImageFormat::Pnm,
+            ImageFormat::WebP,
+        ];
         let files = formats.map(|format| encoded(&large, format));
         for bytes in files.into_iter().chain([plain, late]) {
             let path = folder.path().join("p");
