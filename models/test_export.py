@@ -5,9 +5,9 @@
 
 For each network: the file passes ONNX's checker at the opset that export.py names; its taps have
 the names, channels and strides of its metadata; every tap agrees with PyTorch to 1e-4 of its
-largest value, at two input sizes, in ONNX Runtime and in the program itself with `--device tract`
-and, where ORT_DYLIB_PATH names a library, `--device cpu`; and, for ResNets, taps have values below
-0, as what stands before a ReLU has. The program is asked through the features file that
+largest value, at two input sizes or more, in ONNX Runtime and in the program itself with `--device tract`
+and, where ORT_DYLIB_PATH names a library, `--device cpu`; and taps of ResNets have values below 0,
+as what stands before a ReLU has. DINOv2 is compared with timm's implementation of it. The program is asked through the features file that
 `hetmm features` writes: its vectors are compared with PyTorch's after both have length 1.
 """
 import argparse
@@ -27,7 +27,7 @@ from PIL import Image
 
 import export
 
-SIZES = ((256, 256), (320, 224))
+# Side of the input for the program, or a little less where it has to be a multiple of 14.
 HETMM_SIZE = 128
 TOLERANCE = 1e-4
 
@@ -58,9 +58,7 @@ def main():
 def prove(name, folder, hetmm):
     """One row of the table; an AssertionError says what is wrong."""
     torch.manual_seed(0)
-    is_lite0 = name == "efficientnet_lite0"
-    network = export.load_lite0("none") if is_lite0 else export.load_resnet(name, "none")
-    taps_of = export.lite0_taps if is_lite0 else export.resnet_taps
+    network, taps_of, _, _ = export.prepare(name, "none")
     path = folder / f"{name}.onnx"
     made = subprocess.run([sys.executable, Path(__file__).parent / "export.py", name, "-o", path, "--weights",
                            "none", "--seed", "0"], capture_output=True, text=True, cwd=folder)
@@ -74,7 +72,7 @@ def prove(name, folder, hetmm):
     worst, lowest = 0.0, np.inf
     import onnxruntime
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for height, width in SIZES:
+    for height, width in export.check_sizes(name):
         image = np.random.default_rng(1).normal(size=(1, 3, height, width)).astype(np.float32)
         want = wanted(network, taps_of, image)
         assert set(want) == {t[0] for t in listed}, "taps of PyTorch"
@@ -83,7 +81,7 @@ def prove(name, folder, hetmm):
             worst = max(worst, float(np.abs(got - want[tap]).max() / np.abs(want[tap]).max()))
             lowest = min(lowest, float(want[tap].min() / np.abs(want[tap]).max()))
     assert worst < TOLERANCE, f"ONNX Runtime differs by {worst:.1e}"
-    assert is_lite0 or lowest < -0.01, "taps without values below 0: behind a ReLU"
+    assert name not in export.RESNETS or lowest < -0.01, "taps without values below 0: behind a ReLU"
 
     by = {"tract": by_hetmm(network, taps_of, model, path, listed, folder, hetmm, "tract"), "cpu": None}
     if os.environ.get("ORT_DYLIB_PATH"):
@@ -91,7 +89,7 @@ def prove(name, folder, hetmm):
     for device, error in by.items():
         assert error is None or error < TOLERANCE, f"--device {device} differs by {error:.1e}"
     shown = "skipped" if by["cpu"] is None else f"{by['cpu']:.1e}"
-    below = "" if is_lite0 else f"{lowest:.2f}"
+    below = f"{lowest:.2f}" if name in export.RESNETS else ""
     return (f"{path.stat().st_size / 1e6:6.1f} {len(listed):5} {worst:12.1e} {by['tract']:9.1e} {shown:>10} "
             f"{below:>8}")
 
@@ -103,11 +101,11 @@ def wanted(network, taps_of, image):
 
 def by_hetmm(network, taps_of, model, path, listed, folder, hetmm, device):
     """The largest difference of unit vectors between the program and PyTorch, over all taps."""
-    size = HETMM_SIZE
+    all_metadata = {p.key: p.value for p in model.metadata_props}
+    size = HETMM_SIZE - HETMM_SIZE % int(all_metadata["hetmm.multiple"])
     pixels = np.random.default_rng(2).integers(0, 256, (size, size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "picture.png")
-    metadata = {p.key: [float(v) for v in p.value.split(",")] for p in model.metadata_props
-                if p.key in ("hetmm.mean", "hetmm.std")}
+    metadata = {k: [float(v) for v in all_metadata[k].split(",")] for k in ("hetmm.mean", "hetmm.std")}
     image = ((pixels / 255 - metadata["hetmm.mean"]) / metadata["hetmm.std"]).transpose(2, 0, 1)[None]
     want = wanted(network, taps_of, image.astype(np.float32))
     worst = 0.0

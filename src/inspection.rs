@@ -200,9 +200,10 @@ impl Inspector {
         features: &[FeatureMap],
         without: impl Fn(usize) -> Option<Without<'a>>,
     ) -> Vec<Distances> {
-        (features.iter().enumerate())
+        let header = self.template.header();
+        (0..header.layers.len())
+            .filter_map(|layer| Some((layer, header.features_of(layer, features)?)))
             .map(|(layer, query)| {
-                let header = self.template.header();
                 let windows = header.windows(layer).unwrap_or(Windows { forward: 1, backward: 0 });
                 let mut distances =
                     match_layer(query, &self.template.sheets(layer), windows, without(layer));
@@ -237,6 +238,19 @@ impl Inspector {
     ) -> MapSummary {
         let baselines = if has_baseline { baselines(&self.template) } else { Vec::new() };
         scorer_for(&self.template, header, baselines).summary(distances).1
+    }
+
+    /// Whether [`Inspector::summary_under`] would differ from `promised` by more than rounding.
+    #[cfg(feature = "desktop")]
+    pub(crate) fn deviates_under(
+        &self,
+        header: &HeaderV1,
+        has_baseline: bool,
+        distances: &[Distances],
+        promised: &MapSummary,
+    ) -> bool {
+        let baselines = if has_baseline { baselines(&self.template) } else { Vec::new() };
+        scorer_for(&self.template, header, baselines).deviates(distances, promised, 1.0)
     }
 
     /// What joins the distances of the layers, with another baseline a layer (empty for none).
@@ -379,12 +393,16 @@ fn baselines(template: &Template) -> Vec<Vec<f32>> {
 fn scorer_for(template: &Template, header: &HeaderV1, mut baselines: Vec<Vec<f32>>) -> Scorer {
     baselines.resize(header.layers.len(), Vec::new());
     let size = (header.backbone.height as usize, header.backbone.width as usize);
-    let layers = (header.layers.iter().zip(&header.backbone.taps).zip(baselines))
-        .map(|((layer, tap), baseline)| Layer {
-            height: tap.height as usize,
-            width: tap.width as usize,
-            weight: layer.weight,
-            baseline,
+    let layers = (header.layers.iter().zip(baselines).enumerate())
+        .filter_map(|(at, (layer, baseline))| {
+            let tap = header.tap(at)?;
+            Some(Layer {
+                height: tap.height as usize,
+                width: tap.width as usize,
+                weight: layer.weight,
+                votes: header.layer_use(at).votes,
+                baseline,
+            })
         })
         .collect();
     let (alpha, sigma) = (header.alpha, header.sigma);

@@ -1,5 +1,6 @@
 //! What computes features, and the choice of it.
 
+use super::model_facts::MOST_MODEL_BYTES;
 use super::tiled::{self, TiledBackbone};
 use super::tract::load_part;
 use super::{Backbone, Request, TractBackbone, bundled};
@@ -15,9 +16,6 @@ pub const TRACT: &str = "tract";
 /// What the engine of [`Device::TractCuda`] calls itself.
 #[cfg(feature = "tract-cuda")]
 pub const TRACT_CUDA: &str = "tract-cuda";
-
-/// Largest model file that is read: 2 GiB, the most that an ONNX file can have.
-const MOST_MODEL_BYTES: u64 = 1 << 31;
 
 /// Where features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,6 +10,7 @@ mod depthwise;
 mod engine;
 mod graph;
 mod identity;
+mod model_facts;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 mod tiled;
@@ -20,11 +21,12 @@ mod tract_cuda;
 pub use bundled::BUNDLED_NAME;
 pub use engine::{Device, Engine, TRACT, open};
 pub use identity::{Identity, TapIdentity, pictures_at_once};
+pub use model_facts::{LARGEST_SIDE, ModelFacts};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
 #[doc(hidden)]
 pub use tiled::open_by_tiles;
-pub use tract::{LARGEST_SIDE, TractBackbone};
+pub use tract::TractBackbone;
 #[cfg(feature = "tract-cuda")]
 pub use tract_cuda::TractCudaBackbone;
 

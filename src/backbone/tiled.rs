@@ -10,6 +10,7 @@
 
 use super::engine::TRACT;
 use super::graph::{self, Reach, Value};
+use super::model_facts::{ModelFacts, metadata};
 use super::tract::{
     check_weights, choose_taps, first_identity, load_part, read, unusable, wrong_size,
 };
@@ -128,6 +129,11 @@ impl TiledBackbone {
         let mut identity = first_identity(&proto, model, height, width)?;
         check_weights(&proto)?;
         let names = choose_taps(&proto, &request.taps)?;
+        let facts = ModelFacts::of_metadata(&metadata(&proto))?;
+        // Attention sees the whole picture from its first layer on: nothing worth a tile comes before.
+        if facts.attention_heads > 0 {
+            return Ok(None);
+        }
         let Some(plan) = graph::plan(&proto, names) else { return Ok(None) };
         let tap = |name: &str| names.iter().position(|tap| tap == name);
         let values: Vec<&Value> = plan.near.iter().chain(&plan.cut).collect();

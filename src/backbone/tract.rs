@@ -1,5 +1,6 @@
 //! Features from tract: pure Rust, on the CPU, wherever the program runs.
 
+use super::model_facts::{ModelFacts, metadata};
 use super::tiled::Part;
 use super::{Backbone, Identity, TapIdentity, depthwise};
 use crate::error::{Error, Result};
@@ -16,10 +17,8 @@ use tract_onnx::prelude::{Framework, InferenceModelExt};
 /// Preprocessing of a model that does not say its own: ImageNet's.
 pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// The input sides are multiples of this where a model does not say.
-const MULTIPLE: usize = 32;
-/// Most rows and columns of the input.
-pub const LARGEST_SIDE: usize = 4096;
+/// Name of a model that does not say its own.
+pub(super) const UNNAMED: &str = "unnamed model";
 
 /// An ONNX model cut down to what its taps need, optimised for one input size.
 pub struct TractBackbone {
@@ -105,18 +104,18 @@ pub(super) fn read(model: &[u8]) -> Result<ModelProto> {
 /// Everything about a network but its taps.
 ///
 /// # Errors
-/// As [`check_size`]; [`crate::error::Kind::Model`] where its metadata make no sense.
+/// As [`ModelFacts::check_size`]; [`crate::error::Kind::Model`] where its metadata make no sense.
 pub(super) fn first_identity(
     proto: &ModelProto,
     model: &[u8],
     height: usize,
     width: usize,
 ) -> Result<Identity> {
-    let metadata: HashMap<&str, &str> =
-        proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
-    check_size(&metadata, height, width)?;
+    let metadata = metadata(proto);
+    let facts = ModelFacts::of_metadata(&metadata)?;
+    facts.check_size(height, width)?;
     Ok(Identity {
-        name: metadata.get("hetmm.name").map_or_else(|| "unnamed model".into(), |s| s.to_string()),
+        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
         digest: blake3::hash(model).into(),
         height: height as u32,
         width: width as u32,
@@ -260,29 +259,6 @@ pub(super) fn unusable(why: &str) -> Error {
     Error::model(format!("not a usable ONNX model: {why}")).advise(
         "models/export.py writes backbones that fit; or leave --backbone out for the bundled one",
     )
-}
-
-pub(super) fn check_size(
-    metadata: &HashMap<&str, &str>,
-    height: usize,
-    width: usize,
-) -> Result<()> {
-    let multiple =
-        metadata.get("hetmm.multiple").and_then(|m| m.parse().ok()).unwrap_or(MULTIPLE).max(1);
-    if height == 0
-        || width == 0
-        || !height.is_multiple_of(multiple)
-        || !width.is_multiple_of(multiple)
-        || height.max(width) > LARGEST_SIDE
-    {
-        return Err(Error::usage(format!(
-            "an input of {width} x {height} pixels does not suit the backbone"
-        ))
-        .advise(format!(
-            "take multiples of {multiple}, up to {LARGEST_SIDE}, for columns and rows"
-        )));
-    }
-    Ok(())
 }
 
 /// Larger weights make products whose squares no 32-bit number holds.

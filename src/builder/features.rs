@@ -134,6 +134,18 @@ pub fn extract(
     Ok(skipped)
 }
 
+/// The features of pictures at network size, on all threads of the pool or in the batches of `backbone`.
+pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
+    match backbone.batch() {
+        1 => images.par_iter().map(|image| backbone.features(image)).collect(),
+        batch => {
+            let images: Vec<&NetworkImage> = images.iter().collect();
+            let batches = images.chunks(batch).map(|batch| backbone.features_of_batch(batch));
+            Ok(batches.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        }
+    }
+}
+
 /// Pictures whose features are held before the first of them is given on.
 fn chunk_size(backbone: &Identity) -> usize {
     let bytes = backbone.feature_bytes() as usize;

@@ -135,8 +135,8 @@ impl Material<'_> {
             None => known.iter().map(|&picture| images[picture].clone()).collect(),
         };
         let options = Options { mask: None, baseline: Baseline::None, ..self.options.clone() };
-        let sheets = options.sheets.of(known.len());
-        let mut header = draft_header(self.backbone.identity(), &options, sheets, images);
+        let candidates = self.store.entries_of(kept);
+        let mut header = draft_header(self.backbone.identity(), &options, candidates, images);
         header.probes.clear();
         let mut lengths = section_lengths(&header, &options)?;
         lengths.retain(|(kind, ..)| *kind != SectionKind::Probe);
@@ -146,7 +146,8 @@ impl Material<'_> {
             Some(chosen) => prototypes::write_chosen(&mut draft, self.store, chosen)?,
             None => {
                 let store = self.store.subset(&known, options.max_memory)?;
-                prototypes::write(&mut draft, &store, None, &|_, _, _| {})?;
+                let mask = self.options.mask.as_ref();
+                prototypes::write(&mut draft, &store, mask, None, &|_, _, _| {})?;
             }
         }
         Inspector::new(draft.preview()?, self.backbone.clone())

@@ -12,7 +12,7 @@ use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use crate::inspection::Inspector;
 use crate::matching::{Distances, Windows};
-use crate::scoring::{Fusion, MapSummary};
+use crate::scoring::Fusion;
 use crate::template::HeaderV1;
 use std::collections::BTreeSet;
 
@@ -120,20 +120,22 @@ fn unnoticed(image: &NetworkImage, inspector: &Inspector) -> Result<BTreeSet<Str
         features,
         header: inspector.template().header(),
     };
-    let promised = probe.maps(probe.header, true);
-    let notices = |maps: &MapSummary| promised.deviation(maps, 1.0).is_some();
+    let promised = inspector.summary_under(probe.header, true, &probe.distances);
+    let notices = |header: &HeaderV1, has_baseline: bool, distances: &[Distances]| {
+        inspector.deviates_under(header, has_baseline, distances, &promised)
+    };
     let mut missed: BTreeSet<String> = probe
         .settings_off()
         .into_iter()
-        .filter(|(_, header)| !notices(&probe.maps(header, true)))
+        .filter(|(_, header)| !notices(header, true, &probe.distances))
         .map(|(what, _)| what)
         .collect();
-    if inspector.template().baseline(0).is_some() && !notices(&probe.maps(probe.header, false)) {
+    let has_baseline = inspector.template().baseline(0).is_some();
+    if has_baseline && !notices(probe.header, false, &probe.distances) {
         missed.insert("the baseline".into());
     }
     for (what, distances) in probe.windows_off() {
-        let maps = inspector.summary_under(probe.header, true, &distances);
-        if !notices(&maps) {
+        if !notices(probe.header, true, &distances) {
             missed.insert(what);
         }
     }
@@ -149,10 +151,6 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    fn maps(&self, header: &HeaderV1, has_baseline: bool) -> MapSummary {
-        self.inspector.summary_under(header, has_baseline, &self.distances)
-    }
-
     /// The header with each setting of the score a little off, as far as that has a say in it.
     fn settings_off(&self) -> Vec<(String, HeaderV1)> {
         let mut all = Vec::new();
@@ -173,6 +171,9 @@ impl Tried<'_> {
                 *weight = if *weight > 0.0 { *weight * FACTOR } else { largest };
             });
         }
+        for layer in 0..self.header.uses.len() {
+            off(format!("the votes of layer {layer}"), &|h| h.uses[layer].votes *= FACTOR);
+        }
         off("sigma".into(), &|h| h.sigma = if h.sigma > 0.0 { h.sigma * FACTOR } else { 1.0 });
         if self.header.layers.len() > 1 {
             off("the fusion".into(), &|h| {
@@ -188,8 +189,9 @@ impl Tried<'_> {
     /// The distances with each window a step narrower, or wider where it is 1, as far as it ends inside its map.
     fn windows_off(&self) -> Vec<(String, Vec<Distances>)> {
         let mut all = Vec::new();
-        for (layer, map) in self.features.iter().enumerate() {
-            let Some(windows) = self.header.windows(layer) else { continue };
+        for layer in 0..self.header.layers.len() {
+            let map = self.header.features_of(layer, &self.features);
+            let (Some(map), Some(windows)) = (map, self.header.windows(layer)) else { continue };
             let size = map.height().max(map.width());
             let step = |window: usize| if window > 1 { window - 2 } else { 3 };
             let forward = Windows { forward: step(windows.forward), ..windows };

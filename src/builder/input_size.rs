@@ -2,8 +2,7 @@
 //!
 //! A network sees a picture at the size of its input. Where the input is a square and the picture is not, the picture
 //! is squeezed, and thin things in the squeezed direction are lost. So an input of a given *area* takes the shape of
-//! the pictures, as nearly as sides that are multiples of [`STEP`] can have it: time and template depend on the area
-//! alone.
+//! the pictures, as nearly as sides that the network can have allow: time and template depend on the area alone.
 
 use super::Source;
 use super::features_file::PictureRecord;
@@ -13,8 +12,11 @@ use crate::image::{self, Size};
 use crate::template::header::DEFECT_NETWORK_PX;
 use rayon::prelude::*;
 
-/// Sides are multiples of this: the coarsest maps of the networks have a pixel for so many of the input.
-pub const STEP: u32 = 32;
+/// Sides are multiples of this where the network allows it: the coarsest maps of most networks have a pixel for so
+/// many of the input.
+const STEP: u32 = 32;
+/// Sides of other networks are multiples of at least this.
+const LEAST_STEP: u32 = 14;
 /// Longest side against the shortest; a longer picture is squeezed.
 const MOST_ASPECT: f64 = 4.0;
 /// Smallest and largest area, as parts of the one that was asked for.
@@ -45,21 +47,21 @@ impl InputSize {
         InputSize::Exactly(Size { width: side, height: side })
     }
 
-    /// The input for a picture of size `picture`.
-    pub fn of_picture(self, picture: Size) -> Size {
+    /// The input for a picture of size `picture`, of a network whose sides are multiples of `multiple` pixels.
+    pub fn of_picture(self, picture: Size, multiple: u32) -> Size {
         match self {
             InputSize::Exactly(size) => size,
-            InputSize::Area(area) => shaped(area, picture),
-            InputSize::Defect { px, area } => for_defect(px, area, picture),
+            InputSize::Area(area) => shaped(area, picture, step(multiple)),
+            InputSize::Defect { px, area } => for_defect(px, area, picture, step(multiple)),
         }
     }
 
     /// The input for pictures of different sizes: the one that suits most of them; of equally many, the one that
     /// suits the first. A square where there are no pictures.
-    pub fn of_pictures(self, pictures: impl IntoIterator<Item = Size>) -> Size {
-        let of_each = pictures.into_iter().map(|picture| self.of_picture(picture));
+    pub fn of_pictures(self, pictures: impl IntoIterator<Item = Size>, multiple: u32) -> Size {
+        let of_each = pictures.into_iter().map(|picture| self.of_picture(picture, multiple));
         let square = Size { width: 1, height: 1 };
-        most_frequent(of_each).unwrap_or_else(|| self.of_picture(square))
+        most_frequent(of_each).unwrap_or_else(|| self.of_picture(square, multiple))
     }
 
     /// The size of most of the picture files; of none, a square of one pixel.
@@ -70,27 +72,34 @@ impl InputSize {
     }
 
     /// The input for picture files. Those that cannot be read have no say: the feature pass tells them.
-    pub fn of_files(self, pictures: &[Source]) -> Size {
+    pub fn of_files(self, pictures: &[Source], multiple: u32) -> Size {
         if let InputSize::Exactly(size) = self {
             return size;
         }
         let size = |source: &Source| image::size_of_file(&source.path).ok();
         let sizes: Vec<Option<Size>> = pictures.par_iter().map(size).collect();
-        self.of_pictures(sizes.into_iter().flatten())
+        self.of_pictures(sizes.into_iter().flatten(), multiple)
     }
 }
 
-/// The input of about `area` pixels that has the shape of `picture` most nearly.
-fn shaped(area: u32, picture: Size) -> Size {
+/// Sides that come into question for a network are multiples of this.
+fn step(multiple: u32) -> u32 {
+    let multiple = multiple.max(1);
+    if STEP.is_multiple_of(multiple) { STEP } else { LEAST_STEP.div_ceil(multiple) * multiple }
+}
+
+/// The input of about `area` pixels, with sides that are multiples of `step`, that has the shape of `picture` most
+/// nearly.
+fn shaped(area: u32, picture: Size, step: u32) -> Size {
     let logarithm = |value: u32| f64::from(value.max(1)).ln();
     let longest = MOST_ASPECT.ln();
     let aspect = (logarithm(picture.width) - logarithm(picture.height)).clamp(-longest, longest);
     let [least, most] = AREA_BETWEEN.map(|part| part * f64::from(area));
-    let side = (f64::from(area).sqrt() / f64::from(STEP)).round().max(1.0) as u32 * STEP;
+    let side = (f64::from(area).sqrt() / f64::from(step)).round().max(1.0) as u32 * step;
     let mut best = (f64::INFINITY, Size { width: side, height: side });
-    let longest_side = (most / f64::from(STEP)).min(4096.0) as u32;
-    for height in (STEP..=longest_side).step_by(STEP as usize) {
-        for width in (STEP..=longest_side).step_by(STEP as usize) {
+    let longest_side = (MOST_ASPECT * most).sqrt().min(4096.0) as u32;
+    for height in (step..=longest_side).step_by(step as usize) {
+        for width in (step..=longest_side).step_by(step as usize) {
             let pixels = f64::from(width) * f64::from(height);
             if pixels < least || pixels > most || width.max(height) > 4 * width.min(height) {
                 continue;
@@ -107,15 +116,15 @@ fn shaped(area: u32, picture: Size) -> Size {
 }
 
 /// The input on which a defect of `px` pixels of `picture` is large enough to be found, or that of `area` pixels where
-/// that is larger. Sides are rounded up to the step, and down to it where the picture has no more.
-fn for_defect(px: f64, area: u32, picture: Size) -> Size {
+/// that is larger. Sides are rounded up to `step`, and down to it where the picture has no more.
+fn for_defect(px: f64, area: u32, picture: Size, step: u32) -> Size {
     let scale = (DEFECT_NETWORK_PX / px).min(1.0);
     let side = |of: u32| {
-        let wanted = (f64::from(of) * scale / f64::from(STEP)).ceil() as u32 * STEP;
-        wanted.min(of / STEP * STEP).max(STEP)
+        let wanted = (f64::from(of) * scale / f64::from(step)).ceil() as u32 * step;
+        wanted.min(of / step * step).max(step)
     };
     let size = Size { width: side(picture.width), height: side(picture.height) };
-    let usual = shaped(area, picture);
+    let usual = shaped(area, picture, step);
     if size.pixels() > usual.pixels() { size } else { usual }
 }
 
@@ -124,7 +133,7 @@ fn for_defect(px: f64, area: u32, picture: Size) -> Size {
 /// # Errors
 /// [`crate::error::Kind::Usage`], with the smallest defect that is possible.
 pub fn require_possible(px: f64, input: Size, picture: Size) -> Result<()> {
-    let most = LARGEST_SIDE as u32;
+    let most = LARGEST_SIDE;
     if input.width.max(input.height) <= most {
         return Ok(());
     }
@@ -198,20 +207,21 @@ mod tests {
             ((1, 100_000_000), (128, 512)),
         ];
         for ((width, height), want) in cases {
-            let found = InputSize::Area(65_536).of_picture(size(width, height));
+            let found = InputSize::Area(65_536).of_picture(size(width, height), 32);
             assert_eq!((found.width, found.height), want, "{width} x {height}");
-            let turned = InputSize::Area(65_536).of_picture(size(height, width));
+            let turned = InputSize::Area(65_536).of_picture(size(height, width), 32);
             assert_eq!((turned.height, turned.width), want, "{height} x {width}");
         }
     }
 
     #[test]
     fn every_input_is_of_multiples_and_of_about_the_area() {
-        for area in [64 * 64, 256 * 256, 384 * 384, 512 * 512] {
+        let areas = [64 * 64, 256 * 256, 384 * 384, 512 * 512];
+        for (area, multiple) in areas.map(|area| (area, 32)).into_iter().chain([(448 * 448, 14)]) {
             let sides = || (1..60).step_by(3);
             for (width, height) in sides().flat_map(|w| sides().map(move |h| (w, h))) {
-                let found = InputSize::Area(area).of_picture(size(width, height));
-                let is_multiple = |side: u32| side.is_multiple_of(STEP);
+                let found = InputSize::Area(area).of_picture(size(width, height), multiple);
+                let is_multiple = |side: u32| side.is_multiple_of(multiple);
                 assert!(is_multiple(found.width) && is_multiple(found.height));
                 assert!(found.width.max(found.height) <= 4 * found.width.min(found.height));
                 let part = found.pixels() as f64 / f64::from(area);
@@ -221,27 +231,54 @@ mod tests {
     }
 
     #[test]
+    fn sides_are_multiples_of_what_the_network_asks_for() {
+        // (area, multiple, picture, input)
+        let cases = [
+            (448 * 448, 14, (500, 500), (448, 448)),
+            (448 * 448, 14, (640, 480), (518, 392)),
+            (448 * 448, 14, (1920, 1080), (602, 336)),
+            (256 * 256, 14, (1, 1), (252, 252)),
+            // Any size, or every 16th: as networks that do not say.
+            (256 * 256, 1, (640, 480), (288, 224)),
+            (256 * 256, 16, (640, 480), (288, 224)),
+            (256 * 256, 5, (100, 100), (255, 255)),
+            (256 * 256, 64, (100, 100), (256, 256)),
+            (256 * 256, 2048, (640, 480), (2048, 2048)),
+        ];
+        for (area, multiple, (width, height), want) in cases {
+            let found = InputSize::Area(area).of_picture(size(width, height), multiple);
+            assert_eq!((found.width, found.height), want, "{multiple}: {width} x {height}");
+        }
+    }
+
+    #[test]
     fn most_pictures_decide_and_the_first_where_there_are_equally_many() {
         let (wide, tall, square) = (size(640, 480), size(480, 640), size(300, 300));
-        let of = |sizes: &[Size]| InputSize::Area(65_536).of_pictures(sizes.iter().copied());
+        let of = |sizes: &[Size]| InputSize::Area(65_536).of_pictures(sizes.iter().copied(), 32);
         assert_eq!(of(&[square, wide, size(1280, 960)]), size(288, 224));
         assert_eq!(of(&[tall, wide]), size(224, 288));
         assert_eq!(of(&[wide, tall]), size(288, 224));
         assert_eq!(of(&[]), size(256, 256));
-        assert_eq!(InputSize::square(96).of_pictures([wide]), size(96, 96));
+        assert_eq!(InputSize::square(96).of_pictures([wide], 32), size(96, 96));
     }
 
     #[test]
     fn a_small_defect_gets_an_input_in_which_it_spans_enough_pixels() {
-        let of = |px: f64, picture| InputSize::Defect { px, area: 65_536 }.of_picture(picture);
-        for (width, height) in [(512, 512), (2448, 2048), (4096, 4096), (1250, 500), (4096, 300)] {
-            let picture = size(width, height);
+        let of_multiple = |px: f64, picture, multiple| {
+            InputSize::Defect { px, area: 65_536 }.of_picture(picture, multiple)
+        };
+        let pictures = [(512, 512), (2448, 2048), (4096, 4096), (1250, 500), (4096, 300)];
+        for (multiple, (width, height)) in
+            [32, 14, 5].into_iter().flat_map(|multiple| pictures.map(|size| (multiple, size)))
+        {
+            let (picture, step) = (size(width, height), step(multiple));
+            let of = |px, picture| of_multiple(px, picture, multiple);
             let mut last = size(0, 0);
             for px in [400.0, 100.0, 30.0, 17.5, 9.0, DEFECT_NETWORK_PX, 3.0] {
                 let found = of(px, picture);
                 assert!(found.pixels() >= last.pixels(), "{picture} {px}: {found} after {last}");
                 last = found;
-                let is_multiple = |side: u32| side.is_multiple_of(STEP);
+                let is_multiple = |side: u32| side.is_multiple_of(multiple);
                 assert!(is_multiple(found.width) && is_multiple(found.height));
                 if found == of(1e9, picture) {
                     continue;
@@ -249,12 +286,13 @@ mod tests {
                 assert!(found.width <= width && found.height <= height, "{picture} {px}: {found}");
                 for (side, of) in [(found.width, width), (found.height, height)] {
                     // A step is missing where the picture has no more pixels.
-                    let spans = px * f64::from(side + STEP - 1) / f64::from(of);
+                    let spans = px * f64::from(side + step - 1) / f64::from(of);
                     assert!(spans >= DEFECT_NETWORK_PX.min(px), "{picture} {px}: {found}");
                 }
             }
         }
         // Never below the usual input, and never above the picture.
+        let of = |px, picture| of_multiple(px, picture, 32);
         assert_eq!(of(1e6, size(4096, 4096)), size(256, 256));
         assert_eq!(of(1.0, size(100, 100)), size(256, 256));
         assert_eq!(of(1.0, size(1000, 1000)), size(992, 992));
@@ -263,12 +301,12 @@ mod tests {
     #[test]
     fn an_input_beyond_the_longest_side_is_refused_with_the_defect_that_is_possible() {
         let (px, picture) = (DEFECT_NETWORK_PX, size(8192, 1000));
-        let input = InputSize::Defect { px, area: 65_536 }.of_picture(picture);
+        let input = InputSize::Defect { px, area: 65_536 }.of_picture(picture, 32);
         assert_eq!(input, size(8192, 992));
         let told = require_possible(px, input, picture).expect_err("refused").to_string();
         assert!(told.contains("8192 x 992") && told.contains("4096"), "{told}");
         assert!(told.contains(&format!("from {} px", 2.0 * DEFECT_NETWORK_PX)), "{told}");
-        let possible = InputSize::Defect { px: 2.0 * px, area: 65_536 }.of_picture(picture);
+        let possible = InputSize::Defect { px: 2.0 * px, area: 65_536 }.of_picture(picture, 32);
         assert!(require_possible(2.0 * px, possible, picture).is_ok());
     }
 }

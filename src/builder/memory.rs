@@ -1,13 +1,13 @@
 //! What a build takes of memory, known before it begins.
 //!
-//! Everything grows with the pixels of the network's input: the maps inside the network, the features of a picture
-//! (75 bytes a pixel with the default taps), the template, and the maps of distances and scores. So what is done for
-//! many pictures side by side is done for a few at once ([`few_at_once`]) where they are large.
+//! Everything grows with the pixels of the network's input: the maps inside the network, the features of a picture,
+//! the template, and the maps of distances and scores. So what is done for many pictures side by side is done for a
+//! few at once ([`few_at_once`]) where they are large.
 
 use super::audit;
-use super::options::Options;
-use super::{draft_header, section_lengths};
-use crate::backbone::Backbone;
+use super::options::{Options, Rotations};
+use super::{draft_header, rotations, section_lengths};
+use crate::backbone::{Backbone, ModelFacts};
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
 use crate::inspection::Inspector;
@@ -28,29 +28,37 @@ pub struct Needs {
     pub working: u64,
     /// The template, which whoever inspects has in memory as a whole.
     pub template: u64,
-    /// The features of all good pictures, in memory or in a scratch file.
+    /// The features of all good pictures and of the most turned copies that there can be, in memory or in a scratch
+    /// file.
     pub features: u64,
 }
 
 impl Needs {
-    /// What a template from so many pictures takes, on so many threads.
+    /// What a template from so many pictures takes at the most, on so many threads, with a backbone of these `facts`.
     ///
     /// # Errors
     /// [`Kind::Usage`] where `options` do not fit the backbone, or the template has no size.
     pub fn of(
         backbone: &dyn Backbone,
+        facts: &ModelFacts,
         pictures: usize,
         options: &Options,
         threads: usize,
     ) -> Result<Self> {
         options.check(backbone.identity())?;
         let id = backbone.identity();
-        let sheets = options.sheets.of(pictures);
-        let header = draft_header(id, options, sheets, Vec::new());
+        let candidates = rotations::most_candidates(pictures, options, id);
+        let sheets = options.sheets.of(candidates);
+        let header = draft_header(id, options, candidates, Vec::new());
         let template = section_lengths(&header, options)?.iter().map(|(_, _, bytes)| bytes).sum();
-        let layers = id.taps.iter().map(|tap| u64::from(tap.height) * u64::from(tap.width));
-        let (largest, positions) = (layers.clone().max().unwrap_or(0), layers.sum::<u64>());
-        let (count, sheets) = (pictures as u64, sheets as u64);
+        let pixels = |layer| header.map_pixels(layer).unwrap_or(0) as u64;
+        let layers = 0..header.layers.len();
+        // A position-free layer has few prototypes, and distances at every position.
+        let positional = layers.clone().filter(|layer| !header.layer_use(*layer).position_free);
+        let largest = positional.clone().map(pixels).max().unwrap_or(0);
+        let positions: u64 = positional.map(pixels).sum();
+        let distances = 8 * pictures as u64 * layers.map(pixels).sum::<u64>();
+        let (count, sheets) = (candidates as u64, sheets as u64);
         let (at_once, features) = (id.pictures_at_once().min(threads) as u64, id.feature_bytes());
 
         let audit = if options.audit { audit::memory(pictures, id) } else { 0 };
@@ -62,12 +70,11 @@ impl Needs {
             0
         };
         let sources = 8 * largest * sheets + 4 * folds * positions * sheets;
-        let distances = 8 * count * positions;
         // A picture is read from the store and rounded to 8 bits.
         let matched = at_once * (features + features / 4);
         let maps = maps_of(id.pixels()).min(threads) as u64 * MAP_BYTES * id.pixels();
         let selection = sources + distances + matched + maps;
-        let working = memory_of_pass(backbone, threads).max(audit + matched).max(selection);
+        let working = memory_of_pass(backbone, facts, threads).max(audit + matched).max(selection);
         Ok(Needs { working, template, features: count * features })
     }
 }
@@ -79,23 +86,26 @@ impl Needs {
 /// [`Kind::Usage`], with the numbers, and the number of sheets that would fit.
 pub fn require(
     backbone: &dyn Backbone,
+    facts: &ModelFacts,
     pictures: usize,
     options: &Options,
     free: u64,
 ) -> Result<Needs> {
     let threads = rayon::current_num_threads();
     let fits = |needs: &Needs| needs.working.saturating_add(needs.template) <= free;
-    let needs = Needs::of(backbone, pictures, options, threads)?;
+    let of = |options: &Options| Needs::of(backbone, facts, pictures, options, threads);
+    let needs = of(options)?;
     if fits(&needs) {
         return Ok(needs);
     }
     let id = backbone.identity();
     let input = Size { width: id.width, height: id.height };
-    let sheets = options.sheets.of(pictures);
-    let of = |sheets| {
-        let fewer = Options { sheets: super::Sheets::Count(sheets), ..options.clone() };
-        Needs::of(backbone, pictures, &fewer, threads).is_ok_and(|needs| fits(&needs))
-    };
+    let sheets = options.sheets.of(rotations::most_candidates(pictures, options, id));
+    let does_fit = |options: Options| of(&options).is_ok_and(|needs| fits(&needs));
+    let fewer = (1..sheets).rev().find(|&fewer| {
+        does_fit(Options { sheets: super::Sheets::Count(fewer), ..options.clone() })
+    });
+    let is_turned = options.rotations != Rotations::None;
     let what = format!(
         "a template of {sheets} sheets for an input of {input} takes {} of memory and {} to build it on {threads} \
          threads, and {} are free",
@@ -103,28 +113,57 @@ pub fn require(
         gigabytes(needs.working),
         gigabytes(free)
     );
-    let next = match (1..sheets).rev().find(|&fewer| of(fewer)) {
+    let next = match fewer {
         Some(fewer) => format!("take {fewer} sheets or fewer, or a smaller input"),
+        None if is_turned
+            && does_fit(Options { rotations: Rotations::None, ..options.clone() }) =>
+        {
+            "take no turned copies of the pictures, or a smaller input".into()
+        }
         None => "take a smaller input, or fewer threads; fewer sheets are not enough".into(),
     };
     Err(Error::new(Kind::Usage, what).advise(next))
 }
 
 /// Bytes that the feature pass takes beside what it keeps: the network's activations, the pictures and their features.
-pub fn memory_of_pass(backbone: &dyn Backbone, threads: usize) -> u64 {
+pub fn memory_of_pass(backbone: &dyn Backbone, facts: &ModelFacts, threads: usize) -> u64 {
     let id = backbone.identity();
     let pictures = id.pictures_at_once().min(threads).max(backbone.batch());
     // Features are there twice: as the network gives them, and as they are kept.
     let of_picture = 2 * id.feature_bytes() + PICTURE_BYTES * id.pixels();
-    backbone.working_bytes(pictures, threads) + pictures as u64 * of_picture
+    let attention = facts.attention_bytes(Size { width: id.width, height: id.height });
+    let of_picture = of_picture.saturating_add(attention).saturating_mul(pictures as u64);
+    of_picture.saturating_add(backbone.working_bytes(pictures, threads))
+}
+
+/// Refuses an input that attention in a network of these `facts` has no memory for, before the network is loaded.
+///
+/// # Errors
+/// [`Kind::Usage`], with both numbers of bytes.
+pub fn require_for_network(facts: &ModelFacts, input: Size, free: u64) -> Result<()> {
+    let needed = facts.attention_bytes(input);
+    if needed <= free {
+        return Ok(());
+    }
+    let what = format!(
+        "an input of {input} takes at least {} of memory for each picture, and {} are free",
+        gigabytes(needed),
+        gigabytes(free)
+    );
+    Err(Error::new(Kind::Usage, what).advise("take a smaller input"))
 }
 
 /// Refuses an input whose features `free` bytes of memory do not suffice to compute.
 ///
 /// # Errors
 /// [`Kind::Usage`], with both numbers of bytes.
-pub fn require_for_pass(backbone: &dyn Backbone, threads: usize, free: u64) -> Result<()> {
-    let needed = memory_of_pass(backbone, threads);
+pub fn require_for_pass(
+    backbone: &dyn Backbone,
+    facts: &ModelFacts,
+    threads: usize,
+    free: u64,
+) -> Result<()> {
+    let needed = memory_of_pass(backbone, facts, threads);
     if needed <= free {
         return Ok(());
     }
@@ -202,11 +241,19 @@ mod tests {
             taps: vec![tap],
         });
         // 100 MB of features a picture: no more than ten at once, whatever the threads.
-        let needed = memory_of_pass(&backbone, 4);
+        let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
+        let needed = memory_of_pass(&backbone, &facts(0), 4);
         assert_eq!(needed, 4 * ((256 + 12) * 2_000_000 + 8 * 25_000_000));
-        assert_eq!(memory_of_pass(&backbone, 64), needed / 4 * 10);
-        assert!(require_for_pass(&backbone, 4, needed).is_ok());
-        let told = require_for_pass(&backbone, 4, needed - 1).expect_err("refused").to_string();
+        assert_eq!(memory_of_pass(&backbone, &facts(0), 64), needed / 4 * 10);
+        // Attention on 40 x 20 patches and the token of the class.
+        let attention = 12 * 3 * 801 * 801;
+        assert_eq!(memory_of_pass(&backbone, &facts(3), 4), needed + 4 * attention);
+        let input = Size { width: 1000, height: 2000 };
+        assert!(require_for_network(&facts(3), input, attention).is_ok());
+        assert!(require_for_network(&facts(3), input, attention - 1).is_err());
+        assert!(require_for_pass(&backbone, &facts(0), 4, needed).is_ok());
+        let told = require_for_pass(&backbone, &facts(0), 4, needed - 1);
+        let told = told.expect_err("refused").to_string();
         assert!(told.contains("1000 x 2000") && told.contains(&gigabytes(needed)), "{told}");
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `gather` computes the features of all pictures, or reads them from a [`features_file`]. [`store`] holds them, in
 //! memory or in a scratch file. `strays` leaves out what does not belong, as [`audit`] and [`exposures`] find it.
-//! `prototypes` chooses at every pixel, and `leave_one_out` scores every good picture without its own prototypes.
+//! `rotations` adds turned copies where there are few. `prototypes` chooses at every pixel, and `leave_one_out` scores every good picture without its own prototypes.
 //! `folds` and `threshold` set the threshold. The same pictures and options give the same bytes with any number of
 //! threads.
 
@@ -16,13 +16,16 @@ mod folds;
 mod gather;
 mod golden;
 pub mod input_size;
+pub mod layers;
 mod leave_one_out;
 mod look;
 pub mod memory;
 mod notices;
 mod options;
+mod patches;
 pub mod presets;
 mod prototypes;
+mod rotations;
 mod short_form;
 pub mod store;
 mod strays;
@@ -33,7 +36,7 @@ pub use features::Source;
 pub use folds::too_few;
 pub use gather::{Input, Pass};
 pub use notices::Notice;
-pub use options::{Baseline, Options, Sheets, Suspects, Weights};
+pub use options::{Baseline, Options, PositionFree, Rotations, Sheets, Suspects, Weights};
 pub use short_form::short_form;
 pub use strays::Suspect;
 
@@ -43,7 +46,7 @@ use crate::inspection::Inspector;
 use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
-use crate::template::header::{BASELINE_SHARE, ENGINE, GIVEN_THRESHOLD};
+use crate::template::header::{BASELINE_SHARE, ENGINE, GIVEN_THRESHOLD, ROTATIONS};
 use crate::template::writer::Draft;
 use crate::template::{
     Basis, Calibration, Decision, Evidence, HeaderV1, ImageRecord, LayerRecord, ProbeRecord,
@@ -72,6 +75,8 @@ pub enum Stage {
     Audit,
     /// Running the backbone on mirrored pictures.
     Mirrored,
+    /// Running the backbone on turned copies.
+    Turned,
     /// Choosing prototypes, pixel by pixel.
     Selection,
     /// Scoring every picture without its own prototypes.
@@ -111,6 +116,8 @@ pub struct Times {
     pub features: Duration,
     /// [`Stage::Audit`].
     pub audit: Duration,
+    /// [`Stage::Turned`], and what decides about it.
+    pub turned: Duration,
     /// [`Stage::Selection`].
     pub selection: Duration,
     /// Templates without a part of the pictures, for the threshold.
@@ -147,9 +154,14 @@ pub fn build(
     let pass = gather::gather(input, backbone.as_ref(), how, progress)?;
     let options = &options.within_opaque(pass.opaque.as_ref())?;
     let seen = Instant::now();
-    let Chosen { pass, parts, suspects } = choose(pass, backbone.identity(), options, progress)?;
+    let Chosen { mut pass, parts, suspects } =
+        choose(pass, backbone.identity(), options, progress)?;
     refuse_too_few(&pass, &parts, options)?;
     let audited = Instant::now();
+    let turning = rotations::decide(&pass, &parts, backbone.as_ref(), options, progress)?;
+    rotations::add(&mut pass, &turning, backbone.as_ref(), progress)?;
+    pass.notes.extend(turning.note);
+    let turned = Instant::now();
     let dealt = deal(&pass, &parts, options);
     let is_held_out = options.threshold.is_none();
     if is_held_out && dealt.folds < 2 {
@@ -190,7 +202,8 @@ pub fn build(
     let times = Times {
         features: seen.duration_since(started),
         audit: audited.duration_since(seen),
-        selection: filled.selected.duration_since(audited),
+        turned: turned.duration_since(audited),
+        selection: filled.selected.duration_since(turned),
         leave_one_out: left_out_at.duration_since(filled.selected),
         folds: folded.duration_since(left_out_at),
     };
@@ -292,8 +305,8 @@ fn first_header(
     backbone: &Identity,
     options: &Options,
 ) -> HeaderV1 {
-    let sheets = options.sheets.of(pass.images.len());
-    let mut header = draft_header(backbone, options, sheets, pass.images.clone());
+    let candidates = pass.store.entries();
+    let mut header = draft_header(backbone, options, candidates, pass.images.clone());
     let told = &mut header.build.options;
     if pass.engine != TRACT {
         told.push((ENGINE.into(), pass.engine.clone()));
@@ -307,6 +320,10 @@ fn first_header(
     let share = options.baseline.share(parts.count());
     if share > 0.0 && share < 1.0 {
         told.push((BASELINE_SHARE.into(), share.to_string()));
+    }
+    if candidates > pass.images.len() {
+        let copies = candidates / pass.images.len() - 1;
+        told.push((ROTATIONS.into(), format!("{copies} turned copies of each picture")));
     }
     let dropped: Vec<&Suspect> = suspects.iter().filter(|s| s.dropped).collect();
     if !dropped.is_empty() || options.suspects == Suspects::LeaveOut {
@@ -350,7 +367,7 @@ fn fill(
     let Material { store, options, parts, backbone, .. } = material;
     let layers = draft.header().layers.len();
     let inspector = |draft: &Draft| Inspector::new(draft.preview()?, (*backbone).clone());
-    let of_folds = prototypes::write(draft, store, held_out, progress)?;
+    let of_folds = prototypes::write(draft, store, options.mask.as_ref(), held_out, progress)?;
     let selected = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
@@ -379,21 +396,35 @@ fn fill(
     Ok(Filled { left_out, of_folds, selected })
 }
 
-/// The header with everything that is known before selection, and zeros for the rest.
+/// The header with everything that is known before selection, and zeros for the rest; `images`, and copies of them,
+/// give so many candidates.
 fn draft_header(
     backbone: &Identity,
     options: &Options,
-    sheets: usize,
+    candidates: usize,
     images: Vec<ImageRecord>,
 ) -> HeaderV1 {
-    let layers = (options.patches_forward.iter().zip(&options.patches_backward))
-        .map(|(&forward, &backward)| LayerRecord {
+    let sheets = options.sheets.of(candidates);
+    let window = |patch: usize| if options.alpha < 1.0 { patch as u32 } else { 0 };
+    let positional = (options.patches_forward.iter().zip(&options.patches_backward)).map(
+        |(&forward, &backward)| LayerRecord {
             sheets: sheets as u32,
             patch_forward: forward as u32,
-            patch_backward: if options.alpha < 1.0 { backward as u32 } else { 0 },
+            patch_backward: window(backward),
             weight: 1.0,
-        })
-        .collect();
+        },
+    );
+    let position_free = options.position_free.iter().map(|layer| {
+        let tap = &backbone.taps[layer.tap];
+        let positions = candidates as u64 * u64::from(tap.height) * u64::from(tap.width);
+        LayerRecord {
+            sheets: positions.min(layer.patches as u64) as u32,
+            patch_forward: 0,
+            patch_backward: 0,
+            weight: 1.0,
+        }
+    });
+    let layers = positional.chain(position_free).collect();
     HeaderV1 {
         backbone: backbone.clone(),
         layers,
@@ -401,7 +432,7 @@ fn draft_header(
         sigma: options.sigma,
         fusion: options.fusion,
         storage: options.storage,
-        rule: if sheets == images.len() { Rule::All } else { options.rule },
+        rule: if sheets == candidates { Rule::All } else { options.rule },
         calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },
         probes: (golden::names(backbone.pixels()).iter())
             .map(|&name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 })
@@ -411,6 +442,7 @@ fn draft_header(
             options: options.provenance.clone(),
             images,
         },
+        uses: options.uses(candidates),
     }
 }
 
@@ -441,7 +473,7 @@ fn section_lengths(header: &HeaderV1, options: &Options) -> Result<Vec<(SectionK
         lengths.push((SectionKind::Mask, 0, pixels));
     }
     for layer in (0..header.layers.len()).filter(|_| options.baseline != Baseline::None) {
-        let pixels = header.shape(layer).map_or(0, |shape| shape.pixels());
+        let pixels = header.map_pixels(layer).unwrap_or(0);
         lengths.push((SectionKind::Baseline, layer as u16, 4 * pixels as u64));
     }
     lengths.extend((0..header.probes.len()).map(|i| (SectionKind::Probe, i as u16, pixels * 6)));

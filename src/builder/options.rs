@@ -6,25 +6,37 @@ use crate::image::{Mask, Reading};
 use crate::matching::Storage;
 use crate::scoring::Fusion;
 use crate::selection::Rule;
+use crate::template::LayerUse;
 use regex_lite::Regex;
 
 /// How many sheets a template holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sheets {
-    /// One a picture.
+    /// One a picture, and one a turned copy where copies are asked for.
     All,
     /// At most this many.
     Count(usize),
 }
 
 impl Sheets {
-    /// Sheets of a template from `pictures` pictures.
-    pub fn of(self, pictures: usize) -> usize {
+    /// Sheets of a template from so many pictures and turned copies.
+    pub fn of(self, candidates: usize) -> usize {
         match self {
-            Sheets::All => pictures,
-            Sheets::Count(count) => count.min(pictures),
+            Sheets::All => candidates,
+            Sheets::Count(count) => count.min(candidates),
         }
     }
+}
+
+/// Whether turned copies of the good pictures are candidates for prototypes, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotations {
+    /// Where there are few pictures, and these say that parts lie turned or are round.
+    Auto,
+    /// None.
+    None,
+    /// So many of each picture, evenly all the way round.
+    Copies(usize),
 }
 
 /// How much of the mean leave-one-out distance map of the good pictures is taken off every layer.
@@ -42,6 +54,9 @@ pub enum Baseline {
 /// part fills, so the mean map of few parts is larger than what a fresh part will leave.
 const PARTS_FOR_HALF: f32 = 50.0;
 
+/// Votes that a positional layer has at least.
+const LEAST_VOTES: f32 = 0.05;
+
 impl Baseline {
     /// The share of the mean map that is taken off in a template from so many parts, 0..=1.
     pub fn share(self, parts: usize) -> f32 {
@@ -54,6 +69,15 @@ impl Baseline {
             }
         }
     }
+}
+
+/// A layer whose prototypes serve all positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PositionFree {
+    /// Its tap, a number among the backbone's.
+    pub tap: usize,
+    /// How many patches it holds.
+    pub patches: usize,
 }
 
 /// How much each layer counts in the sum over layers (Eq. 10).
@@ -81,12 +105,18 @@ pub enum Suspects {
 pub struct Options {
     /// How many sheets.
     pub sheets: Sheets,
-    /// How prototypes are chosen where there are more pictures than sheets.
+    /// Whether turned copies of the pictures are candidates, too.
+    pub rotations: Rotations,
+    /// How prototypes are chosen where there are more candidates than sheets.
     pub rule: Rule,
-    /// Full width of the forward window of each layer, odd.
+    /// The taps of the layers that match at their own positions, numbers among the backbone's.
+    pub layers: Vec<usize>,
+    /// Full width of the forward window of each of these layers, odd.
     pub patches_forward: Vec<usize>,
-    /// Full width of the backward window of each layer, odd.
+    /// Full width of the backward window of each of these layers, odd.
     pub patches_backward: Vec<usize>,
+    /// The position-free layers, which come after them.
+    pub position_free: Vec<PositionFree>,
     /// Weight of the forward direction, 0..1.
     pub alpha: f32,
     /// How much of the mean distance map of the good pictures is taken off.
@@ -139,9 +169,41 @@ impl Options {
         self.folds.unwrap_or(usual)
     }
 
+    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them matches the tap of its
+    /// own number at its own positions.
+    ///
+    /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a share
+    /// of the parts: few candidates cover each position thinly, but all positions together well.
+    pub(super) fn uses(&self, candidates: usize) -> Vec<LayerUse> {
+        if self.position_free.is_empty() && self.layers.iter().copied().eq(0..self.layers.len()) {
+            return Vec::new();
+        }
+        let votes = match self.position_free.is_empty() {
+            true => 1.0,
+            false => Baseline::ByParts.share(candidates).max(LEAST_VOTES),
+        };
+        let positional = self.layers.iter().map(|&tap| (tap, false, votes));
+        let free = self.position_free.iter().map(|layer| (layer.tap, true, 1.0));
+        let layer_use = |(tap, position_free, votes): (usize, bool, f32)| LayerUse {
+            tap: tap as u16,
+            position_free,
+            votes,
+        };
+        positional.chain(free).map(layer_use).collect()
+    }
+
     /// Refuses options that contradict each other or the backbone.
     pub fn check(&self, backbone: &Identity) -> Result<()> {
-        let layers = backbone.taps.len();
+        let layers = self.layers.len();
+        let taps = self.layers.iter().chain(self.position_free.iter().map(|layer| &layer.tap));
+        if layers == 0 || taps.copied().any(|tap| tap >= backbone.taps.len()) {
+            return Err(Error::usage("a layer has no tap of the backbone".to_string())
+                .advise("name taps that the backbone has"));
+        }
+        if self.position_free.iter().any(|layer| layer.patches == 0) {
+            return Err(Error::usage("a position-free layer without patches sees nothing")
+                .advise("1024 is the default"));
+        }
         let wrong = |what: String, next: &str| Err(Error::usage(what).advise(next));
         for (name, patches) in
             [("--patches", &self.patches_forward), ("--patches-backward", &self.patches_backward)]
@@ -158,6 +220,7 @@ impl Options {
             }
         }
         if let Weights::Given(weights) = &self.weights {
+            let layers = layers + self.position_free.len();
             if weights.len() != layers || !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
                 return wrong(
                     format!("--weights needs {layers} numbers, none below 0"),

@@ -1,13 +1,16 @@
-//! Choosing prototypes at every pixel and writing them.
+//! Choosing prototypes, at every pixel or for a position-free layer as a whole, and writing them.
 
 use super::memory::few_at_once;
+use super::patches::{self, Patch};
 use super::store::Store;
 use super::{Progress, Stage};
 use crate::error::{Error, Result};
+use crate::image::Mask;
 use crate::matching::sheets::{pack, pack_bytes};
 use crate::matching::{Shape, Storage};
 use crate::selection::gram::Gram;
 use crate::selection::{Rule, baselines, pts};
+use crate::template::HeaderV1;
 use crate::template::writer::Draft;
 use rayon::prelude::*;
 
@@ -16,8 +19,17 @@ const SEED: u64 = 0x4845_544d;
 /// Pixels that are chosen at before they are written: bounds the memory on the way.
 const PIXELS_AT_ONCE: usize = 128;
 
-/// Prototypes of a template without a part of the pictures: the picture each is of, a layer, `[pixel][sheet]`.
-pub type Chosen = Vec<Vec<u32>>;
+/// Prototypes of a template without a part of the pictures, one entry a layer.
+pub type Chosen = Vec<OfLayer>;
+
+/// The prototypes of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OfLayer {
+    /// The entry of the store that each is of, `[pixel][sheet]`.
+    Sheets(Vec<u32>),
+    /// The patches of a position-free layer.
+    Patches(Vec<Patch>),
+}
 
 /// Which pictures are held out together.
 #[derive(Clone, Copy)]
@@ -37,29 +49,49 @@ impl HeldOut<'_> {
 
 /// Chooses the prototypes of all layers by the draft's rule and writes their sections. Where pictures are to be
 /// held out and the rule is PTS, also gives for every fold what is chosen without it: the similarities, which
-/// cost most, are there already.
+/// cost most, are there already. Position-free layers take patches from where `mask` counts.
 pub fn write(
     draft: &mut Draft,
     store: &Store,
+    mask: Option<&Mask>,
     held_out: Option<HeldOut>,
     progress: Progress,
 ) -> Result<Vec<Chosen>> {
     let header = draft.header().clone();
-    let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
-    let whole = WholePictures::choose(header.rule, store, &shapes);
+    let plans = plans(&header);
+    let whole = WholePictures::choose(header.rule, store, &plans);
     let kept: Vec<Vec<bool>> = match (header.rule, held_out) {
         (Rule::Pts(_), Some(held_out)) => {
-            (0..held_out.folds).map(|fold| held_out.kept(fold)).collect()
+            let of_entries = |kept: Vec<bool>| -> Vec<bool> {
+                store.origins().iter().map(|&picture| kept[picture as usize]).collect()
+            };
+            (0..held_out.folds).map(|fold| of_entries(held_out.kept(fold))).collect()
         }
         _ => Vec::new(),
     };
     let mut of_folds = vec![Chosen::new(); kept.len()];
-    let mut layers = Layers::new(&shapes, progress);
-    for (layer, &shape) in shapes.iter().enumerate() {
+    let mut layers = Layers::new(&plans, progress);
+    for plan in &plans {
         let (rule, storage) = (header.rule, header.storage);
-        let task = Task { store, rule, storage, whole: &whole, kept: &kept, layer, shape };
-        let blocks = |worker: &mut Worker, pixel| worker.choose(&task, pixel);
-        let without = layers.write(draft, &task, &blocks)?;
+        let task = Task { store, rule, storage, whole: &whole, kept: &kept, plan };
+        let without: Vec<OfLayer> = if plan.position_free {
+            let fold = held_out.filter(|_| !kept.is_empty()).map_or(&[][..], |h| h.fold);
+            let tap = &header.backbone.taps[plan.tap];
+            let size = (tap.height as usize, tap.width as usize);
+            let counts = mask.map_or_else(Vec::new, |mask| mask.within(size, 1));
+            let chosen = patches::choose(
+                store,
+                (plan.tap, tap, &counts),
+                plan.shape.sheets,
+                (fold, kept.len()),
+                SEED ^ plan.tap as u64,
+            );
+            layers.write_patches(draft, &task, &chosen.patches)?;
+            chosen.without.into_iter().map(OfLayer::Patches).collect()
+        } else {
+            let blocks = |worker: &mut Worker, pixel| worker.choose(&task, pixel);
+            layers.write(draft, &task, &blocks)?.into_iter().map(OfLayer::Sheets).collect()
+        };
         of_folds.iter_mut().zip(without).for_each(|(of_fold, layer)| of_fold.push(layer));
     }
     Ok(of_folds)
@@ -68,20 +100,50 @@ pub fn write(
 /// Writes prototypes that were chosen before.
 pub fn write_chosen(draft: &mut Draft, store: &Store, chosen: &Chosen) -> Result<()> {
     let header = draft.header().clone();
-    let shapes: Vec<Shape> = (0..header.layers.len()).filter_map(|l| header.shape(l)).collect();
+    let plans = plans(&header);
     let silent = |_: Stage, _: usize, _: usize| {};
-    let mut layers = Layers::new(&shapes, &silent);
-    for (layer, (&shape, chosen)) in shapes.iter().zip(chosen).enumerate() {
+    let mut layers = Layers::new(&plans, &silent);
+    for (plan, chosen) in plans.iter().zip(chosen) {
         let (rule, storage) = (header.rule, header.storage);
         let whole = &WholePictures::None;
-        let task = Task { store, rule, storage, whole, kept: &[], layer, shape };
-        let blocks = |worker: &mut Worker, pixel: usize| {
-            let of_pixel = &chosen[pixel * shape.sheets..(pixel + 1) * shape.sheets];
-            worker.take(&task, pixel, of_pixel)
-        };
-        layers.write(draft, &task, &blocks)?;
+        let task = Task { store, rule, storage, whole, kept: &[], plan };
+        match chosen {
+            OfLayer::Patches(patches) => layers.write_patches(draft, &task, patches)?,
+            OfLayer::Sheets(chosen) => {
+                let sheets = plan.shape.sheets;
+                let blocks = |worker: &mut Worker, pixel: usize| {
+                    worker.take(&task, pixel, &chosen[pixel * sheets..(pixel + 1) * sheets])
+                };
+                layers.write(draft, &task, &blocks)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// What is to be chosen for a layer.
+struct Plan {
+    /// Number of its tap.
+    tap: usize,
+    /// Sizes of its prototypes.
+    shape: Shape,
+    /// Pixels of its distance map, for the progress.
+    pixels: usize,
+    /// Whether one block of patches serves all positions.
+    position_free: bool,
+}
+
+fn plans(header: &HeaderV1) -> Vec<Plan> {
+    let plan = |layer| {
+        let how = header.layer_use(layer);
+        Some(Plan {
+            tap: usize::from(how.tap),
+            shape: header.shape(layer)?,
+            pixels: header.map_pixels(layer)?,
+            position_free: how.position_free,
+        })
+    };
+    (0..header.layers.len()).filter_map(plan).collect()
 }
 
 /// Writes the layers of a draft one after the other.
@@ -92,8 +154,25 @@ struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    fn new(shapes: &[Shape], progress: Progress<'a>) -> Self {
-        Layers { done: 0, total: shapes.iter().map(Shape::pixels).sum(), progress }
+    fn new(plans: &[Plan], progress: Progress<'a>) -> Self {
+        Layers { done: 0, total: plans.iter().map(|plan| plan.pixels).sum(), progress }
+    }
+
+    /// Writes the sections of a position-free layer.
+    fn write_patches(&mut self, draft: &mut Draft, task: &Task, patches: &[Patch]) -> Result<()> {
+        let vector = |p: &Patch| {
+            let (entry, pixel) = (p.entry as usize, p.pixel as usize);
+            (task.store.vector(task.plan.tap, entry, pixel), entry)
+        };
+        let block = Block::new(task, &patches.iter().map(vector).collect::<Vec<_>>());
+        draft.section(|section| section.write(&block.values))?;
+        draft.section(|section| section.write(bytemuck::cast_slice(&block.sources)))?;
+        if task.storage == Storage::I8 {
+            draft.section(|section| section.write(bytemuck::cast_slice(&block.scales)))?;
+        }
+        self.done += task.plan.pixels;
+        (self.progress)(Stage::Selection, self.done, self.total);
+        Ok(())
     }
 
     /// Writes the sections of a layer from the blocks of its pixels; gives for every fold what the blocks have
@@ -104,7 +183,7 @@ impl<'a> Layers<'a> {
         task: &Task,
         block: &(dyn Fn(&mut Worker, usize) -> Block + Sync),
     ) -> Result<Vec<Vec<u32>>> {
-        let shape = task.shape;
+        let shape = task.plan.shape;
         let mut sources: Vec<u32> = Vec::with_capacity(shape.pixels() * shape.sheets);
         let mut scales: Vec<f32> = Vec::new();
         let mut of_folds = vec![Vec::new(); task.kept.len()];
@@ -145,10 +224,9 @@ struct Task<'a> {
     rule: Rule,
     storage: Storage,
     whole: &'a WholePictures,
-    /// For every fold the pictures that a template without it may know.
+    /// For every fold the entries that a template without it may know.
     kept: &'a [Vec<bool>],
-    layer: usize,
-    shape: Shape,
+    plan: &'a Plan,
 }
 
 /// The prototypes of one pixel as they go into the file.
@@ -159,15 +237,16 @@ struct Block {
     values: Vec<u8>,
     /// Scales, for 8-bit values.
     scales: Vec<f32>,
-    /// For every fold the pictures that prototypes come from without it.
+    /// For every fold the entries that prototypes come from without it.
     without: Vec<Vec<u32>>,
 }
 
 impl Block {
     fn new(task: &Task, prototypes: &[(&[f32], usize)]) -> Self {
-        let shape = task.shape;
+        let shape = task.plan.shape;
         let vectors: Vec<&[f32]> = prototypes.iter().map(|(vector, _)| *vector).collect();
-        let sources = prototypes.iter().map(|(_, source)| *source as u32).collect();
+        let origins = task.store.origins();
+        let sources = prototypes.iter().map(|(_, entry)| origins[*entry]).collect();
         if task.storage == Storage::I8 {
             let mut values = vec![0i8; shape.block(Storage::I8)];
             let mut scales = vec![0.0; shape.padded_sheets()];
@@ -198,16 +277,16 @@ enum WholePictures {
 }
 
 impl WholePictures {
-    fn choose(rule: Rule, store: &Store, shapes: &[Shape]) -> Self {
-        let sheets = shapes.first().map_or(0, |s| s.sheets);
+    fn choose(rule: Rule, store: &Store, plans: &[Plan]) -> Self {
+        let sheets = plans.first().map_or(0, |plan| plan.shape.sheets);
         match rule {
-            Rule::All => WholePictures::Pictures((0..store.pictures()).collect()),
+            Rule::All => WholePictures::Pictures((0..store.entries()).collect()),
             Rule::RandomImage => {
-                WholePictures::Pictures(baselines::random_indices(store.pictures(), sheets, SEED))
+                WholePictures::Pictures(baselines::random_indices(store.entries(), sheets, SEED))
             }
             Rule::KmeansImage => {
                 let descriptors: Vec<Vec<f32>> =
-                    few_at_once(store.pictures(), store.batch_size(), |i| descriptor(store, i));
+                    few_at_once(store.entries(), store.batch_size(), |i| descriptor(store, i));
                 let dimensions = descriptors.first().map_or(0, Vec::len);
                 WholePictures::Clusters(baselines::kmeans(
                     &descriptors.concat(),
@@ -223,9 +302,9 @@ impl WholePictures {
 
 /// A picture in short, for image-level k-means: the mean feature vector of each quarter of each
 /// layer.
-fn descriptor(store: &Store, picture: usize) -> Vec<f32> {
+fn descriptor(store: &Store, entry: usize) -> Vec<f32> {
     let mut descriptor = Vec::new();
-    for map in store.maps(picture) {
+    for map in store.maps(entry) {
         let mut quarters = vec![0.0; 4 * map.channels()];
         for pixel in 0..map.pixels() {
             let (x, y) = (pixel % map.width(), pixel / map.width());
@@ -248,9 +327,9 @@ struct Worker {
 impl Worker {
     /// The prototypes of one pixel.
     fn choose(&mut self, task: &Task, pixel: usize) -> Block {
-        task.store.vectors(task.layer, pixel, &mut self.vectors);
-        let (channels, sheets) = (task.shape.channels, task.shape.sheets);
-        let seed = SEED ^ (((task.layer as u64) << 32 | pixel as u64) << 8);
+        task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
+        let (channels, sheets) = (task.plan.shape.channels, task.plan.shape.sheets);
+        let seed = SEED ^ (((task.plan.tap as u64) << 32 | pixel as u64) << 8);
         let mut clusters: Vec<Vec<usize>> = Vec::new();
         let mut picked: Vec<usize> = Vec::new();
         let mut without: Vec<Vec<u32>> = Vec::new();
@@ -262,14 +341,14 @@ impl Worker {
                 picked = pts::select(&self.gram, sheets, hard_rule);
                 let fold = |kept: &Vec<bool>| {
                     let chosen = pts::without(&self.gram, &picked, kept, sheets, hard_rule);
-                    chosen.into_iter().map(|picture| picture as u32).collect()
+                    chosen.into_iter().map(|entry| entry as u32).collect()
                 };
                 without = task.kept.iter().map(fold).collect();
             }
             (Rule::KmeansPixel, _) => {
                 clusters = baselines::kmeans(&self.vectors, channels, sheets, seed)
             }
-            _ => picked = baselines::random_indices(task.store.pictures(), sheets, seed),
+            _ => picked = baselines::random_indices(task.store.entries(), sheets, seed),
         }
         let centroids: Vec<(Vec<f32>, usize)> = clusters
             .iter()
@@ -285,14 +364,14 @@ impl Worker {
         Block { without, ..Block::new(task, &prototypes) }
     }
 
-    /// The prototypes of one pixel, of the pictures `chosen`.
+    /// The prototypes of one pixel, of the entries `chosen`.
     fn take(&mut self, task: &Task, pixel: usize, chosen: &[u32]) -> Block {
-        task.store.vectors(task.layer, pixel, &mut self.vectors);
-        let channels = task.shape.channels;
-        let of_picture = |&picture: &u32| {
-            let at = picture as usize;
+        task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
+        let channels = task.plan.shape.channels;
+        let of_entry = |&entry: &u32| {
+            let at = entry as usize;
             (&self.vectors[at * channels..(at + 1) * channels], at)
         };
-        Block::new(task, &chosen.iter().map(of_picture).collect::<Vec<_>>())
+        Block::new(task, &chosen.iter().map(of_entry).collect::<Vec<_>>())
     }
 }

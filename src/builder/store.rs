@@ -4,6 +4,8 @@
 //! order*: `[pixel][picture][channel]`, so that what selection reads at one pixel is one run of
 //! memory per batch. A batch that would not fit the memory allowed goes to an unnamed scratch
 //! file and is mapped back: the system then pages it in and out as needed.
+//!
+//! Turned copies of the pictures can follow behind the pictures. An *entry* is a picture or a copy of one.
 #![allow(unsafe_code)]
 
 use crate::backbone::TapIdentity;
@@ -17,11 +19,13 @@ use std::path::PathBuf;
 /// Bytes that one batch aims at.
 const BATCH_BYTES: u64 = 192 << 20;
 
-/// Feature maps of any number of pictures.
+/// Feature maps of any number of pictures, and of copies of them.
 pub struct Store {
     taps: Vec<TapIdentity>,
     batch: usize,
     pictures: usize,
+    /// The picture that every entry is of; the pictures come first.
+    origins: Vec<u32>,
     batches: Vec<Batch>,
     in_memory: u64,
     max_memory: u64,
@@ -29,7 +33,9 @@ pub struct Store {
 }
 
 struct Batch {
-    pictures: usize,
+    /// Entries before it.
+    first: usize,
+    entries: usize,
     data: Data,
 }
 
@@ -47,6 +53,7 @@ impl Store {
             taps: taps.to_vec(),
             batch,
             pictures: 0,
+            origins: Vec::new(),
             batches: Vec::new(),
             in_memory: 0,
             max_memory,
@@ -54,14 +61,24 @@ impl Store {
         }
     }
 
-    /// Pictures that one batch holds; only the last may hold fewer.
+    /// Entries that one batch should hold.
     pub fn batch_size(&self) -> usize {
         self.batch
     }
 
-    /// Number of pictures.
+    /// Number of pictures; they are the first entries.
     pub fn pictures(&self) -> usize {
         self.pictures
+    }
+
+    /// The picture that every entry is of, itself or turned.
+    pub fn origins(&self) -> &[u32] {
+        &self.origins
+    }
+
+    /// Number of entries: pictures and copies.
+    pub fn entries(&self) -> usize {
+        self.origins.len()
     }
 
     /// Bytes of it that lie in memory.
@@ -74,8 +91,16 @@ impl Store {
         self.batches.iter().any(|b| matches!(b.data, Data::Scratch(_)))
     }
 
-    /// Adds a batch: for every picture its maps, in the order of the taps.
+    /// Adds a batch of pictures: for every one its maps, in the order of the taps. No copies may be there yet.
     pub fn push(&mut self, maps: &[Vec<FeatureMap>]) -> Result<()> {
+        let origins: Vec<u32> = (self.pictures..).map(|i| i as u32).take(maps.len()).collect();
+        self.push_copies(maps, &origins)?;
+        self.pictures += maps.len();
+        Ok(())
+    }
+
+    /// Adds a batch of copies: for every one its maps, and the picture that it is of.
+    pub fn push_copies(&mut self, maps: &[Vec<FeatureMap>], origins: &[u32]) -> Result<()> {
         let mut data = Vec::with_capacity(maps.len() * values(&self.taps));
         for (layer, tap) in self.taps.iter().enumerate() {
             for pixel in 0..pixels(tap) {
@@ -91,8 +116,8 @@ impl Store {
         } else {
             Data::Scratch(self.spill(&data)?)
         };
-        self.pictures += maps.len();
-        self.batches.push(Batch { pictures: maps.len(), data });
+        self.batches.push(Batch { first: self.entries(), entries: maps.len(), data });
+        self.origins.extend_from_slice(origins);
         Ok(())
     }
 
@@ -107,26 +132,38 @@ impl Store {
         unsafe { Mmap::map(&file) }.map_err(failed)
     }
 
-    /// All vectors at `pixel` of `layer`, `[picture][channel]`, into `out`.
+    /// All vectors at `pixel` of `layer`, `[entry][channel]`, into `out`.
     pub fn vectors(&self, layer: usize, pixel: usize, out: &mut Vec<f32>) {
         out.clear();
         let channels = self.taps[layer].channels as usize;
         for batch in &self.batches {
-            let start = batch.pictures * (self.offset(layer) + pixel * channels);
-            out.extend_from_slice(&batch.values()[start..start + batch.pictures * channels]);
+            let start = batch.entries * (self.offset(layer) + pixel * channels);
+            out.extend_from_slice(&batch.values()[start..start + batch.entries * channels]);
         }
     }
 
-    /// The feature maps of one picture.
-    pub fn maps(&self, picture: usize) -> Vec<FeatureMap> {
-        let (batch, within) = (&self.batches[picture / self.batch], picture % self.batch);
+    /// The vector of one entry at `pixel` of `layer`.
+    pub fn vector(&self, layer: usize, entry: usize, pixel: usize) -> &[f32] {
+        let behind = self.batches.partition_point(|batch| batch.first <= entry);
+        let batch = &self.batches[behind - 1];
+        let channels = self.taps[layer].channels as usize;
+        let at = self.offset(layer) + pixel * channels;
+        let start = batch.entries * at + (entry - batch.first) * channels;
+        &batch.values()[start..start + channels]
+    }
+
+    /// The feature maps of one entry.
+    pub fn maps(&self, entry: usize) -> Vec<FeatureMap> {
+        let behind = self.batches.partition_point(|batch| batch.first <= entry);
+        let batch = &self.batches[behind - 1];
+        let within = entry - batch.first;
         (self.taps.iter().enumerate())
             .map(|(layer, tap)| {
                 let channels = tap.channels as usize;
                 let mut data = Vec::with_capacity(pixels(tap) * channels);
                 for pixel in 0..pixels(tap) {
-                    let start = batch.pictures * (self.offset(layer) + pixel * channels)
-                        + within * channels;
+                    let start =
+                        batch.entries * (self.offset(layer) + pixel * channels) + within * channels;
                     data.extend_from_slice(&batch.values()[start..start + channels]);
                 }
                 FeatureMap::normalised(tap.height as usize, tap.width as usize, channels, data)
@@ -134,14 +171,29 @@ impl Store {
             .collect()
     }
 
-    /// A store of some of the pictures, in the order given.
+    /// A store of some of the pictures, in the order given, with all of their copies.
     pub fn subset(&self, pictures: &[usize], max_memory: u64) -> Result<Store> {
         let mut subset = Store::new(&self.taps, max_memory, self.scratch_folder.clone());
+        let maps = |entries: &[usize]| -> Vec<_> {
+            entries.par_iter().map(|&entry| self.maps(entry)).collect()
+        };
         for chunk in pictures.chunks(subset.batch_size()) {
-            let maps: Vec<_> = chunk.par_iter().map(|&i| self.maps(i)).collect();
-            subset.push(&maps)?;
+            subset.push(&maps(chunk))?;
+        }
+        let new_number = |old: u32| pictures.iter().position(|&picture| picture == old as usize);
+        let (copies, origins): (Vec<usize>, Vec<u32>) = (self.pictures..self.entries())
+            .filter_map(|entry| Some((entry, new_number(self.origins[entry])? as u32)))
+            .unzip();
+        let size = subset.batch_size();
+        for (chunk, origins) in copies.chunks(size).zip(origins.chunks(size)) {
+            subset.push_copies(&maps(chunk), origins)?;
         }
         Ok(subset)
+    }
+
+    /// How many entries are of pictures that are `kept`.
+    pub fn entries_of(&self, kept: &[bool]) -> usize {
+        self.origins.iter().filter(|&&picture| kept[picture as usize]).count()
     }
 
     /// Values of one picture before `layer`.
@@ -207,9 +259,34 @@ mod tests {
             store.vectors(1, 1, &mut vectors);
             for (i, maps) in all.iter().enumerate() {
                 assert_eq!(vectors[i * 5..(i + 1) * 5], *maps[1].vector(1));
-                for (got, want) in store.maps(i).iter().zip(maps) {
-                    assert!(got.data().iter().zip(want.data()).all(|(a, b)| (a - b).abs() < 1e-6));
-                }
+                assert!(are_same(&store.maps(i), maps));
+            }
+        }
+    }
+
+    fn are_same(got: &[FeatureMap], want: &[FeatureMap]) -> bool {
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+        got.iter().zip(want).all(|(a, b)| a.data().iter().zip(b.data()).all(close))
+    }
+
+    #[test]
+    fn copies_go_with_their_pictures() {
+        let taps = [TapIdentity { name: "t".into(), channels: 2, height: 1, width: 1 }];
+        let angles = [0.1f32, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
+        let all = angles.map(|a| vec![FeatureMap::normalised(1, 1, 2, vec![a.cos(), a.sin()])]);
+        for max_memory in [1 << 20, 40, 0] {
+            let mut store = Store::new(&taps, max_memory, std::env::temp_dir());
+            store.push(&all[..2]).expect("stores");
+            store.push(&all[2..3]).expect("stores");
+            store.push_copies(&all[3..], &[2, 0, 1, 2]).expect("stores");
+            assert_eq!((store.pictures(), store.entries()), (3, 7));
+            assert_eq!(store.origins(), [0, 1, 2, 2, 0, 1, 2]);
+            assert_eq!(store.entries_of(&[true, false, true]), 5);
+            assert!((0..7).all(|i| are_same(&store.maps(i), &all[i])), "{max_memory}");
+            let subset = store.subset(&[2, 0], max_memory).expect("stores");
+            assert_eq!((subset.pictures(), subset.origins()), (2, &[0, 1, 0, 1, 0][..]));
+            for (at, from) in [2, 0, 3, 4, 6].into_iter().enumerate() {
+                assert!(are_same(&subset.maps(at), &all[from]), "{at}");
             }
         }
     }

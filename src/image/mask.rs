@@ -74,6 +74,27 @@ impl Mask {
         self.width
     }
 
+    /// The pixels of a map of `height` x `width` over the same picture that are at most `radius` pixels of the map
+    /// away from what counts.
+    pub fn within(&self, (height, width): (usize, usize), radius: usize) -> Vec<bool> {
+        let mut inside = vec![false; height * width];
+        for (at, _) in self.inside.iter().enumerate().filter(|(_, inside)| **inside) {
+            let y = at / self.width * height / self.height;
+            let x = at % self.width * width / self.width;
+            inside[y * width + x] = true;
+        }
+        let mut near = inside.clone();
+        for at in (0..inside.len()).filter(|&at| inside[at]) {
+            let (y, x) = (at / width, at % width);
+            for y in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+                let row = y * width;
+                let end = (x + radius + 1).min(width);
+                near[row + x.saturating_sub(radius)..row + end].fill(true);
+            }
+        }
+        near
+    }
+
     /// How many pixels count.
     pub fn count(&self) -> usize {
         self.inside.iter().filter(|&&inside| inside).count()

@@ -12,6 +12,7 @@ mod reading;
 mod samples;
 mod shape;
 mod tiff;
+mod turn;
 mod webp;
 
 pub use decode::{Decoded, MAX_PIXELS, MIN_SIDE, Picture, Samples};
@@ -23,3 +24,4 @@ pub use mask::{Mask, require_black_and_white};
 pub use network_image::NetworkImage;
 pub use reading::Reading;
 pub use shape::Size;
+pub use turn::Turn;

@@ -17,11 +17,17 @@ use crate::feature_map::FeatureMap;
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// Fewest query pixels that a thread takes at once against a position-free template.
+const LEAST_TOGETHER: usize = 16;
+
 /// Distances of `query` to `sheets`, both directions in one pass.
 ///
 /// Query and template must have equal height, width and channels. A query pixel that meets no
 /// prototype (all left out) has distance 2; a template pixel without a prototype has backward
 /// distance 0. Runs on the caller's thread pool.
+///
+/// Where the forward window is 0, matching is position-free: `sheets` has one pixel, and every query pixel is
+/// compared with all prototypes there. The query can have any height and width, and there is no backward direction.
 ///
 /// # Panics
 /// If the sizes differ: a template is proven against its backbone when it is opened.
@@ -43,6 +49,14 @@ pub fn match_layer_with(
     without: Option<Without>,
 ) -> Distances {
     let shape = sheets.shape();
+    if windows.forward == 0 {
+        assert_eq!(
+            (1, 1, query.channels()),
+            (shape.height, shape.width, shape.channels),
+            "sizes of query and position-free template"
+        );
+        return match_anywhere(kernel, query, sheets, without);
+    }
     assert_eq!(
         (query.height(), query.width(), query.channels()),
         (shape.height, shape.width, shape.channels),
@@ -71,6 +85,35 @@ pub fn match_layer_with(
         forward: distances(forward, 2.0),
         backward: if windows.backward == 0 { Vec::new() } else { distances(backward, 0.0) },
     }
+}
+
+/// Distances of every pixel of `query` to the nearest of all prototypes of `sheets`, a template of one pixel.
+///
+/// The panel is the outer loop: it stays in the nearest cache while the query streams past it. Threads take ranges of
+/// query pixels, so that no two write the same maximum.
+fn match_anywhere(
+    kernel: Kernel,
+    query: &FeatureMap,
+    sheets: &Sheets,
+    without: Option<Without>,
+) -> Distances {
+    let bytes = (sheets.storage() == Storage::I8).then(|| byte_query(query));
+    let windows = Windows { forward: 0, backward: 0 };
+    let band = Band { kernel, query, bytes, sheets, windows, without };
+    let mut forward = vec![f32::NEG_INFINITY; query.pixels()];
+    let together = query.pixels().div_ceil(rayon::current_num_threads()).max(LEAST_TOGETHER);
+    forward.par_chunks_mut(together).enumerate().for_each(|(chunk, best)| {
+        let first = (chunk * together) as u32;
+        let window = Window {
+            pixels: (first..first + best.len() as u32).collect(),
+            in_backward: Vec::new(),
+        };
+        let mut room = Vec::new();
+        for panel in 0..sheets.shape().panels() {
+            band.panel(0, panel, &window, &mut room, best);
+        }
+    });
+    Distances { forward: distances(forward, 2.0), backward: Vec::new() }
 }
 
 fn distances(mut cosines: Vec<f32>, nothing: f32) -> Vec<f32> {

@@ -83,7 +83,8 @@ pub use sheets::{Shape, Sheets, Storage, Values};
 /// Full widths of the two windows, odd, in pixels of the layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
-    /// Window of the forward direction.
+    /// Window of the forward direction; 0 where every pixel is compared with all prototypes of the layer
+    /// (position-free).
     pub forward: usize,
     /// Window of the backward direction; 0 leaves that direction out.
     pub backward: usize,

@@ -15,13 +15,14 @@
 //!
 //! # Root mean
 //! In a plain sum the coarse layers, whose pixels are large, smear over everything around a defect.
-//! [`Fusion::RootMean`] takes a generalised mean over the L layers in place of the sum,
+//! [`Fusion::RootMean`] takes a generalised mean over the layers in place of the sum,
 //!
 //! ```text
-//! S+ = ( 1/L * sum over j of ( max(w_j * upsample(..), 0) + e )^(1/4) )^4 - e,    e = 0.3
+//! S+ = ( 1/V * sum over j of v_j * ( max(w_j * upsample(..), 0) + e )^(1/4) )^4 - e,    e = 0.3
 //! ```
 //!
-//! which is high where several layers agree: coarse layers say that something is wrong, fine ones
+//! where `v_j` are the votes of layer j, and V is the sum of all votes. The mean
+//! is high where several layers agree: coarse layers say that something is wrong, fine ones
 //! where. With weights of one over the usual peak of a layer, e is 0.3 of that peak; it keeps a single
 //! silent layer from vetoing the others.
 
@@ -59,8 +60,10 @@ pub struct Layer {
     pub height: usize,
     /// Columns of the layer's maps.
     pub width: usize,
-    /// Weight in the sum over layers.
+    /// What its distances are multiplied with.
     pub weight: f32,
+    /// How much it counts in the root mean over layers, above 0; 1 is usual. A plain sum takes no votes.
+    pub votes: f32,
     /// Mean distance map of good parts; empty for none.
     pub baseline: Vec<f32>,
 }
@@ -184,11 +187,12 @@ impl Scorer {
                     self.add(layer, distances, layer.weight, &mut map);
                     // What is no number must stay none, and `f32::max` would make it 0.
                     let positive = |v: f32| if v < 0.0 { 0.0 } else { v };
+                    let votes = layer.votes;
                     sum.iter_mut()
                         .zip(&map)
-                        .for_each(|(sum, v)| *sum += (positive(*v) + FLOOR).sqrt().sqrt());
+                        .for_each(|(sum, v)| *sum += votes * (positive(*v) + FLOOR).sqrt().sqrt());
                 }
-                let count = self.layers.len() as f32;
+                let count: f32 = self.layers.iter().map(|layer| layer.votes).sum();
                 sum.iter_mut().for_each(|v| *v = (*v / count).powi(4) - FLOOR);
             }
         }
@@ -248,7 +252,13 @@ mod tests {
     use super::*;
 
     fn layer(size: usize, weight: f32, baseline: f32) -> Layer {
-        Layer { height: size, width: size, weight, baseline: vec![baseline; size * size] }
+        Layer {
+            height: size,
+            width: size,
+            weight,
+            votes: 1.0,
+            baseline: vec![baseline; size * size],
+        }
     }
 
     fn flat(value: f32) -> Distances {
@@ -273,6 +283,17 @@ mod tests {
         let at = |a: f32, b: f32| scorer.anomaly_map(&[flat(a), flat(b)])[27];
         assert!((at(2.0, 2.0) - 2.0).abs() < 1e-5);
         assert!(at(4.0, 0.0) < 1.9 && at(4.0, 0.0) > 1.0, "{}", at(4.0, 0.0));
+    }
+
+    #[test]
+    fn a_layer_with_two_votes_counts_as_two_equal_layers() {
+        let scorer = |layers| Scorer::new((8, 8), 1.0, Fusion::RootMean, layers, 1.0, None);
+        let one = || layer(4, 1.0, 0.1);
+        let two = scorer(vec![one(), Layer { votes: 2.0, ..one() }]);
+        let three = scorer(vec![one(), one(), one()]);
+        let want = three.anomaly_map(&[flat(0.5), flat(3.0), flat(3.0)]);
+        let found = two.anomaly_map(&[flat(0.5), flat(3.0)]);
+        assert!(found.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
     #[test]

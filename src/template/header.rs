@@ -3,8 +3,9 @@
 //! Postcard has no field names: a struct that was once released never changes. Something new
 //! takes a new variant at the end of [`Header`], and [`decode`] turns the old ones into it.
 
-use crate::backbone::Identity;
+use crate::backbone::{Identity, TapIdentity};
 use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
 use crate::image::Reading;
 use crate::matching::{Shape, Storage, Windows};
 use crate::scoring::{Fusion, MapSummary, Rules};
@@ -25,6 +26,28 @@ pub enum Header {
     V4(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading),
     /// With what the build knew of good parts when it set the threshold.
     V5(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading, Evidence),
+    /// With layers that share taps, match at any position, or have votes of their own.
+    V6(
+        HeaderV1,
+        Option<Decision>,
+        Option<Rules>,
+        Option<Proof>,
+        Reading,
+        Option<Evidence>,
+        Vec<LayerUse>,
+    ),
+}
+
+/// How a layer uses a tap of the backbone, and how much it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LayerUse {
+    /// Number of the tap among the backbone's.
+    pub tap: u16,
+    /// Whether a pixel is compared with all prototypes of the layer, wherever they come from. Such a layer has
+    /// one block of prototypes and no windows.
+    pub position_free: bool,
+    /// How much the layer counts in the root mean over layers, above 0; 1 is usual.
+    pub votes: f32,
 }
 
 /// What proves a template beyond its checksums and the scores of its probes.
@@ -70,6 +93,10 @@ impl Header {
             }
             Header::V5(header, decision, rules, proof, reading, evidence) => {
                 (header, Settings { decision, rules, proof, reading, evidence: Some(evidence) })
+            }
+            Header::V6(mut header, decision, rules, proof, reading, evidence, uses) => {
+                header.uses = uses;
+                (header, Settings { decision, rules, proof, reading, evidence })
             }
         }
     }
@@ -152,7 +179,7 @@ impl std::fmt::Display for Basis {
 pub struct HeaderV1 {
     /// The backbone that the features come from.
     pub backbone: Identity,
-    /// One record a layer, in the order of the backbone's taps.
+    /// One record a layer; [`HeaderV1::layer_use`] says which tap each matches.
     pub layers: Vec<LayerRecord>,
     /// Weight of the forward direction, 0..1 (`a` of Eq. 6).
     pub alpha: f32,
@@ -170,6 +197,10 @@ pub struct HeaderV1 {
     pub probes: Vec<ProbeRecord>,
     /// Where it comes from.
     pub build: Provenance,
+    /// How the layers use the taps, one a layer (from version 6 on). Where it is empty, layer j matches tap j at its
+    /// own positions, and all layers count the same.
+    #[serde(skip)]
+    pub uses: Vec<LayerUse>,
 }
 
 /// One layer of a template.
@@ -177,9 +208,9 @@ pub struct HeaderV1 {
 pub struct LayerRecord {
     /// Sheets, K.
     pub sheets: u32,
-    /// Full width of the forward window, odd.
+    /// Full width of the forward window, odd; 0 in a position-free layer.
     pub patch_forward: u32,
-    /// Full width of the backward window, odd; 0 where alpha is 1.
+    /// Full width of the backward window, odd; 0 where alpha is 1 and in a position-free layer.
     pub patch_backward: u32,
     /// Weight of the layer when they are joined (Eq. 10).
     pub weight: f32,
@@ -219,6 +250,8 @@ pub struct Provenance {
     pub images: Vec<ImageRecord>,
 }
 
+/// Most layers of a template, and most taps of its backbone.
+const MAX_LAYERS: usize = 16;
 /// Widest window of a layer, in pixels of the layer; one that is wider than the map is cut at its border.
 pub const MAX_WINDOW: u32 = 255;
 /// Largest standard deviation of the blur, in pixels at network size.
@@ -234,6 +267,8 @@ pub const GIVEN_THRESHOLD: &str = "threshold";
 /// Key of the option that says which share of the mean distance map of good parts the baseline is, where it is not
 /// the whole of it.
 pub const BASELINE_SHARE: &str = "baseline-share";
+/// Key of the option that says how many turned copies of each picture were candidates, where there were any.
+pub const ROTATIONS: &str = "rotations";
 
 /// Pixels of the network's input that a defect must span to be found: what made-up dark spots of a plain contrast take
 /// (`docs/large-pictures.md`).
@@ -293,15 +328,40 @@ impl ProbeRecord {
 }
 
 impl HeaderV1 {
-    /// Sizes of layer `layer`.
+    /// How layer `layer` uses its tap.
+    pub fn layer_use(&self, layer: usize) -> LayerUse {
+        let usual = LayerUse { tap: layer as u16, position_free: false, votes: 1.0 };
+        self.uses.get(layer).copied().unwrap_or(usual)
+    }
+
+    /// The tap that layer `layer` matches.
+    pub fn tap(&self, layer: usize) -> Option<&TapIdentity> {
+        self.backbone.taps.get(usize::from(self.layer_use(layer).tap))
+    }
+
+    /// Of `maps`, one a tap, the one that layer `layer` matches.
+    pub fn features_of<'a>(&self, layer: usize, maps: &'a [FeatureMap]) -> Option<&'a FeatureMap> {
+        maps.get(usize::from(self.layer_use(layer).tap))
+    }
+
+    /// Sizes of the prototypes of layer `layer`. A position-free layer has one block, as if its map were one pixel.
     pub fn shape(&self, layer: usize) -> Option<Shape> {
-        let tap = self.backbone.taps.get(layer)?;
+        let tap = self.tap(layer)?;
+        let (height, width) = match self.layer_use(layer).position_free {
+            true => (1, 1),
+            false => (tap.height as usize, tap.width as usize),
+        };
         Some(Shape {
-            height: tap.height as usize,
-            width: tap.width as usize,
+            height,
+            width,
             channels: tap.channels as usize,
             sheets: self.layers.get(layer)?.sheets as usize,
         })
+    }
+
+    /// Pixels of the distance map of layer `layer`.
+    pub fn map_pixels(&self, layer: usize) -> Option<usize> {
+        self.tap(layer).map(|tap| tap.height as usize * tap.width as usize)
     }
 
     /// Columns and rows of the pictures that the template was built from: of the first, where they
@@ -331,6 +391,10 @@ impl HeaderV1 {
     /// The oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
         let Settings { decision, rules, proof, evidence, reading } = settings.clone();
+        if !self.uses.is_empty() {
+            let uses = self.uses.clone();
+            return Header::V6(self.clone(), decision, rules, proof, reading, evidence, uses);
+        }
         if let Some(evidence) = evidence {
             return Header::V5(self.clone(), decision, rules, proof, reading, evidence);
         }
@@ -347,8 +411,9 @@ impl HeaderV1 {
     /// As many zeros as the maps of every probe have values, and no seal: what a template that is being
     /// built has in place of its proof.
     pub fn empty_proof(&self) -> Proof {
-        let layers = self.layers.iter().zip(&self.backbone.taps).map(|(layer, tap)| {
-            (tap.height as usize, tap.width as usize, layer.patch_backward > 0)
+        let layers = self.layers.iter().enumerate().filter_map(|(at, layer)| {
+            let tap = self.tap(at)?;
+            Some((tap.height as usize, tap.width as usize, layer.patch_backward > 0))
         });
         let size = (self.backbone.height as usize, self.backbone.width as usize);
         let maps = MapSummary::zeros(layers, size);
@@ -376,27 +441,33 @@ impl HeaderV1 {
     fn validate(&self) -> std::result::Result<(), &'static str> {
         let finite = |v: f32| v.is_finite();
         let id = &self.backbone;
-        check(
-            (1..=16).contains(&self.layers.len()) && self.layers.len() == id.taps.len(),
-            "layers",
-        )?;
+        check((1..=MAX_LAYERS).contains(&self.layers.len()), "layers")?;
+        self.validate_uses()?;
         check((8..=4096).contains(&id.height) && (8..=4096).contains(&id.width), "input size")?;
         check(
             id.std.iter().all(|&s| finite(s) && s > 0.0) && id.mean.iter().all(|&m| finite(m)),
             "preprocessing",
         )?;
-        for (layer, tap) in self.layers.iter().zip(&id.taps) {
+        for tap in &id.taps {
             check((1..=4096).contains(&tap.height) && (1..=4096).contains(&tap.width), "tap size")?;
             check((1..=65_536).contains(&tap.channels), "channels")?;
+        }
+        for (at, layer) in self.layers.iter().enumerate() {
             check((1..=1_000_000).contains(&layer.sheets), "sheets")?;
-            check(layer.patch_forward % 2 == 1, "forward window")?;
+            let is_free = self.layer_use(at).position_free;
+            check((layer.patch_forward % 2 == 1) != is_free, "forward window")?;
             check(layer.patch_backward == 0 || layer.patch_backward % 2 == 1, "backward window")?;
+            check(
+                !is_free || layer.patch_forward + layer.patch_backward == 0,
+                "position-free layer",
+            )?;
             check(layer.patch_forward.max(layer.patch_backward) <= MAX_WINDOW, "window")?;
             check((0.0..1e9).contains(&layer.weight), "layer weight")?;
         }
         check(self.layers.iter().any(|layer| layer.weight > 0.0), "layer weights")?;
         check((0.0..=1.0).contains(&self.alpha), "alpha")?;
-        let backward = self.layers.iter().all(|l| l.patch_backward > 0);
+        let backward = (self.layers.iter().enumerate())
+            .all(|(at, layer)| layer.patch_backward > 0 || self.layer_use(at).position_free);
         check(self.alpha == 1.0 || backward, "backward window")?;
         check((0.0..=MAX_SIGMA).contains(&self.sigma), "sigma")?;
         let threshold = self.calibration.threshold;
@@ -409,6 +480,20 @@ impl HeaderV1 {
         check(!self.probes.is_empty() && self.probes.len() <= 64, "probes")?;
         check(!self.build.images.is_empty(), "provenance")?;
         check(self.build.images.iter().all(|image| !image.score.is_infinite()), "provenance")
+    }
+}
+
+impl HeaderV1 {
+    /// Refuses uses of taps that no build writes.
+    fn validate_uses(&self) -> std::result::Result<(), &'static str> {
+        let taps = self.backbone.taps.len();
+        check((1..=MAX_LAYERS).contains(&taps), "taps")?;
+        if self.uses.is_empty() {
+            return check(self.layers.len() == taps, "layers");
+        }
+        check(self.uses.len() == self.layers.len(), "uses of taps")?;
+        check(self.uses.iter().all(|layer| usize::from(layer.tap) < taps), "uses of taps")?;
+        check(self.uses.iter().all(|layer| (1e-3..=1e3).contains(&layer.votes)), "votes")
     }
 }
 

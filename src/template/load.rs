@@ -231,7 +231,7 @@ impl Template {
     pub fn baseline(&self, layer: usize) -> Option<&[f32]> {
         let baseline: &[f32] =
             bytemuck::try_cast_slice(self.section(SectionKind::Baseline, layer)?).ok()?;
-        let fits = baseline.len() == self.header.shape(layer)?.pixels();
+        let fits = baseline.len() == self.header.map_pixels(layer)?;
         (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
     }
 

@@ -12,8 +12,8 @@ pub mod writer;
 
 pub use container::FORMAT;
 pub use header::{
-    Basis, Calibration, Decision, Evidence, Grouping, HeaderV1, ImageRecord, LayerRecord, Origin,
-    ProbeRecord, Proof, Provenance, Settings,
+    Basis, Calibration, Decision, Evidence, Grouping, HeaderV1, ImageRecord, LayerRecord, LayerUse,
+    Origin, ProbeRecord, Proof, Provenance, Settings,
 };
 pub use load::Template;
 #[cfg(feature = "edge")]

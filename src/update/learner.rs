@@ -2,13 +2,13 @@
 
 use super::journal::{Entry, LayerBefore, Replaced};
 use super::newcomers::{Content, Newcomer, shortened};
+use super::patches;
 use super::prototypes::Prototypes;
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
-use crate::image::Mask;
 use crate::inspection::Inspector;
 use crate::matching::sheets::PANEL;
-use crate::matching::{Distances, Shape, Windows, match_layer};
+use crate::matching::{Distances, Windows, match_layer};
 use crate::scoring::{Scored, Verdict};
 use crate::template::header::Header;
 use crate::template::{HeaderV1, ImageRecord, Settings};
@@ -67,19 +67,24 @@ impl<'a> Learner<'a> {
         let layers = (0..template.layers())
             .map(|layer| Prototypes::read(template, layer))
             .collect::<Result<Vec<_>>>()?;
-        let sheets = layers.iter().map(|layer| layer.shape().sheets).max().unwrap_or(0);
-        let capacity = options.capacity.unwrap_or(sheets.next_multiple_of(CAPACITY)).max(sheets);
         let (header, settings) = (template.header().clone(), template.settings().clone());
+        let positional =
+            layers.iter().enumerate().filter(|(layer, _)| !header.layer_use(*layer).position_free);
+        let sheets = positional.map(|(_, layer)| layer.shape().sheets).max().unwrap_or(0);
+        let capacity = options.capacity.unwrap_or(sheets.next_multiple_of(CAPACITY)).max(sheets);
         let probes = (0..header.probes.len())
             .filter_map(|probe| template.probe(probe))
             .map(|image| inspector.features(&image))
             .collect::<Result<_>>()?;
-        let in_reach = (layers.iter().enumerate())
-            .map(|(layer, prototypes)| {
+        let mask = template.mask();
+        let in_reach = (0..layers.len())
+            .map(|layer| {
+                // Upsampling joins neighbours, and a window reaches as far as its half width.
                 let window = header.windows(layer).map_or(1, |windows| windows.forward);
-                template
-                    .mask()
-                    .map_or(Vec::new(), |mask| in_reach(&mask, prototypes.shape(), window))
+                let size = header.tap(layer).map(|tap| (tap.height as usize, tap.width as usize));
+                let within =
+                    mask.as_ref().zip(size).map(|(mask, size)| mask.within(size, window / 2 + 1));
+                within.unwrap_or_default()
             })
             .collect();
         Ok(Learner { inspector, options, header, settings, layers, probes, in_reach, capacity })
@@ -107,16 +112,22 @@ impl<'a> Learner<'a> {
         let mut layers = Vec::new();
         let mut added = 0;
         if new.iter().any(|pixels| !pixels.is_empty()) {
-            let has_room = self.sheets() < self.capacity;
-            let grows =
-                has_room && self.layers.iter().zip(&new).any(|(layer, new)| layer.is_full(new));
-            for ((prototypes, map), new) in self.layers.iter_mut().zip(features).zip(&new) {
+            let grows = self.grows(&new);
+            for (layer, (prototypes, new)) in self.layers.iter_mut().zip(&new).enumerate() {
                 let sheets = prototypes.shape().sheets;
-                if grows {
-                    prototypes.grow();
-                }
-                let replaced = replace(prototypes, map, new, images_before);
-                added += new.len();
+                let Some(map) = self.header.features_of(layer, features) else { continue };
+                let replaced = if self.header.layer_use(layer).position_free {
+                    let far = |pixel: usize| before[layer].forward[pixel];
+                    let new = patches::different(map, new, far);
+                    added += new.len();
+                    patches::take_in(prototypes, map, &new, images_before)
+                } else {
+                    if grows {
+                        prototypes.grow();
+                    }
+                    added += new.len();
+                    replace(prototypes, map, new, images_before)
+                };
                 // A sheet that has come goes as a whole.
                 let replaced =
                     replaced.into_iter().filter(|r| (r.sheet as usize) < sheets).collect();
@@ -156,6 +167,14 @@ impl<'a> Learner<'a> {
         Ok((entry, verdict))
     }
 
+    /// Whether the positional layers take a further sheet for what is `new` in a picture, a layer.
+    fn grows(&self, new: &[Vec<usize>]) -> bool {
+        let positional = (self.layers.iter().zip(new).enumerate())
+            .filter(|(layer, _)| !self.header.layer_use(*layer).position_free);
+        let mut full = positional.map(|(_, (layer, new))| layer.is_full(new));
+        self.sheets() < self.capacity && full.any(|is_full| is_full)
+    }
+
     /// The pixels of a layer where the picture is farther from the template than good parts usually are,
     /// and where that can matter.
     fn new_pixels(&self, layer: usize, forward: &[f32]) -> Vec<usize> {
@@ -183,8 +202,11 @@ impl<'a> Learner<'a> {
     }
 
     fn distances(&self, features: &[FeatureMap]) -> Vec<Distances> {
-        (features.iter().zip(&self.layers).enumerate())
-            .map(|(layer, (query, prototypes))| {
+        (self.layers.iter().enumerate())
+            .filter_map(|(layer, own)| {
+                Some((layer, self.header.features_of(layer, features)?, own))
+            })
+            .map(|(layer, query, prototypes)| {
                 let windows =
                     self.header.windows(layer).unwrap_or(Windows { forward: 1, backward: 0 });
                 match_layer(query, &prototypes.sheets(), windows, None)
@@ -201,28 +223,6 @@ impl<'a> Learner<'a> {
         header.build.images.clear();
         header.versioned(&self.settings)
     }
-}
-
-/// The pixels of a layer whose prototypes have a say in the score inside `mask`: those from which a pixel of
-/// the mask is reached by upsampling, which joins neighbours, and by a forward window of full width `window`.
-fn in_reach(mask: &Mask, shape: Shape, window: usize) -> Vec<bool> {
-    let mut reached = vec![false; shape.pixels()];
-    let reach = window / 2 + 1;
-    for (at, _) in mask.inside().iter().enumerate().filter(|(_, inside)| **inside) {
-        let y = at / mask.width() * shape.height / mask.height();
-        let x = at % mask.width() * shape.width / mask.width();
-        reached[y * shape.width + x] = true;
-    }
-    let inside = reached.clone();
-    for at in (0..inside.len()).filter(|&at| inside[at]) {
-        let (y, x) = (at / shape.width, at % shape.width);
-        for y in y.saturating_sub(reach)..(y + reach + 1).min(shape.height) {
-            let row = y * shape.width;
-            let end = (x + reach + 1).min(shape.width);
-            reached[row + x.saturating_sub(reach)..row + end].fill(true);
-        }
-    }
-    reached
 }
 
 /// Puts the vectors of `map` at the pixels `new` into spare places, or in the place of the most

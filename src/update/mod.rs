@@ -12,6 +12,10 @@
 //! *most redundant* prototype: the one that is nearest to another one or to the new vector. That costs a
 //! little elsewhere: prototypes that were chosen far from each other leave holes.
 //!
+//! A position-free layer takes the new patches that differ from each other, one at a time and the most distant first,
+//! until no pixel of the picture is new. It grows by as many patches, up to its capacity; then they replace the most
+//! redundant ones.
+//!
 //! # What stays
 //! Layer weights, baseline, threshold and probe pictures stay as they are, so that scores keep
 //! their scale and their meaning; the scores that the probes must reproduce are computed anew. A
@@ -27,6 +31,7 @@ mod insert;
 pub mod journal;
 mod learner;
 mod newcomers;
+mod patches;
 mod prototypes;
 mod undo;
 

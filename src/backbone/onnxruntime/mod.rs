@@ -9,8 +9,9 @@ mod library;
 mod sessions;
 
 use super::engine::{Device, Engine};
+use super::model_facts::{ModelFacts, metadata};
 use super::tract::{
-    IMAGENET_MEAN, IMAGENET_STD, check_size, check_weights, choose_taps, triple, unusable,
+    IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple, unusable,
 };
 use super::{Backbone, Identity, Request, TapIdentity};
 use crate::error::{Error, Kind, Result};
@@ -21,7 +22,6 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 use prost::Message;
 use sessions::{Recipe, Sessions};
-use std::collections::HashMap;
 use tract_onnx::pb::ModelProto;
 
 /// Pictures at once on a GPU, for an input of 256 x 256; fewer where the input is larger.
@@ -127,11 +127,11 @@ impl Backbone for OnnxRuntimeBackbone {
 
 /// Everything about the backbone but the sizes of its taps.
 fn identity(proto: &ModelProto, model: &[u8], (height, width): (usize, usize)) -> Result<Identity> {
-    let metadata: HashMap<&str, &str> =
-        proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
-    check_size(&metadata, height, width)?;
+    let metadata = metadata(proto);
+    let facts = ModelFacts::of_metadata(&metadata)?;
+    facts.check_size(height, width)?;
     Ok(Identity {
-        name: metadata.get("hetmm.name").map_or_else(|| "unnamed model".into(), |s| s.to_string()),
+        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
         digest: blake3::hash(model).into(),
         height: height as u32,
         width: width as u32,

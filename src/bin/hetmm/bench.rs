@@ -235,6 +235,10 @@ fn multiply_adds(inspector: &Inspector, layer: usize) -> u64 {
     let (Some(shape), Some(windows)) = (header.shape(layer), header.windows(layer)) else {
         return 0;
     };
+    if header.layer_use(layer).position_free {
+        let pixels = header.map_pixels(layer).unwrap_or(0);
+        return (pixels * shape.sheets * shape.channels) as u64;
+    }
     let radius = windows.forward.max(windows.backward) / 2;
     let pairs = |size: usize| -> usize {
         (0..size).map(|at| (at + radius + 1).min(size) - at.saturating_sub(radius)).sum()

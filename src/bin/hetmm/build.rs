@@ -9,12 +9,15 @@ use crate::promise::{self, parse_rate};
 use crate::sensitivity::words;
 use crate::suspects;
 use clap::ValueEnum;
-use hetmm::backbone::{self, Backbone, Identity, Request};
+use hetmm::backbone::{self, Backbone, Identity, ModelFacts, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
+use hetmm::builder::layers::{Asked, LayerNames};
 use hetmm::builder::memory;
-use hetmm::builder::presets::{self, PRESETS, Preset};
-use hetmm::builder::{Baseline, Input, Options, Report, Sheets, Source, Suspects, Weights};
+use hetmm::builder::presets::{self, FREE_PATCHES, PRESETS, Preset};
+use hetmm::builder::{
+    Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights,
+};
 use hetmm::error::Kind;
 use hetmm::image::{self, Mask, Reading, Size};
 use hetmm::matching::Storage;
@@ -26,7 +29,7 @@ use hetmm::{Error, Result};
 use regex_lite::Regex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Make a template from pictures of good parts
@@ -37,6 +40,7 @@ use std::time::Instant;
   hetmm build good/ -o part.hetmm --defect 12px     input large enough for defects of 12 pixels
   hetmm build good/ -o part.hetmm --group-by '^(lot[0-9]+)_'
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
+  hetmm build ten/ -o part.hetmm --rotations 23    ten pictures of parts that lie anyhow
   hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper
   hetmm build part.features -o part.hetmm          features that `hetmm features` has computed")]
 pub struct Args {
@@ -62,6 +66,10 @@ pub struct Settings {
     /// Prototypes kept at every pixel, or "all" for one a picture [default: 60]
     #[arg(long, value_parser = parse_sheets, value_name = "N|all")]
     pub sheets: Option<Sheets>,
+    /// Turned copies of the pictures as further candidates: a number of each picture, "none", or "auto" for some where
+    /// there are fewer than 120 pictures that show round parts or parts that lie anyhow [default: auto]
+    #[arg(long, value_parser = parse_rotations, value_name = "auto|none|N")]
+    rotations: Option<Rotations>,
     /// How prototypes are chosen [default: pts]
     #[arg(long, value_enum, value_name = "RULE")]
     pub select: Option<Select>,
@@ -74,6 +82,9 @@ pub struct Settings {
     /// Backward window of each layer [default: as forward]
     #[arg(long, value_delimiter = ',', value_name = "P,P,..")]
     patches_backward: Option<Vec<usize>>,
+    /// Patches that each position-free layer holds [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub free_patches: Option<usize>,
     /// Weight of the forward direction, 0 to 1; the backward one has the rest
     #[arg(long, value_name = "A")]
     pub alpha: Option<f32>,
@@ -139,17 +150,20 @@ pub struct Settings {
 /// The network and where it runs: what features depend on.
 #[derive(clap::Args, Clone, Default)]
 pub struct Network {
-    /// Settings to start from; options given beside it win
+    /// Settings to start from; options given beside it win [default: those made for the backbone]
     #[arg(long, value_parser = PRESETS.map(|p| p.name))]
     preset: Option<String>,
     /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
     pub layers: Option<Vec<String>>,
+    /// Taps of the layers that compare a pixel with patches from all positions, or "none"
+    #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
+    pub position_free: Option<Vec<String>>,
     /// Backbone to use in place of the bundled one (see models/export.py)
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     /// The network's input in pixels, as in 384x256; one number is the side of a square [default: the shape of the
-    /// pictures, with the area of 256x256]
+    /// pictures, with the area of 256x256, or of 448x448 for DINOv2]
     #[arg(long, value_parser = parse_input_size, value_name = "WxH|SIDE")]
     size: Option<Size>,
     /// Choose the network's input so that a defect of this diameter can be found, as in 12px or 0.5mm; a larger input
@@ -161,6 +175,9 @@ pub struct Network {
     mm_per_pixel: Option<f64>,
     #[command(flatten)]
     engine: EngineArgs,
+    /// What the backbone says about itself, once it was asked.
+    #[arg(skip)]
+    facts: OnceLock<ModelFacts>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -216,8 +233,10 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
     let times = &report.times;
     console.note(format!(
-        "features {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s, audit {:.2} s",
+        "features {:.2} s, turned copies {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s, \
+         audit {:.2} s",
         times.features.as_secs_f64(),
+        times.turned.as_secs_f64(),
         times.selection.as_secs_f64(),
         times.leave_one_out.as_secs_f64(),
         times.folds.as_secs_f64(),
@@ -301,10 +320,14 @@ impl Network {
         self.backbone.as_deref().into_iter()
     }
 
-    /// The preset to start from, where nothing else says it.
+    /// The preset to start from: the one asked for, or else `otherwise`, or else the one made for the backbone.
     pub fn preset(&self, otherwise: Option<&str>) -> Result<&'static Preset> {
-        let name = self.preset.as_deref().or(otherwise).unwrap_or(PRESETS[0].name);
-        presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
+        match self.preset.as_deref().or(otherwise) {
+            Some(name) => {
+                presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
+            }
+            None => Ok(presets::of_backbone(self.facts()?.name.as_deref())),
+        }
     }
 
     /// The network's input for these pictures: what was asked for, or what the preset has for them.
@@ -312,11 +335,14 @@ impl Network {
     /// # Errors
     /// [`Kind::Usage`] where a defect was given that no input is large enough for.
     pub fn input_size(&self, preset: &Preset, pictures: &[Source]) -> Result<Size> {
+        let multiple = self.facts()?.multiple;
         let Some(px) = self.defect_px()? else {
-            return Ok(self.size.map_or(preset.input, InputSize::Exactly).of_files(pictures));
+            let input = self.size.map_or(preset.input, InputSize::Exactly);
+            return Ok(input.of_files(pictures, multiple));
         };
-        let area = preset.input.of_picture(Size { width: 1, height: 1 }).pixels() as u32;
-        let input = InputSize::Defect { px, area }.of_files(pictures);
+        let square = Size { width: 1, height: 1 };
+        let area = preset.input.of_picture(square, multiple).pixels() as u32;
+        let input = InputSize::Defect { px, area }.of_files(pictures, multiple);
         input_size::require_possible(px, input, InputSize::size_of_most(pictures))?;
         Ok(input)
     }
@@ -333,14 +359,36 @@ impl Network {
         defect.into_iter().chain(scale).collect()
     }
 
+    /// What the backbone says about itself.
+    fn facts(&self) -> Result<&ModelFacts> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let facts = ModelFacts::of(self.backbone.as_deref())?;
+        Ok(self.facts.get_or_init(|| facts))
+    }
+
     /// Opens the backbone for pictures at `size`: with the taps asked for, or those of the preset.
     pub fn open(&self, preset: &Preset, size: Size) -> Result<Arc<dyn Backbone>> {
-        let named = |taps: &[&str]| taps.iter().map(|t| t.to_string()).collect();
-        let taps = match &self.layers {
-            Some(layers) => vec![layers.clone()],
-            None => vec![named(preset.resnet_taps), named(preset.bundled_taps)],
-        };
-        self.open_with(taps, size)
+        let free = self.free_names();
+        let candidates = LayerNames::candidates(preset, self.asked(free.as_deref()));
+        self.open_with(candidates.iter().map(LayerNames::taps).collect(), size)
+    }
+
+    /// The taps of position-free layers that were asked for.
+    fn free_names(&self) -> Option<Vec<String>> {
+        let names = self.position_free.clone()?;
+        Some(if names == ["none"] { Vec::new() } else { names })
+    }
+
+    fn asked<'a>(&'a self, position_free: Option<&'a [String]>) -> Asked<'a> {
+        Asked { positional: self.layers.as_deref(), position_free }
+    }
+
+    /// The layers of a template from features of the taps of `backbone`.
+    pub fn layers(&self, preset: &Preset, backbone: &Identity) -> Result<LayerNames> {
+        let taps: Vec<String> = backbone.taps.iter().map(|tap| tap.name.clone()).collect();
+        LayerNames::of_features(preset, self.asked(self.free_names().as_deref()), &taps)
     }
 
     /// Opens the backbone for pictures that are added to a features file: as [`Network::open`], at the file's size
@@ -357,12 +405,8 @@ impl Network {
         let taps: Vec<String> = id.taps.iter().map(|t| t.name.clone()).collect();
         let size = Size { width: id.width, height: id.height };
         self.refuse_defect()?;
-        let other = [
-            (self.size.is_some_and(|s| s != size), "--size"),
-            (self.layers.as_ref().is_some_and(|l| *l != taps), "--layers"),
-        ];
-        if let Some((_, option)) = other.iter().find(|(differs, _)| *differs) {
-            return Err(Error::usage(format!("{option} differs from what the features are of"))
+        if self.size.is_some_and(|s| s != size) {
+            return Err(Error::usage("--size differs from what the features are of")
                 .advise("leave it out, or compute the features anew"));
         }
         self.open_with(vec![taps], size).map_err(|e| match e.kind() {
@@ -383,9 +427,10 @@ impl Network {
     fn open_with(&self, taps: Vec<Vec<String>>, size: Size) -> Result<Arc<dyn Backbone>> {
         let (height, width) = (size.height as usize, size.width as usize);
         let request = Request { model: self.backbone.as_deref(), taps, height, width };
+        let (facts, threads) = (self.facts()?, rayon::current_num_threads());
+        memory::require_for_network(facts, size, free_memory())?;
         let backbone = backbone::open(&request, &self.engine.engine())?;
-        let threads = rayon::current_num_threads();
-        memory::require_for_pass(backbone.as_ref(), threads, free_memory())?;
+        memory::require_for_pass(backbone.as_ref(), facts, threads, free_memory())?;
         Ok(backbone)
     }
 }
@@ -405,9 +450,12 @@ impl Settings {
             }
         };
         let id = backbone.identity();
-        let layers = id.taps.len();
+        let names = self.network.layers(preset, id)?;
+        let (layers, position_free) =
+            names.numbers(id, self.free_patches.unwrap_or(FREE_PATCHES))?;
+        let count = layers.len() + position_free.len();
         let size = Size { width: id.width, height: id.height };
-        let (forward, backward) = self.patches(preset, id)?;
+        let (forward, backward) = self.patches(preset, &names)?;
         let hard_rule = match self.hard_rule {
             Some(HardRuleName::Maxmin) => HardRule::MaxMin,
             Some(HardRuleName::Sum) => HardRule::Sum,
@@ -415,6 +463,7 @@ impl Settings {
         };
         let options = Options {
             sheets: self.sheets.unwrap_or(Sheets::Count(preset.sheets)),
+            rotations: self.rotations.unwrap_or(preset.rotations),
             rule: match self.select.unwrap_or(Select::Pts) {
                 Select::Pts => Rule::Pts(hard_rule),
                 Select::RandomImage => Rule::RandomImage,
@@ -422,8 +471,10 @@ impl Settings {
                 Select::KmeansImage => Rule::KmeansImage,
                 Select::KmeansPixel => Rule::KmeansPixel,
             },
+            layers,
             patches_forward: forward,
             patches_backward: backward,
+            position_free,
             alpha: self.alpha.unwrap_or(preset.alpha),
             baseline: self.baseline.unwrap_or(preset.baseline),
             fusion: match self.fusion {
@@ -434,7 +485,7 @@ impl Settings {
             weights: match &self.weights {
                 Some(weights) => weights.clone(),
                 None if preset.weights_from_good_parts => Weights::FromGoodParts,
-                None => Weights::Given(vec![1.0; layers]),
+                None => Weights::Given(vec![1.0; count]),
             },
             sigma: self.sigma.unwrap_or(preset.sigma * (size.pixels() as f32).sqrt() / 256.0),
             storage: match self.storage {
@@ -466,12 +517,12 @@ impl Settings {
             Input::Pictures(pictures) => pictures.len(),
             Input::Features(file) => file.pictures().len(),
         };
-        let free = free_memory();
-        let needs = memory::require(backbone.as_ref(), pictures, &options, free)?;
+        let (facts, free) = (self.network.facts()?, free_memory());
+        let needs = memory::require(backbone.as_ref(), facts, pictures, &options, free)?;
         // Features beyond this lie in a scratch file.
         let room = (free / 2).min(free - needs.working - needs.template);
         let options = Options { max_memory: self.max_memory.unwrap_or(room), ..options };
-        for line in defect::cost(preset, backbone.identity(), &needs, options.max_memory) {
+        for line in defect::cost((preset, facts), backbone.identity(), &needs, options.max_memory) {
             console.note(line);
         }
         Ok((backbone, options))
@@ -490,11 +541,10 @@ impl Settings {
     }
 
     /// The windows of each layer; a preset's are for its own taps only.
-    fn patches(&self, preset: &Preset, id: &Identity) -> Result<(Vec<usize>, Vec<usize>)> {
-        let layers = id.taps.len();
-        let of_preset = [preset.resnet_taps, preset.bundled_taps]
-            .iter()
-            .any(|taps| id.taps.iter().map(|t| t.name.as_str()).eq(taps.iter().copied()));
+    fn patches(&self, preset: &Preset, names: &LayerNames) -> Result<(Vec<usize>, Vec<usize>)> {
+        let layers = names.positional.len();
+        let of_preset =
+            preset.taps.iter().any(|taps| names.positional.iter().eq(taps.positional.iter()));
         let forward = match &self.patches {
             Some(patches) => patches.clone(),
             None if preset.patches_forward.len() >= layers && of_preset => {
@@ -554,6 +604,17 @@ fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {
         _ => match text.parse() {
             Ok(count) if count > 0 => Ok(Sheets::Count(count)),
             _ => Err("a number from 1, or \"all\"".into()),
+        },
+    }
+}
+
+fn parse_rotations(text: &str) -> std::result::Result<Rotations, String> {
+    match text {
+        "auto" => Ok(Rotations::Auto),
+        "none" => Ok(Rotations::None),
+        _ => match text.parse() {
+            Ok(copies) if (1..360).contains(&copies) => Ok(Rotations::Copies(copies)),
+            _ => Err("\"auto\", \"none\", or a number from 1 to 359".into()),
         },
     }
 }

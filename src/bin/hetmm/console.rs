@@ -143,6 +143,7 @@ impl Console {
                 Stage::Features => "features",
                 Stage::Audit => "audit",
                 Stage::Mirrored => "mirrored",
+                Stage::Turned => "turned",
                 Stage::Selection => "selection",
                 Stage::LeaveOneOut => "leave one out",
                 Stage::Folds => "folds",

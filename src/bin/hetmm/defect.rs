@@ -1,6 +1,6 @@
 //! The size of defects that a template is laid out for: how it is given, what it costs, and how it is told.
 
-use hetmm::backbone::Identity;
+use hetmm::backbone::{Identity, ModelFacts};
 use hetmm::builder::memory::Needs;
 use hetmm::builder::presets::Preset;
 use hetmm::image::Size;
@@ -78,9 +78,14 @@ pub fn parse_scale(text: &str) -> std::result::Result<f64, String> {
 }
 
 /// What an input larger than that of `preset` costs; nothing for one that is not.
-pub fn cost(preset: &Preset, backbone: &Identity, needs: &Needs, max_memory: u64) -> Vec<String> {
+pub fn cost(
+    (preset, facts): (&Preset, &ModelFacts),
+    backbone: &Identity,
+    needs: &Needs,
+    max_memory: u64,
+) -> Vec<String> {
     let input = Size { width: backbone.width, height: backbone.height };
-    let usual = preset.input.of_picture(input);
+    let usual = preset.input.of_picture(input, facts.multiple);
     let times = input.pixels() as f64 / usual.pixels() as f64;
     if times < WORTH_A_WORD {
         return Vec::new();

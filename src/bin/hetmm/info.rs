@@ -34,15 +34,14 @@ fn text(args: &Args, template: &Template) -> String {
     let h = template.header();
     let id = &h.backbone;
     if args.json {
-        let layers: Vec<_> = h
-            .layers
-            .iter()
-            .zip(&id.taps)
-            .map(|(layer, tap)| {
+        let layers: Vec<_> = (h.layers.iter().enumerate())
+            .filter_map(|(at, layer)| Some((h.tap(at)?, h.layer_use(at), layer)))
+            .map(|(tap, how, layer)| {
                 json!({
                     "tap": tap.name, "channels": tap.channels, "height": tap.height, "width": tap.width,
                     "sheets": layer.sheets, "patch_forward": layer.patch_forward,
                     "patch_backward": layer.patch_backward, "weight": layer.weight,
+                    "position_free": how.position_free, "votes": how.votes,
                 })
             })
             .collect();
@@ -104,17 +103,26 @@ fn text(args: &Args, template: &Template) -> String {
     if let Some(line) = crate::defect::laid_out_for(template) {
         say!(text, "defects    {line}");
     }
-    for (layer, tap) in h.layers.iter().zip(&id.taps) {
+    for (at, layer) in h.layers.iter().enumerate() {
+        let (Some(tap), how) = (h.tap(at), h.layer_use(at)) else { continue };
+        let matched = match how.position_free {
+            true => format!("{} patches for all positions", layer.sheets),
+            false => format!(
+                "{} sheets, window {} forward {} backward",
+                layer.sheets, layer.patch_forward, layer.patch_backward
+            ),
+        };
+        let votes = match h.uses.is_empty() {
+            true => String::new(),
+            false => format!(", votes {:.2}", how.votes),
+        };
         say!(
             text,
-            "layer      {}: {} channels, {} x {}, {} sheets, window {} forward {} backward, weight {:.4}",
+            "layer      {}: {} channels, {} x {}, {matched}, weight {:.4}{votes}",
             printable(&tap.name),
             tap.channels,
             tap.width,
             tap.height,
-            layer.sheets,
-            layer.patch_forward,
-            layer.patch_backward,
             layer.weight
         );
     }

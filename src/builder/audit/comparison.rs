@@ -56,6 +56,7 @@ impl Comparison {
                     height: tap.height as usize,
                     width: tap.width as usize,
                     weight: weights[layer],
+                    votes: 1.0,
                     baseline: mean(usual.iter().map(|d| d[layer].forward.as_slice())),
                 })
                 .collect()

@@ -5,6 +5,7 @@
 //! alike, mirrored pictures are far from all others and change nothing.
 
 use crate::backbone::Backbone;
+use crate::builder::features::of_images;
 use crate::builder::gather::Gathered;
 use crate::builder::store::{Store, scratch_folder};
 use crate::builder::{Progress, Stage};
@@ -41,15 +42,7 @@ pub fn features(
             .par_iter()
             .map(|&(image, (columns, rows))| images[image].mirrored(columns, rows))
             .collect();
-        let maps: Vec<_> = match backbone.batch() {
-            1 => mirrored.par_iter().map(|i| backbone.features(i)).collect::<Result<_>>()?,
-            batch => {
-                let mirrored: Vec<&NetworkImage> = mirrored.iter().collect();
-                let batches = mirrored.chunks(batch).map(|b| backbone.features_of_batch(b));
-                batches.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
-            }
-        };
-        store.push(&maps)?;
+        store.push(&of_images(&mirrored, backbone)?)?;
         progress(Stage::Mirrored, store.pictures(), jobs.len());
     }
     Ok((store, jobs.iter().map(|&(image, _)| references[image]).collect()))

@@ -109,18 +109,28 @@ const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
 /// The strength from which on a picture with one odd place is a stray, that is no rare good part but something else.
 const STRAY_BY_PLACE: f32 = 2.0;
-/// The same for a picture that is odd as a whole. Good parts in another light reach 2.3; a mask, a dark or blurred frame
-/// and another product reach 6 and more. `docs/thresholds.md` has what this leaves out of clean folders.
+/// The same for a picture that is too dark, too bright, blurred or of another shape; a dark or blurred frame reaches 4
+/// to 14. `docs/thresholds.md` has what this leaves out of clean folders.
 const STRAY_AS_A_WHOLE: f32 = 4.0;
+/// The same for a picture whose features differ as a whole. Good parts in another light reach 4.4; a dark, blurred or
+/// shifted frame and another product reach 11 and more where parts lie in one place.
+const STRAY_BY_FEATURES: f32 = 5.5;
 /// The strength from which on a picture may not vouch for others.
 pub const DOUBTFUL: f64 = 0.8;
 
 impl Reason {
-    /// Whether it alone makes its picture a stray. Being there twice does not.
-    fn is_of_a_stray(&self) -> bool {
+    /// Whether it says that its picture is another one than the rest: everything else then follows from that.
+    fn is_another(&self) -> bool {
+        self.kind == ReasonKind::Different && self.strength >= 1.0
+    }
+
+    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places of
+    /// a picture that differs as a whole are odd because all of it is.
+    fn is_of_a_stray(&self, differs_as_a_whole: bool) -> bool {
         match self.kind {
             ReasonKind::Duplicate => false,
-            ReasonKind::Unlike => self.strength >= STRAY_BY_PLACE,
+            ReasonKind::Unlike if !differs_as_a_whole => self.strength >= STRAY_BY_PLACE,
+            ReasonKind::Different => self.strength >= STRAY_BY_FEATURES,
             _ => self.strength >= STRAY_AS_A_WHOLE,
         }
     }
@@ -275,9 +285,8 @@ impl Spreads {
                 },
             });
         }
-        let is_another = |r: &Reason| r.kind == ReasonKind::Different && r.strength >= 1.0;
         reasons.sort_by(|a, b| {
-            is_another(b).cmp(&is_another(a)).then(b.strength.total_cmp(&a.strength))
+            b.is_another().cmp(&a.is_another()).then(b.strength.total_cmp(&a.strength))
         });
         let mut seen = std::collections::HashSet::new();
         reasons.retain(|r| seen.insert(r.kind));
@@ -293,7 +302,8 @@ pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<F
         .map(|(picture, signals)| {
             let mut reasons = spreads.reasons(&signals, names);
             let suspicion = reasons.iter().map(|r| r.strength).fold(0.0, f32::max);
-            let stray = reasons.iter().any(Reason::is_of_a_stray);
+            let differs = reasons.iter().any(Reason::is_another);
+            let stray = reasons.iter().any(|reason| reason.is_of_a_stray(differs));
             let said = reasons.iter().filter(|r| r.strength >= 0.5).count().max(1);
             reasons.truncate(said);
             Finding { picture, suspicion, suspect: suspicion >= 1.0, stray, reasons, signals }

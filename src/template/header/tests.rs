@@ -24,6 +24,7 @@ pub fn sample() -> HeaderV1 {
         rule: Rule::Pts(crate::selection::HardRule::Sum),
         calibration: Calibration { threshold: 0.5, scale_top: 1.0, pictures: 0 },
         probes: vec![ProbeRecord { name: "p".into(), score: 0.25, tolerance: 0.001 }],
+        uses: Vec::new(),
         build: Provenance {
             version: "0.1.0".into(),
             options: vec![("sheets".into(), "5".into())],

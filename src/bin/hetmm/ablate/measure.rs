@@ -6,6 +6,7 @@ use crate::console::Console;
 use crate::dataset::{self, TestPicture};
 use crate::timing::quantile;
 use hetmm::builder::features_file::{self, FeaturesFile, Order};
+use hetmm::builder::layers::LayerNames;
 use hetmm::builder::presets::Preset;
 use hetmm::builder::{Input, Source};
 use hetmm::image::Size;
@@ -87,7 +88,7 @@ impl<'a> Bench<'a> {
             let (study, name, x) = (variant.study, variant.name.clone(), variant.x);
             return Ok(Row { study, name, x, ..row.clone() });
         }
-        self.compute_features(&variant.taps)?;
+        self.compute_features(variant)?;
         let template = self.scratch.path().join("t.hetmm");
         let started = Instant::now();
         self.build(variant, &template)?;
@@ -97,21 +98,28 @@ impl<'a> Bench<'a> {
         Ok(row)
     }
 
-    fn settings(&self, taps: &[String]) -> Settings {
+    fn settings(&self, variant: &Variant) -> Settings {
         let mut settings = Settings::default();
         settings.network = self.network.clone();
-        settings.network.layers = Some(taps.to_vec());
+        settings.network.layers = Some(variant.taps.clone());
+        settings.network.position_free = Some(variant.position_free.clone());
+        settings.free_patches = Some(variant.free_patches);
         settings
     }
 
-    /// Computes the features of train and test pictures for `taps`, unless they are there.
-    fn compute_features(&mut self, taps: &[String]) -> Result<()> {
+    /// Computes the features of train and test pictures for the taps of `variant`, unless they are there.
+    fn compute_features(&mut self, variant: &Variant) -> Result<()> {
+        let names = LayerNames {
+            positional: variant.taps.clone(),
+            position_free: variant.position_free.clone(),
+        };
+        let taps = &names.taps();
         if self.features.as_ref().is_some_and(|(of, ..)| of == taps) {
             return Ok(());
         }
         // The space is needed before the next ones are written.
         self.features = None;
-        let network = self.settings(taps).network;
+        let network = self.settings(variant).network;
         let backbone = network.open(self.preset, self.size)?;
         let of_test: Vec<Source> = self.test.iter().map(|p| p.source.clone()).collect();
         let file = |name: &str, pictures: &[Source]| -> Result<FeaturesFile> {
@@ -140,7 +148,7 @@ impl<'a> Bench<'a> {
 
     fn build(&self, variant: &Variant, template: &Path) -> Result<()> {
         let Some((_, train, _)) = &self.features else { return Ok(()) };
-        let mut settings = self.settings(&variant.taps);
+        let mut settings = self.settings(variant);
         settings.sheets = Some(variant.sheets);
         settings.select = Some(variant.select);
         settings.hard_rule = Some(variant.hard_rule);
@@ -153,7 +161,7 @@ impl<'a> Bench<'a> {
     }
 
     fn evaluate(&mut self, variant: &Variant, template: &Path, build_s: f64) -> Result<Row> {
-        let backbone = self.settings(&variant.taps).network.open(self.preset, self.size)?;
+        let backbone = self.settings(variant).network.open(self.preset, self.size)?;
         let inspector = Inspector::new(Template::open(template)?, backbone)?.with_any_shape();
         let id = &inspector.template().header().backbone;
         let size = (id.width as usize, id.height as usize);

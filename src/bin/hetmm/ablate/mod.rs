@@ -30,7 +30,7 @@ use studies::{Base, Study, Variant};
   hetmm ablate dataset/ --pictures 100               from the first 100 good pictures: quicker
 
 Studies: windows (pixel to pixel against patch to patch, in each direction), alpha (weight of the forward \
-direction), patches (sides of the window), layers, sheets, selection (rules), selection-slow (k-means at \
+direction), patches (sides of the window), layers, position-free (without all, without each, numbers of patches), sheets, selection (rules), selection-slow (k-means at \
 every pixel: many minutes).")]
 pub struct Args {
     /// The data set: train/good, test/good, test/<defect>, ground_truth/<defect>
@@ -82,7 +82,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let outputs = claim(args, &train, &test)?;
     let size = args.network.input_size(preset, &train)?;
     let backbone = args.network.open(preset, size)?;
-    let base = Base::new(preset, backbone.identity(), train.len());
+    let layers = args.network.layers(preset, backbone.identity())?;
+    let base = Base::new(preset, layers, train.len());
     let chosen = if args.studies.is_empty() { Study::USUAL.to_vec() } else { args.studies.clone() };
     let variants: Vec<Variant> = chosen.iter().flat_map(|study| study.variants(&base)).collect();
     let to_stdout = args.json.is_some() && args.json_file().is_none();

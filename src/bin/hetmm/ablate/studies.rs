@@ -2,9 +2,9 @@
 
 use crate::build::{HardRuleName, Select};
 use clap::ValueEnum;
-use hetmm::backbone::Identity;
 use hetmm::builder::Sheets;
-use hetmm::builder::presets::Preset;
+use hetmm::builder::layers::LayerNames;
+use hetmm::builder::presets::{FREE_PATCHES, Preset};
 use hetmm::selection::HardRule;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ pub enum Study {
     Alpha,
     Patches,
     Layers,
+    PositionFree,
     Sheets,
     Selection,
     SelectionSlow,
@@ -24,6 +25,8 @@ pub enum Study {
 /// What stays as it is.
 pub struct Base {
     taps: Vec<String>,
+    position_free: Vec<String>,
+    free_patches: usize,
     patches: Vec<usize>,
     alpha: f32,
     sheets: usize,
@@ -39,8 +42,13 @@ pub struct Variant {
     pub name: String,
     /// The number that is varied, where it is one.
     pub x: Option<f64>,
+    /// Taps of the positional layers.
     pub taps: Vec<String>,
-    /// One a layer.
+    /// Taps of the position-free layers.
+    pub position_free: Vec<String>,
+    /// Patches of each of them.
+    pub free_patches: usize,
+    /// One a positional layer.
     pub patches: Vec<usize>,
     pub alpha: f32,
     pub sheets: Sheets,
@@ -49,9 +57,9 @@ pub struct Variant {
 }
 
 impl Base {
-    /// The preset's settings for the taps of a backbone; windows of 3 where it has none for them.
-    pub fn new(preset: &Preset, backbone: &Identity, pictures: usize) -> Self {
-        let taps: Vec<String> = backbone.taps.iter().map(|tap| tap.name.clone()).collect();
+    /// The preset's settings for these layers; windows of 3 where it has none for them.
+    pub fn new(preset: &Preset, layers: LayerNames, pictures: usize) -> Self {
+        let LayerNames { positional: taps, position_free } = layers;
         let fits = preset.patches_forward.len() >= taps.len();
         let patches =
             if fits { preset.patches_forward[..taps.len()].to_vec() } else { vec![3; taps.len()] };
@@ -60,7 +68,8 @@ impl Base {
             HardRule::Sum => HardRuleName::Sum,
         };
         let (alpha, sheets) = (preset.alpha, preset.sheets);
-        Base { taps, patches, alpha, sheets, hard_rule, pictures }
+        let free_patches = FREE_PATCHES;
+        Base { taps, position_free, free_patches, patches, alpha, sheets, hard_rule, pictures }
     }
 
     fn variant(&self, study: Study, name: impl Into<String>) -> Variant {
@@ -69,6 +78,8 @@ impl Base {
             name: name.into(),
             x: None,
             taps: self.taps.clone(),
+            position_free: self.position_free.clone(),
+            free_patches: self.free_patches,
             patches: self.patches.clone(),
             alpha: self.alpha,
             sheets: Sheets::Count(self.sheets),
@@ -80,11 +91,12 @@ impl Base {
 
 impl Study {
     /// Those that take minutes.
-    pub const USUAL: [Study; 6] = [
+    pub const USUAL: [Study; 7] = [
         Study::Windows,
         Study::Alpha,
         Study::Patches,
         Study::Layers,
+        Study::PositionFree,
         Study::Sheets,
         Study::Selection,
     ];
@@ -136,6 +148,27 @@ impl Study {
                     Variant { taps, patches, ..base.variant(self, name) }
                 })
                 .collect(),
+            Study::PositionFree => {
+                let with = |position_free: Vec<String>, free_patches, name: String| Variant {
+                    position_free,
+                    free_patches,
+                    ..base.variant(self, name)
+                };
+                let all = &base.position_free;
+                let none = with(Vec::new(), base.free_patches, "none".into());
+                let each = all.iter().map(|tap| {
+                    let others = all.iter().filter(|other| *other != tap).cloned().collect();
+                    with(others, base.free_patches, format!("without {tap}"))
+                });
+                let counts = [256, 512, 1024, 2048]
+                    .map(|count| with(all.clone(), count, format!("{count} patches")));
+                let each: Vec<Variant> = each.collect();
+                std::iter::once(none)
+                    .chain(each)
+                    .chain(counts)
+                    .filter(|variant| !all.is_empty() || variant.position_free == *all)
+                    .collect()
+            }
             Study::Sheets => [1, 2, 5, 10, 20, 40, 60, 120, 240, 480]
                 .into_iter()
                 .filter(|&count| count < base.pictures)

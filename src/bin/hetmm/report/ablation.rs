@@ -48,6 +48,7 @@ fn titles(study: Study) -> (&'static str, &'static str, &'static str) {
             ("patches", "Sides of the window", "side of the window, pixels of a layer")
         }
         Study::Layers => ("layers", "Layers", ""),
+        Study::PositionFree => ("position-free", "Position-free layers", ""),
         Study::Sheets => ("sheets", "Sheets", "sheets"),
         Study::Selection => ("selection", "Selection rules", ""),
         Study::SelectionSlow => ("selection-slow", "k-means at every pixel", ""),

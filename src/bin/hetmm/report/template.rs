@@ -87,14 +87,23 @@ fn layers(h: &HeaderV1) -> Markup {
                 thead { tr {
                     th scope="col" { "Tap" } th.n scope="col" { "Channels" } th.n scope="col" { "Map" } th.n scope="col" { "Sheets" }
                     th.n scope="col" { "Window forward" } th.n scope="col" { "backward" } th.n scope="col" { "Weight" }
+                    th.n scope="col" { "Votes" }
                 } }
                 tbody {
-                    @for (layer, tap) in h.layers.iter().zip(&h.backbone.taps) {
-                        tr {
-                            th scope="row" { (tap.name) }
-                            td.n { (tap.channels) } td.n { (tap.width) " x " (tap.height) } td.n { (layer.sheets) }
-                            td.n { (layer.patch_forward) } td.n { (layer.patch_backward) }
-                            td.n { (format!("{:.4}", layer.weight)) }
+                    @for (at, layer) in h.layers.iter().enumerate() {
+                        @if let Some(tap) = h.tap(at) {
+                            tr {
+                                th scope="row" { (tap.name) }
+                                td.n { (tap.channels) } td.n { (tap.width) " x " (tap.height) }
+                                @if h.layer_use(at).position_free {
+                                    td.n { (layer.sheets) " patches" } td.n colspan="2" { "all positions" }
+                                } @else {
+                                    td.n { (layer.sheets) }
+                                    td.n { (layer.patch_forward) } td.n { (layer.patch_backward) }
+                                }
+                                td.n { (format!("{:.4}", layer.weight)) }
+                                td.n { (format!("{:.2}", h.layer_use(at).votes)) }
+                            }
                         }
                     }
                 }

@@ -1,0 +1,349 @@
+//! Choosing the prototypes of a position-free layer: patches from any position of any good picture.
+//!
+//! Farthest first: the first patch is the candidate nearest to the mean of all, and every further one is the
+//! candidate that is farthest from those chosen so far. So rare appearances get a patch each, and frequent ones no
+//! more than they need. Candidates are a fixed random part of all positions of all pictures, at most
+//! [`CANDIDATES`], and fewer where vectors are long. They are compared in 8 bits. A random projection to 64 values, as
+//! PatchCore uses (Roth et al., CVPR 2022), is as quick and chooses worse: farthest first prefers the points whose
+//! distance it takes for too large.
+//!
+//! # Without a part of the pictures
+//! A template without a fold keeps the patches of the other folds and goes on from there, farthest first, until it has
+//! as many again. Every candidate knows its distance to the nearest patch and to the nearest patch of any other fold
+//! than that one's. With these two the search can go on without a fold, and nothing is computed again.
+
+use super::store::Store;
+use crate::backbone::TapIdentity;
+use crate::matching::sheets::quantise;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
+
+/// Most candidates of a layer.
+const CANDIDATES: usize = 32_768;
+/// Most bytes of all candidates: what a processor's caches hold.
+const CANDIDATE_BYTES: usize = 16 << 20;
+/// Candidates that a thread takes at once.
+const TOGETHER: usize = 2048;
+
+/// A position of a good picture or of a copy of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// Number of its entry in the store.
+    pub entry: u32,
+    /// Pixel of the tap's map.
+    pub pixel: u32,
+}
+
+/// What was chosen for a layer.
+pub struct Chosen {
+    /// The patches of the template.
+    pub patches: Vec<Patch>,
+    /// For every fold the patches of a template without it.
+    pub without: Vec<Vec<Patch>>,
+}
+
+/// Chooses `count` patches of tap `layer` of `store`, at the pixels of its map that `counts` (all, where that is
+/// empty); `fold` has the fold of every picture, numbered below `folds`, or is empty. The same for any number of
+/// threads. Where there are fewer candidates than `count`, patches repeat.
+pub fn choose(
+    store: &Store,
+    (layer, tap, counts): (usize, &TapIdentity, &[bool]),
+    count: usize,
+    (fold, folds): (&[u32], usize),
+    seed: u64,
+) -> Chosen {
+    let patches = candidates(store.entries(), tap, counts, seed);
+    let points = Points::new(store, layer, tap.channels as usize, &patches);
+    let origins = store.origins();
+    let fold_of = |at: usize| {
+        let picture = origins[patches[at].entry as usize];
+        fold.get(picture as usize).copied().unwrap_or(0)
+    };
+    let folds_of: Vec<u32> = (0..patches.len()).map(fold_of).collect();
+    let mut search = Search::new(&points, &folds_of);
+    let chosen = search.run(points.nearest_to_mean(), count);
+    let without = (0..folds as u32)
+        .map(|out| {
+            let mut kept: Vec<usize> =
+                chosen.iter().copied().filter(|&at| folds_of[at] != out).collect();
+            search.go_on_without(out, &mut kept, count);
+            kept
+        })
+        .collect::<Vec<_>>();
+    let patches_of = |chosen: &Vec<usize>| {
+        let mut of: Vec<Patch> = chosen.iter().map(|&at| patches[at]).collect();
+        let first = of.first().copied().unwrap_or(Patch { entry: 0, pixel: 0 });
+        of.resize(count, first);
+        of
+    };
+    Chosen { patches: patches_of(&chosen), without: without.iter().map(patches_of).collect() }
+}
+
+/// A fixed random part of all positions that count, in order.
+fn candidates(entries: usize, tap: &TapIdentity, counts: &[bool], seed: u64) -> Vec<Patch> {
+    let pixels = tap.height * tap.width;
+    let counts = |pixel: &u32| counts.get(*pixel as usize).copied().unwrap_or(true);
+    let pixels: Vec<u32> = (0..pixels).filter(counts).collect();
+    let all = entries * pixels.len();
+    let patch =
+        |at: usize| Patch { entry: (at / pixels.len()) as u32, pixel: pixels[at % pixels.len()] };
+    let most = CANDIDATES.min(CANDIDATE_BYTES / tap.channels.max(1) as usize);
+    if all <= most {
+        return (0..all).map(patch).collect();
+    }
+    // One of every stretch of positions: spread evenly over pictures and map.
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    (0..most)
+        .map(|at| {
+            let (first, end) = (at * all / most, (at + 1) * all / most);
+            patch(first + (random.next_u64() % (end - first) as u64) as usize)
+        })
+        .collect()
+}
+
+/// Unit vectors in 8 bits, each with one scale.
+struct Points {
+    bytes: Vec<i8>,
+    scales: Vec<f32>,
+    channels: usize,
+}
+
+impl Points {
+    fn new(store: &Store, layer: usize, channels: usize, patches: &[Patch]) -> Self {
+        let mut points = Points {
+            bytes: vec![0; patches.len() * channels],
+            scales: vec![0.0; patches.len()],
+            channels,
+        };
+        let vectors = points.bytes.par_chunks_exact_mut(channels).zip(&mut points.scales);
+        vectors.zip(patches).for_each(|((bytes, scale), patch)| {
+            let vector = store.vector(layer, patch.entry as usize, patch.pixel as usize);
+            *scale = quantise(vector, bytes);
+        });
+        points
+    }
+
+    fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    fn get(&self, at: usize) -> &[i8] {
+        &self.bytes[at * self.channels..(at + 1) * self.channels]
+    }
+
+    /// The cosine distance of two points.
+    fn distance(&self, a: usize, b: usize) -> f32 {
+        let sum = dot(self.get(a), self.get(b)) as f32;
+        (1.0 - self.scales[a] * self.scales[b] * sum).max(0.0)
+    }
+
+    /// The point nearest to the mean of all; of equally near ones, the first.
+    fn nearest_to_mean(&self) -> usize {
+        let mut mean = vec![0.0f32; self.channels];
+        for at in 0..self.len() {
+            let values = self.get(at).iter().map(|&byte| self.scales[at] * f32::from(byte));
+            mean.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+        let along = |at: usize| -> f32 {
+            let products =
+                self.get(at).iter().zip(&mean).map(|(&byte, mean)| f32::from(byte) * mean);
+            self.scales[at] * products.sum::<f32>()
+        };
+        let better = |a: (f32, usize), b: (f32, usize)| if b.0 > a.0 { b } else { a };
+        (0..self.len()).map(|at| (along(at), at)).fold((f32::NEG_INFINITY, 0), better).1
+    }
+}
+
+fn dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a) * i16::from(b))).sum()
+}
+
+/// How far a candidate is from what was chosen.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// Distance to the nearest patch.
+    nearest: f32,
+    /// The fold of that patch.
+    fold: u32,
+    /// Distance to the nearest patch of another fold.
+    of_others: f32,
+}
+
+/// The search, farthest first.
+struct Search<'a> {
+    points: &'a Points,
+    folds: &'a [u32],
+    reach: Vec<Reach>,
+}
+
+impl<'a> Search<'a> {
+    fn new(points: &'a Points, folds: &'a [u32]) -> Self {
+        let far = Reach { nearest: f32::INFINITY, fold: u32::MAX, of_others: f32::INFINITY };
+        Search { points, folds, reach: vec![far; points.len()] }
+    }
+
+    /// Chooses up to `count` candidates, `first` the first of them.
+    fn run(&mut self, first: usize, count: usize) -> Vec<usize> {
+        let mut chosen = Vec::with_capacity(count);
+        let mut next = first;
+        while chosen.len() < count.min(self.points.len()) {
+            chosen.push(next);
+            let (point, fold) = (next, self.folds[next]);
+            let points = self.points;
+            next = farthest(&mut self.reach, |at, reach| {
+                let distance = points.distance(at, point);
+                if distance < reach.nearest {
+                    if reach.fold != fold {
+                        reach.of_others = reach.nearest;
+                    }
+                    (reach.nearest, reach.fold) = (distance, fold);
+                } else if fold != reach.fold && distance < reach.of_others {
+                    reach.of_others = distance;
+                }
+                reach.nearest
+            });
+        }
+        chosen
+    }
+
+    /// Adds candidates of other folds than `out` to the `kept` ones until there are `count`, or no more.
+    fn go_on_without(&self, out: u32, kept: &mut Vec<usize>, count: usize) {
+        let folds = self.folds;
+        // Below every distance: what may not be chosen.
+        let never = -1.0f32;
+        let mut nearest: Vec<f32> = (self.reach.iter().zip(folds))
+            .map(|(reach, &fold)| match (fold == out, reach.fold == out) {
+                (true, _) => never,
+                (false, true) => reach.of_others,
+                (false, false) => reach.nearest,
+            })
+            .collect();
+        let allowed = folds.iter().filter(|&&fold| fold != out).count();
+        let points = self.points;
+        let mut next = farthest(&mut nearest, |_, nearest| *nearest);
+        while kept.len() < count.min(allowed) {
+            kept.push(next);
+            let point = next;
+            next = farthest(&mut nearest, |at, nearest| {
+                if *nearest > 0.0 {
+                    *nearest = nearest.min(points.distance(at, point));
+                }
+                *nearest
+            });
+        }
+    }
+}
+
+/// Updates every state and gives the first one with the largest value.
+fn farthest<T: Send>(states: &mut [T], update: impl Fn(usize, &mut T) -> f32 + Sync) -> usize {
+    let better = |a: (f32, usize), b: (f32, usize)| if b.0 > a.0 { b } else { a };
+    states
+        .par_chunks_mut(TOGETHER)
+        .enumerate()
+        .map(|(chunk, states)| {
+            let first = chunk * TOGETHER;
+            let values =
+                states.iter_mut().enumerate().map(|(i, s)| (update(first + i, s), first + i));
+            values.fold((f32::NEG_INFINITY, 0), better)
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .fold((f32::NEG_INFINITY, 0), better)
+        .1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feature_map::FeatureMap;
+
+    /// Pictures of one row of unit vectors of two channels, at these angles in degrees.
+    fn store(pictures: &[&[f32]]) -> (Store, TapIdentity) {
+        let width = pictures[0].len();
+        let tap = TapIdentity { name: "t".into(), channels: 2, height: 1, width: width as u32 };
+        let mut store = Store::new(std::slice::from_ref(&tap), 1 << 20, std::env::temp_dir());
+        let maps: Vec<Vec<FeatureMap>> = pictures
+            .iter()
+            .map(|angles| {
+                let data = angles.iter().flat_map(|a| [a.to_radians().cos(), a.to_radians().sin()]);
+                vec![FeatureMap::normalised(1, width, 2, data.collect())]
+            })
+            .collect();
+        for maps in maps.chunks(store.batch_size()) {
+            store.push(maps).expect("room");
+        }
+        (store, tap)
+    }
+
+    fn angles(pictures: &[&[f32]], patches: &[Patch]) -> Vec<f32> {
+        patches.iter().map(|p| pictures[p.entry as usize][p.pixel as usize]).collect()
+    }
+
+    #[test]
+    fn patches_are_chosen_farthest_first_from_all_positions() {
+        let pictures: [&[f32]; 3] = [&[40.0, 42.0, 41.0], &[0.0, 44.0, 43.0], &[45.0, 90.0, 46.0]];
+        let (store, tap) = store(&pictures);
+        let chosen = choose(&store, (0, &tap, &[]), 3, (&[], 0), 7);
+        let mut found = angles(&pictures, &chosen.patches);
+        assert!((40.0..=46.0).contains(&found[0]), "the first is in the middle: {found:?}");
+        found.remove(0);
+        found.sort_by(f32::total_cmp);
+        assert_eq!(found, [0.0, 90.0]);
+    }
+
+    #[test]
+    fn a_template_without_a_fold_has_none_of_its_patches_and_as_many() {
+        let pictures: [&[f32]; 4] =
+            [&[0.0, 10.0, 20.0], &[30.0, 90.0, 35.0], &[5.0, 60.0, 25.0], &[45.0, 70.0, 15.0]];
+        let (store, tap) = store(&pictures);
+        let fold = [0, 1, 0, 1];
+        let chosen = choose(&store, (0, &tap, &[]), 5, (&fold, 2), 7);
+        assert_eq!(chosen.without.len(), 2);
+        for (out, patches) in chosen.without.iter().enumerate() {
+            assert_eq!(patches.len(), 5);
+            assert!(patches.iter().all(|p| fold[p.entry as usize] != out as u32), "{patches:?}");
+            // As the search would choose in a store that never had the fold: the ends are always there.
+            let kept: Vec<f32> = angles(&pictures, patches);
+            let ends: &[f32] = if out == 0 { &[15.0, 90.0] } else { &[0.0, 60.0] };
+            assert!(ends.iter().all(|end| kept.contains(end)), "{out}: {kept:?}");
+        }
+    }
+
+    #[test]
+    fn only_pixels_that_count_are_chosen() {
+        let pictures: [&[f32]; 2] = [&[0.0, 10.0, 20.0], &[30.0, 90.0, 35.0]];
+        let (store, tap) = store(&pictures);
+        let chosen = choose(&store, (0, &tap, &[true, false, true]), 4, (&[], 0), 7);
+        let mut pixels: Vec<u32> = chosen.patches.iter().map(|patch| patch.pixel).collect();
+        pixels.sort_unstable();
+        assert_eq!(pixels, [0, 0, 2, 2]);
+    }
+
+    #[test]
+    fn fewer_candidates_than_patches_repeat_the_first() {
+        let pictures: [&[f32]; 1] = [&[0.0, 50.0]];
+        let (store, tap) = store(&pictures);
+        let chosen = choose(&store, (0, &tap, &[]), 5, (&[0], 1), 7);
+        assert_eq!(chosen.patches.len(), 5);
+        assert!(chosen.patches[2..].iter().all(|p| *p == chosen.patches[0]));
+        assert_eq!(chosen.without[0].len(), 5, "nothing is left, but the sizes fit");
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let row: Vec<f32> = (0..300).map(|i| (i * 37 % 360) as f32).collect();
+        let rows: Vec<Vec<f32>> =
+            (0..20).map(|k| row.iter().map(|a| a * (1.0 + k as f32 / 31.0)).collect()).collect();
+        let pictures: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let (store, tap) = store(&pictures);
+        let fold: Vec<u32> = (0..20).map(|i| i % 4).collect();
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            pool.install(|| choose(&store, (0, &tap, &[]), 64, (&fold, 4), 7))
+        };
+        let (one, three) = (with(1), with(3));
+        assert_eq!(one.patches, three.patches);
+        assert_eq!(one.without, three.without);
+    }
+}

@@ -1,0 +1,414 @@
+//! Turned copies of the good pictures, as further candidates where there are few pictures.
+//!
+//! A part that lies anyhow shows a place in a few of ten pictures at most as a fresh part has it there. Turned about
+//! their centre, ten pictures stand for 240. Copies are candidates for prototypes and nothing else: a copy belongs to
+//! the part of its picture, is left out with it, and is never scored.
+//!
+//! # Whether parts lie turned
+//! Where parts always lie alike, copies show what no good part looks like, and a part that lies wrongly would pass.
+//! The good pictures tell. Some of them and a few of their copies are compared with the other pictures as they are.
+//! Where parts lie anyhow, a copy is one more good part, and is as unlike the others as its picture. On round parts
+//! light and shadow stay where they are, so copies are up to twice as unlike. Where parts lie alike they are three to
+//! twenty times as unlike. Many parts and textures look the same upside down and at no angle between: these get half
+//! turns only. `docs/few-pictures.md` has what was measured.
+//!
+//! # What a copy shows where its picture ends
+//! Beyond the corners of a picture nothing is known. A copy has the features of its picture, not turned, there: a
+//! second time what is a candidate already. The comparison looks at the middle, which all copies show.
+
+use super::audit::Comparison;
+use super::audit::References;
+use super::exposures::Parts;
+use super::features::of_images;
+use super::gather::Gathered;
+use super::store::{Store, scratch_folder};
+use super::{Options, Progress, Rotations, Sheets, Stage};
+use crate::backbone::{Backbone, Identity};
+use crate::error::{Error, Result};
+use crate::feature_map::FeatureMap;
+use crate::image::{Mask, NetworkImage, Size, Turn};
+use crate::template::ImageRecord;
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// Pictures and copies that few pictures are filled up to.
+const CANDIDATES: usize = 240;
+/// From so many pictures on copies do not help: where parts lie anyhow, 120 pictures show them at every angle.
+const ENOUGH_PICTURES: usize = 120;
+/// Larger inputs, in pixels, get copies only where they are asked for: the features of 240 candidates take 4 GB for
+/// 1024 x 1024.
+const LARGEST_INPUT: u64 = 1024 * 1024;
+/// Fewest different parts that are compared with each other.
+const FEWEST_PARTS: usize = 3;
+/// Most pictures and copies that a build accepts where copies are asked for. The similarities of so many take 64 MB
+/// a thread.
+const MOST_CANDIDATES: usize = 2000;
+/// Most pictures that are compared with the others to decide, and most angles at which each is.
+const COMPARED: usize = 10;
+const ANGLES: usize = 4;
+/// Copies at all angles are like the parts where they are at most so many times as unlike the other pictures as the
+/// picture that they are of.
+const ALIKE_ALL_ROUND: f32 = 2.5;
+/// The same for half turns. A part that differs little upside down is still to be rejected when it lies so.
+const ALIKE_UPSIDE_DOWN: f32 = 1.5;
+/// Least share of a region of interest that a copy has to fill with what lies in the region of its picture: edges
+/// are drawn by hand, and pixels are square.
+const LEAST_OVERLAP: f64 = 0.95;
+
+/// By which angles pictures are turned to give candidates; none where they are not.
+pub(super) struct Turning {
+    /// The angles.
+    pub turns: Vec<Turn>,
+    /// What was decided and why, for a person; `None` where there was nothing to decide.
+    pub note: Option<String>,
+}
+
+impl Turning {
+    fn none(note: Option<String>) -> Self {
+        Turning { turns: Vec::new(), note }
+    }
+}
+
+/// How copies can be turned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    AllRound,
+    UpsideDown,
+}
+
+impl Way {
+    /// The turns of each of `pictures` pictures where nobody asks for a number; none where these are enough.
+    fn turns(self, pictures: usize) -> Vec<Turn> {
+        let all_round = (CANDIDATES / pictures.max(1)).saturating_sub(1);
+        match self {
+            _ if pictures >= ENOUGH_PICTURES => Vec::new(),
+            // A single one would be a half turn.
+            Way::AllRound if all_round < 2 => Vec::new(),
+            Way::AllRound => turns(all_round),
+            Way::UpsideDown => turns(1),
+        }
+    }
+
+    /// How unlike the other pictures copies may be, in parts of what their pictures are.
+    fn limit(self) -> f32 {
+        match self {
+            Way::AllRound => ALIKE_ALL_ROUND,
+            Way::UpsideDown => ALIKE_UPSIDE_DOWN,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Way::AllRound => "turned all round",
+            Way::UpsideDown => "upside down",
+        }
+    }
+}
+
+/// So many turns, evenly all the way round; the picture itself is the one that is missing.
+fn turns(copies: usize) -> Vec<Turn> {
+    (1..=copies).map(|i| Turn::new(360.0 * i as f64 / (copies + 1) as f64)).collect()
+}
+
+/// Most candidates that so many pictures can give: themselves and their copies.
+pub(super) fn most_candidates(pictures: usize, options: &Options, backbone: &Identity) -> usize {
+    let is_considered = options.sheets != Sheets::All
+        && backbone.pixels() <= LARGEST_INPUT
+        && pictures >= FEWEST_PARTS;
+    let copies = match options.rotations {
+        Rotations::Copies(copies) => copies,
+        Rotations::Auto if is_considered => {
+            let copies = |way: Way| way.turns(pictures).len();
+            copies(Way::AllRound).max(copies(Way::UpsideDown))
+        }
+        Rotations::Auto | Rotations::None => 0,
+    };
+    pictures.saturating_mul(copies.saturating_add(1))
+}
+
+/// Decides by which angles the pictures of `pass` are turned.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`] where copies were asked for and there would be too many, or the region of interest
+/// does not turn; what the backbone and the disk refuse.
+pub(super) fn decide(
+    pass: &Gathered,
+    parts: &Parts,
+    backbone: &dyn Backbone,
+    options: &Options,
+    progress: Progress,
+) -> Result<Turning> {
+    let pictures = pass.images.len();
+    match options.rotations {
+        Rotations::None => Ok(Turning::none(None)),
+        Rotations::Copies(copies) => {
+            let turns = turns(copies);
+            refuse_too_many(pictures, copies)?;
+            if let Some(mask) = &options.mask {
+                require_round(mask, &turns, &pass.images)?;
+            }
+            let note =
+                format!("{} of each picture can be prototypes, too, as asked for", count(&turns));
+            Ok(Turning { turns, note: Some(note) })
+        }
+        Rotations::Auto => choose(pass, parts, backbone, options, progress),
+    }
+}
+
+/// Lets the good pictures decide.
+fn choose(
+    pass: &Gathered,
+    parts: &Parts,
+    backbone: &dyn Backbone,
+    options: &Options,
+    progress: Progress,
+) -> Result<Turning> {
+    let of_way = |way: Way| (way, way.turns(pass.images.len()));
+    let mut ways = [Way::AllRound, Way::UpsideDown].map(of_way).to_vec();
+    ways.retain(|(_, turns)| !turns.is_empty());
+    if ways.is_empty() || parts.count() < FEWEST_PARTS || options.sheets == Sheets::All {
+        return Ok(Turning::none(None));
+    }
+    if backbone.identity().pixels() > LARGEST_INPUT {
+        let note = "no turned copies of the pictures are considered: the input has more than 1024 x 1024 pixels. Where \
+                    parts lie turned, ask for a number of copies";
+        return Ok(Turning::none(Some(note.into())));
+    }
+    if let Some(mask) = &options.mask {
+        let turns = |turns: &[Turn]| {
+            worst_overlap(mask, turns, &pass.images).is_none_or(|worst| worst.1 >= LEAST_OVERLAP)
+        };
+        ways.retain(|(_, all)| turns(all));
+    }
+    if ways.is_empty() {
+        let note =
+            "no turned copies of the pictures are used: the region of interest does not turn";
+        return Ok(Turning::none(Some(note.into())));
+    }
+    let unlike = unlikeness(pass, parts, backbone, options, &ways, progress)?;
+    let found = |&((way, _), unlike): &(&(Way, Vec<Turn>), f32)| unlike <= way.limit();
+    let words: Vec<String> = (ways.iter().zip(&unlike))
+        .map(|((way, _), unlike)| format!("{unlike:.1} times {}", way.words()))
+        .collect();
+    let decided =
+        ways.iter().zip(unlike).find(found).map(|((way, turns), _)| (*way, turns.clone()));
+    let (turns, what) = match decided {
+        Some((way, turns)) => {
+            let what = format!(
+                "{} of each picture, {}, can be prototypes, too",
+                count(&turns),
+                way.words()
+            );
+            (turns, what)
+        }
+        None => (Vec::new(), "no turned copies of the pictures are used".into()),
+    };
+    let words = words.join(", ");
+    let note = format!(
+        "{what}: copies are as unlike the other pictures as the pictures themselves {words}"
+    );
+    Ok(Turning { turns, note: Some(note) })
+}
+
+/// How many copies, in words.
+fn count(turns: &[Turn]) -> String {
+    match turns.len() {
+        1 => "a turned copy".into(),
+        copies => format!("{copies} turned copies"),
+    }
+}
+
+fn refuse_too_many(pictures: usize, copies: usize) -> Result<()> {
+    let candidates = pictures.saturating_mul(copies.saturating_add(1));
+    if candidates <= MOST_CANDIDATES {
+        return Ok(());
+    }
+    let most = (MOST_CANDIDATES / pictures.max(1)).saturating_sub(1);
+    let next = match most {
+        0 => "so many pictures need no copies: ask for none".into(),
+        most => {
+            format!("ask for {most} at the most; from {ENOUGH_PICTURES} pictures on copies do harm")
+        }
+    };
+    Err(Error::usage(format!(
+        "{pictures} pictures with {copies} turned copies each are {candidates} candidates, more than {MOST_CANDIDATES}"
+    ))
+    .advise(next))
+}
+
+/// The turn at which the least of a region of interest is filled with itself, and this share.
+fn worst_overlap<'a>(
+    mask: &Mask,
+    turns: &'a [Turn],
+    images: &[ImageRecord],
+) -> Option<(&'a Turn, f64)> {
+    let size = images.first().map(size_of)?;
+    turns
+        .par_iter()
+        .map(|turn| (turn, turn.overlap(mask, size)))
+        .reduce_with(|a, b| if b.1 < a.1 { b } else { a })
+}
+
+fn require_round(mask: &Mask, turns: &[Turn], images: &[ImageRecord]) -> Result<()> {
+    let Some((turn, share)) = worst_overlap(mask, turns, images) else { return Ok(()) };
+    if share >= LEAST_OVERLAP {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "the region of interest does not turn with the pictures: turned by {:.0} degrees, a copy has something from \
+         outside in {:.0} % of it",
+        turn.degrees(),
+        100.0 * (1.0 - share)
+    ))
+    .advise("draw it as a disc or ring around the centre of the pictures, or ask for no turned copies"))
+}
+
+fn size_of(image: &ImageRecord) -> Size {
+    Size { width: image.width, height: image.height }
+}
+
+/// How many times as unlike the other pictures copies are as the pictures that they are of, for every way: the median.
+fn unlikeness(
+    pass: &Gathered,
+    parts: &Parts,
+    backbone: &dyn Backbone,
+    options: &Options,
+    ways: &[(Way, Vec<Turn>)],
+    progress: Progress,
+) -> Result<Vec<f32>> {
+    let sample = evenly(&parts.first, COMPARED);
+    let probes: Vec<(usize, Turn)> = (ways.iter().enumerate())
+        .flat_map(|(at, (_, turns))| evenly(turns, ANGLES).into_iter().map(move |turn| (at, turn)))
+        .collect();
+    let turns: Vec<Turn> = probes.iter().map(|(_, turn)| *turn).collect();
+    let jobs = jobs(&sample, &turns);
+    let id = backbone.identity();
+    let room = options.max_memory.saturating_sub(pass.store.in_memory());
+    let mut store = Store::new(&id.taps, room, scratch_folder()?);
+    for chunk in sample.chunks(store.batch_size()) {
+        store.push(&chunk.iter().map(|&i| pass.store.maps(i)).collect::<Vec<_>>())?;
+    }
+    for chunk in jobs.chunks(store.batch_size()) {
+        // What is compared counts as a picture, also where it is a copy.
+        store.push(&copies(pass, chunk, backbone)?)?;
+        progress(Stage::Turned, store.pictures() - sample.len(), jobs.len());
+    }
+    let origins = sample.iter().copied().chain(jobs.iter().map(|(picture, _)| *picture));
+    let groups: Vec<u32> = origins.map(|picture| parts.of_picture[picture]).collect();
+    let kept: Vec<bool> = (0..groups.len()).map(|i| i < sample.len()).collect();
+    let (pictures, of_parts) = (parts.first.clone(), (0..parts.count() as u32).collect());
+    let references = References { store: &pass.store, pictures, groups: of_parts };
+    let middle = middle(options.mask.as_ref(), (id.height as usize, id.width as usize), pass);
+    let comparison =
+        Comparison::new(&store, id, middle.as_ref(), (&kept, &groups), &[references], &|| ());
+    let scores: Vec<f32> = (0..groups.len()).map(|i| comparison.scored(i).score).collect();
+    let (of_pictures, of_copies) = scores.split_at(sample.len());
+    let mut ratios = vec![Vec::new(); ways.len()];
+    for (copies, picture) in of_copies.chunks_exact(turns.len()).zip(of_pictures) {
+        for ((way, _), copy) in probes.iter().zip(copies) {
+            ratios[*way].push(copy / picture.max(f32::MIN_POSITIVE));
+        }
+    }
+    Ok(ratios.into_iter().map(median).collect())
+}
+
+fn median(mut values: Vec<f32>) -> f32 {
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
+}
+
+/// At most `most` of `all`, from the middles of equal stretches.
+fn evenly<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    let wanted = all.len().min(most);
+    (0..wanted).map(|i| all[(2 * i + 1) * all.len() / (2 * wanted)]).collect()
+}
+
+/// What of a picture is there whatever it is turned by: a disc, and what of the region of interest lies in it.
+fn middle(mask: Option<&Mask>, (height, width): (usize, usize), pass: &Gathered) -> Option<Mask> {
+    let size = pass.images.first().map(size_of)?;
+    let (across, down) = (f64::from(size.width), f64::from(size.height));
+    let part = |at: usize, of: usize| (at as f64 + 0.5) / of as f64 - 0.5;
+    let disc = |i: usize| {
+        let (x, y) = (part(i % width, width) * across, part(i / width, height) * down);
+        x.hypot(y) <= across.min(down) / 2.0
+    };
+    let disc = Mask::from_flags(height, width, (0..height * width).map(disc).collect())?;
+    match mask {
+        Some(mask) => mask.and(&disc),
+        None => Some(disc),
+    }
+}
+
+/// Adds copies of all pictures to the store.
+///
+/// # Errors
+/// Where a picture can no longer be read, or the backbone or the scratch disk fails.
+pub(super) fn add(
+    pass: &mut Gathered,
+    turning: &Turning,
+    backbone: &dyn Backbone,
+    progress: Progress,
+) -> Result<()> {
+    if turning.turns.is_empty() {
+        return Ok(());
+    }
+    let pictures: Vec<usize> = (0..pass.images.len()).collect();
+    let jobs = jobs(&pictures, &turning.turns);
+    for chunk in jobs.chunks(pass.store.batch_size()) {
+        let maps = copies(pass, chunk, backbone)?;
+        let origins: Vec<u32> = chunk.iter().map(|(picture, _)| *picture as u32).collect();
+        pass.store.push_copies(&maps, &origins)?;
+        progress(Stage::Turned, pass.store.entries() - pictures.len(), jobs.len());
+    }
+    Ok(())
+}
+
+/// A picture, and how it is turned.
+type Job = (usize, Turn);
+
+/// Every picture by every turn.
+fn jobs(pictures: &[usize], turns: &[Turn]) -> Vec<Job> {
+    pictures.iter().flat_map(|&picture| turns.iter().map(move |&turn| (picture, turn))).collect()
+}
+
+/// The features of copies; those of one picture follow each other.
+fn copies(pass: &Gathered, jobs: &[Job], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
+    let id = backbone.identity();
+    let size = (id.height as usize, id.width as usize);
+    let mut pictures: Vec<usize> = jobs.iter().map(|(picture, _)| *picture).collect();
+    pictures.dedup();
+    let images: HashMap<usize, NetworkImage> = pictures
+        .par_iter()
+        .map(|&picture| Ok((picture, pass.image(picture, size)?)))
+        .collect::<Result<_>>()?;
+    let turned: Vec<NetworkImage> = jobs
+        .par_iter()
+        .map(|(picture, turn)| turn.apply(&images[picture], size_of(&pass.images[*picture])))
+        .collect();
+    let maps = of_images(&turned, backbone)?;
+    let with_corners = |(maps, (picture, turn)): (Vec<FeatureMap>, &Job)| {
+        filled(maps, &pass.store.maps(*picture), turn, size_of(&pass.images[*picture]))
+    };
+    Ok(maps.into_par_iter().zip(jobs).map(with_corners).collect())
+}
+
+/// The maps of a copy, with those of its picture where the copy shows nothing of it.
+fn filled(
+    maps: Vec<FeatureMap>,
+    of_picture: &[FeatureMap],
+    turn: &Turn,
+    size: Size,
+) -> Vec<FeatureMap> {
+    let one = |(map, picture): (FeatureMap, &FeatureMap)| {
+        let shown = turn.shows((map.height(), map.width()), size);
+        if shown.iter().all(|&shown| shown) {
+            return map;
+        }
+        let vector = |(pixel, &shown): (usize, &bool)| {
+            if shown { map.vector(pixel) } else { picture.vector(pixel) }
+        };
+        let data: Vec<f32> = shown.iter().enumerate().flat_map(vector).copied().collect();
+        FeatureMap::normalised(map.height(), map.width(), map.channels(), data)
+    };
+    maps.into_iter().zip(of_picture).map(one).collect()
+}
