@@ -155,6 +155,7 @@ fn gemm(c: &mut Criterion) {
 
 fn scoring(c: &mut Criterion) {
     let layers = TAPS.iter().map(|&(_, _, side)| Layer {
+        votes: 1.0,
         height: side,
         width: side,
         weight: 1.0,

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = SIDE;
     let request = Request {
         model: None,
-        taps: vec![preset.bundled_taps.iter().map(|t| t.to_string()).collect()],
+        taps: vec![preset.taps[1].positional.iter().map(|t| t.to_string()).collect()],
         height: size,
         width: size,
     };

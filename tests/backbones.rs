@@ -165,7 +165,14 @@ fn a_backbone_brings_the_preset_that_is_made_for_it() {
     let bench = Bench::new();
     let good = bench.parts("good", 0..4);
     let template = bench.path("t.hetmm");
-    let taps = ["block2.norm", "block5.norm", "block8.norm", "block11.norm"];
+    let taps = [
+        "block2.norm",
+        "block5.norm",
+        "block8.norm",
+        "block11.norm",
+        "block5.norm",
+        "block11.norm",
+    ];
     let model = changed(&bench, "vits.onnx", |model| {
         set(model, "hetmm.name", "dinov2_vits14");
         let graph = model.graph.as_mut().expect("a graph");

@@ -622,7 +622,7 @@ fn a_build_says_where_its_time_went() {
     assert_code(&out, 0, "");
     let stderr = String::from_utf8_lossy(&out.stderr);
     let line = stderr.lines().find(|l| l.starts_with("features ")).expect("a line of times");
-    let stages = ["features", "selection", "leave-one-out", "folds", "audit"];
+    let stages = ["features", "turned copies", "selection", "leave-one-out", "folds", "audit"];
     for (part, stage) in line.split(", ").zip(stages) {
         let seconds = part.strip_prefix(stage).and_then(|p| p.strip_suffix(" s"));
         assert!(seconds.is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{line}");

@@ -103,7 +103,7 @@ fn what_does_not_go_with_a_features_file_is_refused() {
     let cases: [(&[&str], i32, &str); 8] = [
         (&["build", f, g], 2, "a features file beside other input"),
         (&["build", f, "--size", "96"], 2, "--size differs"),
-        (&["build", f, "--layers", "block1.exp"], 2, "--layers differs"),
+        (&["build", f, "--layers", "block2.exp"], 2, "other layers were asked for"),
         (&["build", f, "--patches", "3"], 2, "--patches has 1 numbers for 2 layers"),
         (&["build", f], 2, "--layers needs --patches"),
         (&["build", f, "--backbone", text(&model), "--patches", "3,3"], 4, "another backbone"),

@@ -40,7 +40,8 @@ fn bars(bench: &Bench, folder: &str, count: u32, lie_anyhow: bool) -> PathBuf {
 }
 
 fn build(images: &[&str], template: &Path, more: &[&str]) -> std::process::Output {
-    let common = [&SMALL[..], &PATCHES, &["--max-memory", "64M"]].concat();
+    let room: &[&str] = if more.contains(&"--max-memory") { &[] } else { &["--max-memory", "64M"] };
+    let common = [&SMALL[..], &PATCHES, room].concat();
     hetmm(&[&["build"], images, &["-o", text(template)], &common, more].concat())
 }
 
@@ -73,13 +74,28 @@ fn good_pictures_tell_whether_parts_lie_turned() {
     }
 }
 
+/// The score of picture `name` of the folder `pictures` by a template from the others.
+fn fresh_score(pictures: &Path, name: &str, template: &Path, options: &[&str]) -> f64 {
+    let others: Vec<PathBuf> = std::fs::read_dir(pictures)
+        .expect("reads")
+        .map(|entry| entry.expect("reads").path())
+        .filter(|path| !path.ends_with(name))
+        .collect();
+    let others: Vec<&str> = others.iter().map(|path| text(path)).collect();
+    assert_code(&build(&others, template, options), 0, "");
+    let output = hetmm(&["inspect", text(template), text(&pictures.join(name)), "--json"]);
+    assert_code(&output, 0, "");
+    let told: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    told["score"].as_f64().expect("a score")
+}
+
 /// Every picture scores as it does against a template that was built without it, so neither it nor a copy of it took
 /// part in its own score. Baseline and weights come from all pictures and would differ: they are given.
 #[test]
 fn no_picture_is_compared_with_its_own_copies() {
     let bench = Bench::new();
     let pictures = bars(&bench, "good", 4, true);
-    let odd = bar(&bench, "good/odd.png", 9, 77.0);
+    bar(&bench, "good/odd.png", 9, 77.0);
     let (with, without) = (bench.path("with.hetmm"), bench.path("without.hetmm"));
     let plain = [
         &["--rotations", "5", "--baseline", "none", "--weights", "1,1", "--no-audit"][..],
@@ -93,17 +109,7 @@ fn no_picture_is_compared_with_its_own_copies() {
     let held_out = info(&with)["calibration"]["evidence"]["held_out_scores"].clone();
     for (number, image) in images.as_array().expect("a list").iter().enumerate() {
         let name = image["name"].as_str().expect("a name");
-        let others: Vec<PathBuf> = std::fs::read_dir(&pictures)
-            .expect("reads")
-            .map(|entry| entry.expect("reads").path())
-            .filter(|path| !path.ends_with(name))
-            .collect();
-        let others: Vec<&str> = others.iter().map(|path| text(path)).collect();
-        assert_code(&build(&others, &without, &options), 0, "");
-        let output = hetmm(&["inspect", text(&without), text(&pictures.join(name)), "--json"]);
-        assert_code(&output, 0, "");
-        let fresh: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
-        let fresh = fresh["score"].as_f64().expect("a score");
+        let fresh = fresh_score(&pictures, name, &without, &options);
         let of_build = image["score"].as_f64().expect("a score");
         assert!((of_build - fresh).abs() < 1e-5, "{name}: {of_build}, fresh {fresh}");
         let of_fold = held_out[number].as_f64().expect("a score");
@@ -113,11 +119,15 @@ fn no_picture_is_compared_with_its_own_copies() {
     let chosen = [&plain[..], &["7"]].concat();
     assert_code(&build(&[text(&pictures)], &with, &chosen), 0, "");
     let held_out = info(&with)["calibration"]["evidence"]["held_out_scores"].clone();
-    let output = hetmm(&["inspect", text(&with), text(&odd), "--json"]);
-    let known: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
-    for score in held_out.as_array().expect("a list") {
-        let (score, known) = (score.as_f64().expect("a score"), known["score"].as_f64());
-        assert!(score > 1.5 * known.expect("a score"), "{score} {known:?}");
+    for (number, held_out) in held_out.as_array().expect("a list").iter().enumerate() {
+        let name = images[number]["name"].as_str().expect("a name");
+        let fresh = fresh_score(&pictures, name, &without, &chosen);
+        let held_out = held_out.as_f64().expect("a score");
+        // A fold goes on from the prototypes that stay, so it is like a template without it, not the same.
+        assert!(
+            (held_out - fresh).abs() < 0.15 * fresh,
+            "{name}: {held_out} by folds, fresh {fresh}"
+        );
     }
 }
 
@@ -170,7 +180,7 @@ fn copies_that_make_no_sense_are_refused() {
     let cases: [(&[&str], i32, &str); 8] = [
         (&["--rotations", "0"], 2, "from 1 to 359"),
         (&["--rotations", "360"], 2, "from 1 to 359"),
-        (&["--rotations", "-3"], 2, "rotations"),
+        (&["--rotations=-3"], 2, "from 1 to 359"),
         (&["--rotations", "some"], 2, "from 1 to 359"),
         (&["--rotations", "7", "--mask", text(&strip)], 2, "does not turn"),
         (&["--rotations", "1", "--mask", text(&strip)], 0, "a turned copy of each picture"),

@@ -7,24 +7,30 @@
 //! PatchCore uses (Roth et al., CVPR 2022), is as quick and chooses worse: farthest first prefers the points whose
 //! distance it takes for too large.
 //!
+//! # Lazy search
+//! The distance of a candidate to what is chosen only ever falls. So an old distance is an upper bound, and a candidate is
+//! compared with the patches that came since only when its bound is the largest of all. This finds the same patches as
+//! comparing all candidates with each new patch, with a small part of the work.
+//!
 //! # Without a part of the pictures
 //! A template without a fold keeps the patches of the other folds and goes on from there, farthest first, until it has
-//! as many again. Every candidate knows its distance to the nearest patch and to the nearest patch of any other fold
-//! than that one's. With these two the search can go on without a fold, and nothing is computed again.
+//! as many again. The distances of all candidates to the patches of each fold come from the matching kernel.
 
 use super::store::Store;
 use crate::backbone::TapIdentity;
-use crate::matching::sheets::quantise;
+use crate::feature_map::FeatureMap;
+use crate::matching::sheets::{pack_bytes, quantise};
+use crate::matching::{Shape, Sheets, Storage, Values, Windows, match_layer};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 /// Most candidates of a layer.
 const CANDIDATES: usize = 32_768;
 /// Most bytes of all candidates: what a processor's caches hold.
 const CANDIDATE_BYTES: usize = 16 << 20;
-/// Candidates that a thread takes at once.
-const TOGETHER: usize = 2048;
 
 /// A position of a good picture or of a copy of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +67,32 @@ pub fn choose(
         fold.get(picture as usize).copied().unwrap_or(0)
     };
     let folds_of: Vec<u32> = (0..patches.len()).map(fold_of).collect();
-    let mut search = Search::new(&points, &folds_of);
-    let chosen = search.run(points.nearest_to_mean(), count);
-    let without = (0..folds as u32)
-        .map(|out| {
-            let mut kept: Vec<usize> =
-                chosen.iter().copied().filter(|&at| folds_of[at] != out).collect();
-            search.go_on_without(out, &mut kept, count);
-            kept
+    let everything = Search::new(&points, vec![f32::INFINITY; points.len()]);
+    let chosen = everything.run(vec![points.nearest_to_mean()], count);
+    let to_folds: Vec<Vec<f32>> = (0..folds as u32)
+        .map(|fold| {
+            let of_fold: Vec<usize> =
+                chosen.iter().copied().filter(|&at| folds_of[at] == fold).collect();
+            points.distances_to(&of_fold)
         })
-        .collect::<Vec<_>>();
+        .collect();
+    let without: Vec<Vec<usize>> = (0..folds as u32)
+        .into_par_iter()
+        .map(|out| {
+            let kept = chosen.iter().copied().filter(|&at| folds_of[at] != out).collect();
+            let nearest = (0..points.len())
+                .map(|at| match folds_of[at] == out {
+                    true => NEVER,
+                    false => {
+                        let others =
+                            to_folds.iter().enumerate().filter(|(f, _)| *f != out as usize);
+                        others.map(|(_, to)| to[at]).fold(f32::INFINITY, f32::min)
+                    }
+                })
+                .collect();
+            Search::new(&points, nearest).run(kept, count)
+        })
+        .collect();
     let patches_of = |chosen: &Vec<usize>| {
         let mut of: Vec<Patch> = chosen.iter().map(|&at| patches[at]).collect();
         let first = of.first().copied().unwrap_or(Patch { entry: 0, pixel: 0 });
@@ -138,6 +160,29 @@ impl Points {
         (1.0 - self.scales[a] * self.scales[b] * sum).max(0.0)
     }
 
+    /// The distance of every point to the nearest of `patches`; infinite where there are none.
+    fn distances_to(&self, patches: &[usize]) -> Vec<f32> {
+        if patches.is_empty() {
+            return vec![f32::INFINITY; self.len()];
+        }
+        let vector = |at: usize| -> Vec<f32> {
+            self.get(at).iter().map(|&byte| self.scales[at] * f32::from(byte)).collect()
+        };
+        let vectors: Vec<Vec<f32>> = patches.iter().map(|&at| vector(at)).collect();
+        let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+        let channels = self.channels;
+        let shape = Shape { height: 1, width: 1, channels, sheets: patches.len() };
+        let mut values = vec![0i8; shape.block(Storage::I8)];
+        let mut scales = vec![0.0; shape.padded_sheets()];
+        pack_bytes(shape, &vectors, &mut values, &mut scales);
+        let all = (0..self.len()).flat_map(vector).collect();
+        let query = FeatureMap::normalised(1, self.len(), channels, all);
+        let windows = Windows { forward: 0, backward: 0 };
+        Sheets::new(shape, Values::I8 { values: &values, scales: &scales })
+            .map(|sheets| match_layer(&query, &sheets, windows, None).forward)
+            .unwrap_or_else(|| vec![f32::INFINITY; self.len()])
+    }
+
     /// The point nearest to the mean of all; of equally near ones, the first.
     fn nearest_to_mean(&self) -> usize {
         let mut mean = vec![0.0f32; self.channels];
@@ -159,104 +204,80 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a) * i16::from(b))).sum()
 }
 
-/// How far a candidate is from what was chosen.
-#[derive(Clone, Copy)]
-struct Reach {
-    /// Distance to the nearest patch.
-    nearest: f32,
-    /// The fold of that patch.
-    fold: u32,
-    /// Distance to the nearest patch of another fold.
-    of_others: f32,
+/// Below every distance: what may not be chosen.
+const NEVER: f32 = -1.0;
+
+/// A candidate with the largest distance to what is chosen that it may have; the first of equals comes first.
+#[derive(Clone, Copy, PartialEq)]
+struct Bound {
+    distance: f32,
+    candidate: usize,
+}
+
+impl Eq for Bound {}
+
+impl Ord for Bound {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.distance.total_cmp(&other.distance).then(other.candidate.cmp(&self.candidate))
+    }
+}
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// The search, farthest first.
 struct Search<'a> {
     points: &'a Points,
-    folds: &'a [u32],
-    reach: Vec<Reach>,
+    /// The distance of every candidate to what was chosen before the search; [`NEVER`] for what may not be chosen.
+    nearest: Vec<f32>,
 }
 
 impl<'a> Search<'a> {
-    fn new(points: &'a Points, folds: &'a [u32]) -> Self {
-        let far = Reach { nearest: f32::INFINITY, fold: u32::MAX, of_others: f32::INFINITY };
-        Search { points, folds, reach: vec![far; points.len()] }
+    fn new(points: &'a Points, nearest: Vec<f32>) -> Self {
+        Search { points, nearest }
     }
 
-    /// Chooses up to `count` candidates, `first` the first of them.
-    fn run(&mut self, first: usize, count: usize) -> Vec<usize> {
-        let mut chosen = Vec::with_capacity(count);
-        let mut next = first;
-        while chosen.len() < count.min(self.points.len()) {
-            chosen.push(next);
-            let (point, fold) = (next, self.folds[next]);
-            let points = self.points;
-            next = farthest(&mut self.reach, |at, reach| {
-                let distance = points.distance(at, point);
-                if distance < reach.nearest {
-                    if reach.fold != fold {
-                        reach.of_others = reach.nearest;
-                    }
-                    (reach.nearest, reach.fold) = (distance, fold);
-                } else if fold != reach.fold && distance < reach.of_others {
-                    reach.of_others = distance;
+    /// Adds candidates to the `chosen` ones, whose distances the search knows or, for the first of a search that knows
+    /// none, does not know yet, until there are `count` or no more.
+    fn run(mut self, mut chosen: Vec<usize>, count: usize) -> Vec<usize> {
+        let is_first = self.nearest.iter().all(|distance| distance.is_infinite());
+        let known = if is_first { 0 } else { chosen.len() };
+        let mut taken = vec![false; self.points.len()];
+        chosen.iter().for_each(|&at| taken[at] = true);
+        // The patches that every candidate was compared with.
+        let mut compared = vec![known; self.points.len()];
+        let open = (0..self.points.len()).filter(|&at| !taken[at] && self.nearest[at] != NEVER);
+        let bound = |candidate: usize| Bound { distance: self.nearest[candidate], candidate };
+        let mut bounds: BinaryHeap<Bound> = open.map(bound).collect();
+        while chosen.len() < count {
+            let Some(Bound { candidate, .. }) = bounds.pop() else { break };
+            let rival = bounds.peek().copied();
+            let distance = &mut self.nearest[candidate];
+            let is_beaten =
+                |distance: f32| rival.is_some_and(|rival| Bound { distance, candidate } < rival);
+            for &patch in &chosen[compared[candidate]..] {
+                compared[candidate] += 1;
+                *distance = distance.min(self.points.distance(candidate, patch));
+                if is_beaten(*distance) {
+                    break;
                 }
-                reach.nearest
-            });
+            }
+            if compared[candidate] == chosen.len() && !is_beaten(*distance) {
+                chosen.push(candidate);
+            } else {
+                bounds.push(Bound { distance: *distance, candidate });
+            }
         }
         chosen
     }
-
-    /// Adds candidates of other folds than `out` to the `kept` ones until there are `count`, or no more.
-    fn go_on_without(&self, out: u32, kept: &mut Vec<usize>, count: usize) {
-        let folds = self.folds;
-        // Below every distance: what may not be chosen.
-        let never = -1.0f32;
-        let mut nearest: Vec<f32> = (self.reach.iter().zip(folds))
-            .map(|(reach, &fold)| match (fold == out, reach.fold == out) {
-                (true, _) => never,
-                (false, true) => reach.of_others,
-                (false, false) => reach.nearest,
-            })
-            .collect();
-        let allowed = folds.iter().filter(|&&fold| fold != out).count();
-        let points = self.points;
-        let mut next = farthest(&mut nearest, |_, nearest| *nearest);
-        while kept.len() < count.min(allowed) {
-            kept.push(next);
-            let point = next;
-            next = farthest(&mut nearest, |at, nearest| {
-                if *nearest > 0.0 {
-                    *nearest = nearest.min(points.distance(at, point));
-                }
-                *nearest
-            });
-        }
-    }
-}
-
-/// Updates every state and gives the first one with the largest value.
-fn farthest<T: Send>(states: &mut [T], update: impl Fn(usize, &mut T) -> f32 + Sync) -> usize {
-    let better = |a: (f32, usize), b: (f32, usize)| if b.0 > a.0 { b } else { a };
-    states
-        .par_chunks_mut(TOGETHER)
-        .enumerate()
-        .map(|(chunk, states)| {
-            let first = chunk * TOGETHER;
-            let values =
-                states.iter_mut().enumerate().map(|(i, s)| (update(first + i, s), first + i));
-            values.fold((f32::NEG_INFINITY, 0), better)
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
-        .fold((f32::NEG_INFINITY, 0), better)
-        .1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feature_map::FeatureMap;
 
     /// Pictures of one row of unit vectors of two channels, at these angles in degrees.
     fn store(pictures: &[&[f32]]) -> (Store, TapIdentity) {
@@ -328,6 +349,27 @@ mod tests {
         assert_eq!(chosen.patches.len(), 5);
         assert!(chosen.patches[2..].iter().all(|p| *p == chosen.patches[0]));
         assert_eq!(chosen.without[0].len(), 5, "nothing is left, but the sizes fit");
+    }
+
+    /// By the definition: every candidate is compared with every new patch.
+    #[test]
+    fn the_lazy_search_finds_what_the_plain_one_finds() {
+        let row: Vec<f32> = (0..200).map(|i| (i * 53 % 360) as f32 * 1.01).collect();
+        let (store, tap) = store(&[&row, &row[..]]);
+        let patches = candidates(store.entries(), &tap, &[], 1);
+        let points = Points::new(&store, 0, 2, &patches);
+        let first = points.nearest_to_mean();
+        let lazy = Search::new(&points, vec![f32::INFINITY; points.len()]).run(vec![first], 50);
+        let mut plain = vec![first];
+        while plain.len() < 50 {
+            let far = |at: usize| -> f32 {
+                plain.iter().map(|&patch| points.distance(at, patch)).fold(f32::INFINITY, f32::min)
+            };
+            let open = (0..points.len()).filter(|at| !plain.contains(at));
+            let next = open.map(|at| Bound { distance: far(at), candidate: at }).max();
+            plain.push(next.expect("candidates").candidate);
+        }
+        assert_eq!(lazy, plain);
     }
 
     #[test]

@@ -162,15 +162,15 @@ mod tests {
         let size = Size { width: 200, height: 100 };
         let value = |x: usize, y: usize| {
             let (dx, dy) = (2.0 * (x as f64 - 31.5), y as f64 - 31.5);
-            (30000.0 - 400.0 * (dx * dx + dy * dy).sqrt().min(40.0)) as u16
+            (30000.0 - 10.0 * (dx * dx + dy * dy).min(1600.0)) as u16
         };
         let picture = image(64, 64, value);
         let turned = Turn::new(37.0).apply(&picture, size);
-        let inside = |i: &usize| value(i % 64, i / 64) > 15000;
+        let inside = |i: &usize| value(i % 64, i / 64) > 20000;
         let differ = (0..64 * 64)
             .filter(inside)
             .map(|i| picture.samples()[3 * i].abs_diff(turned.samples()[3 * i]));
-        assert!(differ.max().expect("a disc") < 700);
+        assert!(differ.max().expect("a disc") < 100);
     }
 
     #[test]

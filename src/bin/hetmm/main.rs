@@ -77,7 +77,7 @@ what it has changed.";
 enum Command {
     Demo(demo::Args),
     Audit(audit::Args),
-    Build(build::Args),
+    Build(Box<build::Args>),
     Calibrate(calibrate::Args),
     Rules(rules::Args),
     Inspect(inspect::Args),

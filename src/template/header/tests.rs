@@ -158,6 +158,56 @@ fn versions_4_and_5_are_frozen() {
     }
 }
 
+/// With a second layer, which is position-free on the tap of the first.
+fn shared() -> (HeaderV1, Settings) {
+    let (mut header, settings) = evident();
+    header.layers.push(LayerRecord { sheets: 9, patch_forward: 0, patch_backward: 0, weight: 0.5 });
+    header.uses = vec![
+        LayerUse { tap: 0, position_free: false, votes: 0.75 },
+        LayerUse { tap: 0, position_free: true, votes: 1.0 },
+    ];
+    let maps = header.empty_proof().maps.into_iter().map(MapSummary::numbered).collect();
+    let proof = Some(Proof { seal: [5; 32], maps });
+    (header, Settings { proof, ..settings })
+}
+
+#[test]
+fn version_6_is_frozen() {
+    let (header, settings) = shared();
+    let bytes = header.encode(&settings).expect("encodes");
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(hex, include_str!("../../../tests/golden/header_v6.hex").trim());
+    assert_eq!(decode(&bytes).expect("decodes"), (header.clone(), settings));
+    let free = header.shape(1).expect("a shape");
+    assert_eq!((free.height, free.width, free.channels, free.sheets), (1, 1, 3, 9));
+    assert_eq!(header.map_pixels(1), Some(8));
+}
+
+#[test]
+fn uses_of_taps_that_make_no_sense_are_refused() {
+    let breaks: [fn(&mut HeaderV1); 9] = [
+        |h| h.uses[1].tap = 1,
+        |h| h.uses[0].votes = 0.0,
+        |h| h.uses[0].votes = f32::NAN,
+        |h| h.uses[0].votes = f32::INFINITY,
+        |h| h.uses[1].position_free = false,
+        |h| h.layers[1].patch_forward = 3,
+        |h| h.layers[1].patch_backward = 3,
+        |h| h.layers[0].patch_backward = 0,
+        |h| {
+            h.uses.pop();
+        },
+    ];
+    for (i, spoil) in breaks.iter().enumerate() {
+        let (mut header, settings) = shared();
+        spoil(&mut header);
+        assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "case {i}");
+    }
+    let (mut header, settings) = shared();
+    header.uses.clear();
+    assert!(decode(&header.encode(&settings).expect("encodes")).is_err(), "two layers, one tap");
+}
+
 #[test]
 fn proofs_that_do_not_fit_are_refused() {
     let breaks: [fn(&mut HeaderV1, &mut Proof); 5] = [
