@@ -27,8 +27,8 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     }
     let template = bench.path("t.hetmm");
     let options = ["--size", "384", "--sheets", "3", "--threshold", "2"];
-    let build =
-        [&["build", text(&bench.path("good")), "-o", text(&template)], &options[..]].concat();
+    let good = bench.path("good");
+    let build = [&["build", text(&good), "-o", text(&template)], &options[..]].concat();
     assert_code(&hetmm(&build), 0, "");
 
     let whole = Inspector::open(&template, None, &Engine::default()).expect("opens");

@@ -431,7 +431,9 @@ mod tests {
             for (want, got) in want.expect("runs").iter().zip(got.expect("runs")) {
                 let off = want.data().iter().zip(got.data()).map(|(a, b)| (a - b).abs());
                 let most = off.fold(0.0, f32::max);
-                assert!(most <= 1e-6, "{} channels: off by {most}", want.channels());
+                // Rounding, spread evenly over the map: sums are taken in another order for another width. A margin
+                // that is too narrow leaves a thousand times more, along the borders of the tiles.
+                assert!(most <= 2e-5, "{} channels: off by {most}", want.channels());
             }
         }
     }
