@@ -146,6 +146,12 @@ impl Inspector {
         &self.backbone
     }
 
+    /// Most pictures that are to be inspected at the same time, whatever the number of threads: their features must fit
+    /// the memory.
+    pub fn pictures_at_once(&self) -> usize {
+        self.backbone.identity().pictures_at_once()
+    }
+
     /// Name of what computes the features.
     pub fn engine(&self) -> &str {
         self.backbone.engine()
@@ -232,6 +238,19 @@ impl Inspector {
     ) -> MapSummary {
         let baselines = if has_baseline { baselines(&self.template) } else { Vec::new() };
         scorer_for(&self.template, header, baselines).summary(distances).1
+    }
+
+    /// Whether [`Inspector::summary_under`] would differ from `promised` by more than rounding.
+    #[cfg(feature = "desktop")]
+    pub(crate) fn deviates_under(
+        &self,
+        header: &HeaderV1,
+        has_baseline: bool,
+        distances: &[Distances],
+        promised: &MapSummary,
+    ) -> bool {
+        let baselines = if has_baseline { baselines(&self.template) } else { Vec::new() };
+        scorer_for(&self.template, header, baselines).deviates(distances, promised, 1.0)
     }
 
     /// What joins the distances of the layers, with another baseline a layer (empty for none).

@@ -137,7 +137,7 @@ fn a_size_that_is_asked_for_wins_and_one_that_cannot_be_is_refused() {
         ("100x64", "an input of 100 x 64 pixels"),
         ("64x100", "multiples of 32"),
         ("0", "multiples of 32"),
-        ("4096x64", "up to 2048"),
+        ("8192x64", "up to 4096"),
         ("wide", "columns x rows"),
     ] {
         assert_code(&build(&good, &absent, &["--size", size]), 2, message);
@@ -148,19 +148,95 @@ fn a_size_that_is_asked_for_wins_and_one_that_cannot_be_is_refused() {
 #[test]
 fn an_input_beyond_the_memory_is_refused_before_any_work() {
     let bench = Bench::new();
-    let good = scaled(&bench, "good", 0..3, (320, 240));
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = available.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    if kib.is_none_or(|kib| kib > 60 << 20) {
-        eprintln!("SKIPPED: this machine has memory for any input, or does not say how much");
-        return;
-    }
+    let good = scaled(&bench, "good", 0..6, (320, 240));
     let template = bench.path("t.hetmm");
-    let huge = build(&good, &template, &["--size", "2048", "--threads", "64"]);
-    assert_code(&huge, 2, "an input of 2048 x 2048 takes about");
-    assert_code(&huge, 2, "GB are free");
+    let build = |memory_kib: &str, more: &[&str]| {
+        let hetmm = env!("CARGO_BIN_EXE_hetmm");
+        let first = ["-c", "ulimit -v $0; exec \"$@\"", memory_kib, hetmm, "build"];
+        let files = [text(&good), "-o", text(&template), "--threads", "2"];
+        let arguments = [&first[..], &files[..], &QUICK[..4], &QUICK[6..], more].concat();
+        std::process::Command::new("sh").args(arguments).output().expect("runs")
+    };
+    // The features alone do not fit.
+    let huge = build("2000000", &["--size", "4096"]);
+    assert_code(&huge, 2, "an input of 4096 x 4096 takes about");
+    assert_code(&huge, 2, "GB of memory on 2 threads, and 2.0 GB are free");
+    // The features fit, and a template of all sheets beside them does not.
+    let many = ["--size", "1024", "--sheets", "6", "--storage", "f32"];
+    let large = build("1000000", &many);
+    assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 takes");
+    assert_code(&large, 2, "and 1.0 GB are free");
+    assert_code(&large, 2, "sheets or fewer");
     assert!(!template.exists());
+    assert_code(&build("2000000", &["--size", "64"]), 0, "");
+}
+
+/// The number that `info` has for the smallest defect, and its text.
+fn laid_out_for(template: &Path) -> (f64, String) {
+    let output = hetmm(&["info", text(template), "--json"]);
+    assert_code(&output, 0, "");
+    let info: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let words = hetmm(&["info", text(template)]);
+    assert_code(&words, 0, "");
+    (info["defects"]["smallest_px"].as_f64().expect("a number"), stdout(&words))
+}
+
+#[test]
+fn the_input_is_chosen_for_the_smallest_defect() {
+    let bench = Bench::new();
+    let good = scaled(&bench, "good", 0..4, (640, 480));
+    let template = bench.path("t.hetmm");
+    // (options, input, smallest defect in pixels of the pictures)
+    let cases: [(&[&str], (u64, u64), f64); 4] = [
+        (&[], (288, 224), 160.0 / 9.0),
+        (&["--defect", "10px"], (512, 384), 10.0),
+        (&["--defect", "0.5mm", "--mm-per-pixel", "0.05"], (512, 384), 10.0),
+        // Larger than what the usual input is laid out for.
+        (&["--defect", "100"], (288, 224), 160.0 / 9.0),
+    ];
+    for (options, want, px) in cases {
+        let built = build(&good, &template, options);
+        assert_code(&built, 0, "");
+        assert_eq!(input(&template), want, "{options:?}");
+        let (smallest, words) = laid_out_for(&template);
+        assert!((smallest - px).abs() < 1e-9, "{options:?}: {smallest}");
+        let is_costly = want.0 > 288;
+        let cost = "cost: an input of 512 x 384 has 3.0 times the pixels of the usual 288 x 224";
+        assert_eq!(stderr(&built).contains(cost), is_costly, "{}", stderr(&built));
+        let line = if is_costly { "laid out for defects from 10 px" } else { "from 18 px" };
+        assert!(words.contains(line), "{words}");
+        assert_eq!(words.contains("(0.50 mm)"), options.contains(&"0.5mm"), "{words}");
+    }
+    // What the pictures do not show is said.
+    let tiny = build(&good, &template, &["--defect", "3px"]);
+    assert_code(&tiny, 0, "warning: a defect of 3px spans 3.0 pixels of the pictures");
+    assert_eq!(input(&template), (640, 480));
+}
+
+#[test]
+fn a_defect_that_cannot_be_laid_out_for_is_refused() {
+    let bench = Bench::new();
+    let good = scaled(&bench, "good", 0..4, (160, 120));
+    let long = scaled(&bench, "long", 0..4, (8192, 64));
+    let (template, features) = (bench.path("absent.hetmm"), bench.path("t.features"));
+    let made =
+        ["features", text(&good), "-o", text(&features), "--layers", "block1.exp,block4.exp"];
+    assert_code(&hetmm(&made), 0, "");
+    let cases: [(&Path, &[&str], &str); 9] = [
+        (&good, &["--defect", "0.5mm"], "how much a pixel of the pictures shows is not known"),
+        (&good, &["--defect", "0.5mm", "--mm-per-pixel", "1"], "less than a pixel"),
+        (&good, &["--defect", "0px"], "a size above 0"),
+        (&good, &["--defect", "NaN"], "a size above 0"),
+        (&good, &["--defect", "5cm"], "in pixels or millimetres"),
+        (&good, &["--defect", "5mm", "--mm-per-pixel", "0"], "millimetres above 0"),
+        (&good, &["--defect", "5px", "--size", "64"], "cannot be used with"),
+        (&features, &["--defect", "5px"], "features have theirs"),
+        (&long, &["--defect", "8px"], "4096 is the longest side"),
+    ];
+    for (images, options, message) in cases {
+        assert_code(&build(images, &template, options), 2, message);
+        assert!(!template.exists(), "{options:?}");
+    }
 }
 
 #[test]

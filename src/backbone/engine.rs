@@ -1,6 +1,8 @@
 //! What computes features, and the choice of it.
 
 use super::model_facts::MOST_MODEL_BYTES;
+use super::tiled::{self, TiledBackbone};
+use super::tract::load_part;
 use super::{Backbone, Request, TractBackbone, bundled};
 use crate::error::{Error, Kind, Result};
 use crate::files;
@@ -100,6 +102,11 @@ pub fn open(request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
 
 fn tract(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone>> {
     let (height, width) = (request.height, request.width);
+    if height.saturating_mul(width) > tiled::WHOLE_PIXELS
+        && let Some(tiled) = TiledBackbone::new(name, model, request, (TRACT, &load_part))?
+    {
+        return Ok(Arc::new(tiled));
+    }
     Ok(Arc::new(TractBackbone::new(name, model, &request.taps, height, width)?))
 }
 

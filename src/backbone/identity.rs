@@ -36,7 +36,37 @@ pub struct TapIdentity {
     pub width: u32,
 }
 
+/// Bytes that the feature maps of pictures aim at that are computed or compared at the same time.
+const AT_ONCE_BYTES: u64 = 1 << 30;
+
+/// Bytes of the feature maps of one picture.
+fn feature_bytes(taps: &[TapIdentity]) -> u64 {
+    let values =
+        |tap: &TapIdentity| u64::from(tap.height) * u64::from(tap.width) * u64::from(tap.channels);
+    4 * taps.iter().map(values).sum::<u64>()
+}
+
+/// Most pictures whose features are to be in memory at the same time: one, or as many as 1 GiB holds.
+pub fn pictures_at_once(taps: &[TapIdentity]) -> usize {
+    (AT_ONCE_BYTES / feature_bytes(taps).max(1)).clamp(1, 1024) as usize
+}
+
 impl Identity {
+    /// Bytes of the feature maps of one picture.
+    pub fn feature_bytes(&self) -> u64 {
+        feature_bytes(&self.taps)
+    }
+
+    /// Pixels of the input.
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.height) * u64::from(self.width)
+    }
+
+    /// See [`pictures_at_once`].
+    pub fn pictures_at_once(&self) -> usize {
+        pictures_at_once(&self.taps)
+    }
+
     /// What makes two backbones different, in words; nothing where they are the same.
     pub fn differences(&self, other: &Identity) -> Vec<&'static str> {
         let mut differences = Vec::new();

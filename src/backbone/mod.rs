@@ -8,20 +8,24 @@
 mod bundled;
 mod depthwise;
 mod engine;
+mod graph;
 mod identity;
 mod model_facts;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+mod tiled;
 mod tract;
 #[cfg(feature = "tract-cuda")]
 mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
 pub use engine::{Device, Engine, TRACT, open};
-pub use identity::{Identity, TapIdentity};
-pub use model_facts::ModelFacts;
+pub use identity::{Identity, TapIdentity, pictures_at_once};
+pub use model_facts::{LARGEST_SIDE, ModelFacts};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
+#[doc(hidden)]
+pub use tiled::open_by_tiles;
 pub use tract::TractBackbone;
 #[cfg(feature = "tract-cuda")]
 pub use tract_cuda::TractCudaBackbone;
@@ -30,6 +34,9 @@ use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use std::path::Path;
+
+/// Bytes that a network takes for a pixel of its input while it computes: its largest activations.
+const WORKING_BYTES: u64 = 256;
 
 /// A network that turns a picture into feature maps.
 pub trait Backbone: Send + Sync {
@@ -46,6 +53,12 @@ pub trait Backbone: Send + Sync {
     /// thread is the quickest way.
     fn batch(&self) -> usize {
         1
+    }
+
+    /// Bytes that it takes to compute so many pictures at once on so many threads, beside the pictures and their maps.
+    fn working_bytes(&self, pictures: usize, threads: usize) -> u64 {
+        let _ = threads;
+        pictures as u64 * WORKING_BYTES * self.identity().pixels()
     }
 
     /// [`Backbone::features`] of every picture; at most [`Backbone::batch`] of them.

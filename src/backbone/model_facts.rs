@@ -14,8 +14,10 @@ use tract_onnx::prelude::Framework;
 pub(super) const MOST_MODEL_BYTES: u64 = 1 << 31;
 /// The input sides are multiples of this where a model does not say.
 const USUAL_MULTIPLE: u32 = 32;
-/// Longest side of an input.
-const MOST_SIDE: u32 = 2048;
+/// Most rows and columns of an input.
+pub const LARGEST_SIDE: u32 = 4096;
+/// Largest multiple; a file that claims more is damaged.
+const LARGEST_MULTIPLE: u32 = 2048;
 /// More heads than any network has; a file that claims more is damaged.
 const MOST_HEADS: u32 = 1024;
 
@@ -71,7 +73,7 @@ impl ModelFacts {
         };
         Ok(ModelFacts {
             name: metadata.get("hetmm.name").map(|name| name.to_string()),
-            multiple: number("hetmm.multiple", USUAL_MULTIPLE, MOST_SIDE, 1)?,
+            multiple: number("hetmm.multiple", USUAL_MULTIPLE, LARGEST_MULTIPLE, 1)?,
             attention_heads: number("hetmm.attention_heads", 0, MOST_HEADS, 0)?,
         })
     }
@@ -81,7 +83,7 @@ impl ModelFacts {
     /// # Errors
     /// [`Kind::Usage`].
     pub(super) fn check_size(&self, height: usize, width: usize) -> Result<()> {
-        let (multiple, most) = (self.multiple as usize, MOST_SIDE as usize);
+        let (multiple, most) = (self.multiple as usize, LARGEST_SIDE as usize);
         let fits = |side: usize| side > 0 && side <= most && side.is_multiple_of(multiple);
         if fits(height) && fits(width) {
             return Ok(());
@@ -155,11 +157,11 @@ mod tests {
         let cases = [
             (14, 448, 224, None),
             (14, 256, 256, Some("as 252 x 252")),
-            (14, 5, 9000, Some("as 2044 x 14")),
+            (14, 5, 9000, Some("as 4088 x 14")),
             (32, 0, 2048, Some("as 2048 x 32")),
             (2048, 2048, 2048, None),
             (2048, 1, 1, Some("as 2048 x 2048")),
-            (1, 1, 2049, Some("as 2048 x 1")),
+            (1, 1, 4097, Some("as 4096 x 1")),
         ];
         for (multiple, height, width, advice) in cases {
             let facts = ModelFacts { name: None, multiple, attention_heads: 0 };
@@ -177,7 +179,11 @@ mod tests {
         let bytes = |width, height| facts.attention_bytes(Size { width, height });
         assert_eq!(bytes(448, 448), 12 * 6 * 1025 * 1025);
         // The largest input: no overflow.
-        assert_eq!(bytes(2044, 2044), 12 * 6 * (1 + 146 * 146) * (1 + 146 * 146));
+        assert_eq!(bytes(4088, 4088), 12 * 6 * (1 + 292 * 292) * (1 + 292 * 292));
+        let most = ModelFacts { name: None, multiple: 1, attention_heads: MOST_HEADS };
+        let pixels = u64::from(LARGEST_SIDE) * u64::from(LARGEST_SIDE);
+        let size = Size { width: LARGEST_SIDE, height: LARGEST_SIDE };
+        assert!(most.attention_bytes(size) > u64::from(MOST_HEADS) * pixels * pixels);
         let plain = ModelFacts { attention_heads: 0, ..facts };
         assert_eq!(plain.attention_bytes(Size { width: 448, height: 448 }), 0);
     }

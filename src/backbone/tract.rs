@@ -1,6 +1,7 @@
 //! Features from tract: pure Rust, on the CPU, wherever the program runs.
 
 use super::model_facts::{ModelFacts, metadata};
+use super::tiled::Part;
 use super::{Backbone, Identity, TapIdentity, depthwise};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
@@ -47,13 +48,8 @@ impl TractBackbone {
     }
 
     fn load(model: &[u8], taps: &[Vec<String>], height: usize, width: usize) -> Result<Self> {
-        let (mut model, identity) = typed(model, taps, height, width)?;
-        let plan = (|| -> TractResult<_> {
-            depthwise::replace(&mut model)?;
-            model.into_optimized()?.into_runnable()
-        })()
-        .map_err(|e| unusable(&format!("{e:#}")))?;
-        Ok(TractBackbone { identity, plan })
+        let (model, identity) = typed(model, taps, height, width)?;
+        Ok(TractBackbone { identity, plan: optimised(model)? })
     }
 
     /// How long the operators of the network take for `image`, by kind: name, number, time.
@@ -83,34 +79,12 @@ pub(super) fn typed(
     height: usize,
     width: usize,
 ) -> Result<(TypedModel, Identity)> {
-    let onnx = tract_onnx::onnx();
-    let proto = onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))?;
-    let metadata = metadata(&proto);
-    let facts = ModelFacts::of_metadata(&metadata)?;
-    facts.check_size(height, width)?;
+    let proto = read(model)?;
+    let mut identity = first_identity(&proto, model, height, width)?;
     check_weights(&proto)?;
     let taps = choose_taps(&proto, taps)?;
-    let typed = (|| -> TractResult<_> {
-        let mut model = onnx.model_for_proto_model(&proto)?;
-        model.select_outputs_by_name(taps)?;
-        model.set_input_fact(0, f32::fact([1, 3, height, width]).into())?;
-        model.into_typed()?.into_decluttered()
-    })()
-    .map_err(|e| unusable(&format!("{e:#}")))?;
-    let mut identity = Identity {
-        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
-        digest: blake3::hash(model).into(),
-        height: height as u32,
-        width: width as u32,
-        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
-        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
-        taps: Vec::new(),
-    };
-    for (i, name) in taps.iter().enumerate() {
-        let shape = typed.output_fact(i).ok().and_then(|f| f.shape.as_concrete());
-        let Some(&[1, channels, height, width]) = shape else {
-            return Err(unusable(&format!("tap {name} is no map of features")));
-        };
+    let (typed, sizes) = decluttered(&proto, [3, height, width], taps)?;
+    for (name, [channels, height, width]) in taps.iter().zip(sizes) {
         identity.taps.push(TapIdentity {
             name: name.clone(),
             channels: channels as u32,
@@ -121,16 +95,122 @@ pub(super) fn typed(
     Ok((typed, identity))
 }
 
+/// The model in the bytes of an ONNX file.
+pub(super) fn read(model: &[u8]) -> Result<ModelProto> {
+    let onnx = tract_onnx::onnx();
+    onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))
+}
+
+/// Everything about a network but its taps.
+///
+/// # Errors
+/// As [`ModelFacts::check_size`]; [`crate::error::Kind::Model`] where its metadata make no sense.
+pub(super) fn first_identity(
+    proto: &ModelProto,
+    model: &[u8],
+    height: usize,
+    width: usize,
+) -> Result<Identity> {
+    let metadata = metadata(proto);
+    let facts = ModelFacts::of_metadata(&metadata)?;
+    facts.check_size(height, width)?;
+    Ok(Identity {
+        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
+        digest: blake3::hash(model).into(),
+        height: height as u32,
+        width: width as u32,
+        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
+        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
+        taps: Vec::new(),
+    })
+}
+
+/// A model with one input and some outputs, not yet optimised for a machine, and the sizes of the outputs: channels,
+/// rows, columns.
+fn decluttered(
+    proto: &ModelProto,
+    [channels, height, width]: [usize; 3],
+    outputs: &[String],
+) -> Result<(TypedModel, Vec<[usize; 3]>)> {
+    let typed = (|| -> TractResult<_> {
+        let mut model = tract_onnx::onnx().model_for_proto_model(proto)?;
+        model.select_outputs_by_name(outputs)?;
+        model.set_input_fact(0, f32::fact([1, channels, height, width]).into())?;
+        model.into_typed()?.into_decluttered()
+    })()
+    .map_err(|e| unusable(&format!("{e:#}")))?;
+    let size = |(i, name): (usize, &String)| {
+        let shape = typed.output_fact(i).ok().and_then(|f| f.shape.as_concrete());
+        match shape {
+            Some(&[1, channels, height, width]) => Ok([channels, height, width]),
+            _ => Err(unusable(&format!("tap {name} is no map of features"))),
+        }
+    };
+    let sizes: Vec<[usize; 3]> = outputs.iter().enumerate().map(size).collect::<Result<_>>()?;
+    Ok((typed, sizes))
+}
+
+fn optimised(mut model: TypedModel) -> Result<Arc<TypedSimplePlan>> {
+    (|| -> TractResult<_> {
+        depthwise::replace(&mut model)?;
+        model.into_optimized()?.into_runnable()
+    })()
+    .map_err(|e| unusable(&format!("{e:#}")))
+}
+
+/// A part of a network.
+struct TractPart {
+    plan: Arc<TypedSimplePlan>,
+    input: [usize; 3],
+    sizes: Vec<[usize; 3]>,
+}
+
+/// Makes a part of a network ready to run.
+pub(super) fn load_part(
+    proto: &ModelProto,
+    input: [usize; 3],
+    outputs: &[String],
+) -> Result<Box<dyn Part>> {
+    let (model, sizes) = decluttered(proto, input, outputs)?;
+    Ok(Box::new(TractPart { plan: optimised(model)?, input, sizes }))
+}
+
+impl Part for TractPart {
+    fn sizes(&self) -> &[[usize; 3]] {
+        &self.sizes
+    }
+
+    fn run(&self, planes: &[f32]) -> Result<Vec<Vec<f32>>> {
+        let [channels, height, width] = self.input;
+        let input = Tensor::from_shape(&[1, channels, height, width], planes).map_err(failed)?;
+        let outputs = self.plan.run(tvec!(input.into_tvalue())).map_err(failed)?;
+        let values = |(output, size): (&TValue, &[usize; 3])| {
+            let view = output.to_plain_array_view::<f32>().map_err(failed)?;
+            let planes = view.as_slice().ok_or_else(|| Error::model("a tap is not contiguous"))?;
+            match planes.len() == size.iter().product::<usize>() {
+                true => Ok(planes.to_vec()),
+                false => Err(Error::model("a tap changed its size")),
+            }
+        };
+        outputs.iter().zip(&self.sizes).map(values).collect()
+    }
+}
+
+/// A picture of another size than the network's input.
+pub(super) fn wrong_size(id: &Identity, image: &NetworkImage) -> Error {
+    Error::model(format!(
+        "a picture of {}x{} for an input of {}x{}",
+        image.height(),
+        image.width(),
+        id.height,
+        id.width
+    ))
+}
+
 /// The network's input for a picture.
 pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>> {
     if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
-        return Err(Error::model(format!(
-            "a picture of {}x{} for an input of {}x{}",
-            image.height(),
-            image.width(),
-            id.height,
-            id.width
-        )));
+        return Err(wrong_size(id, image));
     }
     let planes = image.normalised(id.mean, id.std);
     let input =

@@ -3,7 +3,7 @@
 use super::features_file::PictureRecord;
 use super::input_size::most_frequent;
 use super::{Progress, Stage};
-use crate::backbone::{self, Backbone, Identity, TapIdentity};
+use crate::backbone::{self, Backbone, Identity};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{self, Decoded, Facts, Mask, NetworkImage, Picture, Reading, Size};
@@ -148,9 +148,9 @@ pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec
 
 /// Pictures whose features are held before the first of them is given on.
 fn chunk_size(backbone: &Identity) -> usize {
-    let values = |t: &TapIdentity| t.height as usize * t.width as usize * t.channels as usize;
-    let bytes: usize = backbone.taps.iter().map(|tap| 4 * values(tap)).sum();
-    (CHUNK_BYTES / bytes.max(1)).clamp(rayon::current_num_threads(), 64)
+    let bytes = backbone.feature_bytes() as usize;
+    let least = rayon::current_num_threads().min(backbone.pictures_at_once());
+    (CHUNK_BYTES / bytes.max(1)).clamp(least, 64.max(least))
 }
 
 /// Bytes that the features of a chunk aim at.

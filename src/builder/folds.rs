@@ -12,6 +12,7 @@
 use super::calibration::TooFew;
 use super::exposures::Parts;
 use super::leave_one_out::groups;
+use super::memory::few_at_once;
 use super::prototypes::{self, Chosen, HeldOut};
 use super::store::Store;
 use super::{Baseline, Filled, Options, Progress, Stage, draft_header, section_lengths};
@@ -23,7 +24,6 @@ use crate::selection::Rule;
 use crate::template::Settings;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -91,13 +91,12 @@ impl Material<'_> {
             let of_fold = |part: &usize| !kept[self.parts.first[*part]];
             let out: Vec<usize> = (0..self.parts.count()).filter(of_fold).collect();
             let distances = self.distances(inspector, held_out, fold, filled.of_folds.get(fold))?;
-            let of_fold: Vec<f32> = out
-                .par_iter()
-                .map(|&part| {
-                    let of_part = distances(self.parts.first[part]);
-                    scorer.score(&scorer.anomaly_map(&of_part)).score
-                })
-                .collect();
+            let score = |at: usize| {
+                let of_part = distances(self.parts.first[out[at]]);
+                scorer.score(&scorer.anomaly_map(&of_part)).score
+            };
+            let at_once = self.backbone.identity().pictures_at_once();
+            let of_fold = few_at_once(out.len(), at_once, score);
             out.iter().zip(of_fold).for_each(|(&part, score)| scores[part] = score);
         }
         progress(Stage::Folds, held_out.folds, held_out.folds);

@@ -12,25 +12,32 @@ use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use crate::inspection::Inspector;
 use crate::matching::{Distances, Windows};
-use crate::scoring::{Fusion, MapSummary};
+use crate::scoring::Fusion;
 use crate::template::HeaderV1;
 use std::collections::BTreeSet;
 
-/// The probes that a template carries. The names say where the pictures come from.
-pub const PROBES: [&str; 3] = [
+/// The probes that a template carries, all of them or the first. The names say where the pictures come from.
+const PROBES: [&str; 3] = [
     "the median good picture, disturbed",
     "the least usual good picture, disturbed",
     "the median one, inverted",
 ];
+/// Inputs of more pixels carry only the first probe: a probe takes 6 bytes for each.
+const PIXELS_OF_ALL: u64 = 1024 * 1024;
 /// Ways to disturb a picture that are tried.
 const WAYS: usize = 4;
 /// How far off the settings are under which a probe is tried: alpha, and factors of a layer weight and of sigma.
 const ALPHA_STEP: f32 = 0.1;
 const FACTOR: f32 = 1.2;
 
+/// The names of the probes of a template whose input has so many pixels.
+pub fn names(pixels: u64) -> &'static [&'static str] {
+    if pixels > PIXELS_OF_ALL { &PROBES[..1] } else { &PROBES }
+}
+
 /// The probes, and what none of them notices, in words.
 pub struct Chosen {
-    /// The pictures of [`PROBES`].
+    /// The pictures of [`names`].
     pub images: Vec<NetworkImage>,
     /// Settings whose change would go unnoticed.
     pub unnoticed: Vec<String>,
@@ -42,10 +49,13 @@ pub fn choose(pass: &Gathered, scores: &[f32], inspector: &Inspector) -> Result<
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let id = inspector.backbone().identity();
     let size = (id.height as usize, id.width as usize);
-    let (ordinary, odd) =
-        (pass.image(order[order.len() / 2], size)?, pass.image(order[order.len() - 1], size)?);
-    let inverted = ordinary.inverted();
+    let ordinary = pass.image(order[order.len() / 2], size)?;
     let (first, first_misses) = best_disturbed(&ordinary, 0, inspector)?;
+    if names(id.pixels()).len() == 1 {
+        return Ok(Chosen { images: vec![first], unnoticed: first_misses.into_iter().collect() });
+    }
+    let odd = pass.image(order[order.len() - 1], size)?;
+    let inverted = ordinary.inverted();
     let (second, second_misses) = best_disturbed(&odd, WAYS / 2, inspector)?;
     let misses = unnoticed(&inverted, inspector)?;
     let by_all = |what: &&String| first_misses.contains(*what) && second_misses.contains(*what);
@@ -110,20 +120,22 @@ fn unnoticed(image: &NetworkImage, inspector: &Inspector) -> Result<BTreeSet<Str
         features,
         header: inspector.template().header(),
     };
-    let promised = probe.maps(probe.header, true);
-    let notices = |maps: &MapSummary| promised.deviation(maps, 1.0).is_some();
+    let promised = inspector.summary_under(probe.header, true, &probe.distances);
+    let notices = |header: &HeaderV1, has_baseline: bool, distances: &[Distances]| {
+        inspector.deviates_under(header, has_baseline, distances, &promised)
+    };
     let mut missed: BTreeSet<String> = probe
         .settings_off()
         .into_iter()
-        .filter(|(_, header)| !notices(&probe.maps(header, true)))
+        .filter(|(_, header)| !notices(header, true, &probe.distances))
         .map(|(what, _)| what)
         .collect();
-    if inspector.template().baseline(0).is_some() && !notices(&probe.maps(probe.header, false)) {
+    let has_baseline = inspector.template().baseline(0).is_some();
+    if has_baseline && !notices(probe.header, false, &probe.distances) {
         missed.insert("the baseline".into());
     }
     for (what, distances) in probe.windows_off() {
-        let maps = inspector.summary_under(probe.header, true, &distances);
-        if !notices(&maps) {
+        if !notices(probe.header, true, &distances) {
             missed.insert(what);
         }
     }
@@ -139,10 +151,6 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    fn maps(&self, header: &HeaderV1, has_baseline: bool) -> MapSummary {
-        self.inspector.summary_under(header, has_baseline, &self.distances)
-    }
-
     /// The header with each setting of the score a little off, as far as that has a say in it.
     fn settings_off(&self) -> Vec<(String, HeaderV1)> {
         let mut all = Vec::new();

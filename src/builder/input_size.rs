@@ -6,9 +6,10 @@
 
 use super::Source;
 use super::features_file::PictureRecord;
-use crate::backbone::{Identity, ModelFacts, TapIdentity};
-use crate::error::{Error, Kind, Result};
+use crate::backbone::{Identity, LARGEST_SIDE};
+use crate::error::{Error, Result};
 use crate::image::{self, Size};
+use crate::template::header::DEFECT_NETWORK_PX;
 use rayon::prelude::*;
 
 /// Sides are multiples of this where the network allows it: the coarsest maps of most networks have a pixel for so
@@ -24,12 +25,20 @@ const AREA_BETWEEN: [f64; 2] = [0.85, 1.1];
 const AREA_WEIGHT: f64 = 0.25;
 
 /// Which input a network is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum InputSize {
     /// About so many pixels, in the shape of the pictures.
     Area(u32),
     /// This one, whatever the shape of the pictures.
     Exactly(Size),
+    /// In the shape of the pictures, so large that a defect of this diameter spans [`DEFECT_NETWORK_PX`] pixels of it;
+    /// about `area` pixels at the least, and no more than the picture has.
+    Defect {
+        /// Pixels of the pictures.
+        px: f64,
+        /// Pixels of the input.
+        area: u32,
+    },
 }
 
 impl InputSize {
@@ -43,6 +52,7 @@ impl InputSize {
         match self {
             InputSize::Exactly(size) => size,
             InputSize::Area(area) => shaped(area, picture, step(multiple)),
+            InputSize::Defect { px, area } => for_defect(px, area, picture, step(multiple)),
         }
     }
 
@@ -54,13 +64,19 @@ impl InputSize {
         most_frequent(of_each).unwrap_or_else(|| self.of_picture(square, multiple))
     }
 
+    /// The size of most of the picture files; of none, a square of one pixel.
+    pub fn size_of_most(pictures: &[Source]) -> Size {
+        let size = |source: &Source| image::size_of_file(&source.path).ok();
+        let sizes: Vec<Option<Size>> = pictures.par_iter().map(size).collect();
+        most_frequent(sizes.into_iter().flatten()).unwrap_or(Size { width: 1, height: 1 })
+    }
+
     /// The input for picture files. Those that cannot be read have no say: the feature pass tells them.
     pub fn of_files(self, pictures: &[Source], multiple: u32) -> Size {
         if let InputSize::Exactly(size) = self {
             return size;
         }
-        let size =
-            |source: &Source| image::load(&source.path).and_then(|b| image::size_of(&b)).ok();
+        let size = |source: &Source| image::size_of_file(&source.path).ok();
         let sizes: Vec<Option<Size>> = pictures.par_iter().map(size).collect();
         self.of_pictures(sizes.into_iter().flatten(), multiple)
     }
@@ -99,6 +115,38 @@ fn shaped(area: u32, picture: Size, step: u32) -> Size {
     best.1
 }
 
+/// The input on which a defect of `px` pixels of `picture` is large enough to be found, or that of `area` pixels where
+/// that is larger. Sides are rounded up to `step`, and down to it where the picture has no more.
+fn for_defect(px: f64, area: u32, picture: Size, step: u32) -> Size {
+    let scale = (DEFECT_NETWORK_PX / px).min(1.0);
+    let side = |of: u32| {
+        let wanted = (f64::from(of) * scale / f64::from(step)).ceil() as u32 * step;
+        wanted.min(of / step * step).max(step)
+    };
+    let size = Size { width: side(picture.width), height: side(picture.height) };
+    let usual = shaped(area, picture, step);
+    if size.pixels() > usual.pixels() { size } else { usual }
+}
+
+/// Refuses an input for defects of `px` pixels that no network takes.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`], with the smallest defect that is possible.
+pub fn require_possible(px: f64, input: Size, picture: Size) -> Result<()> {
+    let most = LARGEST_SIDE;
+    if input.width.max(input.height) <= most {
+        return Ok(());
+    }
+    let longest = f64::from(picture.width.max(picture.height));
+    let least = (DEFECT_NETWORK_PX * longest / f64::from(most)).ceil();
+    let what = format!(
+        "a defect of {px} px in pictures of {picture} takes an input of {input}, and {most} is the longest side"
+    );
+    Err(Error::usage(what).advise(format!(
+        "ask for defects from {least} px, or cut the pictures into parts of at most {most} pixels a side"
+    )))
+}
+
 /// The value that is there most often; of equally frequent ones, the first.
 pub fn most_frequent<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut counts: Vec<(T, usize)> = Vec::new();
@@ -133,65 +181,6 @@ pub fn smaller_than_input<'a>(
              are enlarged, which adds nothing to see"
         )
     })
-}
-
-/// Bytes that a network takes for a pixel of its input while it computes: its largest activations, and the picture.
-const WORKING_BYTES: u64 = 256;
-
-/// Bytes that a network takes for an input of `size` while it computes, with pictures on so many threads at once.
-fn memory_of_network(facts: &ModelFacts, size: Size, threads: usize) -> u64 {
-    let pixels = u64::from(size.width) * u64::from(size.height);
-    threads as u64 * (WORKING_BYTES * pixels + facts.attention_bytes(size))
-}
-
-/// Bytes that the feature pass takes, with pictures on so many threads at once: the network's activations, and the
-/// features of each.
-fn memory_of_pass(facts: &ModelFacts, backbone: &Identity, threads: usize) -> u64 {
-    let values =
-        |tap: &TapIdentity| u64::from(tap.height) * u64::from(tap.width) * u64::from(tap.channels);
-    let features: u64 = backbone.taps.iter().map(values).sum();
-    let size = Size { width: backbone.width, height: backbone.height };
-    // Features are there twice: as the network gives them, and pixel by pixel.
-    memory_of_network(facts, size, threads) + threads as u64 * 8 * features
-}
-
-/// Refuses an input that `free` bytes of memory do not suffice for, before the network is loaded.
-///
-/// # Errors
-/// [`Kind::Usage`], with both numbers of bytes.
-pub fn require_memory_of_network(
-    facts: &ModelFacts,
-    input: Size,
-    threads: usize,
-    free: u64,
-) -> Result<()> {
-    require(memory_of_network(facts, input, threads), input, threads, free)
-}
-
-/// Refuses an input that `free` bytes of memory do not suffice for, with the features at the taps of `backbone`.
-///
-/// # Errors
-/// [`Kind::Usage`], with both numbers of bytes.
-pub fn require_memory(
-    facts: &ModelFacts,
-    backbone: &Identity,
-    threads: usize,
-    free: u64,
-) -> Result<()> {
-    let input = Size { width: backbone.width, height: backbone.height };
-    require(memory_of_pass(facts, backbone, threads), input, threads, free)
-}
-
-fn require(needed: u64, input: Size, threads: usize, free: u64) -> Result<()> {
-    if needed <= free {
-        return Ok(());
-    }
-    let what = format!(
-        "an input of {input} takes about {:.1} GB of memory on {threads} threads, and {:.1} GB are free",
-        needed as f64 / 1e9,
-        free as f64 / 1e9
-    );
-    Err(Error::new(Kind::Usage, what).advise("take a smaller input, or fewer threads"))
 }
 
 #[cfg(test)]
@@ -274,29 +263,50 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_memory_does_not_suffice_for_is_refused_with_the_numbers() {
-        let tap = TapIdentity { name: "t".into(), channels: 100, height: 500, width: 500 };
-        let id = Identity {
-            name: "n".into(),
-            digest: [0; 32],
-            height: 2000,
-            width: 1000,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-            taps: vec![tap],
+    fn a_small_defect_gets_an_input_in_which_it_spans_enough_pixels() {
+        let of_multiple = |px: f64, picture, multiple| {
+            InputSize::Defect { px, area: 65_536 }.of_picture(picture, multiple)
         };
-        let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
-        let needed = memory_of_pass(&facts(0), &id, 4);
-        assert_eq!(needed, 4 * (WORKING_BYTES * 2_000_000 + 8 * 25_000_000));
-        assert!(require_memory(&facts(0), &id, 4, needed).is_ok());
-        // Attention on 40 x 20 patches and the token of the class.
-        assert_eq!(memory_of_pass(&facts(3), &id, 4), needed + 4 * 12 * 3 * 801 * 801);
-        let input = Size { width: 1000, height: 2000 };
-        let of_network = memory_of_network(&facts(3), input, 4);
-        assert!(require_memory_of_network(&facts(3), input, 4, of_network).is_ok());
-        assert!(require_memory_of_network(&facts(3), input, 4, of_network - 1).is_err());
-        let told = require_memory(&facts(0), &id, 4, needed - 1).expect_err("refused").to_string();
-        let gigabytes = format!("{:.1} GB", needed as f64 / 1e9);
-        assert!(told.contains("1000 x 2000") && told.contains(&gigabytes), "{told}");
+        let pictures = [(512, 512), (2448, 2048), (4096, 4096), (1250, 500), (4096, 300)];
+        for (multiple, (width, height)) in
+            [32, 14, 5].into_iter().flat_map(|multiple| pictures.map(|size| (multiple, size)))
+        {
+            let (picture, step) = (size(width, height), step(multiple));
+            let of = |px, picture| of_multiple(px, picture, multiple);
+            let mut last = size(0, 0);
+            for px in [400.0, 100.0, 30.0, 17.5, 9.0, DEFECT_NETWORK_PX, 3.0] {
+                let found = of(px, picture);
+                assert!(found.pixels() >= last.pixels(), "{picture} {px}: {found} after {last}");
+                last = found;
+                let is_multiple = |side: u32| side.is_multiple_of(multiple);
+                assert!(is_multiple(found.width) && is_multiple(found.height));
+                if found == of(1e9, picture) {
+                    continue;
+                }
+                assert!(found.width <= width && found.height <= height, "{picture} {px}: {found}");
+                for (side, of) in [(found.width, width), (found.height, height)] {
+                    // A step is missing where the picture has no more pixels.
+                    let spans = px * f64::from(side + step - 1) / f64::from(of);
+                    assert!(spans >= DEFECT_NETWORK_PX.min(px), "{picture} {px}: {found}");
+                }
+            }
+        }
+        // Never below the usual input, and never above the picture.
+        let of = |px, picture| of_multiple(px, picture, 32);
+        assert_eq!(of(1e6, size(4096, 4096)), size(256, 256));
+        assert_eq!(of(1.0, size(100, 100)), size(256, 256));
+        assert_eq!(of(1.0, size(1000, 1000)), size(992, 992));
+    }
+
+    #[test]
+    fn an_input_beyond_the_longest_side_is_refused_with_the_defect_that_is_possible() {
+        let (px, picture) = (DEFECT_NETWORK_PX, size(8192, 1000));
+        let input = InputSize::Defect { px, area: 65_536 }.of_picture(picture, 32);
+        assert_eq!(input, size(8192, 992));
+        let told = require_possible(px, input, picture).expect_err("refused").to_string();
+        assert!(told.contains("8192 x 992") && told.contains("4096"), "{told}");
+        assert!(told.contains(&format!("from {} px", 2.0 * DEFECT_NETWORK_PX)), "{told}");
+        let possible = InputSize::Defect { px: 2.0 * px, area: 65_536 }.of_picture(picture, 32);
+        assert!(require_possible(2.0 * px, possible, picture).is_ok());
     }
 }

@@ -1,11 +1,11 @@
 //! Every good picture against the template without its own prototypes.
 
+use super::memory::{few_at_once, maps_at_once};
 use super::store::Store;
 use super::{Progress, Stage};
 use crate::inspection::Inspector;
 use crate::matching::Distances;
 use crate::scoring::Fusion;
-use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Smallest mean peak that a layer's weight is derived from: good parts closer to each other than
@@ -35,20 +35,15 @@ impl LeaveOneOut {
     pub fn compute(inspector: &Inspector, store: &Store, part: &[u32], progress: Progress) -> Self {
         let done = AtomicUsize::new(0);
         let parts = groups(inspector, part);
-        let distances = (0..store.pictures())
-            .into_par_iter()
-            .map(|picture| {
-                let distances =
-                    inspector.distances_without(&store.maps(picture), &parts, part[picture]);
-                progress(
-                    Stage::LeaveOneOut,
-                    done.fetch_add(1, Ordering::Relaxed) + 1,
-                    store.pictures(),
-                );
-                distances
-            })
-            .collect();
-        LeaveOneOut { distances }
+        let of_picture = |picture: usize| {
+            let distances =
+                inspector.distances_without(&store.maps(picture), &parts, part[picture]);
+            let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+            progress(Stage::LeaveOneOut, count, store.pictures());
+            distances
+        };
+        let at_once = inspector.backbone().identity().pictures_at_once();
+        LeaveOneOut { distances: few_at_once(store.pictures(), at_once, of_picture) }
     }
 
     /// `share` of the mean distance map of a layer over the pictures that `counts`: what good parts leave there. Zero
@@ -86,11 +81,10 @@ impl LeaveOneOut {
         let layers = inspector.template().layers();
         (0..layers)
             .map(|layer| {
-                let peaks: Vec<f32> = self
-                    .distances
-                    .par_iter()
-                    .map(|d| inspector.scorer().layer_peak(layer, &d[layer]))
-                    .collect();
+                let peak = |picture: usize| {
+                    inspector.scorer().layer_peak(layer, &self.distances[picture][layer])
+                };
+                let peaks = few_at_once(self.distances.len(), maps_at_once(inspector), peak);
                 let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
                 let mean = (sum / peaks.len().max(1) as f64).max(LEAST_PEAK);
                 let parts =
@@ -102,9 +96,9 @@ impl LeaveOneOut {
 
     /// The score of every picture.
     pub fn scores(&self, inspector: &Inspector) -> Vec<f32> {
-        self.distances
-            .par_iter()
-            .map(|d| inspector.score(&inspector.anomaly_map(d)).score)
-            .collect()
+        let score = |picture: usize| {
+            inspector.score(&inspector.anomaly_map(&self.distances[picture])).score
+        };
+        few_at_once(self.distances.len(), maps_at_once(inspector), score)
     }
 }

@@ -19,6 +19,7 @@ pub mod input_size;
 pub mod layers;
 mod leave_one_out;
 mod look;
+pub mod memory;
 mod notices;
 mod options;
 mod patches;
@@ -55,7 +56,6 @@ use blocks::Dealt;
 use exposures::Parts;
 use folds::Material;
 use gather::Gathered;
-use golden::PROBES;
 use leave_one_out::LeaveOneOut;
 use prototypes::HeldOut;
 use std::path::Path;
@@ -434,9 +434,9 @@ fn draft_header(
         storage: options.storage,
         rule: if sheets == candidates { Rule::All } else { options.rule },
         calibration: Calibration { threshold: 0.0, scale_top: 1.0, pictures: 0 },
-        probes: PROBES
-            .map(|name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 })
-            .into(),
+        probes: (golden::names(backbone.pixels()).iter())
+            .map(|&name| ProbeRecord { name: name.into(), score: 0.0, tolerance: 0.0 })
+            .collect(),
         build: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             options: options.provenance.clone(),

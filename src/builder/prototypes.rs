@@ -1,5 +1,6 @@
 //! Choosing prototypes, at every pixel or for a position-free layer as a whole, and writing them.
 
+use super::memory::few_at_once;
 use super::patches::{self, Patch};
 use super::store::Store;
 use super::{Progress, Stage};
@@ -285,7 +286,7 @@ impl WholePictures {
             }
             Rule::KmeansImage => {
                 let descriptors: Vec<Vec<f32>> =
-                    (0..store.entries()).into_par_iter().map(|i| descriptor(store, i)).collect();
+                    few_at_once(store.entries(), store.batch_size(), |i| descriptor(store, i));
                 let dimensions = descriptors.first().map_or(0, Vec::len);
                 WholePictures::Clusters(baselines::kmeans(
                     &descriptors.concat(),

@@ -23,7 +23,7 @@ use super::features::of_images;
 use super::gather::Gathered;
 use super::store::{Store, scratch_folder};
 use super::{Options, Progress, Rotations, Sheets, Stage};
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, Identity};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Mask, NetworkImage, Size, Turn};
@@ -35,6 +35,9 @@ use std::collections::HashMap;
 const CANDIDATES: usize = 240;
 /// From so many pictures on copies do not help: where parts lie anyhow, 120 pictures show them at every angle.
 const ENOUGH_PICTURES: usize = 120;
+/// Larger inputs, in pixels, get copies only where they are asked for: the features of 240 candidates take 4 GB for
+/// 1024 x 1024.
+const LARGEST_INPUT: u64 = 1024 * 1024;
 /// Fewest different parts that are compared with each other.
 const FEWEST_PARTS: usize = 3;
 /// Most pictures and copies that a build accepts where copies are asked for. The similarities of so many take 64 MB
@@ -107,6 +110,22 @@ fn turns(copies: usize) -> Vec<Turn> {
     (1..=copies).map(|i| Turn::new(360.0 * i as f64 / (copies + 1) as f64)).collect()
 }
 
+/// Most candidates that so many pictures can give: themselves and their copies.
+pub(super) fn most_candidates(pictures: usize, options: &Options, backbone: &Identity) -> usize {
+    let is_considered = options.sheets != Sheets::All
+        && backbone.pixels() <= LARGEST_INPUT
+        && pictures >= FEWEST_PARTS;
+    let copies = match options.rotations {
+        Rotations::Copies(copies) => copies,
+        Rotations::Auto if is_considered => {
+            let copies = |way: Way| way.turns(pictures).len();
+            copies(Way::AllRound).max(copies(Way::UpsideDown))
+        }
+        Rotations::Auto | Rotations::None => 0,
+    };
+    pictures.saturating_mul(copies.saturating_add(1))
+}
+
 /// Decides by which angles the pictures of `pass` are turned.
 ///
 /// # Errors
@@ -149,6 +168,11 @@ fn choose(
     ways.retain(|(_, turns)| !turns.is_empty());
     if ways.is_empty() || parts.count() < FEWEST_PARTS || options.sheets == Sheets::All {
         return Ok(Turning::none(None));
+    }
+    if backbone.identity().pixels() > LARGEST_INPUT {
+        let note = "no turned copies of the pictures are considered: the input has more than 1024 x 1024 pixels. Where \
+                    parts lie turned, ask for a number of copies";
+        return Ok(Turning::none(Some(note.into())));
     }
     if let Some(mask) = &options.mask {
         let turns = |turns: &[Turn]| {
@@ -259,7 +283,8 @@ fn unlikeness(
     let turns: Vec<Turn> = probes.iter().map(|(_, turn)| *turn).collect();
     let jobs = jobs(&sample, &turns);
     let id = backbone.identity();
-    let mut store = Store::new(&id.taps, options.max_memory, scratch_folder()?);
+    let room = options.max_memory.saturating_sub(pass.store.in_memory());
+    let mut store = Store::new(&id.taps, room, scratch_folder()?);
     for chunk in sample.chunks(store.batch_size()) {
         store.push(&chunk.iter().map(|&i| pass.store.maps(i)).collect::<Vec<_>>())?;
     }

@@ -56,6 +56,10 @@ impl<'a> Usable<'a> {
         if !self.pictures_differ {
             self.pictures_differ = !self.tells.contains(&false) || image()? != *first_image;
         }
+        if self.is_settled() {
+            // It is asked for no more, and may be large.
+            self.first = None;
+        }
         Ok(())
     }
 

@@ -169,6 +169,26 @@ pub fn size_of(bytes: &[u8]) -> Result<Size> {
     Ok(Size { width, height })
 }
 
+/// Bytes at the start of a file in which its size is looked for first.
+const HEAD_BYTES: u64 = 128 << 10;
+
+/// As [`size_of`], for a file of which no more is read than its format takes.
+///
+/// # Errors
+/// As [`load`] and [`decode`].
+pub fn size_of_file(path: &Path) -> Result<Size> {
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if is_file && let Ok(file) = File::open(path) {
+        let mut head = Vec::new();
+        let read = file.take(HEAD_BYTES).read_to_end(&mut head);
+        let by_header = quietly(|| header_size(&head)).unwrap_or(Ok(None));
+        if let (Ok(_), Ok(Some(size))) = (read, by_header) {
+            return Ok(size);
+        }
+    }
+    size_of(&load(path)?).map_err(|e| e.within(path.display()))
+}
+
 /// What the header of a file says of its size; `None` where that takes decoding. May panic.
 fn header_size(bytes: &[u8]) -> Result<Option<Size>> {
     let input = || Cursor::new(bytes);
@@ -382,6 +402,35 @@ mod tests {
             assert_eq!(size, Size { width: 16, height: 12 }, "{format:?}");
             assert_eq!(picture.samples, want, "{format:?}");
         }
+    }
+
+    #[test]
+    fn the_head_of_a_file_tells_its_size() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let large = DynamicImage::from(ImageBuffer::from_fn(300, 200, |x, y| {
+            Rgb([(x * y * 7 % 251) as u8, (x * x + y) as u8, (y * y * 3 + x * 5) as u8])
+        }));
+        let plain = encoded(&large, ImageFormat::Jpeg);
+        // More than the head holds before the size: four segments of 60,000 bytes.
+        let segment = [&b"\xFF\xE2\xEA\x60"[..], &[0; 59_998]].concat();
+        let late = [&plain[..2], &segment.repeat(4), &plain[2..]].concat();
+        let formats = [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+            ImageFormat::Pnm,
+            ImageFormat::WebP,
+        ];
+        let files = formats.map(|format| encoded(&large, format));
+        for bytes in files.into_iter().chain([plain, late]) {
+            let path = folder.path().join("p");
+            std::fs::write(&path, &bytes).expect("writes");
+            assert_eq!(size_of_file(&path).expect("a picture"), Size { width: 300, height: 200 });
+        }
+        std::fs::write(folder.path().join("p"), b"some text").expect("writes");
+        assert!(size_of_file(&folder.path().join("p")).is_err());
+        assert!(size_of_file(folder.path()).is_err());
+        assert!(size_of_file(&folder.path().join("absent")).is_err());
     }
 
     #[test]

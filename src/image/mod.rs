@@ -17,7 +17,7 @@ mod webp;
 
 pub use decode::{Decoded, MAX_PIXELS, MIN_SIDE, Picture, Samples};
 pub use decode::{
-    decode, decode_with_opacity, is_picture_name, is_system_name, load, read, size_of,
+    decode, decode_with_opacity, is_picture_name, is_system_name, load, read, size_of, size_of_file,
 };
 pub use facts::Facts;
 pub use mask::{Mask, require_black_and_white};

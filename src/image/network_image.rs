@@ -57,6 +57,17 @@ impl NetworkImage {
         &self.samples
     }
 
+    /// Rows and columns `size` from `start` on (row, column); `None` where they are not all inside.
+    pub fn cropped(&self, start: (usize, usize), size: (usize, usize)) -> Option<Self> {
+        let ((top, left), (height, width)) = (start, size);
+        let mut samples = Vec::with_capacity(3 * height * width);
+        for y in top..top + height {
+            let row = self.samples.get(3 * y * self.width..3 * (y + 1) * self.width)?;
+            samples.extend_from_slice(row.get(3 * left..3 * (left + width))?);
+        }
+        Some(NetworkImage { height, width, samples })
+    }
+
     /// The picture with dark and bright exchanged.
     pub fn inverted(&self) -> Self {
         NetworkImage { samples: self.samples.iter().map(|v| u16::MAX - v).collect(), ..*self }

@@ -1,5 +1,10 @@
 //! Gaussian blur with reflecting borders.
 
+use rayon::prelude::*;
+
+/// Maps of more pixels are blurred on all threads. Every row is computed alone, so the result is the same.
+const LARGE: usize = 1024 * 1024;
+
 /// A Gaussian of standard deviation `sigma` pixels, truncated at 4 sigma, applied separably with
 /// reflecting borders (`d c b a | a b c d | d c b a`), as in Eq. 11 of the paper.
 #[derive(Debug, Clone)]
@@ -27,7 +32,7 @@ impl GaussianBlur {
         }
         let height = map.len() / width;
         let mut rows = vec![0.0; map.len()];
-        for (y, out) in rows.chunks_exact_mut(width).enumerate() {
+        for_rows(&mut rows, width, |y, out, _| {
             let row = |y: usize| &map[y * width..(y + 1) * width];
             scaled(out, row(y), self.weights[0]);
             for (d, &weight) in self.weights.iter().enumerate().skip(1) {
@@ -37,10 +42,10 @@ impl GaussianBlur {
                     *out += weight * (a + b);
                 }
             }
-        }
+        });
         let radius = self.weights.len() - 1;
-        let mut padded = vec![0.0; width + 2 * radius];
-        for out in rows.chunks_exact_mut(width) {
+        for_rows(&mut rows, width, |_, out, padded| {
+            padded.resize(width + 2 * radius, 0.0);
             for (i, value) in padded.iter_mut().enumerate() {
                 *value = out[reflect(i as isize - radius as isize, width)];
             }
@@ -52,9 +57,20 @@ impl GaussianBlur {
                     *out += weight * (a + b);
                 }
             }
-        }
+        });
         rows
     }
+}
+
+/// `work` for the number and the values of every row of a map, with a buffer that it can use.
+fn for_rows(map: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32], &mut Vec<f32>) + Sync) {
+    if map.len() > LARGE {
+        let rows = map.par_chunks_exact_mut(width).enumerate();
+        rows.for_each_init(Vec::new, |buffer, (y, row)| work(y, row, buffer));
+        return;
+    }
+    let mut buffer = Vec::new();
+    map.chunks_exact_mut(width).enumerate().for_each(|(y, row)| work(y, row, &mut buffer));
 }
 
 fn scaled(out: &mut [f32], values: &[f32], weight: f32) {

@@ -143,6 +143,28 @@ impl Scorer {
     pub fn summary(&self, distances: &[Distances]) -> (Scored, MapSummary) {
         let map = self.anomaly_map(distances);
         let scored = self.score(&map);
+        let (joined, blurred) = (self.joined_means(&map), self.blurred_peaks(&scored));
+        (scored, MapSummary { distances: self.distance_means(distances), joined, blurred })
+    }
+
+    /// Whether the summary of these distances has a [`MapSummary::deviation`] from `expected`. The maps that take most
+    /// of the time, the joined one and then the blurred one, are only computed where those before them agree.
+    pub fn deviates(&self, distances: &[Distances], expected: &MapSummary, slack: f32) -> bool {
+        let mut found = expected.clone();
+        found.distances = self.distance_means(distances);
+        if expected.deviation(&found, slack).is_some() {
+            return true;
+        }
+        let map = self.anomaly_map(distances);
+        found.joined = self.joined_means(&map);
+        if expected.deviation(&found, slack).is_some() {
+            return true;
+        }
+        found.blurred = self.blurred_peaks(&self.score(&map));
+        expected.deviation(&found, slack).is_some()
+    }
+
+    fn distance_means(&self, distances: &[Distances]) -> Vec<f32> {
         let mut means = Vec::new();
         for (layer, distances) in self.layers().iter().zip(distances) {
             let &Layer { height, width, .. } = layer;
@@ -151,11 +173,17 @@ impl Scorer {
                 means.extend(cells.iter().map(|cell| half::f16::from_f32(mean(cell)).to_f32()));
             }
         }
+        means
+    }
+
+    fn joined_means(&self, anomaly_map: &[f32]) -> Vec<f32> {
         let (height, width) = self.size();
-        let joined = cells(&map, height, width).iter().map(|cell| mean(cell)).collect();
-        let blurred =
-            cells(&scored.blurred, height, width).iter().map(|cell| largest(cell)).collect();
-        (scored, MapSummary { distances: means, joined, blurred })
+        cells(anomaly_map, height, width).iter().map(|cell| mean(cell)).collect()
+    }
+
+    fn blurred_peaks(&self, scored: &Scored) -> Vec<f32> {
+        let (height, width) = self.size();
+        cells(&scored.blurred, height, width).iter().map(|cell| largest(cell)).collect()
     }
 }
 
@@ -263,6 +291,7 @@ mod tests {
         };
         let rounded = with(&|d| d[0].forward.iter_mut().for_each(|v| *v += 1e-4));
         assert_eq!(expected.deviation(&rounded, 1.0), None);
+        assert!(!scorer().deviates(&distances(), &expected, 1.0));
         let cases: [Change<'_>; 4] = [
             &|d| d[0].forward[7] += 0.1,
             &|d| d[0].backward[399] -= 0.1,
@@ -271,6 +300,20 @@ mod tests {
         ];
         for (i, change) in cases.iter().enumerate() {
             assert!(expected.deviation(&with(change), 1.0).is_some(), "case {i}");
+            let mut changed = distances();
+            change(&mut changed);
+            assert!(scorer().deviates(&changed, &expected, 1.0), "case {i}");
+        }
+        // What only the joined or the blurred map shows.
+        let other = |alpha, sigma| {
+            let layers = scorer().layers().to_vec();
+            Scorer::new((40, 40), alpha, Fusion::Sum, layers, sigma, None)
+        };
+        for other in [other(0.9, 1.0), other(0.5, 3.0)] {
+            let found = other.summary(&distances()).1;
+            assert_eq!(found.distances, expected.distances);
+            assert!(expected.deviation(&found, 1.0).is_some());
+            assert!(other.deviates(&distances(), &expected, 1.0));
         }
         let fewer = MapSummary { blurred: Vec::new(), ..expected.clone() };
         assert!(expected.deviation(&fewer, 1.0).is_some() && !fewer.is_like(&expected));

@@ -7,6 +7,7 @@ use super::sizes::Sizes;
 use super::study::{Plan, Progress, Subject};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::image::{Picture, Samples, Size};
+use crate::inspection::Inspector;
 use crate::scoring::Verdict;
 use crate::scoring::rules::IGNORED;
 use rayon::prelude::*;
@@ -97,7 +98,7 @@ impl<'a> Bench<'a> {
         };
         let all: Vec<usize> = (0..count).collect();
         let (mut found, mut above_of) = (Undamaged::default(), vec![Vec::new(); count]);
-        for few in all.chunks(chunk()) {
+        for few in all.chunks(chunk(self.subject.inspector())) {
             let results: Vec<_> = few.par_iter().map(|&index| inspect(index)).collect();
             for (&index, result) in few.iter().zip(results) {
                 match result {
@@ -164,7 +165,7 @@ impl<'a> Bench<'a> {
             let picture = self.subject.picture(first.picture)?;
             // A thread that waits for its matching takes up another try: few at a time, so that they do not pile up
             // on its stack.
-            for few in of_picture.chunks(chunk()) {
+            for few in of_picture.chunks(chunk(self.subject.inspector())) {
                 let results: Vec<Result<Done>> =
                     few.par_iter().map(|one| self.inspect(**one, &picture)).collect();
                 for result in results {
@@ -252,8 +253,8 @@ impl<'a> Bench<'a> {
 }
 
 /// Pictures or tries that are handed to the threads at once.
-pub fn chunk() -> usize {
-    4 * rayon::current_num_threads()
+pub fn chunk(inspector: &Inspector) -> usize {
+    (4 * rayon::current_num_threads()).min(inspector.pictures_at_once())
 }
 
 fn none_is_ok(rejected: usize) -> Error {

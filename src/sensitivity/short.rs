@@ -65,10 +65,13 @@ fn inspected(
     let inspect = |number: usize| -> Result<Vec<Trial>> {
         one(bench, contrast, sizes[number % sizes.len()], (number, number % count))
     };
-    let results: Vec<Result<Vec<Trial>>> = numbers.into_par_iter().map(inspect).collect();
+    let numbers: Vec<usize> = numbers.collect();
     let mut trials = Vec::new();
-    for result in results {
-        trials.extend(result?);
+    for few in numbers.chunks(bench.subject.inspector().pictures_at_once()) {
+        let results: Vec<Result<Vec<Trial>>> = few.par_iter().map(|&n| inspect(n)).collect();
+        for result in results {
+            trials.extend(result?);
+        }
     }
     Ok(trials)
 }

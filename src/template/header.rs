@@ -270,7 +270,21 @@ pub const BASELINE_SHARE: &str = "baseline-share";
 /// Key of the option that says how many turned copies of each picture were candidates, where there were any.
 pub const ROTATIONS: &str = "rotations";
 
+/// Pixels of the network's input that a defect must span to be found: what made-up dark spots of a plain contrast take
+/// (`docs/large-pictures.md`).
+pub const DEFECT_NETWORK_PX: f64 = 8.0;
+/// Key of the option that says how small the defects are that the input was chosen for.
+pub const DEFECT: &str = "defect";
+/// Key of the option that says how many millimetres of the part a pixel of the pictures shows.
+pub const MM_PER_PIXEL: &str = "mm-per-pixel";
+
 impl Provenance {
+    /// Millimetres of the part that a pixel of the pictures shows, where the build was told.
+    pub fn mm_per_pixel(&self) -> Option<f64> {
+        let (_, scale) = self.options.iter().find(|(key, _)| key == MM_PER_PIXEL)?;
+        scale.parse().ok().filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
+    }
+
     /// The share of the mean distance map of good parts that the baseline is, above 0 up to 1; 1 in templates that
     /// say nothing of it.
     pub fn baseline_share(&self) -> f32 {
@@ -354,6 +368,15 @@ impl HeaderV1 {
     /// differ.
     pub fn picture_size(&self) -> (u32, u32) {
         self.build.images.first().map_or((0, 0), |image| (image.width, image.height))
+    }
+
+    /// Diameter of the smallest defect that the input is large enough for, in pixels of the pictures that the template
+    /// was built from; `None` where their size is not known.
+    pub fn smallest_defect_px(&self) -> Option<f64> {
+        let (width, height) = self.picture_size();
+        let scale = |input: u32, picture: u32| f64::from(input) / f64::from(picture);
+        let scale = scale(self.backbone.width, width).min(scale(self.backbone.height, height));
+        Some(DEFECT_NETWORK_PX / scale).filter(|px| px.is_finite() && *px > 0.0)
     }
 
     /// Windows of layer `layer`.

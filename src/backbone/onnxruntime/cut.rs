@@ -3,11 +3,10 @@
 //! ONNX Runtime computes every node of a graph, also those that no fetched output needs: so the
 //! graph is cut before the runtime sees it.
 
+use crate::backbone::graph::needed;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value};
-use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TensorShapeProto, ValueInfoProto, type_proto,
-};
+use tract_onnx::pb::{ModelProto, TensorShapeProto, ValueInfoProto, type_proto};
 
 /// What a cut needs to know.
 pub struct Cut<'a> {
@@ -26,7 +25,7 @@ pub struct Cut<'a> {
 /// In words, where the model does not have exactly one input, or not of that form.
 pub fn cut(model: &mut ModelProto, cut: &Cut) -> Result<String, String> {
     let graph = model.graph.as_mut().ok_or("it has no graph")?;
-    let keep = needed(graph, cut.taps);
+    let keep = needed(graph, cut.taps, None);
     let mut nodes = keep.nodes.iter();
     graph.node.retain(|_| nodes.next() == Some(&true));
     graph.initializer.retain(|w| keep.names.contains(&w.name));
@@ -57,41 +56,6 @@ pub fn cut(model: &mut ModelProto, cut: &Cut) -> Result<String, String> {
     Ok(name)
 }
 
-/// The part of a graph that some outputs need.
-struct Needed {
-    /// Whether each node is needed.
-    nodes: Vec<bool>,
-    /// Values that are needed.
-    names: HashSet<String>,
-}
-
-fn needed(graph: &GraphProto, taps: &[String]) -> Needed {
-    let mut maker: HashMap<&str, usize> = HashMap::new();
-    for (i, node) in graph.node.iter().enumerate() {
-        maker.extend(node.output.iter().map(|output| (output.as_str(), i)));
-    }
-    let mut nodes = vec![false; graph.node.len()];
-    let mut names: HashSet<String> = HashSet::new();
-    let mut open: Vec<String> = taps.to_vec();
-    while let Some(name) = open.pop() {
-        if let Some(&node) = maker.get(name.as_str())
-            && !std::mem::replace(&mut nodes[node], true)
-        {
-            inputs(&graph.node[node], &mut open);
-        }
-        names.insert(name);
-    }
-    Needed { nodes, names }
-}
-
-/// Names that a node reads, also from within the graphs of its branches and loops.
-fn inputs(node: &NodeProto, into: &mut Vec<String>) {
-    into.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
-    for graph in node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)) {
-        graph.node.iter().for_each(|inner| inputs(inner, into));
-    }
-}
-
 /// Gives a tensor a shape; `None` is a side of unknown size.
 fn set_shape(of: &mut ValueInfoProto, sides: [Option<Value>; 4]) -> Result<(), String> {
     let wrong = || format!("{} is not an array of numbers", of.name);
@@ -107,6 +71,7 @@ mod tests {
     use super::*;
     use crate::backbone::bundled::MODEL;
     use prost::Message;
+    use tract_onnx::pb::GraphProto;
 
     #[test]
     fn the_network_ends_at_its_deepest_tap() {

@@ -1,6 +1,7 @@
 //! `hetmm build`: good pictures to a template.
 
 use crate::console::{Console, counted};
+use crate::defect::{self, DefectSize};
 use crate::engine::EngineArgs;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
@@ -12,6 +13,7 @@ use hetmm::backbone::{self, Backbone, Identity, ModelFacts, Request};
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::builder::input_size::{self, InputSize};
 use hetmm::builder::layers::{Asked, LayerNames};
+use hetmm::builder::memory;
 use hetmm::builder::presets::{self, FREE_PATCHES, PRESETS, Preset};
 use hetmm::builder::{
     Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights,
@@ -22,6 +24,7 @@ use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
 use hetmm::template::Template;
+use hetmm::template::header::{DEFECT, MM_PER_PIXEL};
 use hetmm::{Error, Result};
 use regex_lite::Regex;
 use std::path::{Path, PathBuf};
@@ -34,6 +37,7 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   hetmm build good/ -o part.hetmm
   hetmm build good/ -o part.hetmm --false-reject 0.5%
+  hetmm build good/ -o part.hetmm --defect 12px     input large enough for defects of 12 pixels
   hetmm build good/ -o part.hetmm --group-by '^(lot[0-9]+)_'
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
   hetmm build ten/ -o part.hetmm --rotations 23    ten pictures of parts that lie anyhow
@@ -162,6 +166,13 @@ pub struct Network {
     /// pictures, with the area of 256x256, or of 448x448 for DINOv2]
     #[arg(long, value_parser = parse_input_size, value_name = "WxH|SIDE")]
     size: Option<Size>,
+    /// Choose the network's input so that a defect of this diameter can be found, as in 12px or 0.5mm; a larger input
+    /// takes more time and memory, which the build states
+    #[arg(long, value_parser = defect::parse_size, value_name = "SIZE", conflicts_with = "size")]
+    defect: Option<DefectSize>,
+    /// How many millimetres of the part a pixel of the pictures shows; for sizes in millimetres
+    #[arg(long, value_parser = defect::parse_scale, value_name = "MM")]
+    mm_per_pixel: Option<f64>,
     #[command(flatten)]
     engine: EngineArgs,
     /// What the backbone says about itself, once it was asked.
@@ -270,9 +281,12 @@ pub struct Built {
 
 /// Builds with a progress display; prints what a person should know.
 pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console) -> Result<Built> {
-    let (backbone, options) = settings.resolve(input)?;
+    let (backbone, options) = settings.resolve(input, console)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
     let report = hetmm::builder::build(output, input, &backbone, &options, &progress)?;
+    if let Some(line) = defect::warning(&report.header) {
+        console.note(line);
+    }
     for skipped in &report.skipped {
         console.note(format!("skipped: {skipped}"));
     }
@@ -317,9 +331,32 @@ impl Network {
     }
 
     /// The network's input for these pictures: what was asked for, or what the preset has for them.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where a defect was given that no input is large enough for.
     pub fn input_size(&self, preset: &Preset, pictures: &[Source]) -> Result<Size> {
-        let input = self.size.map_or(preset.input, InputSize::Exactly);
-        Ok(input.of_files(pictures, self.facts()?.multiple))
+        let multiple = self.facts()?.multiple;
+        let Some(px) = self.defect_px()? else {
+            let input = self.size.map_or(preset.input, InputSize::Exactly);
+            return Ok(input.of_files(pictures, multiple));
+        };
+        let square = Size { width: 1, height: 1 };
+        let area = preset.input.of_picture(square, multiple).pixels() as u32;
+        let input = InputSize::Defect { px, area }.of_files(pictures, multiple);
+        input_size::require_possible(px, input, InputSize::size_of_most(pictures))?;
+        Ok(input)
+    }
+
+    /// The diameter of the defects that were asked for, in pixels of the pictures.
+    fn defect_px(&self) -> Result<Option<f64>> {
+        self.defect.map(|size| size.px(self.mm_per_pixel)).transpose()
+    }
+
+    /// What a template remembers of the defects that were asked for.
+    fn provenance(&self) -> Vec<(String, String)> {
+        let defect = self.defect.map(|size| (DEFECT.to_string(), size.to_string()));
+        let scale = self.mm_per_pixel.map(|mm| (MM_PER_PIXEL.to_string(), mm.to_string()));
+        defect.into_iter().chain(scale).collect()
     }
 
     /// What the backbone says about itself.
@@ -358,6 +395,7 @@ impl Network {
     /// where no other was asked for.
     pub fn open_like(&self, preset: &Preset, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
         let id = &file.header().backbone;
+        self.refuse_defect()?;
         self.open(preset, self.size.unwrap_or(Size { width: id.width, height: id.height }))
     }
 
@@ -366,6 +404,7 @@ impl Network {
         let id = &file.header().backbone;
         let taps: Vec<String> = id.taps.iter().map(|t| t.name.clone()).collect();
         let size = Size { width: id.width, height: id.height };
+        self.refuse_defect()?;
         if self.size.is_some_and(|s| s != size) {
             return Err(Error::usage("--size differs from what the features are of")
                 .advise("leave it out, or compute the features anew"));
@@ -376,20 +415,29 @@ impl Network {
         })
     }
 
+    /// Refuses a size of defects where the input has its size already.
+    fn refuse_defect(&self) -> Result<()> {
+        match self.defect {
+            Some(_) => Err(Error::usage("--defect chooses an input, and features have theirs")
+                .advise("leave it out, or compute the features anew with it")),
+            None => Ok(()),
+        }
+    }
+
     fn open_with(&self, taps: Vec<Vec<String>>, size: Size) -> Result<Arc<dyn Backbone>> {
         let (height, width) = (size.height as usize, size.width as usize);
         let request = Request { model: self.backbone.as_deref(), taps, height, width };
         let (facts, threads) = (self.facts()?, rayon::current_num_threads());
-        input_size::require_memory_of_network(facts, size, threads, free_memory())?;
+        memory::require_for_network(facts, size, free_memory())?;
         let backbone = backbone::open(&request, &self.engine.engine())?;
-        input_size::require_memory(facts, backbone.identity(), threads, free_memory())?;
+        memory::require_for_pass(backbone.as_ref(), facts, threads, free_memory())?;
         Ok(backbone)
     }
 }
 
 impl Settings {
     /// The backbone and the options, from the preset and what was given beside it.
-    fn resolve(&self, input: Input) -> Result<(Arc<dyn Backbone>, Options)> {
+    fn resolve(&self, input: Input, console: &Console) -> Result<(Arc<dyn Backbone>, Options)> {
         let (preset, backbone) = match input {
             Input::Pictures(pictures) => {
                 let preset = self.network.preset(None)?;
@@ -452,7 +500,7 @@ impl Settings {
             false_reject: self.false_reject,
             folds: self.folds,
             group_by: self.group_by.clone(),
-            max_memory: self.max_memory.unwrap_or_else(|| free_memory() / 2),
+            max_memory: 0,
             skip_unreadable: self.skip_unreadable,
             audit: !self.no_audit,
             suspects: match (self.keep_suspects, self.drop_suspects) {
@@ -460,8 +508,23 @@ impl Settings {
                 (false, true) => Suspects::LeaveOut,
                 (false, false) => Suspects::LeaveOutStrays,
             },
-            provenance: vec![("preset".into(), preset.name.into())],
+            provenance: [("preset".into(), preset.name.into())]
+                .into_iter()
+                .chain(self.network.provenance())
+                .collect(),
         };
+        let pictures = match input {
+            Input::Pictures(pictures) => pictures.len(),
+            Input::Features(file) => file.pictures().len(),
+        };
+        let (facts, free) = (self.network.facts()?, free_memory());
+        let needs = memory::require(backbone.as_ref(), facts, pictures, &options, free)?;
+        // Features beyond this lie in a scratch file.
+        let room = (free / 2).min(free - needs.working - needs.template);
+        let options = Options { max_memory: self.max_memory.unwrap_or(room), ..options };
+        for line in defect::cost((preset, facts), backbone.identity(), &needs, options.max_memory) {
+            console.note(line);
+        }
         Ok((backbone, options))
     }
 
@@ -594,7 +657,7 @@ pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
 }
 
 /// Memory that the system could give to this process, or 4 GiB where it does not say: what is
-/// free, or the limit of a container where that is less.
+/// free, or the limit of the container or of the process where that is less.
 pub fn free_memory() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
@@ -604,7 +667,11 @@ pub fn free_memory() -> u64 {
         .iter()
         .filter_map(|f| std::fs::read_to_string(f).ok()?.trim().parse::<u64>().ok())
         .min();
-    kib.map_or(4 << 30, |kib| kib << 10).min(limit.unwrap_or(u64::MAX))
+    let own = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let space = own.lines().find_map(|l| l.strip_prefix("Max address space"));
+    let space = space.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    let known = [kib.map(|kib| kib << 10), limit, space];
+    known.into_iter().flatten().min().unwrap_or(4 << 30)
 }
 
 #[cfg(test)]

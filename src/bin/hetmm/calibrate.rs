@@ -426,7 +426,16 @@ fn outcomes(
         let (source, score) = one;
         Ok(Outcome { picture: TestPicture { source, defect, mask: None }, score, verdict })
     };
-    scored.into_par_iter().map(outcome).collect()
+    let mut outcomes = Vec::with_capacity(scored.len());
+    let mut scored = scored.into_iter();
+    loop {
+        let few: Vec<(Source, f32)> = scored.by_ref().take(inspector.pictures_at_once()).collect();
+        if few.is_empty() {
+            return Ok(outcomes);
+        }
+        let few: Result<Vec<Outcome>> = few.into_par_iter().map(&outcome).collect();
+        outcomes.extend(few?);
+    }
 }
 
 fn decided(inspector: &Inspector, source: &Source, thresholds: Thresholds) -> Result<Verdict> {
@@ -538,14 +547,15 @@ fn scores(
             look: Look::new(&image),
         })
     };
-    let results: Vec<Result<ScoredPicture>> = pictures
-        .par_iter()
-        .map(|source| {
-            let scored = one(source);
-            bar.inc(1);
-            scored
-        })
-        .collect();
+    let counted = |source: &Source| {
+        let scored = one(source);
+        bar.inc(1);
+        scored
+    };
+    let mut results: Vec<Result<ScoredPicture>> = Vec::with_capacity(pictures.len());
+    for few in pictures.chunks(inspector.pictures_at_once()) {
+        results.par_extend(few.par_iter().map(counted));
+    }
     bar.finish_and_clear();
     let (scores, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     let failed: Vec<Error> = failed.into_iter().filter_map(Result::err).collect();

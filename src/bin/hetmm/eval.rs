@@ -169,7 +169,8 @@ pub fn evaluate(
     let times: Vec<Timing> = results.iter().flatten().map(|m| m.timing).collect();
     // A thread that waits for its picture's matching takes up another picture: few at a time, so
     // that they do not pile up on its stack.
-    for few in others.chunks(4 * rayon::current_num_threads()) {
+    let few = (4 * rayon::current_num_threads()).min(inspector.pictures_at_once());
+    for few in others.chunks(few) {
         results.par_extend(few.par_iter().map(one));
     }
     bar.finish_and_clear();

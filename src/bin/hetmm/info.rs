@@ -57,6 +57,7 @@ fn text(args: &Args, template: &Template) -> String {
             "bytes": template.size(),
             "backbone": {"name": id.name, "blake3": hex(&id.digest), "height": id.height, "width": id.width,
                          "mean": id.mean, "std": id.std},
+            "defects": {"smallest_px": h.smallest_defect_px(), "mm_per_pixel": h.build.mm_per_pixel()},
             "layers": layers,
             "alpha": h.alpha,
             "fusion": h.fusion.to_string(),
@@ -99,6 +100,9 @@ fn text(args: &Args, template: &Template) -> String {
         id.width,
         id.height
     );
+    if let Some(line) = crate::defect::laid_out_for(template) {
+        say!(text, "defects    {line}");
+    }
     for (at, layer) in h.layers.iter().enumerate() {
         let (Some(tap), how) = (h.tap(at), h.layer_use(at)) else { continue };
         let matched = match how.position_free {

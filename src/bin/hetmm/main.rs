@@ -12,6 +12,7 @@ mod calibrate;
 mod check;
 mod console;
 mod dataset;
+mod defect;
 mod demo;
 mod engine;
 mod eval;

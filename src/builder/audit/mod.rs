@@ -62,6 +62,8 @@ pub const LEAST: usize = 10;
 /// Most pictures that the others are compared with, evenly taken from all, their mirrored ones not counted: bounds
 /// time and memory.
 const REFERENCES: usize = 256;
+/// Bytes that the vectors of these pictures aim at, and how many pictures there are all the same.
+const REFERENCE_BYTES: u64 = 2 << 30;
 /// Most times that all pictures are compared.
 const ROUNDS: usize = 4;
 /// Most pictures that are not references because they stand out, part of all.
@@ -194,7 +196,7 @@ pub(super) fn examine(
     };
     let mut round = 1;
     let mut result = loop {
-        let chosen = references(&kept, groups);
+        let chosen = references(&kept, groups, backbone);
         let result = compare(&kept, &[of_store(&pass.store, chosen.clone(), &chosen)]);
         let usual = usual(&result.1, &result.2);
         if usual == kept || round == ROUNDS {
@@ -204,7 +206,7 @@ pub(super) fn examine(
         round += 1;
     };
     if let Some(Mirrors { backbone, max_memory }) = mirrors {
-        let chosen = references(&kept, groups);
+        let chosen = references(&kept, groups, backbone.identity());
         let (store, from) = mirrored::features(pass, &chosen, backbone, max_memory, progress)?;
         let mirrored = of_store(&store, (0..from.len()).collect(), &from);
         result = compare(&kept, &[of_store(&pass.store, chosen.clone(), &chosen), mirrored]);
@@ -268,10 +270,21 @@ fn signals(
         .collect()
 }
 
-/// The pictures that others are compared with: of those kept, one a group, at most [`REFERENCES`].
-fn references(kept: &[bool], groups: &[u32]) -> Vec<usize> {
+/// Bytes that a build's audit of so many pictures takes: the vectors of [`most_references`] in 8 bits.
+pub(super) fn memory(pictures: usize, backbone: &Identity) -> u64 {
+    pictures.min(most_references(backbone)) as u64 * (backbone.feature_bytes() / 4)
+}
+
+/// Most pictures that the others are compared with.
+fn most_references(backbone: &Identity) -> usize {
+    let by_memory = REFERENCE_BYTES / (backbone.feature_bytes() / 4).max(1);
+    (by_memory as usize).clamp(LEAST, REFERENCES)
+}
+
+/// The pictures that others are compared with: of those kept, one a group, at most [`most_references`].
+fn references(kept: &[bool], groups: &[u32], backbone: &Identity) -> Vec<usize> {
     let mut seen = std::collections::HashSet::new();
     let all: Vec<usize> = (0..kept.len()).filter(|&i| kept[i] && seen.insert(groups[i])).collect();
-    let wanted = all.len().min(REFERENCES);
+    let wanted = all.len().min(most_references(backbone));
     (0..wanted).map(|i| all[i * all.len() / wanted]).collect()
 }

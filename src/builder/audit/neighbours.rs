@@ -2,7 +2,8 @@
 //!
 //! As against a template of all pictures, in 8 bits, less the picture itself: the same kernels do it.
 
-use crate::backbone::TapIdentity;
+use crate::backbone::{TapIdentity, pictures_at_once};
+use crate::builder::memory::few_at_once;
 use crate::builder::store::Store;
 use crate::matching::sheets::pack_bytes;
 use crate::matching::{Distances, Shape, Sheets, Storage, Values, Windows, Without, match_layer};
@@ -42,24 +43,22 @@ pub fn distances(
 ) -> Vec<Vec<Distances>> {
     let packed: Vec<Packed> =
         taps.iter().enumerate().map(|(layer, tap)| Packed::new(layer, tap, references)).collect();
-    (0..store.pictures())
-        .into_par_iter()
-        .map(|picture| {
-            let maps = store.maps(picture);
-            let of_layer = |(map, packed): (_, &Packed)| {
-                let values = Values::I8 { values: &packed.values, scales: &packed.scales };
-                let without = Some(Without { sources: &packed.groups, picture: groups[picture] });
-                let least = packed.shape.height.min(packed.shape.width);
-                let windows = Windows { forward: WINDOW.min(least), backward: 0 };
-                // The sizes are the shape's own.
-                Sheets::new(packed.shape, values)
-                    .map(|sheets| match_layer(map, &sheets, windows, without))
-            };
-            let distances = maps.iter().zip(&packed).filter_map(of_layer).collect();
-            step();
-            distances
-        })
-        .collect()
+    let of_picture = |picture: usize| {
+        let maps = store.maps(picture);
+        let of_layer = |(map, packed): (_, &Packed)| {
+            let values = Values::I8 { values: &packed.values, scales: &packed.scales };
+            let without = Some(Without { sources: &packed.groups, picture: groups[picture] });
+            let least = packed.shape.height.min(packed.shape.width);
+            let windows = Windows { forward: WINDOW.min(least), backward: 0 };
+            // The sizes are the shape's own.
+            Sheets::new(packed.shape, values)
+                .map(|sheets| match_layer(map, &sheets, windows, without))
+        };
+        let distances = maps.iter().zip(&packed).filter_map(of_layer).collect();
+        step();
+        distances
+    };
+    few_at_once(store.pictures(), pictures_at_once(taps), of_picture)
 }
 
 impl Packed {

@@ -3,7 +3,8 @@
 //! Not from the nearest, but from the nearest tenth: pictures of another product resemble each other
 //! perfectly, and still few others. What makes up less than a tenth of a folder stands out.
 
-use crate::backbone::TapIdentity;
+use crate::backbone::{TapIdentity, pictures_at_once};
+use crate::builder::memory::few_at_once;
 use crate::builder::store::Store;
 use crate::feature_map::{FeatureMap, normalise};
 use rayon::prelude::*;
@@ -19,10 +20,8 @@ const ROUNDS: usize = 20;
 /// distances of the mean vectors of the quarters, every layer in parts of its median, mean over layers.
 pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> (Vec<f64>, Halves) {
     let count = store.pictures();
-    let pictures: Vec<Vec<Vec<f32>>> = (0..count)
-        .into_par_iter()
-        .map(|picture| store.maps(picture).iter().map(quarters).collect())
-        .collect();
+    let of_picture = |picture: usize| store.maps(picture).iter().map(quarters).collect();
+    let pictures: Vec<Vec<Vec<f32>>> = few_at_once(count, pictures_at_once(taps), of_picture);
     let wanted = count.min(REFERENCES);
     let references: Vec<usize> = (0..wanted).map(|i| i * count / wanted).collect();
     // `[picture][other][layer]`.

@@ -43,6 +43,7 @@ pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
             (fact("Input", html! {
                 (id.width) " x " (id.height) " pixels, mean " (numbers(&id.mean)) ", deviation " (numbers(&id.std))
             }))
+            @if let Some(line) = crate::defect::laid_out_for(template) { (fact("Defects", html! { (line) })) }
             (fact("Prototypes", html! { "chosen by " (h.rule) ", stored as " (h.storage) }))
             (fact("Scoring", html! {
                 "alpha " (h.alpha) ", " (h.fusion) " over layers, blur of sigma " (h.sigma)

@@ -1,0 +1,182 @@
+//! The size of defects that a template is laid out for: how it is given, what it costs, and how it is told.
+
+use hetmm::backbone::{Identity, ModelFacts};
+use hetmm::builder::memory::Needs;
+use hetmm::builder::presets::Preset;
+use hetmm::image::Size;
+use hetmm::template::Template;
+use hetmm::template::header::{DEFECT, DEFECT_NETWORK_PX, HeaderV1};
+use hetmm::{Error, Result};
+use std::fmt;
+
+/// An input that has so many times the pixels of the usual one is worth a word.
+const WORTH_A_WORD: f64 = 1.25;
+
+/// The diameter of a defect, as it was given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DefectSize {
+    /// In pixels of the pictures.
+    Px(f64),
+    /// On the part.
+    Mm(f64),
+}
+
+impl fmt::Display for DefectSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DefectSize::Px(px) => write!(f, "{px}px"),
+            DefectSize::Mm(mm) => write!(f, "{mm}mm"),
+        }
+    }
+}
+
+impl DefectSize {
+    /// In pixels of the pictures, of which each shows `mm_per_pixel` millimetres.
+    ///
+    /// # Errors
+    /// [`hetmm::error::Kind::Usage`] where that is needed and not known, or what comes of it is less than a pixel.
+    pub fn px(self, mm_per_pixel: Option<f64>) -> Result<f64> {
+        let px = match (self, mm_per_pixel) {
+            (DefectSize::Px(px), _) => px,
+            (DefectSize::Mm(mm), Some(scale)) => mm / scale,
+            (DefectSize::Mm(_), None) => {
+                return Err(Error::usage(format!(
+                    "--defect {self}: how much a pixel of the pictures shows is not known"
+                ))
+                .advise("give it beside, as in --mm-per-pixel 0.05, or give the size in pixels"));
+            }
+        };
+        if px < 1.0 {
+            return Err(Error::usage(format!(
+                "--defect {self} is {px:.2} px of the pictures: less than a pixel cannot be seen"
+            ))
+            .advise("take pictures in which it spans several pixels"));
+        }
+        Ok(px)
+    }
+}
+
+/// A size as in `12px`, `12` or `0.5mm`.
+pub fn parse_size(text: &str) -> std::result::Result<DefectSize, String> {
+    let text = text.trim();
+    let (number, of): (&str, fn(f64) -> DefectSize) = match text.strip_suffix("mm") {
+        Some(number) => (number, DefectSize::Mm),
+        None => (text.strip_suffix("px").unwrap_or(text), DefectSize::Px),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(size) if size.is_finite() && size > 0.0 => Ok(of(size)),
+        _ => Err("a size above 0 in pixels or millimetres, as in 12px or 0.5mm".into()),
+    }
+}
+
+/// Millimetres a pixel.
+pub fn parse_scale(text: &str) -> std::result::Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(scale) if scale.is_finite() && scale > 0.0 => Ok(scale),
+        _ => Err("a number of millimetres above 0, as in 0.05".into()),
+    }
+}
+
+/// What an input larger than that of `preset` costs; nothing for one that is not.
+pub fn cost(
+    (preset, facts): (&Preset, &ModelFacts),
+    backbone: &Identity,
+    needs: &Needs,
+    max_memory: u64,
+) -> Vec<String> {
+    let input = Size { width: backbone.width, height: backbone.height };
+    let usual = preset.input.of_picture(input, facts.multiple);
+    let times = input.pixels() as f64 / usual.pixels() as f64;
+    if times < WORTH_A_WORD {
+        return Vec::new();
+    }
+    let (mb, gb) = (1e6, 1e9);
+    let memory = needs.working + needs.features.min(max_memory);
+    let scratch = needs.features.saturating_sub(max_memory);
+    let mut line = format!(
+        "cost: an input of {input} has {times:.1} times the pixels of the usual {usual}. A picture takes about \
+         {times:.1} times as long (an estimate), the template {:.0} MB, the build up to {:.1} GB of memory",
+        needs.template as f64 / mb,
+        memory as f64 / gb
+    );
+    if scratch > 0 {
+        line += &format!(" and {:.1} GB of scratch file", scratch as f64 / gb);
+    }
+    vec![line]
+}
+
+/// What a template is laid out for, in a line; `None` where the size of its pictures is not known.
+pub fn laid_out_for(template: &Template) -> Option<String> {
+    let header = template.header();
+    let px = header.smallest_defect_px()?;
+    let rules = template.settings().rules.as_ref();
+    let of_rules = rules.map(|rules| f64::from(rules.mm_per_pixel)).filter(|scale| *scale > 0.0);
+    let scale = of_rules.or(header.build.mm_per_pixel());
+    let mm = scale.map(|scale| format!(" ({} mm)", digits(px * scale)));
+    let (width, height) = header.picture_size();
+    Some(format!(
+        "laid out for defects from {} px{} of pictures of {}",
+        digits(px),
+        mm.unwrap_or_default(),
+        Size { width, height }
+    ))
+}
+
+/// A warning where a template is not laid out for the defects that were asked for: the pictures have no more pixels.
+pub fn warning(header: &HeaderV1) -> Option<String> {
+    let (_, asked) = header.build.options.iter().find(|(key, _)| key == DEFECT)?;
+    let asked = parse_size(asked).ok()?;
+    let px = asked.px(header.build.mm_per_pixel()).ok()?;
+    let smallest = header.smallest_defect_px()?;
+    // Sides are rounded to the step of the network.
+    (px < 0.9 * smallest && px < DEFECT_NETWORK_PX).then(|| {
+        format!(
+            "warning: a defect of {asked} spans {} pixels of the pictures, and it takes {DEFECT_NETWORK_PX}: the \
+             template is laid out for defects from {} px. Take pictures with more pixels",
+            digits(px),
+            digits(smallest)
+        )
+    })
+}
+
+/// A number with two digits that count.
+fn digits(value: f64) -> String {
+    let places = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{value:.places$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_in_pixels_and_millimetres() {
+        let cases = [
+            ("12px", Some(DefectSize::Px(12.0))),
+            ("12", Some(DefectSize::Px(12.0))),
+            (" 7.5 px ", Some(DefectSize::Px(7.5))),
+            ("0.5mm", Some(DefectSize::Mm(0.5))),
+        ];
+        let refused = ["", "px", "mm", "0px", "-1px", "NaN", "infmm", "1cm", "1e400px"];
+        for (text, want) in cases.into_iter().chain(refused.map(|text| (text, None))) {
+            assert_eq!(parse_size(text).ok(), want, "{text}");
+        }
+        assert_eq!(parse_scale("0.05"), Ok(0.05));
+        assert!(["0", "-1", "NaN", "inf", "x"].iter().all(|text| parse_scale(text).is_err()));
+    }
+
+    #[test]
+    fn millimetres_take_a_scale() {
+        assert_eq!(DefectSize::Mm(0.5).px(Some(0.05)).ok(), Some(10.0));
+        assert_eq!(DefectSize::Px(12.0).px(Some(0.05)).ok(), Some(12.0));
+        assert!(DefectSize::Mm(0.5).px(None).is_err());
+        assert!(DefectSize::Mm(0.01).px(Some(0.05)).is_err());
+    }
+
+    #[test]
+    fn numbers_have_two_digits_that_count() {
+        for (value, want) in [(123.4, "123"), (12.34, "12"), (1.234, "1.2"), (0.01234, "0.012")] {
+            assert_eq!(digits(value), want);
+        }
+    }
+}

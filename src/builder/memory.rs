@@ -1,0 +1,276 @@
+//! What a build takes of memory, known before it begins.
+//!
+//! Everything grows with the pixels of the network's input: the maps inside the network, the features of a picture,
+//! the template, and the maps of distances and scores. So what is done for many pictures side by side is done for a
+//! few at once ([`few_at_once`]) where they are large.
+
+use super::audit;
+use super::options::{Options, Rotations};
+use super::{draft_header, rotations, section_lengths};
+use crate::backbone::{Backbone, ModelFacts};
+use crate::error::{Error, Kind, Result};
+use crate::image::Size;
+use crate::inspection::Inspector;
+use crate::selection::Rule;
+use rayon::prelude::*;
+
+/// Bytes that a picture of the network's size takes while it is read and prepared, for each pixel.
+const PICTURE_BYTES: u64 = 12;
+/// Bytes that the maps of one picture take for each pixel of the input, from distances to a score.
+const MAP_BYTES: u64 = 16;
+/// Bytes that such maps aim at, of all pictures that are scored at the same time.
+const MAPS_AT_ONCE_BYTES: u64 = 1 << 30;
+
+/// What a build takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Memory beside the template and the features of the good pictures.
+    pub working: u64,
+    /// The template, which whoever inspects has in memory as a whole.
+    pub template: u64,
+    /// The features of all good pictures and of the most turned copies that there can be, in memory or in a scratch
+    /// file.
+    pub features: u64,
+}
+
+impl Needs {
+    /// What a template from so many pictures takes at the most, on so many threads, with a backbone of these `facts`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where `options` do not fit the backbone, or the template has no size.
+    pub fn of(
+        backbone: &dyn Backbone,
+        facts: &ModelFacts,
+        pictures: usize,
+        options: &Options,
+        threads: usize,
+    ) -> Result<Self> {
+        options.check(backbone.identity())?;
+        let id = backbone.identity();
+        let candidates = rotations::most_candidates(pictures, options, id);
+        let sheets = options.sheets.of(candidates);
+        let header = draft_header(id, options, candidates, Vec::new());
+        let template = section_lengths(&header, options)?.iter().map(|(_, _, bytes)| bytes).sum();
+        let pixels = |layer| header.map_pixels(layer).unwrap_or(0) as u64;
+        let layers = 0..header.layers.len();
+        // A position-free layer has few prototypes, and distances at every position.
+        let positional = layers.clone().filter(|layer| !header.layer_use(*layer).position_free);
+        let largest = positional.clone().map(pixels).max().unwrap_or(0);
+        let positions: u64 = positional.map(pixels).sum();
+        let distances = 8 * pictures as u64 * layers.map(pixels).sum::<u64>();
+        let (count, sheets) = (candidates as u64, sheets as u64);
+        let (at_once, features) = (id.pictures_at_once().min(threads) as u64, id.feature_bytes());
+
+        let audit = if options.audit { audit::memory(pictures, id) } else { 0 };
+        // Where each prototype comes from: of one layer, and of every layer for every fold.
+        let is_chosen = matches!(options.rule, Rule::Pts(_)) && sheets < count;
+        let folds = if is_chosen && options.threshold.is_none() {
+            options.folds_of(pictures) as u64
+        } else {
+            0
+        };
+        let sources = 8 * largest * sheets + 4 * folds * positions * sheets;
+        // A picture is read from the store and rounded to 8 bits.
+        let matched = at_once * (features + features / 4);
+        let maps = maps_of(id.pixels()).min(threads) as u64 * MAP_BYTES * id.pixels();
+        let selection = sources + distances + matched + maps;
+        let working = memory_of_pass(backbone, facts, threads).max(audit + matched).max(selection);
+        Ok(Needs { working, template, features: count * features })
+    }
+}
+
+/// Refuses a build from so many pictures that `free` bytes of memory do not suffice for, and says what it takes where
+/// they do.
+///
+/// # Errors
+/// [`Kind::Usage`], with the numbers, and the number of sheets that would fit.
+pub fn require(
+    backbone: &dyn Backbone,
+    facts: &ModelFacts,
+    pictures: usize,
+    options: &Options,
+    free: u64,
+) -> Result<Needs> {
+    let threads = rayon::current_num_threads();
+    let fits = |needs: &Needs| needs.working.saturating_add(needs.template) <= free;
+    let of = |options: &Options| Needs::of(backbone, facts, pictures, options, threads);
+    let needs = of(options)?;
+    if fits(&needs) {
+        return Ok(needs);
+    }
+    let id = backbone.identity();
+    let input = Size { width: id.width, height: id.height };
+    let sheets = options.sheets.of(rotations::most_candidates(pictures, options, id));
+    let does_fit = |options: Options| of(&options).is_ok_and(|needs| fits(&needs));
+    let fewer = (1..sheets).rev().find(|&fewer| {
+        does_fit(Options { sheets: super::Sheets::Count(fewer), ..options.clone() })
+    });
+    let is_turned = options.rotations != Rotations::None;
+    let what = format!(
+        "a template of {sheets} sheets for an input of {input} takes {} of memory and {} to build it on {threads} \
+         threads, and {} are free",
+        gigabytes(needs.template),
+        gigabytes(needs.working),
+        gigabytes(free)
+    );
+    let next = match fewer {
+        Some(fewer) => format!("take {fewer} sheets or fewer, or a smaller input"),
+        None if is_turned
+            && does_fit(Options { rotations: Rotations::None, ..options.clone() }) =>
+        {
+            "take no turned copies of the pictures, or a smaller input".into()
+        }
+        None => "take a smaller input, or fewer threads; fewer sheets are not enough".into(),
+    };
+    Err(Error::new(Kind::Usage, what).advise(next))
+}
+
+/// Bytes that the feature pass takes beside what it keeps: the network's activations, the pictures and their features.
+pub fn memory_of_pass(backbone: &dyn Backbone, facts: &ModelFacts, threads: usize) -> u64 {
+    let id = backbone.identity();
+    let pictures = id.pictures_at_once().min(threads).max(backbone.batch());
+    // Features are there twice: as the network gives them, and as they are kept.
+    let of_picture = 2 * id.feature_bytes() + PICTURE_BYTES * id.pixels();
+    let attention = facts.attention_bytes(Size { width: id.width, height: id.height });
+    let of_picture = of_picture.saturating_add(attention).saturating_mul(pictures as u64);
+    of_picture.saturating_add(backbone.working_bytes(pictures, threads))
+}
+
+/// Refuses an input that attention in a network of these `facts` has no memory for, before the network is loaded.
+///
+/// # Errors
+/// [`Kind::Usage`], with both numbers of bytes.
+pub fn require_for_network(facts: &ModelFacts, input: Size, free: u64) -> Result<()> {
+    let needed = facts.attention_bytes(input);
+    if needed <= free {
+        return Ok(());
+    }
+    let what = format!(
+        "an input of {input} takes at least {} of memory for each picture, and {} are free",
+        gigabytes(needed),
+        gigabytes(free)
+    );
+    Err(Error::new(Kind::Usage, what).advise("take a smaller input"))
+}
+
+/// Refuses an input whose features `free` bytes of memory do not suffice to compute.
+///
+/// # Errors
+/// [`Kind::Usage`], with both numbers of bytes.
+pub fn require_for_pass(
+    backbone: &dyn Backbone,
+    facts: &ModelFacts,
+    threads: usize,
+    free: u64,
+) -> Result<()> {
+    let needed = memory_of_pass(backbone, facts, threads);
+    if needed <= free {
+        return Ok(());
+    }
+    let id = backbone.identity();
+    let input = Size { width: id.width, height: id.height };
+    let what = format!(
+        "an input of {input} takes about {} of memory on {threads} threads, and {} are free",
+        gigabytes(needed),
+        gigabytes(free)
+    );
+    Err(Error::new(Kind::Usage, what).advise("take a smaller input, or fewer threads"))
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+/// Most pictures whose maps are to be in memory at the same time.
+pub(super) fn maps_at_once(inspector: &Inspector) -> usize {
+    maps_of(inspector.backbone().identity().pixels())
+}
+
+fn maps_of(pixels: u64) -> usize {
+    (MAPS_AT_ONCE_BYTES / (MAP_BYTES * pixels).max(1)).clamp(1, 1024) as usize
+}
+
+/// `work` for every number below `count`, in their order, for so many at once at the most. What one of them does on
+/// the thread pool itself goes on side by side.
+pub(super) fn few_at_once<T: Send>(
+    count: usize,
+    at_once: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    let at_once = at_once.max(1);
+    let mut results = Vec::with_capacity(count);
+    for first in (0..count).step_by(at_once) {
+        results.par_extend((first..(first + at_once).min(count)).into_par_iter().map(&work));
+    }
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::{Identity, TapIdentity};
+    use crate::error::Result;
+    use crate::feature_map::FeatureMap;
+    use crate::image::NetworkImage;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Fixed(Identity);
+
+    impl Backbone for Fixed {
+        fn identity(&self) -> &Identity {
+            &self.0
+        }
+        fn engine(&self) -> &str {
+            "fixed"
+        }
+        fn features(&self, _: &NetworkImage) -> Result<Vec<FeatureMap>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn an_input_that_memory_does_not_suffice_for_is_refused_with_the_numbers() {
+        let tap = TapIdentity { name: "t".into(), channels: 100, height: 500, width: 500 };
+        let backbone = Fixed(Identity {
+            name: "n".into(),
+            digest: [0; 32],
+            height: 2000,
+            width: 1000,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            taps: vec![tap],
+        });
+        // 100 MB of features a picture: no more than ten at once, whatever the threads.
+        let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
+        let needed = memory_of_pass(&backbone, &facts(0), 4);
+        assert_eq!(needed, 4 * ((256 + 12) * 2_000_000 + 8 * 25_000_000));
+        assert_eq!(memory_of_pass(&backbone, &facts(0), 64), needed / 4 * 10);
+        // Attention on 40 x 20 patches and the token of the class.
+        let attention = 12 * 3 * 801 * 801;
+        assert_eq!(memory_of_pass(&backbone, &facts(3), 4), needed + 4 * attention);
+        let input = Size { width: 1000, height: 2000 };
+        assert!(require_for_network(&facts(3), input, attention).is_ok());
+        assert!(require_for_network(&facts(3), input, attention - 1).is_err());
+        assert!(require_for_pass(&backbone, &facts(0), 4, needed).is_ok());
+        let told = require_for_pass(&backbone, &facts(0), 4, needed - 1);
+        let told = told.expect_err("refused").to_string();
+        assert!(told.contains("1000 x 2000") && told.contains(&gigabytes(needed)), "{told}");
+    }
+
+    #[test]
+    fn few_are_worked_on_at_once_and_all_in_order() {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |i: usize| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::yield_now();
+            now.fetch_sub(1, Ordering::SeqCst);
+            3 * i
+        };
+        for (count, at_once) in [(0, 1), (7, 1), (7, 2), (7, 7), (5, 100), (3, 0)] {
+            most.store(0, Ordering::SeqCst);
+            let results = few_at_once(count, at_once, work);
+            assert_eq!(results, (0..count).map(|i| 3 * i).collect::<Vec<_>>());
+            assert!(most.load(Ordering::SeqCst) <= at_once.max(1));
+        }
+    }
+}
