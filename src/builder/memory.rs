@@ -2,7 +2,7 @@
 //!
 //! Everything grows with the pixels of the network's input: the maps inside the network, the features of a picture,
 //! the template, and the maps of distances and scores. So what is done for many pictures side by side is done for a
-//! few at once ([`few_at_once`]) where they are large.
+//! few at once (`few_at_once`) where they are large.
 
 use super::audit;
 use super::options::{Options, Rotations};
