@@ -2,7 +2,8 @@
 //!
 //! `gather` computes the features of all pictures, or reads them from a [`features_file`]. [`store`] holds them, in
 //! memory or in a scratch file. `strays` leaves out what does not belong, as [`audit`] and [`exposures`] find it.
-//! `rotations` adds turned copies where there are few. `prototypes` chooses at every pixel, and `leave_one_out` scores every good picture without its own prototypes.
+//! `rotations` adds turned copies where there are few. `prototypes` chooses at every pixel, `patches` for the layers
+//! that match at any position, and `leave_one_out` scores every good picture without its own prototypes.
 //! `folds` and `threshold` set the threshold. The same pictures and options give the same bytes with any number of
 //! threads.
 

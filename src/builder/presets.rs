@@ -140,40 +140,22 @@ const PAPER: Preset = Preset {
 const PAPER_MTD: Preset = Preset {
     name: "paper-mtd",
     about: "the paper's for magnetic tiles: layers 1+2, windows 3/3",
-    input: InputSize::square(256),
-    backbones: &[],
     taps: &[positional(&["layer1", "layer2"]), positional(&["block2.proj", "block4.proj"])],
     patches_forward: &[3, 3],
     patches_backward: &[3, 3],
-    alpha: 0.8,
-    fusion: Fusion::Sum,
-    baseline: Baseline::None,
-    weights_from_good_parts: false,
-    sigma: 4.0,
-    rotations: Rotations::None,
-    sheets: 60,
-    hard_rule: HardRule::Sum,
+    ..PAPER
 };
 
 const PAPER_LOCO: Preset = Preset {
     name: "paper-loco",
     about: "the paper's for MVTec LOCO (logical anomalies): layers 2+3+4, windows 11/9/7",
-    input: InputSize::square(256),
-    backbones: &[],
     taps: &[
         positional(&["layer2", "layer3", "layer4"]),
         positional(&["block4.proj", "block10.proj", "block14.proj"]),
     ],
     patches_forward: &[11, 9, 7],
     patches_backward: &[11, 9, 7],
-    alpha: 0.8,
-    fusion: Fusion::Sum,
-    baseline: Baseline::None,
-    weights_from_good_parts: false,
-    sigma: 4.0,
-    rotations: Rotations::None,
-    sheets: 60,
-    hard_rule: HardRule::Sum,
+    ..PAPER
 };
 
 /// The default's places in a network of the family with more blocks: first, second or last block of the same stages.

@@ -1,7 +1,8 @@
 //! `hetmm audit`: which pictures of a folder look unlike the rest.
 
-use crate::build::{Network, features_among, free_memory, parse_bytes, read_mask};
+use crate::build::{features_among, parse_bytes, read_mask};
 use crate::console::{Console, counted, form, printable, say};
+use crate::network::{Network, free_memory};
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs};
 use crate::report;

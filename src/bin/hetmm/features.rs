@@ -1,7 +1,7 @@
 //! `hetmm features`: the feature pass alone, into a file that `build` takes in place of pictures.
 
-use crate::build::Network;
 use crate::console::{Console, counted, form};
+use crate::network::Network;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use hetmm::builder::features_file::{self, FeaturesFile, Order};

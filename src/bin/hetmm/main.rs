@@ -22,6 +22,7 @@ mod history;
 mod info;
 mod insert;
 mod inspect;
+mod network;
 mod operating;
 mod outputs;
 mod pictures;

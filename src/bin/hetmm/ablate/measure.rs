@@ -1,9 +1,10 @@
 //! Building and measuring one template after the other from features that are computed once.
 
 use super::studies::{Study, Variant};
-use crate::build::{self, Network, Settings};
+use crate::build::{self, Settings};
 use crate::console::Console;
 use crate::dataset::{self, TestPicture};
+use crate::network::Network;
 use crate::timing::quantile;
 use hetmm::builder::features_file::{self, FeaturesFile, Order};
 use hetmm::builder::layers::LayerNames;

@@ -3,10 +3,10 @@
 pub mod measure;
 pub mod studies;
 
-use crate::build::Network;
 use crate::console::{Console, counted, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::figures::percent;
+use crate::network::Network;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures;
 use crate::report::{self, Ablation};
