@@ -10,7 +10,7 @@ use super::{draft_header, rotations, section_lengths};
 use crate::backbone::{Backbone, ModelFacts};
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::selection::Rule;
 use rayon::prelude::*;
 
@@ -182,8 +182,8 @@ fn gigabytes(bytes: u64) -> String {
 }
 
 /// Most pictures whose maps are to be in memory at the same time.
-pub(super) fn maps_at_once(inspector: &Inspector) -> usize {
-    maps_of(inspector.backbone().identity().pixels())
+pub(super) fn maps_at_once(pipeline: &Pipeline) -> usize {
+    maps_of(pipeline.backbone().identity().pixels())
 }
 
 fn maps_of(pixels: u64) -> usize {

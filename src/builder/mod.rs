@@ -43,7 +43,7 @@ pub use strays::Suspect;
 
 use crate::backbone::{Backbone, Identity, TRACT};
 use crate::error::{Error, Result};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::matching::Storage;
 use crate::selection::Rule;
 use crate::template::container::SectionKind;
@@ -175,13 +175,13 @@ pub fn build(
     header.calibration.pictures = evidence.scores.len() as u32;
     let settings = first_settings(&header, &evidence, &dealt, options);
     let mut draft = Draft::create(destination, header, settings.clone(), &lengths)?;
-    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, backbone.clone());
+    let pipeline = |draft: &Draft| Pipeline::new(draft.preview()?, backbone.clone());
     let material = Material { store: &pass.store, backbone, options, parts: &parts, destination };
     let filled = fill(&mut draft, &material, is_held_out.then_some(held_out), progress)?;
-    let scores = filled.left_out.scores(&inspector(&draft)?);
+    let scores = filled.left_out.scores(&pipeline(&draft)?);
     let left_out_at = Instant::now();
     let held_out_scores = match is_held_out {
-        true => material.scores(&inspector(&draft)?, &filled, held_out, progress)?,
+        true => material.scores(&pipeline(&draft)?, &filled, held_out, progress)?,
         false => Vec::new(),
     };
     let warning = neighbours_alike(&held_out_scores, &scores, &parts);
@@ -191,13 +191,13 @@ pub fn build(
     let settings = Settings { decision, evidence, ..settings };
     let mut draft = draft.with_settings(settings, &lengths)?;
     let folded = Instant::now();
-    let unnoticed = write_probes(&mut draft, &pass, &scores, &inspector)?;
+    let unnoticed = write_probes(&mut draft, &pass, &scores, &pipeline)?;
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
         h.calibration.scale_top = SCALE_TOP * threshold;
         h.build.images.iter_mut().zip(&scores).for_each(|(image, &score)| image.score = score);
     });
-    promise_probes(&mut draft, &inspector)?;
+    promise_probes(&mut draft, &pipeline)?;
     let header = draft.header().clone();
     let size = draft.finish()?;
     let times = Times {
@@ -222,9 +222,9 @@ fn write_probes(
     draft: &mut Draft,
     pass: &Gathered,
     scores: &[f32],
-    inspector: &dyn Fn(&Draft) -> Result<Inspector>,
+    pipeline: &dyn Fn(&Draft) -> Result<Pipeline>,
 ) -> Result<Option<String>> {
-    let chosen = golden::choose(pass, scores, &inspector(draft)?)?;
+    let chosen = golden::choose(pass, scores, &pipeline(draft)?)?;
     for image in chosen.images {
         let bytes: Vec<u8> = image.samples().iter().flat_map(|v| v.to_le_bytes()).collect();
         draft.section(|section| section.write(&bytes))?;
@@ -239,11 +239,8 @@ fn write_probes(
 }
 
 /// Gives the golden probes the scores and maps that they have, and proves that they have them.
-fn promise_probes(
-    draft: &mut Draft,
-    inspector: &dyn Fn(&Draft) -> Result<Inspector>,
-) -> Result<()> {
-    let found = inspector(draft)?.observe_probes()?;
+fn promise_probes(draft: &mut Draft, pipeline: &dyn Fn(&Draft) -> Result<Pipeline>) -> Result<()> {
+    let found = pipeline(draft)?.observe_probes()?;
     draft.set_header(|h| {
         h.probes.iter_mut().zip(&found).for_each(|(record, (score, _))| record.promise(*score));
     });
@@ -252,7 +249,7 @@ fn promise_probes(
             proof.maps = found.into_iter().map(|(_, maps)| maps).collect();
         }
     });
-    for probe in inspector(draft)?.check_probes()? {
+    for probe in pipeline(draft)?.check_probes()? {
         if let Some(difference) = probe.difference() {
             let what = format!("golden probe {} differs: {difference}", probe.name);
             return Err(Error::template(what)
@@ -367,21 +364,19 @@ fn fill(
 ) -> Result<Filled> {
     let Material { store, options, parts, backbone, .. } = material;
     let layers = draft.header().layers.len();
-    let inspector = |draft: &Draft| Inspector::new(draft.preview()?, (*backbone).clone());
+    let pipeline = |draft: &Draft| Pipeline::new(draft.preview()?, (*backbone).clone());
     let of_folds = prototypes::write(draft, store, options.mask.as_ref(), held_out, progress)?;
     let selected = Instant::now();
     if let Some(mask) = &options.mask {
         let bytes: Vec<u8> = mask.inside().iter().map(|&inside| u8::from(inside)).collect();
         draft.section(|section| section.write(&bytes))?;
     }
-    let left_out = LeaveOneOut::compute(&inspector(draft)?, store, &parts.of_picture, progress);
+    let left_out = LeaveOneOut::compute(&pipeline(draft)?, store, &parts.of_picture, progress);
     let share = options.baseline.share(parts.count());
     if share > 0.0 {
         let baselines: Vec<Vec<f32>> = {
-            let inspector = inspector(draft)?;
-            (0..layers)
-                .map(|layer| left_out.baseline(&inspector, layer, share, &|_| true))
-                .collect()
+            let pipeline = pipeline(draft)?;
+            (0..layers).map(|layer| left_out.baseline(&pipeline, layer, share, &|_| true)).collect()
         };
         for baseline in baselines {
             draft.section(|section| section.write(bytemuck::cast_slice(&baseline)))?;
@@ -389,7 +384,7 @@ fn fill(
     }
     let weights = match &options.weights {
         Weights::Given(weights) => weights.clone(),
-        Weights::FromGoodParts => left_out.weights(&inspector(draft)?),
+        Weights::FromGoodParts => left_out.weights(&pipeline(draft)?),
     };
     draft.set_header(|h| {
         h.layers.iter_mut().zip(weights).for_each(|(layer, weight)| layer.weight = weight)

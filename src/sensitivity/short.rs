@@ -67,7 +67,7 @@ fn inspected(
     };
     let numbers: Vec<usize> = numbers.collect();
     let mut trials = Vec::new();
-    for few in numbers.chunks(bench.subject.inspector().pictures_at_once()) {
+    for few in numbers.chunks(bench.subject.pipeline().pictures_at_once()) {
         let results: Vec<Result<Vec<Trial>>> = few.par_iter().map(|&n| inspect(n)).collect();
         for result in results {
             trials.extend(result?);

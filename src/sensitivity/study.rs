@@ -14,7 +14,7 @@ use super::pod::{Pod, Trial};
 use super::sizes::{FOCUS, Sizes};
 use crate::error::{Error, Result};
 use crate::image::{NetworkImage, Picture, Size};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Scored;
 
 /// Fewest tries of a kind and contrast: fewer prove nothing.
@@ -24,7 +24,7 @@ pub const MOST_RUNS: usize = 5000;
 /// Good pictures that a template has not seen, and what scores them.
 pub trait Subject: Sync {
     /// What inspects them.
-    fn inspector(&self) -> &Inspector;
+    fn pipeline(&self) -> &Pipeline;
 
     /// How many pictures there are.
     fn count(&self) -> usize;
@@ -130,7 +130,7 @@ pub fn run(subject: &dyn Subject, plan: &Plan, progress: Progress) -> Result<Stu
     done.extend(bench.attempt(&bench.plan_tries(focus.into_iter(), &undamaged.used))?);
     let results: Vec<KindResult> =
         (0..plan.kinds.len()).map(|of| result(plan.kinds[of], of, &done)).collect();
-    let rules = subject.inspector().template().settings().rules.as_ref();
+    let rules = subject.pipeline().template().settings().rules.as_ref();
     Ok(Study {
         used: undamaged.used,
         rejected: undamaged.rejected,

@@ -4,7 +4,7 @@ use super::data;
 use crate::console::form;
 use hetmm::error::Kind;
 use hetmm::heatmap::{AT_THRESHOLD, Scale};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::template::header::{HeaderV1, ImageRecord};
 use hetmm::{Error, Result};
 use maud::{Markup, html};
@@ -14,8 +14,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`hetmm::error::Kind::Io`] where the file cannot be read again for its digest.
-pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
-    let template = inspector.template();
+pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
+    let template = pipeline.template();
     let h = template.header();
     let id = &h.backbone;
     let calibration = crate::promise::threshold(template);
