@@ -108,7 +108,7 @@ impl Pipeline {
 
     /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
     pub fn open(template: &Path, model: Option<&Path>, engine: &Engine) -> Result<Self> {
-        let opened = Template::open(template)?;
+        let opened = Template::map(template)?;
         Self::join(opened, model, engine).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(template.display()),

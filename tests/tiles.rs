@@ -45,7 +45,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     // Tiles of 128 to 176 pixels overlap by 48: defects in steps of 44 pixels lie across every border.
     let tiled = open_by_tiles(&model.expect("reads"), &request, 128).expect("can be cut");
     assert_eq!(*tiled.identity(), id);
-    let tiled = Pipeline::new(Template::open(&template).expect("opens"), tiled).expect("joins");
+    let tiled = Pipeline::new(Template::map(&template).expect("opens"), tiled).expect("joins");
     assert!(tiled.check_probes().expect("computes").iter().all(|probe| probe.agrees));
 
     let clean = picture(&bench, "clean.png", 9);

@@ -14,12 +14,11 @@ pub use scale::{AT_THRESHOLD, Scale, TOP, colour};
 use crate::image::{Picture, Samples};
 use crate::inspection::Pipeline;
 use crate::scoring::Scored;
-use image::{Rgb, RgbImage, imageops};
-use layout::Panel;
+use image::{RgbImage, imageops};
+use layout::{OUTLINE, Panel};
 
 /// Longest side of a panel; larger pictures are scaled down.
 const PANEL: u32 = 640;
-const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
 
 /// The panels side by side, each with its name: the picture, the picture with the outline of the regions above
 /// the threshold of their zone, the blurred map in colours, the colour scale.

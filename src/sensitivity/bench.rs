@@ -3,8 +3,8 @@
 use super::blind::cell_of;
 use super::defects::{Change, Defect, Kind};
 use super::places::{Dice, Places, part_of};
+use super::plan::{Plan, Progress, Subject};
 use super::sizes::Sizes;
-use super::study::{Plan, Progress, Subject};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::image::{Picture, Samples, Size};
 use crate::inspection::Pipeline;

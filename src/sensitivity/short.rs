@@ -8,9 +8,10 @@
 use super::bench::Bench;
 use super::defects::{Change, Defect, Kind};
 use super::places::Dice;
+use super::plan::{LEAST_RUNS, Plan, Subject};
 use super::pod::{Pod, Trial};
 use super::sizes::{FOCUS, Sizes};
-use super::study::{KindResult, LEAST_RUNS, Plan, Subject};
+use super::study::KindResult;
 use crate::error::Result;
 use crate::image::{Picture, Size};
 use rayon::prelude::*;

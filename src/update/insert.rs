@@ -84,7 +84,7 @@ pub fn insert(
 ) -> Result<Inserted> {
     let lock = if options.dry_run { None } else { Some(files::lock(path)?) };
     let pipeline =
-        Pipeline::join(Template::open_copy(path)?, model, engine).map_err(|e| match e.kind() {
+        Pipeline::join(Template::open(path)?, model, engine).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(path.display()),
         })?;

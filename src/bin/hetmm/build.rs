@@ -206,7 +206,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         times.folds.as_secs_f64(),
         times.audit.as_secs_f64(),
     ));
-    console.note(promise::threshold(&Template::open(&args.output)?));
+    console.note(promise::threshold(&Template::map(&args.output)?));
     finds.iter().for_each(|line| console.note(line));
     Ok(ExitCode::SUCCESS)
 }

@@ -300,7 +300,7 @@ fn tell_present(
 
 /// The template, in memory of this process's own, with what computes its features.
 fn open(args: &Args) -> Result<Pipeline> {
-    let template = Template::open_copy(&args.template)?;
+    let template = Template::open(&args.template)?;
     Pipeline::join(template, args.backbone.as_deref(), &args.engine.engine()).map_err(|e| {
         match e.kind() {
             Kind::Io => e,
@@ -333,8 +333,7 @@ fn page_text(
     } else {
         (written, written.clone())
     };
-    let pipeline =
-        Pipeline::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
+    let pipeline = Pipeline::new(Template::map(&opened)?, old.backbone().clone())?.with_any_shape();
     report::calibration(&pipeline, described, found)
 }
 

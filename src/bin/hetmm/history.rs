@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let template = Template::open(&args.template)?;
+    let template = Template::map(&args.template)?;
     let journal = journal::read(&template).map_err(|e| e.within(args.template.display()))?;
     if let Some(folder) = &args.thumbnails {
         std::fs::create_dir_all(folder)

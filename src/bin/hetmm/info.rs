@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let template = Template::open(&args.template)?;
+    let template = Template::map(&args.template)?;
     console.print(&text(args, &template))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -152,7 +152,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         args.replace.outputs(pictures).claim(output, &template::FORMAT)?;
     }
     let lock = if changes { hetmm::files::lock_if_there(output)? } else { None };
-    let template = Template::open_copy(&args.template)?;
+    let template = Template::open(&args.template)?;
     let mut settings = template.settings().clone();
     let mut zones = template.zones().to_vec();
     if changes {
