@@ -6,8 +6,9 @@ use imports::Crate;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "error",
+    "wording",
     "containment",
     "files",
     "feature_map",
@@ -123,7 +124,7 @@ fn every_form_of_import_is_seen() {
     put("b/inner.rs", "pub struct X; #[cfg(test)] mod tests { use super::super::super::a; }");
     put("c.rs", "use super::b as other; pub struct Y;");
     put("d.rs", "fn f(x: &crate::e::Z) {} mod within { use super::super::f::*; }");
-    put("e.rs", "pub struct Z; use std::crate_of_another::b;");
+    put("e.rs", "pub(super) struct Z; use std::crate_of_another::b;");
     put("f.rs", "mod deep; fn f() { deep::g() }");
     put("f/deep.rs", "pub fn g() { super::super::d::f() }");
     let read = Crate::read(&folder.path().join("lib.rs"));

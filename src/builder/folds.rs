@@ -17,7 +17,6 @@ use super::leave_one_out::groups;
 use super::options::{Baseline, Options};
 use super::progress::{Progress, Stage};
 use super::prototypes::{self, Chosen, HeldOut};
-use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Pipeline;
 use crate::matching::Distances;

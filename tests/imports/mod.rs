@@ -250,6 +250,9 @@ impl<'a> Visit<'a> for Reader {
         self.note_use(&item.tree, &[], is_public);
     }
 
+    /// `pub(super)` imports nothing.
+    fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
         self.note(&names);

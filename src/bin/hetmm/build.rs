@@ -1,6 +1,6 @@
 //! `hetmm build`: good pictures to a template.
 
-use crate::console::{Console, counted};
+use crate::console::Console;
 use crate::defect;
 use crate::network::{Network, free_memory};
 use crate::outputs::Replace;
@@ -22,6 +22,7 @@ use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
 use hetmm::template::Template;
+use hetmm::wording::counted;
 use hetmm::{Error, Result};
 use regex_lite::Regex;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::{Console, counted, form, say};
+use crate::console::{Console, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{self, Figures, Outcome};
@@ -23,6 +23,7 @@ use hetmm::inspection::Pipeline;
 use hetmm::metrics::OperatingCurve;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
 use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
+use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! `hetmm eval`: figures of a template on a data set.
 
 use crate::advice::{self, Names};
-use crate::console::{Console, complain, counted, form, printable, say};
+use crate::console::{Console, complain, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::engine::EngineArgs;
-use crate::figures::{self, Evaluation, Figures, Outcome, percent};
+use crate::figures::{self, Evaluation, Figures, Outcome};
 use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{Remarks, ShapeArgs};
@@ -16,6 +16,7 @@ use hetmm::inspection::Pipeline;
 use hetmm::metrics::advice::advise;
 use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::scoring::Verdict;
+use hetmm::wording::{counted, form, percent, printable};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};

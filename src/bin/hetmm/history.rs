@@ -1,10 +1,11 @@
 //! `hetmm history`: what was inserted into a template.
 
-use crate::console::{Console, counted, form, printable, say};
+use crate::console::{Console, say};
 use crate::outputs::Replace;
 use hetmm::heatmap;
 use hetmm::template::Template;
 use hetmm::update::journal::{self, Entry};
+use hetmm::wording::{counted, form, printable};
 use hetmm::{Error, Result};
 use jiff::Timestamp;
 use serde_json::json;

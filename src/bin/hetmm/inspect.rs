@@ -1,6 +1,6 @@
 //! `hetmm inspect`: pictures to scores, verdicts and heat maps.
 
-use crate::console::{Console, printable};
+use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
@@ -10,6 +10,7 @@ use hetmm::heatmap;
 use hetmm::inspection::Pipeline;
 use hetmm::scoring::verdict::Rule;
 use hetmm::scoring::{Decided, Verdict};
+use hetmm::wording::printable;
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};

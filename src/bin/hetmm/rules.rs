@@ -1,10 +1,11 @@
 //! `hetmm rules`: what of a map above the threshold makes a part bad.
 
-use crate::console::{Console, printable, say};
+use crate::console::{Console, say};
 use crate::outputs::Replace;
 use hetmm::scoring::Rules;
 use hetmm::scoring::rules::{IGNORED, Limit, Zone};
 use hetmm::template::{self, HeaderV1, Template, writer};
+use hetmm::wording::printable;
 use hetmm::{Error, Result, image};
 use serde_json::json;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! The page about what a template finds: sizes, curves, blind places, and what the made-up defects look like.
 
 use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, jpeg_url, outline_layer};
+use super::page::{Section, data, document};
 use super::pod::{Curve, chart};
-use super::{Section, data, document, levels, template};
+use super::{levels, template};
 use crate::sensitivity::{Fresh, words};
 use hetmm::heatmap::{self, Scale};
 use hetmm::sensitivity::blind::Cell;
