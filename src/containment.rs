@@ -12,7 +12,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     /// What this thread works for.
@@ -35,10 +35,9 @@ pub fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     done.map_err(|panic| words(panic.as_ref()).to_owned())
 }
 
-/// A pool's word on whether it is at work on something whose panics are contained. It serves one
-/// caller at a time.
+/// A pool's word on whether it is at work on something whose panics are contained, and for how many callers.
 #[derive(Debug, Clone, Default)]
-pub struct Containment(Arc<AtomicBool>);
+pub struct Containment(Arc<AtomicUsize>);
 
 impl Containment {
     /// Worker threads that belong to it; 0 for as many as there are cores.
@@ -65,12 +64,23 @@ impl Containment {
     /// # Errors
     /// Those of `work`.
     pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::SeqCst);
         let done = catch_unwind(AssertUnwindSafe(work));
-        self.0.store(false, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
         done.unwrap_or_else(|panic| {
             Err(Error::model(format!("it panicked: {}", words(panic.as_ref()))))
         })
+    }
+}
+
+/// Does `work`, contained where the calling thread belongs to a [`Containment`]; on other threads a panic goes on.
+///
+/// # Errors
+/// Those of `work`, and a panic that was contained.
+pub fn contained_here<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    match HERE.with(|here| here.borrow().clone()) {
+        Some(containment) => containment.run(work),
+        None => work(),
     }
 }
 
@@ -78,7 +88,7 @@ impl Containment {
 pub fn is_contained() -> bool {
     let at_work = |here: &RefCell<Option<Containment>>| {
         let here = here.try_borrow().ok();
-        here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst)))
+        here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst) > 0))
     };
     DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0)
         || HERE.try_with(at_work).unwrap_or(false)

@@ -14,7 +14,7 @@ use forged::{Parts, Random};
 use hetmm::backbone::{self, Backbone, Engine, Identity, Request};
 use hetmm::error::Kind;
 use hetmm::feature_map::FeatureMap;
-use hetmm::image::NetworkImage;
+use hetmm::image::{NetworkImage, Size};
 use hetmm::inspection::Pipeline;
 use hetmm::scoring::{Fusion, Verdict};
 use hetmm::template::container::SectionKind;
@@ -157,7 +157,8 @@ fn start() -> &'static Start {
             .collect();
         let prepared = |path: &std::path::PathBuf| {
             let picture = hetmm::image::read(path).expect("a picture");
-            NetworkImage::new(&picture, SIDE, SIDE).expect("resizes")
+            let size = Size { width: SIDE as u32, height: SIDE as u32 };
+            NetworkImage::new(&picture.view().expect("fits"), size).expect("resizes")
         };
         let pictures: Vec<NetworkImage> = paths.iter().map(prepared).collect();
         let original = |file: &Vec<u8>| Original::new(file, (&backbone, &pictures));
@@ -662,7 +663,7 @@ fn the_probes_agree_where_features_are_rounded() {
 fn a_template_from_before_there_were_proofs_loads_and_its_numbers_are_checked() {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
     let file = std::fs::read(kept).expect("reads");
-    let template = Template::map(kept.as_ref()).expect("opens");
+    let template = Template::map(&kept).expect("opens");
     assert!(template.settings().proof.is_none());
     template.check_prototypes().expect("unit vectors");
     let parts = Parts::of(&file);

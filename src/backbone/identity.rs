@@ -1,6 +1,7 @@
 //! What makes two backbones the same.
 
 use crate::error::{Error, Result};
+use crate::image::Size;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -55,6 +56,11 @@ impl Identity {
     /// Bytes of the feature maps of one picture.
     pub fn feature_bytes(&self) -> u64 {
         feature_bytes(&self.taps)
+    }
+
+    /// Columns and rows of the input.
+    pub fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
     }
 
     /// Pixels of the input.

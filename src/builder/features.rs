@@ -174,13 +174,13 @@ impl Pass<'_> {
         let result = (|| {
             let (decoded, digest) = source.read_with_opacity()?;
             let (width, height) = (decoded.picture.width, decoded.picture.height);
-            let size = (id.height as usize, id.width as usize);
-            let picture = self.manner.reading.apply(&decoded.picture);
-            let picture = picture.map_err(|e| e.within(source.path.display()))?;
-            let image = NetworkImage::new(&picture, size.0, size.1)?;
+            let size = Size { width: id.width, height: id.height };
+            let view = decoded.picture.view();
+            let image = view.and_then(|view| NetworkImage::read(&view, self.manner.reading, size));
+            let image = image.map_err(|e| e.within(source.path.display()))?;
             let seen = Seen {
                 facts: Facts::of(&decoded),
-                opaque: Mask::of_opacity(&decoded, size.0, size.1)?,
+                opaque: Mask::of_opacity(&decoded, id.height as usize, id.width as usize)?,
             };
             Ok((PictureRecord { name: source.name(), digest, width, height }, image, seen))
         })();

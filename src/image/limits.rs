@@ -12,8 +12,8 @@ const ANY_FILE_PIXELS: u64 = 4 << 20;
 /// bytes for one, and a picture of a single colour is of no use here.
 const PIXELS_PER_BYTE: u64 = 1_000;
 
-/// Refuses pictures that are too small or too large to be decoded, or too large for their file.
-pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<()> {
+/// Refuses pictures that are too small to inspect or too large to hold.
+pub(super) fn check_sides(width: u32, height: u32) -> Result<()> {
     if width < MIN_SIDE || height < MIN_SIDE {
         return Err(unreadable(format!("{width} x {height} pixels are too few to inspect"))
             .advise(format!("pictures need at least {MIN_SIDE} x {MIN_SIDE} pixels")));
@@ -25,6 +25,12 @@ pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<(
         ))
         .advise("crop or scale the picture first; the network sees a few hundred pixels a side"));
     }
+    Ok(())
+}
+
+/// Refuses pictures that are too small or too large to be decoded, or too large for their file.
+pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<()> {
+    check_sides(width, height)?;
     let most = ANY_FILE_PIXELS.saturating_add(PIXELS_PER_BYTE.saturating_mul(file_bytes as u64));
     if u64::from(width) * u64::from(height) > most {
         return Err(unreadable(format!(

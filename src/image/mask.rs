@@ -1,6 +1,8 @@
 //! The region of interest: what of a picture counts.
 
-use super::{Decoded, NetworkImage, Picture, Samples};
+use super::network_image::NetworkImage;
+use super::picture::{Decoded, Picture, Samples};
+use super::shape::Size;
 use crate::error::{Error, Kind, Result};
 
 /// Largest share of the pixels of a mask that may be neither black nor white: edges may be soft.
@@ -28,7 +30,8 @@ impl Mask {
 
     /// Where a picture is brighter than half.
     fn of_bright(picture: &Picture, height: usize, width: usize) -> Result<Self> {
-        let image = NetworkImage::new(picture, height, width)?;
+        let size = Size { width: width as u32, height: height as u32 };
+        let image = NetworkImage::new(&picture.view()?, size)?;
         let inside = image
             .samples()
             .chunks_exact(3)

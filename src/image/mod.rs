@@ -16,6 +16,7 @@ mod samples;
 mod shape;
 mod tiff;
 mod turn;
+mod view;
 mod webp;
 
 pub use decode::{decode, decode_with_opacity, load, read, size_of, size_of_file};
@@ -28,3 +29,4 @@ pub use picture::{Decoded, Picture, Samples};
 pub use reading::Reading;
 pub use shape::Size;
 pub use turn::Turn;
+pub use view::{PictureView, PixelFormat};

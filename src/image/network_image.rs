@@ -1,6 +1,8 @@
 //! A picture at the size that the network takes.
 
-use super::{Picture, Samples};
+use super::reading::Reading;
+use super::shape::Size;
+use super::view::{Packed, PictureView};
 use crate::error::{Error, Kind, Result};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{InnerPixel, U8x3, U16x3};
@@ -18,22 +20,34 @@ pub struct NetworkImage {
 }
 
 impl NetworkImage {
-    /// Resizes `picture`.
-    pub fn new(picture: &Picture, height: usize, width: usize) -> Result<Self> {
-        let from = (picture.width, picture.height);
-        let samples = match &picture.samples {
-            Samples::Eight(samples) => {
-                let resized: Vec<U8x3> =
-                    resize(bytemuck::cast_slice(samples), from, height, width)?;
+    /// Brings `picture` to `size`.
+    ///
+    /// # Errors
+    /// [`Kind::Image`] where the resize fails.
+    pub fn new(picture: &PictureView, size: Size) -> Result<Self> {
+        let from = picture.size();
+        let samples = match picture.packed() {
+            Packed::Eight(samples) => {
+                let resized: Vec<U8x3> = resize(bytemuck::cast_slice(&samples), from, size)?;
                 resized.iter().flat_map(|p| p.0.map(|v| u16::from(v) * 257)).collect()
             }
-            Samples::Sixteen(samples) => {
-                let resized: Vec<U16x3> =
-                    resize(bytemuck::cast_slice(samples), from, height, width)?;
+            Packed::Sixteen(samples) => {
+                let resized: Vec<U16x3> = resize(bytemuck::cast_slice(&samples), from, size)?;
                 resized.iter().flat_map(|p| p.0).collect()
             }
         };
-        Ok(NetworkImage { height, width, samples })
+        Ok(NetworkImage { height: size.height as usize, width: size.width as usize, samples })
+    }
+
+    /// As [`NetworkImage::new`], for a picture whose samples are to be understood as `reading` says.
+    ///
+    /// # Errors
+    /// As [`NetworkImage::new`] and [`Reading::at_full_scale`].
+    pub fn read(picture: &PictureView, reading: Reading, size: Size) -> Result<Self> {
+        match reading.at_full_scale(picture)? {
+            Some(scaled) => Self::new(&scaled.view()?, size),
+            None => Self::new(picture, size),
+        }
     }
 
     /// An image from samples that were stored at network size; `None` where their number is wrong.
@@ -104,16 +118,16 @@ impl NetworkImage {
 
 fn resize<P: PixelTrait + InnerPixel + Copy + bytemuck::AnyBitPattern>(
     source: &[P],
-    (width, height): (u32, u32),
-    target_height: usize,
-    target_width: usize,
+    from: Size,
+    to: Size,
 ) -> Result<Vec<P>> {
-    if (width as usize, height as usize) == (target_width, target_height) {
+    if from == to {
         return Ok(source.to_vec());
     }
     let wrong = |why: String| Error::new(Kind::Image, format!("cannot be resized: {why}"));
-    let view = TypedImageRef::new(width, height, source).map_err(|e| wrong(e.to_string()))?;
-    let mut target: TypedImage<P> = TypedImage::new(target_width as u32, target_height as u32);
+    let view =
+        TypedImageRef::new(from.width, from.height, source).map_err(|e| wrong(e.to_string()))?;
+    let mut target: TypedImage<P> = TypedImage::new(to.width, to.height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize_typed(&view, &mut target, &options).map_err(|e| wrong(e.to_string()))?;
     Ok(target.pixels().to_vec())
@@ -121,6 +135,7 @@ fn resize<P: PixelTrait + InnerPixel + Copy + bytemuck::AnyBitPattern>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::picture::{Picture, Samples};
     use super::*;
 
     #[test]
@@ -129,10 +144,11 @@ mod tests {
         let sixteen = eight.iter().map(|&v| u16::from(v) * 257).collect();
         let a = Picture { width: 30, height: 20, samples: Samples::Eight(eight) };
         let b = Picture { width: 30, height: 20, samples: Samples::Sixteen(sixteen) };
-        let (a, b) = (
-            NetworkImage::new(&a, 16, 16).expect("resizes"),
-            NetworkImage::new(&b, 16, 16).expect("resizes"),
-        );
+        let at_16 = |picture: &Picture| {
+            let view = picture.view().expect("fits");
+            NetworkImage::new(&view, Size { width: 16, height: 16 }).expect("resizes")
+        };
+        let (a, b) = (at_16(&a), at_16(&b));
         for (a, b) in a.samples().iter().zip(b.samples()) {
             // 8-bit samples are rounded to whole steps of 257, after each of two directions.
             assert!(a.abs_diff(*b) <= 257, "{a} {b}");
@@ -144,7 +160,9 @@ mod tests {
         let stripes: Vec<u8> =
             (0..512 * 8).flat_map(|i| [if i % 2 == 0 { 0 } else { 200 }; 3]).collect();
         let picture = Picture { width: 512, height: 8, samples: Samples::Eight(stripes) };
-        let small = NetworkImage::new(&picture, 8, 32).expect("resizes");
+        let small =
+            NetworkImage::new(&picture.view().expect("fits"), Size { width: 32, height: 8 })
+                .expect("resizes");
         assert!(small.samples().iter().all(|v| (v / 257).abs_diff(100) <= 2));
     }
 

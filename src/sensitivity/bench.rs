@@ -127,7 +127,7 @@ impl<'a> Bench<'a> {
     /// The verdict on a picture, and the extents of its regions above the threshold that decided.
     pub fn judged(&self, index: usize, picture: &Picture) -> Result<(Verdict, Vec<bool>)> {
         let pipeline = self.subject.pipeline();
-        let image = pipeline.prepare(picture)?;
+        let image = pipeline.prepare(&picture.view()?)?;
         let scored = self.subject.scored(index, &image)?;
         let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
         let thresholds = pipeline.thresholds();

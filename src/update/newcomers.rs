@@ -106,7 +106,8 @@ pub fn candidates(pipeline: &Pipeline, good: &GoodScores, files: &[PathBuf]) -> 
             continue;
         }
         let prepared = image::decode(&bytes)
-            .and_then(|picture| pipeline.prepare(&picture).map(|image| (picture, image)));
+            .and_then(|picture| Ok((pipeline.prepare(&picture.view()?)?, picture)))
+            .map(|(image, picture)| (picture, image));
         let (picture, image) = match prepared {
             Ok(prepared) => prepared,
             Err(why) => {

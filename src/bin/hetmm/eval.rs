@@ -223,7 +223,7 @@ fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
     let id = &pipeline.template().header().backbone;
     let (width, height) = (id.width as usize, id.height as usize);
     let done = timing::inspect(pipeline, &picture.source)?;
-    let (facts, size) = (done.facts, done.size());
+    let (facts, size) = (done.facts, done.found.size);
     let (truth, mostly_marked) = match (&picture.defect, &picture.mask) {
         (None, _) => (Some(vec![false; width * height]), None),
         (Some(_), Some(mask)) => {
@@ -232,9 +232,9 @@ fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
         }
         (Some(_), None) => (None, None),
     };
-    let map = truth.map(|truth| (done.anomaly_map, PixelTruth::new(&truth, width)));
-    let verdict = done.decided.verdict;
-    let (score, timing) = (done.scored.score, done.timing);
+    let map = truth.map(|truth| (done.found.anomaly_map, PixelTruth::new(&truth, width)));
+    let verdict = done.found.decided.verdict;
+    let (score, timing) = (done.found.scored.score, done.timing);
     Ok(Measured { score, verdict, timing, facts, size, mostly_marked, map })
 }
 

@@ -225,7 +225,7 @@ fn examples(about: &Sensitivity) -> Result<Markup> {
 fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Shot> {
     let pipeline = about.subject.pipeline();
     let Example { index, picture, defect } = example;
-    let scored = pipeline.run(&pipeline.prepare(&picture)?)?;
+    let scored = pipeline.run(&pipeline.prepare(&picture.view()?)?)?;
     let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
     let longest = picture.width.max(picture.height).max(1);
     let side = |side: u32| (side * HEAT_SIDE / longest).clamp(1, HEAT_SIDE);

@@ -151,7 +151,10 @@ fn one_of_each_exposure(
 ) -> Result<Vec<Source>> {
     let look = |source: &Source| -> Result<(ImageRecord, Look)> {
         let (picture, digest) = source.read()?;
-        let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+        let image = picture
+            .view()
+            .and_then(|view| pipeline.prepare(&view))
+            .map_err(|e| e.within(source.path.display()))?;
         let (width, height) = (picture.width, picture.height);
         let record = ImageRecord { name: source.name(), digest, width, height, score: f32::NAN };
         Ok((record, Look::new(&image)))
