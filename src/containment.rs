@@ -1,10 +1,10 @@
-//! A panic in code that other people wrote, kept to the picture that it happened in.
+//! This module keeps a panic in other people's code to the picture that caused it.
 //!
 //! Decoders of pictures and feature extractors may have faults of their own, and no picture may end
-//! the program. [`quietly`] contains a panic of the calling thread; [`Containment::run`] contains a
+//! the program. [`quietly`] contains a panic of the calling thread. [`Containment::run`] contains a
 //! panic of its thread or of a worker of its pool. Both turn the panic into an error. The panic
-//! hooks of the two programs ask [`is_contained`]: the device takes its safe state for any other
-//! panic, and the tool prints any other panic.
+//! hooks of the two programs ask [`is_contained`]. For any other panic the device takes its safe
+//! state, and the tool prints the panic.
 
 use crate::error::{Error, Kind, Result};
 use rayon::ThreadPool;
@@ -15,21 +15,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
-    /// What this thread works for.
+    /// The containment that this thread works for.
     static HERE: RefCell<Option<Containment>> = const { RefCell::new(None) };
     /// How many calls of [`quietly`] this thread is in.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Does `work`, which starts no threads; its panic becomes the words of the panic. Whatever `work` has
-/// changed must not be used after a panic.
+/// Runs `work`, which must start no threads, and turns its panic into an error. After a panic the
+/// caller must not use anything that `work` has changed.
 ///
 /// # Errors
-/// The words of the panic.
+/// The message of the panic.
 pub fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     let deeper = DEPTH.get().saturating_add(1);
     DEPTH.set(deeper);
-    // The caller keeps nothing that `work` may have left half changed: that is its contract.
+    // The contract says that the caller keeps nothing that `work` may have left half changed.
     let done = catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(deeper.saturating_sub(1));
     done.map_err(|panic| words(panic.as_ref()).to_owned())
@@ -40,10 +40,11 @@ pub fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
 pub struct Containment(Arc<AtomicUsize>);
 
 impl Containment {
-    /// Worker threads that belong to it; 0 for as many as there are cores.
+    /// Makes a pool whose worker threads belong to this containment. 0 makes as many threads as
+    /// there are cores.
     ///
     /// # Errors
-    /// Where the system gives no threads.
+    /// [`Kind::Io`] where the system gives no threads.
     pub fn pool(&self, threads: usize) -> Result<ThreadPool> {
         let own = self.clone();
         rayon::ThreadPoolBuilder::new()
@@ -53,16 +54,16 @@ impl Containment {
             .map_err(|e| Error::new(Kind::Io, format!("no threads: {e}")))
     }
 
-    /// The calling thread belongs to it from now on.
+    /// Makes the calling thread belong to this containment from now on.
     pub fn adopt_this_thread(&self) {
         HERE.with(|here| *here.borrow_mut() = Some(self.clone()));
     }
 
-    /// Does `work` on a thread that belongs to it; a panic becomes an error, and whatever `work`
-    /// used must not be used again.
+    /// Runs `work` on a thread that belongs to this containment, and turns a panic into an error.
+    /// After a panic the caller must not use anything that `work` has used.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// Those of `work`, and [`Kind::Model`] after a panic.
     pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.0.fetch_add(1, Ordering::SeqCst);
         let done = catch_unwind(AssertUnwindSafe(work));

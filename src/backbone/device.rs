@@ -1,47 +1,50 @@
-//! The choice of what computes features, and on which device.
+//! This module describes which feature extractor computes features, and on which device.
 
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 
-/// What the engine of [`Device::Tract`] calls itself; templates made with it name no engine.
+/// The name that the feature extractor of [`Device::Tract`] gives itself. Templates made with it
+/// name no feature extractor.
 pub const TRACT: &str = "tract";
 
-/// What the engine of [`Device::TractCuda`] calls itself.
+/// The name that the feature extractor of [`Device::TractCuda`] gives itself.
 #[cfg(feature = "tract-cuda")]
 pub const TRACT_CUDA: &str = "tract-cuda";
 
-/// Where features are computed.
+/// The device that computes features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// On the CPU by tract, which is part of the program.
+    /// tract computes on the CPU. It is part of the program.
     #[default]
     Tract,
-    /// The first that can be used of [`Device::Cuda`], [`Device::Cpu`], [`Device::Tract`].
+    /// The program takes the first of [`Device::Cuda`], [`Device::Cpu`], [`Device::Tract`] that it
+    /// can use.
     Auto,
-    /// On the CPU by ONNX Runtime.
+    /// ONNX Runtime computes on the CPU.
     Cpu,
-    /// On an NVIDIA GPU by ONNX Runtime.
+    /// ONNX Runtime computes on an NVIDIA GPU.
     Cuda,
-    /// On an NVIDIA GPU by TensorRT under ONNX Runtime, with CUDA for what TensorRT leaves over.
+    /// TensorRT computes on an NVIDIA GPU under ONNX Runtime. CUDA computes what TensorRT cannot.
     TensorRt,
-    /// On the first NVIDIA GPU by tract, with the CPU for what tract cannot do there.
+    /// tract computes on the first NVIDIA GPU. The CPU computes what tract cannot compute there.
     TractCuda,
 }
 
-/// A device and how it is used.
+/// A device and the options for its use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Engine {
-    /// The device. One that cannot be used is an error, never another device.
+    /// The device. If it cannot be used, that is an error, and no other device is tried.
     pub device: Device,
-    /// ONNX Runtime's shared library; `None` looks at `ORT_DYLIB_PATH`, then in the usual places.
+    /// The path of ONNX Runtime's shared library. `None` looks at `ORT_DYLIB_PATH`, then in the
+    /// usual places.
     pub library: Option<PathBuf>,
-    /// Number of the GPU.
+    /// The number of the GPU, from 0.
     pub index: u32,
-    /// Pictures that go through the network at once; `None` leaves it to the device.
+    /// How many pictures go through the network at once. `None` leaves the number to the device.
     pub batch: Option<usize>,
     /// Whether TensorRT may compute with 16-bit numbers.
     pub fp16: bool,
-    /// Folder in which TensorRT keeps the engines that it has built.
+    /// The folder in which TensorRT keeps the engines that it has built.
     pub engine_cache: Option<PathBuf>,
 }
 

@@ -1,9 +1,10 @@
-//! Backbones: networks whose inner activations serve as features.
+//! Backbones are networks whose inner activations serve as features.
 //!
-//! A backbone is an ONNX file with named outputs (*taps*). Which file, which taps, which input
-//! size and which preprocessing belong together is its [`Identity`]; it goes into every template,
-//! and a template is refused by a backbone with another one. The [`Engine`] that runs it is not part
-//! of the identity: features of all engines agree to within rounding.
+//! A backbone is an ONNX file with named outputs (*taps*). Its [`Identity`] says which file, taps,
+//! input size and preprocessing belong together. The identity goes into every template, and a
+//! backbone with another identity refuses the template. The choice of feature extractor and device
+//! ([`Engine`]) is not part of the identity, because the features of all of them agree to within
+//! rounding.
 
 mod bundled;
 mod depthwise;

@@ -1,4 +1,5 @@
-//! What every feature extractor reads in an ONNX file: identity, weights, taps.
+//! This module reads what every feature extractor needs from an ONNX file: identity, weights and
+//! taps.
 
 use super::identity::Identity;
 use super::model_facts::{ModelFacts, metadata};
@@ -8,22 +9,22 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
-/// Preprocessing of a model that does not say its own: ImageNet's.
+/// ImageNet's preprocessing, for a model that does not state its own.
 pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// Name of a model that does not say its own.
+/// The name of a model that does not state its own.
 pub(super) const UNNAMED: &str = "unnamed model";
 
-/// The model in the bytes of an ONNX file.
+/// Reads the model from the bytes of an ONNX file.
 pub(super) fn read(model: &[u8]) -> Result<ModelProto> {
     let onnx = tract_onnx::onnx();
     onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable_model(&e.to_string()))
 }
 
-/// Everything about a network but its taps.
+/// Returns the identity of a network without its taps.
 ///
 /// # Errors
-/// As [`ModelFacts::check_size`]; [`crate::error::Kind::Model`] where its metadata make no sense.
+/// As [`ModelFacts::check_size`]; [`crate::error::Kind::Model`] where the metadata make no sense.
 pub(super) fn first_identity(
     proto: &ModelProto,
     model: &[u8],
@@ -44,11 +45,12 @@ pub(super) fn first_identity(
     })
 }
 
-/// Larger weights make products whose squares no 32-bit number holds.
+/// The largest weight that is accepted. The squares of larger products overflow a 32-bit number.
 const LARGEST_WEIGHT: f32 = 1e18;
 
-/// Refuses weights that nothing can be computed with: what a failed export leaves behind. An activation with a
-/// limit hides them: what it gives are numbers, and they say next to nothing.
+/// Refuses weights that are too large, infinite or not a number, as a failed export leaves them. A
+/// check of the features would not find them: an activation with a limit turns them into ordinary
+/// numbers that mean next to nothing.
 pub(super) fn check_weights(proto: &ModelProto) -> Result<()> {
     const FLOAT: i32 = 1;
     let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
@@ -77,7 +79,7 @@ pub(super) fn check_weights(proto: &ModelProto) -> Result<()> {
     Ok(())
 }
 
-/// The first list whose taps are all outputs of the model.
+/// Returns the first list whose taps are all outputs of the model.
 pub(super) fn choose_taps<'a>(
     proto: &ModelProto,
     lists: &'a [Vec<String>],

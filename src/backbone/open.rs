@@ -1,4 +1,4 @@
-//! From an ONNX file and the choice of a device to what computes features there.
+//! This module opens a feature extractor from an ONNX file and the choice of a device.
 
 use super::bundled;
 use super::device::{Device, Engine, TRACT};
@@ -11,10 +11,10 @@ use crate::files;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Loads the backbone that `request` asks for, to run on `engine`.
+/// Loads the backbone that `request` asks for, to run on the device that `engine` asks for.
 ///
 /// # Errors
-/// [`Kind::Model`] where the model cannot be used, [`Kind::Io`] where the device cannot.
+/// [`Kind::Model`] where the model cannot be used, [`Kind::Io`] where the device cannot be used.
 pub fn open(request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
     engine.check()?;
     let model: Cow<[u8]> = match request.model {
@@ -40,7 +40,8 @@ fn tract(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone
     Ok(Arc::new(TractBackbone::new(name, model, &request.taps, height, width)?))
 }
 
-/// Tries one device after the other, and logs which was taken and why not those before it.
+/// Tries one device after the other. It logs which device it takes, and why it does not take those
+/// before it.
 fn auto(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
     let mut reasons = Vec::new();
     let took = |backbone: &dyn Backbone, reasons: &[String]| {
@@ -52,7 +53,8 @@ fn auto(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<
                 took(backbone.as_ref(), &reasons);
                 return Ok(backbone);
             }
-            // A library that was named is meant; not to use it would be a silent change of engine.
+            // If the user names a library, it must be used. Another feature extractor would be a
+            // silent change.
             Err(e) if engine.library.is_some() && device == Device::Cpu => return Err(e),
             Err(e) => reasons.push(format!("\n  not {word}: {}", e.what())),
         }

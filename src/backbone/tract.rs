@@ -1,4 +1,4 @@
-//! Features from tract: pure Rust, on the CPU, wherever the program runs.
+//! This module computes features with tract: pure Rust, on the CPU, wherever the program runs.
 
 use super::depthwise;
 use super::device::TRACT;
@@ -18,18 +18,18 @@ use tract_core::prelude::*;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt};
 
-/// An ONNX model cut down to what its taps need, optimised for one input size.
+/// An ONNX model that is cut down to what its taps need, and optimised for one input size.
 pub struct TractBackbone {
     identity: Identity,
     plan: Arc<TypedSimplePlan>,
 }
 
 impl TractBackbone {
-    /// Loads `model`, the bytes of an ONNX file called `name` in messages, with the taps of
-    /// the first list in `taps` that it has.
+    /// Loads `model` with the taps of the first list in `taps` that it has. `model` holds the bytes
+    /// of an ONNX file that messages call `name`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Model`] where the file is no usable model or has no such tap.
+    /// [`crate::error::Kind::Model`] where the file is no usable model, or has no such tap.
     pub fn new(
         name: &str,
         model: &[u8],
@@ -37,7 +37,7 @@ impl TractBackbone {
         height: usize,
         width: usize,
     ) -> Result<Self> {
-        // A damaged file can make the parser panic; here that is an error like any other.
+        // A damaged file can make the parser panic. Here that becomes an error like any other.
         let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, taps, height, width)));
         match loaded {
             Ok(loaded) => loaded.map_err(|e| e.within(name)),
@@ -50,8 +50,9 @@ impl TractBackbone {
         Ok(TractBackbone { identity, plan: optimised(model)? })
     }
 
-    /// How long the operators of the network take for `image`, by kind: name, number, time.
-    /// For finding out where the time goes; [`Backbone::features`] is what runs.
+    /// Measures how long the network's operators take for `image`. Each kind of operator has an
+    /// entry: name, number, total time. This is for profiling only; [`Backbone::features`] is what
+    /// runs.
     pub fn operator_times(&self, image: &NetworkImage) -> Result<Vec<(String, usize, Duration)>> {
         let mut times: BTreeMap<String, (usize, Duration)> = BTreeMap::new();
         let input = input(&self.identity, image)?;
@@ -70,7 +71,8 @@ impl TractBackbone {
     }
 }
 
-/// A model cut down to its taps, not yet optimised for a machine, and its identity.
+/// Returns a model that is cut down to its taps, and its identity. The model is not yet optimised
+/// for a machine.
 pub(super) fn typed(
     model: &[u8],
     taps: &[Vec<String>],
@@ -93,8 +95,8 @@ pub(super) fn typed(
     Ok((typed, identity))
 }
 
-/// A model with one input and some outputs, not yet optimised for a machine, and the sizes of the outputs: channels,
-/// rows, columns.
+/// Returns a model with one input and some outputs, and the sizes of the outputs: channels, rows,
+/// columns. The model is not yet optimised for a machine.
 fn decluttered(
     proto: &ModelProto,
     [channels, height, width]: [usize; 3],
@@ -126,7 +128,7 @@ fn optimised(mut model: TypedModel) -> Result<Arc<TypedSimplePlan>> {
     .map_err(|e| unusable_model(&format!("{e:#}")))
 }
 
-/// A part of a network.
+/// A part of a network that runs in tract.
 struct TractPart {
     plan: Arc<TypedSimplePlan>,
     input: [usize; 3],
@@ -164,7 +166,7 @@ impl Part for TractPart {
     }
 }
 
-/// The network's input for a picture.
+/// Returns the network's input for a picture.
 pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>> {
     if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
         return Err(wrong_size(id, image));
@@ -175,7 +177,7 @@ pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>>
     Ok(tvec!(input.into_tvalue()))
 }
 
-/// The maps of what the network gave, tap by tap.
+/// Turns the network's outputs into maps, tap by tap.
 pub(super) fn maps(id: &Identity, outputs: TVec<TValue>) -> Result<Vec<FeatureMap>> {
     id.taps
         .iter()
@@ -277,7 +279,7 @@ mod tests {
             let at = |k: &str| pixel[k].as_u64().expect("number") as usize;
             let want = numbers(&pixel["first_channels"]);
             let got = &map.vector(at("y") * map.width() + at("x"))[..want.len()];
-            // Our vectors have length 1: the channels agree up to that one scale.
+            // Our vectors have length 1, so the channels agree up to that one scale.
             let (product, square) = want
                 .iter()
                 .zip(got)

@@ -1,15 +1,16 @@
-//! What no picture may be, whatever its format: too small, too large, cut off, several in one.
+//! This module refuses pictures of any format that are too small, too large or cut off, and files
+//! with several pictures.
 
 use crate::error::{Error, Kind, Result};
 
-/// Most pixels that a picture may have: 100 megapixels.
+/// The most pixels that a picture may have: 100 megapixels.
 pub const MAX_PIXELS: u64 = 100_000_000;
-/// Fewest rows and columns that a picture may have.
+/// The fewest rows and the fewest columns that a picture may have.
 pub const MIN_SIDE: u32 = 8;
-/// Pixels that a file of any size may declare.
+/// The number of pixels that a file of any size may declare.
 const ANY_FILE_PIXELS: u64 = 4 << 20;
-/// Pixels that a file may declare beyond these, for each of its bytes. PNG's compression gives at most 1,032
-/// bytes for one, and a picture of a single colour is of no use here.
+/// The number of further pixels that a file may declare for each of its bytes. PNG's compression
+/// turns one byte into at most 1,032 bytes, and a picture of a single colour is of no use here.
 const PIXELS_PER_BYTE: u64 = 1_000;
 
 /// Refuses pictures that are too small to inspect or too large to hold.
@@ -41,18 +42,18 @@ pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<(
     Ok(())
 }
 
-/// A picture that cannot be used, because of `why`.
+/// Makes the error for a picture that cannot be used because of `why`.
 pub(super) fn unreadable(why: impl Into<String>) -> Error {
     Error::new(Kind::Image, why)
 }
 
-/// A file of more than one picture: nobody said which of them shows the part.
+/// Makes the error for a file with several pictures. Nobody has said which of them shows the part.
 pub(super) fn several(what: impl std::fmt::Display) -> Error {
     unreadable(format!("it is {what}, and a part has one picture"))
         .advise("save the picture that shows the part as a file of its own")
 }
 
-/// A picture that is not all there.
+/// Makes the error for an incomplete picture.
 pub(super) fn truncated(why: &str) -> Error {
     unreadable(format!("incomplete: {why}"))
         .advise("copy the picture again from its source, or take it out")

@@ -1,7 +1,8 @@
-//! Pictures: decoding, the resize to the network's size, the region-of-interest mask.
+//! This module handles pictures: decoding, the resize to the network's size, the mask of the region
+//! of interest.
 //!
-//! Workstation and device take this one path, so that a template and a live picture are made of
-//! the same numbers.
+//! Workstation and device take this one path, so that a template and a live picture are made of the
+//! same numbers.
 
 mod decode;
 mod facts;

@@ -1,4 +1,4 @@
-//! A picture at the size that the network takes.
+//! This module holds a picture at the network's input size.
 
 use super::reading::Reading;
 use super::shape::Size;
@@ -8,10 +8,10 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{InnerPixel, U8x3, U16x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
-/// RGB samples at network size, 16 bits each (8-bit samples times 257), interleaved.
+/// RGB samples at the network's input size, 16 bits each (8-bit samples times 257), interleaved.
 ///
-/// The picture is squashed to the size with an anti-aliased bilinear filter; its aspect ratio is
-/// not kept, as in the paper.
+/// An anti-aliased bilinear filter squashes the picture to this size. The aspect ratio is not kept,
+/// as in the paper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkImage {
     height: usize,
@@ -50,28 +50,30 @@ impl NetworkImage {
         }
     }
 
-    /// An image from samples that were stored at network size; `None` where their number is wrong.
+    /// Takes samples that were stored at the network's input size. Returns `None` where their
+    /// number is wrong.
     pub fn from_samples(height: usize, width: usize, samples: Vec<u16>) -> Option<Self> {
         let count = height.checked_mul(width)?.checked_mul(3)?;
         (samples.len() == count).then_some(NetworkImage { height, width, samples })
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns.
+    /// Returns the number of columns.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// All samples, `[y][x][rgb]`.
+    /// Returns all samples, `[y][x][rgb]`.
     pub fn samples(&self) -> &[u16] {
         &self.samples
     }
 
-    /// Rows and columns `size` from `start` on (row, column); `None` where they are not all inside.
+    /// Returns `size` rows and columns from row and column `start` on, or `None` where they are not
+    /// all inside.
     pub fn cropped(&self, start: (usize, usize), size: (usize, usize)) -> Option<Self> {
         let ((top, left), (height, width)) = (start, size);
         let mut samples = Vec::with_capacity(3 * height * width);
@@ -82,12 +84,13 @@ impl NetworkImage {
         Some(NetworkImage { height, width, samples })
     }
 
-    /// The picture with dark and bright exchanged.
+    /// Returns the picture with dark and bright exchanged.
     pub fn inverted(&self) -> Self {
         NetworkImage { samples: self.samples.iter().map(|v| u16::MAX - v).collect(), ..*self }
     }
 
-    /// The picture with its columns (left to right), its rows (top to bottom), or both in reverse order.
+    /// Returns the picture with its columns (left to right), its rows (top to bottom), or both in
+    /// reverse order.
     pub fn mirrored(&self, columns: bool, rows: bool) -> Self {
         let mut samples = Vec::with_capacity(self.samples.len());
         let row_length = (3 * self.width).max(1);
@@ -102,7 +105,8 @@ impl NetworkImage {
         NetworkImage { samples, ..*self }
     }
 
-    /// `(sample / 65535 - mean) / std` as three planes, red first: the network's input.
+    /// Returns `(sample / 65535 - mean) / std` as three planes, red first. This is the network's
+    /// input.
     pub fn normalised(&self, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
         let pixels = self.height * self.width;
         let mut planes = vec![0.0; 3 * pixels];
@@ -150,7 +154,7 @@ mod tests {
         };
         let (a, b) = (at_16(&a), at_16(&b));
         for (a, b) in a.samples().iter().zip(b.samples()) {
-            // 8-bit samples are rounded to whole steps of 257, after each of two directions.
+            // 8-bit samples are rounded to whole steps of 257 after each of the two directions.
             assert!(a.abs_diff(*b) <= 257, "{a} {b}");
         }
     }
@@ -168,7 +172,8 @@ mod tests {
 
     #[test]
     fn mirrored_rows_and_columns() {
-        // Two rows of three pixels, whose samples are 10 times their number and up.
+        // The picture has two rows of three pixels. The samples of a pixel are 10 times its number
+        // and up.
         let of = |pixels: [u16; 6]| {
             let samples = pixels.iter().flat_map(|p| [10 * p, 10 * p + 1, 10 * p + 2]).collect();
             NetworkImage::from_samples(2, 3, samples).expect("fits")

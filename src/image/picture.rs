@@ -1,11 +1,11 @@
-//! A decoded picture.
+//! This module holds a decoded picture.
 
-/// A decoded picture: three interleaved samples (RGB) a pixel, upright.
+/// A decoded picture. It is upright and has three interleaved samples (RGB) per pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
     /// `width * height * 3` samples.
     pub samples: Samples,
@@ -14,9 +14,9 @@ pub struct Picture {
 /// Samples as the file has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Samples {
-    /// 8 bits a sample.
+    /// The samples have 8 bits.
     Eight(Vec<u8>),
-    /// 16 bits a sample, full scale.
+    /// The samples have 16 bits at full scale.
     Sixteen(Vec<u16>),
 }
 
@@ -25,8 +25,8 @@ pub enum Samples {
 pub struct Decoded {
     /// The picture.
     pub picture: Picture,
-    /// `width * height` values from 0 (clear) to 255 (opaque), where a pixel is not fully opaque. `None`
-    /// where all pixels are opaque, or all are clear: such files come from programs that do not
-    /// use the channel.
+    /// `width * height` values from 0 (clear) to 255 (opaque), if some pixel is not fully opaque.
+    /// It is `None` where all pixels are opaque, or where all are clear. Files whose pixels are all
+    /// clear come from programs that do not use the channel.
     pub opacity: Option<Vec<u8>>,
 }

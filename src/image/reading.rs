@@ -1,4 +1,4 @@
-//! How the samples of a line's pictures are to be understood.
+//! This module says how to read the samples of a line's pictures.
 
 use super::limits::unreadable;
 use super::picture::{Picture, Samples};
@@ -7,19 +7,19 @@ use super::view::{Packed, PictureView};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How the samples of pictures are to be understood: the same for a template's good pictures and for
-/// all that are inspected with it.
+/// How to read the samples of pictures. It is the same for a template's good pictures and for all
+/// pictures that are inspected with the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reading {
-    /// How many of the 16 bits of a sample the camera fills, from the lowest on; 0 for all.
+    /// How many of the 16 bits of a sample the camera fills, from the lowest on. 0 stands for all.
     bits: u8,
 }
 
 impl Reading {
-    /// Samples of `bits` bits in 16.
+    /// Reads samples of `bits` bits in 16.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where that is not 8 to 16.
+    /// [`crate::error::Kind::Usage`] where `bits` is not 8 to 16.
     pub fn of_bits(bits: u8) -> Result<Self> {
         match bits {
             8..=15 => Ok(Reading { bits }),
@@ -29,12 +29,12 @@ impl Reading {
         }
     }
 
-    /// How many of the 16 bits of a sample count; `None` for all.
+    /// Returns how many of the 16 bits of a sample count, or `None` for all.
     pub fn bits(&self) -> Option<u8> {
         (self.bits != 0).then_some(self.bits)
     }
 
-    /// Whether it makes sense.
+    /// Returns whether the number of bits is one that [`Reading::of_bits`] makes.
     pub(crate) fn is_valid(&self) -> bool {
         matches!(self.bits, 0 | 8..=15)
     }

@@ -1,4 +1,4 @@
-//! What a study tries, on which pictures.
+//! This module says what a study tries, and on which pictures.
 
 use super::defects::Kind;
 use crate::error::Result;
@@ -6,38 +6,39 @@ use crate::image::{NetworkImage, Picture};
 use crate::inspection::Pipeline;
 use crate::scoring::Scored;
 
-/// Fewest tries of a kind and contrast: fewer prove nothing.
+/// The fewest tries of a kind and contrast. Fewer tries are too little evidence.
 pub const LEAST_RUNS: usize = 60;
-/// Most tries of a kind and contrast.
+/// The most tries of a kind and contrast.
 pub const MOST_RUNS: usize = 5000;
 
-/// Good pictures that a template has not seen, and what scores them.
+/// Good pictures that a template has not seen, and the pipeline that scores them.
 pub trait Subject: Sync {
-    /// What inspects them.
+    /// Returns the pipeline that inspects them.
     fn pipeline(&self) -> &Pipeline;
 
-    /// How many pictures there are.
+    /// Returns how many pictures there are.
     fn count(&self) -> usize;
 
-    /// Picture `index`, as its file has it.
+    /// Returns picture `index`, as its file has it.
     ///
     /// # Errors
-    /// What the file refuses.
+    /// Those of reading the file.
     fn picture(&self, index: usize) -> Result<Picture>;
 
-    /// The score and map of `image`, which is picture `index` with or without a defect, at network size.
+    /// Returns the score and the map of `image`. It is picture `index` with or without a defect, at
+    /// the network's input size.
     ///
     /// # Errors
-    /// What the feature extractor refuses.
+    /// Those of the feature extractor.
     fn scored(&self, index: usize, image: &NetworkImage) -> Result<Scored>;
 }
 
-/// What is tried.
+/// The tries that a study makes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The kinds, those that have one with their contrast in grey levels of 255.
+    /// The kinds. A kind that has a contrast comes with it, in grey levels of 255.
     pub kinds: Vec<(Kind, Option<f32>)>,
-    /// How many tries each of them has.
+    /// How many tries each kind and contrast has.
     pub runs: usize,
     /// The seed of everything that is drawn.
     pub seed: u64,
@@ -46,7 +47,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// All of `kinds`; those that have a contrast once with each of `contrasts`.
+    /// Plans tries of all `kinds`. A kind that has a contrast comes once with each of `contrasts`.
     pub fn new(kinds: &[Kind], contrasts: &[f32], runs: usize, seed: u64) -> Self {
         let of_kind = |&kind: &Kind| -> Vec<(Kind, Option<f32>)> {
             match kind.has_contrast() {
@@ -63,5 +64,5 @@ impl Plan {
     }
 }
 
-/// Called with how many tries are done, of how many.
+/// A function that is called with the number of tries that are done, and the number of all tries.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);

@@ -1,4 +1,5 @@
-//! What a template holds, read straight from the bytes of its file.
+//! This module gives access to the contents of a template, read straight from the bytes of its
+//! file.
 
 use super::container::{Section, SectionKind};
 use super::header::{Decision, HeaderV1, ImageRecord, Origin, Settings};
@@ -17,10 +18,10 @@ pub struct Template {
 }
 
 impl Template {
-    /// A template of these parts, whose sections are all there and of the right size.
+    /// Makes a template of these parts. It checks that all sections exist and have the right size.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Template`], naming the section that does not fit the header.
+    /// [`crate::error::Kind::Template`], which names the section that does not fit the header.
     pub(super) fn of_parts(
         bytes: Mmap,
         header: HeaderV1,
@@ -32,76 +33,79 @@ impl Template {
         Ok(template)
     }
 
-    /// What the template says about itself.
+    /// Returns the header: what the template states about itself.
     pub fn header(&self) -> &HeaderV1 {
         &self.header
     }
 
-    /// How the threshold came about; `None` where it is provisional (in old templates) or was given.
+    /// Returns how the threshold was set, or `None` where it is provisional (in old templates) or
+    /// was given.
     pub fn decision(&self) -> Option<&Decision> {
         self.settings.decision.as_ref()
     }
 
-    /// Whether the threshold promises a rate of false rejects that was asked for; an estimate of the build does not.
+    /// Returns whether the threshold promises a rate of false rejects that was asked for. An
+    /// estimate of the build promises none.
     pub fn is_promised(&self) -> bool {
         let is_estimate =
             self.settings.evidence.as_ref().is_some_and(|e| e.origin == Origin::Estimate);
         self.settings.decision.is_some() && !is_estimate
     }
 
-    /// The pictures that it was built from, and those that were inserted later.
+    /// Returns the pictures that the template was built from, and those that were inserted later.
     pub fn pictures(&self) -> (&[ImageRecord], &[ImageRecord]) {
         let images = &self.header.build.images;
-        // Every picture that was inserted has an entry and stands at the end of the list.
+        // Every inserted picture has an entry in the journal and stands at the end of the list.
         let inserted = self.sections.iter().filter(|s| s.kind == SectionKind::Journal).count();
         images.split_at(images.len().saturating_sub(inserted))
     }
 
-    /// What was set after it was built.
+    /// Returns the settings, which can change after the build.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The zones of its rules, one label a pixel at network size; empty where there are none.
+    /// Returns the zones of its rules, one label per pixel at the network's input size. The list is
+    /// empty where there are none.
     pub fn zones(&self) -> &[u8] {
         self.section(SectionKind::Zones, 0).unwrap_or_default()
     }
 
-    /// The bytes of a section.
+    /// Returns the bytes of a section.
     pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
         let range = section.range.start as usize..section.range.end as usize;
         self.bytes.get(range).unwrap_or_default()
     }
 
-    /// The BLAKE3 of the file.
+    /// Computes the BLAKE3 digest of the file.
     pub fn digest(&self) -> [u8; 32] {
         blake3::hash(&self.bytes).into()
     }
 
-    /// Bytes of the file.
+    /// Returns the number of bytes of the file.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The sections, in file order.
+    /// Returns the sections, in file order.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 
-    /// Number of layers.
+    /// Returns the number of layers.
     pub fn layers(&self) -> usize {
         self.header.layers.len()
     }
 
-    /// The prototypes of a layer.
+    /// Returns the prototypes of a layer.
     ///
     /// # Panics
-    /// If there is no such layer; that the sections fit was checked when the file was opened.
+    /// If there is no such layer. The sections themselves were checked when the file was opened.
     pub fn sheets(&self, layer: usize) -> Sheets<'_> {
         self.try_sheets(layer).expect("checked when the template was opened")
     }
 
-    /// Source picture of every prototype of a layer, `[pixel][sheet]`.
+    /// Returns the source picture of every prototype of a layer, `[pixel][sheet]`.
     ///
     /// # Panics
     /// As [`Template::sheets`].
@@ -109,7 +113,7 @@ impl Template {
         self.try_sources(layer).expect("checked when the template was opened")
     }
 
-    /// The region of interest, where the template has one.
+    /// Returns the region of interest, where the template has one.
     pub fn mask(&self) -> Option<Mask> {
         let flags = self.section(SectionKind::Mask, 0)?;
         let id = &self.header.backbone;
@@ -120,12 +124,12 @@ impl Template {
         )
     }
 
-    /// The bytes of the region of interest, where the template has one.
+    /// Returns the bytes of the region of interest, where the template has one.
     pub(super) fn mask_bytes(&self) -> Option<&[u8]> {
         self.section(SectionKind::Mask, 0)
     }
 
-    /// The picture of golden probe `probe`.
+    /// Returns the picture of golden probe `probe`.
     pub fn probe(&self, probe: usize) -> Option<NetworkImage> {
         let bytes = self.section(SectionKind::Probe, probe)?;
         let samples = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
@@ -133,7 +137,8 @@ impl Template {
         NetworkImage::from_samples(id.height as usize, id.width as usize, samples)
     }
 
-    /// The mean distance map of good parts, `[pixel]`, where the template has one.
+    /// Returns the baseline of a layer, `[pixel]`, where the template has one. It is a share of the
+    /// mean distance map of good parts; see `Provenance::baseline_share`.
     pub fn baseline(&self, layer: usize) -> Option<&[f32]> {
         let baseline: &[f32] =
             bytemuck::try_cast_slice(self.section(SectionKind::Baseline, layer)?).ok()?;
@@ -141,7 +146,7 @@ impl Template {
         (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
     }
 
-    /// The bytes of the one section of this kind and index.
+    /// Returns the bytes of the only section of this kind and index.
     pub(crate) fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
         let mut found =
             self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
@@ -172,8 +177,8 @@ impl Template {
         (sources.len() == shape.pixels().checked_mul(shape.sheets)?).then_some(sources)
     }
 
-    /// Whether there are zones just where there are rules with zones, each with a label that the rules know,
-    /// and something left that is not ignored.
+    /// Returns whether the zones fit the rules. There are zones exactly where there are rules with
+    /// zones. The rules know every label, and some part of the picture is not ignored.
     fn zones_fit(&self) -> bool {
         let zones = self.zones();
         let count = self.sections.iter().filter(|s| s.kind == SectionKind::Zones).count();
@@ -188,7 +193,7 @@ impl Template {
             && zones.iter().any(|&label| label != IGNORED)
     }
 
-    /// That every section the header calls for is there once, in the right size.
+    /// Checks that every section that the header asks for exists once, in the right size.
     fn check_sections(&self) -> Result<()> {
         let missing = |what: String| {
             Error::template(format!("the template has no usable section for {what}"))

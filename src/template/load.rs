@@ -1,4 +1,4 @@
-//! From a template's file to a [`Template`]: every byte and number is checked once.
+//! This module turns a template's file into a [`Template`]. It checks every byte and number once.
 #![allow(unsafe_code)]
 
 use super::container::{self, Section};
@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-/// Opens a template file to be read.
+/// Opens a template file for reading.
 ///
 /// # Errors
-/// [`Kind::Template`] where it is something else than a file; [`Kind::Io`] where it cannot be opened.
+/// [`Kind::Template`] where it is not a regular file, [`Kind::Io`] where it cannot be opened.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
     let unreadable = |e| Error::io(path, "the template cannot be opened", &e);
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -30,8 +30,8 @@ impl Template {
     /// The file may be replaced, cut short or removed afterwards.
     ///
     /// # Errors
-    /// [`Kind::Template`] where the file is damaged, cut, too new or makes no sense; [`Kind::Io`] where it
-    /// cannot be read.
+    /// [`Kind::Template`] where the file is damaged, cut, too new or makes no sense. [`Kind::Io`]
+    /// where it cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let unreadable = |e| Error::io(path, "the template cannot be read", &e);
@@ -42,7 +42,7 @@ impl Template {
         }
         let length = usize::try_from(length)
             .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
-        // What is no template is not copied: it may be larger than the memory.
+        // Check the first bytes before copying: another kind of file may be larger than memory.
         let mut start = [0; container::MAGIC.len()];
         if length < start.len() || file.read_exact(&mut start).is_err() || start != container::MAGIC
         {
@@ -55,10 +55,11 @@ impl Template {
         Self::of_mapping(bytes).map_err(|e| e.within(path.display()))
     }
 
-    /// A template from the bytes of its file, which are copied.
+    /// Makes a template from the bytes of its file, which are copied.
     ///
     /// # Errors
-    /// [`Kind::Template`] as for [`Template::open`]; [`Kind::Io`] where there is no memory for the copy.
+    /// [`Kind::Template`] as for [`Template::open`], [`Kind::Io`] where there is no memory for the
+    /// copy.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
             return Err(empty());
@@ -69,11 +70,11 @@ impl Template {
         Self::of_mapping(copy.make_read_only().map_err(no_memory)?)
     }
 
-    /// As [`Template::open`], but maps the file in place of copying it: quicker for a large file of which little is
-    /// read.
+    /// Does the same as [`Template::open`], but maps the file instead of copying it. That is
+    /// quicker for a large file of which only a little is read.
     ///
-    /// A file that is cut short while it is mapped, as `cp` over it does, ends the process. So this is only for
-    /// programs that look at a file and end.
+    /// If the file is cut short while it is mapped, for example by `cp` over it, the process ends.
+    /// So this is only for programs that look at a file and end.
     ///
     /// # Errors
     /// As [`Template::open`].
@@ -83,7 +84,7 @@ impl Template {
         Self::of_file(&file).map_err(|e| e.within(path.display()))
     }
 
-    /// As [`Template::map`], for a file that is open.
+    /// Does the same as [`Template::map`] for an open file.
     ///
     /// # Errors
     /// [`Kind::Template`], as for [`Template::open`].
@@ -93,8 +94,8 @@ impl Template {
             return Err(empty());
         }
         // SAFETY: mapped memory must not change while it is borrowed. Templates are never written
-        // in place: they are made under another name and renamed over the old one, so that a
-        // mapping keeps the file it was opened with.
+        // in place. They are made under another name and renamed over the old one, so that a
+        // mapping keeps the file that it was opened with.
         Self::of_mapping(unsafe { Mmap::map(file) }.map_err(unreadable)?)
     }
 
@@ -112,23 +113,23 @@ impl Template {
         Ok(template)
     }
 
-    /// Refuses a template with prototypes that are no unit vectors. Reads all of it once more, on the caller's
-    /// thread pool.
+    /// Refuses a template with prototypes that are not unit vectors. It reads the whole template
+    /// once more, on the caller's thread pool.
     ///
     /// # Errors
-    /// [`Kind::Template`], naming the first one that is wrong.
+    /// [`Kind::Template`], which names the first wrong prototype.
     pub fn check_prototypes(&self) -> Result<()> {
         numbers::check_prototypes(self)
     }
 
-    /// A template being built, whose checksums do not stand yet.
+    /// Makes a template that is still being built, whose checksums are not yet written.
     pub(super) fn unproven(
         file: &File,
         header: HeaderV1,
         settings: Settings,
         sections: Vec<Section>,
     ) -> Result<Self> {
-        // SAFETY: the draft's owner writes nothing to the sections while this mapping lives; it
+        // SAFETY: the draft's owner writes nothing to the sections while this mapping lives. It
         // drops the mapping before it writes the head.
         let bytes = unsafe { Mmap::map(file) }
             .map_err(|e| Error::new(Kind::Io, format!("the draft cannot be mapped: {e}")))?;

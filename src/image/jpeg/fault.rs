@@ -1,10 +1,10 @@
-//! What may be wrong with the data of a JPEG.
+//! This module names the faults in the data of a JPEG.
 
-/// What may be wrong with a scan.
+/// A fault in a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It ends before its last block.
+    /// The scan ends before its last block.
     Missing,
-    /// It holds what no encoder writes.
+    /// The scan holds something that no encoder writes.
     Nonsense,
 }

@@ -1,4 +1,4 @@
-//! Kinds of TIFF that are not read.
+//! This module refuses kinds of TIFF that are not read.
 
 use crate::error::Error;
 use crate::image::limits::unreadable;
