@@ -61,9 +61,12 @@ install() {
   [ ${#missing[@]} -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
     fail "$for: missing packages, and neither root nor sudo" "have installed: ${missing[*]}"
+  # An earlier installation that was interrupted stops apt until it is finished; nothing to finish is no error.
+  [ $UPDATED = yes ] || as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null || true
   [ $UPDATED = yes ] || as_root apt-get update -qq
   UPDATED=yes
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=120 --no-install-recommends \
+    "${missing[@]}" >/dev/null ||
     fail "$for: apt could not install ${missing[*]}" "see its words above"
 }
 

@@ -277,14 +277,11 @@ pub(crate) fn put_in_place_if(
 /// Refuses to put a file in the place of a device, a pipe or a socket: a program that is told to write to
 /// `/dev/null` would take that from the whole system.
 fn only_over_a_file(path: &Path) -> Result<()> {
-    let there = std::fs::metadata(path).ok();
-    match there.as_ref().and_then(outputs::special) {
-        None => Ok(()),
-        Some(_) => {
-            let what = format!("{}: is no regular file, and stays as it is", path.display());
-            Err(Error::new(Kind::Io, what).advise("write to a file"))
-        }
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let what = format!("{}: is no regular file, and stays as it is", path.display());
+        return Err(Error::new(Kind::Io, what).advise("write to a file"));
     }
+    Ok(())
 }
 
 /// Fills `into` with what stands at `start`. Several threads may read from one file.

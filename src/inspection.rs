@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A template, its backbone and everything prepared for pictures.
-pub struct Inspector {
+pub struct Pipeline {
     template: Arc<Template>,
     backbone: Arc<dyn Backbone>,
     scorer: Scorer,
@@ -55,7 +55,7 @@ impl ProbeResult {
     }
 }
 
-impl Inspector {
+impl Pipeline {
     /// Joins a template with a backbone.
     ///
     /// # Errors
@@ -73,12 +73,12 @@ impl Inspector {
                 built_from.push(size);
             }
         }
-        Ok(Inspector { template, backbone, scorer, built_from, any_shape: false })
+        Ok(Pipeline { template, backbone, scorer, built_from, any_shape: false })
     }
 
     /// The same, but pictures of any shape are squeezed into the network's input.
     pub fn with_any_shape(self) -> Self {
-        Inspector { any_shape: true, ..self }
+        Pipeline { any_shape: true, ..self }
     }
 
     /// Refuses pictures of another shape than those that the template was built from: the network
@@ -108,7 +108,7 @@ impl Inspector {
 
     /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
     pub fn open(template: &Path, model: Option<&Path>, engine: &Engine) -> Result<Self> {
-        let opened = Template::open(template)?;
+        let opened = Template::map(template)?;
         Self::join(opened, model, engine).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(template.display()),
@@ -160,7 +160,7 @@ impl Inspector {
     /// Brings a picture to the network's size.
     ///
     /// # Errors
-    /// As [`Inspector::check_shape`]; [`Kind::Image`] where its samples are larger than the template's bits
+    /// As [`Pipeline::check_shape`]; [`Kind::Image`] where its samples are larger than the template's bits
     /// allow.
     pub fn prepare(&self, picture: &Picture) -> Result<NetworkImage> {
         self.check_shape(Size { width: picture.width, height: picture.height })?;
@@ -182,7 +182,7 @@ impl Inspector {
         })
     }
 
-    /// As [`Inspector::distances`], without the prototypes of group `left_out`; `groups` has the group of every
+    /// As [`Pipeline::distances`], without the prototypes of group `left_out`; `groups` has the group of every
     /// prototype, a layer, in the order of [`Template::sources`].
     pub fn distances_without(
         &self,
@@ -240,7 +240,7 @@ impl Inspector {
         scorer_for(&self.template, header, baselines).summary(distances).1
     }
 
-    /// Whether [`Inspector::summary_under`] would differ from `promised` by more than rounding.
+    /// Whether [`Pipeline::summary_under`] would differ from `promised` by more than rounding.
     #[cfg(feature = "desktop")]
     pub(crate) fn deviates_under(
         &self,
@@ -291,7 +291,7 @@ impl Inspector {
         self.decide_at(scored, (width, height), self.thresholds())
     }
 
-    /// As [`Inspector::decide`], with other thresholds than the template's. `size` is that of the
+    /// As [`Pipeline::decide`], with other thresholds than the template's. `size` is that of the
     /// picture, columns and rows.
     pub fn decide_at(&self, scored: &Scored, size: (u32, u32), thresholds: Thresholds) -> Decided {
         let map_width = self.backbone.identity().width as usize;

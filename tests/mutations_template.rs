@@ -15,7 +15,7 @@ use hetmm::backbone::{self, Backbone, Engine, Identity, Request};
 use hetmm::error::Kind;
 use hetmm::feature_map::FeatureMap;
 use hetmm::image::NetworkImage;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::{Fusion, Verdict};
 use hetmm::template::container::SectionKind;
 use hetmm::template::{HeaderV1, Settings, Template};
@@ -81,8 +81,8 @@ struct Original {
 
 impl Original {
     fn new(file: &[u8], start: (&Arc<dyn Backbone>, &[NetworkImage])) -> Self {
-        let inspector = Inspector::new(opened(file).expect("opens"), start.0.clone());
-        let scores = scores(&inspector.expect("joins"), start.1);
+        let pipeline = Pipeline::new(opened(file).expect("opens"), start.0.clone());
+        let scores = scores(&pipeline.expect("joins"), start.1);
         Original { parts: Parts::of(file), scores }
     }
 }
@@ -90,11 +90,11 @@ impl Original {
 fn opened(file: &[u8]) -> hetmm::Result<Template> {
     let mut written = tempfile::tempfile().expect("a temporary file");
     written.write_all(file).expect("writes");
-    Template::from_file(&written)
+    Template::of_file(&written)
 }
 
-fn scores(inspector: &Inspector, pictures: &[NetworkImage]) -> Vec<f32> {
-    pictures.iter().map(|picture| inspector.run(picture).expect("runs").score).collect()
+fn scores(pipeline: &Pipeline, pictures: &[NetworkImage]) -> Vec<f32> {
+    pictures.iter().map(|picture| pipeline.run(picture).expect("runs").score).collect()
 }
 
 /// Three small templates of different kinds, with and without journal and rules, and pictures of good and bad
@@ -180,20 +180,20 @@ enum Outcome {
 fn judge(file: &[u8], original: &Original) -> Outcome {
     let start = start();
     let Ok(template) = opened(file) else { return Outcome::Refused };
-    let Ok(inspector) = Inspector::new(template, start.backbone.clone()) else {
+    let Ok(pipeline) = Pipeline::new(template, start.backbone.clone()) else {
         return Outcome::Refused;
     };
     // What is no number never passes, whatever the probes say.
     for picture in &start.pictures {
-        let scored = inspector.run(picture).expect("runs");
-        let verdict = inspector.decide(&scored, 80, 60).verdict;
+        let scored = pipeline.run(picture).expect("runs");
+        let verdict = pipeline.decide(&scored, 80, 60).verdict;
         assert!(scored.score.is_finite() || verdict == Verdict::Ng, "{} passes", scored.score);
     }
-    match inspector.check_probes() {
+    match pipeline.check_probes() {
         Ok(probes) if probes.iter().all(|probe| probe.agrees) => {}
         _ => return Outcome::Failed,
     }
-    let now = scores(&inspector, &start.pictures);
+    let now = scores(&pipeline, &start.pictures);
     let off = |(now, before): (&f32, &f32)| {
         let off = (now - before).abs() / (TOLERANCE + TOLERANCE * before.abs());
         if off.is_nan() { f32::INFINITY } else { off }
@@ -369,7 +369,7 @@ fn undo(file: &[u8]) {
     let path = folder.path().join("t.hetmm");
     std::fs::write(&path, file).expect("writes");
     if update::undo(&path, None).is_ok() {
-        Template::open(&path).expect("what undo has written opens");
+        Template::map(&path).expect("what undo has written opens");
     }
 }
 
@@ -618,10 +618,10 @@ fn a_picture_whose_features_are_no_use_at_a_tap_is_rejected() {
             ] {
                 let template = opened(&parts.sealed()).expect("opens");
                 let backbone = Arc::new(Failing(start.backbone.clone(), tap, value, every));
-                let inspector = Inspector::new(template, backbone).expect("joins");
+                let pipeline = Pipeline::new(template, backbone).expect("joins");
                 for picture in &start.pictures {
-                    let scored = inspector.run(picture).expect("runs");
-                    let verdict = inspector.decide(&scored, 80, 60).verdict;
+                    let scored = pipeline.run(picture).expect("runs");
+                    let verdict = pipeline.decide(&scored, 80, 60).verdict;
                     assert_eq!(verdict, Verdict::Ng, "tap {tap}, {value} in every {every}");
                 }
             }
@@ -651,8 +651,7 @@ fn the_probes_agree_where_features_are_rounded() {
     for original in &start().templates {
         let template = opened(&original.parts.file()).expect("opens");
         let backbone = Arc::new(Rounding(start().backbone.clone()));
-        for probe in
-            Inspector::new(template, backbone).expect("joins").check_probes().expect("runs")
+        for probe in Pipeline::new(template, backbone).expect("joins").check_probes().expect("runs")
         {
             assert!(probe.agrees, "{probe:?}");
         }
@@ -663,7 +662,7 @@ fn the_probes_agree_where_features_are_rounded() {
 fn a_template_from_before_there_were_proofs_loads_and_its_numbers_are_checked() {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
     let file = std::fs::read(kept).expect("reads");
-    let template = Template::open(kept.as_ref()).expect("opens");
+    let template = Template::map(kept.as_ref()).expect("opens");
     assert!(template.settings().proof.is_none());
     template.check_prototypes().expect("unit vectors");
     let parts = Parts::of(&file);

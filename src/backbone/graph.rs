@@ -380,7 +380,7 @@ fn windows(node: &NodeProto, constants: &Constants) -> Option<[Window; 2]> {
 #[cfg(test)]
 mod tests {
     use super::super::bundled::MODEL;
-    use super::super::tract::read;
+    use super::super::onnx::read;
     use super::*;
 
     fn bundled() -> ModelProto {

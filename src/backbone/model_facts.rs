@@ -1,7 +1,7 @@
 //! What a model says about itself in its metadata, apart from its preprocessing.
 
-use super::tract::unusable;
-use super::{BUNDLED_NAME, bundled};
+use super::bundled::{self, BUNDLED_NAME};
+use super::refusal::unusable_model;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::image::Size;
@@ -48,7 +48,7 @@ impl ModelFacts {
     fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
         tract_onnx::onnx()
             .proto_model_for_read(&mut bytes)
-            .map_err(|e| unusable(&e.to_string()))
+            .map_err(|e| unusable_model(&e.to_string()))
             .and_then(|proto| Self::of_metadata(&metadata(&proto)))
             .map_err(|e| e.within(name))
     }
@@ -66,7 +66,7 @@ impl ModelFacts {
                 .ok()
                 .filter(|number| (least..=most).contains(number))
                 .ok_or_else(|| {
-                    unusable(&format!(
+                    unusable_model(&format!(
                         "its metadata {key} is not a number from {least} to {most}: {text}"
                     ))
                 }),

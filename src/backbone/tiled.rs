@@ -8,20 +8,21 @@
 //!
 //! Whether there are tiles depends on the size of the input alone, never on the machine.
 
-use super::engine::TRACT;
+use super::device::TRACT;
 use super::graph::{self, Reach, Value};
+use super::identity::{Identity, TapIdentity};
+use super::interface::{Backbone, Request, WORKING_BYTES};
 use super::model_facts::{ModelFacts, metadata};
-use super::tract::{
-    check_weights, choose_taps, first_identity, load_part, read, unusable, wrong_size,
-};
-use super::{Backbone, Identity, Request, TapIdentity, WORKING_BYTES};
+use super::onnx::{check_weights, choose_taps, first_identity, read};
+use super::part::{Load, Part};
+use super::refusal::{unusable_model, wrong_size};
+use super::tract::load_part;
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tract_onnx::pb::ModelProto;
 
 /// Inputs of more pixels are computed by tiles: with fewer, a picture takes no more than 0.3 GB.
 pub(super) const WHOLE_PIXELS: usize = 1024 * 1024;
@@ -29,18 +30,6 @@ pub(super) const WHOLE_PIXELS: usize = 1024 * 1024;
 const TILE: usize = 768;
 /// Bytes that the part behind the cut takes for a pixel of the input. Measured with the bundled network.
 const FAR_BYTES: u64 = 64;
-
-/// A part of a network, ready to run on one size of input.
-pub(super) trait Part: Send + Sync {
-    /// Channels, rows and columns of each output.
-    fn sizes(&self) -> &[[usize; 3]];
-
-    /// The outputs for an input, both as planes.
-    fn run(&self, planes: &[f32]) -> Result<Vec<Vec<f32>>>;
-}
-
-/// Makes a part that runs from a model, for an input of so many channels, rows and columns.
-pub(super) type Load<'a> = &'a dyn Fn(&ModelProto, [usize; 3], &[String]) -> Result<Box<dyn Part>>;
 
 /// A network whose first part runs on tiles.
 pub(super) struct TiledBackbone {
@@ -114,7 +103,7 @@ impl TiledBackbone {
         let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, request, engine, tile)));
         match loaded {
             Ok(loaded) => loaded.map_err(|e| e.within(name)),
-            Err(_) => Err(unusable("it cannot be parsed").within(name)),
+            Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
         }
     }
 
@@ -142,7 +131,7 @@ impl TiledBackbone {
         let (Some(rows), Some(columns)) = sides else { return Ok(None) };
         let of_near: Vec<String> = values.iter().map(|value| value.name.clone()).collect();
         let part = |from, outputs: &[String]| {
-            graph::part(&proto, from, outputs).ok_or_else(|| unusable("it has no graph"))
+            graph::part(&proto, from, outputs).ok_or_else(|| unusable_model("it has no graph"))
         };
         let near = Near {
             part: load(&part(None, &of_near)?, [3, rows.tile, columns.tile], &of_near)?,
@@ -197,7 +186,7 @@ pub fn open_by_tiles(model: &[u8], request: &Request, tile: usize) -> Result<Arc
     let tiled = TiledBackbone::with_tiles("model", model, request, (TRACT, &load_part), tile)?;
     match tiled {
         Some(tiled) => Ok(Arc::new(tiled)),
-        None => Err(unusable("it cannot be cut into tiles")),
+        None => Err(unusable_model("it cannot be cut into tiles")),
     }
 }
 

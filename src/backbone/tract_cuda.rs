@@ -3,9 +3,11 @@
 //! `tract-cuda` loads the driver and NVIDIA's libraries when it is asked for; nothing of them is
 //! needed to build. Operators that it does not have (pooling, in 0.23) run on the CPU in between.
 
-use super::engine::{TRACT_CUDA, unusable};
+use super::device::TRACT_CUDA;
+use super::identity::Identity;
+use super::interface::{Backbone, Request};
+use super::refusal::unusable_device;
 use super::tract::{failed, input, maps, typed};
-use super::{Backbone, Identity, Request};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
@@ -30,7 +32,7 @@ impl TractCudaBackbone {
     /// [`crate::error::Kind::Model`] where the model cannot.
     pub fn new(name: &str, model: &[u8], request: &Request) -> Result<Self> {
         let cannot = |why: String| {
-            unusable(format!("device tract-cuda cannot be used: {why}")).advise(
+            unusable_device(format!("device tract-cuda cannot be used: {why}")).advise(
                 "it needs an NVIDIA GPU that nvidia-smi shows, CUDA 12.6 or a later 12, and cuDNN 9; the device \
                  tract runs without",
             )

@@ -1,7 +1,6 @@
 //! The feature pass: every picture read once, decoded, and run through the backbone.
 
 use super::features_file::PictureRecord;
-use super::input_size::most_frequent;
 use super::{Progress, Stage};
 use crate::backbone::{self, Backbone, Identity};
 use crate::error::{Error, Kind, Result};
@@ -251,4 +250,17 @@ pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec
         example.width,
         example.height
     )]
+}
+
+/// The value that is there most often; of equally frequent ones, the first.
+pub fn most_frequent<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for value in values {
+        match counts.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((value, 1)),
+        }
+    }
+    // `max_by_key` would take the last of equals.
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }

@@ -10,22 +10,20 @@
 //! Pictures of the same exposure are one part: they are held out together and give one score, that of the first.
 
 use super::calibration::TooFew;
-use super::exposures::Parts;
+use super::draft::{draft_header, section_lengths};
+use super::few_at_once::few_at_once;
+use super::fill::{Filled, Material};
 use super::leave_one_out::groups;
-use super::memory::few_at_once;
+use super::options::{Baseline, Options};
+use super::progress::{Progress, Stage};
 use super::prototypes::{self, Chosen, HeldOut};
-use super::store::Store;
-use super::{Baseline, Filled, Options, Progress, Stage, draft_header, section_lengths};
-use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::matching::Distances;
 use crate::selection::Rule;
 use crate::template::Settings;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use std::path::Path;
-use std::sync::Arc;
 
 /// The refusal of a rate that so few pictures cannot promise.
 pub fn too_few(e: &TooFew, rate: f64) -> Error {
@@ -50,29 +48,15 @@ fn percent(rate: f64) -> String {
     format!("{} %", (rate * 1e4 * (1.0 - 1e-9)).ceil() / 100.0)
 }
 
-/// What a template is made of.
-pub struct Material<'a> {
-    /// The features of all pictures.
-    pub store: &'a Store,
-    /// What computed them.
-    pub backbone: &'a Arc<dyn Backbone>,
-    /// How the template is built.
-    pub options: &'a Options,
-    /// Which part every picture shows.
-    pub parts: &'a Parts,
-    /// Where the template will be: drafts are made beside it, and go again.
-    pub destination: &'a Path,
-}
-
 impl Material<'_> {
-    /// The score of every part against a template without its fold; `inspector` is the template from all pictures,
+    /// The score of every part against a template without its fold; `pipeline` is the template from all pictures,
     /// `filled` what came of filling it.
     ///
     /// # Errors
     /// What the disk refuses.
     pub fn scores(
         &self,
-        inspector: &Inspector,
+        pipeline: &Pipeline,
         filled: &Filled,
         held_out: HeldOut,
         progress: Progress,
@@ -83,14 +67,14 @@ impl Material<'_> {
             let kept = held_out.kept(fold);
             let share = self.options.baseline.share(self.parts.count());
             let baseline = |layer| match share > 0.0 {
-                true => filled.left_out.baseline(inspector, layer, share, &|picture| kept[picture]),
+                true => filled.left_out.baseline(pipeline, layer, share, &|picture| kept[picture]),
                 false => Vec::new(),
             };
-            let layers = inspector.template().layers();
-            let scorer = inspector.scorer_with((0..layers).map(baseline).collect());
+            let layers = pipeline.template().layers();
+            let scorer = pipeline.scorer_with((0..layers).map(baseline).collect());
             let of_fold = |part: &usize| !kept[self.parts.first[*part]];
             let out: Vec<usize> = (0..self.parts.count()).filter(of_fold).collect();
-            let distances = self.distances(inspector, held_out, fold, filled.of_folds.get(fold))?;
+            let distances = self.distances(pipeline, held_out, fold, filled.of_folds.get(fold))?;
             let score = |at: usize| {
                 let of_part = distances(self.parts.first[out[at]]);
                 scorer.score(&scorer.anomaly_map(&of_part)).score
@@ -106,30 +90,30 @@ impl Material<'_> {
     /// What gives the distances of a picture to a template without `fold`.
     fn distances<'a>(
         &'a self,
-        inspector: &'a Inspector,
+        pipeline: &'a Pipeline,
         held_out: HeldOut,
         fold: usize,
         chosen: Option<&Chosen>,
     ) -> Result<Box<dyn Fn(usize) -> Vec<Distances> + Sync + 'a>> {
-        if inspector.template().header().rule == Rule::All {
-            let folds = groups(inspector, held_out.fold);
+        if pipeline.template().header().rule == Rule::All {
+            let folds = groups(pipeline, held_out.fold);
             return Ok(Box::new(move |picture| {
-                inspector.distances_without(&self.store.maps(picture), &folds, fold as u32)
+                pipeline.distances_without(&self.store.maps(picture), &folds, fold as u32)
             }));
         }
-        let without = self.template_without(inspector, &held_out.kept(fold), chosen)?;
+        let without = self.template_without(pipeline, &held_out.kept(fold), chosen)?;
         Ok(Box::new(move |picture| without.distances(&self.store.maps(picture), None)))
     }
 
     /// A template from the `kept` pictures alone: of the prototypes that were chosen for it, else selected anew.
     fn template_without(
         &self,
-        inspector: &Inspector,
+        pipeline: &Pipeline,
         kept: &[bool],
         chosen: Option<&Chosen>,
-    ) -> Result<Inspector> {
+    ) -> Result<Pipeline> {
         let known: Vec<usize> = (0..kept.len()).filter(|&picture| kept[picture]).collect();
-        let images = &inspector.template().header().build.images;
+        let images = &pipeline.template().header().build.images;
         let images = match chosen {
             Some(_) => images.clone(),
             None => known.iter().map(|&picture| images[picture].clone()).collect(),
@@ -150,6 +134,6 @@ impl Material<'_> {
                 prototypes::write(&mut draft, &store, mask, None, &|_, _, _| {})?;
             }
         }
-        Inspector::new(draft.preview()?, self.backbone.clone())
+        Pipeline::new(draft.preview()?, self.backbone.clone())
     }
 }

@@ -10,7 +10,7 @@ use super::gather::Gathered;
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::matching::{Distances, Windows};
 use crate::scoring::Fusion;
 use crate::template::HeaderV1;
@@ -43,21 +43,21 @@ pub struct Chosen {
     pub unnoticed: Vec<String>,
 }
 
-/// Chooses the probes of a template with `inspector`, whose pictures have these leave-one-out scores.
-pub fn choose(pass: &Gathered, scores: &[f32], inspector: &Inspector) -> Result<Chosen> {
+/// Chooses the probes of a template with `pipeline`, whose pictures have these leave-one-out scores.
+pub fn choose(pass: &Gathered, scores: &[f32], pipeline: &Pipeline) -> Result<Chosen> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let id = inspector.backbone().identity();
+    let id = pipeline.backbone().identity();
     let size = (id.height as usize, id.width as usize);
     let ordinary = pass.image(order[order.len() / 2], size)?;
-    let (first, first_misses) = best_disturbed(&ordinary, 0, inspector)?;
+    let (first, first_misses) = best_disturbed(&ordinary, 0, pipeline)?;
     if names(id.pixels()).len() == 1 {
         return Ok(Chosen { images: vec![first], unnoticed: first_misses.into_iter().collect() });
     }
     let odd = pass.image(order[order.len() - 1], size)?;
     let inverted = ordinary.inverted();
-    let (second, second_misses) = best_disturbed(&odd, WAYS / 2, inspector)?;
-    let misses = unnoticed(&inverted, inspector)?;
+    let (second, second_misses) = best_disturbed(&odd, WAYS / 2, pipeline)?;
+    let misses = unnoticed(&inverted, pipeline)?;
     let by_all = |what: &&String| first_misses.contains(*what) && second_misses.contains(*what);
     let unnoticed = misses.iter().filter(by_all).cloned().collect();
     Ok(Chosen { images: vec![first, second, inverted], unnoticed })
@@ -68,12 +68,12 @@ pub fn choose(pass: &Gathered, scores: &[f32], inspector: &Inspector) -> Result<
 fn best_disturbed(
     image: &NetworkImage,
     from: usize,
-    inspector: &Inspector,
+    pipeline: &Pipeline,
 ) -> Result<(NetworkImage, BTreeSet<String>)> {
     let mut best: Option<(NetworkImage, BTreeSet<String>)> = None;
     for way in 0..WAYS {
         let candidate = disturbed(image, (from + way) % WAYS);
-        let misses = unnoticed(&candidate, inspector)?;
+        let misses = unnoticed(&candidate, pipeline)?;
         let is_better = best.as_ref().is_none_or(|(_, fewest)| misses.len() < fewest.len());
         if is_better {
             let is_perfect = misses.is_empty();
@@ -112,17 +112,17 @@ fn disturbed(image: &NetworkImage, way: usize) -> NetworkImage {
 }
 
 /// The settings of the template whose change `image` does not notice, in words.
-fn unnoticed(image: &NetworkImage, inspector: &Inspector) -> Result<BTreeSet<String>> {
-    let features = inspector.features(image)?;
+fn unnoticed(image: &NetworkImage, pipeline: &Pipeline) -> Result<BTreeSet<String>> {
+    let features = pipeline.features(image)?;
     let probe = Tried {
-        inspector,
-        distances: inspector.distances(&features, None),
+        pipeline,
+        distances: pipeline.distances(&features, None),
         features,
-        header: inspector.template().header(),
+        header: pipeline.template().header(),
     };
-    let promised = inspector.summary_under(probe.header, true, &probe.distances);
+    let promised = pipeline.summary_under(probe.header, true, &probe.distances);
     let notices = |header: &HeaderV1, has_baseline: bool, distances: &[Distances]| {
-        inspector.deviates_under(header, has_baseline, distances, &promised)
+        pipeline.deviates_under(header, has_baseline, distances, &promised)
     };
     let mut missed: BTreeSet<String> = probe
         .settings_off()
@@ -130,7 +130,7 @@ fn unnoticed(image: &NetworkImage, inspector: &Inspector) -> Result<BTreeSet<Str
         .filter(|(_, header)| !notices(header, true, &probe.distances))
         .map(|(what, _)| what)
         .collect();
-    let has_baseline = inspector.template().baseline(0).is_some();
+    let has_baseline = pipeline.template().baseline(0).is_some();
     if has_baseline && !notices(probe.header, false, &probe.distances) {
         missed.insert("the baseline".into());
     }
@@ -144,7 +144,7 @@ fn unnoticed(image: &NetworkImage, inspector: &Inspector) -> Result<BTreeSet<Str
 
 /// A picture that is tried as a probe.
 struct Tried<'a> {
-    inspector: &'a Inspector,
+    pipeline: &'a Pipeline,
     features: Vec<FeatureMap>,
     distances: Vec<Distances>,
     header: &'a HeaderV1,
@@ -204,7 +204,7 @@ impl Tried<'_> {
                     continue;
                 }
                 let mut distances = self.distances.clone();
-                distances[layer] = self.inspector.distances_in(layer, map, other);
+                distances[layer] = self.pipeline.distances_in(layer, map, other);
                 all.push((format!("the {direction} window of layer {layer}"), distances));
             }
         }

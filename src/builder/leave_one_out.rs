@@ -1,9 +1,9 @@
 //! Every good picture against the template without its own prototypes.
 
-use super::memory::{few_at_once, maps_at_once};
+use super::few_at_once::{few_at_once, maps_at_once};
 use super::store::Store;
 use super::{Progress, Stage};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::matching::Distances;
 use crate::scoring::Fusion;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +15,8 @@ const LEAST_PEAK: f64 = 1e-3;
 const NOTHING: f32 = 2.0;
 
 /// The group of the picture that every prototype comes from, a layer; `group` has that of every picture.
-pub fn groups(inspector: &Inspector, group: &[u32]) -> Vec<Vec<u32>> {
-    let template = inspector.template();
+pub fn groups(pipeline: &Pipeline, group: &[u32]) -> Vec<Vec<u32>> {
+    let template = pipeline.template();
     let of_layer = |layer| -> Vec<u32> {
         template.sources(layer).iter().map(|&picture| group[picture as usize]).collect()
     };
@@ -32,17 +32,16 @@ pub struct LeaveOneOut {
 impl LeaveOneOut {
     /// Matches every picture of `store` against the template, less the prototypes that pictures of its part gave;
     /// `part` has the part of every picture.
-    pub fn compute(inspector: &Inspector, store: &Store, part: &[u32], progress: Progress) -> Self {
+    pub fn compute(pipeline: &Pipeline, store: &Store, part: &[u32], progress: Progress) -> Self {
         let done = AtomicUsize::new(0);
-        let parts = groups(inspector, part);
+        let parts = groups(pipeline, part);
         let of_picture = |picture: usize| {
-            let distances =
-                inspector.distances_without(&store.maps(picture), &parts, part[picture]);
+            let distances = pipeline.distances_without(&store.maps(picture), &parts, part[picture]);
             let count = done.fetch_add(1, Ordering::Relaxed) + 1;
             progress(Stage::LeaveOneOut, count, store.pictures());
             distances
         };
-        let at_once = inspector.backbone().identity().pictures_at_once();
+        let at_once = pipeline.backbone().identity().pictures_at_once();
         LeaveOneOut { distances: few_at_once(store.pictures(), at_once, of_picture) }
     }
 
@@ -50,7 +49,7 @@ impl LeaveOneOut {
     /// for a single picture.
     pub fn baseline(
         &self,
-        inspector: &Inspector,
+        pipeline: &Pipeline,
         layer: usize,
         share: f32,
         counts: &dyn Fn(usize) -> bool,
@@ -60,7 +59,7 @@ impl LeaveOneOut {
         let mut count = vec![0u32; pixels];
         let counted = self.distances.iter().enumerate().filter(|(picture, _)| counts(*picture));
         for (_, distances) in counted {
-            let joined = inspector.scorer().mutual(&distances[layer]);
+            let joined = pipeline.scorer().mutual(&distances[layer]);
             for (((sum, count), value), forward) in
                 sum.iter_mut().zip(&mut count).zip(joined).zip(&distances[layer].forward)
             {
@@ -77,28 +76,27 @@ impl LeaveOneOut {
     /// Layer weights: one over the mean, over the good pictures, of the peak of the layer's own
     /// blurred map; for a sum, also over the number of layers. So every layer counts by how far it
     /// stands out from what it does on good parts, and a good picture scores about 1.
-    pub fn weights(&self, inspector: &Inspector) -> Vec<f32> {
-        let layers = inspector.template().layers();
+    pub fn weights(&self, pipeline: &Pipeline) -> Vec<f32> {
+        let layers = pipeline.template().layers();
         (0..layers)
             .map(|layer| {
                 let peak = |picture: usize| {
-                    inspector.scorer().layer_peak(layer, &self.distances[picture][layer])
+                    pipeline.scorer().layer_peak(layer, &self.distances[picture][layer])
                 };
-                let peaks = few_at_once(self.distances.len(), maps_at_once(inspector), peak);
+                let peaks = few_at_once(self.distances.len(), maps_at_once(pipeline), peak);
                 let sum: f64 = peaks.iter().map(|&p| f64::from(p)).sum();
                 let mean = (sum / peaks.len().max(1) as f64).max(LEAST_PEAK);
                 let parts =
-                    if inspector.template().header().fusion == Fusion::Sum { layers } else { 1 };
+                    if pipeline.template().header().fusion == Fusion::Sum { layers } else { 1 };
                 (1.0 / (mean * parts as f64)) as f32
             })
             .collect()
     }
 
     /// The score of every picture.
-    pub fn scores(&self, inspector: &Inspector) -> Vec<f32> {
-        let score = |picture: usize| {
-            inspector.score(&inspector.anomaly_map(&self.distances[picture])).score
-        };
-        few_at_once(self.distances.len(), maps_at_once(inspector), score)
+    pub fn scores(&self, pipeline: &Pipeline) -> Vec<f32> {
+        let score =
+            |picture: usize| pipeline.score(&pipeline.anomaly_map(&self.distances[picture])).score;
+        few_at_once(self.distances.len(), maps_at_once(pipeline), score)
     }
 }

@@ -9,7 +9,7 @@ use super::leave_one_out::groups;
 use crate::backbone::Backbone;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::image::{NetworkImage, Picture};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Scored;
 use crate::sensitivity::{KindResult, Subject, short};
 use crate::template::Template;
@@ -38,8 +38,8 @@ pub fn short_form(
     if pictures.len() < LEAST_PARTS {
         return Ok(None);
     }
-    let inspector = Inspector::new(Template::open(template)?, backbone.clone())?.with_any_shape();
-    let subject = LeftOut::new(inspector, pictures);
+    let pipeline = Pipeline::new(Template::map(template)?, backbone.clone())?.with_any_shape();
+    let subject = LeftOut::new(pipeline, pictures);
     let inspections = (subject.parts / PARTS_EACH).min(MOST_INSPECTIONS);
     if subject.parts < LEAST_PARTS || subject.pictures.is_empty() {
         return Ok(None);
@@ -49,7 +49,7 @@ pub fn short_form(
 
 /// Pictures that a template was built from, each against the rest.
 struct LeftOut {
-    inspector: Inspector,
+    pipeline: Pipeline,
     /// The part of every prototype, a layer.
     groups: Vec<Vec<u32>>,
     /// How many parts the template was built from.
@@ -59,8 +59,8 @@ struct LeftOut {
 }
 
 impl LeftOut {
-    fn new(inspector: Inspector, pictures: &[Source]) -> Self {
-        let template = inspector.template();
+    fn new(pipeline: Pipeline, pictures: &[Source]) -> Self {
+        let template = pipeline.template();
         let images = &template.header().build.images;
         let evidence = template.settings().evidence.as_ref();
         let of_evidence = evidence.map(|e| e.parts.clone()).filter(|p| p.len() == images.len());
@@ -82,14 +82,14 @@ impl LeftOut {
             pictures.iter().find(is_it).map(|source| (source.clone(), parts[image]))
         };
         let pictures = chosen.filter_map(of_image).collect();
-        let groups = groups(&inspector, &parts);
-        LeftOut { parts: firsts.len(), groups, pictures, inspector }
+        let groups = groups(&pipeline, &parts);
+        LeftOut { parts: firsts.len(), groups, pictures, pipeline }
     }
 }
 
 impl Subject for LeftOut {
-    fn inspector(&self) -> &Inspector {
-        &self.inspector
+    fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 
     fn count(&self) -> usize {
@@ -102,9 +102,9 @@ impl Subject for LeftOut {
     }
 
     fn scored(&self, index: usize, image: &NetworkImage) -> Result<Scored> {
-        let features = self.inspector.features(image)?;
+        let features = self.pipeline.features(image)?;
         let part = self.pictures.get(index).map_or(u32::MAX, |(_, part)| *part);
-        let distances = self.inspector.distances_without(&features, &self.groups, part);
-        Ok(self.inspector.score(&self.inspector.anomaly_map(&distances)))
+        let distances = self.pipeline.distances_without(&features, &self.groups, part);
+        Ok(self.pipeline.score(&self.pipeline.anomaly_map(&distances)))
     }
 }

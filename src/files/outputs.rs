@@ -167,7 +167,7 @@ fn refusal(path: &Path, format: &Format, obstacle: Obstacle) -> Refusal {
 }
 
 /// What no file replaces, whatever the user says; `None` for a regular file.
-pub(super) fn special(metadata: &Metadata) -> Option<Obstacle> {
+fn special(metadata: &Metadata) -> Option<Obstacle> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return None;

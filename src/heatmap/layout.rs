@@ -1,9 +1,11 @@
 //! Panels side by side with their names, and the colour bar with its numbers.
 
-use super::OUTLINE;
 use super::letters;
 use super::scale::{Scale, colour};
 use image::{Rgb, RgbImage, imageops};
+
+/// Colour of outlines and marks.
+pub(super) const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
 
 /// Space between panels, and width of the colour bar.
 const GAP: u32 = 8;

@@ -12,26 +12,25 @@ pub use files::{
 pub use scale::{AT_THRESHOLD, Scale, TOP, colour};
 
 use crate::image::{Picture, Samples};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Scored;
-use image::{Rgb, RgbImage, imageops};
-use layout::Panel;
+use image::{RgbImage, imageops};
+use layout::{OUTLINE, Panel};
 
 /// Longest side of a panel; larger pictures are scaled down.
 const PANEL: u32 = 640;
-const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
 
 /// The panels side by side, each with its name: the picture, the picture with the outline of the regions above
 /// the threshold of their zone, the blurred map in colours, the colour scale.
 ///
 /// The colour scale is set by the template's threshold: colours of different pictures can be compared.
-pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbImage {
+pub fn draw(pipeline: &Pipeline, picture: &Picture, scored: &Scored) -> RgbImage {
     let panel = panel(picture, PANEL);
     let (width, height) = panel.dimensions();
-    let header = inspector.template().header();
+    let header = pipeline.template().header();
     let map_size = (header.backbone.width, header.backbone.height);
     let scale = Scale::of(header);
-    let excess = inspector.excess(scored);
+    let excess = pipeline.excess(scored);
     let at = |x: u32, y: u32| sample(&excess, map_size, (x, y), (width, height));
     let outlined = RgbImage::from_fn(width, height, |x, y| {
         if on_outline(&at, x, y, width, height, 0.0) { OUTLINE } else { *panel.get_pixel(x, y) }
@@ -45,19 +44,19 @@ pub fn draw(inspector: &Inspector, picture: &Picture, scored: &Scored) -> RgbIma
         Panel { name: above.into(), image: outlined },
         Panel {
             name: format!("anomaly map, score {}", layout::number(scored.score)),
-            image: heat(inspector, scored, width, height),
+            image: heat(pipeline, scored, width, height),
         },
     ];
     layout::side_by_side(&panels, scale)
 }
 
 /// The blurred map in colours, at any size.
-pub fn heat(inspector: &Inspector, scored: &Scored, width: u32, height: u32) -> RgbImage {
-    let id = &inspector.template().header().backbone;
+pub fn heat(pipeline: &Pipeline, scored: &Scored, width: u32, height: u32) -> RgbImage {
+    let id = &pipeline.template().header().backbone;
     heat_of(
         &scored.blurred,
         (id.width, id.height),
-        Scale::of(inspector.template().header()),
+        Scale::of(pipeline.template().header()),
         (width, height),
     )
 }

@@ -1,9 +1,12 @@
 //! From a picture file to RGB samples.
 
+use super::limits::{check_size, several, truncated, unreadable};
+use super::picture::{Decoded, Picture, Samples};
 use super::samples::{Layout, Raw, assemble};
-use super::{Size, jpeg, tiff, webp};
+use super::shape::Size;
+use super::{jpeg, tiff, webp};
 use crate::containment::quietly;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use image::codecs::{bmp, jpeg as jpeg_codec, png, pnm, webp as webp_codec};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, Limits, Luma, Rgb};
@@ -11,88 +14,13 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-/// Most pixels that a picture may have: 100 megapixels.
-pub const MAX_PIXELS: u64 = 100_000_000;
-/// Fewest rows and columns that a picture may have.
-pub const MIN_SIDE: u32 = 8;
 /// Largest picture file that is read into memory: 1 GiB.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 /// What a decoder may reserve beside the picture itself: rows, tables, profiles. The longest row of
 /// a picture that is allowed takes 100 MB.
 const SPARE_BYTES: u64 = 128 << 20;
-/// Pixels that a file of any size may declare.
-const ANY_FILE_PIXELS: u64 = 4 << 20;
-/// Pixels that a file may declare beyond these, for each of its bytes. PNG's compression gives at most 1,032
-/// bytes for one, and a picture of a single colour is of no use here.
-const PIXELS_PER_BYTE: u64 = 1_000;
 /// How a BigTIFF begins.
 const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
-/// File name extensions of the formats that are decoded.
-const EXTENSIONS: [&str; 14] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "pnm", "pgm", "ppm", "pbm", "pam",
-    "webp",
-];
-
-/// A decoded picture: three interleaved samples (RGB) a pixel, upright.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// `width * height * 3` samples.
-    pub samples: Samples,
-}
-
-/// Samples as the file has them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Samples {
-    /// 8 bits a sample.
-    Eight(Vec<u8>),
-    /// 16 bits a sample, full scale.
-    Sixteen(Vec<u16>),
-}
-
-/// A decoded picture with what its file says about transparency.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded {
-    /// The picture.
-    pub picture: Picture,
-    /// `width * height` values from 0 (clear) to 255 (opaque), where a pixel is not fully opaque. `None`
-    /// where all pixels are opaque, or all are clear: such files come from programs that do not
-    /// use the channel.
-    pub opacity: Option<Vec<u8>>,
-}
-
-/// Whether a file of this name is taken for a picture when a folder is read.
-pub fn is_picture_name(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    !is_system_name(path) && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-}
-
-/// Files and folders that systems and programs make beside those of people.
-const SYSTEM_NAMES: [&str; 12] = [
-    "__MACOSX",
-    "@eaDir",
-    "@tmp",
-    "@Recycle",
-    "#recycle",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "lost+found",
-    "Thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "Icon\r",
-];
-
-/// Whether a file or folder of this name is hidden, or made by a system for itself.
-pub fn is_system_name(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| {
-        let name = name.to_string_lossy();
-        name.starts_with('.') || SYSTEM_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
-    })
-}
 
 /// Reads and decodes a picture file; see [`load`] and [`decode`].
 pub fn read(path: &Path) -> Result<Picture> {
@@ -286,29 +214,6 @@ fn pixels(mut decoder: impl ImageDecoder, file_bytes: usize) -> Result<(Raw, Ori
     Ok((raw, orientation))
 }
 
-/// Refuses pictures that are too small or too large to be decoded, or too large for their file.
-pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<()> {
-    if width < MIN_SIDE || height < MIN_SIDE {
-        return Err(unreadable(format!("{width} x {height} pixels are too few to inspect"))
-            .advise(format!("pictures need at least {MIN_SIDE} x {MIN_SIDE} pixels")));
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(unreadable(format!(
-            "{width} x {height} pixels are more than {} million",
-            MAX_PIXELS / 1_000_000
-        ))
-        .advise("crop or scale the picture first; the network sees a few hundred pixels a side"));
-    }
-    let most = ANY_FILE_PIXELS.saturating_add(PIXELS_PER_BYTE.saturating_mul(file_bytes as u64));
-    if u64::from(width) * u64::from(height) > most {
-        return Err(unreadable(format!(
-            "{file_bytes} bytes are too few for {width} x {height} pixels"
-        ))
-        .advise("copy the picture again from its source, or take it out"));
-    }
-    Ok(())
-}
-
 /// The picture as its camera was held.
 fn upright(decoded: Decoded, orientation: Orientation) -> Decoded {
     if orientation == Orientation::NoTransforms {
@@ -340,23 +245,6 @@ fn upright(decoded: Decoded, orientation: Orientation) -> Decoded {
     });
     let picture = Picture { width: upright_width, height: upright_height, samples };
     Decoded { picture, opacity }
-}
-
-/// A picture that cannot be used, because of `why`.
-pub(super) fn unreadable(why: impl Into<String>) -> Error {
-    Error::new(Kind::Image, why)
-}
-
-/// A file of more than one picture: nobody said which of them shows the part.
-pub(super) fn several(what: impl std::fmt::Display) -> Error {
-    unreadable(format!("it is {what}, and a part has one picture"))
-        .advise("save the picture that shows the part as a file of its own")
-}
-
-/// A picture that is not all there.
-pub(super) fn truncated(why: &str) -> Error {
-    unreadable(format!("incomplete: {why}"))
-        .advise("copy the picture again from its source, or take it out")
 }
 
 fn undecodable(error: image::ImageError) -> Error {

@@ -1,6 +1,6 @@
 //! What is worth knowing of a picture before anything is computed of it.
 
-use super::decode::Decoded;
+use super::picture::Decoded;
 use super::samples::Sample;
 use super::{Picture, Samples};
 

@@ -1,6 +1,6 @@
 //! How the samples of a line's pictures are to be understood.
 
-use super::decode::unreadable;
+use super::limits::unreadable;
 use super::{Picture, Samples};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

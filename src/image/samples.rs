@@ -1,7 +1,6 @@
 //! From the samples of a file to three a pixel.
 
-use super::decode::Decoded;
-use super::{Picture, Samples};
+use super::picture::{Decoded, Picture, Samples};
 
 /// What the channels of a file are, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a WebP file holds, looked at before it is decoded.
 
-use super::decode::{several, truncated, unreadable};
+use super::limits::{several, truncated, unreadable};
 use crate::error::Result;
 
 /// The bit of a `VP8X` chunk that marks an animation.

@@ -9,7 +9,7 @@ use super::engine::{PartId, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::heatmap;
 use crate::image::Picture;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Scored;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub struct Item {
     /// Its map.
     pub scored: Scored,
     /// What it was compared with.
-    pub inspector: Arc<Inspector>,
+    pub pipeline: Arc<Pipeline>,
 }
 
 /// The queue in front of the archive's thread.
@@ -172,14 +172,14 @@ impl Archive {
         let reason = reason.as_str().unwrap_or("unknown").to_owned();
         let stem = stems.add(&format!("part{}-{reason}", item.part.0));
         let path = |extension: &str| self.folder.join(format!("{stem}{extension}"));
-        let header = item.inspector.template().header();
+        let header = item.pipeline.template().header();
         let numbers = serde_json::json!({
             "part": item.part, "why": item.reason, "score": item.score,
             "threshold": header.calibration.threshold, "width": item.picture.width,
             "height": item.picture.height,
         });
         crate::files::write_whole(&path(".png"), &heatmap::picture_png(&item.picture)?)?;
-        let map = heatmap::draw(&item.inspector, &item.picture, &item.scored);
+        let map = heatmap::draw(&item.pipeline, &item.picture, &item.scored);
         crate::files::write_whole(&path(".map.png"), &heatmap::png(&map)?)?;
         crate::files::write_whole(&path(".json"), numbers.to_string().as_bytes())
     }

@@ -8,7 +8,7 @@ use super::hub::{Message, Outbox};
 use super::supervise::Alive;
 use super::time::LineTime;
 use crate::error::Error;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -81,39 +81,39 @@ pub struct Current {
 
 #[derive(Default)]
 struct State {
-    inspector: Option<Arc<Inspector>>,
+    pipeline: Option<Arc<Pipeline>>,
     /// What was in use when its engine failed, until somebody deals with it.
-    failed: Option<Arc<Inspector>>,
+    failed: Option<Arc<Pipeline>>,
     failures: u64,
     last_failure: Option<String>,
 }
 
 impl Current {
     /// The template in use.
-    pub fn get(&self) -> Option<Arc<Inspector>> {
-        self.lock().inspector.clone()
+    pub fn get(&self) -> Option<Arc<Pipeline>> {
+        self.lock().pipeline.clone()
     }
 
     /// Puts another in its place.
-    pub fn set(&self, inspector: Arc<Inspector>) {
-        self.lock().inspector = Some(inspector);
+    pub fn set(&self, pipeline: Arc<Pipeline>) {
+        self.lock().pipeline = Some(pipeline);
     }
 
-    /// Takes out of use an inspector whose engine has failed; false where another is in use by now.
-    pub fn fail(&self, inspector: &Arc<Inspector>, why: String) -> bool {
+    /// Takes out of use a pipeline whose engine has failed; false where another is in use by now.
+    pub fn fail(&self, pipeline: &Arc<Pipeline>, why: String) -> bool {
         let mut state = self.lock();
         state.failures += 1;
         state.last_failure = Some(why);
-        let in_use = state.inspector.as_ref().is_some_and(|used| Arc::ptr_eq(used, inspector));
+        let in_use = state.pipeline.as_ref().is_some_and(|used| Arc::ptr_eq(used, pipeline));
         if in_use {
-            state.failed = state.inspector.take();
+            state.failed = state.pipeline.take();
             self.failed.notify_all();
         }
         in_use
     }
 
     /// What was in use when its engine failed, once; waits up to `limit` for it.
-    pub fn wait_for_failure(&self, limit: Duration) -> Option<Arc<Inspector>> {
+    pub fn wait_for_failure(&self, limit: Duration) -> Option<Arc<Pipeline>> {
         let waited = self.failed.wait_timeout_while(self.lock(), limit, |s| s.failed.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.failed.take()
     }
@@ -181,8 +181,8 @@ impl Inspection {
             // The part is rejected already; the time belongs to the next one.
             return Err(Reason::Late);
         }
-        let Some(inspector) = self.current.get() else { return Err(Reason::InspectionFailed) };
-        match inspect(&inspector, &job, begun, self.review_passes, containment) {
+        let Some(pipeline) = self.current.get() else { return Err(Reason::InspectionFailed) };
+        match inspect(&pipeline, &job, begun, self.review_passes, containment) {
             Ok((assessment, scored)) => {
                 let late = LineTime::now() >= job.deadline;
                 if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
@@ -194,7 +194,7 @@ impl Inspection {
                         score: assessment.score,
                         picture: job.frame.picture,
                         scored,
-                        inspector,
+                        pipeline,
                     });
                 }
                 Ok(assessment)
@@ -204,8 +204,8 @@ impl Inspection {
                 match failure {
                     Failure::Picture(why) => log::error!("part {part} cannot be inspected: {why}"),
                     Failure::Engine(why) => {
-                        log::error!("part {part}: {} has failed: {why}", inspector.engine());
-                        self.engine_failed(&inspector, &why);
+                        log::error!("part {part}: {} has failed: {why}", pipeline.engine());
+                        self.engine_failed(&pipeline, &why);
                     }
                 }
                 Err(Reason::InspectionFailed)
@@ -213,16 +213,16 @@ impl Inspection {
         }
     }
 
-    /// Shows the fault and takes the inspector out of use; another takes its place in
+    /// Shows the fault and takes the pipeline out of use; another takes its place in
     /// [`super::templates`].
-    fn engine_failed(&self, inspector: &Arc<Inspector>, why: &Error) {
+    fn engine_failed(&self, pipeline: &Arc<Pipeline>, why: &Error) {
         let tell = |present| {
             let fault = Fault::Engine;
             self.hub.send(Message::Event(Event::Condition { fault, present }));
         };
         // Before it goes out of use, so that whoever replaces it ends the fault afterwards.
         tell(true);
-        if !self.current.fail(inspector, why.what().to_owned()) {
+        if !self.current.fail(pipeline, why.what().to_owned()) {
             tell(false);
         }
     }
@@ -238,7 +238,7 @@ enum Failure {
 
 /// The way of every picture, with a watch on the stages.
 fn inspect(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     job: &Job,
     begun: LineTime,
     review_passes: bool,
@@ -253,18 +253,18 @@ fn inspect(
     };
     let picture = &job.frame.picture;
     let mut stages = Stages::default();
-    let image = inspector.prepare(picture).map_err(Failure::Picture)?;
+    let image = pipeline.prepare(picture).map_err(Failure::Picture)?;
     stages.prepare = lap();
-    let features = containment.run(|| inspector.features(&image)).map_err(Failure::Engine)?;
+    let features = containment.run(|| pipeline.features(&image)).map_err(Failure::Engine)?;
     stages.backbone = lap();
-    let distances = inspector.distances(&features, None);
+    let distances = pipeline.distances(&features, None);
     stages.matching = lap();
-    let scored = inspector.score(&inspector.anomaly_map(&distances));
-    let Decided { verdict, by, regions } = inspector.decide(&scored, picture.width, picture.height);
+    let scored = pipeline.score(&pipeline.anomaly_map(&distances));
+    let Decided { verdict, by, regions } = pipeline.decide(&scored, picture.width, picture.height);
     stages.scoring = lap();
     let assessment = Assessment {
         score: scored.score,
-        threshold: inspector.template().header().calibration.threshold,
+        threshold: pipeline.template().header().calibration.threshold,
         verdict,
         decided_by: by,
         passes: match verdict {

@@ -1,4 +1,4 @@
-//! From a template's file to an inspector that has proven on this machine that it can be relied on.
+//! From a template's file to a pipeline that has proven on this machine that it can be relied on.
 //!
 //! The template is copied into memory of the process's own and proven byte by byte. It is joined
 //! with an engine that computes features, which runs once and then computes the golden probes. Where
@@ -7,14 +7,14 @@
 use super::containment::Containment;
 use crate::backbone::{Device, Engine};
 use crate::error::{Error, Kind, Result};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::template::{self, Template};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What an inspector is made from.
+/// What a pipeline is made from.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The template's file.
@@ -29,10 +29,10 @@ pub struct Recipe {
     pub any_shape: bool,
 }
 
-/// An inspector that was proven.
+/// A pipeline that was proven.
 pub struct Proven {
-    /// The inspector.
-    pub inspector: Inspector,
+    /// The pipeline.
+    pub pipeline: Pipeline,
     /// Why engines that were preferred were not taken.
     pub passed_over: Vec<String>,
 }
@@ -40,11 +40,11 @@ pub struct Proven {
 impl Proven {
     /// What is in use from now on, in a line, and what is not.
     pub fn describe(&self, file: &Path) -> String {
-        let threshold = self.inspector.template().header().calibration.threshold;
+        let threshold = self.pipeline.template().header().calibration.threshold;
         format!(
             "{}: proven, threshold {threshold}, features by {}{}",
             file.display(),
-            self.inspector.engine(),
+            self.pipeline.engine(),
             self.passed_over.concat()
         )
     }
@@ -57,7 +57,7 @@ impl Proven {
 /// several engines that of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
-    let template = Template::from_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
+    let template = Template::of_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
     join(&Arc::new(template), recipe).map_err(|e| e.within(&name))
 }
 
@@ -74,13 +74,13 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
         let joined = pool.install(|| {
             containment.run(|| {
                 let template = template.clone();
-                let inspector = Inspector::join(template, recipe.backbone.as_deref(), engine)?;
-                prove(&inspector)?;
-                Ok(if recipe.any_shape { inspector.with_any_shape() } else { inspector })
+                let pipeline = Pipeline::join(template, recipe.backbone.as_deref(), engine)?;
+                prove(&pipeline)?;
+                Ok(if recipe.any_shape { pipeline.with_any_shape() } else { pipeline })
             })
         });
         match joined {
-            Ok(inspector) => return Ok(Proven { inspector, passed_over }),
+            Ok(pipeline) => return Ok(Proven { pipeline, passed_over }),
             Err(why) => {
                 passed_over.push(format!("\n  not {}: {}", word(engine.device), why.what()));
                 last = why;
@@ -91,13 +91,13 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
 }
 
 /// That this machine computes what the template promises.
-fn prove(inspector: &Inspector) -> Result<()> {
-    for probe in inspector.check_probes()? {
+fn prove(pipeline: &Pipeline) -> Result<()> {
+    for probe in pipeline.check_probes()? {
         if let Some(difference) = probe.difference() {
             let what = format!(
                 "golden probe {} differs here by {}: {difference}",
                 probe.name,
-                inspector.engine()
+                pipeline.engine()
             );
             return Err(Error::template(what)
                 .advise("build the template again with this version; if it stays, report it"));

@@ -10,7 +10,7 @@ use super::inspect::Current;
 use super::proof::{self, Proven, Recipe};
 use crate::backbone::{Engine, TRACT};
 use crate::error::Result;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -125,9 +125,9 @@ impl Templates {
         }
     }
 
-    /// Joins the template of an inspector whose engine has failed with another engine, or with the
+    /// Joins the template of a pipeline whose engine has failed with another engine, or with the
     /// same one opened anew, and puts it in use.
-    fn replace_engine(&self, failed: &Arc<Inspector>) {
+    fn replace_engine(&self, failed: &Arc<Pipeline>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current.get().is_some() {
             // Another template was put in use meanwhile, by an engine that was proven with it.
@@ -160,7 +160,7 @@ impl Templates {
 
     fn use_it(&self, proven: Proven, state: &mut State) -> String {
         let what = proven.describe(&self.recipe.file);
-        self.current.set(Arc::new(proven.inspector));
+        self.current.set(Arc::new(proven.pipeline));
         state.refused = None;
         for fault in [Fault::Template, Fault::Engine] {
             self.hub.send(Message::Event(Event::Condition { fault, present: false }));
@@ -174,13 +174,13 @@ impl Templates {
         let current = self.current.get();
         let (failures, last_failure) = self.current.failures();
         let refused = self.state.try_lock().ok().and_then(|state| state.refused.clone());
-        let template = current.as_ref().map(|inspector| inspector.template());
+        let template = current.as_ref().map(|pipeline| pipeline.template());
         json!({
             "file": self.recipe.file.display().to_string(),
             "threshold": template.map(|t| t.header().calibration.threshold),
             "backbone": template.map(|t| t.header().backbone.to_string()),
             "refused": refused,
-            "engine": current.as_ref().map(|inspector| inspector.engine()),
+            "engine": current.as_ref().map(|pipeline| pipeline.engine()),
             "engine_failures": failures,
             "last_engine_failure": last_failure,
             "fallbacks": self.fallbacks.load(Ordering::SeqCst),
@@ -270,10 +270,10 @@ mod tests {
         /// Puts the template in use with an engine that can fail.
         fn use_flaky(&self, name: &'static str) -> Arc<Flaky> {
             let recipe = Recipe { backbone: None, ..self.templates.recipe.clone() };
-            let proven = proof::load(&recipe).expect("is proven").inspector;
+            let proven = proof::load(&recipe).expect("is proven").pipeline;
             let inner = proven.backbone().clone();
             let flaky = Arc::new(Flaky { inner, name, fault: Mutex::new("") });
-            let joined = Inspector::new(proven.template().clone(), flaky.clone())
+            let joined = Pipeline::new(proven.template().clone(), flaky.clone())
                 .expect("joins")
                 .with_any_shape();
             self.current.set(Arc::new(joined));

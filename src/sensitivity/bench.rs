@@ -3,11 +3,11 @@
 use super::blind::cell_of;
 use super::defects::{Change, Defect, Kind};
 use super::places::{Dice, Places, part_of};
+use super::plan::{Plan, Progress, Subject};
 use super::sizes::Sizes;
-use super::study::{Plan, Progress, Subject};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::image::{Picture, Samples, Size};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Verdict;
 use crate::scoring::rules::IGNORED;
 use rayon::prelude::*;
@@ -64,7 +64,7 @@ pub struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     pub fn new(subject: &'a dyn Subject, plan: &'a Plan, progress: Progress<'a>) -> Result<Self> {
-        let template = subject.inspector().template();
+        let template = subject.pipeline().template();
         let header = template.header();
         let map = Size { width: header.backbone.width, height: header.backbone.height };
         let mut counts = match template.mask() {
@@ -98,7 +98,7 @@ impl<'a> Bench<'a> {
         };
         let all: Vec<usize> = (0..count).collect();
         let (mut found, mut above_of) = (Undamaged::default(), vec![Vec::new(); count]);
-        for few in all.chunks(chunk(self.subject.inspector())) {
+        for few in all.chunks(chunk(self.subject.pipeline())) {
             let results: Vec<_> = few.par_iter().map(|&index| inspect(index)).collect();
             for (&index, result) in few.iter().zip(results) {
                 match result {
@@ -126,14 +126,14 @@ impl<'a> Bench<'a> {
 
     /// The verdict on a picture, and the extents of its regions above the threshold that decided.
     pub fn judged(&self, index: usize, picture: &Picture) -> Result<(Verdict, Vec<bool>)> {
-        let inspector = self.subject.inspector();
-        let image = inspector.prepare(picture)?;
+        let pipeline = self.subject.pipeline();
+        let image = pipeline.prepare(picture)?;
         let scored = self.subject.scored(index, &image)?;
-        let verdict = inspector.decide(&scored, picture.width, picture.height).verdict;
-        let thresholds = inspector.thresholds();
+        let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
+        let thresholds = pipeline.thresholds();
         // What a good picture has above the lower threshold could hide a defect.
         let level = if verdict == Verdict::Ng { thresholds.reject } else { thresholds.review };
-        Ok((verdict, inspector.extents(&scored, level)))
+        Ok((verdict, pipeline.extents(&scored, level)))
     }
 
     /// The tries with these sizes and numbers of every kind, spread over the pictures.
@@ -165,7 +165,7 @@ impl<'a> Bench<'a> {
             let picture = self.subject.picture(first.picture)?;
             // A thread that waits for its matching takes up another try: few at a time, so that they do not pile up
             // on its stack.
-            for few in of_picture.chunks(chunk(self.subject.inspector())) {
+            for few in of_picture.chunks(chunk(self.subject.pipeline())) {
                 let results: Vec<Result<Done>> =
                     few.par_iter().map(|one| self.inspect(**one, &picture)).collect();
                 for result in results {
@@ -225,7 +225,7 @@ impl<'a> Bench<'a> {
 
     /// The largest sample that a picture of this depth can have.
     pub fn full_scale(&self, picture: &Picture) -> f32 {
-        let bits = self.subject.inspector().template().settings().reading.bits();
+        let bits = self.subject.pipeline().template().settings().reading.bits();
         match (&picture.samples, bits) {
             (Samples::Eight(_), _) => 255.0,
             (Samples::Sixteen(_), bits) => ((1u32 << bits.unwrap_or(16)) - 1) as f32,
@@ -253,8 +253,8 @@ impl<'a> Bench<'a> {
 }
 
 /// Pictures or tries that are handed to the threads at once.
-pub fn chunk(inspector: &Inspector) -> usize {
-    (4 * rayon::current_num_threads()).min(inspector.pictures_at_once())
+pub fn chunk(pipeline: &Pipeline) -> usize {
+    (4 * rayon::current_num_threads()).min(pipeline.pictures_at_once())
 }
 
 fn none_is_ok(rejected: usize) -> Error {

@@ -13,6 +13,7 @@ pub mod blind;
 pub mod defects;
 pub mod logit;
 mod places;
+mod plan;
 pub mod pod;
 pub mod short;
 mod sizes;
@@ -21,5 +22,6 @@ mod texture;
 
 pub use blind::BlindMap;
 pub use defects::{Defect, Kind};
+pub use plan::{LEAST_RUNS, MOST_RUNS, Plan, Progress, Subject};
 pub use pod::{Limit, Pod};
-pub use study::{KindResult, Plan, Study, Subject};
+pub use study::{KindResult, Study};

@@ -8,9 +8,10 @@
 use super::bench::Bench;
 use super::defects::{Change, Defect, Kind};
 use super::places::Dice;
+use super::plan::{LEAST_RUNS, Plan, Subject};
 use super::pod::{Pod, Trial};
 use super::sizes::{FOCUS, Sizes};
-use super::study::{KindResult, LEAST_RUNS, Plan, Subject};
+use super::study::KindResult;
 use crate::error::Result;
 use crate::image::{Picture, Size};
 use rayon::prelude::*;
@@ -67,7 +68,7 @@ fn inspected(
     };
     let numbers: Vec<usize> = numbers.collect();
     let mut trials = Vec::new();
-    for few in numbers.chunks(bench.subject.inspector().pictures_at_once()) {
+    for few in numbers.chunks(bench.subject.pipeline().pictures_at_once()) {
         let results: Vec<Result<Vec<Trial>>> = few.par_iter().map(|&n| inspect(n)).collect();
         for result in results {
             trials.extend(result?);

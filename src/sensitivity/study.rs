@@ -10,68 +10,11 @@
 use super::bench::{Bench, Done, Try};
 use super::blind::{BlindMap, Placed};
 use super::defects::{Defect, Kind};
+use super::plan::{Plan, Progress, Subject};
 use super::pod::{Pod, Trial};
 use super::sizes::{FOCUS, Sizes};
 use crate::error::{Error, Result};
-use crate::image::{NetworkImage, Picture, Size};
-use crate::inspection::Inspector;
-use crate::scoring::Scored;
-
-/// Fewest tries of a kind and contrast: fewer prove nothing.
-pub const LEAST_RUNS: usize = 60;
-/// Most tries of a kind and contrast.
-pub const MOST_RUNS: usize = 5000;
-/// Good pictures that a template has not seen, and what scores them.
-pub trait Subject: Sync {
-    /// What inspects them.
-    fn inspector(&self) -> &Inspector;
-
-    /// How many pictures there are.
-    fn count(&self) -> usize;
-
-    /// Picture `index`, as its file has it.
-    ///
-    /// # Errors
-    /// What the file refuses.
-    fn picture(&self, index: usize) -> Result<Picture>;
-
-    /// The score and map of `image`, which is picture `index` with or without a defect, at network size.
-    ///
-    /// # Errors
-    /// What the feature extractor refuses.
-    fn scored(&self, index: usize, image: &NetworkImage) -> Result<Scored>;
-}
-
-/// What is tried.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// The kinds, those that have one with their contrast in grey levels of 255.
-    pub kinds: Vec<(Kind, Option<f32>)>,
-    /// How many tries each of them has.
-    pub runs: usize,
-    /// The seed of everything that is drawn.
-    pub seed: u64,
-    /// Whether pictures that cannot be read or inspected are left out instead of ending the study.
-    pub skip_unreadable: bool,
-}
-
-impl Plan {
-    /// All of `kinds`; those that have a contrast once with each of `contrasts`.
-    pub fn new(kinds: &[Kind], contrasts: &[f32], runs: usize, seed: u64) -> Self {
-        let of_kind = |&kind: &Kind| -> Vec<(Kind, Option<f32>)> {
-            match kind.has_contrast() {
-                true => contrasts.iter().map(|&contrast| (kind, Some(contrast))).collect(),
-                false => vec![(kind, None)],
-            }
-        };
-        Plan {
-            kinds: kinds.iter().flat_map(of_kind).collect(),
-            runs: runs.clamp(LEAST_RUNS, MOST_RUNS),
-            seed,
-            skip_unreadable: false,
-        }
-    }
-}
+use crate::image::{Picture, Size};
 
 /// What a study found.
 #[derive(Debug)]
@@ -107,9 +50,6 @@ pub struct KindResult {
     pub already_above: usize,
 }
 
-/// Called with how many tries are done, of how many.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
-
 /// Tries to find made-up defects in the pictures of `subject`.
 ///
 /// # Errors
@@ -130,7 +70,7 @@ pub fn run(subject: &dyn Subject, plan: &Plan, progress: Progress) -> Result<Stu
     done.extend(bench.attempt(&bench.plan_tries(focus.into_iter(), &undamaged.used))?);
     let results: Vec<KindResult> =
         (0..plan.kinds.len()).map(|of| result(plan.kinds[of], of, &done)).collect();
-    let rules = subject.inspector().template().settings().rules.as_ref();
+    let rules = subject.pipeline().template().settings().rules.as_ref();
     Ok(Study {
         used: undamaged.used,
         rejected: undamaged.rejected,

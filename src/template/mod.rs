@@ -5,16 +5,17 @@
 //! [`writer::Draft`] one being made.
 
 pub mod container;
+mod contents;
 pub mod header;
 mod load;
 mod numbers;
 pub mod writer;
 
 pub use container::FORMAT;
+pub use contents::Template;
 pub use header::{
     Basis, Calibration, Decision, Evidence, Grouping, HeaderV1, ImageRecord, LayerRecord, LayerUse,
     Origin, ProbeRecord, Proof, Provenance, Settings,
 };
-pub use load::Template;
 #[cfg(feature = "edge")]
 pub(crate) use load::open_file;

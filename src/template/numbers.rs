@@ -4,7 +4,7 @@
 //! look at each value goes without arithmetic. [`check_prototypes`] takes the length of every prototype; it
 //! reads the whole template once more, and is for who proves a template.
 
-use super::load::Template;
+use super::contents::Template;
 use crate::error::{Error, Result};
 use crate::matching::kernel::Kernel;
 use crate::matching::sheets::{LARGEST_SCALE, LARGEST_VALUE, PANEL};

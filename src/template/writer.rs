@@ -1,8 +1,8 @@
 //! Making a template file: whole, or not at all.
 
 use super::container::{self, Section, SectionKind};
+use super::contents::Template;
 use super::header::{HeaderV1, Settings};
-use super::load::Template;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Lock};
 use std::fs::File;
@@ -146,7 +146,7 @@ impl Draft {
         let mut file = self.file.as_file();
         file.seek(SeekFrom::Start(0)).map_err(|e| self.cannot_write(&e))?;
         file.write_all(&head).map_err(|e| self.cannot_write(&e))?;
-        let template = Template::from_file(file)?;
+        let template = Template::of_file(file)?;
         if digest.is_some_and(|digest| digest != template.digest()) {
             return Err(Error::template("the bytes from before cannot be restored exactly")
                 .advise("another command has changed the template since: take that back first"));

@@ -7,7 +7,7 @@ use super::newcomers::{Candidates, GoodScores, candidates, refuse_defects};
 use crate::backbone::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Verdict;
 use crate::template::Template;
 use std::path::{Path, PathBuf};
@@ -83,17 +83,17 @@ pub fn insert(
     options: &Options,
 ) -> Result<Inserted> {
     let lock = if options.dry_run { None } else { Some(files::lock(path)?) };
-    let inspector =
-        Inspector::join(Template::open_copy(path)?, model, engine).map_err(|e| match e.kind() {
+    let pipeline =
+        Pipeline::join(Template::open(path)?, model, engine).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(path.display()),
         })?;
-    let inspector = if options.any_shape { inspector.with_any_shape() } else { inspector };
-    let template = inspector.template();
+    let pipeline = if options.any_shape { pipeline.with_any_shape() } else { pipeline };
+    let template = pipeline.template();
     let journal = journal::read(template).map_err(|e| e.within(path.display()))?;
     let built_from = journal.first().map_or(usize::MAX, |(first, _)| first.images_before as usize);
     let good = GoodScores::new(template, built_from);
-    let Candidates { newcomers, known, unreadable } = candidates(&inspector, &good, files)?;
+    let Candidates { newcomers, known, unreadable } = candidates(&pipeline, &good, files)?;
     match &unreadable[..] {
         [why] if files.len() == 1 && !options.skip_unreadable => return Err(why.clone()),
         [_, ..] if !options.skip_unreadable => {
@@ -108,7 +108,7 @@ pub fn insert(
         let what = format!("{}: its journal takes {MAX_ENTRIES} pictures", path.display());
         return Err(Error::usage(what).advise("build a template from all good pictures"));
     }
-    let mut learner = Learner::new(&inspector, options)?;
+    let mut learner = Learner::new(&pipeline, options)?;
     let sheets_before = learner.sheets();
     let (mut outcomes, mut entries) = (Vec::new(), Vec::new());
     for newcomer in &newcomers {
@@ -149,7 +149,7 @@ pub fn insert(
                     .collect(),
             };
             let draft = change.draft(path)?;
-            let renewed = Inspector::new(draft.preview()?, inspector.backbone().clone())?;
+            let renewed = Pipeline::new(draft.preview()?, pipeline.backbone().clone())?;
             for probe in renewed.check_probes()? {
                 if let Some(difference) = probe.difference() {
                     return Err(Error::template(format!(

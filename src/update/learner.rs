@@ -6,7 +6,7 @@ use super::patches;
 use super::prototypes::Prototypes;
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::matching::sheets::PANEL;
 use crate::matching::{Distances, Windows, match_layer};
 use crate::scoring::{Scored, Verdict};
@@ -45,7 +45,7 @@ pub struct Options {
 
 /// A template in memory, to which pictures are added.
 pub struct Learner<'a> {
-    inspector: &'a Inspector,
+    pipeline: &'a Pipeline,
     options: &'a Options,
     /// Of the template as it is now.
     pub header: HeaderV1,
@@ -62,8 +62,8 @@ pub struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    pub fn new(inspector: &'a Inspector, options: &'a Options) -> Result<Self> {
-        let template = inspector.template();
+    pub fn new(pipeline: &'a Pipeline, options: &'a Options) -> Result<Self> {
+        let template = pipeline.template();
         let layers = (0..template.layers())
             .map(|layer| Prototypes::read(template, layer))
             .collect::<Result<Vec<_>>>()?;
@@ -74,7 +74,7 @@ impl<'a> Learner<'a> {
         let capacity = options.capacity.unwrap_or(sheets.next_multiple_of(CAPACITY)).max(sheets);
         let probes = (0..header.probes.len())
             .filter_map(|probe| template.probe(probe))
-            .map(|image| inspector.features(&image))
+            .map(|image| pipeline.features(&image))
             .collect::<Result<_>>()?;
         let mask = template.mask();
         let in_reach = (0..layers.len())
@@ -87,7 +87,7 @@ impl<'a> Learner<'a> {
                 within.unwrap_or_default()
             })
             .collect();
-        Ok(Learner { inspector, options, header, settings, layers, probes, in_reach, capacity })
+        Ok(Learner { pipeline, options, header, settings, layers, probes, in_reach, capacity })
     }
 
     /// Sheets of the first layer.
@@ -100,7 +100,7 @@ impl<'a> Learner<'a> {
     pub fn learn(&mut self, newcomer: &Newcomer) -> Result<(Entry, Verdict)> {
         let features = match &newcomer.content {
             Content::Features(features) => features,
-            Content::Image(image) => &self.inspector.features(image)?,
+            Content::Image(image) => &self.pipeline.features(image)?,
         };
         let before = self.distances(features);
         let mut scored = self.scored(&before);
@@ -146,7 +146,7 @@ impl<'a> Learner<'a> {
             self.promise_probes();
         }
         let verdict =
-            self.inspector.decide(&scored, newcomer.record.width, newcomer.record.height).verdict;
+            self.pipeline.decide(&scored, newcomer.record.width, newcomer.record.height).verdict;
         let entry = Entry {
             id: 0,
             when_unix_s: self.options.when_unix_s,
@@ -162,7 +162,7 @@ impl<'a> Learner<'a> {
             header_before,
             images_before,
             layers,
-            zones_before: self.inspector.template().zones().to_vec(),
+            zones_before: self.pipeline.template().zones().to_vec(),
         };
         Ok((entry, verdict))
     }
@@ -178,7 +178,7 @@ impl<'a> Learner<'a> {
     /// The pixels of a layer where the picture is farther from the template than good parts usually are,
     /// and where that can matter.
     fn new_pixels(&self, layer: usize, forward: &[f32]) -> Vec<usize> {
-        let usual = self.inspector.template().baseline(layer).unwrap_or_default();
+        let usual = self.pipeline.template().baseline(layer).unwrap_or_default();
         let times = self.options.novelty / self.header.build.baseline_share();
         let limit = |pixel: usize| times * usual.get(pixel).copied().unwrap_or(0.0);
         let matters = |pixel: usize| self.in_reach[layer].get(pixel).copied().unwrap_or(true);
@@ -190,7 +190,7 @@ impl<'a> Learner<'a> {
     /// Gives the golden probes the scores and maps that they have now.
     fn promise_probes(&mut self) {
         for (at, features) in self.probes.iter().enumerate() {
-            let (scored, maps) = self.inspector.scorer().summary(&self.distances(features));
+            let (scored, maps) = self.pipeline.scorer().summary(&self.distances(features));
             if let Some(record) = self.header.probes.get_mut(at) {
                 record.promise(scored.score);
             }
@@ -215,7 +215,7 @@ impl<'a> Learner<'a> {
     }
 
     fn scored(&self, distances: &[Distances]) -> Scored {
-        self.inspector.score(&self.inspector.anomaly_map(distances))
+        self.pipeline.score(&self.pipeline.anomaly_map(distances))
     }
 
     fn header_without_images(&self) -> Header {

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::heatmap;
 use crate::image::{self, NetworkImage};
-use crate::inspection::Inspector;
+use crate::inspection::Pipeline;
 use crate::scoring::Verdict;
 use crate::template::{ImageRecord, Template};
 use std::path::PathBuf;
@@ -85,12 +85,8 @@ impl GoodScores {
 }
 
 /// Reads and scores the pictures; those that the template has or that cannot be read are put aside.
-pub fn candidates(
-    inspector: &Inspector,
-    good: &GoodScores,
-    files: &[PathBuf],
-) -> Result<Candidates> {
-    let template = inspector.template();
+pub fn candidates(pipeline: &Pipeline, good: &GoodScores, files: &[PathBuf]) -> Result<Candidates> {
+    let template = pipeline.template();
     let limit = good.limit(template);
     let images = &template.header().build.images;
     let mut digests: std::collections::HashSet<[u8; 32]> =
@@ -110,7 +106,7 @@ pub fn candidates(
             continue;
         }
         let prepared = image::decode(&bytes)
-            .and_then(|picture| inspector.prepare(&picture).map(|image| (picture, image)));
+            .and_then(|picture| pipeline.prepare(&picture).map(|image| (picture, image)));
         let (picture, image) = match prepared {
             Ok(prepared) => prepared,
             Err(why) => {
@@ -118,16 +114,16 @@ pub fn candidates(
                 continue;
             }
         };
-        let features = inspector.features(&image)?;
-        backbone::require_usable(inspector.backbone().identity(), &features)
+        let features = pipeline.features(&image)?;
+        backbone::require_usable(pipeline.backbone().identity(), &features)
             .map_err(|e| e.within(file.display()))?;
-        let distances = inspector.distances(&features, None);
-        let scored = inspector.score(&inspector.anomaly_map(&distances));
+        let distances = pipeline.distances(&features, None);
+        let scored = pipeline.score(&pipeline.anomaly_map(&distances));
         let score = scored.score;
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
         let (width, height) = (picture.width, picture.height);
         let place = good.place(score);
-        let is_rejected = inspector.decide(&scored, width, height).verdict == Verdict::Ng;
+        let is_rejected = pipeline.decide(&scored, width, height).verdict == Verdict::Ng;
         let threshold = template.header().calibration.threshold;
         let warning = || {
             format!(

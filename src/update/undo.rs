@@ -31,7 +31,7 @@ pub struct Undone {
 /// is changed; [`crate::error::Kind::Io`] where another process changes the template.
 pub fn undo(path: &Path, id: Option<u32>) -> Result<Undone> {
     let lock = files::lock(path)?;
-    let template = Template::open_copy(path)?;
+    let template = Template::open(path)?;
     let journal = journal::read(&template).map_err(|e| e.within(path.display()))?;
     let Some((last, _)) = journal.last() else {
         return Err(Error::usage(format!("{}: nothing was inserted", path.display()))

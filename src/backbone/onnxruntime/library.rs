@@ -4,7 +4,7 @@
 //! one, is refused here: past this point its functions are called.
 #![allow(unsafe_code)]
 
-use crate::backbone::engine::unusable;
+use crate::backbone::refusal::unusable_device;
 use crate::error::{Error, Result};
 use libloading::Library;
 use ort::environment::Environment;
@@ -46,13 +46,16 @@ pub fn load(path: Option<&Path>) -> Result<String> {
     let file = find(path)?;
     if let Some((other, version)) = loaded.as_ref() {
         if *other != file {
-            return Err(unusable(format!("{}: already in use by this process", other.display()))
-                .advise("one process takes one ONNX Runtime"));
+            return Err(unusable_device(format!(
+                "{}: already in use by this process",
+                other.display()
+            ))
+            .advise("one process takes one ONNX Runtime"));
         }
         return Ok(version.clone());
     }
     let version = prove(&file)?;
-    let failed = |e: String| unusable(format!("{}: {e}", file.display())).advise(GET_IT);
+    let failed = |e: String| unusable_device(format!("{}: {e}", file.display())).advise(GET_IT);
     let started = ort::init_from(&file).map_err(|e| failed(e.to_string()))?;
     started.with_name("hetmm").with_telemetry(false).with_logger(Arc::new(log)).commit();
     let environment = Environment::current().map_err(|e| failed(e.to_string()))?;
@@ -87,7 +90,8 @@ fn find(path: Option<&Path>) -> Result<PathBuf> {
     };
     if let Some((path, by)) = named {
         let wrong = |why: &str| {
-            Err(unusable(format!("{}: {why} (named by {by})", path.display())).advise(GET_IT))
+            Err(unusable_device(format!("{}: {why} (named by {by})", path.display()))
+                .advise(GET_IT))
         };
         return match path.canonicalize() {
             Err(e) => wrong(&e.to_string()),
@@ -123,12 +127,13 @@ fn newest_in(folder: &Path) -> Option<PathBuf> {
 
 /// Loads `file` and asks it for its version; refuses what is older than what the program calls.
 fn prove(file: &Path) -> Result<String> {
-    let refused =
-        |why: &str| -> Error { unusable(format!("{}: {why}", file.display())).advise(GET_IT) };
+    let refused = |why: &str| -> Error {
+        unusable_device(format!("{}: {why}", file.display())).advise(GET_IT)
+    };
     // SAFETY: loading runs the library's constructors. The file is one that the user or the
     // system's administrator named or installed as ONNX Runtime.
     let library = unsafe { Library::new(file) }.map_err(|e| match file == Path::new(NAME) {
-        true => unusable(format!(
+        true => unusable_device(format!(
             "no ONNX Runtime was found: no libonnxruntime.so beside the program, in {} or where the system looks \
              for libraries",
             FOLDERS.join(", ")

@@ -8,12 +8,12 @@ mod cut;
 mod library;
 mod sessions;
 
-use super::engine::{Device, Engine};
+use super::device::{Device, Engine};
+use super::identity::{Identity, TapIdentity};
+use super::interface::{Backbone, Request};
 use super::model_facts::{ModelFacts, metadata};
-use super::tract::{
-    IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple, unusable,
-};
-use super::{Backbone, Identity, Request, TapIdentity};
+use super::onnx::{IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple};
+use super::refusal::unusable_model;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
@@ -45,7 +45,8 @@ impl OnnxRuntimeBackbone {
         let version = library::load(engine.library.as_deref())?;
         let (height, width) = (request.height, request.width);
         let within = |e: Error| if e.kind() == Kind::Model { e.within(name) } else { e };
-        let mut proto = ModelProto::decode(model).map_err(|e| within(unusable(&e.to_string())))?;
+        let mut proto =
+            ModelProto::decode(model).map_err(|e| within(unusable_model(&e.to_string())))?;
         check_weights(&proto).map_err(within)?;
         let taps = choose_taps(&proto, &request.taps).map_err(within)?;
         let mut identity = identity(&proto, model, (height, width)).map_err(within)?;
@@ -56,7 +57,7 @@ impl OnnxRuntimeBackbone {
             _ => engine.batch.unwrap_or(gpu_batch),
         };
         let input = cut::cut(&mut proto, &Cut { taps, size: (height, width), batch })
-            .map_err(|why| within(unusable(&why)))?;
+            .map_err(|why| within(unusable_model(&why)))?;
         let words = words(engine, &version);
         let recipe = Recipe {
             model: proto.encode_to_vec(),
@@ -172,15 +173,16 @@ fn run<T>(
 
 /// The values of a tap, and the sizes of a picture's map: channels, rows, columns.
 fn tap_of<'a>(name: &str, outputs: &'a SessionOutputs) -> Result<(&'a [f32], [usize; 3])> {
-    let output = outputs.get(name).ok_or_else(|| unusable(&format!("tap {name} is not given")))?;
+    let output =
+        outputs.get(name).ok_or_else(|| unusable_model(&format!("tap {name} is not given")))?;
     let (shape, values) = output
         .try_extract_tensor::<f32>()
-        .map_err(|e| unusable(&format!("tap {name} is no map of features: {e}")))?;
+        .map_err(|e| unusable_model(&format!("tap {name} is no map of features: {e}")))?;
     match shape[..] {
         [_, channels, height, width] if channels > 0 && height > 0 && width > 0 => {
             Ok((values, [channels as usize, height as usize, width as usize]))
         }
-        _ => Err(unusable(&format!("tap {name} is no map of features"))),
+        _ => Err(unusable_model(&format!("tap {name} is no map of features"))),
     }
 }
 

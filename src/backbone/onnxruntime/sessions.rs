@@ -4,7 +4,8 @@
 //! lone picture is quick; where several pictures come at once, from as many threads, each gets a
 //! session of its own, which is quicker than sharing every step of the network.
 
-use crate::backbone::engine::{Device, Engine, unusable};
+use crate::backbone::device::{Device, Engine};
+use crate::backbone::refusal::unusable_device;
 use crate::error::{Error, Result};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::Session;
@@ -193,7 +194,7 @@ impl Recipe {
         };
         // What stands in front is where in the library's source it happened.
         let why = why.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(why).trim();
-        unusable(format!("device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
+        unusable_device(format!("device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
         .advise(format!(
             "it needs an NVIDIA GPU that nvidia-smi shows, {needs}and an ONNX Runtime with GPU support \
              (`pip install onnxruntime-gpu`, or the gpu archive of its releases; on a Jetson, NVIDIA's own \
@@ -207,7 +208,7 @@ impl Recipe {
         let folder = match &self.engine.engine_cache {
             Some(folder) => folder.clone(),
             None => cache_folder().ok_or_else(|| {
-                unusable("there is no folder to keep TensorRT's engines in")
+                unusable_device("there is no folder to keep TensorRT's engines in")
                     .advise("name one with --tensorrt-cache (hetmm-edge: template.engine_cache)")
             })?,
         };

@@ -2,7 +2,7 @@
 
 use crate::output;
 use hetmm::image::Size;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
 use hetmm::line::{gpio, proof};
 use hetmm::{Error, Result};
@@ -38,7 +38,7 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
     let recipe = config.recipe();
     let proven = proof::load(&recipe);
     let shape = match (&proven, size) {
-        (Ok(proven), Some(size)) => Some(shape(&proven.inspector, size)),
+        (Ok(proven), Some(size)) => Some(shape(&proven.pipeline, size)),
         _ => None,
     };
     note("template".into(), proven.map(|proven| proven.describe(&recipe.file)));
@@ -66,9 +66,9 @@ fn writable(path: &Path, kind: &str, is_of_kind: fn(&Path) -> bool) -> Result<St
 }
 
 /// Whether the camera's pictures have the shape of those that the template was built from.
-fn shape(inspector: &Inspector, size: Size) -> Result<String> {
-    inspector.check_shape(size)?;
-    Ok(match inspector.other_size(size) {
+fn shape(pipeline: &Pipeline, size: Size) -> Result<String> {
+    pipeline.check_shape(size)?;
+    Ok(match pipeline.other_size(size) {
         None => format!("the camera's pictures are {size}, as the template's"),
         Some(built_from) => {
             format!(

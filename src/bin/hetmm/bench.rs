@@ -4,7 +4,7 @@ use crate::console::{Console, say};
 use crate::engine::EngineArgs;
 use crate::timing::quantile;
 use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
 use hetmm::matching::panel::{BytePanel, ByteQuery, PanelView};
@@ -55,26 +55,25 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             .advise("100 is the default, and some thousands give a steady 99th percentile"));
     }
     let started = Instant::now();
-    let inspector =
-        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     // The picture that is timed has the size that was asked for, whatever its shape.
-    let inspector = inspector.with_any_shape();
+    let pipeline = pipeline.with_any_shape();
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
-    let template = inspector.template();
+    let template = pipeline.template();
     let probe = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
     let size = args.picture.unwrap_or_else(|| usual_picture(&probe));
     let picture = enlarge(&probe, size);
     let mut times: [Vec<f64>; 5] = Default::default();
     for run in 0..WARM_UP + args.runs {
         let start = Instant::now();
-        let image = inspector.prepare(&picture)?;
+        let image = pipeline.prepare(&picture)?;
         let resized = Instant::now();
-        let features = inspector.features(&image)?;
+        let features = pipeline.features(&image)?;
         let seen = Instant::now();
-        let distances = inspector.distances(&features, None);
+        let distances = pipeline.distances(&features, None);
         let matched = Instant::now();
-        let scored = inspector.score(&inspector.anomaly_map(&distances));
-        std::hint::black_box(inspector.decide(&scored, picture.width, picture.height));
+        let scored = pipeline.score(&pipeline.anomaly_map(&distances));
+        std::hint::black_box(pipeline.decide(&scored, picture.width, picture.height));
         let end = Instant::now();
         if run >= WARM_UP {
             let spans =
@@ -84,20 +83,20 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             }
         }
     }
-    console.print(&report(args, &inspector, (load_ms, size), &times))?;
+    console.print(&report(args, &pipeline, (load_ms, size), &times))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What was measured, for people or for programs.
 fn report(
     args: &Args,
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     (load_ms, size): (f64, (u32, u32)),
     times: &[Vec<f64>; 5],
 ) -> String {
     let mut text = String::new();
-    let template = inspector.template();
-    let products: u64 = (0..template.layers()).map(|layer| multiply_adds(inspector, layer)).sum();
+    let template = pipeline.template();
+    let products: u64 = (0..template.layers()).map(|layer| multiply_adds(pipeline, layer)).sum();
     let rate = products as f64 / (quantile(&times[2], 0.5) * 1e6);
     let bare = bare_kernel_rate(template.header().storage);
     let stage = |times: &[f64]| (quantile(times, 0.5), quantile(times, 0.99), quantile(times, 1.0));
@@ -112,7 +111,7 @@ fn report(
             .collect();
         let all = json!({
             "load_ms": load_ms, "runs": args.runs, "threads": rayon::current_num_threads(),
-            "engine": inspector.engine(), "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
+            "engine": pipeline.engine(), "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
             "stages": stages, "multiply_adds": products, "giga_multiply_adds_per_s": rate,
             "bare_kernel_giga_multiply_adds_per_s": bare, "resident_mb": resident_mb(),
             "picture": [size.0, size.1],
@@ -125,7 +124,7 @@ fn report(
         "{}: loaded and proven in {load_ms:.0} ms, {} threads, features by {}",
         args.template.display(),
         rayon::current_num_threads(),
-        inspector.engine()
+        pipeline.engine()
     );
     say!(text, "{:10} {:>9} {:>9} {:>9}   ms over {} runs", "", "median", "p99", "max", args.runs);
     for (name, times) in STAGES.iter().zip(times) {
@@ -230,8 +229,8 @@ fn parse_size(text: &str) -> std::result::Result<(u32, u32), String> {
 }
 
 /// Products that the matching of a layer takes, borders counted exactly.
-fn multiply_adds(inspector: &Inspector, layer: usize) -> u64 {
-    let header = inspector.template().header();
+fn multiply_adds(pipeline: &Pipeline, layer: usize) -> u64 {
+    let header = pipeline.template().header();
     let (Some(shape), Some(windows)) = (header.shape(layer), header.windows(layer)) else {
         return 0;
     };

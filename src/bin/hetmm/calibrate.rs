@@ -6,7 +6,7 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::{Console, counted, form, say};
+use crate::console::{Console, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{self, Figures, Outcome};
@@ -19,10 +19,11 @@ use hetmm::builder::audit::Look;
 use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::error::Kind;
 use hetmm::files::Lock;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::metrics::OperatingCurve;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
 use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
+use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -105,19 +106,19 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let bad = pictures::list(&args.defects, args.folders, console)?;
     let outputs = claim(args, &good, &bad)?;
     let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
-    let inspector = args.shape.apply(open(args)?);
-    let template = inspector.template();
+    let pipeline = args.shape.apply(open(args)?);
+    let template = pipeline.template();
     let good = different(good, console);
     // Every picture of a defect counts, as for `eval`; a file that was given twice is one picture.
     let bad = files(bad);
-    let good = scores(&inspector, &without_known(template, good, console)?, args, console)?;
+    let good = scores(&pipeline, &without_known(template, good, console)?, args, console)?;
     let good = one_of_each_part(good, console);
-    let bad = scores(&inspector, &bad, args, console)?;
+    let bad = scores(&pipeline, &bad, args, console)?;
     let bad: Vec<(Source, f32)> = bad.into_iter().map(|s| (s.source, s.score)).collect();
     let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
     let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
     let present = match args.dry_run {
-        true => Some(present(&inspector, &good, &bad)?),
+        true => Some(present(&pipeline, &good, &bad)?),
         false => None,
     };
     let asked =
@@ -135,8 +136,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     };
     let thresholds = Thresholds { reject: threshold.score, review: decision.review };
     let of_bad = |scored: &(Source, f32)| Some(kind_of(&scored.0));
-    let mut outcomes = outcomes(&inspector, good, |_| None, thresholds)?;
-    outcomes.extend(self::outcomes(&inspector, bad, of_bad, thresholds)?);
+    let mut outcomes = outcomes(&pipeline, good, |_| None, thresholds)?;
+    outcomes.extend(self::outcomes(&pipeline, bad, of_bad, thresholds)?);
     let before = template.header().calibration.threshold;
     let found = Calibration {
         outcomes,
@@ -168,7 +169,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
                 found.threshold.score
             )),
         };
-        let text = page_text(args, &inspector, &found, &write).map_err(told)?;
+        let text = page_text(args, &pipeline, &found, &write).map_err(told)?;
         outputs.write(page, &report::FORMAT, text.as_bytes()).map_err(told)?;
         console.changed(page);
     }
@@ -220,14 +221,10 @@ struct Present {
 }
 
 /// Tries the template's own thresholds on the pictures.
-fn present(
-    inspector: &Inspector,
-    good: &[(Source, f32)],
-    bad: &[(Source, f32)],
-) -> Result<Present> {
-    let thresholds = inspector.thresholds();
+fn present(pipeline: &Pipeline, good: &[(Source, f32)], bad: &[(Source, f32)]) -> Result<Present> {
+    let thresholds = pipeline.thresholds();
     let of = |scored: &[(Source, f32)]| -> Result<Vec<Verdict>> {
-        let all = outcomes(inspector, scored.to_vec(), |_| None, thresholds)?;
+        let all = outcomes(pipeline, scored.to_vec(), |_| None, thresholds)?;
         Ok(all.into_iter().map(|outcome| outcome.verdict).collect())
     };
     let count = |of: &[Verdict], verdict| of.iter().filter(|v| **v == verdict).count();
@@ -303,13 +300,13 @@ fn tell_present(
 }
 
 /// The template, in memory of this process's own, with what computes its features.
-fn open(args: &Args) -> Result<Inspector> {
-    let template = Template::open_copy(&args.template)?;
-    Inspector::join(template, args.backbone.as_deref(), &args.engine.engine()).map_err(|e| match e
-        .kind()
-    {
-        Kind::Io => e,
-        _ => e.within(args.template.display()),
+fn open(args: &Args) -> Result<Pipeline> {
+    let template = Template::open(&args.template)?;
+    Pipeline::join(template, args.backbone.as_deref(), &args.engine.engine()).map_err(|e| {
+        match e.kind() {
+            Kind::Io => e,
+            _ => e.within(args.template.display()),
+        }
     })
 }
 
@@ -318,11 +315,11 @@ fn is_ruled(template: &Template) -> bool {
     template.settings().rules.is_some()
 }
 
-/// The page, from an inspector with the new thresholds: after a dry run that of a file which
+/// The page, from a pipeline with the new thresholds: after a dry run that of a file which
 /// goes again. `write` writes the template to a path.
 fn page_text(
     args: &Args,
-    old: &Inspector,
+    old: &Pipeline,
     found: &Calibration,
     write: &dyn Fn(&Path, Option<&Lock>) -> Result<u64>,
 ) -> Result<String> {
@@ -337,9 +334,8 @@ fn page_text(
     } else {
         (written, written.clone())
     };
-    let inspector =
-        Inspector::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
-    report::calibration(&inspector, described, found)
+    let pipeline = Pipeline::new(Template::map(&opened)?, old.backbone().clone())?.with_any_shape();
+    report::calibration(&pipeline, described, found)
 }
 
 /// What was found, for programs. What is rejected or reviewed is so by verdict: under the template's
@@ -411,15 +407,15 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
 /// The pictures with the verdicts that they get from `thresholds`. Where region rules decide, they are
 /// inspected again: their maps are not kept.
 fn outcomes(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     scored: Vec<(Source, f32)>,
     defect: impl Fn(&(Source, f32)) -> Option<String> + Sync,
     thresholds: Thresholds,
 ) -> Result<Vec<Outcome>> {
-    let is_ruled = is_ruled(inspector.template());
+    let is_ruled = is_ruled(pipeline.template());
     let outcome = |one: (Source, f32)| {
         let verdict = match is_ruled {
-            true => decided(inspector, &one.0, thresholds)?,
+            true => decided(pipeline, &one.0, thresholds)?,
             false => thresholds.verdict(one.1),
         };
         let defect = defect(&one);
@@ -429,7 +425,7 @@ fn outcomes(
     let mut outcomes = Vec::with_capacity(scored.len());
     let mut scored = scored.into_iter();
     loop {
-        let few: Vec<(Source, f32)> = scored.by_ref().take(inspector.pictures_at_once()).collect();
+        let few: Vec<(Source, f32)> = scored.by_ref().take(pipeline.pictures_at_once()).collect();
         if few.is_empty() {
             return Ok(outcomes);
         }
@@ -438,16 +434,16 @@ fn outcomes(
     }
 }
 
-fn decided(inspector: &Inspector, source: &Source, thresholds: Thresholds) -> Result<Verdict> {
-    let (scored, size) = inspect(inspector, source)?;
-    Ok(inspector.decide_at(&scored, size, thresholds).verdict)
+fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Result<Verdict> {
+    let (scored, size) = inspect(pipeline, source)?;
+    Ok(pipeline.decide_at(&scored, size, thresholds).verdict)
 }
 
 /// What a picture scores, and its columns and rows.
-fn inspect(inspector: &Inspector, source: &Source) -> Result<(Scored, (u32, u32))> {
+fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, (u32, u32))> {
     let picture = hetmm::image::read(&source.path)?;
-    let image = inspector.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
-    Ok((inspector.run(&image)?, (picture.width, picture.height)))
+    let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+    Ok((pipeline.run(&image)?, (picture.width, picture.height)))
 }
 
 /// What a known defect is called: as the folder that it lies in.
@@ -528,7 +524,7 @@ struct ScoredPicture {
 /// The pictures that could be read with their scores, all cores, in their order. A map that holds no
 /// numbers is rejected whatever its largest value: its score counts as no number.
 fn scores(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     pictures: &[Source],
     args: &Args,
     console: &Console,
@@ -536,8 +532,8 @@ fn scores(
     let bar = console.bar("scoring", pictures.len());
     let one = |source: &Source| -> Result<ScoredPicture> {
         let (picture, digest) = source.read()?;
-        let image = inspector.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
-        let scored = inspector.run(&image)?;
+        let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+        let scored = pipeline.run(&image)?;
         let is_number = scored.blurred.iter().all(|v| !v.is_nan());
         let (width, height) = (picture.width, picture.height);
         Ok(ScoredPicture {
@@ -553,7 +549,7 @@ fn scores(
         scored
     };
     let mut results: Vec<Result<ScoredPicture>> = Vec::with_capacity(pictures.len());
-    for few in pictures.chunks(inspector.pictures_at_once()) {
+    for few in pictures.chunks(pipeline.pictures_at_once()) {
         results.par_extend(few.par_iter().map(counted));
     }
     bar.finish_and_clear();

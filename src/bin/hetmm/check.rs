@@ -3,7 +3,7 @@
 use crate::console::{Console, say};
 use crate::engine::EngineArgs;
 use hetmm::Result;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,10 +29,9 @@ const KNOWN: &str = "The template was built from the first two pictures: it know
                      setting. Build it again for a stronger check.";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let inspector =
-        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
     let (mut all_agree, mut text) = (true, String::new());
-    for probe in inspector.check_probes()? {
+    for probe in pipeline.check_probes()? {
         all_agree &= probe.agrees;
         let word = if probe.agrees { "agrees" } else { "DIFFERS" };
         let maps = probe.deviation.map_or_else(String::new, |maps| format!("; {maps}"));
@@ -44,7 +43,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             probe.expected
         );
     }
-    let is_disturbed = inspector.template().settings().proof.is_some();
+    let is_disturbed = pipeline.template().settings().proof.is_some();
     say!(text, "{}", if is_disturbed { DISTURBED } else { KNOWN });
     let template = args.template.display();
     match all_agree {

@@ -1,10 +1,10 @@
 //! `hetmm eval`: figures of a template on a data set.
 
 use crate::advice::{self, Names};
-use crate::console::{Console, complain, counted, form, printable, say};
+use crate::console::{Console, complain, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::engine::EngineArgs;
-use crate::figures::{self, Evaluation, Figures, Outcome, percent};
+use crate::figures::{self, Evaluation, Figures, Outcome};
 use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{Remarks, ShapeArgs};
@@ -12,10 +12,11 @@ use crate::report;
 use crate::timing::{self, Timing};
 use hetmm::files::outputs::Format;
 use hetmm::image::{Facts, Size};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::metrics::advice::advise;
 use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::scoring::Verdict;
+use hetmm::wording::{counted, form, percent, printable};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -74,10 +75,9 @@ enum Figure {
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = dataset::read(&args.dataset, &args.layout, console)?;
     let outputs = claim(args, &pictures)?;
-    let inspector =
-        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let inspector = args.shape.apply(inspector);
-    let evaluation = evaluate(&inspector, pictures, args.skip_unreadable, console)?;
+    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline = args.shape.apply(pipeline);
+    let evaluation = evaluate(&pipeline, pictures, args.skip_unreadable, console)?;
     let outcomes = &evaluation.outcomes;
     if let Some(path) = &args.scores {
         let lines: String = outcomes
@@ -91,7 +91,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         console.changed(path);
     }
     if let Some(path) = &args.report {
-        let page = report::evaluation(&inspector, &args.template, &args.dataset, &evaluation)?;
+        let page = report::evaluation(&pipeline, &args.template, &args.dataset, &evaluation)?;
         outputs.write(path, &report::FORMAT, page.as_bytes())?;
         console.changed(path);
     }
@@ -105,7 +105,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         true => console.print(&(json + "\n"))?,
         false => {
             let names = Names::of(&args.template, &args.dataset);
-            let levels = report::levels(&inspector);
+            let levels = report::levels(&pipeline);
             console
                 .print(&(in_words(&evaluation, &levels) + &advice_in_words(&evaluation, &names)))?;
         }
@@ -153,14 +153,14 @@ const TIMED: usize = 100;
 
 /// Inspects all pictures and computes the figures.
 pub fn evaluate(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     pictures: Vec<TestPicture>,
     skip_unreadable: bool,
     console: &Console,
 ) -> Result<Evaluation> {
     let bar = console.bar("evaluating", pictures.len());
     let one = |picture: &TestPicture| {
-        let measured = measure(inspector, picture);
+        let measured = measure(pipeline, picture);
         bar.inc(1);
         measured
     };
@@ -169,7 +169,7 @@ pub fn evaluate(
     let times: Vec<Timing> = results.iter().flatten().map(|m| m.timing).collect();
     // A thread that waits for its picture's matching takes up another picture: few at a time, so
     // that they do not pile up on its stack.
-    let few = (4 * rayon::current_num_threads()).min(inspector.pictures_at_once());
+    let few = (4 * rayon::current_num_threads()).min(pipeline.pictures_at_once());
     for few in others.chunks(few) {
         results.par_extend(few.par_iter().map(one));
     }
@@ -181,7 +181,7 @@ pub fn evaluate(
         match result {
             Err(e) => failed.push(e),
             Ok(Measured { score, verdict, map, facts, size, mostly_marked, .. }) => {
-                remarks.add(&picture.source, &facts, size, inspector.other_size(size));
+                remarks.add(&picture.source, &facts, size, pipeline.other_size(size));
                 inverted.add(&picture, mostly_marked);
                 outcomes.push(Outcome { picture, score, verdict });
                 pixels.extend(map);
@@ -198,10 +198,10 @@ pub fn evaluate(
     }
     let maps: Vec<(&[f32], &PixelTruth)> = pixels.iter().map(|(m, t)| (m.as_slice(), t)).collect();
     let curve = pro_curve(&maps, 0.3);
-    let threshold = inspector.template().header().calibration.threshold;
+    let threshold = pipeline.template().header().calibration.threshold;
     let figures = Figures::new(&outcomes, curve.pixel_auroc, curve.aupro, threshold, &times);
     let operating = figures::operating_curve(&outcomes);
-    let prepared = advice::prepared(inspector.template());
+    let prepared = advice::prepared(pipeline.template());
     let advice = advise(&operating, &figures.decisions(&outcomes), &prepared);
     Ok(Evaluation { figures, outcomes, times, pro: curve.points, curve: operating, advice })
 }
@@ -219,10 +219,10 @@ struct Measured {
     map: Option<(Vec<f32>, PixelTruth)>,
 }
 
-fn measure(inspector: &Inspector, picture: &TestPicture) -> Result<Measured> {
-    let id = &inspector.template().header().backbone;
+fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
+    let id = &pipeline.template().header().backbone;
     let (width, height) = (id.width as usize, id.height as usize);
-    let done = timing::inspect(inspector, &picture.source)?;
+    let done = timing::inspect(pipeline, &picture.source)?;
     let (facts, size) = (done.facts, done.size());
     let (truth, mostly_marked) = match (&picture.defect, &picture.mask) {
         (None, _) => (Some(vec![false; width * height]), None),

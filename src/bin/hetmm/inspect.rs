@@ -1,15 +1,16 @@
 //! `hetmm inspect`: pictures to scores, verdicts and heat maps.
 
-use crate::console::{Console, printable};
+use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
 use crate::timing::{self, Inspected};
 use hetmm::builder::Source;
 use hetmm::heatmap;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::verdict::Rule;
 use hetmm::scoring::{Decided, Verdict};
+use hetmm::wording::printable;
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -53,22 +54,21 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = pictures::list(&args.images, args.folders, console)?;
     let names = heatmap_names(&pictures);
     let outputs = claim(args, &pictures, &names)?;
-    let inspector =
-        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let inspector = args.shape.apply(inspector);
+    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline = args.shape.apply(pipeline);
     let bar = console.bar("inspecting", pictures.len());
     let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
     for (picture, name) in pictures.iter().zip(&names) {
-        match timing::inspect(&inspector, picture) {
+        match timing::inspect(&pipeline, picture) {
             Ok(done) => {
                 if let Some(folder) = &args.heatmaps {
-                    let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
+                    let drawn = heatmap::draw(&pipeline, &done.picture, &done.scored);
                     let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
                     outputs.write(&folder.join(name), &heatmap::FORMAT, &png)?;
                 }
                 let size = done.size();
-                remarks.add(picture, &done.facts, size, inspector.other_size(size));
-                bar.suspend(|| console.print(&line(args, &inspector, picture, &done)))?;
+                remarks.add(picture, &done.facts, size, pipeline.other_size(size));
+                bar.suspend(|| console.print(&line(args, &pipeline, picture, &done)))?;
             }
             Err(e) => failed.push(e),
         }
@@ -105,16 +105,16 @@ fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> 
 }
 
 /// The result of a picture, for people or for programs.
-fn line(args: &Args, inspector: &Inspector, picture: &Source, done: &Inspected) -> String {
-    let threshold = inspector.template().header().calibration.threshold;
-    let rules = inspector.template().settings().rules.as_ref();
+fn line(args: &Args, pipeline: &Pipeline, picture: &Source, done: &Inspected) -> String {
+    let threshold = pipeline.template().header().calibration.threshold;
+    let rules = pipeline.template().settings().rules.as_ref();
     let tolerated = rules.map_or(0, |rules| rules.max_regions as usize);
     let decided = &done.decided;
     let path = picture.path.display().to_string();
     let line = if args.json {
         json!({"image": path, "score": done.scored.score, "threshold": threshold,
                "verdict": decided.verdict, "decided_by": decided.by, "regions": decided.regions,
-               "peak": inspector.peak(&done.scored, (done.picture.width, done.picture.height)),
+               "peak": pipeline.peak(&done.scored, (done.picture.width, done.picture.height)),
                "timing_ms": done.timing})
         .to_string()
     } else {

@@ -1,8 +1,9 @@
 //! Which pictures a command line means.
 
-use crate::console::{Console, counted, form, printable};
+use crate::console::Console;
 use hetmm::builder::{Notice, Source};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
+use hetmm::wording::{counted, form, printable};
 use hetmm::{Error, Result, image};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,9 +30,9 @@ pub struct ShapeArgs {
 }
 
 impl ShapeArgs {
-    /// The inspector, as these options have it.
-    pub fn apply(self, inspector: Inspector) -> Inspector {
-        if self.any_shape { inspector.with_any_shape() } else { inspector }
+    /// The pipeline, as these options have it.
+    pub fn apply(self, pipeline: Pipeline) -> Pipeline {
+        if self.any_shape { pipeline.with_any_shape() } else { pipeline }
     }
 }
 

@@ -3,7 +3,7 @@
 use hetmm::Result;
 use hetmm::builder::Source;
 use hetmm::image::{self, Facts, Picture, Size};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::{Decided, Scored};
 use serde::Serialize;
 use std::time::Instant;
@@ -37,7 +37,7 @@ impl Inspected {
 }
 
 /// Reads and inspects a picture.
-pub fn inspect(inspector: &Inspector, source: &Source) -> Result<Inspected> {
+pub fn inspect(pipeline: &Pipeline, source: &Source) -> Result<Inspected> {
     let mut last = Instant::now();
     let start = last;
     let mut lap = || {
@@ -52,15 +52,15 @@ pub fn inspect(inspector: &Inspector, source: &Source) -> Result<Inspected> {
     timing.decode = lap();
     let facts = Facts::of(&decoded);
     let picture = decoded.picture;
-    let image = inspector.prepare(&picture).map_err(name)?;
+    let image = pipeline.prepare(&picture).map_err(name)?;
     timing.preprocess = lap();
-    let features = inspector.features(&image)?;
+    let features = pipeline.features(&image)?;
     timing.backbone = lap();
-    let distances = inspector.distances(&features, None);
+    let distances = pipeline.distances(&features, None);
     timing.matching = lap();
-    let anomaly_map = inspector.anomaly_map(&distances);
-    let scored = inspector.score(&anomaly_map);
-    let decided = inspector.decide(&scored, picture.width, picture.height);
+    let anomaly_map = pipeline.anomaly_map(&distances);
+    let scored = pipeline.score(&anomaly_map);
+    let decided = pipeline.decide(&scored, picture.width, picture.height);
     timing.scoring = lap();
     timing.total = start.elapsed().as_secs_f64() * 1e3;
     Ok(Inspected { picture, facts, anomaly_map, scored, decided, timing })

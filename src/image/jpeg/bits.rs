@@ -1,6 +1,6 @@
 //! The bits of a scan, and the Huffman codes in them (ITU-T T.81, annex F.2.2).
 
-use super::Fault;
+use super::fault::Fault;
 use super::tables::Definition;
 
 /// Codes of up to this many bits are looked up at once.

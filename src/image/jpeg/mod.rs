@@ -5,12 +5,14 @@
 //! there, and little may be left over.
 
 mod bits;
+mod fault;
 mod scan;
 mod tables;
 
-use super::decode::{check_size, truncated, unreadable};
+use super::limits::{check_size, truncated, unreadable};
 use crate::error::{Error, Result};
 use bits::{Bits, Table};
+use fault::Fault;
 use scan::{Component, Progressive, Scan, Tables};
 
 /// Most bytes between the last block of a scan and the next marker that are overlooked, beside fill
@@ -20,15 +22,6 @@ const MOST_LEFT_BYTES: usize = 4;
 const MOST_SCANS: u32 = 100;
 /// No bit of a coefficient has come.
 const NOTHING_CAME: u8 = 255;
-
-/// What may be wrong with a scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// It ends before its last block.
-    Missing,
-    /// It holds what no encoder writes.
-    Nonsense,
-}
 
 /// Refuses a JPEG of which something is missing, or whose data makes no sense.
 ///

@@ -1,7 +1,7 @@
 //! The blocks of a scan, walked through without computing a pixel (ITU-T T.81, annexes F and G).
 
-use super::Fault;
 use super::bits::{Bits, Table};
+use super::fault::Fault;
 
 /// A component of a frame: luminance, say.
 pub(super) struct Component {

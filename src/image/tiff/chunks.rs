@@ -1,9 +1,9 @@
 //! From the strips and tiles of a TIFF to one picture.
 
-use super::unsupported;
+use super::unsupported::unsupported;
 use crate::error::{Error, Result};
 use crate::image::Samples;
-use crate::image::decode::unreadable;
+use crate::image::limits::unreadable;
 use crate::image::samples::{Layout, Raw, Sample, colour};
 use tiff::decoder::DecodingResult;
 

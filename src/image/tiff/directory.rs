@@ -1,7 +1,7 @@
 //! The directories of a TIFF file, looked at before a decoder reserves anything for what they say.
 
 use crate::error::Result;
-use crate::image::decode::{several, truncated, unreadable};
+use crate::image::limits::{several, truncated, unreadable};
 
 /// More directories than this are not counted.
 const MOST_DIRECTORIES: u32 = 1000;

@@ -5,8 +5,9 @@
 
 mod chunks;
 mod directory;
+mod unsupported;
 
-use super::decode::{check_size, truncated, unreadable};
+use super::limits::{check_size, truncated, unreadable};
 use super::samples::{Layout, Raw};
 use crate::error::{Error, Result};
 use chunks::{Canvas, Values};
@@ -18,6 +19,7 @@ use tiff::tags::{
     CompressionMethod, ExtraSamples, PhotometricInterpretation, PlanarConfiguration, Tag,
 };
 use tiff::{ColorType, TiffError};
+use unsupported::unsupported;
 
 /// Most samples a pixel.
 const MOST_CHANNELS: u16 = 8;
@@ -197,11 +199,6 @@ fn named(meaning: Option<PhotometricInterpretation>, channels: u16) -> String {
         Some(other) => format!("of {channels} channels that mean {other:?}"),
         None => format!("of {channels} channels whose meaning is not known"),
     }
-}
-
-fn unsupported(kind: &str) -> Error {
-    unreadable(format!("a TIFF {kind} is not read"))
-        .advise("save it as PNG, or as a TIFF in grey or RGB of 8 or 16 bits")
 }
 
 fn undecodable(error: TiffError) -> Error {

@@ -11,7 +11,7 @@ use hetmm::builder::layers::LayerNames;
 use hetmm::builder::presets::Preset;
 use hetmm::builder::{Input, Source};
 use hetmm::image::Size;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::metrics::{PixelTruth, auroc, pro_curve};
 use hetmm::template::Template;
 use hetmm::{Error, Result};
@@ -163,8 +163,8 @@ impl<'a> Bench<'a> {
 
     fn evaluate(&mut self, variant: &Variant, template: &Path, build_s: f64) -> Result<Row> {
         let backbone = self.settings(variant).network.open(self.preset, self.size)?;
-        let inspector = Inspector::new(Template::open(template)?, backbone)?.with_any_shape();
-        let id = &inspector.template().header().backbone;
+        let pipeline = Pipeline::new(Template::map(template)?, backbone)?.with_any_shape();
+        let id = &pipeline.template().header().backbone;
         let size = (id.width as usize, id.height as usize);
         self.read_truth(size)?;
         let Some((_, _, test)) = &self.features else {
@@ -173,10 +173,10 @@ impl<'a> Bench<'a> {
         let one = |index: usize| -> Result<(f32, Vec<f32>, f64)> {
             let maps = test.maps(index)?;
             let started = Instant::now();
-            let distances = inspector.distances(&maps, None);
+            let distances = pipeline.distances(&maps, None);
             let ms = started.elapsed().as_secs_f64() * 1e3;
-            let map = inspector.anomaly_map(&distances);
-            Ok((inspector.score(&map).score, map, ms))
+            let map = pipeline.anomaly_map(&distances);
+            Ok((pipeline.score(&map).score, map, ms))
         };
         let count = self.test.len();
         let mut results: Vec<Result<(f32, Vec<f32>, f64)>> =
@@ -203,7 +203,7 @@ impl<'a> Bench<'a> {
             pixel_auroc: curve.pixel_auroc,
             aupro30: curve.aupro,
             matching_ms: quantile(&times, 0.5),
-            template_bytes: inspector.template().size() as u64,
+            template_bytes: pipeline.template().size() as u64,
             build_s,
         })
     }

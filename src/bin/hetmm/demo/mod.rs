@@ -13,7 +13,7 @@ use hetmm::backbone::Engine;
 use hetmm::builder::Input;
 use hetmm::files::outputs::Format;
 use hetmm::heatmap;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::Verdict;
 use hetmm::{Error, Result, template};
 use image::{RgbImage, imageops};
@@ -66,17 +66,17 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     built.finds.iter().for_each(|line| console.note(format!("  {line}")));
 
     console.note("Evaluating it on parts it has not seen");
-    let inspector = Inspector::open(template, None, &Engine::default())?;
+    let pipeline = Pipeline::open(template, None, &Engine::default())?;
     let pictures = dataset::read(data, &DatasetArgs::default(), console)?;
-    let evaluation = eval::evaluate(&inspector, pictures, false, console)?;
+    let evaluation = eval::evaluate(&pipeline, pictures, false, console)?;
     let outcomes = &evaluation.outcomes;
-    let text = report::evaluation(&inspector, template, data, &evaluation)?;
+    let text = report::evaluation(&pipeline, template, data, &evaluation)?;
     outputs.write(page, &report::FORMAT, text.as_bytes())?;
     let mut examples = Vec::new();
     let mut shown = std::collections::BTreeSet::new();
     for outcome in outcomes {
-        let done = timing::inspect(&inspector, &outcome.picture.source)?;
-        let drawn = heatmap::draw(&inspector, &done.picture, &done.scored);
+        let done = timing::inspect(&pipeline, &outcome.picture.source)?;
+        let drawn = heatmap::draw(&pipeline, &done.picture, &done.scored);
         let kind = outcome.picture.defect.as_deref().unwrap_or("good");
         let name = format!("{kind}_{}", outcome.picture.source.name());
         let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
@@ -88,7 +88,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let png = heatmap::marked_png(&stacked(&examples), heatmap::HEAT_MAP)?;
     outputs.write(result, &heatmap::FORMAT, &png)?;
     console.changed(&args.out);
-    console.print(&eval::in_words(&evaluation, &report::levels(&inspector)))?;
+    console.print(&eval::in_words(&evaluation, &report::levels(&pipeline)))?;
 
     console.note("Look at:");
     console.note(format!(

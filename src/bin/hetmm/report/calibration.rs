@@ -3,12 +3,14 @@
 
 use super::charts::Level;
 use super::lines::{Line, Lines, Ticks};
-use super::{Section, charts, data, document, lines, pictures, series, tables, template};
-use crate::figures::{Figures, Outcome, operating_curve, percent};
+use super::page::{Section, data, document};
+use super::{charts, lines, pictures, series, tables, template};
+use crate::figures::{Figures, Outcome, operating_curve};
 use hetmm::Result;
 use hetmm::builder::calibration::{self, Threshold};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::template::Template;
+use hetmm::wording::percent;
 use maud::{Markup, html};
 use std::path::Path;
 
@@ -42,15 +44,15 @@ const RATES: [f64; 8] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 /// The number of further parts for which a range of rejects is stated.
 const NEXT: usize = 200;
 
-/// The page; `inspector` has the new thresholds, `template` is the file to describe.
-pub fn calibration(inspector: &Inspector, template: &Path, found: &Calibration) -> Result<String> {
-    let levels = super::levels(inspector);
+/// The page; `pipeline` has the new thresholds, `template` is the file to describe.
+pub fn calibration(pipeline: &Pipeline, template: &Path, found: &Calibration) -> Result<String> {
+    let levels = super::levels(pipeline);
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
     let mut sections = vec![
         Section {
             id: "promise",
             title: "What is promised",
-            body: promise(found, inspector.template(), &figures),
+            body: promise(found, pipeline.template(), &figures),
         },
         Section { id: "scores", title: "Scores", body: scores(found, &levels) },
         Section {
@@ -59,7 +61,7 @@ pub fn calibration(inspector: &Inspector, template: &Path, found: &Calibration) 
             body: super::operating::operating(
                 &operating_curve(&found.outcomes),
                 &with_old(found, &levels),
-                inspector.template().settings().rules.is_some(),
+                pipeline.template().settings().rules.is_some(),
             ),
         },
         Section { id: "rates", title: "Other rates", body: rates(found) },
@@ -71,13 +73,13 @@ pub fn calibration(inspector: &Inspector, template: &Path, found: &Calibration) 
         Section {
             id: "pictures",
             title: "Pictures",
-            body: pictures(inspector, &found.outcomes, &levels)?,
+            body: pictures(pipeline, &found.outcomes, &levels)?,
         },
     ];
     sections.push(Section {
         id: "template",
         title: "Template",
-        body: template::facts(inspector, template)?,
+        body: template::facts(pipeline, template)?,
     });
     let name = template.file_name().unwrap_or(template.as_os_str()).to_string_lossy();
     let lead = html! {

@@ -13,7 +13,7 @@ use crate::timing;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hetmm::heatmap::{self, Scale};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::Region;
 use hetmm::scoring::Verdict;
 use hetmm::{Error, Result, error::Kind};
@@ -40,34 +40,33 @@ const REGIONS: usize = 8;
 ///
 /// The pictures are read and inspected again: an evaluation does not keep hundreds of them.
 pub fn gallery(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     levels: &[Level],
     id: &str,
     outcomes: &[&Outcome],
 ) -> Result<Markup> {
     let mut cards = Vec::new();
     for (number, outcome) in outcomes.iter().enumerate() {
-        cards.push(card(inspector, levels, id, (number, outcomes.len()), outcome)?);
+        cards.push(card(pipeline, levels, id, (number, outcomes.len()), outcome)?);
     }
     Ok(html! { ul.gallery { @for card in &cards { (card) } } })
 }
 
 fn card(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     levels: &[Level],
     id: &str,
     place: (usize, usize),
     outcome: &Outcome,
 ) -> Result<Markup> {
-    let done = timing::inspect(inspector, &outcome.picture.source)?;
+    let done = timing::inspect(pipeline, &outcome.picture.source)?;
     let (width, height) = (done.picture.width, done.picture.height);
     let regions = &done.decided.regions;
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
-    let identity = &inspector.template().header().backbone;
+    let identity = &pipeline.template().header().backbone;
     let (map_width, map_height) = (identity.width as usize, identity.height as usize);
-    let scale = Scale::of(inspector.template().header());
-    let mut outlines =
-        vec![outline_layer(&inspector.excess(&done.scored), map_width, 0.0, "found")];
+    let scale = Scale::of(pipeline.template().header());
+    let mut outlines = vec![outline_layer(&pipeline.excess(&done.scored), map_width, 0.0, "found")];
     if let Some(path) = &outcome.picture.mask {
         let mask = dataset::read_mask(path, done.size(), map_width, map_height)?;
         let margin = outline_margin((width, height), (map_width, map_height));
@@ -81,7 +80,7 @@ fn card(
         kind: outcome.picture.defect.as_deref().unwrap_or("good").into(),
         name: outcome.picture.source.name(),
         picture: heatmap::panel(&done.picture, PICTURE_SIDE),
-        heat: heatmap::heat(inspector, &done.scored, heat_side(width), heat_side(height)),
+        heat: heatmap::heat(pipeline, &done.scored, heat_side(width), heat_side(height)),
         outlines,
         summary: summary(regions),
         caption: html! {

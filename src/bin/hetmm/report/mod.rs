@@ -13,6 +13,7 @@ mod gallery;
 mod lines;
 mod operating;
 mod outline;
+mod page;
 mod pod;
 mod sensitivity;
 mod tables;
@@ -24,46 +25,32 @@ pub use calibration::{Calibration, calibration};
 pub use sensitivity::{Sensitivity, sensitivity};
 
 use crate::advice::Names;
-use crate::console::{counted, form};
-use crate::figures::{Evaluation, Figures, Outcome, percent};
+use crate::figures::{Evaluation, Figures, Outcome};
 use charts::{Curve, Level, Series};
 use hetmm::Result;
-use hetmm::files::outputs::Format;
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::Verdict;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use hetmm::wording::{counted, form, percent};
+use maud::{Markup, html};
+pub use page::FORMAT;
+use page::{Section, data, data_percent, document};
 use std::path::Path;
-
-/// How a page is recognised before another one replaces it: by the program that it names in its head.
-pub const FORMAT: Format = Format {
-    name: "a page by hetmm",
-    reads: 4096,
-    is_one: |bytes| bytes.windows(GENERATOR.len()).any(|window| window == GENERATOR),
-};
-const GENERATOR: &[u8] = b"<meta name=\"generator\" content=\"hetmm ";
 
 /// Pictures shown of the worst good ones and of the best hidden bad ones.
 const HARDEST: usize = 12;
 /// Most kinds of which a typical picture is shown.
 const KINDS: usize = 8;
 
-/// One part of a page, with an id for links.
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    body: Markup,
-}
-
 /// The page of an evaluation of the template at `template` on the data set at `dataset`.
 pub fn evaluation(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     template: &Path,
     dataset: &Path,
     evaluation: &Evaluation,
 ) -> Result<String> {
-    let levels = levels(inspector);
+    let levels = levels(pipeline);
     let outcomes = &evaluation.outcomes;
-    let has_rules = inspector.template().settings().rules.is_some();
+    let has_rules = pipeline.template().settings().rules.is_some();
     let sections = [
         Section {
             id: "choice",
@@ -79,15 +66,11 @@ pub fn evaluation(
         Section {
             id: "curves",
             title: "Curves",
-            body: curve_figures(inspector, evaluation, &levels),
+            body: curve_figures(pipeline, evaluation, &levels),
         },
-        Section {
-            id: "pictures",
-            title: "Pictures",
-            body: pictures(inspector, outcomes, &levels)?,
-        },
+        Section { id: "pictures", title: "Pictures", body: pictures(pipeline, outcomes, &levels)? },
         Section { id: "time", title: "Time", body: tables::times(&evaluation.times) },
-        Section { id: "template", title: "Template", body: template::facts(inspector, template)? },
+        Section { id: "template", title: "Template", body: template::facts(pipeline, template)? },
     ];
     let figures = &evaluation.figures;
     let set = dataset.file_name().unwrap_or(dataset.as_os_str()).to_string_lossy();
@@ -107,63 +90,10 @@ pub fn evaluation(
 }
 
 /// The thresholds of a template, lowest first: for review where there is one, and for rejection.
-pub fn levels(inspector: &Inspector) -> Vec<Level<'static>> {
-    let threshold = inspector.template().header().calibration.threshold;
-    let review = inspector.template().decision().map(|d| d.review).filter(|r| *r < threshold);
+pub fn levels(pipeline: &Pipeline) -> Vec<Level<'static>> {
+    let threshold = pipeline.template().header().calibration.threshold;
+    let review = pipeline.template().decision().map(|d| d.review).filter(|r| *r < threshold);
     review.map(|r| ("review", r)).into_iter().chain([("ng", threshold)]).collect()
-}
-
-/// A whole page.
-fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "hetmm " (env!("CARGO_PKG_VERSION")) };
-                title { (title) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(include_str!("style.css"))) }
-            }
-            body {
-                a.skip href="#content" { "Skip to the content" }
-                header {
-                    h1 { (title) }
-                    nav aria-label="Contents" {
-                        ul { @for s in sections { li { a href={ "#" (s.id) } { (s.title) } } } }
-                    }
-                }
-                main id="content" tabindex="-1" {
-                    (lead)
-                    @for s in sections {
-                        section id=(s.id) aria-labelledby={ (s.id) "-title" } {
-                            h2 id={ (s.id) "-title" } { (s.title) }
-                            (s.body)
-                        }
-                    }
-                }
-                footer {
-                    p { "Made by hetmm " (env!("CARGO_PKG_VERSION")) ". This file holds everything it shows." }
-                }
-            }
-        }
-    };
-    page.into_string()
-}
-
-/// A figure for people, with the full number for programs.
-fn data(id: &str, value: impl std::fmt::Display, shown: impl std::fmt::Display) -> Markup {
-    html! { data id=(id) value={ (format_args!("{value}")) } { (format_args!("{shown}")) } }
-}
-
-/// A part of 1 that may be missing, in percent.
-fn data_percent(id: &str, value: Option<f64>) -> Markup {
-    match value {
-        Some(v) => data(id, v, percent(value)),
-        None => html! { data id=(id) value="" { "-" } },
-    }
 }
 
 fn tiles(f: &Figures) -> Markup {
@@ -238,7 +168,7 @@ fn series(outcomes: &[Outcome]) -> Vec<Series> {
         .collect()
 }
 
-fn curve_figures(inspector: &Inspector, evaluation: &Evaluation, levels: &[Level]) -> Markup {
+fn curve_figures(pipeline: &Pipeline, evaluation: &Evaluation, levels: &[Level]) -> Markup {
     let scored: Vec<(f32, bool)> =
         evaluation.outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())).collect();
     let Some(vertices) = hetmm::metrics::vertices(&scored) else {
@@ -256,7 +186,7 @@ fn curve_figures(inspector: &Inspector, evaluation: &Evaluation, levels: &[Level
     html! {
         p {
             "Curves and the points on them are by score alone; the points are thresholds of the template."
-            @if inspector.template().settings().rules.is_some() {
+            @if pipeline.template().settings().rules.is_some() {
                 " Its region rules decide, too: what is rejected and missed, above and below, is so by verdict."
             }
         }
@@ -324,13 +254,13 @@ fn curve_figures(inspector: &Inspector, evaluation: &Evaluation, levels: &[Level
     }
 }
 
-fn pictures(inspector: &Inspector, outcomes: &[Outcome], levels: &[Level]) -> Result<Markup> {
+fn pictures(pipeline: &Pipeline, outcomes: &[Outcome], levels: &[Level]) -> Result<Markup> {
     let mut good: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_none()).collect();
     let mut bad: Vec<&Outcome> = outcomes.iter().filter(|o| o.picture.defect.is_some()).collect();
     good.sort_by(|a, b| b.score.total_cmp(&a.score));
     bad.sort_by(|a, b| a.score.total_cmp(&b.score));
     let hardest = |id: &str, all: &[&Outcome]| {
-        gallery::gallery(inspector, levels, id, &all[..all.len().min(HARDEST)])
+        gallery::gallery(pipeline, levels, id, &all[..all.len().min(HARDEST)])
     };
     let masks = outcomes.iter().any(|o| o.picture.mask.is_some());
     let typical = typical(outcomes);
@@ -344,10 +274,10 @@ fn pictures(inspector: &Inspector, outcomes: &[Outcome], levels: &[Level]) -> Re
             @if masks { ", " span.key.truth {} " the defect as the data set marks it" }
             ". The colours mean the same in all pictures of this template:"
         }
-        (gallery::colour_bar(hetmm::heatmap::Scale::of(inspector.template().header()), levels))
+        (gallery::colour_bar(hetmm::heatmap::Scale::of(pipeline.template().header()), levels))
         h3 id="typical" { "Typical pictures" }
         p.note { "Of each kind the picture with the median score." }
-        (gallery::gallery(inspector, levels, "typical", &typical)?)
+        (gallery::gallery(pipeline, levels, "typical", &typical)?)
         @if !good.is_empty() {
             h3 id="worst-good" { "Good pictures with the highest scores" }
             p.note { "The highest first; " (rejected) " of " (good.len()) " are rejected." }

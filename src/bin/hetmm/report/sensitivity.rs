@@ -1,8 +1,9 @@
 //! The page about what a template finds: sizes, curves, blind places, and what the made-up defects look like.
 
 use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, jpeg_url, outline_layer};
+use super::page::{Section, data, document};
 use super::pod::{Curve, chart};
-use super::{Section, data, document, levels, template};
+use super::{levels, template};
 use crate::sensitivity::{Fresh, words};
 use hetmm::heatmap::{self, Scale};
 use hetmm::sensitivity::blind::Cell;
@@ -31,7 +32,7 @@ pub fn sensitivity(about: &Sensitivity, path: &Path) -> Result<String> {
         Section {
             id: "template",
             title: "Template",
-            body: template::facts(about.subject.inspector(), path)?,
+            body: template::facts(about.subject.pipeline(), path)?,
         },
     ];
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
@@ -206,7 +207,7 @@ fn examples(about: &Sensitivity) -> Result<Markup> {
         }
     }
     let count = shots.len();
-    let levels = levels(subject.inspector());
+    let levels = levels(subject.pipeline());
     let mut cards = Vec::new();
     for (number, shot) in shots.into_iter().enumerate() {
         cards.push(shot.card("example", (number, count))?);
@@ -216,19 +217,19 @@ fn examples(about: &Sensitivity) -> Result<Markup> {
             "One defect of every kind and contrast, of the size that is stated for it, or of the largest size that was tried. "
             span.key.truth {} " surrounds the defect, " span.key.found {} " encloses what lies above the threshold."
         }
-        (colour_bar(Scale::of(subject.inspector().template().header()), &levels))
+        (colour_bar(Scale::of(subject.pipeline().template().header()), &levels))
         ul.gallery { @for card in &cards { (card) } }
     })
 }
 
 fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Shot> {
-    let inspector = about.subject.inspector();
+    let pipeline = about.subject.pipeline();
     let Example { index, picture, defect } = example;
-    let scored = inspector.run(&inspector.prepare(&picture)?)?;
-    let verdict = inspector.decide(&scored, picture.width, picture.height).verdict;
+    let scored = pipeline.run(&pipeline.prepare(&picture)?)?;
+    let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
     let longest = picture.width.max(picture.height).max(1);
     let side = |side: u32| (side * HEAT_SIDE / longest).clamp(1, HEAT_SIDE);
-    let map_width = inspector.template().header().backbone.width as usize;
+    let map_width = pipeline.template().header().backbone.width as usize;
     let told = if verdict == Verdict::Ok { "passes" } else { "is not ok" };
     let size = format!("{} of {:.1} px", words::one(result.kind), defect.size);
     Ok(Shot {
@@ -238,9 +239,9 @@ fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Sh
         },
         name: about.subject.pictures.get(index).map_or_else(String::new, |s| s.name()),
         picture: heatmap::panel(&picture, PICTURE_SIDE),
-        heat: heatmap::heat(inspector, &scored, side(picture.width), side(picture.height)),
+        heat: heatmap::heat(pipeline, &scored, side(picture.width), side(picture.height)),
         outlines: vec![
-            outline_layer(&inspector.excess(&scored), map_width, 0.0, "found"),
+            outline_layer(&pipeline.excess(&scored), map_width, 0.0, "found"),
             ring(&defect, (picture.width, picture.height)),
         ],
         summary: format!("the picture {told}"),

@@ -1,11 +1,11 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
-use super::data;
-use crate::console::form;
+use super::page::data;
 use hetmm::error::Kind;
 use hetmm::heatmap::{AT_THRESHOLD, Scale};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::template::header::{HeaderV1, ImageRecord};
+use hetmm::wording::form;
 use hetmm::{Error, Result};
 use maud::{Markup, html};
 use std::path::Path;
@@ -14,8 +14,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`hetmm::error::Kind::Io`] where the file cannot be read again for its digest.
-pub fn facts(inspector: &Inspector, path: &Path) -> Result<Markup> {
-    let template = inspector.template();
+pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
+    let template = pipeline.template();
     let h = template.header();
     let id = &h.backbone;
     let calibration = crate::promise::threshold(template);

@@ -13,10 +13,10 @@ use hetmm::builder::audit::Look;
 use hetmm::builder::{Source, exposures};
 use hetmm::files::outputs::Format;
 use hetmm::image::{NetworkImage, Picture};
-use hetmm::inspection::Inspector;
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::Scored;
-use hetmm::sensitivity::study::{self, LEAST_RUNS, MOST_RUNS};
 use hetmm::sensitivity::{KindResult, Plan, Study, Subject};
+use hetmm::sensitivity::{LEAST_RUNS, MOST_RUNS, study};
 use hetmm::template::ImageRecord;
 use hetmm::{Error, Result};
 use options::{KindName, parse_contrast};
@@ -89,13 +89,12 @@ const SIZES: Format = Format {
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let good = pictures::list(&args.images, args.folders, console)?;
     let outputs = claim(args, &good)?;
-    let inspector =
-        Inspector::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let inspector = args.shape.apply(inspector);
-    let fresh = without_known(inspector.template(), different(good, console), console)
+    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline = args.shape.apply(pipeline);
+    let fresh = without_known(pipeline.template(), different(good, console), console)
         .map_err(|e| e.advise("give pictures of further good parts"))?;
-    let pictures = one_of_each_exposure(&inspector, fresh, args, console)?;
-    let subject = Fresh { inspector, pictures };
+    let pictures = one_of_each_exposure(&pipeline, fresh, args, console)?;
+    let subject = Fresh { pipeline, pictures };
     let plan = args.plan();
     let bar = console.bar("made-up", plan.kinds.len() * plan.runs);
     let found = study::run(&subject, &plan, &|done, _| bar.set_position(done as u64))?;
@@ -145,14 +144,14 @@ fn claim(args: &Args, pictures: &[Source]) -> Result<Outputs> {
 
 /// The pictures that can be read, the first of every exposure: further ones say nothing new of good parts.
 fn one_of_each_exposure(
-    inspector: &Inspector,
+    pipeline: &Pipeline,
     pictures: Vec<Source>,
     args: &Args,
     console: &Console,
 ) -> Result<Vec<Source>> {
     let look = |source: &Source| -> Result<(ImageRecord, Look)> {
         let (picture, digest) = source.read()?;
-        let image = inspector.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+        let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
         let (width, height) = (picture.width, picture.height);
         let record = ImageRecord { name: source.name(), digest, width, height, score: f32::NAN };
         Ok((record, Look::new(&image)))
@@ -188,13 +187,13 @@ fn one_of_each_exposure(
 
 /// Good pictures that the template was not built from.
 pub struct Fresh {
-    inspector: Inspector,
+    pipeline: Pipeline,
     pub pictures: Vec<Source>,
 }
 
 impl Subject for Fresh {
-    fn inspector(&self) -> &Inspector {
-        &self.inspector
+    fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 
     fn count(&self) -> usize {
@@ -206,7 +205,7 @@ impl Subject for Fresh {
     }
 
     fn scored(&self, _: usize, image: &NetworkImage) -> Result<Scored> {
-        self.inspector.run(image)
+        self.pipeline.run(image)
     }
 }
 
@@ -217,7 +216,7 @@ fn to_json(args: &Args, subject: &Fresh, found: &Study) -> Value {
         found.results.iter().map(|r| kind_json(r, found.mm_per_pixel)).collect();
     json!({
         "template": args.template.display().to_string(),
-        "threshold": subject.inspector.thresholds().reject,
+        "threshold": subject.pipeline.thresholds().reject,
         "pictures": found.used.len(),
         "rejected_without_defect": found.rejected.iter().map(name).collect::<Vec<_>>(),
         "picture_size": { "width": found.size.width, "height": found.size.height },

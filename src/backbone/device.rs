@@ -1,14 +1,7 @@
-//! What computes features, and the choice of it.
+//! The choice of what computes features, and on which device.
 
-use super::model_facts::MOST_MODEL_BYTES;
-use super::tiled::{self, TiledBackbone};
-use super::tract::load_part;
-use super::{Backbone, Request, TractBackbone, bundled};
-use crate::error::{Error, Kind, Result};
-use crate::files;
-use std::borrow::Cow;
+use crate::error::{Error, Result};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// What the engine of [`Device::Tract`] calls itself; templates made with it name no engine.
 pub const TRACT: &str = "tract";
@@ -54,7 +47,7 @@ pub struct Engine {
 
 impl Engine {
     /// Refuses options that the device does not have.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let device = self.device;
         let tract = matches!(device, Device::Tract | Device::TractCuda);
         let gpu = matches!(device, Device::Auto | Device::Cuda | Device::TensorRt);
@@ -79,89 +72,6 @@ impl Engine {
             _ => Ok(()),
         }
     }
-}
-
-/// Loads the backbone that `request` asks for, to run on `engine`.
-///
-/// # Errors
-/// [`Kind::Model`] where the model cannot be used, [`Kind::Io`] where the device cannot.
-pub fn open(request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
-    engine.check()?;
-    let model: Cow<[u8]> = match request.model {
-        None => bundled::MODEL.into(),
-        Some(path) => files::read_regular(path, MOST_MODEL_BYTES, Kind::Model)?.into(),
-    };
-    let name = request.model.map_or(bundled::BUNDLED_NAME.into(), |p| p.display().to_string());
-    match engine.device {
-        Device::Tract => tract(&name, &model, request),
-        Device::TractCuda => tract_cuda(&name, &model, request),
-        Device::Auto => auto(&name, &model, request, engine),
-        _ => onnxruntime(&name, &model, request, engine),
-    }
-}
-
-fn tract(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone>> {
-    let (height, width) = (request.height, request.width);
-    if height.saturating_mul(width) > tiled::WHOLE_PIXELS
-        && let Some(tiled) = TiledBackbone::new(name, model, request, (TRACT, &load_part))?
-    {
-        return Ok(Arc::new(tiled));
-    }
-    Ok(Arc::new(TractBackbone::new(name, model, &request.taps, height, width)?))
-}
-
-/// Tries one device after the other, and logs which was taken and why not those before it.
-fn auto(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
-    let mut reasons = Vec::new();
-    let took = |backbone: &dyn Backbone, reasons: &[String]| {
-        log::info!("--device auto takes {}{}", backbone.engine(), reasons.concat());
-    };
-    for (device, word) in [(Device::Cuda, "cuda"), (Device::Cpu, "cpu")] {
-        match onnxruntime(name, model, request, &Engine { device, ..engine.clone() }) {
-            Ok(backbone) => {
-                took(backbone.as_ref(), &reasons);
-                return Ok(backbone);
-            }
-            // A library that was named is meant; not to use it would be a silent change of engine.
-            Err(e) if engine.library.is_some() && device == Device::Cpu => return Err(e),
-            Err(e) => reasons.push(format!("\n  not {word}: {}", e.what())),
-        }
-    }
-    let backbone = tract(name, model, request)?;
-    took(backbone.as_ref(), &reasons);
-    Ok(backbone)
-}
-
-#[cfg(feature = "tract-cuda")]
-fn tract_cuda(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone>> {
-    Ok(Arc::new(super::TractCudaBackbone::new(name, model, request)?))
-}
-
-#[cfg(not(feature = "tract-cuda"))]
-fn tract_cuda(_: &str, _: &[u8], _: &Request) -> Result<Arc<dyn Backbone>> {
-    Err(unusable("this program was built without tract-cuda")
-        .advise("build it with --features tract-cuda, or take the device cuda or tract"))
-}
-
-#[cfg(feature = "onnxruntime")]
-fn onnxruntime(
-    name: &str,
-    model: &[u8],
-    request: &Request,
-    engine: &Engine,
-) -> Result<Arc<dyn Backbone>> {
-    Ok(Arc::new(super::OnnxRuntimeBackbone::new(name, model, request, engine)?))
-}
-
-#[cfg(not(feature = "onnxruntime"))]
-fn onnxruntime(_: &str, _: &[u8], _: &Request, _: &Engine) -> Result<Arc<dyn Backbone>> {
-    Err(unusable("this program was built without ONNX Runtime")
-        .advise("build it with --features onnxruntime, or take the device tract"))
-}
-
-/// A device that cannot be used.
-pub(super) fn unusable(why: impl Into<String>) -> Error {
-    Error::new(Kind::Io, why)
 }
 
 #[cfg(test)]
