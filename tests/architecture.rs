@@ -6,7 +6,7 @@ use imports::Crate;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "error",
     "wording",
     "containment",
@@ -23,6 +23,7 @@ const ORDER: [&str; 18] = [
     "heatmap",
     "sensitivity",
     "update",
+    "embed",
     "builder",
     "line",
 ];
