@@ -9,7 +9,7 @@ use super::store::{Store, scratch_folder};
 use super::usable::Usable;
 use super::{Progress, Stage};
 use crate::backbone::Backbone;
-use crate::error::{Error, Result};
+use crate::error::{Choice, Error, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Mask, NetworkImage, Reading, Size};
 use crate::template::ImageRecord;
@@ -135,7 +135,7 @@ pub fn gather<'a>(
                     file.header().backbone,
                     backbone.identity()
                 ))
-                .advise("give the model they were made with as --backbone"));
+                .next(NextStep::Choose(Choice::Backbone, "the model that they were made with".into())));
             }
             let total = file.pictures().len();
             for index in 0..total {
