@@ -6,7 +6,7 @@ use imports::Crate;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "error",
     "wording",
     "containment",
@@ -25,6 +25,7 @@ const ORDER: [&str; 19] = [
     "update",
     "embed",
     "builder",
+    "adjust",
     "line",
 ];
 /// Modules that do no I/O, read no clock and start no threads.

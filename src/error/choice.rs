@@ -25,8 +25,12 @@ pub enum Choice {
     Folds,
     /// Whether TensorRT may compute with 16-bit numbers.
     Fp16,
+    /// The picture of what does not count.
+    Ignore,
     /// Bytes of features to hold in memory.
     MaxMemory,
+    /// The side of a pixel in millimetres.
+    MmPerPixel,
     /// The shared library of ONNX Runtime.
     OnnxRuntime,
     /// Forward windows of the layers.
@@ -45,6 +49,10 @@ pub enum Choice {
     Threshold,
     /// The weights of the layers.
     Weights,
+    /// The settings of a zone.
+    Zone,
+    /// The label picture of the zones.
+    Zones,
 }
 
 impl fmt::Display for Choice {
@@ -58,7 +66,9 @@ impl fmt::Display for Choice {
             Choice::FalseReject => "the rate of false rejects",
             Choice::Folds => "the number of folds",
             Choice::Fp16 => "16-bit numbers",
+            Choice::Ignore => "the picture of what is ignored",
             Choice::MaxMemory => "the memory for features",
+            Choice::MmPerPixel => "the size of a pixel",
             Choice::OnnxRuntime => "ONNX Runtime's library",
             Choice::Patches => "the forward windows",
             Choice::PatchesBackward => "the backward windows",
@@ -68,6 +78,8 @@ impl fmt::Display for Choice {
             Choice::TensorRtCache => "TensorRT's cache folder",
             Choice::Threshold => "the threshold",
             Choice::Weights => "the layer weights",
+            Choice::Zone => "the settings of a zone",
+            Choice::Zones => "the label picture",
         })
     }
 }
