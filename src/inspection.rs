@@ -12,6 +12,7 @@ use crate::scoring::verdict::{InForce, decide};
 use crate::scoring::{Decided, Deviation, Layer, MapSummary, Peak, Scored, Scorer, Thresholds};
 use crate::template::header::ENGINE;
 use crate::template::{HeaderV1, Template};
+use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,46 @@ pub struct StageTimes {
     pub matching: Duration,
     /// Anomaly map, score, regions, verdict.
     pub scoring: Duration,
+}
+
+/// Milliseconds of each stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timing {
+    /// Decoding the picture's file; 0 for a picture from memory.
+    #[serde(rename = "decode")]
+    pub decode_ms: f64,
+    /// The resize to the network's input.
+    #[serde(rename = "preprocess")]
+    pub preprocess_ms: f64,
+    /// The feature extractor.
+    #[serde(rename = "backbone")]
+    pub backbone_ms: f64,
+    /// The distances to the template.
+    #[serde(rename = "matching")]
+    pub matching_ms: f64,
+    /// Map, score, regions and verdict.
+    #[serde(rename = "scoring")]
+    pub scoring_ms: f64,
+    /// All of them.
+    #[serde(rename = "total")]
+    pub total_ms: f64,
+}
+
+impl Timing {
+    /// The stages of an inspection, after a picture that took `decode` to decode.
+    pub fn new(decode: Duration, times: StageTimes) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let stages = [decode, times.prepare, times.features, times.matching, times.scoring];
+        let [decode_ms, preprocess_ms, backbone_ms, matching_ms, scoring_ms] = stages.map(ms);
+        Timing {
+            decode_ms,
+            preprocess_ms,
+            backbone_ms,
+            matching_ms,
+            scoring_ms,
+            total_ms: ms(stages.iter().sum()),
+        }
+    }
 }
 
 /// How many times the tolerance of the maps of a golden probe passes where another engine than tract computes, or

@@ -53,8 +53,12 @@ pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;
 pub mod containment;
+#[cfg(feature = "desktop")]
+pub mod describe;
 pub mod embed;
 pub mod error;
+#[cfg(feature = "desktop")]
+pub mod evaluation;
 pub mod feature_map;
 pub mod files;
 pub mod heatmap;
@@ -64,6 +68,8 @@ pub mod inspection;
 pub mod line;
 pub mod matching;
 pub mod metrics;
+#[cfg(feature = "desktop")]
+pub mod report;
 pub mod scoring;
 pub mod selection;
 #[cfg(feature = "desktop")]

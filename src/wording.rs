@@ -1,5 +1,17 @@
 //! Names, counts and shares as they stand in sentences.
 
+/// Adds a line to a `String`, in the form of `println!`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __say {
+    ($text:expr, $($line:tt)*) => {{
+        use std::fmt::Write as _;
+        // Memory takes everything.
+        let _ = writeln!($text, $($line)*);
+    }};
+}
+pub use crate::__say as say;
+
 /// A name as it can be shown: what would move the cursor, colour the terminal or break a line is spelled
 /// out. Names come from files and templates, and those from anywhere.
 pub fn printable(name: &str) -> String {

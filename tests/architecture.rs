@@ -6,7 +6,7 @@ use imports::Crate;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 23] = [
     "error",
     "wording",
     "containment",
@@ -26,6 +26,9 @@ const ORDER: [&str; 20] = [
     "embed",
     "builder",
     "adjust",
+    "describe",
+    "evaluation",
+    "report",
     "line",
 ];
 /// Modules that do no I/O, read no clock and start no threads.

@@ -3,9 +3,8 @@
 use crate::error::Result;
 use crate::heatmap;
 use crate::image::{Picture, PictureView, Samples, Size};
-use crate::inspection::{Inspected, Pipeline, StageTimes};
+use crate::inspection::{Inspected, Pipeline, Timing};
 use crate::scoring::{DecidedBy, Peak, Region, Scored, Verdict};
-use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,46 +48,6 @@ pub struct Map<'a> {
     pub values: &'a [f32],
 }
 
-/// Milliseconds of each stage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Timing {
-    /// Decoding the picture's file; 0 for a picture from memory.
-    #[serde(rename = "decode")]
-    pub decode_ms: f64,
-    /// The resize to the network's input.
-    #[serde(rename = "preprocess")]
-    pub preprocess_ms: f64,
-    /// The feature extractor.
-    #[serde(rename = "backbone")]
-    pub backbone_ms: f64,
-    /// The distances to the template.
-    #[serde(rename = "matching")]
-    pub matching_ms: f64,
-    /// Map, score, regions and verdict.
-    #[serde(rename = "scoring")]
-    pub scoring_ms: f64,
-    /// All of them.
-    #[serde(rename = "total")]
-    pub total_ms: f64,
-}
-
-impl Timing {
-    /// The stages of an inspection, after a picture that took `decode` to decode.
-    pub fn new(decode: Duration, times: StageTimes) -> Self {
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let stages = [decode, times.prepare, times.features, times.matching, times.scoring];
-        let [decode_ms, preprocess_ms, backbone_ms, matching_ms, scoring_ms] = stages.map(ms);
-        Timing {
-            decode_ms,
-            preprocess_ms,
-            backbone_ms,
-            matching_ms,
-            scoring_ms,
-            total_ms: ms(stages.iter().sum()),
-        }
-    }
-}
-
 impl Inspection {
     pub(super) fn new(pipeline: Arc<Pipeline>, generation: u64, found: Inspected) -> Self {
         let thresholds = pipeline.thresholds();
@@ -107,6 +66,14 @@ impl Inspection {
             scored,
             pipeline,
         }
+    }
+
+    /// The same inspection of a picture that took so long to decode.
+    pub fn after_decoding(mut self, decoding: Duration) -> Self {
+        let decode_ms = decoding.as_secs_f64() * 1e3;
+        self.timing.total_ms += decode_ms - self.timing.decode_ms;
+        self.timing.decode_ms = decode_ms;
+        self
     }
 
     /// Columns and rows of the picture.

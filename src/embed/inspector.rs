@@ -144,7 +144,7 @@ impl Inspector {
 
 /// Opens a template with its backbone, and proves it where the options ask for that.
 pub(super) fn open(template: Arc<Template>, options: &Options) -> Result<Pipeline> {
-    let pipeline = Pipeline::join(template, options.backbone(), &options.extractor())?;
+    let pipeline = Pipeline::join(template, options.backbone(), options.extractor())?;
     if options.proves() {
         pipeline.prove()?;
     }

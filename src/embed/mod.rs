@@ -8,7 +8,8 @@ mod inspector;
 mod options;
 mod teacher;
 
-pub use inspection::{Inspection, Map, Timing};
+pub use crate::inspection::Timing;
+pub use inspection::{Inspection, Map};
 pub use inspector::Inspector;
 pub use options::{Options, OptionsBuilder};
 pub use teacher::Teacher;

@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    device: Device,
+    extractor: Engine,
     backbone: Option<PathBuf>,
-    onnxruntime: Option<PathBuf>,
     threads: usize,
     skips_proof: bool,
     takes_any_shape: bool,
@@ -32,8 +31,8 @@ impl Options {
         self.threads
     }
 
-    pub(super) fn extractor(&self) -> Engine {
-        Engine { device: self.device, library: self.onnxruntime.clone(), ..Engine::default() }
+    pub(super) fn extractor(&self) -> &Engine {
+        &self.extractor
     }
 
     pub(super) fn backbone(&self) -> Option<&Path> {
@@ -57,7 +56,14 @@ impl OptionsBuilder {
     /// Where features are computed; [`Device::Tract`] by default. A device that cannot be used is an error, never
     /// another device.
     pub fn device(mut self, device: Device) -> Self {
-        self.0.device = device;
+        self.0.extractor.device = device;
+        self
+    }
+
+    /// Everything about the feature extractor at once, for the programs of this crate.
+    #[doc(hidden)]
+    pub fn extractor(mut self, extractor: Engine) -> Self {
+        self.0.extractor = extractor;
         self
     }
 
@@ -69,7 +75,7 @@ impl OptionsBuilder {
 
     /// The shared library of ONNX Runtime; by default `ORT_DYLIB_PATH`, then the usual places.
     pub fn onnxruntime(mut self, path: impl Into<PathBuf>) -> Self {
-        self.0.onnxruntime = Some(path.into());
+        self.0.extractor.library = Some(path.into());
         self
     }
 

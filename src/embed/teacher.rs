@@ -124,7 +124,7 @@ impl Teacher {
             any_shape: self.options.takes_any_shape(),
         };
         let (model, extractor) = (self.options.backbone(), self.options.extractor());
-        self.guarded(|| update::insert(&self.path, model, &extractor, pictures, &options))
+        self.guarded(|| update::insert(&self.path, model, extractor, pictures, &options))
     }
 
     fn guarded<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {

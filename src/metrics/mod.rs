@@ -5,7 +5,9 @@ pub mod advice;
 mod aupro;
 mod auroc;
 mod operating;
+mod quantile;
 
 pub use aupro::{PixelTruth, ProCurve, aupro, pro_curve};
 pub use auroc::{SortedScores, auroc};
 pub use operating::{Counts, OperatingCurve, Point, average_precision, operating_point, vertices};
+pub use quantile::quantile;

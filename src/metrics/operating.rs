@@ -68,6 +68,14 @@ impl OperatingCurve {
         Counts { good: above(&self.good), defective: above(&self.defective) }
     }
 
+    /// Returns the shares (0..=1) of the good and of the defective pictures that score above
+    /// `threshold`; 0 of none.
+    pub fn shares(&self, threshold: f32) -> (f64, f64) {
+        let (above, all) = (self.rejected(threshold), self.counts());
+        let part = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+        (part(above.good, all.good), part(above.defective, all.defective))
+    }
+
     /// Counts all pictures.
     pub fn counts(&self) -> Counts {
         Counts { good: self.good.len(), defective: self.defective.len() }

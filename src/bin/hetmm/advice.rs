@@ -1,7 +1,9 @@
 //! What the figures of a test mean and what to try next, in words.
 
-use crate::promise::fewest_parts;
+use hetmm::describe::threshold::fewest_parts;
+use hetmm::evaluation::Evaluation;
 use hetmm::metrics::advice::{Advice, Choice, Prepared, Remedies, Step};
+use hetmm::report::AdviceLine as Line;
 use hetmm::template::Template;
 use hetmm::wording::{percent, printable};
 use std::path::Path;
@@ -12,12 +14,6 @@ pub struct Names {
     pub template: String,
     /// The folder of good pictures.
     pub good: String,
-}
-
-/// One line: what it says, and the command that belongs to it.
-pub struct Line {
-    pub words: String,
-    pub command: Option<String>,
 }
 
 /// What has been done for a template already.
@@ -56,6 +52,14 @@ fn word(path: &Path) -> String {
         true => text,
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
+}
+
+/// What an evaluation means and what to try next.
+pub fn of_evaluation(evaluation: &Evaluation, names: &Names) -> Vec<Line> {
+    let f = &evaluation.figures;
+    let part = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+    let caught = 1.0 - part(f.missed, f.defective);
+    lines(&evaluation.advice, caught, part(f.false_rejects, f.good), names)
 }
 
 /// What the figures mean, then what to try, the next thing first. Nothing where there is nothing to compare.

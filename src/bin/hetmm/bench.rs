@@ -2,17 +2,18 @@
 
 use crate::console::{Console, say};
 use crate::engine::EngineArgs;
-use crate::timing::{Timing, quantile};
 use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
 use hetmm::inspection::Pipeline;
+use hetmm::inspection::Timing;
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
 use hetmm::matching::panel::{BytePanel, ByteQuery, PanelView};
+use hetmm::metrics::quantile;
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Time a template on this machine, stage by stage
 #[derive(clap::Args)]
@@ -68,8 +69,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     for run in 0..WARM_UP + args.runs {
         let found = std::hint::black_box(pipeline.inspect(&view, &|| started.elapsed())?);
         if run >= WARM_UP {
-            let t = Timing::new(0.0, found.times);
-            let stages = [t.preprocess, t.backbone, t.matching, t.scoring, t.total];
+            let t = Timing::new(Duration::ZERO, found.times);
+            let stages = [t.preprocess_ms, t.backbone_ms, t.matching_ms, t.scoring_ms, t.total_ms];
             times.iter_mut().zip(stages).for_each(|(times, ms)| times.push(ms));
         }
     }

@@ -5,8 +5,7 @@ use crate::defect;
 use crate::network::{Network, free_memory};
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
-use crate::promise::{self, parse_rate};
-use crate::sensitivity::words;
+use crate::rate::parse_rate;
 use crate::suspects;
 use clap::ValueEnum;
 use hetmm::backbone::Backbone;
@@ -17,6 +16,8 @@ use hetmm::builder::presets::Preset;
 use hetmm::builder::{
     Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights,
 };
+use hetmm::describe::sensitivity as words;
+use hetmm::describe::threshold as promise;
 use hetmm::image::{self, Mask, Reading, Size};
 use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;

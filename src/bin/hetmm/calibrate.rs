@@ -7,23 +7,24 @@
 //! reader that goes away takes nothing with it.
 
 use crate::console::{Console, say};
-use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
-use crate::figures::{self, Figures, Outcome};
 use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
-use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
-use crate::report::{self, Calibration};
-use crate::timing;
+use crate::rate::parse_rate;
 use hetmm::adjust::threshold::FromFreshParts;
 use hetmm::builder::audit::Look;
 use hetmm::builder::calibration::Threshold;
 use hetmm::builder::{Source, calibration, exposures, too_few};
+use hetmm::describe::threshold::{ABOUT_THE_SCORE, promise};
 use hetmm::error::Kind;
+use hetmm::evaluation::TestPicture;
+use hetmm::evaluation::inspect_file;
+use hetmm::evaluation::{self, Figures, Outcome};
 use hetmm::image::Size;
 use hetmm::inspection::{Inspected, Pipeline};
 use hetmm::metrics::OperatingCurve;
+use hetmm::report::{self, Calibration};
 use hetmm::scoring::{Scored, Thresholds, Verdict};
 use hetmm::template::{self, Decision, ImageRecord, Template};
 use hetmm::wording::{counted, form};
@@ -422,7 +423,7 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
                 .image_auroc
                 .map_or_else(String::new, |a| format!(" (image AUROC {:.2} %)", 100.0 * a))
         );
-        let curve = figures::operating_curve(&found.outcomes);
+        let curve = evaluation::operating_curve(&found.outcomes);
         let review = found.review.as_ref().map(|review| ("review", review.score));
         let before = ("before", found.before.0);
         let levels: Vec<_> =
@@ -469,7 +470,7 @@ fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Resu
 
 /// What a picture scores, and its columns and rows.
 fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, (u32, u32))> {
-    let found = timing::inspect(pipeline, source)?.found;
+    let found = inspect_file(pipeline, source)?.found;
     Ok((found.scored, (found.size.width, found.size.height)))
 }
 

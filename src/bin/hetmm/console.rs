@@ -12,15 +12,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Adds a line to a `String`, in the form of `println!`.
-macro_rules! say {
-    ($text:expr, $($line:tt)*) => {{
-        use std::fmt::Write as _;
-        // Memory takes everything.
-        let _ = writeln!($text, $($line)*);
-    }};
-}
-pub(crate) use say;
+pub(crate) use hetmm::wording::say;
 
 /// A line on standard error that `--quiet` does not silence.
 pub fn complain(text: impl std::fmt::Display) {

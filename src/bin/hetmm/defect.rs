@@ -3,8 +3,8 @@
 use hetmm::backbone::{Identity, ModelFacts};
 use hetmm::builder::memory::Needs;
 use hetmm::builder::presets::Preset;
+use hetmm::describe::defects::digits;
 use hetmm::image::Size;
-use hetmm::template::Template;
 use hetmm::template::header::{DEFECT, DEFECT_NETWORK_PX, HeaderV1};
 use hetmm::{Error, Result};
 use std::fmt;
@@ -105,23 +105,6 @@ pub fn cost(
     vec![line]
 }
 
-/// What a template is laid out for, in a line; `None` where the size of its pictures is not known.
-pub fn laid_out_for(template: &Template) -> Option<String> {
-    let header = template.header();
-    let px = header.smallest_defect_px()?;
-    let rules = template.settings().rules.as_ref();
-    let of_rules = rules.map(|rules| f64::from(rules.mm_per_pixel)).filter(|scale| *scale > 0.0);
-    let scale = of_rules.or(header.build.mm_per_pixel());
-    let mm = scale.map(|scale| format!(" ({} mm)", digits(px * scale)));
-    let (width, height) = header.picture_size();
-    Some(format!(
-        "laid out for defects from {} px{} of pictures of {}",
-        digits(px),
-        mm.unwrap_or_default(),
-        Size { width, height }
-    ))
-}
-
 /// A warning where a template is not laid out for the defects that were asked for: the pictures have no more pixels.
 pub fn warning(header: &HeaderV1) -> Option<String> {
     let (_, asked) = header.build.options.iter().find(|(key, _)| key == DEFECT)?;
@@ -137,12 +120,6 @@ pub fn warning(header: &HeaderV1) -> Option<String> {
             digits(smallest)
         )
     })
-}
-
-/// A number with two digits that count.
-fn digits(value: f64) -> String {
-    let places = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
-    format!("{value:.places$}")
 }
 
 #[cfg(test)]

@@ -2,25 +2,33 @@
 
 use crate::advice::{self, Names};
 use crate::console::{Console, complain, say};
-use crate::dataset::{self, DatasetArgs, TestPicture};
+use crate::dataset::{self, DatasetArgs};
 use crate::engine::EngineArgs;
-use crate::figures::{self, Evaluation, Figures, Outcome};
 use crate::operating;
-use crate::outputs::{Outputs, Replace};
+use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures::{Remarks, ShapeArgs};
-use crate::report;
-use crate::timing::{self, Timing};
+use hetmm::evaluation::inspect_file;
+use hetmm::evaluation::{self, Evaluation, Figures, Outcome, TestPicture};
 use hetmm::files::outputs::Format;
 use hetmm::image::{Facts, Size};
 use hetmm::inspection::Pipeline;
+use hetmm::inspection::Timing;
 use hetmm::metrics::advice::advise;
 use hetmm::metrics::{PixelTruth, pro_curve};
+use hetmm::report;
 use hetmm::scoring::Verdict;
 use hetmm::wording::{counted, form, percent, printable};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// How a file of figures is recognised before another one replaces it.
+const FORMAT: Format = Format {
+    name: "a file of figures",
+    reads: 1 << 24,
+    is_one: |bytes| has_keys(bytes, &["images", "image_auroc", "timing_ms"]),
+};
 
 /// Measure a template on a data set in MVTec layout
 #[derive(clap::Args)]
@@ -91,14 +99,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         console.changed(path);
     }
     if let Some(path) = &args.report {
-        let page = report::evaluation(&pipeline, &args.template, &args.dataset, &evaluation)?;
+        let advice = advice::of_evaluation(&evaluation, &Names::without_folders(&args.template));
+        let page =
+            report::evaluation(&pipeline, &args.template, &args.dataset, &evaluation, &advice)?;
         outputs.write(path, &report::FORMAT, page.as_bytes())?;
         console.changed(path);
     }
     let json = serde_json::to_string_pretty(&evaluation.written())
         .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
     if let Some(path) = args.json_file() {
-        outputs.write(path, &figures::FORMAT, json.as_bytes())?;
+        outputs.write(path, &FORMAT, json.as_bytes())?;
         console.changed(path);
     }
     match args.json.is_some() && args.json_file().is_none() {
@@ -136,7 +146,7 @@ fn claim(args: &Args, pictures: &[TestPicture]) -> Result<Outputs> {
     let mut outputs = args.replace.outputs(inputs.chain(of_template.into_iter().flatten()));
     outputs.claim_if(args.scores.as_deref(), &SCORES)?;
     outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
-    outputs.claim_if(args.json_file(), &figures::FORMAT)?;
+    outputs.claim_if(args.json_file(), &FORMAT)?;
     Ok(outputs)
 }
 
@@ -200,7 +210,7 @@ pub fn evaluate(
     let curve = pro_curve(&maps, 0.3);
     let threshold = pipeline.template().header().calibration.threshold;
     let figures = Figures::new(&outcomes, curve.pixel_auroc, curve.aupro, threshold, &times);
-    let operating = figures::operating_curve(&outcomes);
+    let operating = evaluation::operating_curve(&outcomes);
     let prepared = advice::prepared(pipeline.template());
     let advice = advise(&operating, &figures.decisions(&outcomes), &prepared);
     Ok(Evaluation { figures, outcomes, times, pro: curve.points, curve: operating, advice })
@@ -222,12 +232,12 @@ struct Measured {
 fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
     let id = &pipeline.template().header().backbone;
     let (width, height) = (id.width as usize, id.height as usize);
-    let done = timing::inspect(pipeline, &picture.source)?;
+    let done = inspect_file(pipeline, &picture.source)?;
     let (facts, size) = (done.facts, done.found.size);
     let (truth, mostly_marked) = match (&picture.defect, &picture.mask) {
         (None, _) => (Some(vec![false; width * height]), None),
         (Some(_), Some(mask)) => {
-            let marked = dataset::read_mask(mask, size, width, height)?;
+            let marked = evaluation::read_mask(mask, size, width, height)?;
             (Some(marked.pixels), Some(marked.mostly))
         }
         (Some(_), None) => (None, None),
@@ -276,7 +286,7 @@ impl Inverted {
 /// What the figures mean and what to try next, for people.
 fn advice_in_words(evaluation: &Evaluation, names: &Names) -> String {
     let mut text = String::new();
-    for line in evaluation.advice_lines(names) {
+    for line in advice::of_evaluation(evaluation, names) {
         say!(text, "{}", line.words);
         if let Some(command) = line.command {
             say!(text, "  -> {command}");

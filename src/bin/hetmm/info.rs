@@ -65,7 +65,7 @@ fn to_json(template: &Template) -> Value {
                             "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
                             "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval})),
                         "evidence": template.settings().evidence.as_ref().map(evidence)},
-        "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
+        "rules": hetmm::describe::rules::to_json(template.settings().rules.as_ref(), template.zones()),
         "inserted": template.pictures().1.len(),
         "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
             .collect::<Vec<_>>(),
@@ -110,7 +110,7 @@ fn in_words(args: &Args, template: &Template) -> String {
         id.width,
         id.height
     );
-    if let Some(line) = crate::defect::laid_out_for(template) {
+    if let Some(line) = hetmm::describe::defects::laid_out_for(template) {
         say!(text, "defects    {line}");
     }
     text += &layers_in_words(h);
@@ -133,12 +133,12 @@ fn in_words(args: &Args, template: &Template) -> String {
             100.0 * mask.count() as f64 / mask.inside().len() as f64
         );
     }
-    say!(text, "{}", crate::promise::threshold(template));
+    say!(text, "{}", hetmm::describe::threshold::threshold(template));
     if let Some(rules) = &template.settings().rules {
         if template.decision().is_some() {
-            say!(text, "{}", crate::promise::ABOUT_THE_SCORE);
+            say!(text, "{}", hetmm::describe::threshold::ABOUT_THE_SCORE);
         }
-        crate::rules::lines(Some(rules), template.zones())
+        hetmm::describe::rules::lines(Some(rules), template.zones())
             .iter()
             .for_each(|line| say!(text, "{line}"));
     }

@@ -4,17 +4,15 @@ use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
-use crate::timing::{self, FileInspected};
 use hetmm::builder::Source;
 use hetmm::heatmap;
-use hetmm::inspection::Pipeline;
+use hetmm::image::{self, Facts};
 use hetmm::scoring::verdict::Rule;
-use hetmm::scoring::{Decided, Verdict};
 use hetmm::wording::printable;
-use hetmm::{Error, Result};
-use serde_json::json;
+use hetmm::{Error, ErrorKind, Inspection, Inspector, Options, Picture, Result, Template, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Score pictures against a template
 #[derive(clap::Args)]
@@ -54,21 +52,19 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = pictures::list(&args.images, args.folders, console)?;
     let names = heatmap_names(&pictures);
     let outputs = claim(args, &pictures, &names)?;
-    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
-    let pipeline = args.shape.apply(pipeline);
+    let inspector = open(args)?;
     let bar = console.bar("inspecting", pictures.len());
     let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
-    for (picture, name) in pictures.iter().zip(&names) {
-        match timing::inspect(&pipeline, picture) {
-            Ok(done) => {
+    for (source, name) in pictures.iter().zip(&names) {
+        match inspect(&inspector, source) {
+            Ok((picture, facts, found)) => {
                 if let Some(folder) = &args.heatmaps {
-                    let drawn = heatmap::draw(&pipeline, &done.picture, &done.found.scored);
-                    let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
+                    let png = found.heatmap_png(&picture.view()?)?;
                     outputs.write(&folder.join(name), &heatmap::FORMAT, &png)?;
                 }
-                let size = done.found.size;
-                remarks.add(picture, &done.facts, size, pipeline.other_size(size));
-                bar.suspend(|| console.print(&line(args, &pipeline, picture, &done)))?;
+                let size = found.size();
+                remarks.add(source, &facts, size, inspector.other_size(size));
+                bar.suspend(|| console.print(&line(args, &inspector, source, &found)))?;
             }
             Err(e) => failed.push(e),
         }
@@ -85,8 +81,37 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
             Ok(ExitCode::SUCCESS)
         }
-        false => Err(hetmm::Error::unreadable(&failed, pictures.len())),
+        false => Err(Error::unreadable(&failed, pictures.len())),
     }
+}
+
+/// The inspector of the template, on as many threads as the program has.
+fn open(args: &Args) -> Result<Inspector> {
+    let mut options = Options::builder()
+        .extractor(args.engine.engine())
+        .threads(rayon::current_num_threads())
+        .any_shape(args.shape.any_shape)
+        .prove(false);
+    if let Some(backbone) = &args.backbone {
+        options = options.backbone(backbone);
+    }
+    let inspector = Inspector::new(Template::map(&args.template)?, &options.build());
+    inspector.map_err(|e| match e.kind() {
+        ErrorKind::Io => e,
+        _ => e.within(args.template.display()),
+    })
+}
+
+/// Reads and inspects a picture.
+fn inspect(inspector: &Inspector, source: &Source) -> Result<(Picture, Facts, Inspection)> {
+    let name = |e: Error| e.within(source.path.display());
+    let start = Instant::now();
+    let decoded = image::decode_with_opacity(&image::load(&source.path)?).map_err(name)?;
+    let decoding = start.elapsed();
+    let facts = Facts::of(&decoded);
+    let picture = decoded.picture;
+    let found = picture.view().and_then(|view| inspector.inspect(&view)).map_err(name)?;
+    Ok((picture, facts, found.after_decoding(decoding)))
 }
 
 /// Claims a heat map for every picture, where they are asked for.
@@ -105,50 +130,46 @@ fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> 
 }
 
 /// The result of a picture, for people or for programs.
-fn line(args: &Args, pipeline: &Pipeline, picture: &Source, done: &FileInspected) -> String {
-    let threshold = pipeline.template().header().calibration.threshold;
-    let rules = pipeline.template().settings().rules.as_ref();
+fn line(args: &Args, inspector: &Inspector, source: &Source, found: &Inspection) -> String {
+    let path = source.path.display().to_string();
+    if args.json {
+        let mut object = found.to_json();
+        object["image"] = path.into();
+        return format!("{object}\n");
+    }
+    let template = inspector.template();
+    let rules = template.settings().rules.as_ref();
     let tolerated = rules.map_or(0, |rules| rules.max_regions as usize);
-    let decided = &done.found.decided;
-    let path = picture.path.display().to_string();
-    let line = if args.json {
-        json!({"image": path, "score": done.found.scored.score, "threshold": threshold,
-               "verdict": decided.verdict, "decided_by": decided.by, "regions": decided.regions,
-               "peak": pipeline.peak(&done.found.scored, (done.picture.width, done.picture.height)),
-               "timing_ms": done.timing})
-        .to_string()
-    } else {
-        let verdict = match decided.verdict {
-            Verdict::Ok => "ok    ",
-            Verdict::Review => "review",
-            Verdict::Ng => "ng    ",
-        };
-        format!(
-            "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {}{}",
-            done.found.scored.score,
-            done.timing.total,
-            printable(&path),
-            in_words(decided, tolerated)
-        )
+    let verdict = match found.verdict {
+        Verdict::Ok => "ok    ",
+        Verdict::Review => "review",
+        Verdict::Ng => "ng    ",
     };
-    line + "\n"
+    format!(
+        "{verdict}  {:.4} / {:.4}  {:>5.0} ms  {}{}\n",
+        found.score,
+        found.threshold,
+        found.timing.total_ms,
+        printable(&path),
+        in_words(found, tolerated)
+    )
 }
 
 /// Why a part is what it is: nothing where nothing is above any threshold. So many regions are tolerated.
-fn in_words(decided: &Decided, tolerated: usize) -> String {
-    let by = &decided.by;
-    let place = decided.regions.first().map_or_else(String::new, |r| {
+fn in_words(found: &Inspection, tolerated: usize) -> String {
+    let by = &found.decided_by;
+    let place = found.regions.first().map_or_else(String::new, |r| {
         let area =
             r.area_mm2.map_or_else(|| format!("{} px", r.area), |mm2| format!("{mm2:.2} mm2"));
         let zone = r
             .zone
             .as_ref()
             .map_or_else(String::new, |zone| format!(" in zone {}", printable(zone)));
-        let (count, x, y) = (decided.regions.len(), r.x, r.y);
+        let (count, x, y) = (found.regions.len(), r.x, r.y);
         format!("worst of {count} at {x},{y} ({} x {}, {area}){zone}", r.width, r.height)
     });
     let counting = by.counting;
-    let why = match (by.rule, decided.verdict) {
+    let why = match (by.rule, found.verdict) {
         (Rule::NotANumber, _) => "its score is not a number".into(),
         (Rule::Threshold, Verdict::Ok) => return String::new(),
         (Rule::Threshold, _) => place,

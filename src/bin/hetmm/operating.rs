@@ -32,7 +32,7 @@ pub fn in_words(curve: &OperatingCurve, levels: &[(&str, f32)]) -> String {
         );
     }
     for (name, level) in levels {
-        let (good, caught) = shares(curve, *level);
+        let (good, caught) = curve.shares(*level);
         say!(
             text,
             "{:<14} {:>13} {level:>12.4} {:>15}",
@@ -42,13 +42,6 @@ pub fn in_words(curve: &OperatingCurve, levels: &[(&str, f32)]) -> String {
         );
     }
     text
-}
-
-/// The shares (0..=1) of the good and of the defective pictures that score above `level`; 0 of none.
-pub fn shares(curve: &OperatingCurve, level: f32) -> (f64, f64) {
-    let (above, all) = (curve.rejected(level), curve.counts());
-    let part = |count: usize, of: usize| count as f64 / of.max(1) as f64;
-    (part(above.good, all.good), part(above.defective, all.defective))
 }
 
 /// What is caught at a few rates, for programs; null where good or defective pictures are missing.

@@ -3,15 +3,15 @@
 use super::studies::{Study, Variant};
 use crate::build::{self, Settings};
 use crate::console::Console;
-use crate::dataset::{self, TestPicture};
 use crate::network::Network;
-use crate::timing::quantile;
 use hetmm::builder::features_file::{self, FeaturesFile, Order};
 use hetmm::builder::layers::LayerNames;
 use hetmm::builder::presets::Preset;
 use hetmm::builder::{Input, Source};
+use hetmm::evaluation::{self, TestPicture};
 use hetmm::image::Size;
 use hetmm::inspection::Pipeline;
+use hetmm::metrics::quantile;
 use hetmm::metrics::{PixelTruth, auroc, pro_curve};
 use hetmm::template::Template;
 use hetmm::{Error, Result};
@@ -218,7 +218,7 @@ impl<'a> Bench<'a> {
                 (Some(_), Some(mask)) => {
                     let read = picture.source.read()?.0;
                     let size = Size { width: read.width, height: read.height };
-                    dataset::read_mask(mask, size, width, height)?.pixels
+                    evaluation::read_mask(mask, size, width, height)?.pixels
                 }
                 (Some(_), None) => return Ok(None),
             };

@@ -1,19 +1,22 @@
 //! `hetmm ablate`: what each part of the method gives on a data set.
 
 pub mod measure;
+mod page;
 pub mod studies;
 
 use crate::console::{Console, say};
-use crate::dataset::{self, DatasetArgs, TestPicture};
+use crate::dataset::{self, DatasetArgs};
 use crate::network::Network;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures;
-use crate::report::{self, Ablation};
 use hetmm::builder::Source;
+use hetmm::evaluation::TestPicture;
 use hetmm::files::outputs::Format;
+use hetmm::report;
 use hetmm::wording::{counted, percent};
 use hetmm::{Error, Result};
 use measure::{Bench, Row};
+use page::Ablation;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -119,7 +122,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         rows: &rows,
     };
     if let Some(page) = &args.report {
-        outputs.write(page, &report::FORMAT, report::ablation(&ablation).as_bytes())?;
+        outputs.write(page, &report::FORMAT, page::ablation(&ablation).as_bytes())?;
         console.changed(page);
     }
     if args.json.is_some() {

@@ -2,18 +2,21 @@
 
 mod draw;
 
+use crate::advice::{self, Names};
 use crate::build::{self, Settings};
 use crate::console::Console;
 use crate::dataset::{self, DatasetArgs};
+use crate::eval;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs};
-use crate::{eval, report, timing};
 use draw::{Defect, Part};
 use hetmm::backbone::Engine;
 use hetmm::builder::Input;
+use hetmm::evaluation::inspect_file;
 use hetmm::files::outputs::Format;
 use hetmm::heatmap;
 use hetmm::inspection::Pipeline;
+use hetmm::report;
 use hetmm::scoring::Verdict;
 use hetmm::{Error, Result, template};
 use image::{RgbImage, imageops};
@@ -70,12 +73,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = dataset::read(data, &DatasetArgs::default(), console)?;
     let evaluation = eval::evaluate(&pipeline, pictures, false, console)?;
     let outcomes = &evaluation.outcomes;
-    let text = report::evaluation(&pipeline, template, data, &evaluation)?;
+    let advice = advice::of_evaluation(&evaluation, &Names::without_folders(template));
+    let text = report::evaluation(&pipeline, template, data, &evaluation, &advice)?;
     outputs.write(page, &report::FORMAT, text.as_bytes())?;
     let mut examples = Vec::new();
     let mut shown = std::collections::BTreeSet::new();
     for outcome in outcomes {
-        let done = timing::inspect(&pipeline, &outcome.picture.source)?;
+        let done = inspect_file(&pipeline, &outcome.picture.source)?;
         let drawn = heatmap::draw(&pipeline, &done.picture, &done.found.scored);
         let kind = outcome.picture.defect.as_deref().unwrap_or("good");
         let name = format!("{kind}_{}", outcome.picture.source.name());

@@ -1,19 +1,19 @@
 //! `hetmm sensitivity`: the size of the defects that a template finds, from made-up ones.
 
 mod options;
-pub mod words;
 
 use crate::calibrate::{different, without_known};
 use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
-use crate::report;
 use hetmm::builder::audit::Look;
 use hetmm::builder::{Source, exposures};
+use hetmm::describe::sensitivity as words;
 use hetmm::files::outputs::Format;
 use hetmm::image::{NetworkImage, Picture};
 use hetmm::inspection::Pipeline;
+use hetmm::report;
 use hetmm::scoring::Scored;
 use hetmm::sensitivity::{KindResult, Plan, Study, Subject};
 use hetmm::sensitivity::{LEAST_RUNS, MOST_RUNS, study};
@@ -105,7 +105,9 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         console.changed(path);
     }
     if let Some(page) = &args.report {
-        let about = report::Sensitivity { subject: &subject, plan: &plan, found: &found };
+        let names: Vec<String> = subject.pictures.iter().map(|source| source.name()).collect();
+        let about =
+            report::Sensitivity { subject: &subject, names: &names, plan: &plan, found: &found };
         let text = report::sensitivity(&about, &args.template)?;
         outputs.write(page, &report::FORMAT, text.as_bytes())?;
         console.changed(page);

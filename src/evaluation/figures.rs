@@ -1,31 +1,27 @@
 //! The figures of an evaluation.
 
-use crate::advice::{self, Line, Names};
-use crate::dataset::TestPicture;
-use crate::outputs::has_keys;
-use crate::timing::{Timing, quantile};
-use hetmm::files::outputs::Format;
-use hetmm::metrics::advice::{Advice, Decisions};
-use hetmm::metrics::{OperatingCurve, auroc};
-use hetmm::scoring::Verdict;
+use super::picture::TestPicture;
+use crate::inspection::Timing;
+use crate::metrics::advice::{Advice, Decisions};
+use crate::metrics::{OperatingCurve, auroc, quantile};
+use crate::scoring::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// How a file of figures is recognised before another one replaces it.
-pub const FORMAT: Format = Format {
-    name: "a file of figures",
-    reads: 1 << 24,
-    is_one: |bytes| has_keys(bytes, &["images", "image_auroc", "timing_ms"]),
-};
-
-/// All figures, as `--json` writes them.
+/// All figures, as `hetmm eval --json` writes them.
 #[derive(Serialize)]
 pub struct Figures {
+    /// How many pictures.
     pub images: usize,
+    /// How many of them are good.
     pub good: usize,
+    /// How many of them show a defect.
     pub defective: usize,
+    /// Image AUROC, 0..=1; null without good or without defective pictures.
     pub image_auroc: Option<f64>,
+    /// Pixel AUROC, 0..=1; null without masks.
     pub pixel_auroc: Option<f64>,
+    /// AUPRO up to 30 % false positives, 0..=1; null without masks.
     pub aupro30: Option<f64>,
     /// Share of the defective pictures that is caught where 1 % of the good ones are rejected, by score alone; see
     /// [`OperatingCurve`].
@@ -36,44 +32,58 @@ pub struct Figures {
     pub caught_at_5: Option<f64>,
     /// Image AUROC of each kind of defect against all good pictures.
     pub per_defect: BTreeMap<String, Option<f64>>,
+    /// Counts by kind of defect.
     pub defects: BTreeMap<String, DefectCounts>,
+    /// The threshold of the template.
     pub threshold: f32,
+    /// Good pictures that are rejected.
     pub false_rejects: usize,
     /// Defective pictures that are neither rejected nor sent to review.
     pub missed: usize,
     /// Defective pictures that are sent to review.
     pub reviewed: usize,
+    /// Milliseconds a picture.
     pub timing_ms: StageTimes,
 }
 
 /// Counts of one kind of defect.
 #[derive(Serialize)]
 pub struct DefectCounts {
+    /// How many pictures.
     pub images: usize,
+    /// Those that pass.
     pub missed: usize,
 }
 
 /// Median of each stage, and the spread of the whole.
 #[derive(Serialize)]
 pub struct StageTimes {
+    /// Decoding.
     pub decode: f64,
+    /// The resize.
     pub preprocess: f64,
+    /// The feature extractor.
     pub backbone: f64,
+    /// The matching.
     pub matching: f64,
+    /// Map, score and verdict.
     pub scoring: f64,
+    /// Median of the whole.
     pub total_p50: f64,
+    /// 99th percentile of the whole.
     pub total_p99: f64,
 }
 
 /// Everything that was measured on a data set.
 pub struct Evaluation {
+    /// The figures.
     pub figures: Figures,
     /// One a picture, in the order of the data set.
     pub outcomes: Vec<Outcome>,
     /// Timings of the pictures that were timed.
     pub times: Vec<Timing>,
     /// Vertices of the per-region-overlap curve up to 30 % false positives; see
-    /// [`hetmm::metrics::ProCurve`].
+    /// [`crate::metrics::ProCurve`].
     pub pro: Vec<(f64, f64)>,
     /// What any threshold would do.
     pub curve: OperatingCurve,
@@ -104,14 +114,6 @@ struct PictureScore<'a> {
 }
 
 impl Evaluation {
-    /// What the figures mean and what to try next, in words.
-    pub fn advice_lines(&self, names: &Names) -> Vec<Line> {
-        let f = &self.figures;
-        let part = |count: usize, of: usize| count as f64 / of.max(1) as f64;
-        let caught = 1.0 - part(f.missed, f.defective);
-        advice::lines(&self.advice, caught, part(f.false_rejects, f.good), names)
-    }
-
     /// What programs get.
     pub fn written(&self) -> Written<'_> {
         Written {
@@ -141,8 +143,11 @@ pub fn operating_curve(outcomes: &[Outcome]) -> OperatingCurve {
 
 /// One picture's result.
 pub struct Outcome {
+    /// The picture.
     pub picture: TestPicture,
+    /// Its score.
     pub score: f32,
+    /// What is done with the part.
     pub verdict: Verdict,
 }
 
@@ -171,7 +176,7 @@ impl Figures {
         let median =
             |stage: fn(&Timing) -> f64| quantile(&times.iter().map(stage).collect::<Vec<_>>(), 0.5);
         let curve = operating_curve(outcomes);
-        let totals: Vec<f64> = times.iter().map(|t| t.total).collect();
+        let totals: Vec<f64> = times.iter().map(|t| t.total_ms).collect();
         Figures {
             images: outcomes.len(),
             good: good.len(),
@@ -194,11 +199,11 @@ impl Figures {
             missed: missed(&bad),
             reviewed: bad.iter().filter(|o| o.verdict == Verdict::Review).count(),
             timing_ms: StageTimes {
-                decode: median(|t| t.decode),
-                preprocess: median(|t| t.preprocess),
-                backbone: median(|t| t.backbone),
-                matching: median(|t| t.matching),
-                scoring: median(|t| t.scoring),
+                decode: median(|t| t.decode_ms),
+                preprocess: median(|t| t.preprocess_ms),
+                backbone: median(|t| t.backbone_ms),
+                matching: median(|t| t.matching_ms),
+                scoring: median(|t| t.scoring_ms),
                 total_p50: quantile(&totals, 0.5),
                 total_p99: quantile(&totals, 0.99),
             },

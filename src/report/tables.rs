@@ -3,10 +3,11 @@
 use super::charts::Level;
 use super::gallery::badge;
 use super::page::data;
-use crate::figures::{Figures, Outcome};
-use crate::timing::{Timing, quantile};
-use hetmm::scoring::Verdict;
-use hetmm::wording::percent;
+use crate::evaluation::{Figures, Outcome};
+use crate::inspection::Timing;
+use crate::metrics::quantile;
+use crate::scoring::Verdict;
+use crate::wording::percent;
 use maud::{Markup, html};
 
 /// The confusion matrix, and a row for each kind of defect.
@@ -110,21 +111,21 @@ fn by_defect(figures: &Figures, outcomes: &[Outcome]) -> Markup {
 pub fn times(times: &[Timing]) -> Markup {
     type Stage = (&'static str, &'static str, fn(&Timing) -> f64);
     const STAGES: [Stage; 6] = [
-        ("decode", "Read and decode", |t| t.decode),
-        ("preprocess", "Resize", |t| t.preprocess),
-        ("backbone", "Network", |t| t.backbone),
-        ("matching", "Matching", |t| t.matching),
-        ("scoring", "Scoring", |t| t.scoring),
-        ("total", "Whole picture", |t| t.total),
+        ("decode", "Read and decode", |t| t.decode_ms),
+        ("preprocess", "Resize", |t| t.preprocess_ms),
+        ("backbone", "Network", |t| t.backbone_ms),
+        ("matching", "Matching", |t| t.matching_ms),
+        ("scoring", "Scoring", |t| t.scoring_ms),
+        ("total", "Whole picture", |t| t.total_ms),
     ];
     let of = |stage: fn(&Timing) -> f64, part: f64| {
         quantile(&times.iter().map(stage).collect::<Vec<_>>(), part)
     };
-    let whole = of(|t| t.total, 0.5).max(1e-9);
+    let whole = of(|t| t.total_ms, 0.5).max(1e-9);
     html! {
         p {
             "Measured here, one picture after the other, on " (times.len()) " pictures with "
-            (rayon::current_num_threads()) " threads (" (hetmm::matching::kernel::Kernel::best().name()) ")."
+            (rayon::current_num_threads()) " threads (" (crate::matching::kernel::Kernel::best().name()) ")."
         }
         div.wide {
             table {

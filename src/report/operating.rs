@@ -3,10 +3,9 @@
 use super::axis::Axis;
 use super::charts::{Level, at};
 use super::page::data;
-use crate::operating::shares;
-use hetmm::metrics::OperatingCurve;
-use hetmm::metrics::advice::RATES;
-use hetmm::wording::percent;
+use crate::metrics::OperatingCurve;
+use crate::metrics::advice::RATES;
+use crate::wording::percent;
 use maud::{Markup, html};
 
 /// Rates at which the axis has ticks.
@@ -41,7 +40,7 @@ fn chart(curve: &OperatingCurve, levels: &[Level]) -> Markup {
     let corners = std::iter::once((0.0, 0.0)).chain(curve.corners(1.0));
     let line: Vec<String> =
         corners.map(|(a, b)| format!("{} {}", at(x.place(a)), at(y.place(b)))).collect();
-    let place = |level: f32| (curve.rate_of(level).unwrap_or_default(), shares(curve, level).1);
+    let place = |level: f32| (curve.rate_of(level).unwrap_or_default(), curve.shares(level).1);
     let marks: Vec<(String, (f64, f64))> = (levels.iter())
         .map(|(name, level)| (format!("{name} {level:.3}"), place(*level)))
         .collect();
@@ -109,7 +108,7 @@ fn table(curve: &OperatingCurve, levels: &[Level]) -> Markup {
                         }
                     }
                     @for (name, level) in levels {
-                        @let (good, caught) = shares(curve, *level);
+                        @let (good, caught) = curve.shares(*level);
                         @let above = curve.rejected(*level);
                         tr.own {
                             th scope="row" { (name) }

@@ -3,8 +3,8 @@
 use super::axis::Axis;
 use super::charts::at;
 use super::lines::STYLES;
-use hetmm::sensitivity::Pod;
-use hetmm::sensitivity::pod::SHARE;
+use crate::sensitivity::Pod;
+use crate::sensitivity::pod::SHARE;
 use maud::{Markup, html};
 
 const LEFT: f64 = 62.0;
@@ -57,7 +57,7 @@ pub fn chart(kind: &str, curves: &[Curve], ends: (f64, f64)) -> Markup {
 }
 
 fn name(curve: &Curve) -> String {
-    let stated = crate::sensitivity::words::limit(curve.pod.a90_95, None);
+    let stated = crate::describe::sensitivity::limit(curve.pod.a90_95, None);
     match curve.contrast {
         Some(contrast) => format!("contrast {contrast}: {stated}"),
         None => stated,

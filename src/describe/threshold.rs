@@ -1,21 +1,12 @@
-//! A rate of false rejects: as it is asked for, and what a threshold that was set for one promises.
+//! What a threshold is and promises, in sentences.
 
-use hetmm::builder::calibration;
-use hetmm::template::{Decision, HeaderV1, Template};
-use hetmm::wording::counted;
+use crate::builder::calibration;
+use crate::template::{Decision, HeaderV1, Template};
+use crate::wording::counted;
 
 /// What has to be said of a promise where a template has region rules.
 pub const ABOUT_THE_SCORE: &str =
     "That is about the score alone. The template's region rules decide, too.";
-
-/// A rate between 0 and 1, as 0.005 or 0.5%.
-pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
-    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 0.01));
-    match number.trim().parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate * unit < 1.0 => Ok(rate * unit),
-        _ => Err("a rate above 0 and below 1, as in 0.5% or 0.005".into()),
-    }
-}
 
 /// The fewest good parts that can promise a rate.
 pub fn fewest_parts(rate: f64) -> usize {
@@ -88,19 +79,4 @@ pub fn promise(header: &HeaderV1, decision: &Decision) -> String {
         decision.basis,
         1e4 * rate,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates() {
-        for (text, want) in [("0.5%", 0.005), ("0.01", 0.01), ("2 %", 0.02)] {
-            assert!((parse_rate(text).unwrap_or(f64::NAN) - want).abs() < 1e-12, "{text}");
-        }
-        for text in ["0", "100%", "-1%", "nan", "inf", "", "%"] {
-            assert!(parse_rate(text).is_err(), "{text}");
-        }
-    }
 }

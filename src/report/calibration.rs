@@ -5,12 +5,12 @@ use super::charts::Level;
 use super::lines::{Line, Lines, Ticks};
 use super::page::{Section, data, document};
 use super::{charts, lines, pictures, series, tables, template};
-use crate::figures::{Figures, Outcome, operating_curve};
-use hetmm::Result;
-use hetmm::builder::calibration::{self, Threshold};
-use hetmm::inspection::Pipeline;
-use hetmm::template::Template;
-use hetmm::wording::percent;
+use crate::Result;
+use crate::builder::calibration::{self, Threshold};
+use crate::evaluation::{Figures, Outcome, operating_curve};
+use crate::inspection::Pipeline;
+use crate::template::Template;
+use crate::wording::percent;
 use maud::{Markup, html};
 use std::path::Path;
 
@@ -151,7 +151,7 @@ fn promise(found: &Calibration, template: &Template, figures: &Figures) -> Marku
         }
         @if template.settings().rules.is_some() {
             p {
-                (crate::promise::ABOUT_THE_SCORE) " Under them "
+                (crate::describe::threshold::ABOUT_THE_SCORE) " Under them "
                 strong { (data("rejected", figures.false_rejects, figures.false_rejects)) " of the " (figures.good) }
                 " good parts are rejected; " (found.good_above(t.score)) " score above the threshold. Verdicts and what is missed "
                 "are under the rules, scores and rates are not."

@@ -7,16 +7,15 @@
 
 use super::charts::Level;
 use super::outline::outline;
-use crate::dataset;
-use crate::figures::Outcome;
-use crate::timing;
+use crate::evaluation;
+use crate::evaluation::Outcome;
+use crate::heatmap::{self, Scale};
+use crate::inspection::Pipeline;
+use crate::scoring::Region;
+use crate::scoring::Verdict;
+use crate::{Error, Result, error::Kind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hetmm::heatmap::{self, Scale};
-use hetmm::inspection::Pipeline;
-use hetmm::scoring::Region;
-use hetmm::scoring::Verdict;
-use hetmm::{Error, Result, error::Kind};
 use image::codecs::jpeg::JpegEncoder;
 use image::{RgbImage, imageops};
 use maud::{Markup, html};
@@ -59,7 +58,7 @@ fn card(
     place: (usize, usize),
     outcome: &Outcome,
 ) -> Result<Markup> {
-    let done = timing::inspect(pipeline, &outcome.picture.source)?;
+    let done = evaluation::inspect_file(pipeline, &outcome.picture.source)?;
     let (width, height) = (done.picture.width, done.picture.height);
     let regions = &done.found.decided.regions;
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
@@ -69,7 +68,7 @@ fn card(
     let mut outlines =
         vec![outline_layer(&pipeline.excess(&done.found.scored), map_width, 0.0, "found")];
     if let Some(path) = &outcome.picture.mask {
-        let mask = dataset::read_mask(path, done.found.size, map_width, map_height)?;
+        let mask = evaluation::read_mask(path, done.found.size, map_width, map_height)?;
         let margin = outline_margin((width, height), (map_width, map_height));
         let mask: Vec<f32> = widened(&mask.pixels, map_width, margin)
             .into_iter()

@@ -1,7 +1,7 @@
 //! What a template finds, in words.
 
-use crate::console::say;
-use hetmm::sensitivity::{BlindMap, Kind, KindResult, Limit, Study};
+use crate::sensitivity::{BlindMap, Kind, KindResult, Limit, Study};
+use crate::wording::say;
 
 /// From so many pictures on their differences are told apart from chance.
 const ENOUGH_PICTURES: usize = 10;
@@ -198,8 +198,8 @@ pub fn remarks(found: &Study) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hetmm::sensitivity::Pod;
-    use hetmm::sensitivity::pod::Trial;
+    use crate::sensitivity::Pod;
+    use crate::sensitivity::pod::Trial;
 
     fn result(found: impl Fn(f64) -> bool) -> KindResult {
         let sizes = (0..90).map(|i| [2.0, 4.04, 12.2][i % 3]);

@@ -4,19 +4,24 @@ use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, jpeg_url, outlin
 use super::page::{Section, data, document};
 use super::pod::{Curve, chart};
 use super::{levels, template};
-use crate::sensitivity::{Fresh, words};
-use hetmm::heatmap::{self, Scale};
-use hetmm::sensitivity::blind::Cell;
-use hetmm::sensitivity::study::{self, Example};
-use hetmm::sensitivity::{BlindMap, Defect, Kind, KindResult, Plan, Study, Subject};
-use hetmm::{Result, scoring::Verdict};
+use crate::describe::sensitivity as words;
+use crate::heatmap::{self, Scale};
+use crate::sensitivity::blind::Cell;
+use crate::sensitivity::study::{self, Example};
+use crate::sensitivity::{BlindMap, Defect, Kind, KindResult, Plan, Study, Subject};
+use crate::{Result, scoring::Verdict};
 use maud::{Markup, html};
 use std::path::Path;
 
 /// What the page is about.
 pub struct Sensitivity<'a> {
-    pub subject: &'a Fresh,
+    /// The pictures, with names, and what inspects them.
+    pub subject: &'a dyn Subject,
+    /// The name of each picture.
+    pub names: &'a [String],
+    /// What was tried.
     pub plan: &'a Plan,
+    /// What was found.
     pub found: &'a Study,
 }
 
@@ -197,7 +202,7 @@ fn shortfall(cell: &Cell) -> f64 {
 
 /// One made-up defect of every kind and contrast, of the size that is stated.
 fn examples(about: &Sensitivity) -> Result<Markup> {
-    let Sensitivity { subject, plan, found } = about;
+    let Sensitivity { subject, plan, found, .. } = about;
     let mut shots = Vec::new();
     for (of, result) in found.results.iter().enumerate() {
         let Some(pod) = &result.pod else { continue };
@@ -237,7 +242,7 @@ fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Sh
             Some(contrast) => format!("{size}, contrast {contrast}"),
             None => size,
         },
-        name: about.subject.pictures.get(index).map_or_else(String::new, |s| s.name()),
+        name: about.names.get(index).cloned().unwrap_or_default(),
         picture: heatmap::panel(&picture, PICTURE_SIDE),
         heat: heatmap::heat(pipeline, &scored, side(picture.width), side(picture.height)),
         outlines: vec![

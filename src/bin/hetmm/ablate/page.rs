@@ -1,9 +1,9 @@
 //! The page of an ablation: a table a study, and a chart where a number is varied.
 
-use super::lines::{Line, Lines, Ticks, lines};
-use super::page::{Section, data, document};
-use crate::ablate::measure::Row;
-use crate::ablate::studies::Study;
+use super::measure::Row;
+use super::studies::Study;
+use hetmm::report::lines::{Line, Lines, Ticks, lines};
+use hetmm::report::page::{Section, data, document};
 use hetmm::wording::percent;
 use maud::{Markup, html};
 use serde::Serialize;

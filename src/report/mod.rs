@@ -4,35 +4,33 @@
 //! functions of their own, for other pages to use. Figures stand in `data` elements with the full
 //! number as their value, so that programs can read a page too.
 
-mod ablation;
 mod audit;
 mod axis;
 mod calibration;
 mod charts;
 mod gallery;
-mod lines;
+pub mod lines;
 mod operating;
 mod outline;
-mod page;
+pub mod page;
 mod pod;
 mod sensitivity;
 mod tables;
 mod template;
 
-pub use ablation::{Ablation, ablation};
 pub use audit::audit;
 pub use calibration::{Calibration, calibration};
 pub use sensitivity::{Sensitivity, sensitivity};
 
-use crate::advice::Names;
-use crate::figures::{Evaluation, Figures, Outcome};
+use crate::Result;
+use crate::evaluation::{Evaluation, Figures, Outcome};
+use crate::inspection::Pipeline;
+use crate::scoring::Verdict;
+use crate::wording::{counted, form, percent};
 use charts::{Curve, Level, Series};
-use hetmm::Result;
-use hetmm::inspection::Pipeline;
-use hetmm::scoring::Verdict;
-use hetmm::wording::{counted, form, percent};
 use maud::{Markup, html};
 pub use page::FORMAT;
+
 use page::{Section, data, data_percent, document};
 use std::path::Path;
 
@@ -41,12 +39,22 @@ const HARDEST: usize = 12;
 /// Most kinds of which a typical picture is shown.
 const KINDS: usize = 8;
 
-/// The page of an evaluation of the template at `template` on the data set at `dataset`.
+/// One line of advice: what it says, and the command that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdviceLine {
+    /// What it says.
+    pub words: String,
+    /// What to type.
+    pub command: Option<String>,
+}
+
+/// The page of an evaluation of the template at `template` on the data set at `dataset`, with `advice` for whoever reads it.
 pub fn evaluation(
     pipeline: &Pipeline,
     template: &Path,
     dataset: &Path,
     evaluation: &Evaluation,
+    advice: &[AdviceLine],
 ) -> Result<String> {
     let levels = levels(pipeline);
     let outcomes = &evaluation.outcomes;
@@ -83,7 +91,7 @@ pub fn evaluation(
             (data("defective", figures.defective, figures.defective)) " defective."
         }
         (tiles(figures))
-        (advice(evaluation, &Names::without_folders(template)))
+        (advice_box(evaluation, advice))
         (words())
     };
     Ok(document(&format!("Evaluation of {set}"), &lead, &sections))
@@ -171,17 +179,17 @@ fn series(outcomes: &[Outcome]) -> Vec<Series> {
 fn curve_figures(pipeline: &Pipeline, evaluation: &Evaluation, levels: &[Level]) -> Markup {
     let scored: Vec<(f32, bool)> =
         evaluation.outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())).collect();
-    let Some(vertices) = hetmm::metrics::vertices(&scored) else {
+    let Some(vertices) = crate::metrics::vertices(&scored) else {
         return html! { p { "Curves need good and defective pictures; this data set has only one of them." } };
     };
     let figures = &evaluation.figures;
     let points: Vec<_> = levels
         .iter()
-        .map(|(name, value)| (*name, hetmm::metrics::operating_point(&scored, *value)))
+        .map(|(name, value)| (*name, crate::metrics::operating_point(&scored, *value)))
         .collect();
     let roc: Vec<(f64, f64)> = vertices.iter().map(|p| (p.false_rejects, p.found)).collect();
     let pr: Vec<(f64, f64)> = vertices.iter().map(|p| (p.found, p.precision)).collect();
-    let average = hetmm::metrics::average_precision(&vertices);
+    let average = crate::metrics::average_precision(&vertices);
     let share = figures.defective as f64 / figures.images.max(1) as f64;
     html! {
         p {
@@ -274,7 +282,7 @@ fn pictures(pipeline: &Pipeline, outcomes: &[Outcome], levels: &[Level]) -> Resu
             @if masks { ", " span.key.truth {} " the defect as the data set marks it" }
             ". The colours mean the same in all pictures of this template:"
         }
-        (gallery::colour_bar(hetmm::heatmap::Scale::of(pipeline.template().header()), levels))
+        (gallery::colour_bar(crate::heatmap::Scale::of(pipeline.template().header()), levels))
         h3 id="typical" { "Typical pictures" }
         p.note { "Of each kind the picture with the median score." }
         (gallery::gallery(pipeline, levels, "typical", &typical)?)
@@ -292,12 +300,11 @@ fn pictures(pipeline: &Pipeline, outcomes: &[Outcome], levels: &[Level]) -> Resu
 }
 
 /// What the figures mean and what to try next.
-fn advice(evaluation: &Evaluation, names: &Names) -> Markup {
-    let lines = evaluation.advice_lines(names);
+fn advice_box(evaluation: &Evaluation, lines: &[AdviceLine]) -> Markup {
     html! {
         @if !lines.is_empty() {
             div.advice data-advice=(evaluation.advice.name()) {
-                @for line in &lines {
+                @for line in lines {
                     p { (line.words) @if let Some(command) = &line.command { " " code { (command) } } }
                 }
             }

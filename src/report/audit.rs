@@ -4,11 +4,11 @@ use super::axis::Axis;
 use super::charts::at;
 use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, outline_layer};
 use super::page::{Section, data, document};
-use hetmm::Result;
-use hetmm::builder::Input;
-use hetmm::builder::audit::{Audit, Finding, Reason, ReasonKind};
-use hetmm::heatmap::{self, Scale};
-use hetmm::image::{NetworkImage, Picture, Samples};
+use crate::Result;
+use crate::builder::Input;
+use crate::builder::audit::{Audit, Finding, Reason, ReasonKind};
+use crate::heatmap::{self, Scale};
+use crate::image::{NetworkImage, Picture, Samples};
 use maud::{Markup, html};
 
 /// The page, with the first `shown` pictures of the ranking; `name` is what was audited.
@@ -108,7 +108,7 @@ fn card(found: &Audit, input: Input, scale: Scale, place: (usize, usize)) -> Res
     let finding = &found.findings[place.0];
     let image = &found.images[finding.picture];
     let picture = match input {
-        Input::Pictures(_) => hetmm::image::read(&found.paths[finding.picture])?,
+        Input::Pictures(_) => crate::image::read(&found.paths[finding.picture])?,
         Input::Features(file) => seen_by_network(&file.image(finding.picture)?),
     };
     let scored = found.map(finding.picture);

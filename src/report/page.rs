@@ -1,7 +1,7 @@
 //! The frame of every page, and figures that programs can read in it.
 
-use hetmm::files::outputs::Format;
-use hetmm::wording::percent;
+use crate::files::outputs::Format;
+use crate::wording::percent;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// How a page is recognised before another one replaces it: by the program that it names in its head.
@@ -14,8 +14,11 @@ const GENERATOR: &[u8] = b"<meta name=\"generator\" content=\"hetmm ";
 
 /// One part of a page, with an id for links.
 pub struct Section {
+    /// The id, for links.
     pub id: &'static str,
+    /// The heading.
     pub title: &'static str,
+    /// What stands below it.
     pub body: Markup,
 }
 

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 /// One line of a chart.
 pub struct Line {
+    /// Its name, in the key.
     pub name: String,
     /// In the order of x.
     pub points: Vec<(f64, f64)>,
@@ -30,10 +31,15 @@ pub enum Ticks {
 pub struct Lines<'a> {
     /// What the chart is, for those who cannot see it.
     pub description: String,
+    /// What the x axis shows.
     pub x_label: &'a str,
+    /// What the y axis shows.
     pub y_label: &'a str,
+    /// How its values are written.
     pub x_ticks: Ticks,
+    /// How its values are written.
     pub y_ticks: Ticks,
+    /// The lines.
     pub lines: &'a [Line],
     /// Whether every point is marked; without, a line is drawn as steps.
     pub points: bool,

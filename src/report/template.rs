@@ -1,24 +1,24 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
 use super::page::data;
-use hetmm::error::Kind;
-use hetmm::heatmap::{AT_THRESHOLD, Scale};
-use hetmm::inspection::Pipeline;
-use hetmm::template::header::{HeaderV1, ImageRecord};
-use hetmm::wording::form;
-use hetmm::{Error, Result};
+use crate::error::Kind;
+use crate::heatmap::{AT_THRESHOLD, Scale};
+use crate::inspection::Pipeline;
+use crate::template::header::{HeaderV1, ImageRecord};
+use crate::wording::form;
+use crate::{Error, Result};
 use maud::{Markup, html};
 use std::path::Path;
 
 /// Provenance and settings of the template at `path`.
 ///
 /// # Errors
-/// [`hetmm::error::Kind::Io`] where the file cannot be read again for its digest.
+/// [`crate::error::Kind::Io`] where the file cannot be read again for its digest.
 pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
     let template = pipeline.template();
     let h = template.header();
     let id = &h.backbone;
-    let calibration = crate::promise::threshold(template);
+    let calibration = crate::describe::threshold::threshold(template);
     let rules = template.settings().rules.as_ref();
     let (built_from, inserted) = template.pictures();
     let fact = |name: &str, value: Markup| html! { dt { (name) } dd { (value) } };
@@ -43,7 +43,7 @@ pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
             (fact("Input", html! {
                 (id.width) " x " (id.height) " pixels, mean " (numbers(&id.mean)) ", deviation " (numbers(&id.std))
             }))
-            @if let Some(line) = crate::defect::laid_out_for(template) { (fact("Defects", html! { (line) })) }
+            @if let Some(line) = crate::describe::defects::laid_out_for(template) { (fact("Defects", html! { (line) })) }
             (fact("Prototypes", html! { "chosen by " (h.rule) ", stored as " (h.storage) }))
             (fact("Scoring", html! {
                 "alpha " (h.alpha) ", " (h.fusion) " over layers, blur of sigma " (h.sigma)
@@ -55,11 +55,11 @@ pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
             }
             (fact("Calibration", html! {
                 (calibration)
-                @if rules.is_some() && template.decision().is_some() { " " (crate::promise::ABOUT_THE_SCORE) }
+                @if rules.is_some() && template.decision().is_some() { " " (crate::describe::threshold::ABOUT_THE_SCORE) }
             }))
             @if let Some(rules) = rules {
                 (fact("Region rules", html! {
-                    @for line in crate::rules::lines(Some(rules), template.zones()) { (line) br; }
+                    @for line in crate::describe::rules::lines(Some(rules), template.zones()) { (line) br; }
                 }))
             }
             @if !inserted.is_empty() {
@@ -166,7 +166,7 @@ fn probes(h: &HeaderV1) -> Markup {
 fn file_digest(path: &Path) -> Result<String> {
     let unreadable = |e| Error::io(path, "the template cannot be read", &e);
     let mut hasher = blake3::Hasher::new();
-    let file = hetmm::files::open_regular(path, u64::MAX, Kind::Template)?;
+    let file = crate::files::open_regular(path, u64::MAX, Kind::Template)?;
     hasher.update_reader(file).map_err(unreadable)?;
     Ok(hasher.finalize().to_hex().to_string())
 }
