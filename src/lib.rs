@@ -3,6 +3,8 @@
 pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;
+#[cfg(feature = "edge")]
+pub mod clock;
 pub mod containment;
 pub mod error;
 pub mod feature_map;

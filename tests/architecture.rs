@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "error",
     "containment",
     "files",
     "feature_map",
     "image",
+    "clock",
     "backbone",
     "matching",
     "selection",
@@ -117,14 +118,18 @@ fn unsafe_code_stays_where_it_is_declared() {
     }
 }
 
+/// The folders and files of the device program and of what only it uses.
+fn device_files() -> Vec<PathBuf> {
+    let folders = ["bin/hetmm-edge", "line"].map(|folder| source().join(folder));
+    let below = folders.iter().flat_map(|folder| rust_files(folder));
+    below.chain([source().join("clock.rs")]).collect()
+}
+
 /// NTP may step the wall clock at any moment: only what is written for people may ask for it: the
 /// records and the journal of a template.
 #[test]
 fn nothing_on_the_line_is_timed_by_the_wall_clock() {
-    let device = rust_files(&source().join("bin/hetmm-edge"))
-        .into_iter()
-        .chain(rust_files(&source().join("line")));
-    for path in device {
+    for path in device_files() {
         let text = std::fs::read_to_string(&path).expect("reads");
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let asks = text.contains("SystemTime::now") || text.contains("CLOCK_REALTIME");
@@ -133,12 +138,12 @@ fn nothing_on_the_line_is_timed_by_the_wall_clock() {
     }
 }
 
-/// The device's path must not panic: the lints are at the top of its two roots, and nothing
+/// The device's path must not panic: the lints are at the top of its roots, and nothing
 /// but tests switches them off.
 #[test]
 fn the_device_denies_what_can_panic() {
     let lints = ["expect_used", "indexing_slicing", "panic", "unwrap_used", "unreachable", "todo"];
-    for root in ["line/mod.rs", "bin/hetmm-edge/main.rs"] {
+    for root in ["clock.rs", "line/mod.rs", "bin/hetmm-edge/main.rs"] {
         let text = std::fs::read_to_string(source().join(root)).expect("reads");
         let deny = text.split("#![deny(").nth(1).and_then(|t| t.split(")]").next());
         let deny = deny.expect("a list of denied lints");
@@ -146,10 +151,7 @@ fn the_device_denies_what_can_panic() {
             assert!(deny.contains(&format!("clippy::{lint}")), "{root} does not deny {lint}");
         }
     }
-    let device = rust_files(&source().join("bin/hetmm-edge"))
-        .into_iter()
-        .chain(rust_files(&source().join("line")));
-    for path in device {
+    for path in device_files() {
         let text = std::fs::read_to_string(&path).expect("reads");
         for lint in lints {
             let switched_off = text.contains(&format!("allow(clippy::{lint}"));

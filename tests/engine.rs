@@ -1,10 +1,10 @@
 //! The reject engine against a simulated line: what must hold whatever happens.
 
+use hetmm::clock::LineTime;
 use hetmm::line::engine::{
     Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Pitch, Reason, Settings,
     Travel, Watch,
 };
-use hetmm::line::time::LineTime;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

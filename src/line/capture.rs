@@ -4,7 +4,7 @@ use super::camera::{Camera, CameraError, Sequence};
 use super::engine::{Event, Fault, PartId, Reason, Watch};
 use super::hub::{FreeFrame, Message, Outbox};
 use super::inspect::{Job, Judged};
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::error::Result;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;

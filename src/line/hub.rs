@@ -14,7 +14,7 @@ use super::outputs::Bank;
 use super::records::{EdgeRecord, PartRecord, Records};
 use super::status::{Samples, Snapshot};
 use super::supervise::Alive;
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::line::camera::{BadFrame, Frame};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -8,7 +8,7 @@ use super::config::{Bias, EdgeKind, EncoderConfig, TriggerConfig};
 use super::engine::{Event, Fault, Watch};
 use super::gpio;
 use super::hub::{Message, Outbox};
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
 use gpiocdev::Request;
 use gpiocdev::line::{self, EdgeDetection, EdgeEvent, EventClock};

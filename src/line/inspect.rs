@@ -6,7 +6,7 @@ use super::containment::Containment;
 use super::engine::{Event, Fault, PartId, Reason};
 use super::hub::{Message, Outbox};
 use super::supervise::Alive;
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::error::Error;
 use crate::inspection::Pipeline;
 use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};

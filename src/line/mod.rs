@@ -45,6 +45,5 @@ pub mod status;
 pub mod supervise;
 pub mod teach;
 pub mod templates;
-pub mod time;
 
 pub use crate::containment;

@@ -6,7 +6,7 @@
 use super::config::RecordsConfig;
 use super::engine::{Finished, Line, Outcome, PartId, Reason};
 use super::inspect::Assessment;
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::files;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};

@@ -2,7 +2,7 @@
 
 use super::engine::{Counters, Fault, Reason};
 use super::inspect::Assessment;
-use super::time::LineTime;
+use crate::clock::LineTime;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::containment;
 use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::outputs::Bank;
-use super::time::LineTime;
+use crate::clock::LineTime;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};

@@ -197,13 +197,13 @@ fn mark(file: &Path) -> Option<Mark> {
 mod tests {
     use super::*;
     use crate::backbone::{Backbone, Identity};
+    use crate::clock::LineTime;
     use crate::error::Error;
     use crate::feature_map::FeatureMap;
     use crate::image::{NetworkImage, Picture, Samples};
     use crate::line::camera::Frame;
     use crate::line::engine::{PartId, Reason};
     use crate::line::inspect::{Inspection, Job};
-    use crate::line::time::LineTime;
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");

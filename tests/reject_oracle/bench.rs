@@ -3,8 +3,8 @@
 use crate::model::{Account, Model};
 use crate::safety::Safety;
 use crate::tally::Tally;
+use hetmm::clock::LineTime;
 use hetmm::line::engine::{Command, Engine, Event, Fault, Line, PartId, Settings};
-use hetmm::line::time::LineTime;
 
 /// One call of the machine.
 pub type Call = (u64, Event);

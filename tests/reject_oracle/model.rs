@@ -11,10 +11,10 @@ mod stretch;
 pub use account::Account;
 pub use stretch::NEVER;
 
+use hetmm::clock::LineTime;
 use hetmm::line::engine::{
     Command, Event, Fault, Finished, Line, Outcome, PartId, Reason, Settings, Travel, Watch,
 };
-use hetmm::line::time::LineTime;
 use std::time::Duration;
 use stretch::Stretch;
 

@@ -1,11 +1,11 @@
 //! `--replay DIR`: the real program on recorded triggers and pictures.
 
 use hetmm::Result;
+use hetmm::clock::LineTime;
 use hetmm::line::camera::{Camera, Recorded, ReplayCamera, read_recording};
 use hetmm::line::config::{CameraSource, LineConfig, TriggerSource};
 use hetmm::line::hub::{Message, Outbox};
 use hetmm::line::supervise::Alive;
-use hetmm::line::time::LineTime;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

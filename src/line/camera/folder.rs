@@ -5,9 +5,9 @@
 
 use super::pixels::first_line;
 use super::{BadFrame, Camera, CameraError, Frame};
+use crate::clock::LineTime;
 use crate::error::{self, Error};
 use crate::image::{Picture, Samples, Size, is_picture_name, read};
-use crate::line::time::LineTime;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

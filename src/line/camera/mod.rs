@@ -19,7 +19,7 @@ pub use sequence::Sequence;
 pub use v4l2::V4l2Camera;
 pub use v4l2_settings::V4l2Settings;
 
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::image::{Picture, Size};
 use std::fmt;
 

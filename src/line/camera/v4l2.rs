@@ -12,9 +12,9 @@ use super::v4l2_format as negotiation;
 use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
 use super::{BadFrame, Camera, CameraError, Frame};
+use crate::clock::LineTime;
 use crate::error::{self, Error};
 use crate::image::Size;
-use crate::line::time::LineTime;
 use std::time::Duration;
 
 /// How long a camera may take to its first frame; some need seconds to wake up.

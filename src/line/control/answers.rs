@@ -3,6 +3,7 @@
 use super::client::{Place, Waiting};
 use super::reply::Bell;
 use super::{ANSWER, Answer, Asked, PART, Reply, Request};
+use crate::clock::LineTime;
 use crate::error::{Error, Result};
 use crate::line::archive::Archive;
 use crate::line::engine::Event;
@@ -13,7 +14,6 @@ use crate::line::status::Snapshot;
 use crate::line::supervise;
 use crate::line::teach;
 use crate::line::templates::Templates;
-use crate::line::time::LineTime;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;

@@ -1,9 +1,9 @@
 //! The way of a request to the thread that carries it out, and the way of its answer back.
 
 use super::Request;
+use crate::clock::LineTime;
 use crate::line::records::PartRecord;
 use crate::line::status::Snapshot;
-use crate::line::time::LineTime;
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,13 +1,13 @@
 //! The socket without a device: what becomes of requests where the line's thread does not answer.
 
 use super::*;
+use crate::clock::LineTime;
 use crate::line::config::{FaultConfig, LineConfig, LineRef};
 use crate::line::engine::{Engine, Event, Line};
 use crate::line::hub::{Hub, Links, Message, Outbox};
 use crate::line::outputs::{Bank, MemoryPin};
 use crate::line::records::Records;
 use crate::line::templates::Templates;
-use crate::line::time::LineTime;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -197,7 +197,7 @@ fn who_still_waits_when_the_device_stops_is_told_so() {
 #[test]
 fn an_answer_that_nobody_reads_is_given_up() {
     let (server, peer) = UnixStream::pair().expect("a pair");
-    let begun = crate::line::time::LineTime::now();
+    let begun = crate::clock::LineTime::now();
     let mut client = client::Client::new(server, begun).expect("a client");
     client.answer(&Value::String("a".repeat(4 << 20)), begun);
     assert!(matches!(client.stage, client::Stage::Answering(_)));

@@ -1,9 +1,9 @@
 //! The state machine itself.
 
-use super::super::time::LineTime;
 use super::part::{Finished, Gate, Outcome, PartId, Reason, Stretch};
 use super::pulse::{Level, Pulse};
 use super::{Command, Counters, Event, Fault, Line, Pitch, Settings, Travel, Watch};
+use crate::clock::LineTime;
 use std::collections::VecDeque;
 use std::time::Duration;
 

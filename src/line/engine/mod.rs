@@ -31,7 +31,7 @@ pub use counters::Counters;
 pub use machine::Engine;
 pub use part::{Finished, Outcome, PartId, Reason};
 
-use super::time::LineTime;
+use crate::clock::LineTime;
 use serde::Serialize;
 use std::time::Duration;
 

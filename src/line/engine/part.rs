@@ -1,6 +1,6 @@
 //! A part on its way from trigger to gate.
 
-use super::super::time::LineTime;
+use crate::clock::LineTime;
 use serde::Serialize;
 
 /// Number of a part, from 1, in the order of the triggers.

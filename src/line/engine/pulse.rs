@@ -1,7 +1,7 @@
 //! Pulses on one output: begun on time, never short, merged where they touch.
 
-use super::super::time::LineTime;
 use super::{Command, Line};
+use crate::clock::LineTime;
 use std::collections::VecDeque;
 use std::time::Duration;
 
