@@ -4,6 +4,8 @@ pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;
 #[cfg(feature = "edge")]
+pub mod camera;
+#[cfg(feature = "edge")]
 pub mod clock;
 pub mod containment;
 pub mod error;

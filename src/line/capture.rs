@@ -1,9 +1,9 @@
 //! The camera's thread: keeps the camera open and answers every capture once.
 
-use super::camera::{Camera, CameraError, Sequence};
 use super::engine::{Event, Fault, PartId, Reason, Watch};
 use super::hub::{FreeFrame, Message, Outbox};
 use super::inspect::{Job, Judged};
+use crate::camera::{Camera, CameraError, Sequence};
 use crate::clock::LineTime;
 use crate::error::Result;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -184,8 +184,8 @@ impl Capture<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::{BadFrame, Frame};
     use crate::image::{Picture, Samples};
-    use crate::line::camera::{BadFrame, Frame};
     use std::collections::VecDeque;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};

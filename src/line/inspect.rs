@@ -1,11 +1,11 @@
 //! The inspection's thread: a frame in, an assessment out, with the same code as the workstation.
 
 use super::archive::{Archive, Item};
-use super::camera::Frame;
 use super::containment::Containment;
 use super::engine::{Event, Fault, PartId, Reason};
 use super::hub::{Message, Outbox};
 use super::supervise::Alive;
+use crate::camera::Frame;
 use crate::clock::LineTime;
 use crate::error::Error;
 use crate::inspection::Pipeline;

@@ -29,7 +29,6 @@
 )]
 
 pub mod archive;
-pub mod camera;
 pub mod capture;
 pub mod config;
 pub mod control;

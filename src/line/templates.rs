@@ -197,11 +197,11 @@ fn mark(file: &Path) -> Option<Mark> {
 mod tests {
     use super::*;
     use crate::backbone::{Backbone, Identity};
+    use crate::camera::Frame;
     use crate::clock::LineTime;
     use crate::error::Error;
     use crate::feature_map::FeatureMap;
     use crate::image::{NetworkImage, Picture, Samples};
-    use crate::line::camera::Frame;
     use crate::line::engine::{PartId, Reason};
     use crate::line::inspect::{Inspection, Job};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -1,8 +1,8 @@
 //! `--replay DIR`: the real program on recorded triggers and pictures.
 
 use hetmm::Result;
+use hetmm::camera::{Camera, Recorded, ReplayCamera, read_recording};
 use hetmm::clock::LineTime;
-use hetmm::line::camera::{Camera, Recorded, ReplayCamera, read_recording};
 use hetmm::line::config::{CameraSource, LineConfig, TriggerSource};
 use hetmm::line::hub::{Message, Outbox};
 use hetmm::line::supervise::Alive;

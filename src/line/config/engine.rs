@@ -2,8 +2,8 @@
 
 use super::schema::{CameraSource, FeatureDevice, LineConfig, SafeLevel, TriggerSource};
 use crate::backbone::{self, Device};
+use crate::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
 use crate::error::{Error, Result};
-use crate::line::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
 use crate::line::engine::{Pitch, Settings, Travel};
 use crate::line::proof::Recipe;
 use std::time::Duration;

@@ -220,7 +220,7 @@ pub struct CameraConfig {
     pub height: Option<u32>,
     /// Pixel format.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<crate::line::camera::PixelFormat>,
+    pub format: Option<crate::camera::PixelFormat>,
     /// Frames a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames_per_second: Option<f64>,

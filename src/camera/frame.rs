@@ -1,23 +1,4 @@
-//! Where frames come from: a V4L2 camera, or a folder of pictures.
-
-mod folder;
-mod pixels;
-mod replay;
-mod sequence;
-mod v4l2;
-mod v4l2_abi;
-mod v4l2_controls;
-mod v4l2_device;
-mod v4l2_format;
-mod v4l2_settings;
-mod v4l2_stamps;
-
-pub use folder::{FolderCamera, FolderSettings};
-pub use pixels::PixelFormat;
-pub use replay::{Recorded, ReplayCamera, read_recording};
-pub use sequence::Sequence;
-pub use v4l2::V4l2Camera;
-pub use v4l2_settings::V4l2Settings;
+//! A frame, why there is none, and what every camera can do.
 
 use crate::clock::LineTime;
 use crate::image::{Picture, Size};
