@@ -2,9 +2,9 @@
 //! `fault` of a GPIO chip, drives them as a healthy line does, and panics. For the board test.
 
 use hetmm::line::config::{FaultConfig, LineConfig, LineRef, NgConfig};
-use hetmm::line::engine::Line;
 use hetmm::line::outputs::Bank;
 use hetmm::line::supervise::install_panic_hook;
+use hetmm::line::tracker::Line;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ const ORDER: [&str; 19] = [
 ];
 /// Modules that do no I/O, read no clock and start no threads.
 const PURE: [&str; 7] =
-    ["feature_map", "matching", "selection", "scoring", "metrics", "sensitivity", "line/engine"];
+    ["feature_map", "matching", "selection", "scoring", "metrics", "sensitivity", "line/tracker"];
 /// What pure modules must not name.
 const IMPURE: [&str; 9] = [
     "std::fs",

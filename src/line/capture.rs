@@ -1,8 +1,8 @@
 //! The camera's thread: keeps the camera open and answers every capture once.
 
-use super::engine::{Event, Fault, PartId, Reason, Watch};
 use super::hub::{FreeFrame, Message, Outbox};
 use super::inspect::{Job, Judged};
+use super::tracker::{Event, Fault, PartId, Reason, Watch};
 use crate::camera::{Camera, CameraError, Sequence};
 use crate::clock::LineTime;
 use crate::error::Result;

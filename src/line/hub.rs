@@ -1,19 +1,19 @@
-//! The line's own thread: events in, engine, outputs and work out.
+//! The line's own thread: events in, tracker, outputs and work out.
 //!
-//! It owns the engine and is the only one to drive the outputs while all is well. It wakes for
-//! events and for the moments that the engine asks for, does no I/O but the output lines, and
+//! It owns the tracker and is the only one to drive the outputs while all is well. It wakes for
+//! events and for the moments that the tracker asks for, does no I/O but the output lines, and
 //! hands everything slow to other threads through bounded queues that it never waits for.
 
 use super::capture;
 use super::control;
-use super::engine::{
-    Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Reason, Watch,
-};
 use super::inspect::{Assessment, Job, Judged};
 use super::outputs::Bank;
 use super::records::{EdgeRecord, PartRecord, Records};
 use super::status::{Samples, Snapshot};
 use super::supervise::Alive;
+use super::tracker::{
+    Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Reason, Watch,
+};
 use crate::camera::{BadFrame, Frame};
 use crate::clock::LineTime;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ const NAP: Duration = Duration::from_millis(50);
 
 /// What the line's thread is told.
 pub enum Message {
-    /// An event for the engine.
+    /// An event for the tracker.
     Event(Event),
     /// A frame of a free-running camera: a part by itself.
     Frame(Box<FreeFrame>),
@@ -139,7 +139,7 @@ pub struct Links {
 
 /// The line's thread.
 pub struct Hub {
-    engine: Engine,
+    tracker: PartTracker,
     links: Links,
     /// Assessments of parts that have not reached the gate.
     assessed: HashMap<PartId, Assessment>,
@@ -157,10 +157,10 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub around an engine.
-    pub fn new(engine: Engine, links: Links) -> Self {
+    /// A hub around a tracker.
+    pub fn new(tracker: PartTracker, links: Links) -> Self {
         Hub {
-            engine,
+            tracker,
             links,
             assessed: HashMap::new(),
             waiting: HashMap::new(),
@@ -198,7 +198,7 @@ impl Hub {
         self.snapshot()
     }
 
-    /// The next message, or a timeout when it is time to call the engine.
+    /// The next message, or a timeout when it is time to call the tracker.
     fn next_message(
         &mut self,
         messages: &Receiver<Message>,
@@ -213,11 +213,11 @@ impl Hub {
             self.event(Event::Seeing { watch: Watch::Queue });
         }
         let now = LineTime::now();
-        let wake = self.engine.next_wake().unwrap_or(now + NAP).min(now + NAP);
+        let wake = self.tracker.next_wake().unwrap_or(now + NAP).min(now + NAP);
         messages.recv_timeout(wake.since(now))
     }
 
-    /// Tells the engine of parts that found no room in the queue, before what waits there: the first of
+    /// Tells the tracker of parts that found no room in the queue, before what waits there: the first of
     /// them may be at the gate by the time that all of that is done.
     fn notice_lost_parts(&mut self) {
         let parts = self.links.lost_parts.swap(0, Ordering::SeqCst);
@@ -230,8 +230,8 @@ impl Hub {
 
     /// Whether no part is on its way and no pulse lasts.
     fn idle(&self) -> bool {
-        let quiet = self.engine.in_flight() == 0 && self.engine.outstanding() == 0;
-        quiet && !self.engine.reject_output_is_active()
+        let quiet = self.tracker.in_flight() == 0 && self.tracker.outstanding() == 0;
+        quiet && !self.tracker.reject_output_is_active()
     }
 
     fn message(&mut self, message: Message) {
@@ -252,7 +252,7 @@ impl Hub {
 
     fn event(&mut self, event: Event) {
         let mut commands = Vec::with_capacity(8);
-        self.engine.handle(LineTime::now(), event, &mut commands);
+        self.tracker.handle(LineTime::now(), event, &mut commands);
         // Outputs first: nothing else may delay them.
         let mut refused = false;
         for command in &commands {
@@ -269,10 +269,10 @@ impl Hub {
                 Command::Finished(finished) => self.finished(finished),
             }
         }
-        if refused && !self.engine.faults().any(|f| f == Fault::Outputs) {
+        if refused && !self.tracker.faults().any(|f| f == Fault::Outputs) {
             self.event(Event::Condition { fault: Fault::Outputs, present: true });
         }
-        let ready = self.engine.is_ready();
+        let ready = self.tracker.is_ready();
         if ready && !self.was_ready {
             self.links.alive.became_ready();
         }
@@ -316,7 +316,7 @@ impl Hub {
             }
         };
         if !sent {
-            // The engine bounds the parts that wait, so a full queue means that a thread is gone.
+            // The tracker bounds the parts that wait, so a full queue means that a thread is gone.
             log::error!("part {} cannot be captured: its queue is full", part.0);
             let reject = Some(Reason::InspectionFailed);
             self.event(Event::Result { part, reject });
@@ -330,7 +330,7 @@ impl Hub {
         };
         if let Ok(assessment) = judged.result {
             self.samples.add(&assessment, judged.triggered_at, LineTime::now());
-            if self.engine.is_on_its_way(judged.part) {
+            if self.tracker.is_on_its_way(judged.part) {
                 self.assessed.insert(judged.part, assessment);
             }
         }
@@ -359,13 +359,13 @@ impl Hub {
             }
             control::Request::Trigger => {
                 self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
-                let part = PartId(self.engine.counters().triggers);
-                if self.engine.is_on_its_way(part) {
+                let part = PartId(self.tracker.counters().triggers);
+                if self.tracker.is_on_its_way(part) {
                     // The answer is the part's record, when it has reached the gate.
                     self.waiting.insert(part, reply);
                     return;
                 }
-                let why = if self.engine.is_safe() {
+                let why = if self.tracker.is_safe() {
                     "the part is rejected: the line is in its safe state"
                 } else {
                     "the part is rejected: too many are in flight"
@@ -404,12 +404,12 @@ impl Hub {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            safe: self.engine.is_safe(),
-            ready: self.engine.is_ready(),
-            faults: self.engine.faults().collect(),
-            in_flight: self.engine.in_flight(),
-            outstanding: self.engine.outstanding(),
-            counters: *self.engine.counters(),
+            safe: self.tracker.is_safe(),
+            ready: self.tracker.is_ready(),
+            faults: self.tracker.faults().collect(),
+            in_flight: self.tracker.in_flight(),
+            outstanding: self.tracker.outstanding(),
+            counters: *self.tracker.counters(),
             samples: self.samples.clone(),
         }
     }
@@ -452,10 +452,10 @@ mod tests {
             assert!(outbox.try_send(Message::Event(Event::Tick)));
         }
         outbox.trigger(LineTime::now(), 2);
-        let mut hub = Hub::new(Engine::new(config.engine(), LineTime::now()), links);
+        let mut hub = Hub::new(PartTracker::new(config.tracker(), LineTime::now()), links);
         hub.notice_lost_parts();
         assert!(pin.is_high(), "the lost parts may be at the gate by now");
-        assert_eq!(hub.engine.counters().rejected_for(Reason::LostTrigger), 3);
+        assert_eq!(hub.tracker.counters().rejected_for(Reason::LostTrigger), 3);
         // The gate opens again when all that was waiting has been handled and the belt has moved on.
         let end = LineTime::now() + Duration::from_secs(10);
         while pin.is_high() && LineTime::now() < end {
@@ -464,6 +464,6 @@ mod tests {
                 Err(_) => hub.event(Event::Tick),
             }
         }
-        assert!(!pin.is_high() && !hub.engine.faults().any(|f| f == Fault::Overflow));
+        assert!(!pin.is_high() && !hub.tracker.faults().any(|f| f == Fault::Overflow));
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Both lines belong to one request, so that the kernel keeps their edges in one order: a
 //! trigger's place on the belt is the encoder count at its edge. Edges that the kernel had to drop
-//! show as gaps in its sequence numbers and are told to the engine.
+//! show as gaps in its sequence numbers and are told to the part tracker.
 
 use super::config::{Bias, EdgeKind, EncoderConfig, TriggerConfig};
-use super::engine::{Event, Fault, Watch};
 use super::gpio;
 use super::hub::{Message, Outbox};
+use super::tracker::{Event, Fault, Watch};
 use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
 use gpiocdev::Request;

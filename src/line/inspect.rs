@@ -2,9 +2,9 @@
 
 use super::archive::{Archive, Item};
 use super::containment::Containment;
-use super::engine::{Event, Fault, PartId, Reason};
 use super::hub::{Message, Outbox};
 use super::supervise::Alive;
+use super::tracker::{Event, Fault, PartId, Reason};
 use crate::camera::Frame;
 use crate::clock::LineTime;
 use crate::error::Error;

@@ -1,14 +1,14 @@
 //! The line: from trigger edge to reject pulse.
 //!
 //! ```text
-//! inputs ──edges──> hub (engine, outputs) ──captures──> capture ──frames──> inspect
+//! inputs ──edges──> hub (tracker, outputs) ─captures──> capture ──frames──> inspect
 //!                    ^  │                                                     │
 //! control, replay ───┘  └──> records                  archive <── rejects ────┤
 //!                    ^                                                        │
 //!                    └──────────────── results ───────────────────────────────┘
 //! ```
 //!
-//! Every box is a thread; the arrows are bounded queues. [`engine`] decides, as a pure state
+//! Every box is a thread; the arrows are bounded queues. [`tracker`] decides, as a pure state
 //! machine; [`hub`] is the only thread that drives outputs. [`supervise`] watches the others, and
 //! a part whose result does not come is rejected without anybody's help.
 //!
@@ -32,7 +32,6 @@ pub mod archive;
 pub mod capture;
 pub mod config;
 pub mod control;
-pub mod engine;
 pub mod gpio;
 pub mod hub;
 pub mod inputs;
@@ -44,5 +43,6 @@ pub mod status;
 pub mod supervise;
 pub mod teach;
 pub mod templates;
+pub mod tracker;
 
 pub use crate::containment;

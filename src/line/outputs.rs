@@ -5,8 +5,8 @@
 //! thread and from the panic hook; after it no other call changes a line.
 
 use super::config::{OutputsConfig, Polarity, SafeLevel, Wired};
-use super::engine::Line;
 use super::gpio;
+use super::tracker::Line;
 use crate::error::{Error, Kind, Result};
 use embedded_hal::digital::{ErrorKind, ErrorType, OutputPin, PinState};
 use linux_embedded_hal::CdevPin;

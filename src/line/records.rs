@@ -4,8 +4,8 @@
 //! and counted; a disk that is full or gone costs records and never time.
 
 use super::config::RecordsConfig;
-use super::engine::{Finished, Line, Outcome, PartId, Reason};
 use super::inspect::Assessment;
+use super::tracker::{Finished, Line, Outcome, PartId, Reason};
 use crate::clock::LineTime;
 use crate::files;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! What the device says about itself: counters and percentiles.
 
-use super::engine::{Counters, Fault, Reason};
 use super::inspect::Assessment;
+use super::tracker::{Counters, Fault, Reason};
 use crate::clock::LineTime;
 use serde_json::{Map, Value, json};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Who watches the line: signs of life, the panic hook, the service manager's watchdog.
 
 use super::containment;
-use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::outputs::Bank;
+use super::tracker::{Event, Fault};
 use crate::clock::LineTime;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -200,7 +200,7 @@ pub fn become_realtime(priority: u8) -> std::result::Result<(), String> {
 mod tests {
     use super::*;
     use crate::line::config::{FaultConfig, LineConfig, LineRef};
-    use crate::line::engine::Line;
+    use crate::line::tracker::Line;
     use std::sync::mpsc::sync_channel;
 
     const T0: LineTime = LineTime::from_nanos(1_000_000_000_000);
@@ -235,7 +235,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(told, [true, false], "the engine is told once of each change");
+        assert_eq!(told, [true, false], "the tracker is told once of each change");
     }
 
     #[test]

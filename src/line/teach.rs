@@ -6,8 +6,8 @@
 
 use super::archive::Archive;
 use super::containment::Containment;
-use super::engine::PartId;
 use super::templates::Templates;
+use super::tracker::PartId;
 use crate::backbone::Engine;
 use crate::error::{Error, Result};
 use crate::scoring::Verdict;

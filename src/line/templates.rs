@@ -4,10 +4,10 @@
 //! old one in its place. An engine that fails while parts come is replaced in the same way, under
 //! the template that is in use: nothing is inspected from the failure until the proof.
 
-use super::engine::{Event, Fault};
 use super::hub::{Message, Outbox};
 use super::inspect::Current;
 use super::proof::{self, Proven, Recipe};
+use super::tracker::{Event, Fault};
 use crate::backbone::{Engine, TRACT};
 use crate::error::Result;
 use crate::inspection::Pipeline;
@@ -202,8 +202,8 @@ mod tests {
     use crate::error::Error;
     use crate::feature_map::FeatureMap;
     use crate::image::{NetworkImage, Picture, Samples};
-    use crate::line::engine::{PartId, Reason};
     use crate::line::inspect::{Inspection, Job};
+    use crate::line::tracker::{PartId, Reason};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");

@@ -12,7 +12,7 @@ pub use account::Account;
 pub use stretch::NEVER;
 
 use hetmm::clock::LineTime;
-use hetmm::line::engine::{
+use hetmm::line::tracker::{
     Command, Event, Fault, Finished, Line, Outcome, PartId, Reason, Settings, Travel, Watch,
 };
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Counts of what was exercised.
 
-use hetmm::line::engine::{Command, Event, Outcome, Reason, Watch};
+use hetmm::line::tracker::{Command, Event, Outcome, Reason, Watch};
 use std::collections::BTreeMap;
 
 /// How often each thing happened.

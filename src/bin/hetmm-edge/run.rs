@@ -12,7 +12,6 @@ use hetmm::line::archive::Archive;
 use hetmm::line::capture::Capture;
 use hetmm::line::config::{LineConfig, TriggerSource};
 use hetmm::line::control::{Control, REQUESTS, Socket};
-use hetmm::line::engine::Engine;
 use hetmm::line::hub::{Hub, Links, Message, Outbox, QUEUE};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::{Current, Inspection};
@@ -21,6 +20,7 @@ use hetmm::line::records::Records;
 use hetmm::line::status::Snapshot;
 use hetmm::line::supervise::{self, Alive, Health, Supervisor};
 use hetmm::line::templates::Templates;
+use hetmm::line::tracker::PartTracker;
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -118,7 +118,7 @@ impl Line {
         let losses = records.losses();
 
         alive.hub_lives(LineTime::now());
-        let engine = Engine::new(config.engine(), LineTime::now());
+        let tracker = PartTracker::new(config.engine(), LineTime::now());
         let links = Links {
             bank: bank.clone(),
             captures,
@@ -133,7 +133,7 @@ impl Line {
         let priority = config.realtime.priority;
         let hub = spawn("line", move || {
             realtime("line", priority);
-            Hub::new(engine, links).run(&messages)
+            Hub::new(tracker, links).run(&messages)
         })?;
 
         if config.trigger.source == TriggerSource::Gpio {

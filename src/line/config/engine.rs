@@ -4,8 +4,8 @@ use super::schema::{CameraSource, FeatureDevice, LineConfig, SafeLevel, TriggerS
 use crate::backbone::{self, Device};
 use crate::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
 use crate::error::{Error, Result};
-use crate::line::engine::{Pitch, Settings, Travel};
 use crate::line::proof::Recipe;
+use crate::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
 impl LineConfig {

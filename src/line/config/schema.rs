@@ -391,7 +391,7 @@ pub struct Wired<'a> {
     /// Its name below `[outputs]`.
     pub name: &'static str,
     /// What it means.
-    pub line_kind: crate::line::engine::Line,
+    pub line_kind: crate::line::tracker::Line,
     /// Its GPIO chip.
     pub chip: Option<&'a String>,
     /// Its line there.
@@ -403,7 +403,7 @@ pub struct Wired<'a> {
 impl OutputsConfig {
     /// Every output that is given.
     pub fn wired(&self) -> Vec<Wired<'_>> {
-        use crate::line::engine::Line;
+        use crate::line::tracker::Line;
         let plain = [
             ("ok", Line::Ok, &self.ok),
             ("ready", Line::Ready, &self.ready),

@@ -1,6 +1,6 @@
 //! What can be asked, and how it is written.
 
-use crate::line::engine::PartId;
+use crate::line::tracker::PartId;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

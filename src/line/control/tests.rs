@@ -3,11 +3,11 @@
 use super::*;
 use crate::clock::LineTime;
 use crate::line::config::{FaultConfig, LineConfig, LineRef};
-use crate::line::engine::{Engine, Event, Line};
 use crate::line::hub::{Hub, Links, Message, Outbox};
 use crate::line::outputs::{Bank, MemoryPin};
 use crate::line::records::Records;
 use crate::line::templates::Templates;
+use crate::line::tracker::{Event, Line, PartTracker};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -238,7 +238,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         assert!(sender.try_send(message).is_ok());
     }
     assert!(ask.try_send((Request::Safe, safe)).is_ok());
-    Hub::new(Engine::new(config.engine(), LineTime::now()), links).run(&messages);
+    Hub::new(PartTracker::new(config.engine(), LineTime::now()), links).run(&messages);
     let said = |answer: Receiver<Answer>| match answer.try_recv().expect("an answer") {
         Answer::Done(what) => what,
         Answer::Failed(why) => why,

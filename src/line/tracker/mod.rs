@@ -1,4 +1,4 @@
-//! The reject engine: what happens to every part between trigger and gate, as a pure state machine.
+//! The part tracker: what happens to every part between trigger and gate, as a pure state machine.
 //!
 //! It reads no clock and touches no device. The caller hands it events with the time and carries
 //! out the commands that it gives back; the same events give the same commands.
@@ -9,7 +9,7 @@
 //!            └───────────────────────┘                       └── ok pulse  (good result in time)
 //! ```
 //!
-//! The contract, kept by the properties in `tests/engine.rs`:
+//! The contract, kept by the properties in `tests/tracker.rs`:
 //! - every trigger becomes a part with its own number, and every part gets exactly one outcome,
 //!   in the order of the triggers, as it reaches the gate;
 //! - a part passes only with a good result that came before its deadline, while nothing that
@@ -28,7 +28,7 @@ mod part;
 mod pulse;
 
 pub use counters::Counters;
-pub use machine::Engine;
+pub use machine::PartTracker;
 pub use part::{Finished, Outcome, PartId, Reason};
 
 use crate::clock::LineTime;
@@ -53,7 +53,7 @@ pub enum Pitch {
     Counts(u64),
 }
 
-/// What the engine has to know about the line.
+/// What the part tracker has to know about the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// From trigger to gate.
@@ -99,7 +99,7 @@ pub enum Line {
     Strobe,
     /// Something is wrong. Wired so that energised means healthy.
     Fault,
-    /// Changes its level as long as the engine lives.
+    /// Changes its level as long as the part tracker lives.
     Heartbeat,
 }
 
@@ -133,7 +133,7 @@ pub enum Fault {
     Camera,
     /// The inspection does not answer.
     Inspection,
-    /// The engine that computes features has failed, and no other is in its place yet.
+    /// What computes features has failed, and no other is in its place yet.
     Engine,
     /// The trigger or encoder input is gone.
     Inputs,
@@ -244,7 +244,7 @@ pub enum Command {
         line: Line,
         /// Whether it becomes active; polarity is the output's own affair.
         active: bool,
-        /// When it should have happened: now, or earlier where the engine was called late.
+        /// When it should have happened: now, or earlier where the part tracker was called late.
         at: LineTime,
     },
     /// Take and inspect the picture of a part.

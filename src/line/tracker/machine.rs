@@ -10,9 +10,9 @@ use std::time::Duration;
 /// Most lost edges that get an outcome each; more in one gap are a broken input.
 const MAX_LOST: u32 = 10_000;
 
-/// The reject engine; see the module's text for its contract.
+/// The part tracker; see the module's text for its contract.
 #[derive(Debug)]
-pub struct Engine {
+pub struct PartTracker {
     settings: Settings,
     now: LineTime,
     count: u64,
@@ -42,8 +42,8 @@ pub struct Engine {
     counters: Counters,
 }
 
-impl Engine {
-    /// An engine whose outputs have their safe levels, without template and camera.
+impl PartTracker {
+    /// A tracker whose outputs have their safe levels, without template and camera.
     ///
     /// Nothing is known of parts that are between trigger and gate at this moment. Where the safe
     /// level of the reject output is active, it is held until the last of them has passed.
@@ -55,7 +55,7 @@ impl Engine {
             passing.push(gate_of(settings.travel, now, 0));
         }
         let faults = Fault::ALL.map(|fault| matches!(fault, Fault::Template | Fault::Camera));
-        Engine {
+        PartTracker {
             now,
             count: 0,
             last_part: 0,
@@ -107,7 +107,7 @@ impl Engine {
         self.show(out);
     }
 
-    /// When [`Engine::handle`] has to be called again at the latest.
+    /// When [`PartTracker::handle`] has to be called again at the latest.
     pub fn next_wake(&self) -> Option<LineTime> {
         let gates = self.waiting.front().map(|s| s.gate).into_iter();
         let of_belt = gates.chain(self.passing.iter().copied()).filter_map(Gate::moment);
