@@ -230,7 +230,7 @@ fn try_configuration(text: &str) -> Outcome {
     let shown = config.to_toml().expect("what is accepted can be shown");
     let again = LineConfig::parse(&shown, "shown").expect("and read again");
     assert_eq!(again, config);
-    assert_eq!(again.engine(), config.engine());
+    assert_eq!(again.tracker_settings(), config.tracker_settings());
     assert_eq!(again.recipe().engines, config.recipe().engines);
     assert_eq!(again.to_toml().expect("shows"), shown);
     Outcome::Accepted

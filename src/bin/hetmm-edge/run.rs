@@ -118,7 +118,7 @@ impl Line {
         let losses = records.losses();
 
         alive.hub_lives(LineTime::now());
-        let tracker = PartTracker::new(config.engine(), LineTime::now());
+        let tracker = PartTracker::new(config.tracker_settings(), LineTime::now());
         let links = Links {
             bank: bank.clone(),
             captures,

@@ -5,9 +5,9 @@
 //! configuration says everything.
 
 mod check;
-mod engine;
 mod locate;
 mod schema;
+mod translate;
 
 pub use schema::*;
 

@@ -238,7 +238,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         assert!(sender.try_send(message).is_ok());
     }
     assert!(ask.try_send((Request::Safe, safe)).is_ok());
-    Hub::new(PartTracker::new(config.engine(), LineTime::now()), links).run(&messages);
+    Hub::new(PartTracker::new(config.tracker_settings(), LineTime::now()), links).run(&messages);
     let said = |answer: Receiver<Answer>| match answer.try_recv().expect("an answer") {
         Answer::Done(what) => what,
         Answer::Failed(why) => why,

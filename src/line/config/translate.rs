@@ -1,4 +1,4 @@
-//! From the configuration to what the engine, the camera and the inspection need.
+//! From the configuration to what the part tracker, the inspection and the camera are given.
 
 use super::schema::{CameraSource, FeatureDevice, LineConfig, SafeLevel, TriggerSource};
 use crate::backbone::{self, Device};
@@ -9,8 +9,8 @@ use crate::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
 impl LineConfig {
-    /// What the engine has to know.
-    pub fn engine(&self) -> Settings {
+    /// What the part tracker has to know.
+    pub fn tracker_settings(&self) -> Settings {
         let us = Duration::from_micros;
         let (reject, outputs) = (&self.reject, &self.outputs);
         let deadline = reject.deadline_us.unwrap_or(0);
