@@ -11,6 +11,8 @@ pub mod containment;
 pub mod error;
 pub mod feature_map;
 pub mod files;
+#[cfg(feature = "edge")]
+pub mod gpio;
 pub mod heatmap;
 pub mod image;
 pub mod inspection;

@@ -32,7 +32,6 @@ pub mod archive;
 pub mod capture;
 pub mod config;
 pub mod control;
-pub mod gpio;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;

@@ -199,7 +199,8 @@ pub fn become_realtime(priority: u8) -> std::result::Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::config::{FaultConfig, LineConfig, LineRef};
+    use crate::gpio::LineRef;
+    use crate::line::config::{FaultConfig, LineConfig};
     use crate::line::tracker::Line;
     use std::sync::mpsc::sync_channel;
 

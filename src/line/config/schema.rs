@@ -1,6 +1,7 @@
 //! Every key of the configuration, with its unit. `firmware-config/line.toml` explains them to
 //! integrators; the two are kept together by a test.
 
+use crate::gpio::{Bias, EdgeKind, LineRef, Polarity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -101,53 +102,6 @@ pub enum TriggerSource {
     FreeRun,
     /// Requests on the control socket only.
     Software,
-}
-
-/// Which edges count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EdgeKind {
-    /// From low to high.
-    #[default]
-    Rising,
-    /// From high to low.
-    Falling,
-    /// Both.
-    Both,
-}
-
-/// What the board does with an open input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bias {
-    /// As it was set up before.
-    #[default]
-    AsIs,
-    /// Nothing.
-    Disabled,
-    /// Pulled to high.
-    PullUp,
-    /// Pulled to low.
-    PullDown,
-}
-
-/// A line of a GPIO chip: its number or its name.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged)]
-pub enum LineRef {
-    /// Its offset on the chip.
-    Offset(u32),
-    /// Its name.
-    Name(String),
-}
-
-impl std::fmt::Display for LineRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            LineRef::Offset(offset) => write!(f, "line {offset}"),
-            LineRef::Name(name) => write!(f, "line \"{name}\""),
-        }
-    }
 }
 
 /// `[trigger]`
@@ -271,17 +225,6 @@ pub struct RejectConfig {
     /// Rejects in a row that raise the alarm; 0 for never.
     #[serde(default = "ten")]
     pub alarm_after: u32,
-}
-
-/// Whether active means high or low.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Polarity {
-    /// Active is high.
-    #[default]
-    High,
-    /// Active is low.
-    Low,
 }
 
 /// What the reject output does in the safe state.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock::LineTime;
-use crate::line::config::{FaultConfig, LineConfig, LineRef};
+use crate::gpio::LineRef;
+use crate::line::config::{FaultConfig, LineConfig};
 use crate::line::hub::{Hub, Links, Message, Outbox};
 use crate::line::outputs::{Bank, MemoryPin};
 use crate::line::records::Records;
