@@ -6,7 +6,7 @@
 
 use hetmm::error::Kind;
 use hetmm::line::config::LineConfig;
-use hetmm::line::control::Request;
+use hetmm::line::request::Request;
 use std::fmt::Write;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};

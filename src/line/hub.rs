@@ -4,122 +4,35 @@
 //! events and for the moments that the tracker asks for, does no I/O but the output lines, and
 //! hands everything slow to other threads through bounded queues that it never waits for.
 
-use super::capture;
-use super::control;
-use super::inspect::{Assessment, Job, Judged};
+use super::alive::Alive;
+use super::assessment::Assessment;
+use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outputs::Bank;
-use super::records::{EdgeRecord, PartRecord, Records};
+use super::record::{EdgeRecord, PartRecord};
+use super::records::Records;
+use super::reply::{Answer, Asked, Reply};
+use super::request::Request;
 use super::status::{Samples, Snapshot};
-use super::supervise::Alive;
 use super::tracker::{
     Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Reason, Watch,
 };
 use crate::camera::{BadFrame, Frame};
 use crate::clock::LineTime;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Messages that may wait for the line's thread.
-pub const QUEUE: usize = 4096;
 /// Longest sleep, so that the watchdog sees a sign of life.
 const NAP: Duration = Duration::from_millis(50);
-
-/// What the line's thread is told.
-pub enum Message {
-    /// An event for the tracker.
-    Event(Event),
-    /// A frame of a free-running camera: a part by itself.
-    Frame(Box<FreeFrame>),
-    /// What became of a captured part.
-    Judged(Box<Judged>),
-    /// A request from the control socket that has to keep its place among the events.
-    Control(control::Request, control::Reply),
-    /// No more triggers will come: stop when the last part has passed the gate.
-    Finish,
-    /// Take the safe state and stop.
-    Stop,
-}
-
-/// What a free-running camera gives.
-pub struct FreeFrame {
-    /// The frame; one that cannot be used is a part that is rejected.
-    pub frame: std::result::Result<Frame, BadFrame>,
-    /// Frames before it that were lost.
-    pub lost: u32,
-}
-
-/// The way to the line's thread, for every other thread.
-#[derive(Clone)]
-pub struct Outbox {
-    sender: SyncSender<Message>,
-    stop: Arc<AtomicBool>,
-    lost_parts: Arc<AtomicU32>,
-}
-
-impl Outbox {
-    /// An outbox over a channel of [`QUEUE`] messages.
-    pub fn new(sender: SyncSender<Message>, stop: Arc<AtomicBool>) -> Self {
-        Outbox { sender, stop, lost_parts: Arc::default() }
-    }
-
-    /// Whether the device is stopping.
-    pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-    }
-
-    /// Sends a message, waiting for room. Nobody listening means that the device is stopping.
-    pub fn send(&self, message: Message) {
-        let _ = self.sender.send(message);
-    }
-
-    /// Sends a message if there is room.
-    pub fn try_send(&self, message: Message) -> bool {
-        self.sender.try_send(message).is_ok()
-    }
-
-    /// Reports a trigger edge without ever waiting. Where there is no room, the line's thread hears of
-    /// it by another way; see [`Outbox::lost_parts`].
-    pub fn trigger(&self, at: LineTime, lost: u32) {
-        self.part(Message::Event(Event::Trigger { at, lost }), lost);
-    }
-
-    /// Reports a frame of a free-running camera, as [`Outbox::trigger`] does an edge.
-    pub fn frame(&self, frame: FreeFrame) {
-        let lost = frame.lost;
-        self.part(Message::Frame(Box::new(frame)), lost);
-    }
-
-    /// Sends a message that tells of a part, and of `lost` parts before it.
-    fn part(&self, message: Message, lost: u32) {
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(message) {
-            self.lose_parts(lost.saturating_add(1));
-        }
-    }
-
-    /// Reports parts that were there and that nobody will see: their belt is rejected.
-    pub fn lose_parts(&self, parts: u32) {
-        let add = |before: u32| Some(before.saturating_add(parts));
-        let _ = self.lost_parts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
-        // If the queue has become empty in the meantime, this wakes the line's thread.
-        self.try_send(Message::Event(Event::Tick));
-    }
-
-    /// Parts that found no room in the queue. The line's thread looks here at every turn, and not only
-    /// when it has worked through what waits in the queue.
-    pub fn lost_parts(&self) -> Arc<AtomicU32> {
-        self.lost_parts.clone()
-    }
-}
 
 /// What the line's thread is connected to.
 pub struct Links {
     /// The output lines.
     pub bank: Arc<Mutex<Bank>>,
     /// Captures on demand.
-    pub captures: SyncSender<capture::Request>,
+    pub captures: SyncSender<WantedFrame>,
     /// Frames of a free-running camera, to be inspected.
     pub jobs: SyncSender<Job>,
     /// The log of parts.
@@ -130,11 +43,11 @@ pub struct Links {
     pub capture_delay: Duration,
     /// Whether every frame is a part, and no other part can have one.
     pub free_run: bool,
-    /// Parts that found no room in the queue of messages: [`Outbox::lost_parts`].
+    /// Parts that found no room in the queue of messages: [`super::outbox::Outbox::lost_parts`].
     pub lost_parts: Arc<AtomicU32>,
     /// Requests from the control socket that need no place among the events. They have a way of their own, which
     /// no other message can fill.
-    pub requests: Receiver<control::Asked>,
+    pub requests: Receiver<Asked>,
 }
 
 /// The line's thread.
@@ -144,7 +57,7 @@ pub struct Hub {
     /// Assessments of parts that have not reached the gate.
     assessed: HashMap<PartId, Assessment>,
     /// Who waits for the outcome of a part.
-    waiting: HashMap<PartId, control::Reply>,
+    waiting: HashMap<PartId, Reply>,
     /// When the safe state was last asked for.
     safe_asked_at: LineTime,
     /// The frame of the trigger that is being handled.
@@ -311,7 +224,7 @@ impl Hub {
             }
             None => {
                 let not_before = triggered_at + self.links.capture_delay;
-                let request = capture::Request { part, triggered_at, not_before, deadline };
+                let request = WantedFrame { part, triggered_at, not_before, deadline };
                 self.links.captures.try_send(request).is_ok()
             }
         };
@@ -346,18 +259,18 @@ impl Hub {
             log::debug!("part {} is rejected: {reason:?}", finished.part.0);
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
-            answer.give(control::Answer::Part(Box::new(record.clone())));
+            answer.give(Answer::Part(Box::new(record.clone())));
         }
         self.links.records.part(record);
     }
 
-    fn control(&mut self, request: control::Request, reply: control::Reply) {
+    fn control(&mut self, request: Request, reply: Reply) {
         let answer = match request {
-            control::Request::Status => control::Answer::Status(Box::new(self.snapshot())),
-            control::Request::Trigger if self.links.free_run => {
-                control::Answer::Failed("every frame of the camera is a part already".into())
+            Request::Status => Answer::Status(Box::new(self.snapshot())),
+            Request::Trigger if self.links.free_run => {
+                Answer::Failed("every frame of the camera is a part already".into())
             }
-            control::Request::Trigger => {
+            Request::Trigger => {
                 self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
                 let part = PartId(self.tracker.counters().triggers);
                 if self.tracker.is_on_its_way(part) {
@@ -370,34 +283,33 @@ impl Hub {
                 } else {
                     "the part is rejected: too many are in flight"
                 };
-                control::Answer::Done(why.into())
+                Answer::Done(why.into())
             }
-            control::Request::Safe => {
+            Request::Safe => {
                 log::warn!("safe state by request");
                 self.safe_asked_at = reply.asked_at();
                 self.event(Event::Safe);
                 // Whoever took the outputs there without this thread can let go of them.
                 self.links.bank.lock().unwrap_or_else(PoisonError::into_inner).release();
-                control::Answer::Done("safe".into())
+                Answer::Done("safe".into())
             }
             // Requests for the safe state overtake what waits for this thread.
-            control::Request::Resume if reply.asked_at() <= self.safe_asked_at => {
-                control::Answer::Failed("the safe state was asked for after this; it stays".into())
+            Request::Resume if reply.asked_at() <= self.safe_asked_at => {
+                Answer::Failed("the safe state was asked for after this; it stays".into())
             }
-            control::Request::Resume => {
+            Request::Resume => {
                 log::warn!("the safe state ends by request");
                 self.event(Event::Resume);
-                control::Answer::Done("resumed".into())
+                Answer::Done("resumed".into())
             }
-            control::Request::Acknowledge => {
+            Request::Acknowledge => {
                 self.event(Event::Acknowledge);
-                control::Answer::Done("acknowledged".into())
+                Answer::Done("acknowledged".into())
             }
             // Not for this thread.
-            control::Request::Reload
-            | control::Request::Teach(..)
-            | control::Request::Undo(_)
-            | control::Request::History => control::Answer::Failed("not understood".into()),
+            Request::Reload | Request::Teach(..) | Request::Undo(_) | Request::History => {
+                Answer::Failed("not understood".into())
+            }
         };
         reply.give(answer);
     }
@@ -419,6 +331,7 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::line::config::{LineConfig, RecordsConfig};
+    use crate::line::outbox::Outbox;
     use std::sync::mpsc::sync_channel;
 
     const CONFIG: &str = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\

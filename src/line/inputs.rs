@@ -5,7 +5,8 @@
 //! show as gaps in its sequence numbers and are told to the part tracker.
 
 use super::config::{EncoderConfig, TriggerConfig};
-use super::hub::{Message, Outbox};
+use super::messages::Message;
+use super::outbox::Outbox;
 use super::tracker::{Event, Fault, Watch};
 use crate::error::{Error, Result};
 use crate::gpio::{Edge, EdgeError, EdgeInput, Edges};

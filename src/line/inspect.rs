@@ -1,133 +1,20 @@
 //! The inspection's thread: a frame in, an assessment out, with the same code as the workstation.
 
+use super::alive::Alive;
 use super::archive::{Archive, Item};
-use super::containment::Containment;
-use super::hub::{Message, Outbox};
-use super::supervise::Alive;
-use super::tracker::{Event, Fault, PartId, Reason};
-use crate::camera::Frame;
+use super::assessment::{Assessment, Stages};
+use super::current::Current;
+use super::messages::{Job, Judged, Message};
+use super::outbox::Outbox;
+use super::tracker::{Event, Fault, Reason};
 use crate::clock::LineTime;
+use crate::containment::Containment;
 use crate::error::Error;
 use crate::inspection::Pipeline;
-use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};
+use crate::scoring::{Decided, Scored, Verdict};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// A frame to be inspected.
-pub struct Job {
-    /// The part in it.
-    pub part: PartId,
-    /// When the part was triggered.
-    pub triggered_at: LineTime,
-    /// A result after this moment is worth nothing.
-    pub deadline: LineTime,
-    /// Its picture.
-    pub frame: Frame,
-}
-
-/// The answer to a capture.
-pub struct Judged {
-    /// The part.
-    pub part: PartId,
-    /// When it was triggered.
-    pub triggered_at: LineTime,
-    /// What was found, or why nothing could be.
-    pub result: std::result::Result<Assessment, Reason>,
-}
-
-/// What was found on a part.
-#[derive(Debug, Clone)]
-pub struct Assessment {
-    /// Image score.
-    pub score: f32,
-    /// The template's threshold.
-    pub threshold: f32,
-    /// What the score means.
-    pub verdict: Verdict,
-    /// The rule that decided, and where.
-    pub decided_by: DecidedBy,
-    /// Whether the part passes.
-    pub passes: bool,
-    /// Where it differs, the worst first.
-    pub regions: Vec<Region>,
-    /// From the trigger to the begin of the exposure.
-    pub exposure: Duration,
-    /// From the trigger to the frame in memory.
-    pub frame: Duration,
-    /// Time for each stage of the inspection.
-    pub stages: Stages,
-}
-
-/// Time for each stage of an inspection.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Stages {
-    /// To network size.
-    pub prepare: Duration,
-    /// Features.
-    pub backbone: Duration,
-    /// Distances.
-    pub matching: Duration,
-    /// Map, score, regions.
-    pub scoring: Duration,
-}
-
-/// The template in use, joined with its engine. It changes between two parts, never within one.
-#[derive(Default)]
-pub struct Current {
-    state: Mutex<State>,
-    failed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    pipeline: Option<Arc<Pipeline>>,
-    /// What was in use when its engine failed, until somebody deals with it.
-    failed: Option<Arc<Pipeline>>,
-    failures: u64,
-    last_failure: Option<String>,
-}
-
-impl Current {
-    /// The template in use.
-    pub fn get(&self) -> Option<Arc<Pipeline>> {
-        self.lock().pipeline.clone()
-    }
-
-    /// Puts another in its place.
-    pub fn set(&self, pipeline: Arc<Pipeline>) {
-        self.lock().pipeline = Some(pipeline);
-    }
-
-    /// Takes out of use a pipeline whose engine has failed; false where another is in use by now.
-    pub fn fail(&self, pipeline: &Arc<Pipeline>, why: String) -> bool {
-        let mut state = self.lock();
-        state.failures += 1;
-        state.last_failure = Some(why);
-        let in_use = state.pipeline.as_ref().is_some_and(|used| Arc::ptr_eq(used, pipeline));
-        if in_use {
-            state.failed = state.pipeline.take();
-            self.failed.notify_all();
-        }
-        in_use
-    }
-
-    /// What was in use when its engine failed, once; waits up to `limit` for it.
-    pub fn wait_for_failure(&self, limit: Duration) -> Option<Arc<Pipeline>> {
-        let waited = self.failed.wait_timeout_while(self.lock(), limit, |s| s.failed.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.failed.take()
-    }
-
-    /// How often an engine has failed, and what it said the last time.
-    pub fn failures(&self) -> (u64, Option<String>) {
-        let state = self.lock();
-        (state.failures, state.last_failure.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What the inspection's thread works with.
 pub struct Inspection {

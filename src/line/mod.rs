@@ -28,20 +28,26 @@
     allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 
+pub mod alive;
 pub mod archive;
+pub mod assessment;
 pub mod capture;
 pub mod config;
 pub mod control;
+pub mod current;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;
+pub mod messages;
+pub mod outbox;
 pub mod outputs;
 pub mod proof;
+pub mod record;
 pub mod records;
+pub mod reply;
+pub mod request;
 pub mod status;
 pub mod supervise;
 pub mod teach;
 pub mod templates;
 pub mod tracker;
-
-pub use crate::containment;

@@ -4,8 +4,8 @@
 //! with an engine that computes features, which runs once and then computes the golden probes. Where
 //! several engines may be taken, it is the first that gets so far.
 
-use super::containment::Containment;
 use crate::backbone::{Device, Engine};
+use crate::containment::Containment;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Pipeline;
 use crate::template::{self, Template};

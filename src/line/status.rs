@@ -1,6 +1,6 @@
 //! What the device says about itself: counters and percentiles.
 
-use super::inspect::Assessment;
+use super::assessment::Assessment;
 use super::tracker::{Counters, Fault, Reason};
 use crate::clock::LineTime;
 use serde_json::{Map, Value, json};

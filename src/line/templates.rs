@@ -4,8 +4,9 @@
 //! old one in its place. An engine that fails while parts come is replaced in the same way, under
 //! the template that is in use: nothing is inspected from the failure until the proof.
 
-use super::hub::{Message, Outbox};
-use super::inspect::Current;
+use super::current::Current;
+use super::messages::Message;
+use super::outbox::Outbox;
 use super::proof::{self, Proven, Recipe};
 use super::tracker::{Event, Fault};
 use crate::backbone::{Engine, TRACT};
@@ -202,7 +203,8 @@ mod tests {
     use crate::error::Error;
     use crate::feature_map::FeatureMap;
     use crate::image::{NetworkImage, Picture, Samples};
-    use crate::line::inspect::{Inspection, Job};
+    use crate::line::inspect::Inspection;
+    use crate::line::messages::Job;
     use crate::line::tracker::{PartId, Reason};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 

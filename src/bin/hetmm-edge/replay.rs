@@ -3,9 +3,10 @@
 use hetmm::Result;
 use hetmm::camera::{Camera, Recorded, ReplayCamera, read_recording};
 use hetmm::clock::LineTime;
+use hetmm::line::alive::Alive;
 use hetmm::line::config::{CameraSource, LineConfig, TriggerSource};
-use hetmm::line::hub::{Message, Outbox};
-use hetmm::line::supervise::Alive;
+use hetmm::line::messages::Message;
+use hetmm::line::outbox::Outbox;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
