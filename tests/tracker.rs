@@ -35,6 +35,7 @@ fn settings() -> Settings {
 /// A tracker, its clock, and everything that it said.
 struct Bench {
     tracker: PartTracker,
+    max_in_flight: usize,
     now: LineTime,
     said: Vec<Command>,
     finished: Vec<Finished>,
@@ -47,8 +48,9 @@ impl Bench {
     fn new(settings: &Settings) -> Self {
         let tracker = PartTracker::new(settings.clone(), START);
         let (said, finished, edges) = (vec![], vec![], Default::default());
+        let (max_in_flight, captures) = (settings.max_in_flight, HashMap::new());
         let mut bench =
-            Bench { tracker, now: START, said, finished, edges, captures: HashMap::new() };
+            Bench { tracker, max_in_flight, now: START, said, finished, edges, captures };
         bench.edges[Line::Ng.index()].push((START, START, settings.ng_active_when_safe));
         bench.edges[Line::Fault.index()].push((START, START, true));
         for line in [Line::Ok, Line::Ready, Line::Busy, Line::Strobe, Line::Heartbeat] {
@@ -65,6 +67,14 @@ impl Bench {
         }
         bench.run_to(START + us(1_000_000), Duration::ZERO);
         assert!(bench.tracker.is_ready());
+        bench
+    }
+
+    /// As [`Bench::ready`], also where counts tell that the gate is free.
+    fn ready_by_counts(settings: &Settings) -> Self {
+        let mut bench = Bench::ready(settings);
+        bench.event(Event::Count(1000));
+        bench.after(1_000_000);
         bench
     }
 
@@ -86,6 +96,9 @@ impl Bench {
             }
             self.said.push(command);
         }
+        let most = self.max_in_flight;
+        assert!(self.tracker.followed() <= most, "more stretches than places");
+        assert!(self.tracker.deadlines() <= (2 * most).max(16), "more deadlines than places");
     }
 
     /// Lets time pass; the tracker is called `lateness` after each moment that it asked for.
@@ -648,6 +661,44 @@ proptest! {
         }
         // The same events, the same commands.
         prop_assert_eq!(&play(&settings, &steps, lateness).0.said, &bench.said);
+    }
+
+    /// However parts come: no more stretches are followed than there are places (every call checks it), and a part
+    /// that finds no place is rejected and counted at once.
+    #[test]
+    fn a_flood_takes_no_more_places_than_there_are(
+        settings in line_settings(),
+        places in 1usize..6,
+        bursts in prop::collection::vec((1usize..50, 0u32..3, 0u32..60_000, 0u8..8), 1..20),
+    ) {
+        let settings = Settings { max_in_flight: places, ..settings };
+        let mut bench = Bench::ready_by_counts(&settings);
+        let (mut without_place, mut count) = (0, 1000);
+        for (triggers, lost, pause, trouble) in bursts {
+            for _ in 0..triggers {
+                // The stretch of lost edges takes the last place first.
+                let places_taken = bench.tracker.followed() + usize::from(lost > 0);
+                without_place += u64::from(places_taken >= places);
+                bench.event(Event::Trigger { at: bench.now, lost });
+                prop_assert_eq!(bench.tracker.counters().rejected_for(Reason::Overflow), without_place);
+            }
+            let watch = Watch::ALL[usize::from(trouble) % Watch::ALL.len()];
+            if trouble > 4 {
+                bench.event(Event::Blind { watch, parts: 1 });
+            }
+            bench.after(u64::from(pause));
+            count += u64::from(pause) / 1000;
+            bench.event(Event::Count(count));
+            bench.event(Event::Seeing { watch });
+        }
+        for captured in bench.captures.keys().copied().collect::<Vec<_>>() {
+            bench.result(captured, None);
+        }
+        bench.event(Event::Count(count + 1000));
+        bench.after(10_000_000);
+        let counters = bench.tracker.counters();
+        prop_assert_eq!(counters.passed + counters.rejected_total(), counters.triggers);
+        prop_assert_eq!((bench.tracker.followed(), bench.tracker.in_flight()), (0, 0));
     }
 
     #[test]
