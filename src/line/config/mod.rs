@@ -6,9 +6,11 @@
 
 mod check;
 mod locate;
+mod outputs;
 mod schema;
 mod translate;
 
+pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
 pub use schema::*;
 
 use crate::error::{Error, Kind, Result};

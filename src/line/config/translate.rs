@@ -1,6 +1,7 @@
 //! From the configuration to what the part tracker, the inspection and the camera are given.
 
-use super::schema::{CameraSource, FeatureDevice, LineConfig, SafeLevel, TriggerSource};
+use super::outputs::SafeLevel;
+use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
 use crate::backbone::{self, Device};
 use crate::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
 use crate::error::{Error, Result};
