@@ -1,7 +1,7 @@
-//! The line's own thread: events in, tracker, outputs and work out.
+//! The line's own thread: it takes events, asks the part tracker, drives the outputs and hands out work.
 //!
-//! It owns the tracker and is the only one to drive the outputs while all is well. It wakes for
-//! events and for the moments that the tracker asks for, does no I/O but the output lines, and
+//! It owns the part tracker and is the only one to drive the outputs while all is well. It wakes for
+//! events and for the moments that the tracker asks for. It does no I/O but the output lines, and
 //! hands everything slow to other threads through bounded queues that it never waits for.
 
 use super::alive::Alive;
@@ -54,9 +54,9 @@ pub struct Links {
 pub struct Hub {
     tracker: PartTracker,
     links: Links,
-    /// Assessments of parts that have not reached the gate.
+    /// Assessments of parts that have not reached the gate. Only the tracker's parts have one, so its bound holds here.
     assessed: HashMap<PartId, Assessment>,
-    /// Who waits for the outcome of a part.
+    /// Who waits for the outcome of a part that has not reached the gate; bounded in the same way.
     waiting: HashMap<PartId, Reply>,
     /// When the safe state was last asked for.
     safe_asked_at: LineTime,
@@ -267,24 +267,7 @@ impl Hub {
     fn control(&mut self, request: Request, reply: Reply) {
         let answer = match request {
             Request::Status => Answer::Status(Box::new(self.snapshot())),
-            Request::Trigger if self.links.free_run => {
-                Answer::Failed("every frame of the camera is a part already".into())
-            }
-            Request::Trigger => {
-                self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
-                let part = PartId(self.tracker.counters().triggers);
-                if self.tracker.is_on_its_way(part) {
-                    // The answer is the part's record, when it has reached the gate.
-                    self.waiting.insert(part, reply);
-                    return;
-                }
-                let why = if self.tracker.is_safe() {
-                    "the part is rejected: the line is in its safe state"
-                } else {
-                    "the part is rejected: too many are in flight"
-                };
-                Answer::Done(why.into())
-            }
+            Request::Trigger => return self.trigger_by_request(reply),
             Request::Safe => {
                 log::warn!("safe state by request");
                 self.safe_asked_at = reply.asked_at();
@@ -312,6 +295,25 @@ impl Hub {
             }
         };
         reply.give(answer);
+    }
+
+    /// Makes a part. The answer is its record, when it has reached the gate.
+    fn trigger_by_request(&mut self, reply: Reply) {
+        if self.links.free_run {
+            let why = "every frame of the camera is a part already";
+            return reply.give(Answer::Failed(why.into()));
+        }
+        self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
+        let part = PartId(self.tracker.counters().triggers);
+        if self.tracker.is_on_its_way(part) {
+            self.waiting.insert(part, reply);
+            return;
+        }
+        let why = match self.tracker.is_safe() {
+            true => "the part is rejected: the line is in its safe state",
+            false => "the part is rejected: too many are in flight",
+        };
+        reply.give(Answer::Done(why.into()));
     }
 
     fn snapshot(&self) -> Snapshot {
