@@ -106,10 +106,12 @@ fn path(c: &mut Criterion) {
     c.bench_function("decode/png-1024", |b| {
         b.iter(|| hetmm::image::decode(&png).expect("decodes"))
     });
+    let view = picture.view().expect("fits");
+    let input = hetmm::image::Size { width: 256, height: 256 };
     c.bench_function("resize/1024-to-256", |b| {
-        b.iter(|| NetworkImage::new(black_box(&picture), 256, 256).expect("resizes"))
+        b.iter(|| NetworkImage::new(black_box(&view), input).expect("resizes"))
     });
-    let image = NetworkImage::new(&picture, 256, 256).expect("resizes");
+    let image = NetworkImage::new(&view, input).expect("resizes");
     let taps = vec![TAPS.iter().map(|(name, ..)| name.to_string()).collect()];
     let request = Request { model: None, taps, height: 256, width: 256 };
     let network = backbone::open(&request, &Engine::default()).expect("opens");

@@ -1,10 +1,10 @@
-//! A panic in code that other people wrote, kept to the picture that it happened in.
+//! This module keeps a panic in other people's code to the picture that caused it.
 //!
 //! Decoders of pictures and feature extractors may have faults of their own, and no picture may end
-//! the program. [`quietly`] contains a panic of the calling thread; [`Containment::run`] contains a
+//! the program. [`quietly`] contains a panic of the calling thread. [`Containment::run`] contains a
 //! panic of its thread or of a worker of its pool. Both turn the panic into an error. The panic
-//! hooks of the two programs ask [`is_contained`]: the device takes its safe state for any other
-//! panic, and the tool prints any other panic.
+//! hooks of the two programs ask [`is_contained`]. For any other panic the device takes its safe
+//! state, and the tool prints the panic.
 
 use crate::error::{Error, Kind, Result};
 use rayon::ThreadPool;
@@ -12,39 +12,39 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
-    /// What this thread works for.
+    /// The containment that this thread works for.
     static HERE: RefCell<Option<Containment>> = const { RefCell::new(None) };
     /// How many calls of [`quietly`] this thread is in.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Does `work`, which starts no threads; its panic becomes the words of the panic. Whatever `work` has
-/// changed must not be used after a panic.
+/// Runs `work`, which must start no threads, and turns its panic into an error. After a panic the
+/// caller must not use anything that `work` has changed.
 ///
 /// # Errors
-/// The words of the panic.
+/// The message of the panic.
 pub fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     let deeper = DEPTH.get().saturating_add(1);
     DEPTH.set(deeper);
-    // The caller keeps nothing that `work` may have left half changed: that is its contract.
+    // The contract says that the caller keeps nothing that `work` may have left half changed.
     let done = catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(deeper.saturating_sub(1));
     done.map_err(|panic| words(panic.as_ref()).to_owned())
 }
 
-/// A pool's word on whether it is at work on something whose panics are contained. It serves one
-/// caller at a time.
+/// A pool's word on whether it is at work on something whose panics are contained, and for how many callers.
 #[derive(Debug, Clone, Default)]
-pub struct Containment(Arc<AtomicBool>);
+pub struct Containment(Arc<AtomicUsize>);
 
 impl Containment {
-    /// Worker threads that belong to it; 0 for as many as there are cores.
+    /// Makes a pool whose worker threads belong to this containment. 0 makes as many threads as
+    /// there are cores.
     ///
     /// # Errors
-    /// Where the system gives no threads.
+    /// [`Kind::Io`] where the system gives no threads.
     pub fn pool(&self, threads: usize) -> Result<ThreadPool> {
         let own = self.clone();
         rayon::ThreadPoolBuilder::new()
@@ -54,23 +54,34 @@ impl Containment {
             .map_err(|e| Error::new(Kind::Io, format!("no threads: {e}")))
     }
 
-    /// The calling thread belongs to it from now on.
+    /// Makes the calling thread belong to this containment from now on.
     pub fn adopt_this_thread(&self) {
         HERE.with(|here| *here.borrow_mut() = Some(self.clone()));
     }
 
-    /// Does `work` on a thread that belongs to it; a panic becomes an error, and whatever `work`
-    /// used must not be used again.
+    /// Runs `work` on a thread that belongs to this containment, and turns a panic into an error.
+    /// After a panic the caller must not use anything that `work` has used.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// Those of `work`, and [`Kind::Model`] after a panic.
     pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::SeqCst);
         let done = catch_unwind(AssertUnwindSafe(work));
-        self.0.store(false, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
         done.unwrap_or_else(|panic| {
             Err(Error::model(format!("it panicked: {}", words(panic.as_ref()))))
         })
+    }
+}
+
+/// Does `work`, contained where the calling thread belongs to a [`Containment`]; on other threads a panic goes on.
+///
+/// # Errors
+/// Those of `work`, and a panic that was contained.
+pub fn contained_here<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    match HERE.with(|here| here.borrow().clone()) {
+        Some(containment) => containment.run(work),
+        None => work(),
     }
 }
 
@@ -78,7 +89,7 @@ impl Containment {
 pub fn is_contained() -> bool {
     let at_work = |here: &RefCell<Option<Containment>>| {
         let here = here.try_borrow().ok();
-        here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst)))
+        here.is_some_and(|here| here.as_ref().is_some_and(|own| own.0.load(Ordering::SeqCst) > 0))
     };
     DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0)
         || HERE.try_with(at_work).unwrap_or(false)

@@ -1,23 +1,24 @@
-//! Maps of unit feature vectors: what a backbone gives, what matching and selection take.
+//! This module holds maps of unit feature vectors. A backbone computes them; matching and selection
+//! use them.
 
-/// Feature vectors of one layer, pixel by pixel: `data[(y * width + x) * channels + c]`.
+/// The feature vectors of one layer, pixel by pixel: `data[(y * width + x) * channels + c]`.
 ///
-/// Every vector has length 1 over its channels, or is all zero (such a vector has similarity 0
-/// with everything). A map is made by [`FeatureMap::normalised`], which keeps that true.
+/// Every vector has length 1 over its channels, or is all zero. A zero vector has similarity 0 with
+/// everything. [`FeatureMap::normalised`] makes a map and keeps this true.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureMap {
     height: usize,
     width: usize,
     channels: usize,
     data: Vec<f32>,
-    /// Vectors that were not finite, and are zero now.
+    /// The number of vectors that were not finite. They are zero now.
     not_finite: usize,
 }
 
-/// Why a map is no use.
+/// The reason why a map cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// So many of its vectors held values that are no numbers, or too large to take a length of.
+    /// This number of vectors held values that are not finite, or values whose squares overflow.
     NotFinite(usize),
     /// Every vector is zero.
     AllZero,
@@ -49,7 +50,8 @@ impl FeatureMap {
         FeatureMap { height, width, channels, data, not_finite }
     }
 
-    /// As [`FeatureMap::normalised`], from planes as networks give them: `[channels, height, width]`.
+    /// Does the same as [`FeatureMap::normalised`] with planes as networks give them:
+    /// `[channels, height, width]`.
     pub fn from_planes(channels: usize, height: usize, width: usize, planes: &[f32]) -> Self {
         let pixels = height * width;
         assert_eq!(planes.len(), pixels * channels, "values of a feature map");
@@ -65,7 +67,8 @@ impl FeatureMap {
         let not_finite = squares.iter().filter(|square| !square.is_finite()).count();
         let scales: Vec<f32> = squares.into_iter().map(scale).collect();
         let mut data = vec![0.0; planes.len()];
-        // Eight planes at a time: each destination cache line is written in one go.
+        // The loop takes eight planes at a time, so each cache line of the destination is written
+        // in one go.
         for first in (0..channels).step_by(8) {
             let count = 8.min(channels - first);
             let group = &planes[first * pixels..(first + count) * pixels];
@@ -76,7 +79,7 @@ impl FeatureMap {
             }
         }
         for (vector, scale) in data.chunks_exact_mut(channels.max(1)).zip(&scales) {
-            // Times 0 does not make zero what is not finite.
+            // A multiplication by 0 does not turn infinity or NaN into 0.
             if *scale == 0.0 {
                 vector.fill(0.0);
             }
@@ -84,8 +87,8 @@ impl FeatureMap {
         FeatureMap { height, width, channels, data, not_finite }
     }
 
-    /// Takes vectors that a map had, unchanged; `None` where their number does not fit the sizes
-    /// or one of them has neither length 1 nor 0.
+    /// Takes vectors from an earlier map without changing them. Returns `None` where their number
+    /// does not fit the sizes, or where one of them has neither length 1 nor length 0.
     pub fn from_unit_vectors(
         height: usize,
         width: usize,
@@ -107,8 +110,8 @@ impl FeatureMap {
         })
     }
 
-    /// Why the map is no use; `None` where it is. A single vector may be zero: a network may have nothing to
-    /// say of a place.
+    /// Returns the reason why the map cannot be used, or `None` where it can. A single vector may
+    /// be zero, because a network may find nothing at a position.
     pub fn fault(&self) -> Option<Fault> {
         match self.not_finite {
             0 => self.data.iter().all(|&v| v == 0.0).then_some(Fault::AllZero),
@@ -116,42 +119,42 @@ impl FeatureMap {
         }
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns.
+    /// Returns the number of columns.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Values a vector has.
+    /// Returns the number of values in a vector.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// Number of vectors.
+    /// Returns the number of vectors.
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
-    /// All values, pixel by pixel.
+    /// Returns all values, pixel by pixel.
     pub fn data(&self) -> &[f32] {
         &self.data
     }
 
-    /// The vector of pixel `y * width + x`.
+    /// Returns the vector of pixel `y * width + x`.
     pub fn vector(&self, pixel: usize) -> &[f32] {
         &self.data[pixel * self.channels..(pixel + 1) * self.channels]
     }
 }
 
-/// Squares that are added up in single precision before they go into a double.
+/// The number of squares that are added in single precision before their sum goes into a double.
 const PARTIAL: usize = 16;
 
-/// Scales `vector` to length 1; a vector that is zero or not finite becomes zero. Returns the square of its
-/// length before.
+/// Scales `vector` to length 1. A vector that is zero or not finite becomes zero. Returns the
+/// square of its former length.
 pub fn normalise(vector: &mut [f32]) -> f64 {
     let partial = |values: &[f32]| values.iter().fold(0.0f32, |sum, v| sum + v * v);
     let square = vector.chunks(PARTIAL).map(|values| f64::from(partial(values))).sum();
@@ -162,7 +165,8 @@ pub fn normalise(vector: &mut [f32]) -> f64 {
     square
 }
 
-/// What makes a vector of this squared length a unit vector; 0 where it has no direction.
+/// Returns the factor that makes a vector of this squared length a unit vector, or 0 where the
+/// vector has no direction.
 fn scale(square: f64) -> f32 {
     if square.is_finite() && square > 1e-24 { (1.0 / square.sqrt()) as f32 } else { 0.0 }
 }

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, and files that are read without ever waiting for them.
+//! This module writes files whole or not at all, and reads files without ever waiting for them.
 
 pub mod outputs;
 
@@ -17,30 +17,31 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     put_in_place(file, path)
 }
 
-/// Opens a regular file of at most `most_bytes` bytes to be read, and never waits for it. Opening a pipe waits
-/// for its other end, and a device may never end.
+/// Opens a regular file of at most `most_bytes` bytes for reading, and never waits for it. An
+/// ordinary open of a pipe waits for its other end, and a device may never end.
 ///
-/// The file may grow afterwards: take no more than `most_bytes` from it, as [`read_regular`] does.
+/// The file may grow afterwards. So take no more than `most_bytes` from it, as [`read_regular`]
+/// does.
 ///
 /// # Errors
-/// [`Kind::Io`] where it cannot be opened or is a folder. An error of `kind` where it is something else than
-/// a regular file (a pipe, a socket, a device), or longer than `most_bytes`.
+/// [`Kind::Io`] where the file cannot be opened or is a folder. An error of `kind` where it is not
+/// a regular file (a pipe, a socket, a device), or where it is longer than `most_bytes`.
 pub fn open_regular(path: &Path, most_bytes: u64, kind: Kind) -> Result<File> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be opened", &e);
-    // Opening a device can already do something, so what is no regular file is not even opened.
+    // Opening a device can already have an effect. So check for a regular file before opening it.
     check_regular(path, &std::fs::metadata(path).map_err(failed)?, most_bytes, kind)?;
     let mut options = File::options();
     options.read(true);
     let file = open_without_waiting(&mut options, path).map_err(failed)?;
-    // Another file may have taken the name meanwhile.
+    // Another file may have taken the name in the meantime.
     check_regular(path, &file.metadata().map_err(failed)?, most_bytes, kind)?;
     Ok(file)
 }
 
-/// The bytes of a regular file of at most `most_bytes`; see [`open_regular`].
+/// Returns the bytes of a regular file of at most `most_bytes` bytes; see [`open_regular`].
 ///
 /// # Errors
-/// As [`open_regular`]; [`Kind::Io`] where it cannot be read.
+/// As [`open_regular`]; [`Kind::Io`] where the file cannot be read.
 pub fn read_regular(path: &Path, most_bytes: u64, kind: Kind) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be read", &e);
     let file = open_regular(path, most_bytes, kind)?;
@@ -90,23 +91,25 @@ fn too_long(path: &Path, length: u64, most_bytes: u64, kind: Kind) -> Error {
     Error::new(kind, what).advise("check that it is the file that was meant")
 }
 
-/// First and last letters of temporary files.
+/// How the names of temporary files begin and end.
 const TEMPORARY: (&str, &str) = (".hetmm-", ".part");
-/// A temporary file that nobody holds is taken for left behind when it is older than this.
+/// A temporary file that no process holds counts as left behind when it is older than this.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 
-/// A temporary file in `folder` that removes itself when it is dropped. What a killed program has
-/// left there is removed first.
+/// Makes a temporary file in `folder` that removes itself when it is dropped. Before that, it
+/// removes what a killed program has left there.
 pub(crate) fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     remove_left_behind(folder);
     let (prefix, suffix) = TEMPORARY;
     let file = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile_in(folder)?;
-    // Says that it is in use, as long as this process lives; some file systems know no locks.
+    // The lock shows other processes that the file is in use as long as this process lives. Some
+    // file systems have no locks.
     let _ = file.as_file().try_lock();
     Ok(file)
 }
 
-/// Removes temporary files whose program has ended without removing them, as a power loss does.
+/// Removes temporary files whose program has ended without removing them, for example in a power
+/// loss.
 fn remove_left_behind(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -119,15 +122,16 @@ fn remove_left_behind(folder: &Path) {
         }
         let opened = open_regular(&entry.path(), u64::MAX, Kind::Io);
         if opened.is_ok_and(|file| file.try_lock().is_ok()) {
-            // Where it cannot be removed it stays: that is no failure of what is to be written.
+            // A file that cannot be removed stays, because the caller's own write can still
+            // succeed.
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// A file that this process alone is about to replace, until it is dropped; and what was there when that
-/// began. Readers are not kept out, nor is a program that does not ask, as `cp` and `mv` do not:
-/// see [`Lock::check`].
+/// A file that only this process may replace until the lock is dropped, and the state of the file
+/// when it was locked. The lock does not keep out readers, or programs that ask for no lock, such
+/// as `cp` and `mv`; see [`Lock::check`].
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -135,14 +139,15 @@ pub struct Lock {
     _file: File,
 }
 
-/// What tells one state of a file from another: file system, file, length, time of the last change.
+/// Data that tell one state of a file from another: file system, file, length, time of the last
+/// change.
 type Mark = (u64, u64, u64, Option<SystemTime>);
 
 impl Lock {
-    /// That nobody has changed or replaced the file since it was locked.
+    /// Checks that nobody has changed or replaced the file since it was locked.
     ///
     /// # Errors
-    /// [`Kind::Io`] where somebody has.
+    /// [`Kind::Io`] where somebody has changed or replaced it.
     pub fn check(&self) -> Result<()> {
         if std::fs::metadata(&self.path).is_ok_and(|metadata| mark(&metadata) == self.mark) {
             return Ok(());
@@ -153,7 +158,8 @@ impl Lock {
     }
 }
 
-/// [`lock`] for a file that may not be there yet: `None` where it is not.
+/// Does the same as [`lock`] for a file that may not exist yet. Returns `None` where it does not
+/// exist.
 ///
 /// # Errors
 /// As [`lock`].
@@ -161,15 +167,15 @@ pub fn lock_if_there(path: &Path) -> Result<Option<Lock>> {
     path.is_file().then(|| lock(path)).transpose()
 }
 
-/// Takes `path`, a file that is about to be replaced, for this process alone.
+/// Locks `path`, a file that is about to be replaced, for this process alone.
 ///
 /// # Errors
-/// [`Kind::Io`] where another process has it, or where it is marked as read-only; [`Kind::Template`] where it
-/// is something else than a file.
+/// [`Kind::Io`] where another process holds the file, or where the file is read-only.
+/// [`Kind::Template`] where it is not a regular file.
 pub fn lock(path: &Path) -> Result<Lock> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be opened", &e);
     for _ in 0..100 {
-        // Opening a pipe waits for its other end.
+        // Opening a pipe would wait for its other end.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(Error::template(format!("{}: not a regular file", path.display())));
         }
@@ -186,14 +192,15 @@ pub fn lock(path: &Path) -> Result<Lock> {
                 let what = format!("{}: another program is changing it", path.display());
                 return Err(Error::new(Kind::Io, what).advise("try again when it is done"));
             }
-            // A file system without locks: `Lock::check` is left.
+            // This file system has no locks, so only `Lock::check` protects the file.
             Err(std::fs::TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {
             }
             Err(std::fs::TryLockError::Error(e)) => {
                 return Err(Error::io(path, "cannot be locked", &e));
             }
         }
-        // Whoever had it before has put another file under its name: that one is meant.
+        // The previous holder may have put another file under this name. Then the loop locks that
+        // file instead.
         let mark = mark(&metadata);
         if is_same(mark, path).map_err(failed)? {
             return Ok(Lock { path: path.to_owned(), mark, _file: file });
@@ -202,8 +209,8 @@ pub fn lock(path: &Path) -> Result<Lock> {
     Err(Error::new(Kind::Io, format!("{}: changes all the time", path.display())))
 }
 
-/// Opens a file to be locked, for writing where that is permitted: NFS gives a file to one process alone only
-/// by a descriptor that may write. Nothing is written, and nothing cut off.
+/// Opens a file for locking, with write access where that is permitted. NFS gives an exclusive lock
+/// only through a descriptor that may write. The function writes nothing and truncates nothing.
 fn open_to_lock(path: &Path) -> std::io::Result<File> {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match open_without_waiting(File::options().read(true).write(true), path) {
@@ -229,8 +236,8 @@ fn mark(metadata: &std::fs::Metadata) -> Mark {
     (device, number, metadata.len(), metadata.modified().ok())
 }
 
-/// The file that `path` names: where it is a symbolic link, what that leads to, so that replacing the file
-/// leaves the link. A link that leads nowhere names itself.
+/// Returns the file that `path` names. A symbolic link gives the file that it leads to, so that
+/// replacing the file keeps the link. A link that leads nowhere gives itself.
 pub(crate) fn resolved(path: &Path) -> PathBuf {
     match path.is_symlink() {
         true => std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
@@ -240,13 +247,14 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
 
 /// Syncs a temporary file and renames it to `path`, in a way that survives a power loss.
 ///
-/// The file gets the permissions of the one it replaces and, as far as this user may give it away, its
-/// owner; or the permissions of any new file.
+/// The file gets the permissions of the file that it replaces, and its owner as far as this user
+/// may give files away. Where it replaces nothing, it gets the usual permissions of a new file
+/// (0644).
 pub(crate) fn put_in_place(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     put_in_place_if(file, path, || Ok(()))
 }
 
-/// As [`put_in_place`], where `check` agrees right before the renaming.
+/// Does the same as [`put_in_place`] if `check` agrees right before the renaming.
 pub(crate) fn put_in_place_if(
     file: tempfile::NamedTempFile,
     path: &Path,
@@ -260,8 +268,9 @@ pub(crate) fn put_in_place_if(
         use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
         let replaced = std::fs::metadata(path).ok();
         if let Some(replaced) = &replaced {
-            // A file of root's under a service's name would be one that the service cannot read. Who
-            // may not give files away keeps them, as with any other program that replaces a file.
+            // If root replaces a service's file, the service must still be able to read it. A user
+            // who may not give files away remains the owner, as with any other program that
+            // replaces a file.
             let _ = fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
         }
         let permissions =
@@ -274,27 +283,24 @@ pub(crate) fn put_in_place_if(
     sync_folder(path)
 }
 
-/// Refuses to put a file in the place of a device, a pipe or a socket: a program that is told to write to
-/// `/dev/null` would take that from the whole system.
+/// Refuses to put a file in the place of a device, a pipe or a socket. Otherwise a program that is
+/// told to write to `/dev/null` would replace it for the whole system.
 fn only_over_a_file(path: &Path) -> Result<()> {
-    let there = std::fs::metadata(path).ok();
-    match there.as_ref().and_then(outputs::special) {
-        None => Ok(()),
-        Some(_) => {
-            let what = format!("{}: is no regular file, and stays as it is", path.display());
-            Err(Error::new(Kind::Io, what).advise("write to a file"))
-        }
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let what = format!("{}: is no regular file, and stays as it is", path.display());
+        return Err(Error::new(Kind::Io, what).advise("write to a file"));
     }
+    Ok(())
 }
 
-/// Fills `into` with what stands at `start`. Several threads may read from one file.
+/// Fills `into` with the bytes from `start` on. Several threads may read from one file.
 #[cfg(all(feature = "desktop", unix))]
 pub(crate) fn read_exact_at(file: &File, into: &mut [u8], start: u64) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, into, start)
 }
 
-/// Fills `into` with what stands at `start`. Several threads may read from one file: one at a time,
-/// since they share its position.
+/// Fills `into` with the bytes from `start` on. Several threads may read from one file, but only
+/// one at a time, because they share its position.
 #[cfg(all(feature = "desktop", not(unix)))]
 pub(crate) fn read_exact_at(mut file: &File, into: &mut [u8], start: u64) -> std::io::Result<()> {
     use std::io::{Read, Seek, SeekFrom};
@@ -304,7 +310,7 @@ pub(crate) fn read_exact_at(mut file: &File, into: &mut [u8], start: u64) -> std
     file.read_exact(into)
 }
 
-/// Renames a file that is synced already to `path`, in a way that survives a power loss.
+/// Renames a file that is already synced to `path`, in a way that survives a power loss.
 #[cfg(feature = "desktop")]
 pub(crate) fn rename(from: &Path, path: &Path) -> Result<()> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be put in place", &e);
@@ -313,10 +319,10 @@ pub(crate) fn rename(from: &Path, path: &Path) -> Result<()> {
     sync_folder(path)
 }
 
-/// Makes the new name `path` in its folder last.
+/// Syncs the folder of `path`, so that the new name survives a power loss.
 ///
 /// # Errors
-/// Where it may not; the file has its name nevertheless.
+/// [`Kind::Io`] where the folder cannot be synced. The file has its new name nevertheless.
 fn sync_folder(path: &Path) -> Result<()> {
     let sync = || File::open(folder_of(path))?.sync_all();
     match cfg!(unix) {
@@ -325,7 +331,8 @@ fn sync_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// What it means for the file `path`, which has its name, that syncing its folder ended so.
+/// Turns the result of syncing the folder into the result for the file `path`, which already has
+/// its name.
 fn lasting(path: &Path, synced: std::io::Result<()>) -> Result<()> {
     use std::io::ErrorKind::{InvalidInput, Unsupported};
     match synced {
@@ -338,7 +345,7 @@ fn lasting(path: &Path, synced: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// The folder that a file of this name lies in.
+/// Returns the folder that holds a file of this name.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -377,10 +384,11 @@ mod tests {
         }
     }
 
-    /// The file has its name by then: an error that says that nothing was done is wrong.
+    /// By then the file has its name, so an error that says that nothing was done would be wrong.
     #[test]
     fn a_folder_that_cannot_be_synced_leaves_the_new_file_in_place_and_says_so() {
-        // EIO, ENOSPC, EBADF; EINVAL and EOPNOTSUPP come from file systems that know no such thing.
+        // EIO, ENOSPC and EBADF are real failures. EINVAL and EOPNOTSUPP come from file systems
+        // that cannot sync folders.
         for (errno, is_error) in [(5, true), (28, true), (9, true), (22, false), (95, false)] {
             let synced = Err(std::io::Error::from_raw_os_error(errno));
             let said = lasting(Path::new("part.hetmm"), synced).err().map(|e| e.to_string());
@@ -429,7 +437,8 @@ mod tests {
             }
         }
         assert_eq!(read_regular(&path("file"), 5, Kind::Usage).expect("reads"), b"12345");
-        // What a killed program has left behind is looked for in every folder that is written to.
+        // The program looks in every folder that it writes to for files that a killed program has
+        // left there.
         let left = format!("{}x{}", TEMPORARY.0, TEMPORARY.1);
         let made = std::process::Command::new("mkfifo").arg(path(&left)).status().expect("runs");
         assert!(made.success());

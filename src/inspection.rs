@@ -1,9 +1,10 @@
 //! From a decoded picture to a verdict: the one path that workstation and device share.
 
 use crate::backbone::{self, Backbone, Engine, Request, TRACT};
+use crate::containment::contained_here;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::{NetworkImage, Picture, Size};
+use crate::image::{NetworkImage, PictureView, Size};
 use crate::matching::{Distances, Windows, Without, match_layer};
 use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
@@ -13,6 +14,7 @@ use crate::template::header::ENGINE;
 use crate::template::{HeaderV1, Template};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A template, its backbone and everything prepared for pictures.
 pub struct Pipeline {
@@ -22,6 +24,36 @@ pub struct Pipeline {
     /// The sizes of the pictures that the template was built from, each once.
     built_from: Vec<Size>,
     any_shape: bool,
+}
+
+/// What an inspection gives.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// Columns and rows of the picture.
+    pub size: Size,
+    /// The picture at the network's size.
+    pub image: NetworkImage,
+    /// The anomaly map at the network's size, before the blur.
+    pub anomaly_map: Vec<f32>,
+    /// The image score and the blurred map that it is the largest value of.
+    pub scored: Scored,
+    /// Verdict, deciding rule and regions, in pixels of the picture.
+    pub decided: Decided,
+    /// How long it took.
+    pub times: StageTimes,
+}
+
+/// How long each stage of an inspection took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// The resize to the network's input.
+    pub prepare: Duration,
+    /// The feature extractor.
+    pub features: Duration,
+    /// The distances to the template.
+    pub matching: Duration,
+    /// Anomaly map, score, regions, verdict.
+    pub scoring: Duration,
 }
 
 /// How many times the tolerance of the maps of a golden probe passes where another engine than tract computes, or
@@ -108,7 +140,7 @@ impl Pipeline {
 
     /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
     pub fn open(template: &Path, model: Option<&Path>, engine: &Engine) -> Result<Self> {
-        let opened = Template::open(template)?;
+        let opened = Template::map(template)?;
         Self::join(opened, model, engine).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(template.display()),
@@ -157,16 +189,48 @@ impl Pipeline {
         self.backbone.engine()
     }
 
+    /// From a picture to its verdict: the one path that workstation, device and other programs share.
+    ///
+    /// `clock` gives the time since any fixed moment; [`Inspected::times`] come from it. Where the calling thread
+    /// belongs to a [`crate::containment::Containment`], a panic of the feature extractor is an error.
+    ///
+    /// # Errors
+    /// [`Kind::Image`] where the picture cannot be used, as for [`Pipeline::prepare`]; any other kind where the
+    /// feature extractor fails.
+    pub fn inspect(
+        &self,
+        picture: &PictureView,
+        clock: &dyn Fn() -> Duration,
+    ) -> Result<Inspected> {
+        let mut last = clock();
+        let mut lap = || {
+            let now = clock();
+            now.saturating_sub(std::mem::replace(&mut last, now))
+        };
+        let mut times = StageTimes::default();
+        let image = self.prepare(picture)?;
+        times.prepare = lap();
+        let features = contained_here(|| self.features(&image))?;
+        times.features = lap();
+        let distances = self.distances(&features, None);
+        times.matching = lap();
+        let anomaly_map = self.anomaly_map(&distances);
+        let scored = self.score(&anomaly_map);
+        let size = picture.size();
+        let decided = self.decide(&scored, size.width, size.height);
+        times.scoring = lap();
+        Ok(Inspected { size, image, anomaly_map, scored, decided, times })
+    }
+
     /// Brings a picture to the network's size.
     ///
     /// # Errors
     /// As [`Pipeline::check_shape`]; [`Kind::Image`] where its samples are larger than the template's bits
     /// allow.
-    pub fn prepare(&self, picture: &Picture) -> Result<NetworkImage> {
-        self.check_shape(Size { width: picture.width, height: picture.height })?;
-        let id = self.backbone.identity();
-        let picture = self.template.settings().reading.apply(picture)?;
-        NetworkImage::new(&picture, id.height as usize, id.width as usize)
+    pub fn prepare(&self, picture: &PictureView) -> Result<NetworkImage> {
+        self.check_shape(picture.size())?;
+        let reading = self.template.settings().reading;
+        NetworkImage::read(picture, reading, self.backbone.identity().size())
     }
 
     /// The feature maps of a picture.

@@ -26,5 +26,6 @@ pub mod selection;
 pub mod sensitivity;
 pub mod template;
 pub mod update;
+pub mod wording;
 
 pub use error::{Error, Result};

@@ -1,10 +1,14 @@
 //! The invariants of ARCHITECTURE.md that a test can keep.
 
+mod imports;
+
+use imports::Crate;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "error",
+    "wording",
     "containment",
     "files",
     "feature_map",
@@ -77,20 +81,67 @@ fn files_of(module: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+fn crates() -> Vec<Crate> {
+    ["lib.rs", "bin/hetmm/main.rs", "bin/hetmm-edge/main.rs"]
+        .map(|root| Crate::read(&source().join(root)))
+        .into()
+}
+
 #[test]
 fn lower_modules_never_use_higher_ones() {
-    for (rank, module) in ORDER.iter().enumerate() {
-        let files = files_of(module);
-        assert!(!files.is_empty(), "no module {module}");
-        for (name, text) in files {
-            for higher in &ORDER[rank + 1..] {
-                assert!(!text.contains(&format!("crate::{higher}")), "{name} uses {higher}");
-            }
-        }
+    let library = Crate::read(&source().join("lib.rs"));
+    let rank = |module: &[String]| {
+        ORDER.iter().position(|name| Some(*name) == module.first().map(String::as_str))
+    };
+    for (from, to) in &library.imports {
+        let (Some(lower), Some(higher)) = (rank(from), rank(to)) else { continue };
+        assert!(higher <= lower, "{} uses {}", library.files[from], library.files[to]);
     }
-    let listed = std::fs::read_to_string(source().join("lib.rs")).expect("reads");
-    let declared = listed.lines().filter(|l| l.starts_with("pub mod ")).count();
-    assert_eq!(declared, ORDER.len(), "lib.rs declares a module that has no place in the order");
+    for module in library.files.keys().filter(|module| module.len() == 1) {
+        assert!(rank(module).is_some(), "{module:?} has no place in the order");
+    }
+    assert!(ORDER.iter().all(|name| library.files.contains_key(&vec![(*name).to_owned()])));
+}
+
+#[test]
+fn no_file_imports_another_that_imports_it() {
+    let crates = crates();
+    assert!(crates.iter().all(|read| read.imports.len() > 5), "no imports are found");
+    let circles: Vec<Vec<String>> = crates.iter().flat_map(Crate::circles).collect();
+    assert!(circles.is_empty(), "circles of imports: {circles:#?}");
+}
+
+/// What the tests above read from sources, in every form that Rust has for it.
+#[test]
+fn every_form_of_import_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("is made");
+        std::fs::write(path, text).expect("is written");
+    };
+    put("lib.rs", "pub mod a; pub mod b; pub mod c; pub mod d; pub mod e; pub mod f;");
+    put("a.rs", "use crate::{b::X, c::{self, Y}};");
+    put("b/mod.rs", "mod inner; pub use inner::X; fn f() { assert!(crate::c::g(1) == 2) }");
+    put("b/inner.rs", "pub struct X; #[cfg(test)] mod tests { use super::super::super::a; }");
+    put("c.rs", "use super::b as other; pub struct Y;");
+    put("d.rs", "fn f(x: &crate::e::Z) {} mod within { use super::super::f::*; }");
+    put("e.rs", "pub(super) struct Z; use std::crate_of_another::b;");
+    put("f.rs", "mod deep; fn f() { deep::g() }");
+    put("f/deep.rs", "pub fn g() { super::super::d::f() }");
+    let read = Crate::read(&folder.path().join("lib.rs"));
+    let found: Vec<String> = read
+        .imports
+        .iter()
+        .map(|(from, to)| format!("{} {}", from.join("/"), to.join("/")))
+        .collect();
+    let expected = ["a b/inner", "a c", "b c", "c b", "d e", "d f", "f f/deep", "f/deep d"];
+    assert_eq!(found, expected);
+    let circles = [
+        vec!["b/mod.rs uses c.rs", "c.rs uses b/mod.rs"],
+        vec!["d.rs uses f.rs", "f.rs uses f/deep.rs", "f/deep.rs uses d.rs"],
+    ];
+    assert_eq!(read.circles(), circles);
 }
 
 /// With `panic = "abort"` nothing is contained, and one picture ends the device program.

@@ -320,7 +320,7 @@ fn a_source_that_is_changed_meanwhile_is_not_copied_with_new_checksums() {
         let (header, settings) = (template.header().clone(), template.settings().clone());
         writer::rewrite(&copy, None, template, header, settings, template.zones())
     };
-    let opened = Template::open(&path).expect("opens");
+    let opened = Template::map(&path).expect("opens");
     let file = std::fs::File::options().write(true).open(&path).expect("opens");
     for section in opened.sections() {
         for at in [section.range.start, section.range.end - 1] {

@@ -376,7 +376,7 @@ fn damaged_templates_are_noticed_wherever_the_damage_is() {
     let damaged = bench.path("damaged.hetmm");
     let refused = |bytes: &[u8], what: &str| {
         std::fs::write(&damaged, bytes).expect("writes");
-        let Err(error) = hetmm::template::Template::open(&damaged) else {
+        let Err(error) = hetmm::template::Template::map(&damaged) else {
             panic!("{what} went unnoticed")
         };
         assert_eq!(error.kind(), hetmm::error::Kind::Template, "{what}: {error}");
@@ -385,7 +385,7 @@ fn damaged_templates_are_noticed_wherever_the_damage_is() {
     for end in (0..whole.len()).step_by(1024) {
         refused(&whole[..end], &format!("a cut at {end}"));
     }
-    let opened = hetmm::template::Template::open(&template).expect("whole");
+    let opened = hetmm::template::Template::map(&template).expect("whole");
     let mut places: Vec<usize> = (0..600).collect();
     for section in opened.sections() {
         let (start, end) = (section.range.start as usize, section.range.end as usize);

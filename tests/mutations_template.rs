@@ -14,7 +14,7 @@ use forged::{Parts, Random};
 use hetmm::backbone::{self, Backbone, Engine, Identity, Request};
 use hetmm::error::Kind;
 use hetmm::feature_map::FeatureMap;
-use hetmm::image::NetworkImage;
+use hetmm::image::{NetworkImage, Size};
 use hetmm::inspection::Pipeline;
 use hetmm::scoring::{Fusion, Verdict};
 use hetmm::template::container::SectionKind;
@@ -90,7 +90,7 @@ impl Original {
 fn opened(file: &[u8]) -> hetmm::Result<Template> {
     let mut written = tempfile::tempfile().expect("a temporary file");
     written.write_all(file).expect("writes");
-    Template::from_file(&written)
+    Template::of_file(&written)
 }
 
 fn scores(pipeline: &Pipeline, pictures: &[NetworkImage]) -> Vec<f32> {
@@ -157,7 +157,8 @@ fn start() -> &'static Start {
             .collect();
         let prepared = |path: &std::path::PathBuf| {
             let picture = hetmm::image::read(path).expect("a picture");
-            NetworkImage::new(&picture, SIDE, SIDE).expect("resizes")
+            let size = Size { width: SIDE as u32, height: SIDE as u32 };
+            NetworkImage::new(&picture.view().expect("fits"), size).expect("resizes")
         };
         let pictures: Vec<NetworkImage> = paths.iter().map(prepared).collect();
         let original = |file: &Vec<u8>| Original::new(file, (&backbone, &pictures));
@@ -369,7 +370,7 @@ fn undo(file: &[u8]) {
     let path = folder.path().join("t.hetmm");
     std::fs::write(&path, file).expect("writes");
     if update::undo(&path, None).is_ok() {
-        Template::open(&path).expect("what undo has written opens");
+        Template::map(&path).expect("what undo has written opens");
     }
 }
 
@@ -662,7 +663,7 @@ fn the_probes_agree_where_features_are_rounded() {
 fn a_template_from_before_there_were_proofs_loads_and_its_numbers_are_checked() {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
     let file = std::fs::read(kept).expect("reads");
-    let template = Template::open(kept.as_ref()).expect("opens");
+    let template = Template::map(&kept).expect("opens");
     assert!(template.settings().proof.is_none());
     template.check_prototypes().expect("unit vectors");
     let parts = Parts::of(&file);

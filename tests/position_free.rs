@@ -107,7 +107,7 @@ fn patches_come_from_inside_the_region_of_interest_alone() {
     let (all, _) = build(&bench, "all.hetmm", &[]);
     let (half, _) = build(&bench, "half.hetmm", &["--mask", text(&roi)]);
     let patches = |path: &Path| {
-        let template = hetmm::template::Template::open(path).expect("opens");
+        let template = hetmm::template::Template::map(path).expect("opens");
         let sheets = template.sheets(3);
         let shape = sheets.shape();
         let vector = |sheet| -> Vec<u32> {

@@ -45,7 +45,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     // Tiles of 128 to 176 pixels overlap by 48: defects in steps of 44 pixels lie across every border.
     let tiled = open_by_tiles(&model.expect("reads"), &request, 128).expect("can be cut");
     assert_eq!(*tiled.identity(), id);
-    let tiled = Pipeline::new(Template::open(&template).expect("opens"), tiled).expect("joins");
+    let tiled = Pipeline::new(Template::map(&template).expect("opens"), tiled).expect("joins");
     assert!(tiled.check_probes().expect("computes").iter().all(|probe| probe.agrees));
 
     let clean = picture(&bench, "clean.png", 9);
@@ -60,7 +60,9 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
         bad.save(&path).expect("writes");
         let picture = image::read(&path).expect("reads");
         let scored = [&whole, &tiled].map(|pipeline| {
-            pipeline.run(&pipeline.prepare(&picture).expect("fits")).expect("runs")
+            pipeline
+                .run(&pipeline.prepare(&picture.view().expect("fits")).expect("fits"))
+                .expect("runs")
         });
         let largest = scored[0].score.abs().max(1.0);
         let off = scored[0].blurred.iter().zip(&scored[1].blurred).map(|(a, b)| (a - b).abs());

@@ -673,14 +673,15 @@ proptest! {
     ) {
         let settings = Settings { max_in_flight: places, ..settings };
         let mut bench = Bench::ready_by_counts(&settings);
-        let (mut without_place, mut count) = (0, 1000);
+        let mut count = 1000;
         for (triggers, lost, pause, trouble) in bursts {
             for _ in 0..triggers {
                 // The stretch of lost edges takes the last place first.
-                let places_taken = bench.tracker.followed() + usize::from(lost > 0);
-                without_place += u64::from(places_taken >= places);
+                let taken = bench.tracker.followed() + usize::from(lost > 0);
+                let rejected = |bench: &Bench| bench.tracker.counters().rejected_for(Reason::Overflow);
+                let before = rejected(&bench);
                 bench.event(Event::Trigger { at: bench.now, lost });
-                prop_assert_eq!(bench.tracker.counters().rejected_for(Reason::Overflow), without_place);
+                prop_assert_eq!(rejected(&bench) - before, u64::from(taken >= places));
             }
             let watch = Watch::ALL[usize::from(trouble) % Watch::ALL.len()];
             if trouble > 4 {

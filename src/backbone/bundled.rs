@@ -1,7 +1,8 @@
-//! The backbone that both programs carry: EfficientNet-Lite0, ImageNet weights, Apache-2.0.
+//! This module holds the backbone that both programs carry: EfficientNet-Lite0 with ImageNet
+//! weights, licensed under Apache-2.0.
 
-/// Name of the bundled backbone in messages and templates.
+/// The name of the bundled backbone in messages and templates.
 pub const BUNDLED_NAME: &str = "efficientnet_lite0 (bundled)";
 
-/// `models/efficientnet_lite0.onnx`; `models/README.md` says where it comes from.
+/// The bytes of `models/efficientnet_lite0.onnx`. `models/README.md` says where it comes from.
 pub const MODEL: &[u8] = include_bytes!("../../models/efficientnet_lite0.onnx");

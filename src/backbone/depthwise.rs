@@ -1,25 +1,26 @@
-//! Depthwise convolution for tract: one small window a channel, vectorised along the row.
+//! This module computes depthwise convolutions for tract. Each channel has one small window, and
+//! the loops are vectorised along the row.
 //!
 //! # Why it is here
 //! tract (0.23) vectorises a depthwise convolution only where its stride is 1 and its rows are
-//! long. With stride 2 and on the short rows of deep layers it goes value by value: 16 of the 26
-//! ms that EfficientNet-Lite0 took. [`replace`] puts the operator below in its place and draws a
-//! following clip (`min(max(v, low), high)`, ReLU6) into it. This belongs into tract; until then it
-//! is here.
+//! long. With stride 2, and on the short rows of deep layers, it computes one value at a time. That
+//! took 16 of the 26 ms of EfficientNet-Lite0. [`replace`] puts the operator below in its place and
+//! merges a following clip (`min(max(v, low), high)`, ReLU6) into it. This code belongs into tract
+//! and stays here until tract has it.
 //!
 //! # How
-//! For every channel the plane is copied once into rows with their padding, split by column phase:
-//! with stride `s`, phase `p` holds the columns `p, p + s, p + 2s, ..`. Then tap `dx` of [`LANES`]
-//! neighbouring outputs reads `LANES` neighbouring values, of phase `dx % s` from `dx / s` on,
-//! whatever the stride:
+//! For every channel, the code copies the plane once into rows with their padding and splits the
+//! rows by column phase. With stride `s`, phase `p` holds the columns `p, p + s, p + 2s, ..`. Tap
+//! `dx` of [`LANES`] neighbouring outputs then reads `LANES` neighbouring values. They lie in phase
+//! `dx % s` from index `dx / s` on, whatever the stride is:
 //!
 //! ```text
 //! out[y][x..x+LANES] = clip(bias + sum over dy, dx of w[dy][dx] * phase[dx % s][y * s + dy][x + dx / s ..])
 //! ```
 //!
-//! The compiler turns a run of `LANES` values into vector instructions, for the best set that the
-//! processor has (`pulp` finds out). Products are added in the order of the taps without fused
-//! multiply-add, so that every processor and any number of threads gives the same bits.
+//! The compiler turns a run of `LANES` values into vector instructions for the best instruction set
+//! of the processor, which `pulp` detects. The products are added in the order of the taps, without
+//! fused multiply-add. So every processor and any number of threads give the same bits.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -30,37 +31,38 @@ use tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec};
 use tract_core::ops::math;
 use tract_core::ops::nn::DataFormat;
 
-/// The longest register, in values.
+/// The number of values in the longest vector register.
 const LANES: usize = 16;
-/// Output rows that are computed together.
+/// The number of output rows that are computed together.
 const TILE: usize = 4;
 
-/// A depthwise convolution of maps `[1, channels, height, width]` or `[channels, height, width]`
-/// with constant weights, and a clip.
+/// A depthwise convolution with constant weights, followed by a clip. Its input and output maps
+/// have the shape `[1, channels, height, width]` or `[channels, height, width]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Depthwise {
-    /// Weights, `[channels, window height, window width]`.
+    /// The weights, `[channels, window height, window width]`.
     kernel: Arc<Tensor>,
-    /// One value a channel.
+    /// The bias, one value per channel.
     bias: Arc<Tensor>,
-    /// Lower and upper bound of the result; infinite for none.
+    /// The lower and the upper bound of the result. An infinite bound clips nothing.
     bounds: Arc<Tensor>,
     geometry: Geometry,
 }
 
-/// Sizes in rows and columns.
+/// The sizes of a convolution. Each pair holds rows, then columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Geometry {
     input: [usize; 2],
     output: [usize; 2],
     window: [usize; 2],
     stride: [usize; 2],
-    /// Rows above and columns left of the input that count as zero.
+    /// The rows above and the columns left of the input that count as zero.
     before: [usize; 2],
 }
 
-/// Puts [`Depthwise`] in place of every depthwise convolution of a decluttered model that it can
-/// compute: 32-bit, constant weights and bias, no dilation, explicit or no padding.
+/// Puts [`Depthwise`] in place of every depthwise convolution that it can compute. `model` must be
+/// decluttered. A convolution must be 32-bit, with constant weights and bias, without dilation, and
+/// with explicit padding or none.
 pub fn replace(model: &mut TypedModel) -> TractResult<()> {
     Rewriter::<()>::default().with_rule_for("hetmm-depthwise", rewrite).rewrite(&(), model)
 }
@@ -87,8 +89,8 @@ fn rewrite(
     Ok(Some(patch))
 }
 
-/// The only user of `node`'s output where it is the given operation with one constant number, and
-/// that number.
+/// Returns the only user of `node`'s output and its constant operand. Returns `None` unless that
+/// user is the given operation with one constant number.
 fn successor<'a>(
     model: &'a TypedModel,
     node: &TypedNode,
@@ -211,7 +213,7 @@ impl EvalOp for Depthwise {
         (input.par_chunks_exact(input_plane))
             .zip(out.par_chunks_exact_mut((height * width).max(1)))
             .zip(kernel.par_chunks_exact(window).zip(bias))
-            // A plane takes a few microseconds: several to a task.
+            // A plane takes a few microseconds, so a task takes several planes.
             .with_min_len(16)
             .for_each_init(
                 || geometry.scratch(),
@@ -237,23 +239,25 @@ impl TypedOp for Depthwise {
 }
 
 impl Geometry {
-    /// Rows of a padded plane: enough for whole groups of [`TILE`] output rows.
+    /// Returns the rows of a padded plane. They are enough for whole groups of [`TILE`] output
+    /// rows.
     fn rows(&self) -> usize {
         (self.output[0].max(1).next_multiple_of(TILE) - 1) * self.stride[0] + self.window[0]
     }
 
-    /// Columns of one phase: enough for whole groups of [`LANES`] outputs at every tap.
+    /// Returns the columns of one phase. They are enough for whole groups of [`LANES`] outputs at
+    /// every tap.
     fn columns(&self) -> usize {
         self.output[1].next_multiple_of(LANES) + (self.window[1] - 1) / self.stride[1]
     }
 
-    /// Room for one plane, `[phase][row][column]`, zero.
+    /// Makes room for one plane, `[phase][row][column]`, filled with zeros.
     fn scratch(&self) -> Vec<f32> {
         vec![0.0; self.stride[1] * self.rows() * self.columns()]
     }
 }
 
-/// One channel.
+/// The weights and limits of one channel.
 struct Plane<'a> {
     geometry: &'a Geometry,
     kernel: &'a [f32],
@@ -262,7 +266,7 @@ struct Plane<'a> {
     high: f32,
 }
 
-/// A channel's work, in a form that is compiled anew for every instruction set.
+/// The work on one channel, in a form that is compiled separately for every instruction set.
 struct Task<'a> {
     plane: Plane<'a>,
     input: &'a [f32],
@@ -280,7 +284,7 @@ impl WithSimd for Task<'_> {
 }
 
 impl Plane<'_> {
-    /// `rows` is [`Geometry::scratch`]; what is padding there stays zero.
+    /// Computes one channel. `rows` comes from [`Geometry::scratch`], and its padding stays zero.
     #[inline(always)]
     fn run<V: Simd>(&self, simd: V, input: &[f32], rows: &mut [f32], out: &mut [f32]) {
         self.spread(input, rows);
@@ -305,7 +309,7 @@ impl Plane<'_> {
             }
             for phase in 0..stride {
                 let target = &mut rows[(phase * count + row) * columns..][..columns];
-                // The first column of this phase that lies in the input.
+                // This is the first column of the phase that lies in the input.
                 let skipped = g.before[1].saturating_sub(phase).div_ceil(stride);
                 let first = skipped * stride + phase - g.before[1];
                 let values = line.get(first..).unwrap_or_default();
@@ -331,9 +335,10 @@ impl Plane<'_> {
         }
     }
 
-    /// The window's sums, a register of neighbouring outputs in each of [`TILE`] rows at a time, so
-    /// that one addition need not wait for the one before it. `K` is the width and height of the
-    /// window and `S` both strides where these are known, or both are 0.
+    /// Computes the sums over the window, for one register of neighbouring outputs in each of
+    /// [`TILE`] rows at a time. So an addition need not wait for the one before it. `K` is the
+    /// width and height of the window, and `S` is both strides. Both are 0 where these sizes are
+    /// known only at run time.
     #[inline(always)]
     fn convolve<V: Simd, const K: usize, const S: usize>(
         &self,
@@ -378,7 +383,7 @@ mod tests {
     use super::*;
     use tract_core::ops::cnn::PoolSpec;
 
-    /// A convolution of one map, with a clip where bounds are given.
+    /// Makes a model with one convolution, and with a clip where bounds are given.
     fn model(
         (channels, height, width): (usize, usize, usize),
         window: usize,

@@ -1,9 +1,11 @@
-//! Where a network can be cut in two, and how far its inner maps see.
+//! This module finds where a network can be cut in two, and how far its inner maps see.
 //!
-//! A value of a network of convolutions depends on a window of the picture: its *reach*. The first layers have large
-//! maps and a short reach, the last ones small maps and a reach of hundreds of pixels. [`plan`] finds the place where
-//! a single value carries everything on and its map has at most a 64th of the picture's pixels. What comes before
-//! can be computed by tiles with a small overlap (`tiled`), and what follows takes little memory as a whole.
+//! A value in a network of convolutions depends on a window of the picture, which is called its
+//! *reach*. The first layers have large maps and a short reach. The last layers have small maps and
+//! a reach of hundreds of pixels. [`plan`] finds the place where a single value carries everything
+//! on, and where its map has at most a 64th of the picture's pixels. The part before that place can
+//! be computed by tiles with a small overlap (`tiled`). The part after it takes little memory as a
+//! whole.
 
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{
@@ -11,27 +13,27 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-/// The cut has at most one position for so many pixels, along each side.
+/// The smallest stride of the map at the cut along each side, in pixels.
 const LEAST_STRIDE: usize = 8;
-/// ONNX's number for 32-bit values.
+/// ONNX's number for the type of 32-bit floating-point values.
 const FLOAT: i32 = 1;
 
-/// What a position of a map depends on, along one side: position `i` on the pixels from `i * stride - before` to
-/// `i * stride + after`.
+/// The pixels that a position of a map depends on, along one side. Position `i` depends on the
+/// pixels from `i * stride - before` to `i * stride + after`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reach {
-    /// Pixels from one position to the next.
+    /// The number of pixels from one position to the next.
     pub stride: usize,
-    /// Pixels before the position's own.
+    /// The number of pixels before the position's own.
     pub before: usize,
-    /// Pixels after it.
+    /// The number of pixels after the position's own.
     pub after: usize,
 }
 
 impl Reach {
     const PICTURE: Reach = Reach { stride: 1, before: 0, after: 0 };
 
-    /// The reach behind a window on a map with this one.
+    /// Returns the reach behind a window that slides over a map with this reach.
     fn through(self, window: Window) -> Reach {
         let Reach { stride, before, after } = self;
         Reach {
@@ -41,7 +43,8 @@ impl Reach {
         }
     }
 
-    /// The reach of what takes both; `None` where their positions differ.
+    /// Returns the reach of an operator that takes both inputs, or `None` where their positions
+    /// differ.
     fn joined(self, other: Reach) -> Option<Reach> {
         (self.stride == other.stride).then_some(Reach {
             stride: self.stride,
@@ -59,7 +62,7 @@ struct Window {
     after: usize,
 }
 
-/// A value of a network, and its reach along rows and columns.
+/// A value of a network, and its reach along rows and along columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
     pub name: String,
@@ -69,16 +72,17 @@ pub(super) struct Value {
 /// A network in two parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Taps before the cut; the value of the cut is not among them, also where it is a tap.
+    /// The taps before the cut. The value at the cut is never among them, even where it is a tap.
     pub near: Vec<Value>,
-    /// What the second part begins with; `None` where all taps come before any such value.
+    /// The value with which the second part begins, or `None` where no such value comes before any
+    /// tap.
     pub cut: Option<Value>,
-    /// Taps behind the cut.
+    /// The taps behind the cut.
     pub far: Vec<String>,
 }
 
-/// How `proto` can be computed in two parts, for `taps`. `None` where it cannot: a tap or the cut depends on more than
-/// a window of the picture.
+/// Plans how `proto` can be computed in two parts for `taps`. Returns `None` where it cannot,
+/// because a tap or the cut depends on more than a window of the picture.
 pub(super) fn plan(proto: &ModelProto, taps: &[String]) -> Option<Plan> {
     let graph = proto.graph.as_ref()?;
     let values = Values::of(graph, taps)?;
@@ -98,7 +102,8 @@ pub(super) fn plan(proto: &ModelProto, taps: &[String]) -> Option<Plan> {
     Some(Plan { near: near?, cut, far })
 }
 
-/// The part of `proto` that `outputs` need, from the value `from` on, or from its input where that is `None`.
+/// Returns the part of `proto` that `outputs` need. It begins with the value `from`, or with the
+/// network's input where `from` is `None`.
 pub(super) fn part(
     proto: &ModelProto,
     from: Option<&str>,
@@ -138,7 +143,7 @@ pub(super) fn part(
     })
 }
 
-/// A value of 32-bit numbers whose shape is not stated.
+/// Describes a value of 32-bit numbers without stating its shape.
 fn value_info(name: &str) -> ValueInfoProto {
     let tensor = type_proto::Tensor { elem_type: FLOAT, shape: None };
     let kind =
@@ -150,11 +155,11 @@ fn value_info(name: &str) -> ValueInfoProto {
 pub(super) struct Needed {
     /// Whether each node is needed.
     pub nodes: Vec<bool>,
-    /// Values that are needed.
+    /// The names of the values that are needed.
     pub names: HashSet<String>,
 }
 
-/// What `outputs` need of a graph. Nodes that only `from` needs are left out.
+/// Finds what `outputs` need of a graph. It leaves out the nodes that only `from` needs.
 pub(super) fn needed(graph: &GraphProto, outputs: &[String], from: Option<&str>) -> Needed {
     let mut maker: HashMap<&str, usize> = HashMap::new();
     for (i, node) in graph.node.iter().enumerate() {
@@ -175,7 +180,7 @@ pub(super) fn needed(graph: &GraphProto, outputs: &[String], from: Option<&str>)
     Needed { nodes, names }
 }
 
-/// Names that a node reads, also from within the graphs of its branches and loops.
+/// Adds the names that a node reads, including those read in the graphs of its branches and loops.
 fn inputs(node: &NodeProto, into: &mut Vec<String>) {
     into.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
     for graph in node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)) {
@@ -183,12 +188,12 @@ fn inputs(node: &NodeProto, into: &mut Vec<String>) {
     }
 }
 
-/// What is known of the values that depend on the picture.
+/// Known facts about the values that depend on the picture.
 struct Values<'a> {
     needed: Needed,
-    /// The reach of every such value; `None` for one that sees more than a window.
+    /// The reach of every such value, or `None` for a value that sees more than a window.
     reach: HashMap<&'a str, Option<[Reach; 2]>>,
-    /// Channels, where the weights tell.
+    /// The number of channels, where the weights tell it.
     channels: HashMap<&'a str, usize>,
 }
 
@@ -216,7 +221,7 @@ impl<'a> Values<'a> {
         Some(values)
     }
 
-    /// The reach of what a node gives.
+    /// Returns the reach of a node's output.
     fn behind_node(&self, node: &NodeProto, constants: &Constants) -> Option<[Reach; 2]> {
         let dynamic = node.input.iter().filter_map(|name| self.reach.get(name.as_str()));
         let of_inputs: Option<Vec<[Reach; 2]>> = dynamic.copied().collect();
@@ -237,7 +242,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Whether the constants of a node are the same at all positions.
+    /// Returns whether the constants of a node are the same at all positions.
     fn same_everywhere(&self, node: &NodeProto, constants: &Constants) -> bool {
         let fixed =
             node.input.iter().filter(|n| !n.is_empty() && !self.reach.contains_key(n.as_str()));
@@ -257,8 +262,9 @@ impl<'a> Values<'a> {
         if node.op_type == "Concat" { Some(of_inputs.sum()) } else { of_inputs.max().copied() }
     }
 
-    /// The value at which the network is cut: one that everything behind it depends on alone, of the largest map that
-    /// is small enough, with the fewest channels.
+    /// Returns the value at which the network is cut. Everything behind it depends on the picture
+    /// through this value alone. Among the maps that are small enough, it has the largest map, and
+    /// then the fewest channels.
     fn cut(&self, graph: &GraphProto) -> Option<Value> {
         let mut last_use: HashMap<&str, usize> = HashMap::new();
         let used = |at: &usize| self.needed.nodes[*at];
@@ -291,7 +297,7 @@ impl<'a> Values<'a> {
         best.map(|(_, value)| value)
     }
 
-    /// The values behind `cut`.
+    /// Returns the names of the values behind `cut`.
     fn behind(&self, graph: &'a GraphProto, cut: &Value) -> HashSet<&'a str> {
         let mut behind: HashSet<&str> = HashSet::new();
         for node in &graph.node {
@@ -304,7 +310,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Operators on every value alone; further inputs must be the same at all positions.
+/// Operators that work on every value alone. Their other inputs must be the same at all positions.
 const POINTWISE: [&str; 25] = [
     "Abs",
     "Add",
@@ -332,10 +338,10 @@ const POINTWISE: [&str; 25] = [
     "Softplus",
     "Sub",
 ];
-/// Operators with one number a channel.
+/// Operators whose constants hold at most one number per channel, the same at all positions.
 const PER_CHANNEL: [&str; 3] = ["BatchNormalization", "Dropout", "Tanh"];
 
-/// Shapes of the values that do not depend on the picture, as far as they are stated.
+/// The shapes of the values that do not depend on the picture, as far as the model states them.
 type Constants<'a> = HashMap<&'a str, &'a [i64]>;
 
 fn constants(graph: &GraphProto) -> Constants<'_> {
@@ -352,7 +358,8 @@ fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> 
     node.attribute.iter().find(|attribute| attribute.name == name)
 }
 
-/// The windows of a node along rows and columns; `None` where its padding depends on the size of the map.
+/// Returns the windows of a node along rows and along columns, or `None` where its padding depends
+/// on the size of the map.
 fn windows(node: &NodeProto, constants: &Constants) -> Option<[Window; 2]> {
     let padding = attribute(node, "auto_pad").map_or(&b"NOTSET"[..], |a| &a.s);
     let ceil = attribute(node, "ceil_mode").is_some_and(|a| a.i != 0);
@@ -380,7 +387,7 @@ fn windows(node: &NodeProto, constants: &Constants) -> Option<[Window; 2]> {
 #[cfg(test)]
 mod tests {
     use super::super::bundled::MODEL;
-    use super::super::tract::read;
+    use super::super::onnx::read;
     use super::*;
 
     fn bundled() -> ModelProto {
@@ -398,7 +405,8 @@ mod tests {
         assert_eq!(names, ["block2.exp"]);
         let cut = plan.cut.expect("a cut");
         assert_eq!((cut.name.as_str(), plan.far), ("block3.proj", vec!["block15.exp".to_string()]));
-        // Stem 3 x 3 by 2; 3 x 3; 3 x 3 by 2; 3 x 3; 5 x 5 by 2: 2 + 4 + 4 + 8 + 16 pixels beside the own one.
+        // The windows are: stem 3 x 3 by 2; 3 x 3; 3 x 3 by 2; 3 x 3; 5 x 5 by 2. Besides the own
+        // pixel they reach 2 + 4 + 4 + 8 + 16 pixels.
         let [rows, columns] = cut.reach;
         assert_eq!((rows, rows.stride, rows.before + rows.after), (columns, 8, 34));
         assert_eq!((plan.near[0].reach[0].stride, plan.near[0].reach[1].stride), (4, 4));

@@ -1,23 +1,25 @@
-//! What makes two backbones the same.
+//! This module says when two backbones are the same.
 
 use crate::error::{Error, Result};
+use crate::image::Size;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Everything about a backbone that features depend on.
+/// Everything about a backbone that its features depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Name from the model's metadata, or its file name. Not compared: the digest says it all.
+    /// The name from the model's metadata, or its file name. It is not compared, because the digest
+    /// identifies the file.
     pub name: String,
-    /// BLAKE3 of the model file.
+    /// The BLAKE3 digest of the model file.
     pub digest: [u8; 32],
-    /// Rows of the input.
+    /// The number of rows of the input.
     pub height: u32,
-    /// Columns of the input.
+    /// The number of columns of the input.
     pub width: u32,
-    /// Mean of each of R, G, B for samples in 0..1.
+    /// The mean of each of R, G, B, for samples in 0..1.
     pub mean: [f32; 3],
-    /// Standard deviation of each of R, G, B for samples in 0..1.
+    /// The standard deviation of each of R, G, B, for samples in 0..1.
     pub std: [f32; 3],
     /// The taps, in the order of the layers.
     pub taps: Vec<TapIdentity>,
@@ -26,35 +28,41 @@ pub struct Identity {
 /// One tap and the size of its maps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TapIdentity {
-    /// Output name in the model.
+    /// The name of the output in the model.
     pub name: String,
-    /// Channels.
+    /// The number of channels.
     pub channels: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
 }
 
-/// Bytes that the feature maps of pictures aim at that are computed or compared at the same time.
+/// The target size, in bytes, of all feature maps that are computed or compared at the same time.
 const AT_ONCE_BYTES: u64 = 1 << 30;
 
-/// Bytes of the feature maps of one picture.
+/// Returns the size of the feature maps of one picture, in bytes.
 fn feature_bytes(taps: &[TapIdentity]) -> u64 {
     let values =
         |tap: &TapIdentity| u64::from(tap.height) * u64::from(tap.width) * u64::from(tap.channels);
     4 * taps.iter().map(values).sum::<u64>()
 }
 
-/// Most pictures whose features are to be in memory at the same time: one, or as many as 1 GiB holds.
+/// Returns how many pictures may have their features in memory at the same time. It is as many as 1
+/// GiB holds, at least 1 and at most 1024.
 pub fn pictures_at_once(taps: &[TapIdentity]) -> usize {
     (AT_ONCE_BYTES / feature_bytes(taps).max(1)).clamp(1, 1024) as usize
 }
 
 impl Identity {
-    /// Bytes of the feature maps of one picture.
+    /// Returns the size of the feature maps of one picture, in bytes.
     pub fn feature_bytes(&self) -> u64 {
         feature_bytes(&self.taps)
+    }
+
+    /// Columns and rows of the input.
+    pub fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
     }
 
     /// Pixels of the input.
@@ -67,7 +75,7 @@ impl Identity {
         pictures_at_once(&self.taps)
     }
 
-    /// What makes two backbones different, in words; nothing where they are the same.
+    /// Names what makes two backbones different. The list is empty where they are the same.
     pub fn differences(&self, other: &Identity) -> Vec<&'static str> {
         let mut differences = Vec::new();
         if self.digest != other.digest {
@@ -85,7 +93,8 @@ impl Identity {
         differences
     }
 
-    /// Refuses a template that was made with another backbone, naming both and what differs.
+    /// Refuses a template that was made with another backbone. The error names both backbones and
+    /// what differs.
     pub fn require_same_as(&self, template: &Identity) -> Result<()> {
         let differences = self.differences(template);
         if differences.is_empty() {
@@ -98,7 +107,7 @@ impl Identity {
         .advise("use the model the template was made with (--backbone), or build the template again"))
     }
 
-    /// The model's digest, short, for people.
+    /// Returns the first six bytes of the model's digest in hexadecimal, for people to read.
     pub fn short_digest(&self) -> String {
         self.digest[..6].iter().map(|b| format!("{b:02x}")).collect()
     }

@@ -1,103 +1,39 @@
-//! Backbones: networks whose inner activations serve as features.
+//! Backbones are networks whose inner activations serve as features.
 //!
-//! A backbone is an ONNX file with named outputs (*taps*). Which file, which taps, which input
-//! size and which preprocessing belong together is its [`Identity`]; it goes into every template,
-//! and a template is refused by a backbone with another one. The [`Engine`] that runs it is not part
-//! of the identity: features of all engines agree to within rounding.
+//! A backbone is an ONNX file with named outputs (*taps*). Its [`Identity`] says which file, taps,
+//! input size and preprocessing belong together. The identity goes into every template, and a
+//! backbone with another identity refuses the template. The choice of feature extractor and device
+//! ([`Engine`]) is not part of the identity, because the features of all of them agree to within
+//! rounding.
 
 mod bundled;
 mod depthwise;
-mod engine;
+mod device;
 mod graph;
 mod identity;
+mod interface;
 mod model_facts;
+mod onnx;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+mod open;
+mod part;
+mod refusal;
 mod tiled;
 mod tract;
 #[cfg(feature = "tract-cuda")]
 mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
-pub use engine::{Device, Engine, TRACT, open};
+pub use device::{Device, Engine, TRACT};
 pub use identity::{Identity, TapIdentity, pictures_at_once};
+pub use interface::{Backbone, Request, require_usable};
 pub use model_facts::{LARGEST_SIDE, ModelFacts};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
+pub use open::open;
 #[doc(hidden)]
 pub use tiled::open_by_tiles;
 pub use tract::TractBackbone;
 #[cfg(feature = "tract-cuda")]
 pub use tract_cuda::TractCudaBackbone;
-
-use crate::error::{Error, Result};
-use crate::feature_map::FeatureMap;
-use crate::image::NetworkImage;
-use std::path::Path;
-
-/// Bytes that a network takes for a pixel of its input while it computes: its largest activations.
-const WORKING_BYTES: u64 = 256;
-
-/// A network that turns a picture into feature maps.
-pub trait Backbone: Send + Sync {
-    /// What it is, as it goes into templates.
-    fn identity(&self) -> &Identity;
-
-    /// What computes, for people: [`TRACT`], `tract-cuda`, or as "onnxruntime 1.22.0 cpu".
-    fn engine(&self) -> &str;
-
-    /// One map of unit vectors per tap, in the order of the taps.
-    fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>>;
-
-    /// How many pictures [`Backbone::features_of_batch`] takes at once. Where it is 1, one picture a
-    /// thread is the quickest way.
-    fn batch(&self) -> usize {
-        1
-    }
-
-    /// Bytes that it takes to compute so many pictures at once on so many threads, beside the pictures and their maps.
-    fn working_bytes(&self, pictures: usize, threads: usize) -> u64 {
-        let _ = threads;
-        pictures as u64 * WORKING_BYTES * self.identity().pixels()
-    }
-
-    /// [`Backbone::features`] of every picture; at most [`Backbone::batch`] of them.
-    fn features_of_batch(&self, images: &[&NetworkImage]) -> Result<Vec<Vec<FeatureMap>>> {
-        images.iter().map(|image| self.features(image)).collect()
-    }
-}
-
-/// Refuses maps that say nothing, in the order of the taps of `identity`: no good picture can be described by
-/// them.
-///
-/// # Errors
-/// [`crate::error::Kind::Model`], naming the tap and the reason.
-pub fn require_usable(identity: &Identity, maps: &[FeatureMap]) -> Result<()> {
-    for (tap, map) in identity.taps.iter().zip(maps) {
-        if let Some(fault) = map.fault() {
-            return Err(Error::model(format!(
-                "the features that the backbone gives at tap {} are {fault}",
-                tap.name
-            ))
-            .advise(
-                "check the model: weights that are zero, infinite or no numbers do this, as an export to 16 \
-                 bits may leave them; export it again, in 32 bits",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// What to load.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request<'a> {
-    /// The ONNX file, or `None` for the bundled backbone.
-    pub model: Option<&'a Path>,
-    /// Lists of tap names, in the order of the layers: the first list whose taps the model has is
-    /// taken.
-    pub taps: Vec<Vec<String>>,
-    /// Rows of the network's input.
-    pub height: usize,
-    /// Columns of the network's input.
-    pub width: usize,
-}

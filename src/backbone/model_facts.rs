@@ -1,7 +1,7 @@
-//! What a model says about itself in its metadata, apart from its preprocessing.
+//! This module reads what a model's metadata say about it, apart from its preprocessing.
 
-use super::tract::unusable;
-use super::{BUNDLED_NAME, bundled};
+use super::bundled::{self, BUNDLED_NAME};
+use super::refusal::unusable_model;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::image::Size;
@@ -10,53 +10,55 @@ use std::path::Path;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
-/// Largest model file that is read: 2 GiB, the most that an ONNX file can have.
+/// The largest model file that is read: 2 GiB, the most that an ONNX file can have.
 pub(super) const MOST_MODEL_BYTES: u64 = 1 << 31;
-/// The input sides are multiples of this where a model does not say.
+/// The sides of the input are multiples of this number of pixels where a model states no multiple.
 const USUAL_MULTIPLE: u32 = 32;
-/// Most rows and columns of an input.
+/// The most rows and the most columns that an input may have.
 pub const LARGEST_SIDE: u32 = 4096;
-/// Largest multiple; a file that claims more is damaged.
+/// The largest multiple that is accepted. A file that claims more is damaged.
 const LARGEST_MULTIPLE: u32 = 2048;
-/// More heads than any network has; a file that claims more is damaged.
+/// The most attention heads that are accepted, more than any network has. A file that claims more
+/// is damaged.
 const MOST_HEADS: u32 = 1024;
 
-/// What decides about the size of a model's input, and its name.
+/// The name of a model and the facts that decide about the size of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFacts {
-    /// `hetmm.name`; `None` where the model does not say.
+    /// The value of `hetmm.name`, or `None` where the model does not state it.
     pub name: Option<String>,
-    /// `hetmm.multiple`: the sides of the input are multiples of so many pixels, 1..=2048.
+    /// The value of `hetmm.multiple`, 1..=2048. The sides of the input are multiples of this number
+    /// of pixels.
     pub multiple: u32,
-    /// `hetmm.attention_heads`: how many matrices of patches x patches a layer computes; 0 for a network of
-    /// convolutions.
+    /// The value of `hetmm.attention_heads`. A layer computes this number of matrices of patches x
+    /// patches. It is 0 for a network of convolutions.
     pub attention_heads: u32,
 }
 
 impl ModelFacts {
-    /// Those of the ONNX file `model`, or of the bundled backbone.
+    /// Reads the facts of the ONNX file `model`, or of the bundled backbone.
     ///
     /// # Errors
-    /// [`Kind::Model`] where the file is no ONNX model, or its metadata make no sense.
+    /// [`Kind::Model`] where the file is no ONNX model, or where its metadata make no sense.
     pub fn of(model: Option<&Path>) -> Result<Self> {
         let Some(path) = model else { return Self::of_bytes(BUNDLED_NAME, bundled::MODEL) };
         let bytes = files::read_regular(path, MOST_MODEL_BYTES, Kind::Model)?;
         Self::of_bytes(&path.display().to_string(), &bytes)
     }
 
-    /// Those of the bytes of an ONNX file called `name` in messages.
+    /// Reads the facts from the bytes of an ONNX file that messages call `name`.
     fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
         tract_onnx::onnx()
             .proto_model_for_read(&mut bytes)
-            .map_err(|e| unusable(&e.to_string()))
+            .map_err(|e| unusable_model(&e.to_string()))
             .and_then(|proto| Self::of_metadata(&metadata(&proto)))
             .map_err(|e| e.within(name))
     }
 
-    /// Those that stand in a model's metadata.
+    /// Reads the facts from a model's metadata.
     ///
     /// # Errors
-    /// [`Kind::Model`] where a number is none, or out of its range.
+    /// [`Kind::Model`] where a value is not a number, or is out of its range.
     pub(super) fn of_metadata(metadata: &HashMap<&str, &str>) -> Result<Self> {
         let number = |key: &str, usual: u32, most: u32, least: u32| match metadata.get(key) {
             None => Ok(usual),
@@ -66,7 +68,7 @@ impl ModelFacts {
                 .ok()
                 .filter(|number| (least..=most).contains(number))
                 .ok_or_else(|| {
-                    unusable(&format!(
+                    unusable_model(&format!(
                         "its metadata {key} is not a number from {least} to {most}: {text}"
                     ))
                 }),
@@ -78,7 +80,8 @@ impl ModelFacts {
         })
     }
 
-    /// Refuses an input that the model cannot have, and names the nearest one that it can.
+    /// Refuses an input size that the model cannot have, and names the nearest size that it can
+    /// have.
     ///
     /// # Errors
     /// [`Kind::Usage`].
@@ -100,8 +103,9 @@ impl ModelFacts {
         )))
     }
 
-    /// Bytes that attention takes while it computes an input of `size`: logits, their exponentials and the shares
-    /// of one layer, which grow with the square of the input's area.
+    /// Returns the memory that attention takes for an input of `size`, in bytes. It counts the
+    /// logits, their exponentials and the shares of one layer, which grow with the square of the
+    /// input's area.
     pub fn attention_bytes(&self, size: Size) -> u64 {
         let side = |pixels: u32| u64::from(pixels / self.multiple);
         let patches = 1 + side(size.width) * side(size.height);
@@ -109,7 +113,7 @@ impl ModelFacts {
     }
 }
 
-/// A model's metadata by key.
+/// Returns a model's metadata by key.
 pub(super) fn metadata(proto: &ModelProto) -> HashMap<&str, &str> {
     proto.metadata_props.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect()
 }
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_size_that_does_not_fit_is_refused_with_the_nearest_that_does() {
-        // (multiple, rows, columns, what is advised)
+        // Each case: (multiple, rows, columns, advised size).
         let cases = [
             (14, 448, 224, None),
             (14, 256, 256, Some("as 252 x 252")),
@@ -178,7 +182,7 @@ mod tests {
         let facts = ModelFacts { name: None, multiple: 14, attention_heads: 6 };
         let bytes = |width, height| facts.attention_bytes(Size { width, height });
         assert_eq!(bytes(448, 448), 12 * 6 * 1025 * 1025);
-        // The largest input: no overflow.
+        // The largest input must not overflow.
         assert_eq!(bytes(4088, 4088), 12 * 6 * (1 + 292 * 292) * (1 + 292 * 292));
         let most = ModelFacts { name: None, multiple: 1, attention_heads: MOST_HEADS };
         let pixels = u64::from(LARGEST_SIDE) * u64::from(LARGEST_SIDE);

@@ -1,46 +1,40 @@
-//! Features of large inputs, by tiles where the network's maps are large.
+//! This module computes the features of large inputs. It works by tiles where the network's maps
+//! are large.
 //!
-//! Activations of the first layers take 256 bytes for a pixel of the input: 4.3 GB for 4096 x 4096. So the part of the
-//! network before the cut (`graph::plan`) runs on tiles that overlap by its reach, and what lies within the reach of
-//! a tile's inner border is not used. A tile at the border of the picture has the picture's own border there, with the
-//! same padding. The rest of the network runs on the whole, whose maps are a 64th in size or less. So every value
-//! comes from the same products as without tiles, and no border between tiles is seen.
+//! Activations of the first layers take 256 bytes per pixel of the input, which is 4.3 GB for 4096
+//! x 4096. So the part of the network before the cut (`graph::plan`) runs on tiles that overlap by
+//! its reach. Values within the reach of a tile's inner border are not used. A tile at the border
+//! of the picture has the picture's own border there, with the same padding. The rest of the
+//! network runs on the whole picture, where its maps have at most a 64th of the picture's pixels.
+//! So every value comes from the same products as without tiles, and the maps show no borders
+//! between tiles.
 //!
 //! Whether there are tiles depends on the size of the input alone, never on the machine.
 
-use super::engine::TRACT;
+use super::device::TRACT;
 use super::graph::{self, Reach, Value};
+use super::identity::{Identity, TapIdentity};
+use super::interface::{Backbone, Request, WORKING_BYTES};
 use super::model_facts::{ModelFacts, metadata};
-use super::tract::{
-    check_weights, choose_taps, first_identity, load_part, read, unusable, wrong_size,
-};
-use super::{Backbone, Identity, Request, TapIdentity, WORKING_BYTES};
+use super::onnx::{check_weights, choose_taps, first_identity, read};
+use super::part::{Load, Part};
+use super::refusal::{unusable_model, wrong_size};
+use super::tract::load_part;
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tract_onnx::pb::ModelProto;
 
-/// Inputs of more pixels are computed by tiles: with fewer, a picture takes no more than 0.3 GB.
+/// Inputs of more pixels are computed by tiles. A picture with fewer pixels takes at most 0.3 GB.
 pub(super) const WHOLE_PIXELS: usize = 1024 * 1024;
-/// Sides of tiles aim at this many pixels: 0.15 GB a thread, and a twentieth of the work done twice.
+/// The target for the sides of a tile, in pixels. It takes 0.15 GB per thread and does a twentieth
+/// of the work twice.
 const TILE: usize = 768;
-/// Bytes that the part behind the cut takes for a pixel of the input. Measured with the bundled network.
+/// The memory that the part behind the cut takes per pixel of the input, in bytes. It was measured
+/// with the bundled network.
 const FAR_BYTES: u64 = 64;
-
-/// A part of a network, ready to run on one size of input.
-pub(super) trait Part: Send + Sync {
-    /// Channels, rows and columns of each output.
-    fn sizes(&self) -> &[[usize; 3]];
-
-    /// The outputs for an input, both as planes.
-    fn run(&self, planes: &[f32]) -> Result<Vec<Vec<f32>>>;
-}
-
-/// Makes a part that runs from a model, for an input of so many channels, rows and columns.
-pub(super) type Load<'a> = &'a dyn Fn(&ModelProto, [usize; 3], &[String]) -> Result<Box<dyn Part>>;
 
 /// A network whose first part runs on tiles.
 pub(super) struct TiledBackbone {
@@ -53,9 +47,9 @@ pub(super) struct TiledBackbone {
 /// The part before the cut.
 struct Near {
     part: Box<dyn Part>,
-    /// Number of the tap for each output; `None` for the cut.
+    /// The number of the tap for each output, or `None` for the cut.
     taps: Vec<Option<usize>>,
-    /// Strides of each output, rows and columns.
+    /// The strides of each output along rows and along columns.
     strides: Vec<[usize; 2]>,
     rows: Side,
     columns: Side,
@@ -64,33 +58,34 @@ struct Near {
 /// The part behind the cut.
 struct Far {
     part: Box<dyn Part>,
-    /// Number of the tap for each output.
+    /// The number of the tap for each output.
     taps: Vec<usize>,
-    /// Number of the tap that is the cut itself.
+    /// The number of the tap that is the cut itself, if one is.
     cut: Option<usize>,
 }
 
-/// How one side of the picture is covered by tiles.
+/// How tiles cover one side of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Side {
-    /// Pixels of the picture.
+    /// The number of pixels of the picture.
     length: usize,
-    /// Pixels of a tile.
+    /// The number of pixels of a tile.
     tile: usize,
-    /// Pixels at the start of a tile whose values depend on what comes before it.
+    /// The number of pixels at the start of a tile whose values depend on what comes before the
+    /// tile.
     before: usize,
-    /// Pixels at its end whose values depend on what comes after it.
+    /// The number of pixels at the end of a tile whose values depend on what comes after the tile.
     after: usize,
-    /// First pixel of each tile.
+    /// The first pixel of each tile.
     starts: Vec<usize>,
 }
 
-/// What one tile gives: of every output, the positions that are right.
+/// The result of one tile. For every output it holds the positions whose values are right.
 type Pieces = Vec<Vec<f32>>;
 
 impl TiledBackbone {
-    /// The network of `model`, called `name` in messages, with tiles of about `tile` pixels a side; `None` where it
-    /// cannot be cut into tiles.
+    /// Loads the network of `model`, which messages call `name`, with tiles of about 768 pixels a
+    /// side. Returns `None` where the network cannot be cut into tiles.
     ///
     /// # Errors
     /// [`crate::error::Kind::Model`] where the model cannot be used.
@@ -110,11 +105,11 @@ impl TiledBackbone {
         engine: (&'static str, Load),
         tile: usize,
     ) -> Result<Option<Self>> {
-        // A damaged file can make the parser panic; here that is an error like any other.
+        // A damaged file can make the parser panic. Here that becomes an error like any other.
         let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, request, engine, tile)));
         match loaded {
             Ok(loaded) => loaded.map_err(|e| e.within(name)),
-            Err(_) => Err(unusable("it cannot be parsed").within(name)),
+            Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
         }
     }
 
@@ -130,7 +125,8 @@ impl TiledBackbone {
         check_weights(&proto)?;
         let names = choose_taps(&proto, &request.taps)?;
         let facts = ModelFacts::of_metadata(&metadata(&proto))?;
-        // Attention sees the whole picture from its first layer on: nothing worth a tile comes before.
+        // Attention sees the whole picture from its first layer on, so nothing before it is worth a
+        // tile.
         if facts.attention_heads > 0 {
             return Ok(None);
         }
@@ -142,7 +138,7 @@ impl TiledBackbone {
         let (Some(rows), Some(columns)) = sides else { return Ok(None) };
         let of_near: Vec<String> = values.iter().map(|value| value.name.clone()).collect();
         let part = |from, outputs: &[String]| {
-            graph::part(&proto, from, outputs).ok_or_else(|| unusable("it has no graph"))
+            graph::part(&proto, from, outputs).ok_or_else(|| unusable_model("it has no graph"))
         };
         let near = Near {
             part: load(&part(None, &of_near)?, [3, rows.tile, columns.tile], &of_near)?,
@@ -187,22 +183,22 @@ impl TiledBackbone {
     }
 }
 
-/// The bundled network, or that of `request`, on the CPU by tiles of about `tile` pixels a side, however small the
-/// input: what a test compares with the whole.
+/// Opens the network of the bytes `model` on the CPU by tiles of about `tile` pixels a side,
+/// however small the input is. A test compares its features with those of the whole picture.
 ///
 /// # Errors
-/// [`crate::error::Kind::Model`] where the model cannot be used, or not by tiles.
+/// [`crate::error::Kind::Model`] where the model cannot be used, or cannot be cut into tiles.
 #[doc(hidden)]
 pub fn open_by_tiles(model: &[u8], request: &Request, tile: usize) -> Result<Arc<dyn Backbone>> {
     let tiled = TiledBackbone::with_tiles("model", model, request, (TRACT, &load_part), tile)?;
     match tiled {
         Some(tiled) => Ok(Arc::new(tiled)),
-        None => Err(unusable("it cannot be cut into tiles")),
+        None => Err(unusable_model("it cannot be cut into tiles")),
     }
 }
 
 impl Near {
-    /// Whether every output has as many positions as its stride says.
+    /// Returns whether every output has as many positions as its stride says.
     fn fits(&self) -> bool {
         let tile = [self.rows.tile, self.columns.tile];
         self.strides
@@ -211,14 +207,15 @@ impl Near {
             .all(|(strides, [_, height, width])| [height * strides[0], width * strides[1]] == tile)
     }
 
-    /// Channels, rows and columns of an output for the whole picture.
+    /// Returns the channels, rows and columns of an output for the whole picture.
     fn whole(&self, output: usize) -> [usize; 3] {
         let [rows, columns] = self.strides[output];
         let channels = self.part.sizes()[output][0];
         [channels, self.rows.length / rows, self.columns.length / columns]
     }
 
-    /// The outputs for a whole picture: those of taps pixel by pixel, the cut as planes.
+    /// Computes the outputs for a whole picture. The outputs of taps come pixel by pixel, and the
+    /// cut comes as planes.
     fn run(&self, id: &Identity, image: &NetworkImage) -> Result<Vec<Vec<f32>>> {
         let outputs = 0..self.taps.len();
         let values = |output| self.whole(output).iter().product();
@@ -238,7 +235,7 @@ impl Near {
         Ok(whole)
     }
 
-    /// Runs one tile: what is right of every output, laid out as in the whole.
+    /// Runs one tile. Returns the right values of every output, laid out as in the whole map.
     fn tile(&self, id: &Identity, image: &NetworkImage, tile: (usize, usize)) -> Result<Pieces> {
         let (top, left) = (self.rows.starts[tile.0], self.columns.starts[tile.1]);
         let cropped = image.cropped((top, left), (self.rows.tile, self.columns.tile));
@@ -267,17 +264,18 @@ impl Near {
         Ok(pieces.collect())
     }
 
-    /// The positions of an output that are right in a tile, along rows and columns, and where they begin in the whole.
+    /// Returns the positions of an output that are right in a tile, along rows and columns, and
+    /// where they begin in the whole map.
     fn right(&self, output: usize, tile: (usize, usize)) -> [(std::ops::Range<usize>, usize); 2] {
         let [rows, columns] = self.strides[output];
         [self.rows.right(tile.0, rows), self.columns.right(tile.1, columns)]
     }
 
-    /// Puts what a tile gave of an output in its place.
+    /// Copies a tile's values of an output to their place in the whole map.
     fn put(&self, output: usize, tile: (usize, usize), piece: &[f32], whole: &mut [f32]) {
         let [channels, height, width] = self.whole(output);
         let [(rows, top), (columns, left)] = self.right(output, tile);
-        // Planes are rows of single values; pixels are rows of vectors.
+        // Planes are rows of single values, and pixels are rows of vectors.
         let (planes, values) =
             if self.taps[output].is_none() { (channels, 1) } else { (1, channels) };
         let length = columns.len() * values;
@@ -291,8 +289,8 @@ impl Near {
 }
 
 impl Side {
-    /// Covers `length` pixels with tiles of about `target`, for values of this reach; `None` where their positions do
-    /// not fit together.
+    /// Covers `length` pixels with tiles of about `target` pixels, for values of this reach.
+    /// Returns `None` where their positions do not fit together.
     fn new(length: usize, target: usize, reach: &[Reach]) -> Option<Side> {
         let step = reach.iter().map(|r| r.stride).max()?;
         if reach.iter().any(|r| !step.is_multiple_of(r.stride)) || !length.is_multiple_of(step) {
@@ -310,7 +308,8 @@ impl Side {
         Some(Side { length, tile, before, after, starts })
     }
 
-    /// The positions that are right in tile `at`, for a map of this stride, and where they begin in the whole.
+    /// Returns the positions that are right in tile `at`, for a map of this stride, and where they
+    /// begin in the whole map.
     fn right(&self, at: usize, stride: usize) -> (std::ops::Range<usize>, usize) {
         let start = self.starts[at];
         let first = if start == 0 { 0 } else { self.before };
@@ -392,7 +391,8 @@ mod tests {
                     for (i, position) in right.enumerate() {
                         covered[first + i] += 1;
                         assert_eq!(first + i, side.starts[at] / stride + position);
-                        // What it depends on is inside the tile, or outside of the picture.
+                        // The pixels that it depends on lie inside the tile, or outside the
+                        // picture.
                         let pixel = side.starts[at] + position * stride;
                         let end = side.starts[at] + side.tile;
                         assert!(pixel >= side.starts[at] + before || side.starts[at] == 0);
@@ -431,8 +431,9 @@ mod tests {
             for (want, got) in want.expect("runs").iter().zip(got.expect("runs")) {
                 let off = want.data().iter().zip(got.data()).map(|(a, b)| (a - b).abs());
                 let most = off.fold(0.0, f32::max);
-                // Rounding, spread evenly over the map: sums are taken in another order for another width. A margin
-                // that is too narrow leaves a thousand times more, along the borders of the tiles.
+                // The difference is rounding and is spread evenly over the map, because another
+                // width adds in another order. A margin that is too narrow leaves a thousand times
+                // more, along the borders of the tiles.
                 assert!(most <= 2e-5, "{} channels: off by {most}", want.channels());
             }
         }

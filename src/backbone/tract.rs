@@ -1,12 +1,16 @@
-//! Features from tract: pure Rust, on the CPU, wherever the program runs.
+//! This module computes features with tract: pure Rust, on the CPU, wherever the program runs.
 
-use super::model_facts::{ModelFacts, metadata};
-use super::tiled::Part;
-use super::{Backbone, Identity, TapIdentity, depthwise};
+use super::depthwise;
+use super::device::TRACT;
+use super::identity::{Identity, TapIdentity};
+use super::interface::Backbone;
+use super::onnx::{check_weights, choose_taps, first_identity, read};
+use super::part::Part;
+use super::refusal::{unusable_model, wrong_size};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,24 +18,18 @@ use tract_core::prelude::*;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt};
 
-/// Preprocessing of a model that does not say its own: ImageNet's.
-pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// Name of a model that does not say its own.
-pub(super) const UNNAMED: &str = "unnamed model";
-
-/// An ONNX model cut down to what its taps need, optimised for one input size.
+/// An ONNX model that is cut down to what its taps need, and optimised for one input size.
 pub struct TractBackbone {
     identity: Identity,
     plan: Arc<TypedSimplePlan>,
 }
 
 impl TractBackbone {
-    /// Loads `model`, the bytes of an ONNX file called `name` in messages, with the taps of
-    /// the first list in `taps` that it has.
+    /// Loads `model` with the taps of the first list in `taps` that it has. `model` holds the bytes
+    /// of an ONNX file that messages call `name`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Model`] where the file is no usable model or has no such tap.
+    /// [`crate::error::Kind::Model`] where the file is no usable model, or has no such tap.
     pub fn new(
         name: &str,
         model: &[u8],
@@ -39,11 +37,11 @@ impl TractBackbone {
         height: usize,
         width: usize,
     ) -> Result<Self> {
-        // A damaged file can make the parser panic; here that is an error like any other.
+        // A damaged file can make the parser panic. Here that becomes an error like any other.
         let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, taps, height, width)));
         match loaded {
             Ok(loaded) => loaded.map_err(|e| e.within(name)),
-            Err(_) => Err(unusable("it cannot be parsed").within(name)),
+            Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
         }
     }
 
@@ -52,8 +50,9 @@ impl TractBackbone {
         Ok(TractBackbone { identity, plan: optimised(model)? })
     }
 
-    /// How long the operators of the network take for `image`, by kind: name, number, time.
-    /// For finding out where the time goes; [`Backbone::features`] is what runs.
+    /// Measures how long the network's operators take for `image`. Each kind of operator has an
+    /// entry: name, number, total time. This is for profiling only; [`Backbone::features`] is what
+    /// runs.
     pub fn operator_times(&self, image: &NetworkImage) -> Result<Vec<(String, usize, Duration)>> {
         let mut times: BTreeMap<String, (usize, Duration)> = BTreeMap::new();
         let input = input(&self.identity, image)?;
@@ -72,7 +71,8 @@ impl TractBackbone {
     }
 }
 
-/// A model cut down to its taps, not yet optimised for a machine, and its identity.
+/// Returns a model that is cut down to its taps, and its identity. The model is not yet optimised
+/// for a machine.
 pub(super) fn typed(
     model: &[u8],
     taps: &[Vec<String>],
@@ -95,38 +95,8 @@ pub(super) fn typed(
     Ok((typed, identity))
 }
 
-/// The model in the bytes of an ONNX file.
-pub(super) fn read(model: &[u8]) -> Result<ModelProto> {
-    let onnx = tract_onnx::onnx();
-    onnx.proto_model_for_read(&mut &model[..]).map_err(|e| unusable(&e.to_string()))
-}
-
-/// Everything about a network but its taps.
-///
-/// # Errors
-/// As [`ModelFacts::check_size`]; [`crate::error::Kind::Model`] where its metadata make no sense.
-pub(super) fn first_identity(
-    proto: &ModelProto,
-    model: &[u8],
-    height: usize,
-    width: usize,
-) -> Result<Identity> {
-    let metadata = metadata(proto);
-    let facts = ModelFacts::of_metadata(&metadata)?;
-    facts.check_size(height, width)?;
-    Ok(Identity {
-        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
-        digest: blake3::hash(model).into(),
-        height: height as u32,
-        width: width as u32,
-        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
-        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
-        taps: Vec::new(),
-    })
-}
-
-/// A model with one input and some outputs, not yet optimised for a machine, and the sizes of the outputs: channels,
-/// rows, columns.
+/// Returns a model with one input and some outputs, and the sizes of the outputs: channels, rows,
+/// columns. The model is not yet optimised for a machine.
 fn decluttered(
     proto: &ModelProto,
     [channels, height, width]: [usize; 3],
@@ -138,12 +108,12 @@ fn decluttered(
         model.set_input_fact(0, f32::fact([1, channels, height, width]).into())?;
         model.into_typed()?.into_decluttered()
     })()
-    .map_err(|e| unusable(&format!("{e:#}")))?;
+    .map_err(|e| unusable_model(&format!("{e:#}")))?;
     let size = |(i, name): (usize, &String)| {
         let shape = typed.output_fact(i).ok().and_then(|f| f.shape.as_concrete());
         match shape {
             Some(&[1, channels, height, width]) => Ok([channels, height, width]),
-            _ => Err(unusable(&format!("tap {name} is no map of features"))),
+            _ => Err(unusable_model(&format!("tap {name} is no map of features"))),
         }
     };
     let sizes: Vec<[usize; 3]> = outputs.iter().enumerate().map(size).collect::<Result<_>>()?;
@@ -155,10 +125,10 @@ fn optimised(mut model: TypedModel) -> Result<Arc<TypedSimplePlan>> {
         depthwise::replace(&mut model)?;
         model.into_optimized()?.into_runnable()
     })()
-    .map_err(|e| unusable(&format!("{e:#}")))
+    .map_err(|e| unusable_model(&format!("{e:#}")))
 }
 
-/// A part of a network.
+/// A part of a network that runs in tract.
 struct TractPart {
     plan: Arc<TypedSimplePlan>,
     input: [usize; 3],
@@ -196,18 +166,7 @@ impl Part for TractPart {
     }
 }
 
-/// A picture of another size than the network's input.
-pub(super) fn wrong_size(id: &Identity, image: &NetworkImage) -> Error {
-    Error::model(format!(
-        "a picture of {}x{} for an input of {}x{}",
-        image.height(),
-        image.width(),
-        id.height,
-        id.width
-    ))
-}
-
-/// The network's input for a picture.
+/// Returns the network's input for a picture.
 pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>> {
     if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
         return Err(wrong_size(id, image));
@@ -218,7 +177,7 @@ pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>>
     Ok(tvec!(input.into_tvalue()))
 }
 
-/// The maps of what the network gave, tap by tap.
+/// Turns the network's outputs into maps, tap by tap.
 pub(super) fn maps(id: &Identity, outputs: TVec<TValue>) -> Result<Vec<FeatureMap>> {
     id.taps
         .iter()
@@ -246,83 +205,12 @@ impl Backbone for TractBackbone {
     }
 
     fn engine(&self) -> &str {
-        super::TRACT
+        TRACT
     }
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
         let id = &self.identity;
         maps(id, self.plan.run(input(id, image)?).map_err(failed)?)
-    }
-}
-
-pub(super) fn unusable(why: &str) -> Error {
-    Error::model(format!("not a usable ONNX model: {why}")).advise(
-        "models/export.py writes backbones that fit; or leave --backbone out for the bundled one",
-    )
-}
-
-/// Larger weights make products whose squares no 32-bit number holds.
-const LARGEST_WEIGHT: f32 = 1e18;
-
-/// Refuses weights that nothing can be computed with: what a failed export leaves behind. An activation with a
-/// limit hides them: what it gives are numbers, and they say next to nothing.
-pub(super) fn check_weights(proto: &ModelProto) -> Result<()> {
-    const FLOAT: i32 = 1;
-    let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
-    let weighs = |op: &str| matches!(op, "Conv" | "Gemm" | "MatMul");
-    let names: HashSet<&str> = nodes
-        .filter(|node| weighs(&node.op_type))
-        .filter_map(|node| node.input.get(1).map(String::as_str))
-        .collect();
-    let sound = |value: f32| value.abs() <= LARGEST_WEIGHT;
-    for weights in proto.graph.iter().flat_map(|graph| &graph.initializer) {
-        if weights.data_type != FLOAT || !names.contains(weights.name.as_str()) {
-            continue;
-        }
-        let raw = weights.raw_data.chunks_exact(4);
-        let mut values = raw
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .chain(weights.float_data.iter().copied());
-        if let Some(value) = values.find(|&value| !sound(value)) {
-            return Err(Error::model(format!(
-                "the model's weights {} hold the value {value:e}",
-                weights.name
-            ))
-            .advise("export the model again, in 32 bits, and check it before it is used"));
-        }
-    }
-    Ok(())
-}
-
-/// The first list whose taps are all outputs of the model.
-pub(super) fn choose_taps<'a>(
-    proto: &ModelProto,
-    lists: &'a [Vec<String>],
-) -> Result<&'a [String]> {
-    let outputs: Vec<&str> =
-        proto.graph.iter().flat_map(|g| &g.output).map(|o| o.name.as_str()).collect();
-    if outputs.is_empty() {
-        return Err(unusable("it has no outputs"));
-    }
-    let it_has = format!("it has: {}", outputs.join(", "));
-    let has = |tap: &&String| outputs.contains(&tap.as_str());
-    if let Some(list) = lists.iter().find(|list| !list.is_empty() && list.iter().all(|t| has(&t))) {
-        return Ok(list);
-    }
-    match lists.iter().flatten().find(|tap| !has(tap)) {
-        Some(missing) => {
-            Err(Error::model(format!("the model has no tap called {missing}")).advise(it_has))
-        }
-        None => Err(Error::usage("no taps given").advise(it_has)),
-    }
-}
-
-pub(super) fn triple(metadata: &HashMap<&str, &str>, key: &str) -> Result<Option<[f32; 3]>> {
-    let Some(text) = metadata.get(key) else { return Ok(None) };
-    let numbers: Vec<f32> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
-    match numbers[..] {
-        [r, g, b] if numbers.iter().all(|n| n.is_finite()) => Ok(Some([r, g, b])),
-        _ => Err(unusable(&format!("its metadata {key} is not three numbers: {text}"))),
     }
 }
 
@@ -391,7 +279,7 @@ mod tests {
             let at = |k: &str| pixel[k].as_u64().expect("number") as usize;
             let want = numbers(&pixel["first_channels"]);
             let got = &map.vector(at("y") * map.width() + at("x"))[..want.len()];
-            // Our vectors have length 1: the channels agree up to that one scale.
+            // Our vectors have length 1, so the channels agree up to that one scale.
             let (product, square) = want
                 .iter()
                 .zip(got)

@@ -1,36 +1,38 @@
-//! Features from tract on an NVIDIA GPU, without ONNX Runtime.
+//! This module computes features with tract on an NVIDIA GPU, without ONNX Runtime.
 //!
-//! `tract-cuda` loads the driver and NVIDIA's libraries when it is asked for; nothing of them is
-//! needed to build. Operators that it does not have (pooling, in 0.23) run on the CPU in between.
+//! `tract-cuda` loads the driver and NVIDIA's libraries at run time, so a build needs none of them.
+//! Operators that it does not have (pooling, in 0.23) run on the CPU in between.
 
-use super::engine::{TRACT_CUDA, unusable};
+use super::device::TRACT_CUDA;
+use super::identity::Identity;
+use super::interface::{Backbone, Request};
+use super::refusal::unusable_device;
 use super::tract::{failed, input, maps, typed};
-use super::{Backbone, Identity, Request};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tract_core::internal::Runnable;
 use tract_core::runtime::runtime_for_name;
-// Linked for the runtime that it registers.
+// Linking this crate registers its runtime.
 use tract_cuda as _;
 
-/// An ONNX model cut down to what its taps need, run by tract on a GPU.
+/// An ONNX model that is cut down to what its taps need, and that tract runs on a GPU.
 pub struct TractCudaBackbone {
     identity: Identity,
     runnable: Box<dyn Runnable>,
 }
 
 impl TractCudaBackbone {
-    /// Loads `model`, the bytes of an ONNX file called `name` in messages, onto the first GPU, and
-    /// runs it once.
+    /// Loads `model` onto the first GPU and runs it once. `model` holds the bytes of an ONNX file
+    /// that messages call `name`.
     ///
     /// # Errors
     /// [`crate::error::Kind::Io`] where the GPU or NVIDIA's libraries cannot be used,
-    /// [`crate::error::Kind::Model`] where the model cannot.
+    /// [`crate::error::Kind::Model`] where the model cannot be used.
     pub fn new(name: &str, model: &[u8], request: &Request) -> Result<Self> {
         let cannot = |why: String| {
-            unusable(format!("device tract-cuda cannot be used: {why}")).advise(
+            unusable_device(format!("device tract-cuda cannot be used: {why}")).advise(
                 "it needs an NVIDIA GPU that nvidia-smi shows, CUDA 12.6 or a later 12, and cuDNN 9; the device \
                  tract runs without",
             )
@@ -38,7 +40,7 @@ impl TractCudaBackbone {
         let runtime = runtime_for_name("cuda").map_err(|e| cannot(format!("{e:#}")))?;
         let runtime = runtime.ok_or_else(|| cannot("tract does not have it".into()))?;
         runtime.check().map_err(|e| cannot(format!("{e:#}")))?;
-        // What the libraries refuse later on is a panic in tract-cuda.
+        // If the libraries refuse something later on, tract-cuda panics.
         let loaded = catch_unwind(AssertUnwindSafe(|| -> Result<Self> {
             let (typed, identity) = typed(model, &request.taps, request.height, request.width)?;
             let runnable = runtime.prepare(typed).map_err(|e| cannot(format!("{e:#}")))?;

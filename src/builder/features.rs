@@ -1,7 +1,6 @@
 //! The feature pass: every picture read once, decoded, and run through the backbone.
 
 use super::features_file::PictureRecord;
-use super::input_size::most_frequent;
 use super::{Progress, Stage};
 use crate::backbone::{self, Backbone, Identity};
 use crate::error::{Error, Kind, Result};
@@ -175,13 +174,13 @@ impl Pass<'_> {
         let result = (|| {
             let (decoded, digest) = source.read_with_opacity()?;
             let (width, height) = (decoded.picture.width, decoded.picture.height);
-            let size = (id.height as usize, id.width as usize);
-            let picture = self.manner.reading.apply(&decoded.picture);
-            let picture = picture.map_err(|e| e.within(source.path.display()))?;
-            let image = NetworkImage::new(&picture, size.0, size.1)?;
+            let size = Size { width: id.width, height: id.height };
+            let view = decoded.picture.view();
+            let image = view.and_then(|view| NetworkImage::read(&view, self.manner.reading, size));
+            let image = image.map_err(|e| e.within(source.path.display()))?;
             let seen = Seen {
                 facts: Facts::of(&decoded),
-                opaque: Mask::of_opacity(&decoded, size.0, size.1)?,
+                opaque: Mask::of_opacity(&decoded, id.height as usize, id.width as usize)?,
             };
             Ok((PictureRecord { name: source.name(), digest, width, height }, image, seen))
         })();
@@ -251,4 +250,17 @@ pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec
         example.width,
         example.height
     )]
+}
+
+/// The value that is there most often; of equally frequent ones, the first.
+pub fn most_frequent<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for value in values {
+        match counts.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((value, 1)),
+        }
+    }
+    // `max_by_key` would take the last of equals.
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }

@@ -10,13 +10,13 @@
 //! Pictures of the same exposure are one part: they are held out together and give one score, that of the first.
 
 use super::calibration::TooFew;
-use super::exposures::Parts;
+use super::draft::{draft_header, section_lengths};
+use super::few_at_once::few_at_once;
+use super::fill::{Filled, Material};
 use super::leave_one_out::groups;
-use super::memory::few_at_once;
+use super::options::{Baseline, Options};
+use super::progress::{Progress, Stage};
 use super::prototypes::{self, Chosen, HeldOut};
-use super::store::Store;
-use super::{Baseline, Filled, Options, Progress, Stage, draft_header, section_lengths};
-use crate::backbone::Backbone;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Pipeline;
 use crate::matching::Distances;
@@ -24,8 +24,6 @@ use crate::selection::Rule;
 use crate::template::Settings;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
-use std::path::Path;
-use std::sync::Arc;
 
 /// The refusal of a rate that so few pictures cannot promise.
 pub fn too_few(e: &TooFew, rate: f64) -> Error {
@@ -48,20 +46,6 @@ pub fn too_few(e: &TooFew, rate: f64) -> Error {
 /// A rate in per cent, rounded up to two digits, so that asking for what is advised is enough.
 fn percent(rate: f64) -> String {
     format!("{} %", (rate * 1e4 * (1.0 - 1e-9)).ceil() / 100.0)
-}
-
-/// What a template is made of.
-pub struct Material<'a> {
-    /// The features of all pictures.
-    pub store: &'a Store,
-    /// What computed them.
-    pub backbone: &'a Arc<dyn Backbone>,
-    /// How the template is built.
-    pub options: &'a Options,
-    /// Which part every picture shows.
-    pub parts: &'a Parts,
-    /// Where the template will be: drafts are made beside it, and go again.
-    pub destination: &'a Path,
 }
 
 impl Material<'_> {

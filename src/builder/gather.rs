@@ -11,7 +11,7 @@ use super::{Progress, Stage};
 use crate::backbone::Backbone;
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::{Mask, NetworkImage, Reading};
+use crate::image::{Mask, NetworkImage, Reading, Size};
 use crate::template::ImageRecord;
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -170,11 +170,11 @@ pub fn gather<'a>(
 
 impl Gathered<'_> {
     /// Picture `index` at the network's size.
-    pub fn image(&self, index: usize, (height, width): (usize, usize)) -> Result<NetworkImage> {
+    pub fn image(&self, index: usize, size: Size) -> Result<NetworkImage> {
         match &self.originals {
             Originals::Files(sources) => {
                 let picture = sources[index].read()?.0;
-                NetworkImage::new(&*self.reading.apply(&picture)?, height, width)
+                NetworkImage::read(&picture.view()?, self.reading, size)
             }
             Originals::Features(file, numbers) => file.image(numbers[index]),
         }

@@ -48,7 +48,7 @@ pub fn choose(pass: &Gathered, scores: &[f32], pipeline: &Pipeline) -> Result<Ch
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let id = pipeline.backbone().identity();
-    let size = (id.height as usize, id.width as usize);
+    let size = id.size();
     let ordinary = pass.image(order[order.len() / 2], size)?;
     let (first, first_misses) = best_disturbed(&ordinary, 0, pipeline)?;
     if names(id.pixels()).len() == 1 {

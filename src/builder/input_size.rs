@@ -4,7 +4,7 @@
 //! is squeezed, and thin things in the squeezed direction are lost. So an input of a given *area* takes the shape of
 //! the pictures, as nearly as sides that the network can have allow: time and template depend on the area alone.
 
-use super::Source;
+use super::features::{Source, most_frequent};
 use super::features_file::PictureRecord;
 use crate::backbone::{Identity, LARGEST_SIDE};
 use crate::error::{Error, Result};
@@ -145,19 +145,6 @@ pub fn require_possible(px: f64, input: Size, picture: Size) -> Result<()> {
     Err(Error::usage(what).advise(format!(
         "ask for defects from {least} px, or cut the pictures into parts of at most {most} pixels a side"
     )))
-}
-
-/// The value that is there most often; of equally frequent ones, the first.
-pub fn most_frequent<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
-    let mut counts: Vec<(T, usize)> = Vec::new();
-    for value in values {
-        match counts.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((value, 1)),
-        }
-    }
-    // `max_by_key` would take the last of equals.
-    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
 
 /// Says that pictures have fewer pixels than the network's input: they are enlarged, which adds nothing to see.

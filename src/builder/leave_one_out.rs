@@ -1,6 +1,6 @@
 //! Every good picture against the template without its own prototypes.
 
-use super::memory::{few_at_once, maps_at_once};
+use super::few_at_once::{few_at_once, maps_at_once};
 use super::store::Store;
 use super::{Progress, Stage};
 use crate::inspection::Pipeline;

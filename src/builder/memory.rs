@@ -4,22 +4,17 @@
 //! the template, and the maps of distances and scores. So what is done for many pictures side by side is done for a
 //! few at once (`few_at_once`) where they are large.
 
-use super::audit;
-use super::options::{Options, Rotations};
-use super::{draft_header, rotations, section_lengths};
+use super::draft::{draft_header, section_lengths};
+use super::few_at_once::{MAP_BYTES, maps_of};
+use super::options::{Options, Rotations, Sheets};
+use super::{audit, rotations};
 use crate::backbone::{Backbone, ModelFacts};
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
-use crate::inspection::Pipeline;
 use crate::selection::Rule;
-use rayon::prelude::*;
 
 /// Bytes that a picture of the network's size takes while it is read and prepared, for each pixel.
 const PICTURE_BYTES: u64 = 12;
-/// Bytes that the maps of one picture take for each pixel of the input, from distances to a score.
-const MAP_BYTES: u64 = 16;
-/// Bytes that such maps aim at, of all pictures that are scored at the same time.
-const MAPS_AT_ONCE_BYTES: u64 = 1 << 30;
 
 /// What a build takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +97,9 @@ pub fn require(
     let input = Size { width: id.width, height: id.height };
     let sheets = options.sheets.of(rotations::most_candidates(pictures, options, id));
     let does_fit = |options: Options| of(&options).is_ok_and(|needs| fits(&needs));
-    let fewer = (1..sheets).rev().find(|&fewer| {
-        does_fit(Options { sheets: super::Sheets::Count(fewer), ..options.clone() })
-    });
+    let fewer = (1..sheets)
+        .rev()
+        .find(|&fewer| does_fit(Options { sheets: Sheets::Count(fewer), ..options.clone() }));
     let is_turned = options.rotations != Rotations::None;
     let what = format!(
         "a template of {sheets} sheets for an input of {input} takes {} of memory and {} to build it on {threads} \
@@ -181,30 +176,6 @@ fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
-/// Most pictures whose maps are to be in memory at the same time.
-pub(super) fn maps_at_once(pipeline: &Pipeline) -> usize {
-    maps_of(pipeline.backbone().identity().pixels())
-}
-
-fn maps_of(pixels: u64) -> usize {
-    (MAPS_AT_ONCE_BYTES / (MAP_BYTES * pixels).max(1)).clamp(1, 1024) as usize
-}
-
-/// `work` for every number below `count`, in their order, for so many at once at the most. What one of them does on
-/// the thread pool itself goes on side by side.
-pub(super) fn few_at_once<T: Send>(
-    count: usize,
-    at_once: usize,
-    work: impl Fn(usize) -> T + Sync,
-) -> Vec<T> {
-    let at_once = at_once.max(1);
-    let mut results = Vec::with_capacity(count);
-    for first in (0..count).step_by(at_once) {
-        results.par_extend((first..(first + at_once).min(count)).into_par_iter().map(&work));
-    }
-    results
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,7 +183,6 @@ mod tests {
     use crate::error::Result;
     use crate::feature_map::FeatureMap;
     use crate::image::NetworkImage;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Fixed(Identity);
 
@@ -255,22 +225,5 @@ mod tests {
         let told = require_for_pass(&backbone, &facts(0), 4, needed - 1);
         let told = told.expect_err("refused").to_string();
         assert!(told.contains("1000 x 2000") && told.contains(&gigabytes(needed)), "{told}");
-    }
-
-    #[test]
-    fn few_are_worked_on_at_once_and_all_in_order() {
-        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = |i: usize| {
-            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            std::thread::yield_now();
-            now.fetch_sub(1, Ordering::SeqCst);
-            3 * i
-        };
-        for (count, at_once) in [(0, 1), (7, 1), (7, 2), (7, 7), (5, 100), (3, 0)] {
-            most.store(0, Ordering::SeqCst);
-            let results = few_at_once(count, at_once, work);
-            assert_eq!(results, (0..count).map(|i| 3 * i).collect::<Vec<_>>());
-            assert!(most.load(Ordering::SeqCst) <= at_once.max(1));
-        }
     }
 }

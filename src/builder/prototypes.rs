@@ -1,6 +1,6 @@
 //! Choosing prototypes, at every pixel or for a position-free layer as a whole, and writing them.
 
-use super::memory::few_at_once;
+use super::few_at_once::few_at_once;
 use super::patches::{self, Patch};
 use super::store::Store;
 use super::{Progress, Stage};

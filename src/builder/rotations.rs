@@ -373,8 +373,7 @@ fn jobs(pictures: &[usize], turns: &[Turn]) -> Vec<Job> {
 
 /// The features of copies; those of one picture follow each other.
 fn copies(pass: &Gathered, jobs: &[Job], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
-    let id = backbone.identity();
-    let size = (id.height as usize, id.width as usize);
+    let size = backbone.identity().size();
     let mut pictures: Vec<usize> = jobs.iter().map(|(picture, _)| *picture).collect();
     pictures.dedup();
     let images: HashMap<usize, NetworkImage> = pictures

@@ -38,7 +38,7 @@ pub fn short_form(
     if pictures.len() < LEAST_PARTS {
         return Ok(None);
     }
-    let pipeline = Pipeline::new(Template::open(template)?, backbone.clone())?.with_any_shape();
+    let pipeline = Pipeline::new(Template::map(template)?, backbone.clone())?.with_any_shape();
     let subject = LeftOut::new(pipeline, pictures);
     let inspections = (subject.parts / PARTS_EACH).min(MOST_INSPECTIONS);
     if subject.parts < LEAST_PARTS || subject.pictures.is_empty() {

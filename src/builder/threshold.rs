@@ -5,9 +5,12 @@ use super::calibration;
 use super::exposures::Parts;
 use super::folds::too_few;
 use super::gather::Gathered;
-use super::{Options, USUAL_RATE};
+use super::options::Options;
 use crate::error::{Error, Kind, Result};
 use crate::template::{Basis, Decision, Evidence, Origin};
+
+/// Good parts that the threshold of a plain build rejects, as a share of all.
+pub const USUAL_RATE: f64 = 0.02;
 
 /// So many times as high as their leave-one-out scores, the held-out scores of good parts are worth a warning: random
 /// folds give 1.0 to 1.1 times.

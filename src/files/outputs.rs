@@ -1,11 +1,12 @@
-//! What a command may write over.
+//! This module decides which files a command may write over.
 //!
-//! A file that a command writes may replace an earlier file of the same [`Format`], or an empty one. Whatever
-//! else lies there is somebody's data and stays, unless the user says that it may go. What the command itself
-//! reads stays in any case, and so does everything that is no regular file: a device, a pipe, a folder.
+//! A file that a command writes may replace an earlier file of the same [`Format`], or an empty
+//! file. Any other file is somebody's data and stays, unless the user allows its replacement. A
+//! file that the command itself reads always stays. So does everything that is not a regular file:
+//! a device, a pipe, a folder.
 //!
-//! A command names its inputs first, then claims every output before the work begins, so that a long run does
-//! not end with a refusal.
+//! A command names its inputs first. Then it claims every output before the work begins, so that a
+//! long run does not end with a refusal.
 
 use super::{folder_of, open_regular, resolved, write_whole};
 use crate::error::{Error, Kind, Result};
@@ -15,14 +16,14 @@ use std::fs::Metadata;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// A kind of file that the programs write, and how an earlier one is recognised.
+/// A kind of file that the programs write, and how an earlier file of this kind is recognised.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
-    /// What it is called, with its article, as in "a template".
+    /// The name of the format with its article, such as "a template".
     pub name: &'static str,
     /// How many bytes of a file [`Format::is_one`] looks at.
     pub reads: u64,
-    /// Whether a file that begins with these bytes is of this format.
+    /// Returns whether a file that begins with these bytes is of this format.
     pub is_one: fn(&[u8]) -> bool,
 }
 
@@ -35,35 +36,36 @@ pub struct Outputs {
     claimed: HashSet<PathBuf>,
 }
 
-/// A file that is not written, and why.
+/// A file that is not written, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The file that was to be written.
     pub path: PathBuf,
-    /// The name of the format that it was to have.
+    /// The name of the format that the file was to have.
     pub wanted: &'static str,
-    /// What is in the way.
+    /// The obstacle to writing it.
     pub obstacle: Obstacle,
 }
 
-/// What is in the way of a file that is to be written.
+/// The reasons why a file is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
     /// The command reads this very file.
     Input,
     /// The command writes another file to the same place.
     Twice,
-    /// A folder.
+    /// A folder has this name.
     Folder,
-    /// A device node.
+    /// A device node has this name.
     Device,
-    /// A named pipe.
+    /// A named pipe has this name.
     Pipe,
-    /// A socket.
+    /// A socket has this name.
     Socket,
-    /// A file that is not an earlier file of the format. The user may want to replace it.
+    /// A file has this name that is not an earlier file of the format. The user may want to replace
+    /// it.
     Foreign,
-    /// Nothing: the folder for the file does not exist.
+    /// No file is in the way, but the folder for the file does not exist.
     NoFolder,
 }
 
@@ -102,13 +104,13 @@ impl From<Refusal> for Error {
 }
 
 impl Outputs {
-    /// The outputs of a command that reads nothing yet. With `may_replace`, a file of another format is
-    /// replaced; an input, a folder or a device is not.
+    /// Makes the outputs of a command that reads nothing yet. With `may_replace`, the command may
+    /// replace a file of another format, but never an input, a folder or a device.
     pub fn new(may_replace: bool) -> Self {
         Outputs { may_replace, ..Self::default() }
     }
 
-    /// Says that the command reads these files, so that no output may replace them, under whatever name.
+    /// Registers files that the command reads, so that no output may replace them under any name.
     pub fn reads<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
         self.inputs.extend(paths.into_iter().filter_map(identity));
     }
@@ -116,8 +118,8 @@ impl Outputs {
     /// Claims `path` for a file of `format` that the command is going to write.
     ///
     /// # Errors
-    /// A [`Refusal`] where something lies there that stays, where another output has the same name, or where
-    /// the folder does not exist.
+    /// A [`Refusal`] where something at `path` must stay, where another output has the same name,
+    /// or where the folder does not exist.
     pub fn claim(&mut self, path: &Path, format: &Format) -> std::result::Result<(), Refusal> {
         self.check(path, format)?;
         match self.claimed.insert(place(path)) {
@@ -126,14 +128,14 @@ impl Outputs {
         }
     }
 
-    /// Whether a file of `format` may be written to `path` now.
+    /// Checks that a file of `format` may be written to `path` now.
     ///
     /// # Errors
-    /// As [`Outputs::claim`], but for names that come twice.
+    /// As [`Outputs::claim`], except that a name may come twice.
     pub fn check(&self, path: &Path, format: &Format) -> std::result::Result<(), Refusal> {
         let refused = |obstacle| Err(refusal(path, format, obstacle));
         let Ok(metadata) = std::fs::metadata(path) else {
-            // Nothing lies there, or a link that leads nowhere.
+            // Nothing exists under this name, or it is a link that leads nowhere.
             return match folder_of(path).is_dir() {
                 true => Ok(()),
                 false => refused(Obstacle::NoFolder),
@@ -151,11 +153,12 @@ impl Outputs {
         }
     }
 
-    /// Writes a file that was claimed, whole or not at all, after a last look at what lies there. Where `path`
-    /// is a symbolic link, the file that it leads to is replaced.
+    /// Writes a claimed file whole or not at all, after a last check of what exists there. Where
+    /// `path` is a symbolic link, it replaces the file that the link leads to.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where something has come to lie there meanwhile, [`Kind::Io`] where it cannot be written.
+    /// [`Kind::Usage`] where another file has appeared in the meantime, [`Kind::Io`] where the file
+    /// cannot be written.
     pub fn write(&self, path: &Path, format: &Format, bytes: &[u8]) -> Result<()> {
         self.check(path, format)?;
         write_whole(&resolved(path), bytes)
@@ -166,8 +169,9 @@ fn refusal(path: &Path, format: &Format, obstacle: Obstacle) -> Refusal {
     Refusal { path: path.to_owned(), wanted: format.name, obstacle }
 }
 
-/// What no file replaces, whatever the user says; `None` for a regular file.
-pub(super) fn special(metadata: &Metadata) -> Option<Obstacle> {
+/// Returns the obstacle of a path that is not a regular file, or `None` for a regular file. No
+/// output replaces such a path, whatever the user says.
+fn special(metadata: &Metadata) -> Option<Obstacle> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return None;
@@ -185,7 +189,8 @@ pub(super) fn special(metadata: &Metadata) -> Option<Obstacle> {
     Some(if kind.is_dir() { Obstacle::Folder } else { Obstacle::Device })
 }
 
-/// Whether the regular file at `path` is of a format. One that cannot be read is of none.
+/// Returns whether the regular file at `path` is of a format. A file that cannot be read is of no
+/// format.
 fn is_of(path: &Path, format: &Format) -> bool {
     let mut bytes = Vec::new();
     let file = open_regular(path, u64::MAX, Kind::Io).ok();
@@ -193,13 +198,13 @@ fn is_of(path: &Path, format: &Format) -> bool {
         && (format.is_one)(&bytes)
 }
 
-/// What tells one file from another, whatever its names are.
+/// Data that tell one file from another, whatever their names are.
 #[cfg(unix)]
 type Identity = (u64, u64);
 #[cfg(not(unix))]
 type Identity = PathBuf;
 
-/// The identity of the file that `path` leads to; `None` where there is none.
+/// Returns the identity of the file that `path` leads to, or `None` where there is none.
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
@@ -211,7 +216,8 @@ fn identity(path: &Path) -> Option<Identity> {
     std::fs::canonicalize(path).ok()
 }
 
-/// One spelling for all that lead to the same place, whether or not a file is there.
+/// Returns one spelling for all paths that lead to the same place, whether or not a file exists
+/// there.
 fn place(path: &Path) -> PathBuf {
     let path = resolved(path);
     let folder =

@@ -1,4 +1,4 @@
-//! Pictures of results as files, and how they are recognised later.
+//! This module writes the pictures of results as files, and recognises such files later.
 
 use super::panel;
 use crate::error::{Error, Kind, Result};
@@ -8,7 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageBuffer, Rgb, RgbImage};
 use std::io::Cursor;
 
-/// The bytes of a PNG file.
+/// Returns the bytes of a PNG file.
 pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     image
@@ -17,18 +17,18 @@ pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// How a heat map is recognised before another one replaces it.
+/// The format by which a heat map is recognised before another heat map replaces it.
 pub const FORMAT: Format =
     Format { name: "a heat map", reads: 256, is_one: |bytes| is_marked_png(bytes, HEAT_MAP) };
-/// How a thumbnail is recognised before another one replaces it.
+/// The format by which a thumbnail is recognised before another thumbnail replaces it.
 pub const THUMBNAIL: Format =
     Format { name: "a thumbnail", reads: 256, is_one: is_marked_thumbnail };
 
-/// What [`marked_png`] calls a heat map.
+/// The word by which [`marked_png`] marks a heat map.
 pub const HEAT_MAP: &str = "heat map";
 
-/// The bytes of a PNG file that says that this program has drawn it, and what: a chunk
-/// `Software: hetmm VERSION (WHAT)` right behind the first one.
+/// Returns the bytes of a PNG file that says that this program drew it, and what it shows. The mark
+/// is a chunk `Software: hetmm VERSION (WHAT)` right behind the first chunk.
 pub fn marked_png(image: &RgbImage, what: &str) -> Result<Vec<u8>> {
     let mut bytes = png(image)?;
     let text = format!("{SOFTWARE}{} ({what})", env!("CARGO_PKG_VERSION"));
@@ -39,7 +39,8 @@ pub fn marked_png(image: &RgbImage, what: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a file that begins with these bytes is a PNG by [`marked_png`] that shows `what`.
+/// Returns whether a file that begins with these bytes is a PNG from [`marked_png`] that shows
+/// `what`.
 pub fn is_marked_png(bytes: &[u8], what: &str) -> bool {
     let Some((length, chunk)) = bytes.get(PNG_HEAD..).and_then(|rest| rest.split_first_chunk())
     else {
@@ -53,12 +54,12 @@ pub fn is_marked_png(bytes: &[u8], what: &str) -> bool {
         && text.ends_with(mark.as_bytes())
 }
 
-/// Bytes of a PNG file before its second chunk.
+/// The number of bytes of a PNG file before its second chunk.
 const PNG_HEAD: usize = 33;
-/// How the type and the content of the chunk begin that says who has drawn a PNG.
+/// The beginning of the chunk that says who drew a PNG: its type and the start of its content.
 const SOFTWARE: &str = "tEXtSoftware\0hetmm ";
 
-/// The bytes of a JPEG file by [`thumbnail`] with a comment that says so.
+/// Returns the bytes of a JPEG file from [`thumbnail`] with a comment that marks it as a thumbnail.
 pub fn marked_thumbnail(jpeg: &[u8]) -> Vec<u8> {
     let (head, rest) = jpeg.split_at(JPEG_HEAD.min(jpeg.len()));
     [head, COMMENT, rest].concat()
@@ -69,15 +70,15 @@ fn is_marked_thumbnail(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xd8") && rest.is_some_and(|rest| rest.starts_with(COMMENT))
 }
 
-/// Bytes of a JPEG file before its first segment.
+/// The number of bytes of a JPEG file before its first segment.
 const JPEG_HEAD: usize = 2;
-/// A comment segment of a JPEG file.
+/// The comment segment that marks a thumbnail.
 const COMMENT: &[u8] = b"\xff\xfe\0\x11hetmm thumbnail";
 
-/// The bytes of a PNG file of a picture, without loss.
+/// Returns the bytes of a PNG file of a picture, without loss.
 ///
 /// # Errors
-/// [`Kind::Image`] where it has too few samples for its size.
+/// [`Kind::Image`] where the picture has too few samples for its size.
 pub fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
     let (width, height) = (picture.width, picture.height);
     let wrong = || Error::new(Kind::Image, "a picture has too few samples");
@@ -98,7 +99,7 @@ pub fn picture_png(picture: &Picture) -> Result<Vec<u8>> {
     }
 }
 
-/// A small JPEG of the picture, its longest side no longer than `limit` pixels.
+/// Returns a small JPEG of the picture. Its longest side is at most `limit` pixels.
 pub fn thumbnail(picture: &Picture, limit: u32) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 80)

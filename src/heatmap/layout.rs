@@ -1,19 +1,21 @@
-//! Panels side by side with their names, and the colour bar with its numbers.
+//! This module puts panels with their names side by side, beside a colour bar with its numbers.
 
-use super::OUTLINE;
 use super::letters;
 use super::scale::{Scale, colour};
 use image::{Rgb, RgbImage, imageops};
 
-/// Space between panels, and width of the colour bar.
+/// The colour of outlines and marks.
+pub(super) const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
+
+/// The space between panels, and the width of the colour bar, in pixels.
 const GAP: u32 = 8;
 const BAR: u32 = 20;
-/// Space between a panel and its name, and between the bar and its numbers.
+/// The space between a panel and its name, and between the bar and its numbers, in pixels.
 const NEAR: u32 = 4;
-/// Letters that the longest name has: every panel has room for them, so that all heat maps of a template and of
-/// pictures of one size are equally wide.
+/// The number of letters of the longest name. Every panel has room for them. So all heat maps of
+/// one template and one picture size are equally wide.
 const NAME: usize = 25;
-/// From this width of a panel on, letters are twice as large.
+/// Letters are twice as large from this width of a panel on, in pixels.
 const WIDE: u32 = 320;
 const PAPER: Rgb<u8> = Rgb([255; 3]);
 const INK: Rgb<u8> = Rgb([20; 3]);
@@ -24,7 +26,7 @@ pub struct Panel {
     pub image: RgbImage,
 }
 
-/// The panels in a row, with the colour bar of `scale` at the right end.
+/// Draws the panels in a row, with the colour bar of `scale` at the right end.
 pub fn side_by_side(panels: &[Panel], scale: Scale) -> RgbImage {
     let widest = panels.iter().map(|p| p.image.width()).max().unwrap_or(0);
     let letter = if widest >= WIDE { 2 } else { 1 };
@@ -46,7 +48,7 @@ pub fn side_by_side(panels: &[Panel], scale: Scale) -> RgbImage {
     all
 }
 
-/// The colour bar, `height` pixels high, with the numbers at its ends and at the threshold.
+/// Draws the colour bar, `height` pixels high, with the numbers at its ends and at the threshold.
 fn bar(scale: Scale, height: u32, letter: u32) -> RgbImage {
     let last = height.saturating_sub(1).max(1);
     let row = |value: f32| last - (scale.place(value) * last as f32) as u32;
@@ -76,7 +78,8 @@ fn bar(scale: Scale, height: u32, letter: u32) -> RgbImage {
     all
 }
 
-/// A number with three digits that count, or as many as stand before the point.
+/// Writes a number with three significant digits, or with all digits before the point where there
+/// are more.
 pub fn number(value: f32) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 => 0,

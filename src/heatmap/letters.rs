@@ -1,15 +1,16 @@
-//! Labels in pictures: a small bitmap font, for the letters that the labels need.
+//! This module writes labels into pictures. It has a small bitmap font with the letters that the
+//! labels need.
 
 use image::{Rgb, RgbImage};
 
-/// Columns and rows of a letter, without the space around it.
+/// The columns and rows of a letter, without the space around it.
 const COLUMNS: u32 = 5;
 const ROWS: u32 = 8;
-/// From one letter to the next, in font pixels.
+/// The distance from one letter to the next, in font pixels.
 const ADVANCE: u32 = COLUMNS + 1;
 
-/// Every letter with its eight rows of five pixels, the leftmost one in the highest bit. The last row is below the
-/// line.
+/// Every letter with its eight rows of five pixels. The leftmost pixel is in the highest bit. The
+/// last row is below the line.
 #[rustfmt::skip]
 const LETTERS: [(char, [u8; ROWS as usize]); 45] = [
     ('0', [0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110, 0]),
@@ -59,13 +60,14 @@ const LETTERS: [(char, [u8; ROWS as usize]); 45] = [
     (' ', [0; ROWS as usize]),
 ];
 
-/// The size of a line of letters, in pixels: every pixel of the font is `scale` pixels wide and high.
+/// Returns the size of a line of letters, in pixels. Every pixel of the font is `scale` pixels wide
+/// and high.
 pub fn size(text: &str, scale: u32) -> (u32, u32) {
     (text.chars().count() as u32 * ADVANCE * scale, ROWS * scale)
 }
 
-/// Writes `text` into `image`, with its upper left corner at `x`, `y`. What lies beyond the picture is left out, and a
-/// letter that the font does not have becomes a question mark.
+/// Writes `text` into `image`, with its upper left corner at `x`, `y`. It leaves out what lies
+/// beyond the picture. A letter that the font does not have becomes a question mark.
 pub fn write(image: &mut RgbImage, text: &str, (x, y): (u32, u32), scale: u32, ink: Rgb<u8>) {
     for (number, letter) in (0u32..).zip(text.chars()) {
         let left = x + number * ADVANCE * scale;

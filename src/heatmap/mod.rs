@@ -1,4 +1,5 @@
-//! Pictures of results: the part, its anomaly map, and the outline of what is above the threshold.
+//! This module draws pictures of results: the part, its anomaly map, and the outline of what is
+//! above the threshold.
 
 mod files;
 mod layout;
@@ -14,17 +15,18 @@ pub use scale::{AT_THRESHOLD, Scale, TOP, colour};
 use crate::image::{Picture, Samples};
 use crate::inspection::Pipeline;
 use crate::scoring::Scored;
-use image::{Rgb, RgbImage, imageops};
-use layout::Panel;
+use image::{RgbImage, imageops};
+use layout::{OUTLINE, Panel};
 
-/// Longest side of a panel; larger pictures are scaled down.
+/// The longest side of a panel, in pixels. Larger pictures are scaled down.
 const PANEL: u32 = 640;
-const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
 
-/// The panels side by side, each with its name: the picture, the picture with the outline of the regions above
-/// the threshold of their zone, the blurred map in colours, the colour scale.
+/// Draws the panels side by side, each with its name. They show the picture, the picture with
+/// outlines, and the blurred map in colours; the colour scale stands beside them. The outlines
+/// surround the regions above the threshold of their zone.
 ///
-/// The colour scale is set by the template's threshold: colours of different pictures can be compared.
+/// The template's threshold sets the colour scale, so the colours of different pictures can be
+/// compared.
 pub fn draw(pipeline: &Pipeline, picture: &Picture, scored: &Scored) -> RgbImage {
     let panel = panel(picture, PANEL);
     let (width, height) = panel.dimensions();
@@ -51,7 +53,7 @@ pub fn draw(pipeline: &Pipeline, picture: &Picture, scored: &Scored) -> RgbImage
     layout::side_by_side(&panels, scale)
 }
 
-/// The blurred map in colours, at any size.
+/// Draws the blurred map in colours, at any size.
 pub fn heat(pipeline: &Pipeline, scored: &Scored, width: u32, height: u32) -> RgbImage {
     let id = &pipeline.template().header().backbone;
     heat_of(
@@ -62,7 +64,7 @@ pub fn heat(pipeline: &Pipeline, scored: &Scored, width: u32, height: u32) -> Rg
     )
 }
 
-/// A map of `columns` x `rows` values in a colour scale, `width` x `height` pixels large.
+/// Draws a map of `columns` x `rows` values in a colour scale, `width` x `height` pixels large.
 pub fn heat_of(
     map: &[f32],
     (columns, rows): (u32, u32),
@@ -74,7 +76,7 @@ pub fn heat_of(
     })
 }
 
-/// The picture, 8 bits, its longest side no longer than `limit` pixels.
+/// Returns the picture with 8 bits. Its longest side is at most `limit` pixels.
 pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
     let samples = match &picture.samples {
         Samples::Eight(samples) => samples.clone(),
@@ -95,7 +97,7 @@ pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
     )
 }
 
-/// The map's value at a pixel of a panel, bilinear.
+/// Returns the map's value at a pixel of a panel, by bilinear interpolation.
 fn sample(
     map: &[f32],
     (map_width, map_height): (u32, u32),
@@ -111,7 +113,8 @@ fn sample(
     let (left, right, fx) = place(x, width, map_width);
     let (above, below, fy) = place(y, height, map_height);
     let value = |x: u32, y: u32| map.get((y * map_width + x) as usize).copied().unwrap_or(0.0);
-    // Outside the region of interest the map is minus infinity, and zero times that is no number.
+    // Outside the region of interest the map is minus infinity, and zero times minus infinity is
+    // NaN.
     let mixed =
         |a: f32, b: f32, part: f32| if part > 0.0 { a * (1.0 - part) + b * part } else { a };
     let row = |y: u32| mixed(value(left, y), value(right, y), fx);
@@ -144,7 +147,8 @@ fn on_outline(
 mod tests {
     use super::*;
 
-    /// Strips were drawn at the upper and lower edge over columns that a mask had left out.
+    /// A mask leaves columns out. No strips may be drawn at the upper and lower edge over those
+    /// columns.
     #[test]
     fn nothing_is_outlined_where_a_mask_leaves_the_picture_out() {
         let (columns, rows) = (8, 8);

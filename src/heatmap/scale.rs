@@ -1,34 +1,37 @@
-//! The colour scale of heat maps: it is set by the threshold.
+//! This module holds the colour scale of heat maps. The threshold sets the scale.
 //!
-//! The threshold lies at a fixed place of the scale, so that the same colours mean the same for every template, and
-//! after every change of the threshold. Below it the scale is even, from 0 on: weak signals can be seen. Above it the
-//! scale is logarithmic up to [`TOP`] thresholds: the worst spot of a gross defect stands out from what lies around it.
+//! The threshold lies at a fixed place of the scale. So the same colours mean the same for every
+//! template, and after every change of the threshold. Below the threshold the scale is linear from
+//! 0 on, so weak signals can be seen. Above it the scale is logarithmic up to [`TOP`] thresholds,
+//! so the worst spot of a gross defect stands out from its surroundings.
 
 use crate::template::HeaderV1;
 use image::Rgb;
 
 /// The scale ends at this many thresholds.
 pub const TOP: f32 = 4.0;
-/// Where the threshold lies on the scale, 0..=1. The colours above are bright, from orange to pale yellow; those below
-/// are dark, from black to red.
+/// The place of the threshold on the scale, 0..=1. The colours above are bright, from orange to
+/// pale yellow. The colours below are dark, from black to red.
 pub const AT_THRESHOLD: f32 = 0.6;
 
-/// From values to places on the colour scale.
+/// A colour scale, which turns values into places.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    /// Above this value a picture is bad.
+    /// A picture with a score above this value is bad.
     pub threshold: f32,
-    /// The value at the top.
+    /// The value at the top of the scale.
     pub top: f32,
 }
 
 impl Scale {
-    /// The scale of a template, of any version: it follows the threshold that the template has now.
+    /// Returns the scale of a template of any version. It follows the threshold that the template
+    /// has now.
     pub fn of(header: &HeaderV1) -> Self {
         Scale::of_threshold(header.calibration.threshold)
     }
 
-    /// The scale for a threshold. Where that is not above 0 the scale is even and ends at 1.
+    /// Returns the scale for a threshold. Where the threshold is not above 0, the scale is linear
+    /// and ends at 1.
     pub fn of_threshold(threshold: f32) -> Self {
         match threshold > 0.0 {
             true => Scale { threshold, top: (TOP * threshold).min(f32::MAX) },
@@ -36,7 +39,8 @@ impl Scale {
         }
     }
 
-    /// 0 for values up to 0 and what is no number, [`AT_THRESHOLD`] for the threshold, 1 for the top and above.
+    /// Returns the place of a value on the scale. It is 0 for values up to 0 and for NaN,
+    /// [`AT_THRESHOLD`] for the threshold, and 1 for the top and above.
     pub fn place(&self, value: f32) -> f32 {
         if !(self.threshold > 0.0 && self.top > self.threshold) {
             return within(value / self.top);
@@ -51,12 +55,13 @@ impl Scale {
     }
 }
 
-/// The value between 0 and 1; 0 for what is no number.
+/// Limits a value to 0..=1. NaN becomes 0.
 fn within(value: f32) -> f32 {
     if value > 0.0 { value.min(1.0) } else { 0.0 }
 }
 
-/// The colour of a place 0..=1 on the scale. Inferno: perceptually even, also in grey.
+/// Returns the colour of a place 0..=1 on the scale. The colour map is Inferno, which is
+/// perceptually even, also in grey.
 pub fn colour(place: f32) -> Rgb<u8> {
     let c = colorous::INFERNO.eval_continuous(f64::from(place.clamp(0.0, 1.0)));
     Rgb([c.r, c.g, c.b])
@@ -91,7 +96,7 @@ mod tests {
         assert_eq!(Scale::of_threshold(1.0).place(f32::NAN), 0.0);
     }
 
-    /// What is above the threshold is bright and what is well below is dark, in grey, too.
+    /// Colours above the threshold are bright and colours well below it are dark, also in grey.
     #[test]
     fn colours_rise_in_brightness_and_the_threshold_divides_them() {
         let scale = Scale::of_threshold(1.0);

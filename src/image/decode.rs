@@ -1,9 +1,12 @@
-//! From a picture file to RGB samples.
+//! This module decodes a picture file into RGB samples.
 
+use super::limits::{check_size, several, truncated, unreadable};
+use super::picture::{Decoded, Picture, Samples};
 use super::samples::{Layout, Raw, assemble};
-use super::{Size, jpeg, tiff, webp};
+use super::shape::Size;
+use super::{jpeg, tiff, webp};
 use crate::containment::quietly;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use image::codecs::{bmp, jpeg as jpeg_codec, png, pnm, webp as webp_codec};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, Limits, Luma, Rgb};
@@ -11,106 +14,31 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-/// Most pixels that a picture may have: 100 megapixels.
-pub const MAX_PIXELS: u64 = 100_000_000;
-/// Fewest rows and columns that a picture may have.
-pub const MIN_SIDE: u32 = 8;
-/// Largest picture file that is read into memory: 1 GiB.
+/// The largest picture file that is read into memory: 1 GiB.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// What a decoder may reserve beside the picture itself: rows, tables, profiles. The longest row of
-/// a picture that is allowed takes 100 MB.
+/// The memory that a decoder may reserve besides the picture itself, for rows, tables and profiles.
+/// The longest row of an allowed picture takes 100 MB.
 const SPARE_BYTES: u64 = 128 << 20;
-/// Pixels that a file of any size may declare.
-const ANY_FILE_PIXELS: u64 = 4 << 20;
-/// Pixels that a file may declare beyond these, for each of its bytes. PNG's compression gives at most 1,032
-/// bytes for one, and a picture of a single colour is of no use here.
-const PIXELS_PER_BYTE: u64 = 1_000;
-/// How a BigTIFF begins.
+/// The first bytes of a BigTIFF, for both byte orders.
 const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
-/// File name extensions of the formats that are decoded.
-const EXTENSIONS: [&str; 14] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "pnm", "pgm", "ppm", "pbm", "pam",
-    "webp",
-];
-
-/// A decoded picture: three interleaved samples (RGB) a pixel, upright.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// `width * height * 3` samples.
-    pub samples: Samples,
-}
-
-/// Samples as the file has them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Samples {
-    /// 8 bits a sample.
-    Eight(Vec<u8>),
-    /// 16 bits a sample, full scale.
-    Sixteen(Vec<u16>),
-}
-
-/// A decoded picture with what its file says about transparency.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded {
-    /// The picture.
-    pub picture: Picture,
-    /// `width * height` values from 0 (clear) to 255 (opaque), where a pixel is not fully opaque. `None`
-    /// where all pixels are opaque, or all are clear: such files come from programs that do not
-    /// use the channel.
-    pub opacity: Option<Vec<u8>>,
-}
-
-/// Whether a file of this name is taken for a picture when a folder is read.
-pub fn is_picture_name(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    !is_system_name(path) && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-}
-
-/// Files and folders that systems and programs make beside those of people.
-const SYSTEM_NAMES: [&str; 12] = [
-    "__MACOSX",
-    "@eaDir",
-    "@tmp",
-    "@Recycle",
-    "#recycle",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "lost+found",
-    "Thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "Icon\r",
-];
-
-/// Whether a file or folder of this name is hidden, or made by a system for itself.
-pub fn is_system_name(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| {
-        let name = name.to_string_lossy();
-        name.starts_with('.') || SYSTEM_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
-    })
-}
 
 /// Reads and decodes a picture file; see [`load`] and [`decode`].
 pub fn read(path: &Path) -> Result<Picture> {
     decode(&load(path)?).map_err(|e| e.within(path.display()))
 }
 
-/// The bytes of a picture file.
+/// Reads the bytes of a picture file.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where it is no file or too large, [`crate::error::Kind::Io`]
-/// where it cannot be read.
+/// [`crate::error::Kind::Image`] where it is not a regular file or is too large,
+/// [`crate::error::Kind::Io`] where it cannot be read.
 pub fn load(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |e| Error::io(path, "the picture cannot be read", &e);
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(Error::image(path, "is a folder, not a picture"));
     }
-    // Opening a pipe waits for its other end, and a device may never end.
+    // Opening a pipe would wait for its other end, and a device may never end.
     if !metadata.is_file() {
         return Err(Error::image(path, "not a regular file")
             .advise("pictures are read from files: copy it into one"));
@@ -121,7 +49,7 @@ pub fn load(path: &Path) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let file = File::open(path).map_err(unreadable)?;
-    // It may grow meanwhile.
+    // The file may grow in the meantime.
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     match bytes.len() as u64 {
         length if length > MAX_FILE_BYTES => Err(too_large(length)),
@@ -131,12 +59,13 @@ pub fn load(path: &Path) -> Result<Vec<u8>> {
 
 /// Decodes a picture from the bytes of its file.
 ///
-/// PNG, JPEG, BMP, TIFF, PNM and WebP, told apart by their content. Grey becomes three equal
-/// samples, transparent pixels become black by as much as they are clear, and EXIF orientation is
-/// applied.
+/// The format is PNG, JPEG, BMP, TIFF, PNM or WebP; the content tells which. A grey pixel becomes
+/// three equal samples. A transparent pixel becomes darker by as much as it is clear. EXIF
+/// orientation is applied.
 ///
-/// Whatever the bytes are, this returns: a panic of a decoder is an error, and a decoder reserves no
-/// more than the picture that the header declares takes, before and after its conversion, and 256 MiB.
+/// The function returns for any bytes, because a panic of a decoder becomes an error. A decoder
+/// reserves no more than 256 MiB beside the picture that the header declares, before and after its
+/// conversion.
 ///
 /// # Errors
 /// [`crate::error::Kind::Image`], with a next step.
@@ -144,7 +73,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture> {
     Ok(decode_with_opacity(bytes)?.picture)
 }
 
-/// As [`decode`], with how opaque each pixel is.
+/// Does the same as [`decode`], and also returns how opaque each pixel is.
 ///
 /// # Errors
 /// As [`decode`].
@@ -155,8 +84,8 @@ pub fn decode_with_opacity(bytes: &[u8]) -> Result<Decoded> {
     })
 }
 
-/// Columns and rows of the upright picture in the bytes of a file, which is decoded only where its format leaves no
-/// other way.
+/// Returns the columns and rows of the upright picture in the bytes of a file. It decodes the
+/// picture only where the header is not enough.
 ///
 /// # Errors
 /// As [`decode`].
@@ -169,10 +98,10 @@ pub fn size_of(bytes: &[u8]) -> Result<Size> {
     Ok(Size { width, height })
 }
 
-/// Bytes at the start of a file in which its size is looked for first.
+/// The number of bytes at the start of a file in which its size is looked for first.
 const HEAD_BYTES: u64 = 128 << 10;
 
-/// As [`size_of`], for a file of which no more is read than its format takes.
+/// Does the same as [`size_of`] for a file, and reads no more of it than its format needs.
 ///
 /// # Errors
 /// As [`load`] and [`decode`].
@@ -189,7 +118,8 @@ pub fn size_of_file(path: &Path) -> Result<Size> {
     size_of(&load(path)?).map_err(|e| e.within(path.display()))
 }
 
-/// What the header of a file says of its size; `None` where that takes decoding. May panic.
+/// Returns the size that the header of a file states, or `None` where only decoding can tell it. It
+/// may panic.
 fn header_size(bytes: &[u8]) -> Result<Option<Size>> {
     let input = || Cursor::new(bytes);
     match image::guess_format(bytes) {
@@ -215,7 +145,7 @@ fn upright_size(mut decoder: impl ImageDecoder) -> Result<Option<Size>> {
     Ok(Some(if turned { Size { width: height, height: width } } else { Size { width, height } }))
 }
 
-/// May panic: decoders are other people's code.
+/// Decodes a picture without containment. It may panic, because decoders are other people's code.
 fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
     let input = || Cursor::new(bytes);
     let is_big_tiff = BIG_TIFF.iter().any(|start| bytes.starts_with(start));
@@ -254,7 +184,7 @@ fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
     Ok(upright(raw.over_black(), orientation))
 }
 
-/// All that a decoder of the `image` crate gives.
+/// Reads everything that a decoder of the `image` crate gives.
 fn pixels(mut decoder: impl ImageDecoder, file_bytes: usize) -> Result<(Raw, Orientation)> {
     let (width, height) = decoder.dimensions();
     check_size(width, height, file_bytes)?;
@@ -286,30 +216,7 @@ fn pixels(mut decoder: impl ImageDecoder, file_bytes: usize) -> Result<(Raw, Ori
     Ok((raw, orientation))
 }
 
-/// Refuses pictures that are too small or too large to be decoded, or too large for their file.
-pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<()> {
-    if width < MIN_SIDE || height < MIN_SIDE {
-        return Err(unreadable(format!("{width} x {height} pixels are too few to inspect"))
-            .advise(format!("pictures need at least {MIN_SIDE} x {MIN_SIDE} pixels")));
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(unreadable(format!(
-            "{width} x {height} pixels are more than {} million",
-            MAX_PIXELS / 1_000_000
-        ))
-        .advise("crop or scale the picture first; the network sees a few hundred pixels a side"));
-    }
-    let most = ANY_FILE_PIXELS.saturating_add(PIXELS_PER_BYTE.saturating_mul(file_bytes as u64));
-    if u64::from(width) * u64::from(height) > most {
-        return Err(unreadable(format!(
-            "{file_bytes} bytes are too few for {width} x {height} pixels"
-        ))
-        .advise("copy the picture again from its source, or take it out"));
-    }
-    Ok(())
-}
-
-/// The picture as its camera was held.
+/// Turns the picture as its camera was held.
 fn upright(decoded: Decoded, orientation: Orientation) -> Decoded {
     if orientation == Orientation::NoTransforms {
         return decoded;
@@ -340,23 +247,6 @@ fn upright(decoded: Decoded, orientation: Orientation) -> Decoded {
     });
     let picture = Picture { width: upright_width, height: upright_height, samples };
     Decoded { picture, opacity }
-}
-
-/// A picture that cannot be used, because of `why`.
-pub(super) fn unreadable(why: impl Into<String>) -> Error {
-    Error::new(Kind::Image, why)
-}
-
-/// A file of more than one picture: nobody said which of them shows the part.
-pub(super) fn several(what: impl std::fmt::Display) -> Error {
-    unreadable(format!("it is {what}, and a part has one picture"))
-        .advise("save the picture that shows the part as a file of its own")
-}
-
-/// A picture that is not all there.
-pub(super) fn truncated(why: &str) -> Error {
-    unreadable(format!("incomplete: {why}"))
-        .advise("copy the picture again from its source, or take it out")
 }
 
 fn undecodable(error: image::ImageError) -> Error {
@@ -411,7 +301,7 @@ mod tests {
             Rgb([(x * y * 7 % 251) as u8, (x * x + y) as u8, (y * y * 3 + x * 5) as u8])
         }));
         let plain = encoded(&large, ImageFormat::Jpeg);
-        // More than the head holds before the size: four segments of 60,000 bytes.
+        // Four segments of 60,000 bytes stand before the size. That is more than the head holds.
         let segment = [&b"\xFF\xE2\xEA\x60"[..], &[0; 59_998]].concat();
         let late = [&plain[..2], &segment.repeat(4), &plain[2..]].concat();
         let formats = [
@@ -470,7 +360,7 @@ mod tests {
 
     #[test]
     fn exif_orientation_is_applied() {
-        // An APP1 segment with one entry: orientation 6, "rotate 90 degrees clockwise".
+        // This APP1 segment has one entry: orientation 6, "rotate 90 degrees clockwise".
         let exif = b"\xFF\xE1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
         let plain = encoded(&gradient(), ImageFormat::Jpeg);
         let turned = [&plain[..2], &exif[..], &plain[2..]].concat();

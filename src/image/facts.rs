@@ -1,25 +1,26 @@
-//! What is worth knowing of a picture before anything is computed of it.
+//! This module finds facts about a picture before anything is computed from it.
 
-use super::decode::Decoded;
+use super::picture::Decoded;
 use super::samples::Sample;
 use super::{Picture, Samples};
 
-/// Steps of 8 bits by which the pixels of a blank picture may differ.
+/// The pixels of a blank picture may differ by this number of steps of 8 bits.
 const BLANK_STEPS: u32 = 2;
 
-/// What is worth knowing of a picture.
+/// Facts about a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Facts {
-    /// Whether it shows nothing: its pixels differ by no more than two steps of 8 bits.
+    /// Whether the picture is blank: no pixel differs from the first one by more than two steps of
+    /// 8 bits.
     pub is_blank: bool,
-    /// The largest sample of a picture of 16 bits; `None` for one of 8 bits.
+    /// The largest sample of a picture of 16 bits, or `None` for a picture of 8 bits.
     pub largest: Option<u16>,
-    /// The part of its pixels that are not fully opaque, 0..=1.
+    /// The part of the pixels that are not fully opaque, 0..=1.
     pub transparent: f32,
 }
 
 impl Facts {
-    /// Looks at a decoded picture.
+    /// Finds the facts of a decoded picture.
     pub fn of(decoded: &Decoded) -> Self {
         let Picture { samples, .. } = &decoded.picture;
         let (is_blank, largest) = match samples {
@@ -33,7 +34,8 @@ impl Facts {
     }
 }
 
-/// Whether all pixels are like the first. Ends at the first that is not, so it costs a picture nothing.
+/// Returns whether all pixels are like the first. It stops at the first pixel that is not, so an
+/// ordinary picture costs next to no time.
 fn is_blank<T: Sample>(samples: &[T]) -> bool {
     let most = BLANK_STEPS * T::FULL / 255;
     let Some((first, _)) = samples.split_first_chunk::<3>() else { return true };

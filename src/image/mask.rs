@@ -1,14 +1,17 @@
-//! The region of interest: what of a picture counts.
+//! This module holds the region of interest: the part of a picture that counts.
 
-use super::{Decoded, NetworkImage, Picture, Samples};
+use super::network_image::NetworkImage;
+use super::picture::{Decoded, Picture, Samples};
+use super::shape::Size;
 use crate::error::{Error, Kind, Result};
 
-/// Largest share of the pixels of a mask that may be neither black nor white: edges may be soft.
+/// The largest share of a mask's pixels that may be neither black nor white, because edges may be
+/// soft.
 const MOST_GREY: f64 = 0.05;
-/// How far black and white may be from the ends of the scale, as a share of it.
+/// How far black and white may be from the ends of the scale, as a share of the scale.
 const TOLERANCE: f64 = 0.1;
 
-/// One flag a pixel at network size: whether defects there count.
+/// One flag per pixel at the network's size. It says whether defects there count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     height: usize,
@@ -17,7 +20,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A mask picture, white where defects count, black where they do not.
+    /// Makes a mask from a picture that is white where defects count and black elsewhere.
     ///
     /// # Errors
     /// As [`require_black_and_white`].
@@ -26,9 +29,10 @@ impl Mask {
         Self::of_bright(picture, height, width)
     }
 
-    /// Where a picture is brighter than half.
+    /// Makes a mask of the pixels that are brighter than half.
     fn of_bright(picture: &Picture, height: usize, width: usize) -> Result<Self> {
-        let image = NetworkImage::new(picture, height, width)?;
+        let size = Size { width: width as u32, height: height as u32 };
+        let image = NetworkImage::new(&picture.view()?, size)?;
         let inside = image
             .samples()
             .chunks_exact(3)
@@ -37,45 +41,47 @@ impl Mask {
         Ok(Mask { height, width, inside })
     }
 
-    /// Where a picture is opaque by more than half; `None` where it is everywhere.
+    /// Makes a mask of the pixels that are more than half opaque. Returns `None` where the picture
+    /// has no opacity values; see [`Decoded::opacity`].
     pub fn of_opacity(decoded: &Decoded, height: usize, width: usize) -> Result<Option<Self>> {
         let Some(opacity) = &decoded.opacity else { return Ok(None) };
         let Picture { width: columns, height: rows, .. } = decoded.picture;
         let samples = Samples::Eight(opacity.iter().flat_map(|&value| [value; 3]).collect());
         let picture = Picture { width: columns, height: rows, samples };
-        // Opacity may have any value: it is no mask that somebody drew.
+        // Opacity may have any value, because nobody drew it as a mask.
         Self::of_bright(&picture, height, width).map(Some)
     }
 
-    /// What counts in both masks; `None` where their sizes differ.
+    /// Returns the mask of what counts in both masks, or `None` where their sizes differ.
     pub fn and(&self, other: &Mask) -> Option<Mask> {
         let inside = self.inside.iter().zip(&other.inside).map(|(a, b)| *a && *b).collect();
         ((self.height, self.width) == (other.height, other.width))
             .then_some(Mask { inside, ..*self })
     }
 
-    /// A mask from flags; `None` where their number is wrong.
+    /// Makes a mask from flags, or returns `None` where their number is wrong.
     pub fn from_flags(height: usize, width: usize, inside: Vec<bool>) -> Option<Self> {
         (height.checked_mul(width)? == inside.len()).then_some(Mask { height, width, inside })
     }
 
-    /// One flag a pixel, row by row.
+    /// Returns one flag per pixel, row by row.
     pub fn inside(&self) -> &[bool] {
         &self.inside
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns.
+    /// Returns the number of columns.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The pixels of a map of `height` x `width` over the same picture that are at most `radius` pixels of the map
-    /// away from what counts.
+    /// Flags the pixels of a map of `height` x `width` over the same picture that lie near the
+    /// pixels that count. The distance is at most `radius` pixels of the map, along rows and along
+    /// columns.
     pub fn within(&self, (height, width): (usize, usize), radius: usize) -> Vec<bool> {
         let mut inside = vec![false; height * width];
         for (at, _) in self.inside.iter().enumerate().filter(|(_, inside)| **inside) {
@@ -95,14 +101,14 @@ impl Mask {
         near
     }
 
-    /// How many pixels count.
+    /// Returns how many pixels count.
     pub fn count(&self) -> usize {
         self.inside.iter().filter(|&&inside| inside).count()
     }
 }
 
-/// Refuses a mask that is not nearly black and white: most likely it is a photograph, and as a mask it would
-/// leave out what happens to be dark.
+/// Refuses a mask that is not nearly black and white. It is most likely a photograph, and as a mask
+/// it would leave out whatever happens to be dark.
 ///
 /// # Errors
 /// [`Kind::Image`], with the share of the pixels that are neither black nor white.
@@ -120,7 +126,8 @@ pub fn require_black_and_white(picture: &Picture) -> Result<()> {
         .advise("draw a mask on one of the pictures: white where defects count, black elsewhere"))
 }
 
-/// The share of the pixels whose three samples are neither all nearly 0 nor all nearly `most`.
+/// Returns the share of the pixels whose three samples are neither all nearly 0 nor all nearly
+/// `most`.
 fn grey_share<T: Copy + Into<f64>>(samples: &[T], most: T) -> f64 {
     let most = most.into();
     let is_black = |rgb: &[T]| rgb.iter().all(|&v| v.into() <= TOLERANCE * most);

@@ -1,15 +1,17 @@
-//! A picture at the size that the network takes.
+//! This module holds a picture at the network's input size.
 
-use super::{Picture, Samples};
+use super::reading::Reading;
+use super::shape::Size;
+use super::view::{Packed, PictureView};
 use crate::error::{Error, Kind, Result};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{InnerPixel, U8x3, U16x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
-/// RGB samples at network size, 16 bits each (8-bit samples times 257), interleaved.
+/// RGB samples at the network's input size, 16 bits each (8-bit samples times 257), interleaved.
 ///
-/// The picture is squashed to the size with an anti-aliased bilinear filter; its aspect ratio is
-/// not kept, as in the paper.
+/// An anti-aliased bilinear filter squashes the picture to this size. The aspect ratio is not kept,
+/// as in the paper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkImage {
     height: usize,
@@ -18,46 +20,60 @@ pub struct NetworkImage {
 }
 
 impl NetworkImage {
-    /// Resizes `picture`.
-    pub fn new(picture: &Picture, height: usize, width: usize) -> Result<Self> {
-        let from = (picture.width, picture.height);
-        let samples = match &picture.samples {
-            Samples::Eight(samples) => {
-                let resized: Vec<U8x3> =
-                    resize(bytemuck::cast_slice(samples), from, height, width)?;
+    /// Brings `picture` to `size`.
+    ///
+    /// # Errors
+    /// [`Kind::Image`] where the resize fails.
+    pub fn new(picture: &PictureView, size: Size) -> Result<Self> {
+        let from = picture.size();
+        let samples = match picture.packed() {
+            Packed::Eight(samples) => {
+                let resized: Vec<U8x3> = resize(bytemuck::cast_slice(&samples), from, size)?;
                 resized.iter().flat_map(|p| p.0.map(|v| u16::from(v) * 257)).collect()
             }
-            Samples::Sixteen(samples) => {
-                let resized: Vec<U16x3> =
-                    resize(bytemuck::cast_slice(samples), from, height, width)?;
+            Packed::Sixteen(samples) => {
+                let resized: Vec<U16x3> = resize(bytemuck::cast_slice(&samples), from, size)?;
                 resized.iter().flat_map(|p| p.0).collect()
             }
         };
-        Ok(NetworkImage { height, width, samples })
+        Ok(NetworkImage { height: size.height as usize, width: size.width as usize, samples })
     }
 
-    /// An image from samples that were stored at network size; `None` where their number is wrong.
+    /// As [`NetworkImage::new`], for a picture whose samples are to be understood as `reading` says.
+    ///
+    /// # Errors
+    /// As [`NetworkImage::new`] and [`Reading::at_full_scale`].
+    pub fn read(picture: &PictureView, reading: Reading, size: Size) -> Result<Self> {
+        match reading.at_full_scale(picture)? {
+            Some(scaled) => Self::new(&scaled.view()?, size),
+            None => Self::new(picture, size),
+        }
+    }
+
+    /// Takes samples that were stored at the network's input size. Returns `None` where their
+    /// number is wrong.
     pub fn from_samples(height: usize, width: usize, samples: Vec<u16>) -> Option<Self> {
         let count = height.checked_mul(width)?.checked_mul(3)?;
         (samples.len() == count).then_some(NetworkImage { height, width, samples })
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns.
+    /// Returns the number of columns.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// All samples, `[y][x][rgb]`.
+    /// Returns all samples, `[y][x][rgb]`.
     pub fn samples(&self) -> &[u16] {
         &self.samples
     }
 
-    /// Rows and columns `size` from `start` on (row, column); `None` where they are not all inside.
+    /// Returns `size` rows and columns from row and column `start` on, or `None` where they are not
+    /// all inside.
     pub fn cropped(&self, start: (usize, usize), size: (usize, usize)) -> Option<Self> {
         let ((top, left), (height, width)) = (start, size);
         let mut samples = Vec::with_capacity(3 * height * width);
@@ -68,12 +84,13 @@ impl NetworkImage {
         Some(NetworkImage { height, width, samples })
     }
 
-    /// The picture with dark and bright exchanged.
+    /// Returns the picture with dark and bright exchanged.
     pub fn inverted(&self) -> Self {
         NetworkImage { samples: self.samples.iter().map(|v| u16::MAX - v).collect(), ..*self }
     }
 
-    /// The picture with its columns (left to right), its rows (top to bottom), or both in reverse order.
+    /// Returns the picture with its columns (left to right), its rows (top to bottom), or both in
+    /// reverse order.
     pub fn mirrored(&self, columns: bool, rows: bool) -> Self {
         let mut samples = Vec::with_capacity(self.samples.len());
         let row_length = (3 * self.width).max(1);
@@ -88,7 +105,8 @@ impl NetworkImage {
         NetworkImage { samples, ..*self }
     }
 
-    /// `(sample / 65535 - mean) / std` as three planes, red first: the network's input.
+    /// Returns `(sample / 65535 - mean) / std` as three planes, red first. This is the network's
+    /// input.
     pub fn normalised(&self, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
         let pixels = self.height * self.width;
         let mut planes = vec![0.0; 3 * pixels];
@@ -104,16 +122,16 @@ impl NetworkImage {
 
 fn resize<P: PixelTrait + InnerPixel + Copy + bytemuck::AnyBitPattern>(
     source: &[P],
-    (width, height): (u32, u32),
-    target_height: usize,
-    target_width: usize,
+    from: Size,
+    to: Size,
 ) -> Result<Vec<P>> {
-    if (width as usize, height as usize) == (target_width, target_height) {
+    if from == to {
         return Ok(source.to_vec());
     }
     let wrong = |why: String| Error::new(Kind::Image, format!("cannot be resized: {why}"));
-    let view = TypedImageRef::new(width, height, source).map_err(|e| wrong(e.to_string()))?;
-    let mut target: TypedImage<P> = TypedImage::new(target_width as u32, target_height as u32);
+    let view =
+        TypedImageRef::new(from.width, from.height, source).map_err(|e| wrong(e.to_string()))?;
+    let mut target: TypedImage<P> = TypedImage::new(to.width, to.height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize_typed(&view, &mut target, &options).map_err(|e| wrong(e.to_string()))?;
     Ok(target.pixels().to_vec())
@@ -121,6 +139,7 @@ fn resize<P: PixelTrait + InnerPixel + Copy + bytemuck::AnyBitPattern>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::picture::{Picture, Samples};
     use super::*;
 
     #[test]
@@ -129,12 +148,13 @@ mod tests {
         let sixteen = eight.iter().map(|&v| u16::from(v) * 257).collect();
         let a = Picture { width: 30, height: 20, samples: Samples::Eight(eight) };
         let b = Picture { width: 30, height: 20, samples: Samples::Sixteen(sixteen) };
-        let (a, b) = (
-            NetworkImage::new(&a, 16, 16).expect("resizes"),
-            NetworkImage::new(&b, 16, 16).expect("resizes"),
-        );
+        let at_16 = |picture: &Picture| {
+            let view = picture.view().expect("fits");
+            NetworkImage::new(&view, Size { width: 16, height: 16 }).expect("resizes")
+        };
+        let (a, b) = (at_16(&a), at_16(&b));
         for (a, b) in a.samples().iter().zip(b.samples()) {
-            // 8-bit samples are rounded to whole steps of 257, after each of two directions.
+            // 8-bit samples are rounded to whole steps of 257 after each of the two directions.
             assert!(a.abs_diff(*b) <= 257, "{a} {b}");
         }
     }
@@ -144,13 +164,16 @@ mod tests {
         let stripes: Vec<u8> =
             (0..512 * 8).flat_map(|i| [if i % 2 == 0 { 0 } else { 200 }; 3]).collect();
         let picture = Picture { width: 512, height: 8, samples: Samples::Eight(stripes) };
-        let small = NetworkImage::new(&picture, 8, 32).expect("resizes");
+        let small =
+            NetworkImage::new(&picture.view().expect("fits"), Size { width: 32, height: 8 })
+                .expect("resizes");
         assert!(small.samples().iter().all(|v| (v / 257).abs_diff(100) <= 2));
     }
 
     #[test]
     fn mirrored_rows_and_columns() {
-        // Two rows of three pixels, whose samples are 10 times their number and up.
+        // The picture has two rows of three pixels. The samples of a pixel are 10 times its number
+        // and up.
         let of = |pixels: [u16; 6]| {
             let samples = pixels.iter().flat_map(|p| [10 * p, 10 * p + 1, 10 * p + 2]).collect();
             NetworkImage::from_samples(2, 3, samples).expect("fits")

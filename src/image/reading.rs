@@ -1,24 +1,25 @@
-//! How the samples of a line's pictures are to be understood.
+//! This module says how to read the samples of a line's pictures.
 
-use super::decode::unreadable;
-use super::{Picture, Samples};
+use super::limits::unreadable;
+use super::picture::{Picture, Samples};
+use super::shape::Size;
+use super::view::{Packed, PictureView};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
-/// How the samples of pictures are to be understood: the same for a template's good pictures and for
-/// all that are inspected with it.
+/// How to read the samples of pictures. It is the same for a template's good pictures and for all
+/// pictures that are inspected with the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reading {
-    /// How many of the 16 bits of a sample the camera fills, from the lowest on; 0 for all.
+    /// How many of the 16 bits of a sample the camera fills, from the lowest on. 0 stands for all.
     bits: u8,
 }
 
 impl Reading {
-    /// Samples of `bits` bits in 16.
+    /// Reads samples of `bits` bits in 16.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where that is not 8 to 16.
+    /// [`crate::error::Kind::Usage`] where `bits` is not 8 to 16.
     pub fn of_bits(bits: u8) -> Result<Self> {
         match bits {
             8..=15 => Ok(Reading { bits }),
@@ -28,24 +29,23 @@ impl Reading {
         }
     }
 
-    /// How many of the 16 bits of a sample count; `None` for all.
+    /// Returns how many of the 16 bits of a sample count, or `None` for all.
     pub fn bits(&self) -> Option<u8> {
         (self.bits != 0).then_some(self.bits)
     }
 
-    /// Whether it makes sense.
+    /// Returns whether the number of bits is one that [`Reading::of_bits`] makes.
     pub(crate) fn is_valid(&self) -> bool {
         matches!(self.bits, 0 | 8..=15)
     }
 
-    /// The picture at full scale. Pictures of 8 bits stay as they are.
+    /// The picture at full scale; `None` where it is so already, as pictures of 8 bits are.
     ///
     /// # Errors
     /// [`crate::error::Kind::Image`] where a sample is larger than the bits allow.
-    pub fn apply<'a>(&self, picture: &'a Picture) -> Result<Cow<'a, Picture>> {
-        let (Some(bits), Samples::Sixteen(values)) = (self.bits(), &picture.samples) else {
-            return Ok(Cow::Borrowed(picture));
-        };
+    pub fn at_full_scale(&self, picture: &PictureView) -> Result<Option<Picture>> {
+        let Some(bits) = self.bits() else { return Ok(None) };
+        let Packed::Sixteen(values) = picture.packed() else { return Ok(None) };
         let full = (1u32 << bits) - 1;
         let largest = values.iter().copied().max().unwrap_or(0);
         if u32::from(largest) > full {
@@ -58,7 +58,8 @@ impl Reading {
         }
         let scaled = |&value: &u16| ((u32::from(value) * 65535 + full / 2) / full) as u16;
         let samples = Samples::Sixteen(values.iter().map(scaled).collect());
-        Ok(Cow::Owned(Picture { samples, ..*picture }))
+        let Size { width, height } = picture.size();
+        Ok(Some(Picture { width, height, samples }))
     }
 }
 
@@ -67,21 +68,27 @@ mod tests {
     use super::*;
 
     fn picture(samples: Samples) -> Picture {
-        Picture { width: 2, height: 1, samples }
+        Picture { width: 8, height: 8, samples }
     }
 
     #[test]
     fn twelve_bits_are_brought_to_full_scale() {
         let reading = Reading::of_bits(12).expect("12 bits");
-        let dark = picture(Samples::Sixteen(vec![0, 1, 2048, 4094, 4095, 16]));
-        let read = reading.apply(&dark).expect("reads").into_owned();
-        assert_eq!(read.samples, Samples::Sixteen(vec![0, 16, 32776, 65519, 65535, 256]));
-        let bright = picture(Samples::Sixteen(vec![0, 0, 0, 0, 0, 4096]));
-        let why = reading.apply(&bright).expect_err("too bright").to_string();
-        assert!(why.contains("4096") && why.contains("12 bits"), "{why}");
-        let eight = picture(Samples::Eight(vec![200; 6]));
-        assert_eq!(*reading.apply(&eight).expect("reads"), eight);
-        assert_eq!(*Reading::default().apply(&dark).expect("reads"), dark);
+        let scaled = |reading: Reading, picture: &Picture| {
+            reading.at_full_scale(&picture.view().expect("fits"))
+        };
+        let filled = |first: [u16; 6]| {
+            let samples = first.into_iter().chain(std::iter::repeat(0)).take(192).collect();
+            picture(Samples::Sixteen(samples))
+        };
+        let dark = filled([0, 1, 2048, 4094, 4095, 16]);
+        let read = scaled(reading, &dark).expect("reads").expect("is scaled");
+        assert_eq!(read, filled([0, 16, 32776, 65519, 65535, 256]));
+        let why = scaled(reading, &filled([0, 0, 0, 0, 0, 4096])).expect_err("too bright");
+        assert!(why.to_string().contains("4096") && why.to_string().contains("12 bits"), "{why}");
+        let eight = picture(Samples::Eight(vec![200; 192]));
+        assert_eq!(scaled(reading, &eight).expect("reads"), None);
+        assert_eq!(scaled(Reading::default(), &dark).expect("reads"), None);
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! From the samples of a file to three a pixel.
+//! This module turns the samples of a file into three samples per pixel.
 
-use super::decode::Decoded;
-use super::{Picture, Samples};
+use super::picture::{Decoded, Picture, Samples};
 
-/// What the channels of a file are, in their order.
+/// The channels of a file, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     Grey,
@@ -15,7 +14,7 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// Samples a pixel.
+    /// Returns the number of samples per pixel.
     pub(super) fn channels(self) -> usize {
         match self {
             Layout::Grey => 1,
@@ -25,7 +24,7 @@ impl Layout {
         }
     }
 
-    /// The channel that says how opaque a pixel is.
+    /// Returns the channel that says how opaque a pixel is.
     pub(super) fn alpha(self) -> Option<usize> {
         match self {
             Layout::GreyAlpha => Some(1),
@@ -37,16 +36,17 @@ impl Layout {
 
 /// A sample of a file: an unsigned number up to full scale.
 pub(super) trait Sample: Copy + Default {
-    /// Full scale.
+    /// The full scale.
     const FULL: u32;
-    /// The number.
+    /// Returns the number.
     fn number(self) -> u32;
-    /// The sample of a number up to full scale.
+    /// Makes a sample from a number up to full scale.
     fn of(number: u32) -> Self;
     /// Wraps finished samples.
     fn wrap(values: Vec<Self>) -> Samples;
 
-    /// From 0 (clear) to 255 (opaque), rounded down: only full scale is fully opaque.
+    /// Returns the opacity from 0 (clear) to 255 (opaque), rounded down. So only full scale is
+    /// fully opaque.
     fn opacity(self) -> u8 {
         (self.number() * 255 / Self::FULL) as u8
     }
@@ -78,19 +78,19 @@ impl Sample for u16 {
     }
 }
 
-/// A picture as its file lays it out, but with three samples a pixel.
+/// A picture as its file lays it out, but with three samples per pixel.
 pub(super) struct Raw {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) samples: Samples,
-    /// From 0 to 255 a pixel, where the file has such a channel.
+    /// The opacity of each pixel from 0 to 255, where the file has such a channel.
     pub(super) opacity: Option<Vec<u8>>,
-    /// Whether the samples are multiplied with the opacity already.
+    /// Whether the samples are already multiplied by the opacity.
     pub(super) multiplied: bool,
 }
 
 impl Raw {
-    /// The picture on a black ground.
+    /// Returns the picture on a black ground.
     pub(super) fn over_black(self) -> Decoded {
         let Raw { width, height, mut samples, opacity, multiplied } = self;
         let says_nothing =
@@ -114,7 +114,7 @@ fn darken<T: Sample>(values: &mut [T], opacity: &[u8]) {
     }
 }
 
-/// The colour of a pixel of which a file gives `channels`.
+/// Returns the colour of a pixel from the `channels` of its file.
 pub(super) fn colour<T: Sample>(layout: Layout, channels: &[T]) -> [T; 3] {
     match (layout, channels) {
         (Layout::Grey | Layout::GreyAlpha, [grey, ..]) => [*grey; 3],
@@ -127,7 +127,7 @@ pub(super) fn colour<T: Sample>(layout: Layout, channels: &[T]) -> [T; 3] {
     }
 }
 
-/// A picture of interleaved `values`.
+/// Makes a picture from interleaved `values`.
 pub(super) fn assemble<T: Sample>(
     (width, height): (u32, u32),
     layout: Layout,
@@ -148,7 +148,7 @@ pub(super) fn assemble<T: Sample>(
     Raw { width, height, samples: T::wrap(samples), opacity, multiplied: false }
 }
 
-/// Drops every fourth value, in place: large pictures are not held twice.
+/// Drops every fourth value in place, so that memory never holds a large picture twice.
 fn without_alpha<T: Copy>(mut values: Vec<T>) -> Vec<T> {
     let pixels = values.len() / 4;
     for pixel in 0..pixels {

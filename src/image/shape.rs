@@ -1,33 +1,35 @@
-//! The shape of pictures: their columns against their rows.
+//! This module compares the shapes of pictures: the ratio of their columns to their rows.
 
-/// Shapes whose ratios differ by less than this, as a logarithm, are the same: two percent.
+/// Shapes are the same if the logarithms of their ratios differ by less than this: two percent.
 const TOLERANCE: f64 = 0.02;
-/// Part of the span of the good pictures' shapes, as logarithms, by which a shape may lie outside of it.
+/// How far a shape may lie outside the span of the good pictures' shapes, as a part of that span.
+/// Shapes are logarithms of ratios.
 const BEYOND: f64 = 0.1;
 
-/// Columns and rows.
+/// The columns and rows of a picture or of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Size {
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
 }
 
 impl Size {
-    /// Columns times rows.
+    /// Returns columns times rows.
     pub fn pixels(self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// Whether pictures of both sizes have the same shape, within two percent. A size of nothing has
-    /// that of any.
+    /// Returns whether pictures of both sizes have the same shape, within two percent. An empty
+    /// size has the shape of any size.
     pub fn has_shape_of(self, other: Size) -> bool {
         self.is_among(&[other])
     }
 
-    /// Whether the shape lies between those of `known` pictures, or little beyond: where good parts are cut to many
-    /// shapes, the next one has a shape of its own. A size of nothing has any shape; where nothing is known, all fit.
+    /// Returns whether the shape lies between those of the `known` pictures, or little beyond.
+    /// Where good parts are cut to many shapes, the next part has a shape of its own. An empty size
+    /// has any shape. Where no shape is known, all sizes fit.
     pub fn is_among(self, known: &[Size]) -> bool {
         let shape = |size: Size| (f64::from(size.width) / f64::from(size.height)).ln();
         let own = shape(self);

@@ -1,13 +1,14 @@
-//! Pictures turned about their centre, at the network's size.
+//! This module turns pictures about their centre, at the network's input size.
 //!
-//! The network's pixels need not be square in the picture: a turn goes round in the picture's own pixels. Between
-//! pixels it interpolates with cubic splines (Catmull and Rom): bilinear interpolation would blur, and the finest
-//! features of a turned picture would no longer look like those of a picture. Beyond the edge of the picture its border
-//! is repeated, so what stands there is made up; [`Turn::shows`] tells where that is.
+//! The network's pixels need not be square in the picture, so a turn rotates in the picture's own
+//! pixels. Between pixels it interpolates with cubic splines (Catmull and Rom). Bilinear
+//! interpolation would blur, and the finest features of a turned picture would differ from those of
+//! an ordinary picture. Beyond its edge the picture's border is repeated, so the content there is
+//! made up. [`Turn::shows`] tells where that is.
 
 use super::{Mask, NetworkImage, Size};
 
-/// Half a width of the spline, in pixels.
+/// Half the width of the spline, in pixels.
 const REACH: i64 = 2;
 
 /// A turn about the centre of a picture.
@@ -19,27 +20,28 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// A turn by any angle, clockwise where rows are counted downwards.
+    /// Makes a turn by any angle in degrees. It is clockwise where rows are counted downwards.
     pub fn new(degrees: f64) -> Self {
         let (sine, cosine) = degrees.to_radians().sin_cos();
         Turn { degrees, sine, cosine }
     }
 
-    /// The angle.
+    /// Returns the angle in degrees.
     pub fn degrees(&self) -> f64 {
         self.degrees
     }
 
-    /// Where in a picture of `size`, both in parts of its sides from its centre, the point stands that the turned
-    /// picture has at `(x, y)`.
+    /// Returns the point of the picture that the turned picture shows at `(x, y)`. Both points are
+    /// measured from the centre, as parts of the sides of a picture of `size`.
     fn source(&self, (x, y): (f64, f64), size: Size) -> (f64, f64) {
         let (width, height) = (f64::from(size.width), f64::from(size.height));
         let (x, y) = (x * width, y * height);
         ((self.cosine * x + self.sine * y) / width, (self.cosine * y - self.sine * x) / height)
     }
 
-    /// Where the centre of cell `(column, row)` of a grid over the turned picture comes from, in cells of the
-    /// same grid over the picture, counted from the centre of the first.
+    /// Returns where the centre of cell `(column, row)` of a grid over the turned picture comes
+    /// from. The result is in cells of the same grid over the picture, counted from the centre of
+    /// the first cell.
     fn source_cell(
         &self,
         (column, row): (usize, usize),
@@ -52,7 +54,7 @@ impl Turn {
         (cell(x, width), cell(y, height))
     }
 
-    /// `image` turned; `size` is that of the picture it was made from.
+    /// Returns `image` turned. `size` is the size of the picture that `image` was made from.
     pub fn apply(&self, image: &NetworkImage, size: Size) -> NetworkImage {
         let (height, width) = (image.height(), image.width());
         let mut samples = Vec::with_capacity(image.samples().len());
@@ -65,8 +67,8 @@ impl Turn {
         NetworkImage::from_samples(height, width, samples).unwrap_or_else(|| image.clone())
     }
 
-    /// For every cell of a grid of `height` x `width` over a picture of `size`, whether the turned picture shows
-    /// something of the picture there.
+    /// Lays a grid of `height` x `width` cells over a picture of `size`. Says for every cell
+    /// whether the turned picture shows a part of the picture there.
     pub fn shows(&self, (height, width): (usize, usize), size: Size) -> Vec<bool> {
         let inside = |at: f64, of: usize| (-0.5 - EDGE..=of as f64 - 0.5 + EDGE).contains(&at);
         (0..height * width)
@@ -77,7 +79,8 @@ impl Turn {
             .collect()
     }
 
-    /// The share of `mask`, over a picture of `size`, that the turned picture fills with what the mask has, 0..=1.
+    /// Returns the share of `mask` that the turned picture still fills with content from inside the
+    /// mask, 0..=1. The mask lies over a picture of `size`.
     pub fn overlap(&self, mask: &Mask, size: Size) -> f64 {
         let (height, width) = (mask.height(), mask.width());
         let nearest = |at: f64, of: usize| at.round().clamp(0.0, of as f64 - 1.0) as usize;
@@ -90,10 +93,10 @@ impl Turn {
     }
 }
 
-/// Rounding of the angles' sine and cosine, in cells.
+/// The tolerance for rounding errors of the angles' sine and cosine, in cells.
 const EDGE: f64 = 1e-9;
 
-/// The samples of `image` at column `x` and row `y`, with the border repeated.
+/// Returns the samples of `image` at column `x` and row `y`. The border is repeated.
 fn interpolated(image: &NetworkImage, (x, y): (f64, f64)) -> [u16; 3] {
     let (height, width) = (image.height() as i64, image.width() as i64);
     let (left, top) = (x.floor() as i64 - REACH + 1, y.floor() as i64 - REACH + 1);
@@ -109,11 +112,12 @@ fn interpolated(image: &NetworkImage, (x, y): (f64, f64)) -> [u16; 3] {
             }
         }
     }
-    // A float that does not fit is cut to the ends of the range.
+    // The conversion cuts a float that does not fit to the ends of the range.
     sum.map(|v| v.round() as u16)
 }
 
-/// Weights of the four samples around a point that lies `t`, 0..1, behind the second.
+/// Returns the weights of the four samples around a point that lies `t`, 0..1, behind the second
+/// sample.
 fn weights(t: f64) -> [f32; 4] {
     let (t2, t3) = (t * t, t * t * t);
     [
@@ -131,7 +135,8 @@ mod tests {
 
     const SQUARE: Size = Size { width: 100, height: 100 };
 
-    /// A picture whose samples are `value(column, row)`, each colour a little more than the one before.
+    /// Makes a picture whose samples are `value(column, row)`, each colour a little more than the
+    /// one before.
     fn image(height: usize, width: usize, value: impl Fn(usize, usize) -> u16) -> NetworkImage {
         let samples = (0..height * width)
             .flat_map(|i| [0, 1, 2].map(|c| value(i % width, i / width) + c))
@@ -158,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_turn_goes_round_in_the_pixels_of_the_picture() {
-        // A disc in a picture of 200 x 100, squeezed into a square, stays the ellipse it is there.
+        // A disc in a picture of 200 x 100 that is squeezed into a square must stay the ellipse
+        // that it is there.
         let size = Size { width: 200, height: 100 };
         let value = |x: usize, y: usize| {
             let (dx, dy) = (2.0 * (x as f64 - 31.5), y as f64 - 31.5);
@@ -177,7 +183,7 @@ mod tests {
     fn what_lies_outside_the_picture_is_told() {
         let size = Size { width: 200, height: 100 };
         let shown = Turn::new(90.0).shows((10, 20), size);
-        // Turned by a quarter, a picture of 2 x 1 fills the middle half of its columns.
+        // After a quarter turn, a picture of 2 x 1 fills the middle half of its columns.
         for (i, shown) in shown.iter().enumerate() {
             assert_eq!(*shown, (5..15).contains(&(i % 20)), "{i}");
         }

@@ -140,7 +140,8 @@ fn inspect(
     };
     let picture = &job.frame.picture;
     let mut stages = Stages::default();
-    let image = pipeline.prepare(picture).map_err(Failure::Picture)?;
+    let image =
+        picture.view().and_then(|view| pipeline.prepare(&view)).map_err(Failure::Picture)?;
     stages.prepare = lap();
     let features = containment.run(|| pipeline.features(&image)).map_err(Failure::Engine)?;
     stages.backbone = lap();

@@ -57,7 +57,7 @@ impl Proven {
 /// several engines that of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
-    let template = Template::from_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
+    let template = Template::of_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
     join(&Arc::new(template), recipe).map_err(|e| e.within(&name))
 }
 

@@ -108,7 +108,7 @@ pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
 /// # Errors
 /// Where the template cannot be read.
 pub fn history(templates: &Templates) -> Result<Value> {
-    let template = Template::open_copy(templates.files().0)?;
+    let template = Template::open(templates.files().0)?;
     let entries = journal::read(&template)?;
     let entries = entries.iter().map(|(entry, _)| {
         json!({"entry": entry.id, "when_unix_s": entry.when_unix_s, "who": entry.who, "picture": entry.name,

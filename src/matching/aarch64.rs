@@ -1,22 +1,21 @@
-//! Kernel for 64-bit Arm: NEON, which every such processor has.
+//! This module holds the kernels for 64-bit Arm. They use NEON, which every such processor has.
 //!
 //! # Floating point
-//! As the x86 kernels: 16 lanes (4 registers) x 4 query pixels of sums, 16 of the 32 registers,
-//! the lanes of a row loaded once a channel and multiplied with one broadcast value per query
-//! pixel.
+//! The scheme is that of the x86 kernels. A tile is 16 lanes (4 registers) x 4 query pixels, so its
+//! sums take 16 of the 32 registers. For every channel, a tile loads the lanes of the row once. It
+//! multiplies them by one broadcast value per query pixel.
 //!
 //! # Bytes
-//! Where the processor has the dot-product instruction `sdot`, it adds the products of four signed
-//! bytes to a 32-bit lane; without it, `smull` and two pairwise additions do the same. Both are
-//! exact.
+//! The dot-product instruction `sdot` adds the products of four signed bytes to a 32-bit lane. On a
+//! processor without it, `smull` and two pairwise additions do the same. Both are exact.
 #![allow(unsafe_code)]
 
 use super::panel::{BytePanel, ByteQuery, PanelView};
 use std::arch::aarch64::*;
 
-/// Query pixels of one tile at most.
+/// The most query pixels of one tile.
 const QUERIES: usize = 4;
-/// Registers of 4 lanes in a tile.
+/// The number of registers of 4 lanes in a tile.
 const REGISTERS: usize = 4;
 
 /// Calls `$tile::<Q, R>` with the run-time numbers of query pixels and registers.
@@ -38,7 +37,7 @@ macro_rules! by_size {
 pub struct Neon(());
 
 impl Neon {
-    /// The token, where the processor has what it stands for.
+    /// Returns the token where the processor has NEON.
     pub fn detect() -> Option<Self> {
         std::arch::is_aarch64_feature_detected!("neon").then_some(Neon(()))
     }
@@ -77,8 +76,8 @@ fn tile<const Q: usize, const R: usize>(
         *vector = query[pixel as usize * channels..][..channels].as_ptr();
     }
     assert!(first + 4 * R <= panel.width && panel.width <= panel.start.len());
-    // SAFETY: lanes `first..first + 4 * R` lie in every row and in `start` (asserted above), every
-    // vector has `channels` values (sliced above); c stays below `channels`.
+    // SAFETY: lanes `first..first + 4 * R` lie in every row and in `start` (asserted above). Every
+    // vector has `channels` values (sliced above), and c stays below `channels`.
     unsafe {
         let mut sum = [[vdupq_n_f32(0.0); R]; Q];
         for sum in &mut sum {
@@ -98,7 +97,7 @@ fn tile<const Q: usize, const R: usize>(
                     sum[j][l] = vfmaq_n_f32(sum[j][l], t[l], q);
                 }
             }
-            // One past the last row at the end; never read.
+            // At the end this points one row past the last one and is never read.
             row = row.wrapping_add(panel.width);
         }
         for (best, sum) in best.iter_mut().zip(&sum) {
@@ -136,10 +135,11 @@ impl Neon {
     }
 }
 
-/// `sum + dot4(t, q)` in every lane, by the `sdot` instruction.
+/// Computes `sum + dot4(t, q)` in every lane, by the `sdot` instruction.
 #[target_feature(enable = "neon,dotprod")]
 fn sdot(mut sum: int32x4_t, t: int8x16_t, q: int8x16_t) -> int32x4_t {
-    // SAFETY: the instruction is there (the function's target feature) and touches registers only.
+    // SAFETY: the function's target feature guarantees the instruction, which touches registers
+    // only.
     unsafe {
         std::arch::asm!(
             "sdot {sum:v}.4s, {t:v}.16b, {q:v}.16b",
@@ -150,7 +150,7 @@ fn sdot(mut sum: int32x4_t, t: int8x16_t, q: int8x16_t) -> int32x4_t {
     sum
 }
 
-/// `sum + dot4(t, q)` in every lane, by widening multiplication and pairwise addition.
+/// Computes `sum + dot4(t, q)` in every lane, by widening multiplication and pairwise addition.
 #[target_feature(enable = "neon")]
 fn widening_dot(sum: int32x4_t, t: int8x16_t, q: int8x16_t) -> int32x4_t {
     let low = vmull_s8(vget_low_s8(t), vget_low_s8(q));
@@ -177,7 +177,7 @@ macro_rules! byte_tile {
             assert!(first + 4 * R <= panel.width && panel.scale.len() == panel.width);
             assert!(panel.width <= panel.start.len());
             // SAFETY: lanes `first..first + 4 * R` of four bytes lie in every group, in `scale` and
-            // in `start`, every vector has `channels` bytes, a multiple of 4 (all asserted above).
+            // in `start`. Every vector has `channels` bytes, a multiple of 4 (all asserted above).
             unsafe {
                 let mut sum = [[vdupq_n_s32(0); R]; Q];
                 for group in 0..channels / 4 {

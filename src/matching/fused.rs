@@ -1,13 +1,14 @@
-//! The fused pass: blocked, multi-threaded, every template byte read once.
+//! The fused pass computes both directions by blocks and on several threads, and reads every
+//! template byte once.
 //!
-//! For a template pixel and one panel of its block, a kernel gets the panel and the indices of the
-//! window's query pixels, and raises the largest cosine of each query pixel. Lanes that must not win
-//! (zero sheets, prototypes left out) start at minus infinity instead of 0, which costs nothing.
-//! With 8-bit storage the query is rounded to 8 bits, too, and bytes are multiplied.
+//! A kernel gets one panel of a template pixel's block and the indices of the window's query
+//! pixels. It raises the largest cosine of each query pixel. Lanes that must not win (zero sheets,
+//! prototypes left out) start at minus infinity instead of 0, which costs nothing. With 8-bit
+//! storage, the query is also rounded to 8 bits, and the kernel multiplies bytes.
 //!
-//! Threads take bands of template rows, each with its own forward maxima; these are merged by
-//! taking maxima, which is exact and does not hang on the order: the same bytes with any number
-//! of threads.
+//! Threads take bands of template rows, and each thread has its own forward maxima. These are
+//! merged by taking maxima. A maximum is exact and does not depend on the order, so any number of
+//! threads gives the same bytes.
 
 use super::kernel::Kernel;
 use super::panel::ByteQuery;
@@ -17,20 +18,22 @@ use crate::feature_map::FeatureMap;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Fewest query pixels that a thread takes at once against a position-free template.
+/// The fewest query pixels that a thread takes at once against a position-free template.
 const LEAST_TOGETHER: usize = 16;
 
-/// Distances of `query` to `sheets`, both directions in one pass.
+/// Computes the distances of `query` to `sheets`, both directions in one pass.
 ///
 /// Query and template must have equal height, width and channels. A query pixel that meets no
-/// prototype (all left out) has distance 2; a template pixel without a prototype has backward
-/// distance 0. Runs on the caller's thread pool.
+/// prototype (all left out) has distance 2. A template pixel without a prototype has backward
+/// distance 0. The function runs on the caller's thread pool.
 ///
-/// Where the forward window is 0, matching is position-free: `sheets` has one pixel, and every query pixel is
-/// compared with all prototypes there. The query can have any height and width, and there is no backward direction.
+/// Where the forward window is 0, matching is position-free. `sheets` then has one pixel, and every
+/// query pixel is compared with all prototypes there. The query can have any height and width, and
+/// there is no backward direction.
 ///
 /// # Panics
-/// If the sizes differ: a template is proven against its backbone when it is opened.
+/// If the sizes differ. They never do for a template that was checked against its backbone when it
+/// was opened.
 pub fn match_layer(
     query: &FeatureMap,
     sheets: &Sheets,
@@ -40,7 +43,7 @@ pub fn match_layer(
     match_layer_with(Kernel::best(), query, sheets, windows, without)
 }
 
-/// As [`match_layer`], with a kernel of the caller's choice.
+/// Does the same as [`match_layer`] with a kernel of the caller's choice.
 pub fn match_layer_with(
     kernel: Kernel,
     query: &FeatureMap,
@@ -87,10 +90,11 @@ pub fn match_layer_with(
     }
 }
 
-/// Distances of every pixel of `query` to the nearest of all prototypes of `sheets`, a template of one pixel.
+/// Computes the distances of every pixel of `query` to the nearest of all prototypes of `sheets`, a
+/// template of one pixel.
 ///
-/// The panel is the outer loop: it stays in the nearest cache while the query streams past it. Threads take ranges of
-/// query pixels, so that no two write the same maximum.
+/// The panel is the outer loop, so it stays in the nearest cache while the query streams past it.
+/// Threads take ranges of query pixels, so that no two threads write the same maximum.
 fn match_anywhere(
     kernel: Kernel,
     query: &FeatureMap,
@@ -123,7 +127,7 @@ fn distances(mut cosines: Vec<f32>, nothing: f32) -> Vec<f32> {
     cosines
 }
 
-/// Everything a thread needs for a band of template rows.
+/// The data that a thread needs for a band of template rows.
 struct Band<'a> {
     kernel: Kernel,
     query: &'a FeatureMap,
@@ -133,7 +137,7 @@ struct Band<'a> {
     without: Option<Without<'a>>,
 }
 
-/// The query in 8 bits.
+/// Rounds the query to 8 bits.
 fn byte_query(query: &FeatureMap) -> ByteQuery {
     let channels = query.channels().next_multiple_of(CHANNEL_GROUP);
     let mut bytes = ByteQuery {
@@ -153,7 +157,7 @@ fn byte_query(query: &FeatureMap) -> ByteQuery {
 #[derive(Default)]
 struct Window {
     pixels: Vec<u32>,
-    /// Whether the pixel at the same position also lies in the backward window.
+    /// Whether the pixel at the same index also lies in the backward window.
     in_backward: Vec<bool>,
 }
 
@@ -189,7 +193,7 @@ impl Band<'_> {
         }
     }
 
-    /// Raises `best`, one value a pixel of the window, by one panel of template pixel `pixel`.
+    /// Raises `best`, one value per pixel of the window, by one panel of template pixel `pixel`.
     fn panel(
         &self,
         pixel: usize,

@@ -1,12 +1,13 @@
-//! The dispatch point: which instructions compute the cosines of a panel.
+//! This module chooses the instructions that compute the cosines of a panel.
 //!
-//! A [`Kernel`] is a token: one for an instruction set exists only where the processor has it.
+//! A [`Kernel`] is a token. A token for an instruction set exists only where the processor has that
+//! set.
 
 use super::panel::{BytePanel, ByteQuery, PanelView};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-/// A way to compute that this processor has.
+/// A way of computing that this processor supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Set);
 
@@ -22,7 +23,7 @@ enum Set {
 }
 
 impl Kernel {
-    /// Every kernel that runs here, the plainest first and the best last.
+    /// Returns every kernel that runs here, the plainest first and the best last.
     pub fn all() -> Vec<Kernel> {
         let sets = [
             Some(Set::Portable),
@@ -36,13 +37,13 @@ impl Kernel {
         sets.into_iter().flatten().map(Kernel).collect()
     }
 
-    /// The best kernel that runs here.
+    /// Returns the best kernel that runs here.
     pub fn best() -> Kernel {
         static BEST: std::sync::OnceLock<Kernel> = std::sync::OnceLock::new();
         *BEST.get_or_init(|| *Kernel::all().last().unwrap_or(&Kernel(Set::Portable)))
     }
 
-    /// Its name, for people.
+    /// Returns the kernel's name, for people.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Portable => "portable",
@@ -55,7 +56,8 @@ impl Kernel {
         }
     }
 
-    /// Widens 16-bit values; `out` is as long as `halves`. Exact, so alike on every processor.
+    /// Widens 16-bit values. `out` is as long as `halves`. The result is exact, so every processor
+    /// gives the same values.
     pub fn widen(self, halves: &[f16], out: &mut [f32]) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -69,7 +71,7 @@ impl Kernel {
         }
     }
 
-    /// For every `pixels[i]`, raises `best[i]` to the largest cosine over the lanes of `panel`.
+    /// Raises `best[i]` to the largest cosine over the lanes of `panel`, for every `pixels[i]`.
     ///
     /// `query` holds the vectors of all pixels, `rows.len() / width` values each.
     ///
@@ -100,8 +102,8 @@ impl Kernel {
 }
 
 impl Kernel {
-    /// As [`Kernel::largest_cosines`], on bytes. Sums are exact, so every kernel gives the same
-    /// values up to the rounding of two multiplications.
+    /// Does the same as [`Kernel::largest_cosines`] on bytes. Sums are exact, so every kernel gives
+    /// the same values up to the rounding of two multiplications.
     ///
     /// # Panics
     /// If a pixel lies outside `query`, or the sizes contradict each other.
@@ -136,10 +138,10 @@ impl Kernel {
     }
 }
 
-/// Lanes of a plain Rust tile; panels are filled up to a multiple of it.
+/// The number of lanes of a plain Rust tile. Panels are padded to a multiple of it.
 const TILE: usize = 4;
 
-/// Plain Rust on bytes.
+/// Computes cosines of bytes in plain Rust.
 fn portable_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
     for (&pixel, best) in pixels.iter().zip(best) {
         let p = pixel as usize;
@@ -162,7 +164,8 @@ fn portable_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &m
     }
 }
 
-/// Plain Rust that a compiler can vectorise for any processor: two query pixels at a time.
+/// Computes cosines in plain Rust that a compiler can vectorise for any processor. It takes two
+/// query pixels at a time.
 fn portable(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
     let channels = panel.rows.len() / panel.width;
     let vector = |p: u32| &query[p as usize * channels..(p as usize + 1) * channels];

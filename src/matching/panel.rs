@@ -1,40 +1,43 @@
-//! What the kernels read: a panel of the template in place, and the query in 8 bits.
+//! This module defines what the kernels read: a panel of the template in place, and the query in 8
+//! bits.
 
 /// One panel of a template pixel, as it is stored.
 pub struct PanelView<'a> {
-    /// `[channels][width]`.
+    /// The values, `[channels][width]`.
     pub rows: &'a [f32],
-    /// What will be read next: kernels may fetch it into a cache meanwhile. May be empty.
+    /// The values that will be read next, or nothing. A kernel may fetch them into a cache in the
+    /// meantime.
     pub ahead: &'a [f32],
-    /// Sheets of the panel, zero sheets included: a multiple of 4, at most 64.
+    /// The number of sheets of the panel, with the zero sheets. It is a multiple of 4, at most 64.
     pub width: usize,
-    /// Start value of every lane's sum: 0, or minus infinity where the lane must not win.
+    /// The start value of every lane's sum: 0, or minus infinity where the lane must not win.
     pub start: &'a [f32; 64],
 }
 
 /// One panel of a template pixel in 8 bits, as it is stored.
 pub struct BytePanel<'a> {
-    /// `[channel group][width][4]`.
+    /// The values, `[channel group][width][4]`.
     pub rows: &'a [i8],
-    /// What will be read next: kernels may fetch it into a cache meanwhile. May be empty.
+    /// The values that will be read next, or nothing. A kernel may fetch them into a cache in the
+    /// meantime.
     pub ahead: &'a [i8],
-    /// Sheets of the panel, zero sheets included: a multiple of 4, at most 64.
+    /// The number of sheets of the panel, with the zero sheets. It is a multiple of 4, at most 64.
     pub width: usize,
-    /// What the dot product of every lane is multiplied with; `width` values.
+    /// The factors by which the dot products of the lanes are multiplied, `width` values.
     pub scale: &'a [f32],
-    /// Added to every lane: 0, or minus infinity where the lane must not win.
+    /// The number that is added to every lane: 0, or minus infinity where the lane must not win.
     pub start: &'a [f32; 64],
 }
 
 /// A query map in 8 bits.
 #[derive(Default)]
 pub struct ByteQuery {
-    /// `[pixel][channel]`, channels filled up with zeros to a multiple of 4.
+    /// The values, `[pixel][channel]`. Channels are padded with zeros to a multiple of 4.
     pub values: Vec<i8>,
-    /// Channels with the zeros.
+    /// The number of channels, with the padding.
     pub channels: usize,
-    /// Sum of the bytes of every pixel's vector.
+    /// The sum of the bytes of every pixel's vector.
     pub sums: Vec<i32>,
-    /// What the bytes of every pixel's vector are multiplied with.
+    /// The factor by which the bytes of every pixel's vector are multiplied.
     pub scales: Vec<f32>,
 }

@@ -1,9 +1,10 @@
-//! The definition in code: Eqs. 3-5 as they stand, in double precision. Slow; for tests.
+//! This module is the definition in code: Eqs. 3-5 as they stand, in double precision. It is slow,
+//! and serves tests only.
 
 use super::{Distances, Sheets, Windows, Without};
 use crate::feature_map::FeatureMap;
 
-/// Distances of `query` to `sheets`; see [`super::fused::match_layer`].
+/// Computes the distances of `query` to `sheets`; see [`super::fused::match_layer`].
 pub fn match_layer(
     query: &FeatureMap,
     sheets: &Sheets,

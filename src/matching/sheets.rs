@@ -1,15 +1,15 @@
-//! The vectors of one layer's template, stored as the kernels read them.
+//! This module holds the vectors of one layer's template, stored as the kernels read them.
 //!
 //! # Layout
-//! All K vectors of a pixel stand together in a *block*, blocks in pixel order. A block is cut
-//! into *panels* of 64 sheets; the last panel holds the rest, filled up with zero sheets to a
-//! multiple of 4. Inside a panel of w sheets the value of channel c and sheet s stands at
-//! `c * w + s`: one row per channel, sheets innermost.
+//! All K vectors of a pixel stand together in a *block*, and the blocks stand in pixel order. A
+//! block is cut into *panels* of 64 sheets. The last panel holds the rest, padded with zero sheets
+//! to a multiple of 4. Inside a panel of w sheets, the value of channel c and sheet s stands at
+//! `c * w + s`. So there is one row per channel, with the sheets innermost.
 //!
-//! 8-bit panels take four channels at a time, as dot-product instructions do: with channels filled
-//! up with zeros to a multiple of 4, channel c of sheet s stands at `(c / 4 * w + s) * 4 + c % 4`.
-//! A vector is its bytes times one scale, `max |v| / 127`; scales stand apart, `[pixel][sheet]`,
-//! filled up like the panels.
+//! 8-bit panels take four channels at a time, as dot-product instructions do. Channels are padded
+//! with zeros to a multiple of 4. Channel c of sheet s stands at `(c / 4 * w + s) * 4 + c % 4`. A
+//! vector is its bytes times one scale, `max |v| / 127`. The scales stand apart, `[pixel][sheet]`,
+//! padded like the panels.
 
 use super::kernel::Kernel;
 use super::panel::{BytePanel, PanelView};
@@ -19,30 +19,31 @@ use serde::{Deserialize, Serialize};
 #[cfg(target_endian = "big")]
 compile_error!("templates are little-endian and read in place: this target is not supported");
 
-/// Most sheets that one panel holds.
+/// The most sheets that one panel holds.
 pub const PANEL: usize = 64;
-/// The last panel is filled up with zero sheets to a multiple of this.
+/// The last panel is padded with zero sheets to a multiple of this.
 const LANE_GROUP: usize = 4;
-/// Channels of 8-bit vectors are filled up to a multiple of this.
+/// The channels of 8-bit vectors are padded to a multiple of this.
 pub const CHANNEL_GROUP: usize = 4;
-/// Largest magnitude of a value of a unit vector, with some room for rounding.
+/// The largest magnitude of a value of a unit vector, with some room for rounding.
 pub const LARGEST_VALUE: f32 = 1.001;
-/// Largest scale of 8-bit values: the largest value of a vector stands at 127 steps.
+/// The largest scale of 8-bit values. The largest value of a vector stands at 127 steps.
 pub const LARGEST_SCALE: f32 = LARGEST_VALUE / 127.0;
 
 /// How template values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Storage {
-    /// 32-bit floating point.
+    /// Values are 32-bit floating point.
     F32,
-    /// 16-bit floating point; products are still taken and summed in 32 bits.
+    /// Values are 16-bit floating point. Products are still taken and summed in 32 bits.
     F16,
-    /// 8-bit integers with one scale a vector; products are summed exactly in 32-bit integers.
+    /// Values are 8-bit integers with one scale per vector. Products are summed exactly in 32-bit
+    /// integers.
     I8,
 }
 
 impl Storage {
-    /// Bytes of one value.
+    /// Returns the number of bytes of one value.
     pub fn value_bytes(self) -> usize {
         match self {
             Storage::F32 => 4,
@@ -62,31 +63,31 @@ impl std::fmt::Display for Storage {
     }
 }
 
-/// Sizes of one layer's template.
+/// The sizes of one layer's template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Rows.
+    /// The number of rows.
     pub height: usize,
-    /// Columns.
+    /// The number of columns.
     pub width: usize,
-    /// Values a vector has.
+    /// The number of values of a vector.
     pub channels: usize,
-    /// Vectors a pixel has, K.
+    /// The number of vectors per pixel, K.
     pub sheets: usize,
 }
 
 impl Shape {
-    /// Number of template pixels.
+    /// Returns the number of template pixels.
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
-    /// Sheets with the zero sheets.
+    /// Returns the number of sheets, with the zero sheets.
     pub fn padded_sheets(&self) -> usize {
         self.sheets.next_multiple_of(LANE_GROUP)
     }
 
-    /// Channels with the zero channels that `storage` wants.
+    /// Returns the number of channels, with the zero channels that `storage` needs.
     pub fn padded_channels(&self, storage: Storage) -> usize {
         match storage {
             Storage::I8 => self.channels.next_multiple_of(CHANNEL_GROUP),
@@ -94,12 +95,14 @@ impl Shape {
         }
     }
 
-    /// Stored values of one pixel's block, zero sheets and channels included.
+    /// Returns the number of stored values of one pixel's block, with zero sheets and zero
+    /// channels.
     pub fn block(&self, storage: Storage) -> usize {
         self.padded_channels(storage) * self.padded_sheets()
     }
 
-    /// Stored values of the layer; `None` where that does not fit the address space.
+    /// Returns the number of stored values of the layer, or `None` where it does not fit the
+    /// address space.
     pub fn values(&self, storage: Storage) -> Option<usize> {
         self.sheets.checked_add(LANE_GROUP)?;
         self.padded_sheets()
@@ -108,18 +111,18 @@ impl Shape {
             .checked_mul(self.width)
     }
 
-    /// Scales of the layer.
+    /// Returns the number of scales of the layer.
     pub fn scales(&self) -> usize {
         self.pixels() * self.padded_sheets()
     }
 
-    /// Where panel `panel` of a block starts, and how many sheets wide it is.
+    /// Returns where panel `panel` of a block starts, and how many sheets wide it is.
     fn panel(&self, panel: usize, storage: Storage) -> (usize, usize) {
         let start = panel * PANEL * self.padded_channels(storage);
         (start, (self.padded_sheets() - panel * PANEL).min(PANEL))
     }
 
-    /// Where in its pixel's block the value of `channel` of `sheet` stands.
+    /// Returns the index of the value of `channel` of `sheet` in its pixel's block.
     pub fn place(&self, storage: Storage, sheet: usize, channel: usize) -> usize {
         let (start, width) = self.panel(sheet / PANEL, storage);
         start
@@ -129,7 +132,7 @@ impl Shape {
             }
     }
 
-    /// Panels of a block.
+    /// Returns the number of panels of a block.
     pub fn panels(&self) -> usize {
         self.sheets.div_ceil(PANEL)
     }
@@ -144,9 +147,9 @@ pub enum Values<'a> {
     F16(&'a [f16]),
     /// See [`Storage::I8`].
     I8 {
-        /// Bytes of the vectors.
+        /// The bytes of the vectors.
         values: &'a [i8],
-        /// What each vector's bytes are multiplied with.
+        /// The factor by which each vector's bytes are multiplied.
         scales: &'a [f32],
     },
 }
@@ -161,7 +164,7 @@ impl Values<'_> {
     }
 }
 
-/// One layer's template.
+/// The vectors of one layer's template.
 #[derive(Debug, Clone, Copy)]
 pub struct Sheets<'a> {
     shape: Shape,
@@ -169,7 +172,7 @@ pub struct Sheets<'a> {
 }
 
 impl<'a> Sheets<'a> {
-    /// A view of stored values; `None` where their number does not fit the shape.
+    /// Makes a view of stored values, or returns `None` where their number does not fit the shape.
     pub fn new(shape: Shape, values: Values<'a>) -> Option<Self> {
         let count = match values {
             Values::F32(values) => values.len(),
@@ -181,17 +184,17 @@ impl<'a> Sheets<'a> {
             .then_some(Sheets { shape, values })
     }
 
-    /// Its sizes.
+    /// Returns the sizes.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// The stored values.
+    /// Returns the stored values.
     pub fn values(&self) -> Values<'a> {
         self.values
     }
 
-    /// Whether every vector is zero.
+    /// Returns whether every vector is zero.
     pub fn is_all_zero(&self) -> bool {
         match self.values {
             Values::F32(values) => values.iter().all(|&v| v == 0.0),
@@ -202,7 +205,7 @@ impl<'a> Sheets<'a> {
         }
     }
 
-    /// One stored value.
+    /// Returns one stored value, in 32 bits.
     pub fn value(&self, pixel: usize, sheet: usize, channel: usize) -> f32 {
         let storage = self.values.storage();
         let at = pixel * self.shape.block(storage) + self.shape.place(storage, sheet, channel);
@@ -215,8 +218,8 @@ impl<'a> Sheets<'a> {
         }
     }
 
-    /// Panel `panel` of `pixel` in 32 bits, in place or widened by `kernel` into `room`. Empty for 8-bit values:
-    /// see [`Sheets::byte_panel`].
+    /// Returns panel `panel` of `pixel` in 32 bits, in place or widened by `kernel` into `room`. It
+    /// is empty for 8-bit values; see [`Sheets::byte_panel`].
     pub fn panel<'b>(
         &self,
         kernel: Kernel,
@@ -244,7 +247,7 @@ impl<'a> Sheets<'a> {
         PanelView { rows, ahead, width, start }
     }
 
-    /// Panel `panel` of `pixel` in 8 bits, in place; `None` unless the values are 8-bit.
+    /// Returns panel `panel` of `pixel` in 8 bits, in place, or `None` unless the values are 8-bit.
     pub fn byte_panel<'b>(
         &self,
         pixel: usize,
@@ -263,28 +266,29 @@ impl<'a> Sheets<'a> {
         Some(BytePanel { rows, ahead, width, scale: &scales[first..first + width], start })
     }
 
-    /// How the values are stored.
+    /// Returns how the values are stored.
     pub fn storage(&self) -> Storage {
         self.values.storage()
     }
 }
 
-/// `length` values from `from` on, and as many of those that follow as there are.
+/// Returns `length` values from `from` on, and up to `length` of the values after them.
 fn in_place<T>(values: &[T], from: usize, length: usize) -> (&[T], &[T]) {
     let (rows, rest) = values[from..].split_at(length);
     (rows, &rest[..length.min(rest.len())])
 }
 
-/// Place of a value in an 8-bit panel of `width` sheets.
+/// Returns the index of a value in an 8-bit panel of `width` sheets.
 fn int_place(channel: usize, sheet: usize, width: usize) -> usize {
     (channel / CHANNEL_GROUP * width + sheet) * CHANNEL_GROUP + channel % CHANNEL_GROUP
 }
 
-/// Rounds a vector to 8 bits: `vector = scale * bytes`, off by at most half a scale a value (and
-/// the rounding of a multiplication). Returns the scale; `out` is at least as long as the vector.
+/// Rounds a vector to 8 bits: `vector = scale * bytes`. A value is off by at most half a scale,
+/// plus the rounding of a multiplication. Returns the scale. `out` must be at least as long as the
+/// vector.
 pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
     /// Adding 1.5 * 2^23 rounds magnitudes below 2^22 to whole numbers, which then stand in the low
-    /// bits: plain arithmetic that every processor vectorises alike.
+    /// bits. This is plain arithmetic that every processor vectorises alike.
     const WHOLE: f32 = 12_582_912.0;
     const LANES: usize = 8;
     let mut lanes = [0.0f32; LANES];
@@ -304,14 +308,15 @@ pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
     }
     let steps = 127.0 / largest;
     for (out, value) in out.iter_mut().zip(vector) {
-        // The magnitude is 127 at most: `largest * steps` is within a rounding of 127.
+        // The magnitude is at most 127, because `largest * steps` is within a rounding of 127.
         *out = (value * steps + WHOLE).to_bits() as i8;
     }
     largest / 127.0
 }
 
-/// Packs the vectors of one pixel, `vectors[sheet]`, into a block of bytes and their scales, which
-/// hold [`Shape::block`] and [`Shape::padded_sheets`] values and are zero where no sheet stands.
+/// Packs the vectors of one pixel, `vectors[sheet]`, into a block of bytes and their scales.
+/// `block` holds [`Shape::block`] values and `scales` holds [`Shape::padded_sheets`]. The caller
+/// fills both with zeros, which remain where no sheet stands.
 pub fn pack_bytes(shape: Shape, vectors: &[&[f32]], block: &mut [i8], scales: &mut [f32]) {
     let mut bytes = vec![0; shape.channels];
     for (sheet, vector) in vectors.iter().enumerate() {
@@ -323,8 +328,8 @@ pub fn pack_bytes(shape: Shape, vectors: &[&[f32]], block: &mut [i8], scales: &m
     }
 }
 
-/// Packs the vectors of one pixel, `vectors[sheet]`, into a block. `block` holds
-/// [`Shape::block`] values and is zero where no sheet stands.
+/// Packs the vectors of one pixel, `vectors[sheet]`, into a block. `block` holds [`Shape::block`]
+/// values. The caller fills it with zeros, which remain where no sheet stands.
 pub fn pack(shape: Shape, vectors: &[&[f32]], block: &mut [f32]) {
     for (sheet, vector) in vectors.iter().enumerate() {
         let (start, width) = shape.panel(sheet / PANEL, Storage::F32);

@@ -1,119 +1,123 @@
-//! What the figures of a test mean, and what to try next.
+//! This module says what the figures of a test mean, and what to try next.
 //!
-//! Missed defects have two causes that ask for different remedies. Where a template ranks defective pictures above
-//! good ones, another threshold catches them, and no other template is needed. Where it does not rank them, every
-//! threshold misses them, and the template or its pictures must change. The share of defects that is caught where 5 %
-//! of the good pictures are rejected tells the two apart: it does not depend on the threshold.
+//! Missed defects have two causes, and each cause has its own remedy. If a template ranks defective
+//! pictures above good ones, another threshold catches them, and no other template is needed. If it
+//! does not rank them, every threshold misses them, and the template or its pictures must change.
+//! One figure tells the two apart: the share of defects that is caught where 5 % of the good
+//! pictures are rejected. It does not depend on the threshold.
 
 use super::OperatingCurve;
 
-/// Rates of good pictures rejected at which figures are stated.
+/// The rates of rejected good pictures at which figures are stated.
 pub const RATES: [f64; 3] = [0.01, 0.02, 0.05];
 
-/// A template ranks well that catches this share of the defects where 5 % of the good pictures are rejected.
+/// A template ranks well if it catches this share of the defects where 5 % of the good pictures are
+/// rejected.
 const RANKS_WELL: f64 = 0.8;
-/// A template ranks well, too, whose image AUROC is at least this.
+/// A template also ranks well if its image AUROC is at least this.
 const HIGH_AUROC: f64 = 0.95;
 /// A difference between two shares of the pictures that is worth another threshold.
 const WORTH_WHILE: f64 = 0.1;
-/// A difference between two shares of the defects that decides nothing.
+/// A difference between two shares of the defects that is too small to decide anything.
 const SLIGHT: f64 = 0.05;
-/// From so many good pictures on, more of them seldom help.
+/// From this number of good pictures on, more pictures seldom help.
 const MANY_PICTURES: usize = 200;
-/// Network inputs to try one after the other, in pixels a side.
+/// The network inputs to try one after the other, in pixels a side.
 const INPUT_SIDES_PX: [u32; 2] = [384, 512];
 
-/// How the pictures of a test were decided.
+/// The verdicts on the pictures of a test, as counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decisions {
-    /// Good pictures.
+    /// The number of good pictures.
     pub good: usize,
-    /// Good pictures that were rejected.
+    /// The number of good pictures that were rejected.
     pub false_rejects: usize,
-    /// Defective pictures.
+    /// The number of defective pictures.
     pub defective: usize,
-    /// Defective pictures that passed.
+    /// The number of defective pictures that passed.
     pub missed: usize,
-    /// Those of them whose score is above the threshold: region rules let them pass.
+    /// The number of missed pictures whose score is above the threshold. Region rules let them
+    /// pass.
     pub passed_by_rules: usize,
-    /// Image AUROC (0..=1).
+    /// The image AUROC (0..=1), where it exists.
     pub auroc: Option<f64>,
 }
 
-/// What has been done for a template already.
+/// The preparation of a template: what has already been done for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prepared {
     /// Whether a mask leaves out a part of the picture.
     pub has_mask: bool,
-    /// Whether odd pictures were left out when it was built.
+    /// Whether odd pictures were left out when the template was built.
     pub leaves_out_strays: bool,
-    /// Side of the network's input, in pixels.
+    /// The side of the network's input, in pixels.
     pub input_side_px: u32,
-    /// Longer side of the pictures that it was built from, in pixels.
+    /// The longer side of the pictures that the template was built from, in pixels.
     pub picture_side_px: u32,
-    /// Good pictures that it was built from.
+    /// The number of good pictures that the template was built from.
     pub pictures: usize,
 }
 
-/// What the figures mean.
+/// The meaning of the figures.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Advice {
-    /// Good or defective pictures are missing: nothing can be said.
+    /// Good or defective pictures are missing, so nothing can be said.
     Incomplete,
     /// Few defects are missed and few good pictures are rejected.
     Sound,
-    /// Region rules let so many defective pictures pass whose score is above the threshold.
+    /// Region rules let defective pictures pass whose score is above the threshold.
     RulesHideDefects {
-        /// These pictures.
+        /// The number of these pictures.
         passed: usize,
     },
-    /// It ranks well, and a lower threshold catches far more defects.
+    /// The template ranks well, and a lower threshold catches far more defects.
     ThresholdTooHigh(Choice),
-    /// It ranks well, and a higher threshold rejects far fewer good pictures and catches nearly the same defects.
+    /// The template ranks well. A higher threshold rejects far fewer good pictures and catches
+    /// nearly the same defects.
     ThresholdTooLow(Choice),
-    /// It ranks well, its threshold makes use of that, and defects are missed all the same.
+    /// The template ranks well and its threshold makes use of that, but defects are still missed.
     AtItsLimit(Remedies),
-    /// It does not rank: no threshold catches most defects.
+    /// The template does not rank: no threshold catches most defects.
     DoesNotRank(Remedies),
 }
 
-/// Another threshold.
+/// Another threshold that could be set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
-    /// Share of the good pictures that it rejects, one of [`RATES`].
+    /// The share of the good pictures that it rejects, one of [`RATES`].
     pub rate: f64,
     /// The score that this share of the good pictures exceed in this test.
     pub limit: f64,
-    /// Share of the defective pictures that it catches.
+    /// The share of the defective pictures that it catches.
     pub caught: f64,
 }
 
-/// What to try on a template that ranks too badly.
+/// The steps to try on a template that misses too many defects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remedies {
-    /// Share of the defective pictures that is caught where 5 % of the good ones are rejected.
+    /// The share of the defective pictures that is caught where 5 % of the good ones are rejected.
     pub caught_at_5: f64,
-    /// Steps in the order in which to try them, without those that are done.
+    /// The steps in the order in which to try them, without those that are done.
     pub steps: Vec<Step>,
 }
 
-/// One thing to try.
+/// One step to try.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// Leave out what is no part: background, fixtures, ragged edges.
+    /// Mask out what does not belong to the part: background, fixtures, ragged edges.
     Mask,
-    /// Look for pictures among the good ones that do not belong there.
+    /// Look among the good pictures for some that do not belong there.
     Strays,
     /// Set another threshold, from fresh good parts.
     Threshold(Choice),
-    /// Let the network see more pixels: this many a side.
+    /// Let the network see more pixels: this number a side.
     Size(u32),
     /// Take more pictures of good parts.
     MorePictures,
 }
 
 impl Advice {
-    /// A word for programs.
+    /// Returns a word for programs.
     pub fn name(&self) -> &'static str {
         match self {
             Advice::Incomplete => "incomplete",
@@ -165,7 +169,7 @@ pub fn advise(curve: &OperatingCurve, decisions: &Decisions, template: &Prepared
     if ranks_well { Advice::AtItsLimit(remedies) } else { Advice::DoesNotRank(remedies) }
 }
 
-/// The smallest rate at which at least the share `caught` of the defects is caught.
+/// Returns the smallest rate at which at least the share `caught` of the defects is caught.
 fn choice(curve: &OperatingCurve, caught: f64) -> Option<Choice> {
     RATES.into_iter().find_map(|rate| {
         let found = Choice { rate, limit: curve.limit(rate)?, caught: curve.caught_at(rate)? };
@@ -173,7 +177,7 @@ fn choice(curve: &OperatingCurve, caught: f64) -> Option<Choice> {
     })
 }
 
-/// What can still be tried, in its order.
+/// Returns the steps that can still be tried, in their order.
 fn steps(template: &Prepared, threshold: Option<Choice>) -> Vec<Step> {
     let larger = |side: &&u32| {
         **side > template.input_side_px && template.picture_side_px > template.input_side_px
@@ -200,8 +204,9 @@ mod tests {
         pictures: 90,
     };
 
-    /// 101 good scores from 0 to 1: the limits are 0.99, 0.98 and 0.95. `above` defects of 100 score 2, `between` of
-    /// them 0.965, the rest 0.5; the threshold is `threshold`.
+    /// Gives advice on 101 good scores from 0 to 1, so that the limits are 0.99, 0.98 and 0.95. Of
+    /// 100 defects, `above` score 2, `between` score 0.965, and the rest score 0.5. `threshold` is
+    /// the threshold.
     fn advice(above: usize, between: usize, threshold: f32, auroc: f64) -> Advice {
         let good = (0..=100).map(|i| (i as f32 / 100.0, false));
         let score = |i: usize| if i < above { 2.0 } else { 0.5 };

@@ -1,29 +1,30 @@
-//! Area under the per-region-overlap curve (MVTec's localisation figure).
+//! This module computes the area under the per-region-overlap curve (MVTec's localisation figure).
 
 use super::SortedScores;
 use crate::scoring::components::label_components;
 
-/// Ground truth of one picture, pixel by pixel: 0 is good, every other number one defect region.
+/// The ground truth of one picture, pixel by pixel. 0 is good, and every other number stands for
+/// one defect region.
 pub struct PixelTruth {
     region_of: Vec<u32>,
     regions: u32,
 }
 
 impl PixelTruth {
-    /// Regions are the 8-connected components of `defect`, a mask of `width` columns.
+    /// Makes regions of the 8-connected components of `defect`, a mask of `width` columns.
     pub fn new(defect: &[bool], width: usize) -> Self {
         let (region_of, regions) = label_components(defect, width);
         PixelTruth { region_of, regions }
     }
 }
 
-/// Exact area under the per-region-overlap curve up to a false-positive rate of `limit`,
-/// divided by `limit` (Eq. 12 of the paper, not rescaled), and the pixel AUROC of the same
-/// pictures.
+/// Computes the area under the per-region-overlap curve, and the pixel AUROC of the same pictures.
+/// The area is exact, ends at a false-positive rate of `limit` and is divided by `limit` (Eq. 12 of
+/// the paper, not rescaled).
 ///
-/// The curve has a vertex at every distinct score, from the highest down; overlap is averaged
-/// over all regions of all pictures, large or small; vertices are joined by straight lines and
-/// the last line is cut at `limit`. Each picture is its score map and its truth, of equal size.
+/// The curve has a vertex at every distinct score, from the highest down. Overlap is averaged over
+/// all regions of all pictures, large or small. Straight lines join the vertices, and the last line
+/// is cut at `limit`. Each picture is its score map and its truth, of equal size. A figure is
 /// `None` where there is no region or no good pixel.
 pub fn aupro<T: Copy + PartialOrd + Send>(
     pictures: &[(&[T], &PixelTruth)],
@@ -36,20 +37,21 @@ pub fn aupro<T: Copy + PartialOrd + Send>(
 /// A per-region-overlap curve and the figures that come with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProCurve {
-    /// Area under the curve, as [`aupro`].
+    /// The area under the curve, as in [`aupro`].
     pub aupro: Option<f64>,
-    /// Pixel AUROC, as [`aupro`].
+    /// The pixel AUROC, as in [`aupro`].
     pub pixel_auroc: Option<f64>,
-    /// Vertices for drawing, (false-positive rate 0..=limit, mean overlap 0..=1), both rising,
-    /// from (0, 0) to the cut at the limit. Of vertices nearer to each other than 1/500 of both
-    /// ranges only the first is kept. Empty where there is no figure.
+    /// The vertices for drawing: (false-positive rate 0..=limit, mean overlap 0..=1). Both rise,
+    /// from (0, 0) to the cut at the limit. Of vertices that are nearer to each other than 1/500 of
+    /// both ranges, only the first is kept. The list is empty where there is no figure.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Parts of each range within which vertices of a drawn curve are one.
+/// Each range is divided into this number of steps. Vertices within one step of both ranges are
+/// drawn as one.
 const DRAWN_STEPS: f64 = 500.0;
 
-/// As [`aupro`], with the curve itself.
+/// Does the same as [`aupro`], and also returns the curve itself.
 pub fn pro_curve<T: Copy + PartialOrd + Send>(
     pictures: &[(&[T], &PixelTruth)],
     limit: f64,
@@ -74,7 +76,7 @@ pub fn pro_curve<T: Copy + PartialOrd + Send>(
     ProCurve { aupro, pixel_auroc: sorted.auroc(), points: points.unwrap_or_default() }
 }
 
-/// The area, and the vertices that are far enough from each other to be seen.
+/// Computes the area, and the vertices that are far enough from each other to be seen.
 fn area<T: Copy + PartialOrd + Send>(
     sorted: &SortedScores<T>,
     region_sizes: &[u64],
@@ -86,7 +88,7 @@ fn area<T: Copy + PartialOrd + Send>(
     if region_sizes.is_empty() || good_pixels == 0 {
         return None;
     }
-    // What one pixel of region r adds to the mean overlap.
+    // The share that one pixel of region r adds to the mean overlap.
     let share: Vec<f64> =
         region_sizes.iter().map(|&size| 1.0 / (size as f64 * region_sizes.len() as f64)).collect();
     let (mut false_positives, mut overlap, mut area) = (0u64, 0.0, 0.0);
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_drawn_curve_has_the_same_area_and_few_points() {
-        // 200 x 200 pixels, two regions, scores that tell them apart only partly.
+        // The test has 200 x 200 pixels and two regions. The scores tell them apart only partly.
         let mask: Vec<bool> =
             (0..40_000).map(|i| i % 200 < 20 && !(4000..=36_000).contains(&i)).collect();
         let truth = PixelTruth::new(&mask, 200);

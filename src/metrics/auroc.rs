@@ -1,11 +1,11 @@
-//! Area under the receiver operating characteristic, exact with ties.
+//! This module computes the area under the receiver operating characteristic, exact with ties.
 
 use rayon::slice::ParallelSliceMut;
 
-/// Area under the ROC curve of `(score, is_bad)` pairs: the probability that a bad one scores
-/// higher than a good one, ties counting half (the Mann-Whitney statistic).
+/// Computes the area under the ROC curve of `(score, is_bad)` pairs. It is the probability that a
+/// bad one scores higher than a good one, where ties count half (the Mann-Whitney statistic).
 ///
-/// `None` where one of the two classes is empty.
+/// It returns `None` where one of the two classes is empty.
 pub fn auroc<T: Copy + PartialOrd + Send>(
     scored: impl IntoIterator<Item = (T, bool)>,
 ) -> Option<f64> {
@@ -13,13 +13,13 @@ pub fn auroc<T: Copy + PartialOrd + Send>(
         .auroc()
 }
 
-/// Scores with their class, highest first: the common start of every exact curve.
+/// Scores with their class, highest first. Every exact curve starts from this list.
 ///
 /// Class 0 is good; any other class is bad (for AUPRO, the number of a region).
 pub struct SortedScores<T>(Vec<(T, u32)>);
 
 impl<T: Copy + PartialOrd + Send> SortedScores<T> {
-    /// Sorts, highest score first. Scores must be comparable (no NaN).
+    /// Sorts the scores, highest first. They must be comparable (no NaN).
     pub fn new(mut scored: Vec<(T, u32)>) -> Self {
         scored.par_sort_unstable_by(|a, b| {
             b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal)
@@ -27,14 +27,15 @@ impl<T: Copy + PartialOrd + Send> SortedScores<T> {
         SortedScores(scored)
     }
 
-    /// Groups of equal score, highest first: the vertices of a curve.
+    /// Returns groups of equal score, highest first. These are the vertices of a curve.
     pub fn ties(&self) -> impl Iterator<Item = &[(T, u32)]> {
         self.0.chunk_by(|a, b| a.0 == b.0)
     }
 
-    /// Area under the ROC curve, as [`auroc`].
+    /// Computes the area under the ROC curve, as [`auroc`] does.
     pub fn auroc(&self) -> Option<f64> {
-        // Twice the number of (bad, good) pairs in the right order; integers, so nothing rounds.
+        // Twice the number of (bad, good) pairs in the right order. These are integers, so nothing
+        // is rounded.
         let (mut pairs, mut bad_above, mut good_count) = (0u128, 0u128, 0u128);
         for tie in self.ties() {
             let bad = tie.iter().filter(|(_, class)| *class != 0).count() as u128;

@@ -1,4 +1,5 @@
-//! Figures of merit: image and pixel AUROC, AUPRO, the operating curve; and what to try next where they are low.
+//! This module computes figures of merit: image and pixel AUROC, AUPRO and the operating curve. It
+//! also says what to try next where they are low.
 
 pub mod advice;
 mod aupro;

@@ -1,35 +1,37 @@
-//! What a threshold costs and what it catches: the operating curve, and precision over recall.
+//! This module says what a threshold costs and what it catches: the operating curve, and precision
+//! over recall.
 //!
 //! # The operating curve
-//! Let `g` be the n scores of good pictures, sorted, and R a rate from 0 to 1. The *limit* for R is the (1 - R)
-//! quantile of `g`: the value at position `(1 - R)(n - 1)`, linear between two neighbours. What is *caught* at R is
-//! the share of the defective pictures whose score lies above this limit. The curve shows this share against R. It
-//! needs no threshold, so it tells how well a template ranks.
+//! Let `g` be the n scores of good pictures, sorted, and R a rate from 0 to 1. The *limit* for R is
+//! the (1 - R) quantile of `g`: the value at position `(1 - R)(n - 1)`, linear between two
+//! neighbours. The share *caught* at R is the share of the defective pictures whose score lies
+//! above this limit. The curve shows this share against R. It needs no threshold, so it tells how
+//! well a template ranks.
 //!
-//! A score that is no number, or infinite, is rejected whatever the threshold: it counts as above every limit.
+//! A score that is NaN or infinite is rejected by any threshold, so it counts as above every limit.
 
 use super::SortedScores;
 
-/// Scores of good and of defective pictures, and what any threshold would do to them.
+/// The scores of good and of defective pictures, from which the effect of any threshold follows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperatingCurve {
-    /// Scores of the good pictures, lowest first.
+    /// The scores of the good pictures, lowest first.
     good: Vec<f64>,
-    /// Scores of the defective pictures, lowest first.
+    /// The scores of the defective pictures, lowest first.
     defective: Vec<f64>,
 }
 
-/// How many pictures of both classes there are of some kind, as those above a threshold.
+/// The numbers of good and defective pictures of some kind, for example of those above a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Good pictures.
+    /// The number of good pictures.
     pub good: usize,
-    /// Defective pictures.
+    /// The number of defective pictures.
     pub defective: usize,
 }
 
 impl OperatingCurve {
-    /// From the score of every picture, and whether it is defective.
+    /// Makes the curve from the score of every picture, and whether it is defective.
     pub fn new(scored: impl IntoIterator<Item = (f32, bool)>) -> Self {
         let mut curve = OperatingCurve { good: Vec::new(), defective: Vec::new() };
         for (score, is_defective) in scored {
@@ -41,44 +43,45 @@ impl OperatingCurve {
         curve
     }
 
-    /// The score that the share `rate` (0..=1) of the good pictures exceed; `None` without good pictures.
+    /// Returns the score that the share `rate` (0..=1) of the good pictures exceed, or `None`
+    /// without good pictures.
     pub fn limit(&self, rate: f64) -> Option<f64> {
         let last = self.good.len().checked_sub(1)?;
         let position = (1.0 - rate).clamp(0.0, 1.0) * last as f64;
         let below = position.floor() as usize;
         let (low, high) = (self.good[below], self.good[(below + 1).min(last)]);
         let part = position - below as f64;
-        // Between two infinite scores there is no difference to take a part of.
+        // Two infinite scores have no difference, so no part of it can be taken.
         Some(if part == 0.0 || low == high { low } else { low + part * (high - low) })
     }
 
-    /// The share (0..=1) of the defective pictures that is caught where the share `rate` of the good ones is
-    /// rejected; `None` where one of the classes is empty.
+    /// Returns the share (0..=1) of the defective pictures that is caught where the share `rate` of
+    /// the good ones is rejected. Returns `None` where one of the classes is empty.
     pub fn caught_at(&self, rate: f64) -> Option<f64> {
         let limit = self.limit(rate)?;
         self.share(self.defective.len() - at_most(&self.defective, limit))
     }
 
-    /// What `threshold` rejects.
+    /// Counts the pictures that `threshold` rejects.
     pub fn rejected(&self, threshold: f32) -> Counts {
         let above = |scores: &[f64]| scores.len() - at_most(scores, f64::from(threshold));
         Counts { good: above(&self.good), defective: above(&self.defective) }
     }
 
-    /// All pictures.
+    /// Counts all pictures.
     pub fn counts(&self) -> Counts {
         Counts { good: self.good.len(), defective: self.defective.len() }
     }
 
-    /// The rate whose limit is `threshold`: 0 where no good picture is above it, 1 where all are. `None` without
-    /// good pictures.
+    /// Returns the rate whose limit is `threshold`. It is 0 where no good picture is above the
+    /// threshold, and 1 where all are. Returns `None` without good pictures.
     pub fn rate_of(&self, threshold: f32) -> Option<f64> {
         let threshold = f64::from(threshold);
         (!self.good.is_empty()).then(|| self.rate(at_most(&self.good, threshold), threshold))
     }
 
-    /// The corners of the curve from rate 0 up to the rate `to`, in the order of the rate: (rate, share caught).
-    /// Empty where one of the classes is empty.
+    /// Returns the corners of the curve from rate 0 up to the rate `to`, in the order of the rate:
+    /// (rate, share caught). The list is empty where one of the classes is empty.
     pub fn corners(&self, to: f64) -> Vec<(f64, f64)> {
         let (Some(mut caught), Some(at_end)) = (self.caught_at(0.0), self.caught_at(to)) else {
             return Vec::new();
@@ -100,7 +103,8 @@ impl OperatingCurve {
         corners
     }
 
-    /// The rate at which the limit reaches `score`, with `below` good pictures on this side of it.
+    /// Returns the rate at which the limit reaches `score`, where `below` good pictures lie below
+    /// it.
     fn rate(&self, below: usize, score: f64) -> f64 {
         let count = self.good.len();
         if below == 0 || below >= count {
@@ -118,25 +122,26 @@ impl OperatingCurve {
     }
 }
 
-/// How many of the sorted `scores` are at most `limit`; an infinite score never is.
+/// Counts how many of the sorted `scores` are at most `limit`. An infinite score never is.
 fn at_most(scores: &[f64], limit: f64) -> usize {
     scores.partition_point(|score| *score <= limit && *score < f64::INFINITY)
 }
 
-/// One point of a ranking, all pictures above some score taken for defective.
+/// One point of a ranking, where all pictures above some score count as defective.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Good pictures rejected, part 0..=1 of the good ones.
+    /// The rejected good pictures, as a part 0..=1 of the good ones.
     pub false_rejects: f64,
-    /// Defective pictures found, part 0..=1 of the defective ones.
+    /// The rejected defective pictures, as a part 0..=1 of the defective ones.
     pub found: f64,
-    /// Defective pictures among those rejected, 0..=1; 1 where none is rejected.
+    /// The part of the rejected pictures that are defective, 0..=1. It is 1 where none is rejected.
     pub precision: f64,
 }
 
-/// The vertices of the curves, from "nothing is rejected" on, one a distinct score.
+/// Returns the vertices of the curves, one per distinct score, beginning with "nothing is
+/// rejected".
 ///
-/// `None` where one of the two classes is empty: neither curve exists.
+/// It returns `None` where one of the two classes is empty, because then neither curve exists.
 pub fn vertices(scored: &[(f32, bool)]) -> Option<Vec<Point>> {
     let bad = scored.iter().filter(|(_, bad)| *bad).count();
     let good = scored.len() - bad;
@@ -155,18 +160,19 @@ pub fn vertices(scored: &[(f32, bool)]) -> Option<Vec<Point>> {
     Some(points)
 }
 
-/// Where a threshold lies: what is not at most `threshold` is rejected, as the verdict does.
+/// Returns the point of a threshold. It rejects each score that is not at most `threshold`, as the
+/// verdict does.
 pub fn operating_point(scored: &[(f32, bool)], threshold: f32) -> Point {
     let count = |bad: bool, rejected: bool| {
-        // A score that is no number is rejected.
+        // A score that is NaN is rejected.
         let passes = |score: f32| score <= threshold;
         scored.iter().filter(|(s, b)| *b == bad && !(rejected && passes(*s))).count()
     };
     point(count(false, true), count(true, true), count(false, false), count(true, false))
 }
 
-/// Average precision: the mean over the defective pictures of the precision at which each is
-/// found, ties taken together.
+/// Computes the average precision: the mean, over the defective pictures, of the precision at which
+/// each is found. Ties are taken together.
 pub fn average_precision(vertices: &[Point]) -> f64 {
     vertices.windows(2).map(|pair| (pair[1].found - pair[0].found) * pair[1].precision).sum()
 }
@@ -188,7 +194,7 @@ mod tests {
     const SCORED: [(f32, bool); 6] =
         [(0.1, false), (0.4, true), (0.4, false), (0.3, false), (0.8, true), (0.9, true)];
 
-    /// Good scores 1 to 5, so that the limit for R is 5 - 4 R.
+    /// Takes the good scores 1 to 5, so that the limit for R is 5 - 4 R.
     fn five_good(defective: &[f32]) -> OperatingCurve {
         let good = (1..=5).map(|score| (score as f32, false));
         OperatingCurve::new(good.chain(defective.iter().map(|&score| (score, true))))
@@ -197,7 +203,7 @@ mod tests {
     #[test]
     fn limits_and_what_is_caught_at_them_by_hand() {
         let curve = five_good(&[6.0, 4.9, 4.7, 2.0]);
-        // Limits 5, 4.96, 4.92, 4.8, 4, 3, 1; a score at the limit is not above it.
+        // The limits are 5, 4.96, 4.92, 4.8, 4, 3, 1. A score at the limit is not above it.
         let cases = [
             (0.0, 5.0, 0.25),
             (0.01, 4.96, 0.25),
@@ -214,7 +220,7 @@ mod tests {
         }
         assert_eq!(five_good(&[4.0, 4.0]).caught_at(0.25), Some(0.0), "at the limit");
         let twenty = OperatingCurve::new((0..20).map(|i| (i as f32, false)).chain([(18.5, true)]));
-        // Position 0.95 * 19 = 18.05, and 0.98 * 19 = 18.62.
+        // The positions are 0.95 * 19 = 18.05 and 0.98 * 19 = 18.62.
         assert!((twenty.limit(0.05).expect("good pictures") - 18.05).abs() < 1e-12);
         assert_eq!((twenty.caught_at(0.05), twenty.caught_at(0.02)), (Some(1.0), Some(0.0)));
     }

@@ -1,20 +1,21 @@
-//! Gaussian blur with reflecting borders.
+//! This module blurs maps by a Gaussian with reflecting borders.
 
 use rayon::prelude::*;
 
-/// Maps of more pixels are blurred on all threads. Every row is computed alone, so the result is the same.
+/// Maps of more pixels than this are blurred on all threads. Every row is computed alone, so the
+/// result is the same.
 const LARGE: usize = 1024 * 1024;
 
-/// A Gaussian of standard deviation `sigma` pixels, truncated at 4 sigma, applied separably with
-/// reflecting borders (`d c b a | a b c d | d c b a`), as in Eq. 11 of the paper.
+/// A Gaussian of standard deviation `sigma` pixels, truncated at 4 sigma. It is applied separably
+/// with reflecting borders (`d c b a | a b c d | d c b a`), as in Eq. 11 of the paper.
 #[derive(Debug, Clone)]
 pub struct GaussianBlur {
-    /// Weight of the centre and of each distance from it; they sum to 1 over both sides.
+    /// The weight of the centre and of each distance from it. The weights sum to 1 over both sides.
     weights: Vec<f32>,
 }
 
 impl GaussianBlur {
-    /// `sigma` in pixels; 0 leaves a map as it is.
+    /// Makes the blur. `sigma` is in pixels, and 0 leaves a map as it is.
     pub fn new(sigma: f32) -> Self {
         let sigma = f64::from(sigma.max(0.0));
         let radius = (4.0 * sigma + 0.5) as usize;
@@ -62,7 +63,8 @@ impl GaussianBlur {
     }
 }
 
-/// `work` for the number and the values of every row of a map, with a buffer that it can use.
+/// Calls `work` with the number and the values of every row of a map, and with a buffer that `work`
+/// can use.
 fn for_rows(map: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32], &mut Vec<f32>) + Sync) {
     if map.len() > LARGE {
         let rows = map.par_chunks_exact_mut(width).enumerate();
@@ -79,7 +81,7 @@ fn scaled(out: &mut [f32], values: &[f32], weight: f32) {
     }
 }
 
-/// The index that a position outside `0..size` mirrors to, the edge value repeated.
+/// Returns the index to which a position outside `0..size` mirrors. The edge value is repeated.
 fn reflect(at: isize, size: usize) -> usize {
     let period = 2 * size as isize;
     let inside = at.rem_euclid(period);

@@ -1,7 +1,8 @@
-//! Connected regions of a mask.
+//! This module finds the connected regions of a mask.
 
 /// Numbers the 8-connected components of `mask` (rows of `width` pixels) from 1, in the order of
-/// their first pixel; 0 is background. Returns the number of each pixel and how many there are.
+/// their first pixel. 0 is background. Returns the number of each pixel and the number of
+/// components.
 pub fn label_components(mask: &[bool], width: usize) -> (Vec<u32>, u32) {
     let mut label = vec![0u32; mask.len()];
     let mut count = 0;

@@ -1,21 +1,24 @@
-//! How far a region reaches: down to a part of its own peak.
+//! This module decides how far a region reaches: down to a part of its own peak.
 //!
-//! A threshold is set by what good parts show. A strong defect lies far above it, and its blurred flanks are above it,
-//! too, so that a contour at the threshold encloses several times the defect. So a pixel belongs to the extent of a
-//! region if it is above the threshold and above [`REACH`] of the local peak that it descends from. `docs/outlines.md`
+//! A threshold is set by what good parts show. A strong defect lies far above it, and its blurred
+//! flanks are also above it. So a contour at the threshold encloses several times the defect. So a
+//! pixel belongs to the extent of a region only if it is above two values. One is the threshold,
+//! and the other is [`REACH`] of the local peak from which the pixel descends. `docs/outlines.md`
 //! compares extents with masks.
 //!
 //! # Local peaks
-//! Pixels are taken from the highest to the lowest. One with no neighbour taken before is a new peak. Any other one
-//! descends from the peaks of its neighbours, and belongs to those of which it has [`REACH`]. Two peaks whose flanks meet
-//! above [`REACH`] of both become one. So a weak defect beside a strong one keeps an extent of its own.
+//! Pixels are taken from the highest to the lowest. A pixel without a neighbour that was taken
+//! before is a new peak. Any other pixel descends from the peaks of its neighbours. It belongs to
+//! those of which it has [`REACH`]. Two peaks become one where their flanks meet above [`REACH`] of
+//! both. So a weak defect beside a strong one keeps an extent of its own.
 
-/// Part of the local peak down to which a region reaches.
+/// The part of the local peak down to which a region reaches.
 pub const REACH: f32 = 0.6;
 
-/// What a pixel must exceed to belong to a region: the limit of the pixel, or [`REACH`] of the peak that it descends
-/// from, where that is more. `map` has `width` columns; `limit` is the threshold of a pixel. Pixels that are not above
-/// their limit, or that are no numbers, have their limit.
+/// Returns the value that each pixel must exceed to belong to a region. It is the larger of the
+/// pixel's limit and [`REACH`] of the peak from which the pixel descends. `map` has `width`
+/// columns, and `limit` is the threshold of a pixel. A pixel that is not above its limit, or that
+/// is NaN, gets its limit.
 pub fn cuts(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32) -> Vec<f32> {
     cuts_at(map, width, limit, REACH)
 }
@@ -44,7 +47,7 @@ fn cuts_at(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32, reach: f32) 
         }
         peaks.of_pixel[at] = match (own, highest) {
             (NONE, NONE) => peaks.new_at(value),
-            // On the flank of a peak, below its reach.
+            // The pixel is on the flank of a peak, below its reach.
             (NONE, highest) => highest,
             (own, _) => own,
         };
@@ -58,16 +61,16 @@ fn cuts_at(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32, reach: f32) 
     cuts
 }
 
-/// No peak.
+/// The index that stands for no peak.
 const NONE: usize = usize::MAX;
 
-/// Peaks that become one where their flanks meet.
+/// Local peaks, which become one where their flanks meet.
 struct Peaks {
-    /// The peak that every pixel descends from.
+    /// The peak from which every pixel descends.
     of_pixel: Vec<usize>,
-    /// A peak that each was joined with; itself where it was not.
+    /// For each peak, the peak that it was joined with, or itself where it was not joined.
     parent: Vec<usize>,
-    /// The height of each.
+    /// The height of each peak.
     value: Vec<f32>,
 }
 
@@ -78,7 +81,7 @@ impl Peaks {
         self.parent.len() - 1
     }
 
-    /// The peak that a pixel descends from now.
+    /// Returns the peak from which a pixel descends now.
     fn of(&self, pixel: usize) -> usize {
         match self.of_pixel[pixel] {
             NONE => NONE,
@@ -93,7 +96,7 @@ impl Peaks {
         peak
     }
 
-    /// Makes two peaks one, the higher.
+    /// Joins two peaks into one, the higher.
     fn join(&mut self, a: usize, b: usize) -> usize {
         let (high, low) = if self.value[a] >= self.value[b] { (a, b) } else { (b, a) };
         self.parent[low] = high;
@@ -101,7 +104,7 @@ impl Peaks {
     }
 }
 
-/// The up to eight neighbours of a pixel of a map of `count` pixels.
+/// Returns the up to eight neighbours of a pixel of a map of `count` pixels.
 fn neighbours(at: usize, width: usize, count: usize) -> impl Iterator<Item = usize> {
     let (x, y, height) = (at % width, at / width, count / width);
     let rows = y.saturating_sub(1)..=(y + 1).min(height - 1);
@@ -137,7 +140,7 @@ mod tests {
     fn a_weak_peak_beside_a_strong_one_keeps_its_extent() {
         let two = [0.0, 9.0, 10.0, 9.0, 2.0, 1.2, 2.5, 3.0, 2.5, 1.2, 0.0];
         assert_eq!(marks(&two, 1.0), ".###..###..");
-        // Where their flanks meet above that part of both, two peaks are one.
+        // Where their flanks meet above that part of both, two peaks become one.
         let one = [0.0, 8.0, 10.0, 6.5, 9.0, 8.0, 4.0, 0.0];
         assert_eq!(marks(&one, 1.0), ".#####..");
     }

@@ -1,23 +1,24 @@
-//! From the distance maps of the layers to one anomaly map at picture resolution (Eq. 10).
+//! This module joins the distance maps of the layers into one anomaly map at picture resolution
+//! (Eq. 10).
 
 /// The distance map of one layer, `height * width` values in pixel order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DistanceMap {
-    /// Rows.
+    /// The number of rows.
     pub height: usize,
-    /// Columns.
+    /// The number of columns.
     pub width: usize,
-    /// Distances, 0 (same) to 2 (opposite).
+    /// The distances, 0 (same) to 2 (opposite).
     pub data: Vec<f32>,
 }
 
-/// `alpha * forward + (1 - alpha) * backward` (Eq. 6), pixel by pixel.
+/// Computes `alpha * forward + (1 - alpha) * backward` (Eq. 6), pixel by pixel.
 pub fn mutual(forward: &[f32], backward: &[f32], alpha: f32) -> Vec<f32> {
     forward.iter().zip(backward).map(|(f, b)| alpha * f + (1.0 - alpha) * b).collect()
 }
 
-/// Adds `weight` times `map`, upsampled bilinearly with aligned corners, to `sum`, a map of
-/// `height` rows and `width` columns.
+/// Adds `weight` times `map` to `sum`, a map of `height` rows and `width` columns. The map is
+/// upsampled bilinearly with aligned corners.
 pub fn add_upsampled(map: &DistanceMap, weight: f32, sum: &mut [f32], height: usize, width: usize) {
     let columns: Vec<Position> = (0..width).map(|x| position(x, width, map.width)).collect();
     let mut row = vec![0.0; map.width];
@@ -34,7 +35,7 @@ pub fn add_upsampled(map: &DistanceMap, weight: f32, sum: &mut [f32], height: us
     }
 }
 
-/// Two neighbouring source positions and how far the target lies between them.
+/// Two neighbouring source positions, and how far the target lies between them.
 struct Position {
     low: usize,
     high: usize,
@@ -45,7 +46,7 @@ fn position(target: usize, target_size: usize, source_size: usize) -> Position {
     if target_size <= 1 || source_size <= 1 {
         return Position { low: 0, high: 0, fraction: 0.0 };
     }
-    // Whole numbers up to the division: the corners align exactly.
+    // The numbers are whole up to the division, so the corners align exactly.
     let scaled = target * (source_size - 1);
     let low = (scaled / (target_size - 1)).min(source_size - 1);
     let fraction = (scaled % (target_size - 1)) as f32 / (target_size - 1) as f32;

@@ -1,4 +1,4 @@
-//! From distances to a score, the regions behind it, and a verdict.
+//! This module turns distances into a score, the regions behind it, and a verdict.
 
 pub mod blur;
 pub mod components;

@@ -1,4 +1,4 @@
-//! Where the score of a picture comes from, whatever its verdict.
+//! This module tells where the score of a picture comes from, whatever its verdict is.
 
 use super::Scored;
 use serde::Serialize;
@@ -6,17 +6,18 @@ use serde::Serialize;
 /// The largest value of the blurred map, and its place in the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
-    /// Column, in pixels of the picture.
+    /// The column, in pixels of the picture.
     pub x: u32,
-    /// Row, in pixels of the picture.
+    /// The row, in pixels of the picture.
     pub y: u32,
-    /// The value there: the score of the picture.
+    /// The value there, which is the score of the picture.
     pub value: f32,
 }
 
 impl Scored {
-    /// The peak of a map of `map_width` columns, for a picture of `width` x `height` pixels: the first one, row by
-    /// row, where there are several. `None` where no value of the map is a number.
+    /// Returns the peak of a map of `map_width` columns, for a picture of `width` x `height`
+    /// pixels. Of several equal peaks it returns the first one, row by row. It returns `None` where
+    /// no value of the map is finite.
     pub fn peak(&self, map_width: usize, (width, height): (u32, u32)) -> Option<Peak> {
         let mut best: Option<(usize, f32)> = None;
         for (at, &value) in self.blurred.iter().enumerate() {
@@ -27,7 +28,7 @@ impl Scored {
         }
         let (at, value) = best?;
         let map_height = self.blurred.len() / map_width.max(1);
-        // The middle of the map's pixel.
+        // This is the middle of the map's pixel.
         let place = |at: usize, of: usize, to: u32| {
             let middle = (2 * at as u64 + 1) * u64::from(to) / (2 * of.max(1) as u64);
             (middle as u32).min(to.saturating_sub(1))
@@ -50,7 +51,7 @@ mod tests {
     fn the_peak_is_in_pixels_of_the_picture() {
         let mut map = vec![-0.5; 8 * 4];
         map[10] = 0.25;
-        // Column 2 of 8, row 1 of 4.
+        // The peak is in column 2 of 8 and in row 1 of 4.
         assert_eq!(peak(map.clone(), (80, 80)), Some((25, 30, 0.25)));
         assert_eq!(peak(map.clone(), (8, 4)), Some((2, 1, 0.25)));
         assert_eq!(peak(map.clone(), (4, 2)), Some((1, 0, 0.25)));

@@ -1,49 +1,50 @@
-//! Where the score comes from: connected regions above the threshold.
+//! This module tells where the score comes from: the connected regions above the threshold.
 
 use super::components::label_components;
 use super::extent::cuts;
 use serde::Serialize;
 
-/// A connected region of the blurred map above its threshold, in pixels of the picture. Box and area are those of its
-/// extent: see [`super::extent`].
+/// A connected region of the blurred map above its threshold, in pixels of the picture. The box and
+/// the area are those of its extent; see [`super::extent`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Region {
-    /// Left edge.
+    /// The left edge.
     pub x: u32,
-    /// Top edge.
+    /// The top edge.
     pub y: u32,
-    /// Columns of the bounding box.
+    /// The number of columns of the bounding box.
     pub width: u32,
-    /// Rows of the bounding box.
+    /// The number of rows of the bounding box.
     pub height: u32,
-    /// Pixels of its extent.
+    /// The number of pixels of its extent.
     pub area: u32,
-    /// Largest value in the region.
+    /// The largest value in the region.
     pub peak: f32,
-    /// Its area in square millimetres, where the scale is known.
+    /// The area in square millimetres, where the scale is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub area_mm2: Option<f64>,
-    /// The zone it belongs to, where it belongs to one.
+    /// The name of the zone that the region belongs to, where it belongs to one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Whether it counts; said where a template has rules.
+    /// Whether the region counts. It is stated where a template has rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<bool>,
 }
 
-/// A region as it lies in the map.
+/// A region with its pixels in the map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The region.
+    /// The region in pixels of the picture.
     pub region: Region,
-    /// Its pixels in the map, in their order there: all that are above the threshold.
+    /// All its pixels above the threshold, in their order in the map.
     pub pixels: Vec<usize>,
-    /// How many of them belong to its extent.
+    /// How many of these pixels belong to its extent.
     pub extent: usize,
 }
 
-/// Regions of `blurred`, a map of `map_width` columns, where it is above `limit` of the pixel; worst
-/// first. Edges and areas are scaled to a picture of `width` x `height` pixels.
+/// Finds the regions of `blurred`, a map of `map_width` columns, where it is above `limit` of the
+/// pixel. The worst region comes first. Edges and areas are scaled to a picture of `width` x
+/// `height` pixels.
 pub fn regions(
     blurred: &[f32],
     map_width: usize,
@@ -51,7 +52,7 @@ pub fn regions(
     (width, height): (u32, u32),
 ) -> Vec<Found> {
     let above: Vec<bool> = blurred.iter().enumerate().map(|(at, &v)| v > limit(at)).collect();
-    // Most parts are good, and have none.
+    // Most parts are good and have no regions.
     if !above.contains(&true) {
         return Vec::new();
     }
@@ -89,7 +90,7 @@ pub fn regions(
     regions
 }
 
-/// What is gathered of a region, pixel by pixel.
+/// The properties of a region, which are gathered pixel by pixel.
 #[derive(Clone)]
 struct Bounds {
     left: usize,
@@ -109,7 +110,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Takes a pixel above its threshold; it belongs to the extent where it is above `cut`.
+    /// Adds a pixel above its threshold. It belongs to the extent where it is above `cut`.
     fn take(&mut self, pixel: usize, map_width: usize, value: f32, cut: f32) {
         self.pixels.push(pixel);
         self.peak = self.peak.max(value);

@@ -1,63 +1,66 @@
-//! Region rules: what of a map above the threshold makes a part bad.
+//! Region rules say when values above the threshold make a part bad.
 //!
-//! Without rules a part is judged by its score alone: by the largest value of the blurred map. With
-//! rules it is judged by *regions*, connected pixels above the threshold of their zone: those that are
-//! large enough count, and a part is bad when more of them count than are tolerated. Only a weak and small region is
-//! tolerated: see [`TOLERATED_PEAK`] and [`TOLERATED_SHARE`]. The score stays what it is; rules only decide.
+//! Without rules, only the score judges a part: the largest value of the blurred map. With rules,
+//! *regions* judge it. A region is a set of connected pixels above the threshold of their zone.
+//! Regions that are large enough count, and a part is bad when more of them count than are
+//! tolerated. Only a weak and small region is tolerated; see [`TOLERATED_PEAK`] and
+//! [`TOLERATED_SHARE`]. Rules only decide, and never change the score.
 //!
-//! Areas are pixels of the pictures that the template was built from, so that they mean the same on
-//! every picture, whatever its size. `mm_per_pixel` belongs to these pictures, too.
+//! Areas are in pixels of the pictures that the template was built from. So they mean the same on
+//! every picture, whatever its size. `mm_per_pixel` refers to these pictures, too.
 
 use serde::{Deserialize, Serialize};
 
-/// A pixel of the label map with this value is ignored.
+/// The value in the label map that marks ignored pixels.
 pub const IGNORED: u8 = 255;
-/// A region is tolerated only where the map stays within this many times its threshold: what is stronger is a
-/// defect, whatever the number of regions that are tolerated.
+/// A region is tolerated only where the map stays within this many times its threshold. A stronger
+/// region is a defect, whatever number of regions is tolerated.
 pub const TOLERATED_PEAK: f32 = 2.0;
-/// A region is tolerated only where it covers no more than this share of the picture.
+/// A region is tolerated only where it covers at most this share of the picture.
 pub const TOLERATED_SHARE: f64 = 0.02;
-/// Most zones that a template can have.
+/// The most zones that a template can have.
 pub const MAX_ZONES: usize = 254;
 
-/// What makes a part bad, beside the thresholds.
+/// The rules that decide about a part, besides the thresholds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Smaller regions do not count, in pixels of the pictures the template was built from.
+    /// The least area that counts, in pixels of the pictures that the template was built from.
     pub min_area_px: f32,
-    /// Up to so many regions that count are tolerated, where each of them is weak and small.
+    /// The number of counting regions that are tolerated, where each of them is weak and small.
     pub max_regions: u32,
-    /// Side of such a pixel in millimetres; 0 where it is not known.
+    /// The side of such a pixel in millimetres, or 0 where it is not known.
     pub mm_per_pixel: f32,
-    /// Parts of the picture with rules of their own.
+    /// The parts of the picture that have rules of their own.
     pub zones: Vec<Zone>,
 }
 
-/// A part of the picture with rules of its own.
+/// A part of the picture that has rules of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Zone {
-    /// Its value in the label map, 1 to 254.
+    /// The zone's value in the label map, 1 to 254.
     pub label: u8,
-    /// Its name, for people.
+    /// The zone's name, for people.
     pub name: String,
-    /// What is too much there.
+    /// The threshold of the zone.
     pub limit: Limit,
-    /// Its own least area, in place of [`Rules::min_area_px`].
+    /// The zone's own least area, in place of [`Rules::min_area_px`].
     pub min_area_px: Option<f32>,
 }
 
 /// The threshold of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Limit {
-    /// This many times the template's threshold; the review threshold likewise.
+    /// The zone's threshold is this many times the template's threshold. The same factor applies to
+    /// the review threshold.
     Factor(f32),
-    /// This score; the review threshold in the same proportion as the template's.
+    /// The zone's threshold is this score. Its review threshold has the same proportion to it as
+    /// the template's.
     Score(f32),
 }
 
 impl Limit {
-    /// The limit in a zone where the template's own threshold is `threshold`, and the level in use is
-    /// `level`: the threshold itself, or the review threshold.
+    /// Returns the limit in a zone at `level`. `threshold` is the template's own threshold, and
+    /// `level` is either that threshold or the review threshold.
     pub fn of(self, level: f32, threshold: f32) -> f32 {
         match self {
             Limit::Factor(factor) => factor * level,
@@ -78,30 +81,31 @@ impl std::fmt::Display for Limit {
 }
 
 impl Default for Rules {
-    /// Rules that decide as the score does.
+    /// Makes rules that decide as the score does.
     fn default() -> Self {
         Rules { min_area_px: 0.0, max_regions: 0, mm_per_pixel: 0.0, zones: Vec::new() }
     }
 }
 
 impl Rules {
-    /// The zone of a label; `None` for the rest of the picture.
+    /// Returns the zone of a label, or `None` for the rest of the picture.
     pub fn zone(&self, label: u8) -> Option<&Zone> {
         self.zones.iter().find(|zone| zone.label == label)
     }
 
-    /// The least area that counts in a zone.
+    /// Returns the least area that counts in a zone.
     pub fn min_area_px(&self, zone: Option<&Zone>) -> f32 {
         zone.and_then(|zone| zone.min_area_px).unwrap_or(self.min_area_px)
     }
 
-    /// An area in square millimetres, where the scale is known.
+    /// Converts an area to square millimetres, where the scale is known.
     pub fn mm2(&self, area_px: f64) -> Option<f64> {
         let side = f64::from(self.mm_per_pixel);
         (side > 0.0).then_some(area_px * side * side)
     }
 
-    /// What makes no sense: numbers that are no numbers or out of range, labels that come twice.
+    /// Refuses numbers that are not finite or out of range, and labels that come twice. The error
+    /// names the wrong value.
     pub fn validate(&self) -> Result<(), &'static str> {
         let area = |a: f32| a.is_finite() && (0.0..1e9).contains(&a);
         let require = |holds: bool, what| if holds { Ok(()) } else { Err(what) };

@@ -1,29 +1,31 @@
-//! The anomaly map (Eqs. 6 and 10) and the image score (Eq. 11).
+//! This module computes the anomaly map (Eqs. 6 and 10) and the score of a picture (the paper's
+//! image score, Eq. 11).
 //!
 //! # Excess over the baseline
-//! Even a good part is not equally near to its template everywhere: edges, print and texture
-//! always leave some distance, a plain background none. What matters is how much *more* distance
-//! there is than good parts have at that place. So a template can carry, for every layer, the
-//! mean leave-one-out distance map of its good pictures, the *baseline* `B_j`, and
+//! Even a good part is not equally near to its template everywhere. Edges, print and texture always
+//! leave some distance, and a plain background leaves none. The excess matters: how much *more*
+//! distance a part has at a position than good parts have there. So a template can carry a
+//! *baseline* `B_j` for every layer. It is the mean leave-one-out distance map of the template's
+//! good pictures:
 //!
 //! ```text
 //! S+ = sum over layers j of w_j * upsample(a S_f + (1 - a) S_b - B_j)
 //! ```
 //!
-//! Without a baseline (`B_j = 0`) this is the paper's Eq. 10. Values can fall below 0: nearer than
-//! usual.
+//! Without a baseline (`B_j = 0`) this is the paper's Eq. 10. A value below 0 means that the part
+//! is nearer to the template than usual.
 //!
 //! # Root mean
-//! In a plain sum the coarse layers, whose pixels are large, smear over everything around a defect.
-//! [`Fusion::RootMean`] takes a generalised mean over the layers in place of the sum,
+//! In a plain sum, the coarse layers smear over everything around a defect, because their pixels
+//! are large. [`Fusion::RootMean`] takes a generalised mean over the layers in place of the sum:
 //!
 //! ```text
 //! S+ = ( 1/V * sum over j of v_j * ( max(w_j * upsample(..), 0) + e )^(1/4) )^4 - e,    e = 0.3
 //! ```
 //!
-//! where `v_j` are the votes of layer j, and V is the sum of all votes. The mean
-//! is high where several layers agree: coarse layers say that something is wrong, fine ones
-//! where. With weights of one over the usual peak of a layer, e is 0.3 of that peak; it keeps a single
+//! Here `v_j` are the votes of layer j, and V is the sum of all votes. The mean is high where
+//! several layers agree. Coarse layers tell that something is wrong, and fine layers tell where.
+//! The weights are one over the usual peak of a layer, so e is 0.3 of that peak. It keeps a single
 //! silent layer from vetoing the others.
 
 use super::blur::GaussianBlur;
@@ -32,12 +34,12 @@ use crate::image::Mask;
 use crate::matching::Distances;
 use serde::{Deserialize, Serialize};
 
-/// How the layers are joined.
+/// The way in which the layers are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fusion {
-    /// Weighted sum (Eq. 10).
+    /// The weighted sum (Eq. 10).
     Sum,
-    /// Generalised mean with exponent 1/4.
+    /// The generalised mean with exponent 1/4.
     RootMean,
 }
 
@@ -53,18 +55,19 @@ impl std::fmt::Display for Fusion {
 /// The floor `e` of the root mean.
 const FLOOR: f32 = 0.3;
 
-/// What the scorer knows of one layer.
+/// The data of one layer that the scorer needs.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// Rows of the layer's maps.
+    /// The number of rows of the layer's maps.
     pub height: usize,
-    /// Columns of the layer's maps.
+    /// The number of columns of the layer's maps.
     pub width: usize,
-    /// What its distances are multiplied with.
+    /// The factor by which the layer's distances are multiplied.
     pub weight: f32,
-    /// How much it counts in the root mean over layers, above 0; 1 is usual. A plain sum takes no votes.
+    /// The weight of the layer in the root mean over layers, above 0. The usual value is 1. A plain
+    /// sum does not use it.
     pub votes: f32,
-    /// Mean distance map of good parts; empty for none.
+    /// The mean distance map of good parts, or nothing where there is no baseline.
     pub baseline: Vec<f32>,
 }
 
@@ -77,11 +80,11 @@ pub struct Scorer {
     layers: Vec<Layer>,
     blur: GaussianBlur,
     roi: Option<RegionOfInterest>,
-    /// What region rules judge, where they ignore a part of the picture.
+    /// The region that region rules judge, where they ignore a part of the picture.
     judged: Option<RegionOfInterest>,
 }
 
-/// A region of interest and its blurred indicator.
+/// A region of interest, and its blurred indicator.
 struct RegionOfInterest {
     inside: Vec<bool>,
     coverage: Vec<f32>,
@@ -101,31 +104,32 @@ impl RegionOfInterest {
     }
 }
 
-/// The score of a picture and the map it is the maximum of.
+/// The score of a picture, and the map of which it is the maximum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// Largest value of the blurred map inside the region of interest.
+    /// The largest value of the blurred map inside the region of interest.
     pub score: f32,
-    /// The blurred map, at network size; minus infinity outside the region of interest.
+    /// The blurred map at the network's input size. It is minus infinity outside the region of
+    /// interest.
     pub blurred: Vec<f32>,
-    /// The map that region rules judge in its place, where they ignore a part of the picture: blurred over
-    /// the rest alone, minus infinity where it is ignored.
+    /// The map that region rules judge instead, where they ignore a part of the picture. It is
+    /// blurred over the rest alone, and is minus infinity where the picture is ignored.
     pub judged: Option<Vec<f32>>,
 }
 
 impl Scored {
-    /// The map that region rules judge.
+    /// Returns the map that region rules judge.
     pub fn for_rules(&self) -> &[f32] {
         self.judged.as_ref().unwrap_or(&self.blurred)
     }
 }
 
 impl Scorer {
-    /// `height` x `width` is the network's input size, to which maps are upsampled; `sigma` is in
-    /// pixels of that size.
+    /// Makes a scorer. `height` x `width` is the network's input size, to which maps are upsampled.
+    /// `sigma` is in pixels of that size.
     ///
-    /// With a region of interest, what lies outside counts nowhere, and the blur near its edge
-    /// averages over the inside alone.
+    /// With a region of interest, values outside it count nowhere. The blur near its edge averages
+    /// over the inside alone.
     pub fn new(
         (height, width): (usize, usize),
         alpha: f32,
@@ -139,8 +143,8 @@ impl Scorer {
         Scorer { height, width, alpha, fusion, layers, blur, roi, judged: None }
     }
 
-    /// The same for region rules that ignore the pixels where `ignored` holds, one a pixel of the map: the
-    /// map that they judge is blurred without these pixels. Score and [`Scored::blurred`] stay as they are.
+    /// Makes region rules ignore the pixels of the map where `ignored` is true. The map that they
+    /// judge is then blurred without these pixels. The score and [`Scored::blurred`] do not change.
     pub fn ignoring(mut self, ignored: &[bool]) -> Self {
         if ignored.contains(&true) {
             let of_interest =
@@ -152,17 +156,17 @@ impl Scorer {
         self
     }
 
-    /// Rows and columns of the anomaly map.
+    /// Returns the rows and columns of the anomaly map.
     pub fn size(&self) -> (usize, usize) {
         (self.height, self.width)
     }
 
-    /// The layers, in their order.
+    /// Returns the layers, in their order.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
-    /// The distances of a layer with both directions joined (Eq. 6), before any baseline.
+    /// Returns the distances of a layer with both directions joined (Eq. 6), before any baseline.
     pub fn mutual(&self, distances: &Distances) -> Vec<f32> {
         if distances.backward.is_empty() {
             distances.forward.clone()
@@ -171,7 +175,8 @@ impl Scorer {
         }
     }
 
-    /// The anomaly map `S+` at network size; 0 outside the region of interest.
+    /// Computes the anomaly map `S+` at the network's input size. It is 0 outside the region of
+    /// interest.
     pub fn anomaly_map(&self, distances: &[Distances]) -> Vec<f32> {
         let mut sum = vec![0.0; self.height * self.width];
         match self.fusion {
@@ -185,7 +190,7 @@ impl Scorer {
                 for (layer, distances) in self.layers.iter().zip(distances) {
                     map.fill(0.0);
                     self.add(layer, distances, layer.weight, &mut map);
-                    // What is no number must stay none, and `f32::max` would make it 0.
+                    // A NaN must stay NaN, and `f32::max` would make it 0.
                     let positive = |v: f32| if v < 0.0 { 0.0 } else { v };
                     let votes = layer.votes;
                     sum.iter_mut()
@@ -200,7 +205,8 @@ impl Scorer {
         sum
     }
 
-    /// The largest value of one layer's blurred map, taken alone with weight 1.
+    /// Computes the largest value of one layer's blurred map, where the layer is taken alone with
+    /// weight 1.
     pub fn layer_peak(&self, layer: usize, distances: &Distances) -> f32 {
         let mut map = vec![0.0; self.height * self.width];
         self.add(&self.layers[layer], distances, 1.0, &mut map);
@@ -208,7 +214,7 @@ impl Scorer {
         self.score(&map).score
     }
 
-    /// The image score: the largest value of the blurred anomaly map.
+    /// Computes the score of a picture: the largest value of the blurred anomaly map (Eq. 11).
     pub fn score(&self, anomaly_map: &[f32]) -> Scored {
         let blurred = self.blurred(anomaly_map, self.roi.as_ref());
         let score = blurred.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -220,7 +226,7 @@ impl Scorer {
         Scored { score, blurred, judged }
     }
 
-    /// Blurs a map that is 0 outside `roi` over the inside alone.
+    /// Blurs a map that is 0 outside `roi`, over the inside alone.
     fn blurred(&self, map: &[f32], roi: Option<&RegionOfInterest>) -> Vec<f32> {
         let mut blurred = self.blur.apply(map, self.width);
         if let Some(roi) = roi {

@@ -1,52 +1,59 @@
-//! What a picture leaves in every map on the way to its score, in short: the mean of each cell.
+//! This module summarises every map on the way from a picture to its score, by one value per cell.
 //!
-//! A score is one number, and many wrong ways lead to the right one: a template that keeps every picture
-//! gives its own pictures a score of 0 whatever its weights are. So a golden probe is compared by its
-//! maps: the distances of every layer, in both directions, before anything joins them; the anomaly map,
-//! which depends on the weights, the baseline and the way of joining; the blurred map. A map is cut into
-//! cells, at most [`CELLS`] along each side, so that the summary stays small and a wrong place in a map
-//! shows.
+//! A score is one number, and many wrong computations lead to the right number. For example, a
+//! template that keeps every picture gives its own pictures a score of 0, whatever its weights are.
+//! So a golden probe is compared by its maps. There are three kinds:
+//!
+//! - the distances of every layer in both directions, before they are joined;
+//! - the anomaly map, which depends on the weights, the baseline and the kind of fusion;
+//! - the blurred map.
+//!
+//! A map is cut into cells, at most [`CELLS`] along each side. So the summary stays small, and a
+//! wrong place in a map shows.
 
 use super::scorer::{Layer, Scored, Scorer};
 use crate::matching::Distances;
 use serde::{Deserialize, Serialize};
 
-/// Most cells along each side of a map.
+/// The most cells along each side of a map.
 const CELLS: usize = 16;
-/// Largest difference of a mean distance that passes, and its part that grows with the distance. Features
-/// of two machines differ by rounding, and 8-bit values of the picture jump by a step where they do.
+/// The tolerance for a mean distance: a fixed part, and a part that is multiplied by the distance.
+/// Features of two machines differ by rounding. Where they do, 8-bit values of the query jump by a
+/// step.
 const DISTANCE_TOLERANCE: [f32; 2] = [0.002, 0.005];
-/// The same for the joined maps, whose values the layer weights magnify: a good part has about 1.
+/// The same for the anomaly map and the blurred map. The layer weights magnify their values, which
+/// are about 1 for a good part.
 const MAP_TOLERANCE: [f32; 2] = [0.005, 0.005];
 
-/// The maps of a picture in short.
+/// A short summary of the maps of a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MapSummary {
-    /// Mean distances of the cells: layer by layer, the forward map, then the backward one where there is
-    /// one. Rounded to 16 bits.
+    /// The mean distances of the cells, layer by layer: the forward map, then the backward map
+    /// where there is one. They are rounded to 16 bits.
     #[serde(with = "halves")]
     distances: Vec<f32>,
-    /// Means of the cells of the anomaly map.
+    /// The means of the cells of the anomaly map.
     joined: Vec<f32>,
-    /// Largest values of the cells of the blurred map; 0 in cells outside the region of interest.
+    /// The largest values of the cells of the blurred map. They are 0 in cells outside the region
+    /// of interest.
     blurred: Vec<f32>,
 }
 
-/// Where two summaries differ most.
+/// The place where two summaries differ most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deviation {
-    /// The map.
+    /// The map in which they differ.
     pub map: Map,
-    /// What was expected in the cell.
+    /// The expected value of the cell.
     pub expected: f32,
-    /// What is there.
+    /// The value that was found.
     pub found: f32,
 }
 
-/// A map of a summary.
+/// A kind of map in a summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Map {
-    /// The distances of one direction of a layer, counted through all layers.
+    /// The distance maps of all layers, in both directions.
     Distances,
     /// The anomaly map.
     Joined,
@@ -66,8 +73,9 @@ impl std::fmt::Display for Deviation {
 }
 
 impl MapSummary {
-    /// A summary with as many values as [`Scorer::summary`] gives, all 0. `layers` holds rows, columns and
-    /// whether there is a backward direction; `size` is rows and columns of the anomaly map.
+    /// Makes a summary with as many values as [`Scorer::summary`] gives, all 0. For each layer,
+    /// `layers` holds the rows, the columns and whether there is a backward direction. `size` is
+    /// the rows and columns of the anomaly map.
     pub fn zeros(
         layers: impl Iterator<Item = (usize, usize, bool)>,
         size: (usize, usize),
@@ -80,7 +88,7 @@ impl MapSummary {
         MapSummary { distances: vec![0.0; distances], joined: map.clone(), blurred: map }
     }
 
-    /// The same size with a value of its own everywhere, for tests of the bytes.
+    /// Returns a summary of the same size with different values everywhere, for tests of the bytes.
     #[cfg(test)]
     pub fn numbered(mut self) -> MapSummary {
         let count = |values: &mut [f32], step: f32| {
@@ -92,15 +100,16 @@ impl MapSummary {
         self
     }
 
-    /// Whether it has as many values as `other`, all of them finite.
+    /// Returns whether it has as many values as `other`, all of them finite.
     pub fn is_like(&self, other: &MapSummary) -> bool {
         self.parts().iter().zip(other.parts()).all(|((_, own), (_, other))| {
             own.len() == other.len() && own.iter().all(|value| value.is_finite())
         })
     }
 
-    /// Where `found` is farther from these expected values than rounding explains; the worst place. `slack` is
-    /// how many times the tolerance passes: 1 where both come of 32-bit numbers.
+    /// Returns the worst place where `found` is farther from these expected values than rounding
+    /// explains. `slack` is the number by which the tolerance is multiplied. It is 1 where both
+    /// summaries come from 32-bit numbers.
     pub fn deviation(&self, found: &MapSummary, slack: f32) -> Option<Deviation> {
         let parts = self.parts().into_iter().zip(found.parts());
         let mut worst: Option<(f32, Deviation)> = None;
@@ -119,7 +128,7 @@ impl MapSummary {
             for (&expected, &found) in expected.iter().zip(found) {
                 let excess =
                     (found - expected).abs() / (fixed + relative * expected.abs().max(level));
-                // What is no number differs.
+                // A NaN is always a difference.
                 let excess = if excess.is_nan() { f32::INFINITY } else { excess };
                 if excess > worst.as_ref().map_or(slack, |(worst, _)| *worst) {
                     worst = Some((excess, Deviation { map, expected, found }));
@@ -139,7 +148,7 @@ impl MapSummary {
 }
 
 impl Scorer {
-    /// The score of a picture with these distances, and its maps in short.
+    /// Computes the score of a picture with these distances, and the summary of its maps.
     pub fn summary(&self, distances: &[Distances]) -> (Scored, MapSummary) {
         let map = self.anomaly_map(distances);
         let scored = self.score(&map);
@@ -147,8 +156,9 @@ impl Scorer {
         (scored, MapSummary { distances: self.distance_means(distances), joined, blurred })
     }
 
-    /// Whether the summary of these distances has a [`MapSummary::deviation`] from `expected`. The maps that take most
-    /// of the time, the joined one and then the blurred one, are only computed where those before them agree.
+    /// Returns whether the summary of these distances has a [`MapSummary::deviation`] from
+    /// `expected`. The anomaly map and then the blurred map take most of the time. They are
+    /// computed only where the maps before them agree.
     pub fn deviates(&self, distances: &[Distances], expected: &MapSummary, slack: f32) -> bool {
         let mut found = expected.clone();
         found.distances = self.distance_means(distances);
@@ -187,7 +197,7 @@ impl Scorer {
     }
 }
 
-/// The values of every cell of a map, row by row.
+/// Returns the values of every cell of a map, row by row.
 fn cells(map: &[f32], height: usize, width: usize) -> Vec<Vec<f32>> {
     let (rows, columns) = (height.min(CELLS), width.min(CELLS));
     let mut cells = vec![Vec::new(); rows * columns];
@@ -203,7 +213,8 @@ fn mean(cell: &[f32]) -> f32 {
     (sum / cell.len().max(1) as f64) as f32
 }
 
-/// The largest value of a cell; 0 where none of it is of interest. What is no number stays none.
+/// Returns the largest value of a cell, or 0 where the whole cell is outside the region of
+/// interest. A NaN stays NaN.
 fn largest(cell: &[f32]) -> f32 {
     let larger = |a: f32, b: &f32| if b.is_nan() || *b > a { *b } else { a };
     match cell.iter().fold(f32::NEG_INFINITY, larger) {
@@ -217,7 +228,7 @@ fn root_mean_square(values: &[f32]) -> f32 {
     (sum / values.len().max(1) as f64).sqrt() as f32
 }
 
-/// Numbers as 16-bit floating point, two bytes each.
+/// Stores numbers as 16-bit floating point, two bytes each.
 mod halves {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -268,7 +279,7 @@ mod tests {
         assert_eq!(summary.distances.len(), 2 * 256 + 16);
         let zeros = MapSummary::zeros([(20, 20, true), (4, 4, false)].into_iter(), (40, 40));
         assert!(summary.is_like(&zeros) && zeros.is_like(&summary));
-        // The last layer has fewer pixels than cells: its pixels are the cells.
+        // The last layer has fewer pixels than cells, so its pixels are the cells.
         for (got, want) in summary.distances[512..].iter().zip(&distances()[1].forward) {
             assert!((got - want).abs() < 1e-3);
         }
@@ -304,7 +315,7 @@ mod tests {
             change(&mut changed);
             assert!(scorer().deviates(&changed, &expected, 1.0), "case {i}");
         }
-        // What only the joined or the blurred map shows.
+        // Only the anomaly map or the blurred map shows these changes.
         let other = |alpha, sigma| {
             let layers = scorer().layers().to_vec();
             Scorer::new((40, 40), alpha, Fusion::Sum, layers, sigma, None)

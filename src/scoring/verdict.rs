@@ -1,22 +1,21 @@
-//! What is to be done with a part, and why: the one place where that is decided.
+//! This module decides what happens to a part, and why. No other place decides this.
 //!
-//! A verdict of ok has to be proven: a score or a map that holds no numbers is bad, whatever the rules
-//! say.
+//! A verdict of ok needs evidence: a score or a map that holds NaN is bad, whatever the rules say.
 
 use super::regions::{Found, Region, regions};
 use super::rules::{IGNORED, Rules, TOLERATED_PEAK, TOLERATED_SHARE};
 use super::scorer::Scored;
 use serde::Serialize;
 
-/// What is to be done with a part.
+/// The decision about a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Passes.
+    /// The part passes.
     Ok,
-    /// A person should look.
+    /// A person should look at the part.
     Review,
-    /// Rejected.
+    /// The part is rejected.
     Ng,
 }
 
@@ -24,32 +23,32 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// The score against the threshold: nothing is above it, or something is and no other rule
-    /// applies.
+    /// The score was compared with the threshold. Nothing is above it, or something is and no other
+    /// rule applies.
     Threshold,
-    /// The threshold of a zone, or a part of the picture that is ignored.
+    /// The threshold of a zone decided, or an ignored part of the picture.
     Zone,
-    /// The least area: what is above the threshold is too small to count.
+    /// The least area decided: the region above the threshold is too small to count.
     Area,
-    /// The number of regions that are tolerated, or what a tolerated region may be at most.
+    /// The number of tolerated regions decided, or the limits of a tolerated region.
     Count,
-    /// The score or the map is not a number, or the score is infinite.
+    /// The score or the map is NaN, or the score is infinite.
     NotANumber,
 }
 
-/// A verdict and how it came about.
+/// A verdict and the reason for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decided {
-    /// What is to be done.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What decided.
+    /// The rule that decided, and where.
     pub by: DecidedBy,
-    /// Where the map is above the threshold, or for review above the review threshold: what counts
-    /// first, then the worst first.
+    /// The regions above the threshold, or for review above the review threshold. Regions that
+    /// count come first, and among them the worst.
     pub regions: Vec<Region>,
 }
 
-/// What decided, and where.
+/// The rule that decided, and where.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecidedBy {
     /// The rule.
@@ -67,14 +66,14 @@ pub struct DecidedBy {
 /// The two thresholds of a template.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
-    /// Above it a part is bad.
+    /// The threshold above which a part is bad.
     pub reject: f32,
-    /// Above it a person should look; no larger than `reject`.
+    /// The threshold above which a person should look. It is no larger than `reject`.
     pub review: f32,
 }
 
 impl Thresholds {
-    /// What a score alone means, whatever the rules say.
+    /// Returns the verdict that a score alone gives, whatever the rules say.
     pub fn verdict(&self, score: f32) -> Verdict {
         if score <= self.review {
             Verdict::Ok
@@ -86,19 +85,19 @@ impl Thresholds {
     }
 }
 
-/// A template's rules, with its label map at network size, where it has one.
+/// The rules of a template, with its label map at the network's input size, where it has one.
 #[derive(Debug, Clone, Copy)]
 pub struct InForce<'a> {
     /// The rules.
     pub rules: &'a Rules,
-    /// One label a pixel of the map; empty where the whole picture is one zone.
+    /// One label per pixel of the map, or nothing where the whole picture is one zone.
     pub labels: &'a [u8],
-    /// Columns and rows of the pictures that the template was built from.
+    /// The columns and rows of the pictures that the template was built from.
     pub built_from: (u32, u32),
 }
 
 impl<'a> InForce<'a> {
-    /// What is too much at each pixel, where the template's own level is `level`: its threshold or its
+    /// Returns the limit of each pixel at `level`. `level` is the template's own threshold or its
     /// review threshold.
     pub fn limits(&self, level: f32, thresholds: Thresholds) -> Limits<'a> {
         let of_label = (0..=u8::MAX).map(|label| {
@@ -114,21 +113,21 @@ impl<'a> InForce<'a> {
     }
 }
 
-/// What is too much at each pixel of a map.
+/// The limit of each pixel of a map.
 pub struct Limits<'a> {
-    /// Threshold and least area of every label.
+    /// The threshold and the least area of every label.
     of_label: Vec<(f32, f64)>,
     labels: &'a [u8],
 }
 
 impl Limits<'_> {
-    /// Above this value pixel `at` of the map is bad.
+    /// Returns the value above which pixel `at` of the map is bad.
     pub fn of_pixel(&self, at: usize) -> f32 {
         self.at(at).0
     }
 
-    /// From this area on a region counts by its pixel `at`, in pixels of the pictures the template was
-    /// built from.
+    /// Returns the area from which a region counts by its pixel `at`. It is in pixels of the
+    /// pictures that the template was built from.
     fn least_area_px(&self, at: usize) -> f64 {
         self.at(at).1
     }
@@ -139,7 +138,8 @@ impl Limits<'_> {
     }
 }
 
-/// Judges a picture of `size` (columns, rows) by its score and blurred map of `map_width` columns.
+/// Judges a picture of `size` (columns, rows) by its score and its blurred map of `map_width`
+/// columns.
 pub fn decide(
     scored: &Scored,
     map_width: usize,
@@ -172,7 +172,7 @@ pub fn decide(
     rejected.decided(Verdict::Ok)
 }
 
-/// One picture before its judge.
+/// One picture and everything that judges it.
 struct Judge<'a> {
     scored: &'a Scored,
     map_width: usize,
@@ -181,7 +181,7 @@ struct Judge<'a> {
     in_force: Option<InForce<'a>>,
 }
 
-/// What a picture looks like at one level.
+/// The result of comparing a picture with one threshold.
 struct Finding {
     is_too_much: bool,
     by: DecidedBy,
@@ -222,13 +222,14 @@ impl Judge<'_> {
         let map = self.scored.for_rules();
         let found = regions(map, self.map_width, &|at| limits.of_pixel(at), self.size);
         let map_pixel = f64::from(built_from.0) * f64::from(built_from.1) / map.len().max(1) as f64;
-        // What is tolerated is tolerated altogether: a part with a weak region is not sent to review for it.
+        // A tolerated region is tolerated at both levels. A part with a weak region does not go to
+        // review for it.
         let of_rejects = in_force.limits(self.thresholds.reject, self.thresholds);
         let mut has_intolerable = false;
         let by_rules = |Found { mut region, pixels, extent }: Found| {
             let area = extent as f64 * map_pixel;
-            // The least of the least areas that it touches: what asks for more in one zone must not
-            // hide what lies beside it.
+            // The smallest of the least areas that the region touches decides. A zone that asks for
+            // a larger area must not hide a defect beside it.
             let (deciding, others): (Vec<usize>, Vec<usize>) =
                 pixels.iter().partition(|&&at| area >= limits.least_area_px(at));
             let counts = !deciding.is_empty();
@@ -247,7 +248,7 @@ impl Judge<'_> {
             (region, limits.of_pixel(worst_at))
         };
         let mut found: Vec<(Region, f32)> = found.into_iter().map(by_rules).collect();
-        // Those that count come first; among them, as among the others, the worst.
+        // Regions that count come first. Within both groups the worst come first.
         found.sort_by_key(|(region, _)| region.counts != Some(true));
         let counting = found.iter().filter(|(region, _)| region.counts == Some(true)).count();
         let is_too_much = counting > rules.max_regions as usize || has_intolerable;
@@ -257,7 +258,7 @@ impl Judge<'_> {
             Some(_) if is_too_much => Rule::Threshold,
             Some(_) if counting > 0 => Rule::Count,
             Some(_) => Rule::Area,
-            // Above the template's threshold somewhere, but not above that of its zone.
+            // The map is above the template's threshold somewhere, but not above that of its zone.
             None if self.scored.score > level => Rule::Zone,
             None => Rule::Threshold,
         };
@@ -273,8 +274,8 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a region with these pixels of a map is weak and small enough to be tolerated. `of_rejects` says what is
-/// too much for a part to pass.
+/// Returns whether a region with these pixels of a map is weak and small enough to be tolerated.
+/// `of_rejects` holds the limits that reject a part.
 fn is_tolerable(map: &[f32], pixels: &[usize], of_rejects: &Limits) -> bool {
     let is_weak = |&at: &usize| map[at] <= TOLERATED_PEAK * of_rejects.of_pixel(at);
     pixels.len() as f64 <= TOLERATED_SHARE * map.len() as f64 && pixels.iter().all(is_weak)
@@ -289,8 +290,8 @@ mod tests {
     const WIDTH: usize = 8;
     const THRESHOLDS: Thresholds = Thresholds { reject: 1.0, review: 0.5 };
 
-    /// A map of 8 x 8 pixels with these values; pictures have 80 x 80, so that a pixel of the map is
-    /// 100 of theirs.
+    /// Makes a map of 8 x 8 pixels with these values. Pictures have 80 x 80, so a pixel of the map
+    /// is 100 of theirs.
     fn scored(values: &[(usize, f32)]) -> Scored {
         let mut blurred = vec![0.1; WIDTH * WIDTH];
         values.iter().for_each(|&(at, value)| blurred[at] = value);
@@ -303,7 +304,7 @@ mod tests {
         decide(&scored(values), WIDTH, (80, 80), THRESHOLDS, in_force)
     }
 
-    /// The upper half is zone 7 ("lid"), the last row is ignored.
+    /// The upper half is zone 7 ("lid"), and the last row is ignored.
     fn labels() -> Vec<u8> {
         (0..64)
             .map(|at| {
@@ -357,7 +358,7 @@ mod tests {
         }
     }
 
-    /// The strongest defect of a set passed where one region was tolerated.
+    /// The strongest defect must not pass where one region is tolerated.
     #[test]
     fn a_tolerated_region_is_weak_and_small() {
         let one = Rules { max_regions: 1, ..Rules::default() };
@@ -389,7 +390,7 @@ mod tests {
         let (two_wide, far) = (&[(42, 1.5), (43, 1.2)][..], &[(42, 1.5), (46, 1.2)][..]);
         let (in_lid, ignored) = (&[(9, 1.5)][..], &[(60, 9.0)][..]);
         let in_lid_wide = &[(9, 0.9), (10, 0.9)][..];
-        // Map, rules, verdict, the rule, regions that count.
+        // Each case: map, rules, verdict, the rule, the number of regions that count.
         let cases = [
             (one, &none, Verdict::Ng, Rule::Threshold, 1),
             (one, &area, Verdict::Ok, Rule::Area, 0),
@@ -405,9 +406,11 @@ mod tests {
             (in_lid_wide, &strict, Verdict::Ng, Rule::Zone, 1),
             (&[(9, 0.7), (10, 0.7)], &strict, Verdict::Review, Rule::Zone, 1),
             (ignored, &none, Verdict::Ok, Rule::Zone, 0),
-            // It spans a zone and the rest of the picture: it belongs to where it is worst.
+            // This region spans a zone and the rest of the picture. It belongs to the part where it
+            // is worst.
             (&[(26, 1.1), (34, 1.9)], &strict, Verdict::Ng, Rule::Threshold, 1),
-            // Or to where it is worst of what it is large enough for.
+            // This region belongs to the part for which it is large enough, although it is worse in
+            // the other.
             (&[(26, 1.9), (34, 1.1)], &huge, Verdict::Ng, Rule::Threshold, 1),
             (&[(26, 1.9), (27, 1.9)], &huge, Verdict::Ok, Rule::Area, 0),
         ];
@@ -453,7 +456,7 @@ mod tests {
             proptest::prop_assert!(rank(&Rules::default(), &labels) <= before);
         }
 
-        /// A lower threshold or a smaller least area, of a zone or of the rest.
+        /// The change is a lower threshold or a smaller least area, of a zone or of the rest.
         #[test]
         fn a_stricter_zone_never_makes_a_part_better(
             values in proptest::collection::vec(0.0f32..1.5, 64),

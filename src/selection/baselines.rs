@@ -1,4 +1,5 @@
-//! What the paper compares PTS with (Fig. 9): random draws and k-means centroids.
+//! This module holds the methods that the paper compares PTS with (Fig. 9): random draws and
+//! k-means centroids.
 //!
 //! All draws come from a fixed seed, so the same pictures give the same template.
 
@@ -10,14 +11,14 @@ use ndarray_linfa::Array2;
 use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
-/// Lloyd iterations at most; assignments of a few hundred vectors settle long before.
+/// The most Lloyd iterations. The assignments of a few hundred vectors settle long before.
 const ITERATIONS: u64 = 100;
 
-/// `count` different indices below `n`, drawn with `seed`, in rising order.
+/// Draws `count` different indices below `n` with `seed`, and returns them in rising order.
 pub fn random_indices(n: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
     let mut indices: Vec<usize> = (0..n).collect();
-    // Fisher-Yates, the first `count` steps of it.
+    // These are the first `count` steps of a Fisher-Yates shuffle.
     for i in 0..count.min(n) {
         let j = i + (rng.next_u64() % (n - i) as u64) as usize;
         indices.swap(i, j);
@@ -27,8 +28,8 @@ pub fn random_indices(n: usize, count: usize, seed: u64) -> Vec<usize> {
     indices
 }
 
-/// Clusters the rows of `points`, `[n, dimensions]`, into at most `count` clusters and returns
-/// the members of each non-empty one, in rising order.
+/// Clusters the rows of `points`, `[n, dimensions]`, into at most `count` clusters. Returns the
+/// members of each non-empty cluster, in rising order.
 pub fn kmeans(points: &[f32], dimensions: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
     let n = points.len().checked_div(dimensions).unwrap_or(0);
     let wide: Vec<f64> = points.iter().map(|&v| f64::from(v)).collect();
@@ -58,8 +59,8 @@ pub fn kmeans(points: &[f32], dimensions: usize, count: usize, seed: u64) -> Vec
     clusters
 }
 
-/// The normalised mean of the unit vectors `members` of `features`, `[n, channels]`, and the
-/// member nearest to it.
+/// Returns the normalised mean of the unit vectors `members` of `features`, `[n, channels]`, and
+/// the member nearest to it.
 pub fn centroid(features: &[f32], channels: usize, members: &[usize]) -> (Vec<f32>, usize) {
     let vector = |i: usize| &features[i * channels..(i + 1) * channels];
     let mut mean = vec![0.0f32; channels];

@@ -1,14 +1,14 @@
-//! All pairwise cosines of the vectors at one pixel.
+//! This module computes all pairwise cosines of the vectors at one pixel.
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-/// Rows and columns of a block that is mirrored at the diagonal.
+/// The number of rows and columns of a block that is mirrored at the diagonal.
 const BLOCK: usize = 32;
 
-/// Similarities and distances between the N vectors of one pixel, N x N, row by row.
+/// The similarities and distances between the N vectors of one pixel, N x N, row by row.
 ///
-/// The buffers are kept from pixel to pixel: `compute` allocates only when N or C grows.
+/// The buffers are kept from pixel to pixel, so `compute` allocates only when N or C grows.
 #[derive(Default)]
 pub struct Gram {
     size: usize,
@@ -20,7 +20,7 @@ pub struct Gram {
 impl Gram {
     /// Computes all products of the unit vectors in `features`, `[n, channels]`.
     ///
-    /// Products are taken in double precision: the order in which OPTICS visits the vectors hangs
+    /// Products are taken in double precision. The order in which OPTICS visits the vectors depends
     /// on differences that single precision would lose.
     pub fn compute(&mut self, features: &[f32], channels: usize) {
         let n = features.len().checked_div(channels).unwrap_or(0);
@@ -42,8 +42,8 @@ impl Gram {
         }
     }
 
-    /// Copies what stands below the diagonal to above it, block by block: both sides of a block stay
-    /// in the first cache.
+    /// Copies the values below the diagonal to above it, block by block. So both sides of a block
+    /// stay in the first cache.
     fn mirror(&mut self) {
         let n = self.size;
         for rows in (0..n).step_by(BLOCK) {
@@ -57,18 +57,19 @@ impl Gram {
         }
     }
 
-    /// Number of vectors, N.
+    /// Returns the number of vectors, N.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Cosines of vector `i` with every vector.
+    /// Returns the cosines of vector `i` with every vector.
     pub fn similarities(&self, i: usize) -> &[f64] {
         &self.similarity[i * self.size..(i + 1) * self.size]
     }
 
-    /// Distances `1 - cosine` of vector `i` to every vector, not below 0, 0 to itself, rounded to
-    /// 15 decimals (as scikit-learn rounds them, so that ties are the same ties).
+    /// Returns the distances `1 - cosine` of vector `i` to every vector. They are not below 0, and
+    /// the distance to itself is 0. They are rounded to 15 decimals as in scikit-learn, so that the
+    /// same distances tie.
     pub fn distances(&self, i: usize) -> &[f64] {
         &self.distance[i * self.size..(i + 1) * self.size]
     }
@@ -76,7 +77,7 @@ impl Gram {
 
 /// Rounds a value between 0 and 2 to 15 decimals, halves to even.
 fn round15(value: f64) -> f64 {
-    // Adding and taking away 1.5 * 2^52 rounds to a whole number for magnitudes below 2^51.
+    // Adding and subtracting 1.5 * 2^52 rounds to a whole number for magnitudes below 2^51.
     const WHOLE: f64 = 6_755_399_441_055_744.0;
     ((value * 1e15 + WHOLE) - WHOLE) / 1e15
 }

@@ -1,9 +1,10 @@
-//! Which good vectors become prototypes: pixel-level template selection (PTS) and its baselines.
+//! This module decides which good vectors become prototypes. It holds pixel-level template
+//! selection (PTS) and its baselines.
 //!
-//! Selection works on one pixel coordinate at a time: the N feature vectors that the N good
-//! pictures have there. [`gram`] turns them into similarities, [`optics`] and [`xi`] find the
-//! easy-nominal regions, [`pts`] picks medoids and then hard-nominal prototypes. [`baselines`]
-//! holds what the paper compares PTS with (Fig. 9).
+//! Selection works on one pixel coordinate at a time, on the N feature vectors that the N good
+//! pictures have there. [`gram`] turns them into similarities. [`optics`] and [`xi`] find the
+//! easy-nominal regions. [`pts`] picks medoids and then hard-nominal prototypes. [`baselines`]
+//! holds the methods that the paper compares PTS with (Fig. 9).
 
 #[cfg(feature = "desktop")]
 pub mod baselines;
@@ -18,29 +19,30 @@ pub mod xi;
 
 use serde::{Deserialize, Serialize};
 
-/// How prototypes are chosen.
+/// The rule that chooses prototypes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
     /// Every picture is a sheet.
     All,
-    /// OPTICS medoids, then hard-nominal prototypes.
+    /// OPTICS medoids come first, then hard-nominal prototypes.
     Pts(HardRule),
-    /// Whole pictures, drawn at random.
+    /// Whole pictures are drawn at random.
     RandomImage,
-    /// Vectors drawn at random, anew for every pixel.
+    /// Vectors are drawn at random, separately for every pixel.
     RandomPixel,
-    /// Mean feature maps of k-means clusters of whole pictures.
+    /// Sheets are mean feature maps of k-means clusters of whole pictures.
     KmeansImage,
-    /// k-means centroids, anew for every pixel.
+    /// Prototypes are k-means centroids, separately for every pixel.
     KmeansPixel,
 }
 
-/// Which unselected vector is the next hard-nominal prototype.
+/// The rule that picks the next hard-nominal prototype among the unselected vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HardRule {
-    /// Farthest first: the one with the largest distance to its nearest selected prototype.
+    /// Farthest first: the vector with the largest distance to its nearest selected prototype.
     MaxMin,
-    /// The published rule (Eq. 9): the one with the largest summed distance to all selected ones.
+    /// The published rule (Eq. 9): the vector with the largest summed distance to all selected
+    /// prototypes.
     Sum,
 }
 

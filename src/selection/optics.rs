@@ -1,27 +1,27 @@
-//! OPTICS: the order of density (Ankerst et al., SIGMOD 1999), without a distance limit.
+//! OPTICS orders vectors by density (Ankerst et al., SIGMOD 1999). Here it has no distance limit.
 //!
-//! Starting from the first vector, the vector with the smallest reachability is visited next and
-//! offers every unvisited one a reachability of `max(core distance, distance)`. The core distance
-//! is the distance to the `min_samples`-th nearest vector, itself included. Behaviour on ties is
-//! that of scikit-learn: the smallest index is visited first, and a reachability is replaced only
-//! by a strictly smaller one.
+//! It starts from the first vector and always visits the vector with the smallest reachability
+//! next. A visited vector offers every unvisited one a reachability of
+//! `max(core distance, distance)`. The core distance is the distance to the `min_samples`-th
+//! nearest vector, where a vector counts itself. Ties are resolved as in scikit-learn: the smallest
+//! index is visited first, and only a strictly smaller reachability replaces another.
 
 use super::gram::Gram;
 
 /// The density ordering of N vectors.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ordering {
-    /// Vectors in the order of visit.
+    /// The vectors in the order of visit.
     pub order: Vec<usize>,
-    /// Reachability by vector; infinite where nothing led to it.
+    /// The reachability of each vector. It is infinite where no other vector led to it.
     pub reachability: Vec<f64>,
-    /// Core distance by vector.
+    /// The core distance of each vector.
     pub core_distance: Vec<f64>,
-    /// The vector whose visit set the final reachability, by vector.
+    /// For each vector, the vector whose visit set its final reachability.
     pub predecessor: Vec<Option<usize>>,
 }
 
-/// Orders the vectors of `gram`; `min_samples` is taken as at most N.
+/// Orders the vectors of `gram`. A `min_samples` above N counts as N.
 pub fn optics(gram: &Gram, min_samples: usize) -> Ordering {
     let n = gram.size();
     if n == 0 {
@@ -31,8 +31,8 @@ pub fn optics(gram: &Gram, min_samples: usize) -> Ordering {
     let mut reachability = vec![f64::INFINITY; n];
     let mut predecessor = vec![None; n];
     let mut order = Vec::with_capacity(n);
-    // Unvisited vectors in rising order, so that the first of several smallest is the one with
-    // the smallest index.
+    // The unvisited vectors are in rising order. So the first of several smallest ones has the
+    // smallest index.
     let mut waiting: Vec<usize> = (0..n).collect();
     let mut next = 0;
     while !waiting.is_empty() {

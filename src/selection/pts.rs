@@ -1,26 +1,28 @@
-//! Pixel-level template selection (Sec. 3.3 and Alg. 1 of the paper).
+//! This module implements pixel-level template selection (Sec. 3.3 and Alg. 1 of the paper).
 
 use super::HardRule;
 use super::gram::Gram;
 use super::optics::optics;
 use super::xi::extract_regions;
 
-/// The OPTICS neighbourhood for choosing `sheets` of `vectors`: N / K, but at least 2.
+/// Returns the OPTICS neighbourhood for choosing `sheets` of `vectors`: N / K, but at least 2.
 pub fn min_samples(vectors: usize, sheets: usize) -> usize {
     vectors.checked_div(sheets).unwrap_or(0).max(2)
 }
 
-/// Indices of the prototypes of one pixel, at most `sheets`, in the order of selection.
+/// Selects the prototypes of one pixel. Returns their indices in the order of selection, at most
+/// `sheets` of them.
 ///
-/// Easy-nominal first: the medoid of every OPTICS region, in region order; the global medoid
-/// where there is no region. Then hard-nominal prototypes by `rule` until `sheets` are held.
+/// Easy-nominal prototypes come first: the medoid of every OPTICS region, in region order, or the
+/// global medoid where there is no region. Hard-nominal prototypes by `rule` follow until there are
+/// `sheets`.
 pub fn select(gram: &Gram, sheets: usize, rule: HardRule) -> Vec<usize> {
     let min_samples = min_samples(gram.size(), sheets);
     let regions = extract_regions(&optics(gram, min_samples), min_samples);
     prototypes(gram, sheets, &regions, rule)
 }
 
-/// As [`select`], from known regions.
+/// Does the same as [`select`] with known regions.
 pub fn prototypes(
     gram: &Gram,
     sheets: usize,
@@ -33,8 +35,9 @@ pub fn prototypes(
     filled_up(gram, chosen, vec![true; gram.size()], wanted, rule)
 }
 
-/// What becomes of `chosen` where the vectors that are not `kept` may not be used: what remains of it is filled up
-/// by `rule` from the kept ones, until `sheets` are held. Regions are not looked for again.
+/// Returns what becomes of `chosen` where only the `kept` vectors may be used. It keeps the rest of
+/// `chosen` and adds kept vectors by `rule` until there are `sheets`. It does not search for
+/// regions again.
 pub fn without(
     gram: &Gram,
     chosen: &[usize],
@@ -52,7 +55,7 @@ pub fn without(
     filled_up(gram, remaining, kept.to_vec(), wanted, rule)
 }
 
-/// `chosen` and the hardest of the `free` ones by `rule`, until `wanted` are held.
+/// Returns `chosen` and the hardest of the `free` vectors by `rule`, until there are `wanted`.
 fn filled_up(
     gram: &Gram,
     mut chosen: Vec<usize>,
@@ -61,7 +64,8 @@ fn filled_up(
     rule: HardRule,
 ) -> Vec<usize> {
     let n = gram.size();
-    // How well each vector is covered by the chosen ones; the least covered is taken next.
+    // This is how well the chosen vectors cover each vector. The least covered vector is taken
+    // next.
     let mut covered = match rule {
         HardRule::Sum => vec![0.0; n],
         HardRule::MaxMin => vec![f64::NEG_INFINITY; n],
@@ -91,8 +95,8 @@ fn cover(covered: &mut [f64], similarities: &[f64], rule: HardRule) {
     }
 }
 
-/// The vector most similar in sum to its region, for every region in order; of all vectors where
-/// there is no region.
+/// Returns the medoid of every region in order, or of all vectors where there is no region. A
+/// medoid is the vector whose summed similarity to its region is largest.
 fn medoids(gram: &Gram, regions: &[Option<usize>]) -> Vec<usize> {
     let count = regions.iter().flatten().max().map_or(0, |&last| last + 1);
     let mut members = vec![Vec::new(); count];
@@ -107,7 +111,7 @@ fn medoids(gram: &Gram, regions: &[Option<usize>]) -> Vec<usize> {
     members.iter().filter_map(|members| medoid(gram, members)).collect()
 }
 
-/// The first member with the largest summed cosine to all members.
+/// Returns the first member with the largest summed cosine to all members.
 fn medoid(gram: &Gram, members: &[usize]) -> Option<usize> {
     let sum = |i: usize| -> f64 {
         let similarities = gram.similarities(i);

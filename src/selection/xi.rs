@@ -1,23 +1,25 @@
-//! Regions from a density ordering by steepness (the xi method of the OPTICS paper, Sec. 4.3).
+//! This module extracts regions from a density ordering by steepness (the xi method of the OPTICS
+//! paper, Sec. 4.3).
 //!
 //! In the reachability plot a dense region is a valley. A point is *steep down* where the next
-//! reachability is lower by a factor of at least `1 - xi`, *steep up* where it is higher by as
-//! much. A steep area is a run of such points with no point in the wrong direction and at most
-//! `min_samples` flat ones in a row. A region runs from a steep-down area to a later steep-up
-//! area with everything between them lower than both. As in scikit-learn, the plot is closed by
-//! an infinite reachability, Definition 9 and 11.4c are read as their authors meant them, and a
-//! region's end is pulled in until its last point was reached from inside (predecessor
-//! correction, Schubert and Gertz, LWDA 2018).
+//! reachability is lower by a factor of at least `1 - xi`. It is *steep up* where the next one is
+//! higher by as much. A steep area is a run of such points. It has no point in the wrong direction,
+//! and at most `min_samples` flat ones in a row. A region runs from a steep-down area to a later
+//! steep-up area, and everything between them is lower than both.
+//!
+//! As in scikit-learn, an infinite reachability closes the plot, and Definitions 9 and 11.4c are
+//! read as their authors meant them. A region's end is pulled in until its last point was reached
+//! from inside (predecessor correction, Schubert and Gertz, LWDA 2018).
 
 use super::optics::Ordering;
 
-/// Steepness of a region's walls.
+/// The steepness of a region's walls.
 const XI: f64 = 0.05;
 
-/// Region number of every vector, or `None` where it belongs to no region.
+/// Returns the region number of every vector, or `None` where it belongs to no region.
 ///
-/// Smaller regions are numbered before those around them; a region that overlaps one already
-/// numbered is dropped. Regions have at least `min_samples` vectors.
+/// Smaller regions are numbered before those around them. A region that overlaps a numbered one is
+/// dropped. Regions have at least `min_samples` vectors.
 pub fn extract_regions(ordering: &Ordering, min_samples: usize) -> Vec<Option<usize>> {
     let mut region_at = vec![None; ordering.order.len()];
     let mut count = 0;
@@ -39,18 +41,18 @@ pub fn extract_regions(ordering: &Ordering, min_samples: usize) -> Vec<Option<us
 struct Descent {
     start: usize,
     end: usize,
-    /// Highest reachability seen since its end.
+    /// The highest reachability since its end.
     highest_since: f64,
 }
 
-/// The plot being read: reachabilities in order of visit, closed by infinity.
+/// The plot that is read: reachabilities in order of visit, closed by infinity.
 struct Plot<'a> {
     height: Vec<f64>,
     ordering: &'a Ordering,
     min_samples: usize,
 }
 
-/// Direction of a steep area.
+/// The direction of a steep area.
 #[derive(Clone, Copy, PartialEq)]
 enum Slope {
     Down,
@@ -80,7 +82,7 @@ fn valleys(ordering: &Ordering, min_samples: usize) -> Vec<(usize, usize)> {
         let end = plot.area_end(steep, slope);
         match slope {
             Slope::Down => descents.push(Descent { start: steep, end, highest_since: 0.0 }),
-            // The innermost region first.
+            // The innermost region comes first.
             Slope::Up => found.extend(
                 descents.iter().rev().filter_map(|descent| plot.valley(descent, steep, end)),
             ),
@@ -97,7 +99,7 @@ impl Plot<'_> {
     }
 
     fn steep(&self, i: usize) -> Option<Slope> {
-        // A ratio of two infinities is not a number and steep in no direction.
+        // A ratio of two infinities is NaN, which is steep in no direction.
         let ratio = self.ratio(i);
         if ratio >= 1.0 / (1.0 - XI) {
             Some(Slope::Down)
@@ -108,7 +110,7 @@ impl Plot<'_> {
         }
     }
 
-    /// Last steep point of the area that starts at `start`.
+    /// Returns the last steep point of the area that starts at `start`.
     fn area_end(&self, start: usize, slope: Slope) -> usize {
         let (mut end, mut flat) = (start, 0);
         for i in start..self.height.len() - 1 {
@@ -131,7 +133,8 @@ impl Plot<'_> {
         end
     }
 
-    /// The region between a descent and the ascent `up_start..=up_end`, if it is one (Def. 11).
+    /// Returns the region between a descent and the ascent `up_start..=up_end`, if there is one
+    /// (Def. 11).
     fn valley(&self, descent: &Descent, up_start: usize, up_end: usize) -> Option<(usize, usize)> {
         let height = &self.height;
         let (mut start, mut end) = (descent.start, up_end);
@@ -154,8 +157,8 @@ impl Plot<'_> {
         (large_enough && start <= descent.end && end >= up_start).then_some((start, end))
     }
 
-    /// The last position up to `end` that is lower than the start or was reached from a vector
-    /// between the start and itself.
+    /// Returns the last position up to `end` that is lower than the start, or that was reached from
+    /// a vector between the start and itself.
     fn last_reached_from_inside(&self, start: usize, end: usize) -> Option<usize> {
         let order = &self.ordering.order;
         (start + 1..=end).rev().find(|&e| {
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn two_tight_groups_are_two_regions() {
-        // The last vector is a stray; scikit-learn, too, counts it to the second group.
+        // The last vector is a stray. scikit-learn also counts it to the second group.
         let angles = [0.0, 0.01, 0.02, 0.015, 1.5, 1.51, 1.52, 1.515, 3.0f32];
         let features: Vec<f32> = angles.iter().flat_map(|a| [a.cos(), a.sin()]).collect();
         let mut gram = Gram::default();

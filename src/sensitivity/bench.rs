@@ -1,10 +1,10 @@
-//! The bench of a study: draws made-up defects into pictures and inspects them.
+//! This module is the bench of a study. It draws made-up defects into pictures and inspects them.
 
 use super::blind::cell_of;
 use super::defects::{Change, Defect, Kind};
 use super::places::{Dice, Places, part_of};
+use super::plan::{Plan, Progress, Subject};
 use super::sizes::Sizes;
-use super::study::{Plan, Progress, Subject};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::image::{Picture, Samples, Size};
 use crate::inspection::Pipeline;
@@ -14,31 +14,32 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// So many places are drawn for a try before it is given up.
+/// The number of places that are drawn for a try before the try is given up.
 const PLACES: usize = 40;
 
 /// One made-up defect that is to be inspected.
 #[derive(Debug, Clone, Copy)]
 pub struct Try {
-    /// Number of its kind and contrast in the plan.
+    /// The number of its kind and contrast in the plan.
     pub of: usize,
-    /// Its number among those of the kind.
+    /// Its number among the tries of the kind.
     pub number: usize,
-    /// In pixels of the pictures that the template was built from.
+    /// The size in pixels of the pictures that the template was built from.
     pub size: f64,
     pub picture: usize,
 }
 
-/// What came of it.
+/// The result of a try.
 #[derive(Debug, Clone, Copy)]
 pub struct Done {
     pub tried: Try,
-    /// Where it was placed and whether it was found; `None` where there was no place.
+    /// The cell where the defect was placed, and whether it was found. It is `None` where there was
+    /// no place.
     pub outcome: Option<(usize, bool)>,
     pub already_above: usize,
 }
 
-/// Pictures without defects.
+/// The result of inspecting the pictures without defects.
 #[derive(Default)]
 pub struct Undamaged {
     pub used: Vec<usize>,
@@ -46,19 +47,20 @@ pub struct Undamaged {
     pub failed: Vec<Error>,
 }
 
-/// What a study works with.
+/// Everything that a study works with.
 pub struct Bench<'a> {
     pub subject: &'a dyn Subject,
     pub plan: &'a Plan,
     progress: Progress<'a>,
     pub places: Places,
-    /// Size of the map.
+    /// The size of the map.
     pub map: Size,
-    /// Size of the pictures that the template was built from.
+    /// The size of the pictures that the template was built from.
     pub size: Size,
-    /// Where each used picture is above a threshold without a defect; empty for nowhere.
+    /// For each used picture, where it is above a threshold without a defect. The list is empty
+    /// where it is above nowhere.
     above: Vec<Vec<bool>>,
-    /// Tries that are done.
+    /// The number of tries that are done.
     done: AtomicUsize,
 }
 
@@ -124,19 +126,20 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The verdict on a picture, and the extents of its regions above the threshold that decided.
+    /// Returns the verdict on a picture, and the extents of its regions above the threshold that
+    /// decided.
     pub fn judged(&self, index: usize, picture: &Picture) -> Result<(Verdict, Vec<bool>)> {
         let pipeline = self.subject.pipeline();
-        let image = pipeline.prepare(picture)?;
+        let image = pipeline.prepare(&picture.view()?)?;
         let scored = self.subject.scored(index, &image)?;
         let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
         let thresholds = pipeline.thresholds();
-        // What a good picture has above the lower threshold could hide a defect.
+        // Regions of a good picture above the lower threshold could hide a defect.
         let level = if verdict == Verdict::Ng { thresholds.reject } else { thresholds.review };
         Ok((verdict, pipeline.extents(&scored, level)))
     }
 
-    /// The tries with these sizes and numbers of every kind, spread over the pictures.
+    /// Plans tries with these sizes and numbers for every kind, spread over the pictures.
     pub fn plan_tries(
         &self,
         kinds: impl Iterator<Item = (usize, Vec<f64>, Range<usize>)>,
@@ -145,7 +148,8 @@ impl<'a> Bench<'a> {
         let mut tries = Vec::new();
         for (of, sizes, numbers) in kinds {
             for number in numbers {
-                // The pictures in ever new orders, so that every size meets all of them.
+                // The pictures come in a new order each round, so that every size meets all of
+                // them.
                 let round = (number / used.len()) as u64;
                 let order = Dice::new(self.plan.seed, &[1, of as u64, round]).order(used.len());
                 let picture = used[order[number % used.len()]];
@@ -163,8 +167,8 @@ impl<'a> Bench<'a> {
         for of_picture in order.chunk_by(|a, b| a.picture == b.picture) {
             let Some(first) = of_picture.first() else { continue };
             let picture = self.subject.picture(first.picture)?;
-            // A thread that waits for its matching takes up another try: few at a time, so that they do not pile up
-            // on its stack.
+            // A thread that waits for its matching takes up another try. The code hands out few
+            // tries at a time, so that they do not pile up on a thread's stack.
             for few in of_picture.chunks(chunk(self.subject.pipeline())) {
                 let results: Vec<Result<Done>> =
                     few.par_iter().map(|one| self.inspect(**one, &picture)).collect();
@@ -195,7 +199,8 @@ impl<'a> Bench<'a> {
         Ok(Done { tried, outcome, already_above })
     }
 
-    /// A visible defect, and how many places were passed over because they are above the threshold already.
+    /// Draws a visible defect. Also returns how many places were skipped because they are already
+    /// above the threshold.
     pub fn draw(&self, tried: Try, picture: &Picture) -> (Option<(Defect, Change)>, usize) {
         let (kind, contrast) = self.plan.kinds[tried.of];
         let size = Size { width: picture.width, height: picture.height };
@@ -223,7 +228,7 @@ impl<'a> Bench<'a> {
         (None, already_above)
     }
 
-    /// The largest sample that a picture of this depth can have.
+    /// Returns the largest sample that a picture of this depth can have.
     pub fn full_scale(&self, picture: &Picture) -> f32 {
         let bits = self.subject.pipeline().template().settings().reading.bits();
         match (&picture.samples, bits) {
@@ -232,7 +237,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Whether something that is `above` lies on a defect or beside it.
+    /// Returns whether a pixel that is `above` lies on a defect or beside it.
     pub fn touches(&self, change: &Change, size: Size, above: &[bool]) -> bool {
         let (width, height) = (self.map.width as usize, self.map.height as usize);
         if above.is_empty() {
@@ -252,7 +257,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Pictures or tries that are handed to the threads at once.
+/// Returns how many pictures or tries are handed to the threads at once.
 pub fn chunk(pipeline: &Pipeline) -> usize {
     (4 * rayon::current_num_threads()).min(pipeline.pictures_at_once())
 }

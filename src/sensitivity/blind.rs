@@ -1,63 +1,66 @@
-//! Where in the picture less is found than elsewhere.
+//! This module finds places in the picture where fewer defects are found than elsewhere.
 //!
-//! Every try belongs to the cell of a coarse grid that its middle lies in. What is found there is compared with what
-//! the curves of probability of detection lead to expect for these kinds and sizes. A cell counts as blind where less
-//! than half of that is found, and so little has a probability of less than 5 % in any of the cells.
+//! Every try belongs to the cell of a coarse grid in which its middle lies. The number found in a
+//! cell is compared with an expected number. The curves of probability of detection give it for
+//! these kinds and sizes. A cell counts as blind under two conditions. Less than half of the
+//! expected number is found there. And the probability that any cell has so few by chance is less
+//! than 5 %.
 
 use serde::Serialize;
 
-/// Columns of the grid.
+/// The number of columns of the grid.
 pub const COLUMNS: usize = 8;
-/// Rows of the grid.
+/// The number of rows of the grid.
 pub const ROWS: usize = 8;
-/// Probability that any cell is called blind by chance.
+/// The probability that any cell is called blind by chance.
 const BY_CHANCE: f64 = 0.05;
-/// Of what is expected, less than this part is found in a blind cell.
+/// The part of the expected number below which a cell may be blind.
 const BLIND: f64 = 0.5;
 
-/// The tries by the place where they were made.
+/// The tries, by the place where they were made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BlindMap {
-    /// Columns of the grid.
+    /// The number of columns of the grid.
     pub columns: usize,
-    /// Rows of the grid.
+    /// The number of rows of the grid.
     pub rows: usize,
     /// The cells, row by row.
     pub cells: Vec<Cell>,
 }
 
-/// One cell.
+/// One cell of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Cell {
     /// How many defects were placed there.
     pub tries: usize,
     /// How many of them were found.
     pub found: usize,
-    /// How many would be found if it were like the rest of the picture.
+    /// How many would be found if the cell were like the rest of the picture.
     pub expected: f64,
-    /// Whether clearly less is found there.
+    /// Whether clearly fewer are found there.
     pub blind: bool,
 }
 
-/// A try, for the map.
+/// A try with its place, for the map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Placed {
-    /// Which cell.
+    /// The cell of the try.
     pub cell: usize,
     /// Whether it was found.
     pub found: bool,
-    /// The probability to find such a defect anywhere.
+    /// The probability to find such a defect anywhere in the picture.
     pub expected: f64,
 }
 
-/// The cell that a part of a picture lies in, from the left and from the top.
+/// Returns the cell of a place. `x` and `y` are parts of the picture's sides, from the left and
+/// from the top.
 pub fn cell_of(x: f64, y: f64) -> usize {
     let along = |part: f64, cells: usize| ((part * cells as f64).max(0.0) as usize).min(cells - 1);
     along(y, ROWS) * COLUMNS + along(x, COLUMNS)
 }
 
 impl BlindMap {
-    /// Counts `tries`.
+    /// Counts `tries` by cell.
     pub fn new(tries: &[Placed]) -> Self {
         let mut cells = vec![Cell::default(); COLUMNS * ROWS];
         let mut chances = vec![Vec::new(); COLUMNS * ROWS];
@@ -80,14 +83,14 @@ impl BlindMap {
         BlindMap { columns: COLUMNS, rows: ROWS, cells }
     }
 
-    /// How many cells are blind, of how many that were tried.
+    /// Returns how many cells are blind, and how many were tried.
     pub fn blind(&self) -> (usize, usize) {
         let count = |of: &dyn Fn(&Cell) -> bool| self.cells.iter().filter(|cell| of(cell)).count();
         (count(&|cell| cell.blind), count(&|cell| cell.tries > 0))
     }
 }
 
-/// The probability of at most `found` successes of independent tries with these `chances`.
+/// Returns the probability of at most `found` successes in independent tries with these `chances`.
 fn at_most(found: usize, chances: &[f64]) -> f64 {
     let mut of_count = vec![0.0; chances.len() + 1];
     of_count[0] = 1.0;

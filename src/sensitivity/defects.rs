@@ -1,7 +1,8 @@
-//! Made-up defects of known size and contrast, drawn into a good picture.
+//! This module draws made-up defects of known size and contrast into a good picture.
 //!
-//! A defect is drawn at the size of the original picture, in grey levels of 255 whatever the depth of its samples;
-//! colours change by the same amount in all three channels. Edges are soft over one pixel.
+//! A defect is drawn at the size of the original picture. Contrasts are in grey levels of 255,
+//! whatever the depth of the samples. Colours change by the same amount in all three channels.
+//! Edges are soft over one pixel.
 
 use super::texture::{Levels, Texture};
 use crate::image::{Picture, Samples};
@@ -11,29 +12,31 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A straight line, its width a twelfth of its length, and a pixel at least; darker than what it lies on where
-    /// that is bright, brighter where it is dark.
+    /// A straight line. Its width is a twelfth of its length, and at least a pixel. It is darker
+    /// than a bright background, and brighter than a dark one.
     Scratch,
-    /// A disc that is darker than what it lies on.
+    /// A disc that is darker than its background.
     DarkSpot,
-    /// A disc that is brighter.
+    /// A disc that is brighter than its background.
     BrightSpot,
-    /// A disc whose content is gone: filled smoothly from its rim.
+    /// A disc without its content. It is filled smoothly from its rim.
     Missing,
-    /// A disc whose content lies half its diameter farther on; the place it came from is filled.
+    /// A disc whose content lies half its diameter farther on. The place that it came from is
+    /// filled.
     Moved,
-    /// A disc without its fine texture: smoothed by a mean over a quarter of its diameter.
+    /// A disc without its fine texture. It is smoothed by a mean over a quarter of its diameter.
     Smoothed,
 }
 
-/// A defect of the kinds that change what a picture shows has to change it by so many grey levels, on the mean over
-/// its area: else there was nothing to miss, move or smooth.
+/// The least mean change over the area of a defect without a contrast, in grey levels of 255. With
+/// less change, there was nothing to remove, move or smooth.
 pub const VISIBLE: f32 = 8.0;
-/// A defect of a contrast has to change the picture by so much of it on the mean: near black nothing gets darker.
+/// The least mean change of a defect with a contrast, as a part of that contrast. Near black
+/// nothing gets darker.
 const CONTRAST_KEPT: f32 = 0.8;
-/// Length of a scratch over its width.
+/// The length of a scratch divided by its width.
 const SLENDERNESS: f32 = 12.0;
-/// Most points of the rim from which a disc is filled.
+/// The most points of the rim from which a disc is filled.
 const RIM_POINTS: f32 = 64.0;
 
 impl Kind {
@@ -47,12 +50,13 @@ impl Kind {
         Kind::Smoothed,
     ];
 
-    /// Whether it is drawn with a contrast. The others change what is there.
+    /// Returns whether it is drawn with a contrast. The other kinds change the picture's own
+    /// content.
     pub fn has_contrast(self) -> bool {
         matches!(self, Kind::Scratch | Kind::DarkSpot | Kind::BrightSpot)
     }
 
-    /// Its name, for command lines and files.
+    /// Returns its name, for command lines and files.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Scratch => "scratch",
@@ -68,32 +72,34 @@ impl Kind {
 /// A made-up defect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Defect {
-    /// What it is.
+    /// The kind of the defect.
     pub kind: Kind,
-    /// Length of a scratch, diameter of the others, in pixels of the picture; at least 1.
+    /// The length of a scratch, or the diameter of another defect, in pixels of the picture. It is
+    /// at least 1.
     pub size: f32,
-    /// How much darker or brighter it is, in grey levels of 255; without a meaning for kinds that have none.
+    /// How much darker or brighter the defect is, in grey levels of 255. It has no meaning for
+    /// kinds without a contrast.
     pub contrast: f32,
-    /// Where its middle lies, in pixels from the left and from the top.
+    /// The position of the middle, in pixels from the left and from the top.
     pub place: (f32, f32),
-    /// Direction of a scratch or of a move, in radians.
+    /// The direction of a scratch or of a move, in radians.
     pub angle: f32,
 }
 
-/// What a defect does to a picture.
+/// The effect of a defect on a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The changed part of the picture.
     texture: Texture,
-    /// Which of its pixels belong to the defect.
+    /// Whether each of its pixels belongs to the defect.
     changed: Vec<bool>,
-    /// Mean change of its pixels, in grey levels of 255.
+    /// The mean change of the defect's pixels, in grey levels of 255.
     pub mean: f32,
     full: f32,
 }
 
 impl Defect {
-    /// How far it reaches from its middle, in pixels.
+    /// Returns how far it reaches from its middle, in pixels.
     pub fn reach(&self) -> f32 {
         match self.kind {
             Kind::Moved => self.size + 1.0,
@@ -101,9 +107,9 @@ impl Defect {
         }
     }
 
-    /// What it does to `picture`, whose samples go up to `full`.
+    /// Computes how the defect changes `picture`, whose samples go up to `full`.
     pub fn draw(&self, picture: &Picture, full: f32) -> Change {
-        // Filling and smoothing look beyond the rim.
+        // Filling and smoothing use pixels beyond the rim.
         let before = Texture::around(picture, full, self.place, 1.5 * self.reach() + 2.0);
         let after: Vec<(Levels, f32)> = match self.kind {
             Kind::Scratch => self.shaded(&before, self.scratch_sign(&before)),
@@ -114,7 +120,7 @@ impl Defect {
             Kind::Smoothed => self.smoothed(&before),
         };
         let changed: Vec<bool> = after.iter().map(|(_, cover)| *cover > 0.0).collect();
-        // The soft edge counts by as much as it belongs to the defect.
+        // A pixel of the soft edge counts by the part of it that belongs to the defect.
         let (mut sum, mut area) = (0.0f64, 1e-6f64);
         for (old, (new, cover)) in before.pixels.iter().zip(&after) {
             let differences = old.iter().zip(new).map(|(a, b)| f64::from((a - b).abs()));
@@ -126,7 +132,7 @@ impl Defect {
         Change { texture: Texture { pixels, ..before }, changed, mean, full }
     }
 
-    /// Whether a change is as large as the defect should make it.
+    /// Returns whether a change is as large as the defect should make it.
     pub fn is_visible(&self, change: &Change) -> bool {
         match self.kind.has_contrast() {
             true => change.mean >= CONTRAST_KEPT * self.contrast,
@@ -134,13 +140,14 @@ impl Defect {
         }
     }
 
-    /// How much of a pixel at `at` lies in a disc of the defect's size around `middle`: 0 to 1.
+    /// Returns how much of a pixel at `at` lies in a disc of the defect's size around `middle`: 0
+    /// to 1.
     fn cover(&self, at: (f32, f32), middle: (f32, f32)) -> f32 {
         let distance = (at.0 - middle.0).hypot(at.1 - middle.1);
         (self.size / 2.0 - distance + 0.5).clamp(0.0, 1.0)
     }
 
-    /// The same for a scratch.
+    /// Returns how much of a pixel at `at` lies in the scratch: 0 to 1.
     fn cover_of_line(&self, at: (f32, f32)) -> f32 {
         let width = (self.size / SLENDERNESS).max(1.0);
         let (dx, dy) = (at.0 - self.place.0, at.1 - self.place.1);
@@ -151,7 +158,8 @@ impl Defect {
         (width / 2.0 - distance + 0.5).clamp(0.0, 1.0)
     }
 
-    /// Towards the end of the scale that is farther away.
+    /// Returns the sign of a scratch's change. It points towards the end of the scale that is
+    /// farther away.
     fn scratch_sign(&self, before: &Texture) -> f32 {
         let (mut sum, mut weight) = (0.0, 1e-6);
         for (at, pixel) in before.pixels.iter().enumerate() {
@@ -162,7 +170,7 @@ impl Defect {
         if sum / weight > 127.5 { -1.0 } else { 1.0 }
     }
 
-    /// Darker or brighter by the contrast.
+    /// Makes the pixels darker or brighter by the contrast.
     fn shaded(&self, before: &Texture, sign: f32) -> Vec<(Levels, f32)> {
         let shade = |(at, pixel): (usize, &Levels)| {
             let centre = before.centre(at);
@@ -175,7 +183,7 @@ impl Defect {
         before.pixels.iter().enumerate().map(shade).collect()
     }
 
-    /// The disc filled from its rim: every point of the rim counts by one over its squared distance.
+    /// Fills the disc from its rim. Every point of the rim counts by one over its squared distance.
     fn filled(&self, before: &Texture) -> Vec<(Levels, f32)> {
         let radius = self.size / 2.0 + 1.0;
         let count = (std::f32::consts::TAU * radius).clamp(8.0, RIM_POINTS) as usize;
@@ -199,7 +207,7 @@ impl Defect {
         self.replaced(before, &|at, _| fill(at))
     }
 
-    /// The disc's content, half a diameter farther on, over a filled disc.
+    /// Puts the disc's content half a diameter farther on, over a filled disc.
     fn moved(&self, before: &Texture) -> Vec<(Levels, f32)> {
         let step = self.size / 2.0;
         let (dx, dy) = (step * self.angle.cos(), step * self.angle.sin());
@@ -220,7 +228,7 @@ impl Defect {
         self.replaced(before, &|_, index| smooth.pixels[index])
     }
 
-    /// The disc with other pixels, which come from the place or the number of a pixel.
+    /// Replaces the disc's pixels by those that `with` gives for the place or the index of a pixel.
     fn replaced(
         &self,
         before: &Texture,
@@ -238,13 +246,13 @@ impl Defect {
     }
 }
 
-/// `share` of `new` over the rest of `old`.
+/// Mixes `share` of `new` with the rest of `old`.
 fn mixed(old: Levels, new: Levels, share: f32) -> Levels {
     [0, 1, 2].map(|i| old[i] + share * (new[i] - old[i]))
 }
 
 impl Change {
-    /// The picture with the defect.
+    /// Returns the picture with the defect.
     pub fn on(&self, picture: &Picture) -> Picture {
         let mut changed = picture.clone();
         let sample = |level: f32| (level * self.full / 255.0).round().clamp(0.0, self.full);
@@ -257,13 +265,14 @@ impl Change {
         changed
     }
 
-    /// Middles of the pixels that belong to the defect, in pixels of the picture.
+    /// Returns the middles of the pixels that belong to the defect, in pixels of the picture.
     pub fn places(&self) -> impl Iterator<Item = (f32, f32)> {
         let of_defect = self.changed.iter().enumerate().filter(|(_, changed)| **changed);
         of_defect.map(|(at, _)| self.texture.centre(at))
     }
 
-    /// The number and the new levels of each pixel of a picture of `width` columns that belongs to the defect.
+    /// Returns the index and the new levels of each pixel that belongs to the defect, in a picture
+    /// of `width` columns.
     fn of_picture(&self, width: u32) -> impl Iterator<Item = (usize, Levels)> {
         let Texture { left, top, width: own, .. } = self.texture;
         let numbered = self.texture.pixels.iter().zip(&self.changed).enumerate();
@@ -285,7 +294,7 @@ fn put<T: Copy>(samples: &mut [T], pixel: usize, new: [T; 3]) {
 mod tests {
     use super::*;
 
-    /// A picture of 60 x 50 pixels with a fine pattern, 8 or 16 bits.
+    /// Makes a picture of 60 x 50 pixels with a fine pattern, of 8 or 16 bits.
     fn pattern(sixteen: bool) -> Picture {
         let level = |at: usize| -> u8 {
             let (x, y) = (at / 3 % 60, at / 180);

@@ -1,21 +1,23 @@
-//! Hits and misses by size: the likelihood of a logistic curve on the logarithm of size.
+//! This module computes the likelihood of hits and misses by size. The model is a logistic curve on
+//! the logarithm of size:
 //!
 //! ```text
 //! POD(a) = 1 / (1 + exp(-(b0 + b1 ln a)))
 //! ```
 //!
-//! This is the usual model for hit/miss data of MIL-HDBK-1823A, appendix G. [`fit`] finds its maximum of likelihood
-//! by Newton's method. [`profile`] is the largest likelihood of all curves that pass through a given point: with it a
-//! bound comes from the likelihood ratio, which is right where the usual quadratic approximation is not.
+//! This is the usual model for hit/miss data of MIL-HDBK-1823A, appendix G. [`fit`] finds its
+//! maximum of likelihood by Newton's method. [`profile`] is the largest likelihood of all curves
+//! that pass through a given point. It gives a bound by the likelihood ratio, which is right where
+//! the usual quadratic approximation is not.
 
-/// Tries of one size.
+/// The tries of one size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Counts {
     /// The natural logarithm of the size.
     pub x: f64,
-    /// How many were found.
+    /// How many defects were found.
     pub hits: f64,
-    /// How many there were.
+    /// How many tries there were.
     pub tries: f64,
 }
 
@@ -24,7 +26,7 @@ impl Counts {
         self.tries - self.hits
     }
 
-    /// Their log likelihood where the logit of the probability of detection is `eta`.
+    /// Returns their log likelihood where the logit of the probability of detection is `eta`.
     fn log_likelihood(&self, eta: f64) -> f64 {
         -self.hits * softplus(-eta) - self.misses() * softplus(eta)
     }
@@ -33,30 +35,30 @@ impl Counts {
 /// A logistic curve.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Line {
-    /// Logit at size 1.
+    /// The logit at size 1.
     pub intercept: f64,
-    /// Logits for each factor of e in size.
+    /// The number of logits for each factor of e in size.
     pub slope: f64,
 }
 
 impl Line {
-    /// The probability of detection at the logarithm `x` of a size.
+    /// Returns the probability of detection at the logarithm `x` of a size.
     pub fn probability(&self, x: f64) -> f64 {
         sigmoid(self.intercept + self.slope * x)
     }
 
-    /// The logarithm of the size that is found with `probability`, for a slope above 0.
+    /// Returns the logarithm of the size that is found with `probability`, for a slope above 0.
     pub fn place(&self, probability: f64) -> f64 {
         (logit(probability) - self.intercept) / self.slope
     }
 
-    /// The log likelihood of `counts`.
+    /// Returns the log likelihood of `counts`.
     pub fn log_likelihood(&self, counts: &[Counts]) -> f64 {
         counts.iter().map(|c| c.log_likelihood(self.intercept + self.slope * c.x)).sum()
     }
 }
 
-/// The logarithm of the odds of a probability.
+/// Returns the logarithm of the odds of a probability.
 pub fn logit(probability: f64) -> f64 {
     (probability / (1.0 - probability)).ln()
 }
@@ -65,20 +67,21 @@ fn sigmoid(eta: f64) -> f64 {
     1.0 / (1.0 + (-eta).exp())
 }
 
-/// `ln(1 + exp(v))` without overflow.
+/// Computes `ln(1 + exp(v))` without overflow.
 fn softplus(v: f64) -> f64 {
     v.max(0.0) + (-v.abs()).exp().ln_1p()
 }
 
-/// The largest `x` with a miss and the smallest with a hit, where there are any.
+/// Returns the largest `x` with a miss and the smallest `x` with a hit, where there are any.
 pub fn edges(counts: &[Counts]) -> (Option<f64>, Option<f64>) {
     let misses = counts.iter().filter(|c| c.misses() > 0.0).map(|c| c.x);
     let hits = counts.iter().filter(|c| c.hits > 0.0).map(|c| c.x);
     (misses.reduce(f64::max), hits.reduce(f64::min))
 }
 
-/// Whether the likelihood has a maximum: some miss is larger than some hit, and some hit larger than some miss.
-/// Otherwise one size parts hits from misses, and an infinitely steep curve fits best.
+/// Returns whether the likelihood has a maximum: some miss is larger than some hit, and some hit is
+/// larger than some miss. Otherwise one size separates hits from misses, and an infinitely steep
+/// curve fits best.
 pub fn has_maximum(counts: &[Counts]) -> bool {
     let (Some(largest_miss), Some(least_hit)) = edges(counts) else { return false };
     let smallest = |some: &dyn Fn(&Counts) -> bool| {
@@ -91,7 +94,7 @@ pub fn has_maximum(counts: &[Counts]) -> bool {
     largest_miss > least_hit && largest(&is_hit) > smallest(&is_miss)
 }
 
-/// The curve of largest likelihood; `None` where there is none, see [`has_maximum`].
+/// Returns the curve of largest likelihood, or `None` where there is none; see [`has_maximum`].
 pub fn fit(counts: &[Counts]) -> Option<Line> {
     if !has_maximum(counts) {
         return None;
@@ -125,10 +128,11 @@ pub fn fit(counts: &[Counts]) -> Option<Line> {
     Some(Line { intercept: line.intercept - line.slope * centre, slope: line.slope })
 }
 
-/// A symmetric matrix of two rows: its two diagonal entries, then the other one.
+/// A symmetric matrix of two rows: its two diagonal entries, then the off-diagonal entry.
 pub type Matrix = [f64; 3];
 
-/// The first derivatives of the log likelihood by intercept and slope, and the information matrix.
+/// Returns the first derivatives of the log likelihood by intercept and slope, and the information
+/// matrix.
 pub fn derivatives(counts: &[Counts], line: Line) -> ([f64; 2], Matrix) {
     let (mut score, mut information) = ([0.0; 2], [0.0; 3]);
     for c in counts {
@@ -143,7 +147,7 @@ pub fn derivatives(counts: &[Counts], line: Line) -> ([f64; 2], Matrix) {
     (score, information)
 }
 
-/// Solves `matrix * v = right`; `None` where it is singular.
+/// Solves `matrix * v = right`, or returns `None` where the matrix is singular.
 pub fn solve([a, d, b]: Matrix, right: [f64; 2]) -> Option<[f64; 2]> {
     let determinant = a * d - b * b;
     let v =
@@ -151,10 +155,10 @@ pub fn solve([a, d, b]: Matrix, right: [f64; 2]) -> Option<[f64; 2]> {
     (determinant > 0.0 && v.iter().all(|v| v.is_finite())).then_some(v)
 }
 
-/// Steepest curve that is tried, in logits for each factor of e in size.
+/// The steepest curve that is tried, in logits for each factor of e in size.
 const STEEPEST: f64 = 1e4;
 
-/// The largest log likelihood of all curves that do not fall and have `probability` at `x`.
+/// Returns the largest log likelihood of all curves that do not fall and have `probability` at `x`.
 pub fn profile(counts: &[Counts], x: f64, probability: f64) -> f64 {
     let there = logit(probability);
     let rise = |slope: f64| -> f64 {
@@ -164,7 +168,7 @@ pub fn profile(counts: &[Counts], x: f64, probability: f64) -> f64 {
         };
         counts.iter().map(at).sum()
     };
-    // The log likelihood is concave in the slope: its maximum is where it rises no more.
+    // The log likelihood is concave in the slope, so its maximum is where it stops rising.
     let (mut low, mut high) = (0.0, 1.0);
     while rise(high) > 0.0 && high < STEEPEST {
         (low, high) = (high, 2.0 * high);
@@ -187,8 +191,9 @@ mod tests {
         of.iter().map(|&(size, hits, tries)| Counts { x: size.ln(), hits, tries }).collect()
     }
 
-    /// Bliss (1935), as analysed by Dobson, An Introduction to Generalized Linear Models: beetles killed by gas, by
-    /// the logarithm to base 10 of the dose. Published: intercept -60.72, slope 34.27.
+    /// The data are those of Bliss (1935), as analysed by Dobson, An Introduction to Generalized
+    /// Linear Models. They count beetles killed by gas, by the logarithm to base 10 of the dose.
+    /// The published intercept is -60.72, and the published slope is 34.27.
     #[test]
     fn a_published_example_has_its_published_fit() {
         let beetles = [

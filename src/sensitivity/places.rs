@@ -1,4 +1,4 @@
-//! Where made-up defects are placed: all over the region of interest, evenly.
+//! This module places made-up defects evenly over the whole region of interest.
 
 use super::blind::{COLUMNS, ROWS};
 use super::defects::{Defect, Kind};
@@ -6,7 +6,7 @@ use crate::image::Size;
 use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
-/// The golden ratio's fraction: its multiples fall evenly, however many there are.
+/// The fraction of the golden ratio. Its multiples are spread evenly, however many there are.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// The places of a map that count.
@@ -14,12 +14,12 @@ pub struct Places {
     map: Size,
     /// Whether each pixel of the map counts.
     counts: Vec<bool>,
-    /// Those that count, cell by cell of the map of blind places.
+    /// The pixels that count, ordered by the cells of the map of blind places.
     inside: Vec<u32>,
 }
 
 impl Places {
-    /// The places of a map of the size `map` where `counts` holds.
+    /// Takes the places of a map of the size `map` where `counts` is true.
     pub fn new(map: Size, counts: Vec<bool>) -> Self {
         let width = map.width.max(1);
         let cell = |at: &u32| {
@@ -32,12 +32,12 @@ impl Places {
         Places { map, counts, inside }
     }
 
-    /// Whether there is any.
+    /// Returns whether no place counts.
     pub fn is_empty(&self) -> bool {
         self.inside.is_empty()
     }
 
-    /// Pixel of the map that a place of a picture of `size` lies in.
+    /// Returns the pixel of the map in which a place of a picture of `size` lies.
     pub fn pixel(&self, size: Size, (x, y): (f32, f32)) -> Option<usize> {
         let along = |at: f32, side: u32, map: u32| {
             let at = f64::from(at) * f64::from(map) / f64::from(side.max(1));
@@ -48,8 +48,9 @@ impl Places {
         Some(y * self.map.width as usize + x)
     }
 
-    /// A defect at a random place that counts, wholly inside a picture of `size`; `None` where the place that was
-    /// drawn is not such a one. `part` of the places, in their order, lie before it; a random one without.
+    /// Draws a defect at a place that counts, wholly inside a picture of `size`. Returns `None`
+    /// where the drawn place does not count. `part` chooses the place by the part of the places
+    /// that lie before it, in their order. Without `part` the place is random.
     pub fn draw(
         &self,
         defect: (Kind, f32, f32),
@@ -71,7 +72,7 @@ impl Places {
         let angle = (std::f64::consts::TAU * dice.part()) as f32;
         let mut drawn = Defect { kind, size: of_size, contrast, place, angle };
         let reach = drawn.reach();
-        // A defect at the edge lies against it, not across.
+        // A defect at the edge lies against the edge and not across it.
         let inner =
             |at: f32, side: u32| at.min(side as f32 - reach).max(reach.min(side as f32 / 2.0));
         drawn.place = (inner(place.0, size.width), inner(place.1, size.height));
@@ -80,16 +81,17 @@ impl Places {
     }
 }
 
-/// The part of the places before that of try number `number`, for an offset of 0 to 1.
+/// Returns the part of the places that lie before that of try number `number`, for an offset of 0
+/// to 1.
 pub fn part_of(number: usize, offset: f64) -> f64 {
     (offset + number as f64 * GOLDEN).fract()
 }
 
-/// Random numbers that a seed repeats.
+/// A source of random numbers that a seed repeats.
 pub struct Dice(Xoshiro256Plus);
 
 impl Dice {
-    /// Dice for one purpose: different numbers give different dice.
+    /// Makes dice for one purpose. Different numbers give different dice.
     pub fn new(seed: u64, numbers: &[u64]) -> Self {
         let mix = |state: u64, number: &u64| {
             let mut z = (state ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -100,12 +102,12 @@ impl Dice {
         Dice(Xoshiro256Plus::seed_from_u64(numbers.iter().fold(seed, mix)))
     }
 
-    /// A number from 0 up to 1, without 1.
+    /// Returns a number from 0 up to 1, without 1.
     pub fn part(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// The numbers below `count` in random order.
+    /// Returns the numbers below `count` in random order.
     pub fn order(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
         for last in (1..count).rev() {

@@ -1,72 +1,78 @@
-//! The size that is found in 90 % of the cases with 95 % confidence, from hits and misses.
+//! This module computes the size that is found in 90 % of the cases with 95 % confidence, from hits
+//! and misses.
 //!
 //! # The bound
-//! a90/95 is the size at which the lower 95 % confidence bound of the probability of detection reaches 90 %. For
-//! hits and misses it comes from the likelihood ratio: of all curves with 90 % at size a the best one must not be
-//! less likely than the fit by more than half the 90 % quantile of chi-square with one degree of freedom (2.706). That
-//! leaves 5 % on each side, and only one side is used.
+//! a90/95 is the size at which the lower 95 % confidence bound of the probability of detection
+//! reaches 90 %. For hits and misses it comes from the likelihood ratio. Take the best of all
+//! curves with 90 % at size a. Let c be the 90 % quantile of chi-square with one degree of freedom
+//! (2.706). The log likelihood of that curve must not be below that of the fit by more than c / 2.
+//! That leaves 5 % on each side, and only one side is used.
 //!
 //! # Tries on one picture resemble each other
-//! The same picture is used for several tries, so these are not independent. The variance of the fitted ln a90 is
-//! taken once from the model and once from the sums of the residuals of every picture (the sandwich of Liang and
-//! Zeger, 1986). Where the second is larger, the quantile above is multiplied by their ratio, the *design effect*.
+//! The same picture is used for several tries, so these are not independent. The variance of the
+//! fitted ln a90 is computed twice. The first comes from the model, the second from the sums of the
+//! residuals of every picture (the sandwich of Liang and Zeger, 1986). Where the second is larger,
+//! c is multiplied by their ratio, the *design effect*.
 //!
 //! # Where no curve fits
-//! - One size parts hits from misses, or there are no misses: the sizes from the smallest without a miss are joined
-//!   until they hold 29 tries. 29 of 29 prove 90 % with 95 % confidence, whatever the curve.
-//! - The bound lies beyond the largest size: it is "above" that size. Nothing is said of sizes that were not tried.
-//! - From some size on fewer are found than 90 % allow by chance (5 %): the template is blind somewhere, and the
-//!   curve, which ends at 1, cannot show it. The size rises to the first for which the tries agree.
+//! - One size separates hits from misses, or there are no misses. The sizes from the smallest
+//!   without a miss are then joined until they hold 29 tries. 29 hits of 29 are evidence for 90 %
+//!   with 95 % confidence, whatever the curve is.
+//! - The bound lies beyond the largest size. It is then "above" that size. Nothing is said about
+//!   sizes that were not tried.
+//! - From some size on, fewer are found than 90 % allow by chance (5 %). The template is then blind
+//!   somewhere. The curve ends at 1 and cannot show this. The size rises to the first size for
+//!   which the tries agree.
 
 use super::logit::{self, Counts, Line, derivatives, edges, profile, solve};
 use serde::Serialize;
 use statrs::distribution::{Binomial, DiscreteCDF};
 use std::collections::BTreeMap;
 
-/// The share of defects that has to be found.
+/// The share of defects that must be found.
 pub const SHARE: f64 = 0.9;
-/// The confidence in it, one-sided.
+/// The one-sided confidence in that share.
 pub const CONFIDENCE: f64 = 0.95;
-/// The 90 % quantile of chi-square with one degree of freedom: 5 % on each side.
+/// The 90 % quantile of chi-square with one degree of freedom, which leaves 5 % on each side.
 const QUANTILE: f64 = 2.705_543_454_095_404;
-/// Points of a curve.
+/// The number of points of a curve.
 const POINTS: usize = 41;
 
 /// One made-up defect that was inspected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trial {
-    /// Its size in pixels, above 0.
+    /// The size in pixels, above 0.
     pub size: f64,
-    /// Whether it was found.
+    /// Whether the defect was found.
     pub found: bool,
-    /// Which picture it was drawn into.
+    /// The picture that it was drawn into.
     pub picture: usize,
 }
 
-/// A size as far as the tries can tell.
+/// A size, as far as the tries can tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "relation", content = "px")]
 pub enum Limit {
-    /// This size.
+    /// The size is this.
     #[serde(rename = "=")]
     At(f64),
-    /// This size or less: no smaller one was tried, or none was enough.
+    /// The size is this or less. No smaller one was tried, or none was enough.
     #[serde(rename = "<=")]
     AtMost(f64),
-    /// More than this size, the largest that was tried.
+    /// The size is more than this, the largest that was tried.
     #[serde(rename = ">")]
     Above(f64),
 }
 
 impl Limit {
-    /// The size that it is stated by.
+    /// Returns the number of pixels by which the size is stated.
     pub fn px(self) -> f64 {
         match self {
             Limit::At(px) | Limit::AtMost(px) | Limit::Above(px) => px,
         }
     }
 
-    /// Whether a size is known that is enough.
+    /// Returns whether a size is known that is enough.
     pub fn is_reached(self) -> bool {
         !matches!(self, Limit::Above(_))
     }
@@ -79,18 +85,18 @@ pub struct SizeCount {
     pub px: f64,
     /// How many tries there were.
     pub tries: usize,
-    /// How many were found.
+    /// How many defects were found.
     pub found: usize,
 }
 
 /// The fitted curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Fit {
-    /// b0 of `logit POD = b0 + b1 ln(size)`.
+    /// The value b0 of `logit POD = b0 + b1 ln(size)`.
     pub intercept: f64,
-    /// b1 of it.
+    /// The value b1 of the same equation.
     pub slope: f64,
-    /// By how much the tries on one picture resemble each other: 1 for not at all.
+    /// How much the tries on one picture resemble each other. 1 means not at all.
     pub design_effect: f64,
 }
 
@@ -101,9 +107,9 @@ pub struct CurvePoint {
     pub px: f64,
     /// The probability of detection.
     pub pod: f64,
-    /// It is at least this, with 95 % confidence.
+    /// The lower bound of the probability, with 95 % confidence.
     pub lower: f64,
-    /// It is at most this, with 95 % confidence.
+    /// The upper bound of the probability, with 95 % confidence.
     pub upper: f64,
 }
 
@@ -112,29 +118,31 @@ pub struct CurvePoint {
 pub struct Pod {
     /// How many tries there were.
     pub tries: usize,
-    /// How many were found.
+    /// How many defects were found.
     pub found: usize,
     /// The size that is found half the time.
     pub a50: Limit,
     /// The size that is found in 90 % of the cases.
     pub a90: Limit,
-    /// The same, with 95 % confidence.
+    /// The size that is found in 90 % of the cases, with 95 % confidence.
     pub a90_95: Limit,
     /// The curve, where one fits.
     pub fit: Option<Fit>,
     /// The tries by size, smallest first.
     pub sizes: Vec<SizeCount>,
-    /// Points of the curve and its bounds, smallest size first; none where no curve fits.
+    /// The points of the curve and its bounds, smallest size first. The list is empty where no
+    /// curve fits.
     pub curve: Vec<CurvePoint>,
 }
 
 impl Pod {
-    /// Analyses `trials`; `None` where there are none.
+    /// Analyses `trials`, or returns `None` where there are none.
     pub fn of(trials: &[Trial]) -> Option<Pod> {
         Pod::with(trials, 1.0)
     }
 
-    /// As [`Pod::of`], with a design effect that is `least` or more: for tries that are known to be alike.
+    /// Does the same as [`Pod::of`] with a design effect of at least `least`, for tries that are
+    /// known to be alike.
     pub fn with(trials: &[Trial], least: f64) -> Option<Pod> {
         let sizes = by_size(trials);
         let (first, last) = (sizes.first()?, sizes.last()?);
@@ -164,7 +172,8 @@ impl Pod {
         })
     }
 
-    /// The probability that a defect of `size` pixels is found; `None` where nothing was found at all.
+    /// Returns the probability that a defect of `size` pixels is found, or `None` where nothing was
+    /// found at all.
     pub fn probability(&self, size: f64) -> Option<f64> {
         match (&self.fit, self.found) {
             (_, 0) => None,
@@ -196,7 +205,7 @@ fn counts_of(size: &SizeCount) -> Counts {
     Counts { x: size.px.ln(), hits: size.found as f64, tries: size.tries as f64 }
 }
 
-/// A size, as far as it lies among those that were tried.
+/// Returns a size, as far as it lies among those that were tried.
 fn within(size: f64, (least, most): (f64, f64)) -> Limit {
     match size {
         size if size <= least => Limit::AtMost(least),
@@ -205,7 +214,7 @@ fn within(size: f64, (least, most): (f64, f64)) -> Limit {
     }
 }
 
-/// The size for `share` where no rising curve fits.
+/// Returns the size for `share` where no rising curve fits.
 fn estimate_without_curve(counts: &[Counts], share: f64, (least, most): (f64, f64)) -> Limit {
     match edges(counts) {
         (None, _) => Limit::AtMost(least),
@@ -219,7 +228,8 @@ fn estimate_without_curve(counts: &[Counts], share: f64, (least, most): (f64, f6
     }
 }
 
-/// The bound without a curve: the first size up to which enough tries in a row were all found.
+/// Returns the bound without a curve: the first size up to which enough tries in a row were all
+/// found.
 fn by_runs(sizes: &[SizeCount]) -> Limit {
     let most = sizes.last().map_or(0.0, |s| s.px);
     let after_misses = sizes.iter().rposition(|s| s.found < s.tries).map_or(0, |at| at + 1);
@@ -249,7 +259,7 @@ fn agreeing(bound: Limit, sizes: &[SizeCount]) -> Limit {
     larger.into_iter().find(|px| agrees(*px)).map_or(Limit::Above(last.px), Limit::At)
 }
 
-/// A rising curve and what its bounds are made of.
+/// A rising curve, and the data from which its bounds are computed.
 struct Fitted<'a> {
     line: Line,
     counts: &'a [Counts],
@@ -268,13 +278,13 @@ impl<'a> Fitted<'a> {
         Fit { intercept, slope, design_effect: self.design_effect }
     }
 
-    /// Whether a curve with `probability` at `x` is too unlikely.
+    /// Returns whether a curve with `probability` at `x` is too unlikely.
     fn is_excluded(&self, x: f64, probability: f64) -> bool {
         let drop = 2.0 * (self.best - profile(self.counts, x, probability));
         drop > QUANTILE * self.design_effect
     }
 
-    /// The size from which on a probability of 90 % is the least that can be.
+    /// Returns the size from which on the lower bound of the probability is at least 90 %.
     fn bound(&self, (least, most): (f64, f64)) -> Limit {
         let start = self.line.place(SHARE);
         let end = most.ln();
@@ -298,7 +308,7 @@ impl<'a> Fitted<'a> {
     }
 }
 
-/// The place between `inside` and `outside` from which on `is_outside`.
+/// Returns the place between `inside` and `outside` from which on `is_outside` holds.
 fn bisect(mut inside: f64, mut outside: f64, is_outside: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..40 {
         let middle = 0.5 * (inside + outside);
@@ -310,8 +320,8 @@ fn bisect(mut inside: f64, mut outside: f64, is_outside: impl Fn(f64) -> bool) -
     outside
 }
 
-/// The variance of the fitted ln a90 with tries of one picture taken together, over that of independent tries; at
-/// least 1, and 1 where there is one picture.
+/// Returns the variance of the fitted ln a90 with the tries of one picture taken together, divided
+/// by that of independent tries. It is at least 1, and it is 1 where there is only one picture.
 fn design_effect(line: Line, counts: &[Counts], trials: &[Trial]) -> f64 {
     let (_, information) = derivatives(counts, line);
     let x90 = line.place(SHARE);
@@ -336,7 +346,8 @@ fn design_effect(line: Line, counts: &[Counts], trials: &[Trial]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Tries `(size, found, tries)`; number i of a size is on picture `picture(i)`, and the found ones come first.
+    /// Makes tries from `(size, found, tries)`. Number i of a size is on picture `picture(i)`, and
+    /// the found ones come first.
     fn trials(of: &[(f64, usize, usize)], picture: impl Fn(usize) -> usize) -> Vec<Trial> {
         let of_size = |&(size, found, tries): &(f64, usize, usize)| -> Vec<Trial> {
             let trial = |i| Trial { size, found: i < found, picture: picture(i) };
@@ -349,8 +360,9 @@ mod tests {
         matches!(limit, Limit::At(px) if (px / want - 1.0).abs() < 1e-5)
     }
 
-    /// Numbers by statsmodels (GLM) and scipy (profile likelihood, `brentq`) of Bliss's beetles, with 10 to the power
-    /// of Dobson's log10 dose as size. Every try is a picture of its own.
+    /// The numbers come from statsmodels (GLM) and scipy (profile likelihood, `brentq`) for Bliss's
+    /// beetles. The size is 10 to the power of Dobson's log10 dose. Every try is a picture of its
+    /// own.
     #[test]
     fn a_published_example_has_the_bounds_that_scipy_computes() {
         let dose = [1.6907, 1.7242, 1.7552, 1.7842, 1.8113, 1.8369, 1.8610, 1.8839];
@@ -362,7 +374,7 @@ mod tests {
             all.extend(trials(&[(10f64.powf(*dose), found, tries)], |i| from + i));
         }
         let pod = Pod::of(&all).expect("tries");
-        // Independent tries may differ from the model in the other direction, too.
+        // Independent tries may also differ from the model in the other direction.
         let design = pod.fit.expect("a fit").design_effect;
         assert!((1.0..1.2).contains(&design), "{design}");
         assert!(near(pod.a50, 59.118_167_6), "{:?}", pod.a50);
@@ -378,7 +390,8 @@ mod tests {
         assert!(near(fitted.bound((49.0, 77.0)), 70.270_220_2));
     }
 
-    /// By statsmodels and scipy: the sandwich with groups, times groups / (groups - 1), and a profile likelihood.
+    /// The numbers come from statsmodels and scipy: the sandwich with groups, times groups /
+    /// (groups - 1), and a profile likelihood.
     #[test]
     fn tries_on_one_picture_widen_the_bound() {
         let of = [
@@ -410,7 +423,7 @@ mod tests {
             let (a, b) = (&alone.curve[next - 1], &alone.curve[next]);
             a.lower + (b.lower - a.lower) * (px - a.px) / (b.px - a.px)
         };
-        // scipy: 0.756843 at 10 px; the curve reaches 90 % at the bound.
+        // scipy gives 0.756843 at 10 px. The curve reaches 90 % at the bound.
         assert!((lower(10.0) - 0.756_843).abs() < 2e-3, "{}", lower(10.0));
         assert!((lower(14.437_552_1) - 0.9).abs() < 2e-3);
     }
@@ -451,7 +464,7 @@ mod tests {
         assert_eq!((pod.a90, pod.a90_95), (Limit::Above(8.0), Limit::Above(8.0)));
     }
 
-    /// A third of the places is blind: the curve of the model ends at 1, the tries do not.
+    /// A third of the places is blind. The curve of the model ends at 1, and the tries do not.
     #[test]
     fn a_blind_share_is_not_hidden_by_the_curve() {
         let of = [(2.0, 0, 60), (4.0, 24, 60), (8.0, 45, 60), (16.0, 46, 60), (32.0, 45, 60)];
@@ -462,7 +475,8 @@ mod tests {
         assert!(pod.a90_95.px() > 8.0, "{:?}", pod.a90_95);
     }
 
-    /// The promise itself: of many studies of one known curve, at most about 5 % state a size that is too small.
+    /// This tests the promise itself. Of many studies of one known curve, at most about 5 % may
+    /// state a size that is too small.
     #[test]
     fn a_stated_size_is_large_enough_in_95_of_100_studies() {
         let truth = Line { intercept: -7.0, slope: 3.6 };

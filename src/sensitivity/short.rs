@@ -1,40 +1,46 @@
-//! A short form of the study, to be quick: dark spots alone, four of one size in a picture.
+//! This module is a short and quick form of the study. It uses dark spots alone, four of one size
+//! in a picture.
 //!
-//! The spots are far from each other. There is no verdict on each of them: one is found where something above the
-//! threshold overlaps or touches it. What is strong about one spot may reach another, so a spot in a blind place can
-//! pass for found beside others of its size. For that the tries of a picture count as half as many. A picture that is
-//! above the threshold, but at none of its spots, is left out.
+//! The spots are far from each other. There is no verdict on each of them: a spot is found where
+//! something above the threshold overlaps or touches it. A strong response to one spot may reach
+//! another. So a spot in a blind place can count as found beside others of its size. For that
+//! reason the tries of a picture count as half as many. A picture that is above the threshold, but
+//! at none of its spots, is left out.
 
 use super::bench::Bench;
 use super::defects::{Change, Defect, Kind};
 use super::places::Dice;
+use super::plan::{LEAST_RUNS, Plan, Subject};
 use super::pod::{Pod, Trial};
 use super::sizes::{FOCUS, Sizes};
-use super::study::{KindResult, LEAST_RUNS, Plan, Subject};
+use super::study::KindResult;
 use crate::error::Result;
 use crate::image::{Picture, Size};
 use rayon::prelude::*;
 
-/// Spots in one picture.
+/// The number of spots in one picture.
 pub const SPOTS: usize = 4;
-/// Least distance between the rims of two spots, as a part of the picture's shorter side.
+/// The least distance between the rims of two spots, as a part of the picture's shorter side.
 const APART: f32 = 0.3;
-/// By how much the spots of one picture resemble each other at the least.
+/// The least design effect: how much the spots of one picture are taken to resemble each other.
 const DESIGN_EFFECT: f64 = 2.0;
-/// So many places are drawn for a spot before it is given up.
+/// The number of places that are drawn for a spot before the spot is given up.
 const PLACES: usize = 40;
-/// The last inspections try sizes that are found with probabilities between these: 29 hits in a row prove a size.
+/// The last inspections try sizes that are found with probabilities between these. 29 hits in a row
+/// are enough evidence for a size.
 const LAST: (f64, f64) = (0.8, 0.99);
 
-/// Tries to find dark spots, so many grey levels of 255 darker, in the pictures of `subject`: [`SPOTS`] in each of
-/// `inspections` pictures, some of them more than once where there are fewer.
+/// Tries to find dark spots in the pictures of `subject`. The spots are `contrast` grey levels of
+/// 255 darker. There are [`SPOTS`] in each of `inspections` pictures, and some pictures are used
+/// more than once where there are fewer.
 ///
 /// # Errors
 /// As [`super::study::run`].
 pub fn dark_spots(subject: &dyn Subject, contrast: f32, inspections: usize) -> Result<KindResult> {
     let plan = Plan::new(&[Kind::DarkSpot], &[contrast], LEAST_RUNS, 0);
     let bench = Bench::new(subject, &plan, &|_, _| {})?;
-    // Some inspections look for where hits turn into misses, each with a size of its own; some look closer.
+    // The first inspections look for the size where hits turn into misses, each with one size. The
+    // later ones look closer.
     let first = (2 * inspections).div_ceil(7);
     let second = 2 * first;
     let sizes = Sizes { count: first, ..bench.sizes(Kind::DarkSpot) };
@@ -76,8 +82,8 @@ fn inspected(
     Ok(trials)
 }
 
-/// Inspects one picture with spots of `px` pixels of the pictures that the template was built from; then the numbers of
-/// the inspection and of the picture.
+/// Inspects one picture with spots of `px` pixels of the pictures that the template was built from.
+/// The pair holds the numbers of the inspection and of the picture.
 fn one(
     bench: &Bench,
     contrast: f32,
@@ -105,7 +111,7 @@ fn one(
     Ok(touched.into_iter().map(|found| Trial { size: px, found, picture: index }).collect())
 }
 
-/// A visible spot of this size, far from the others.
+/// Draws a visible spot of this size, far from the others.
 fn spot(
     bench: &Bench,
     contrast: f32,

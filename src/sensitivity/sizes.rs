@@ -1,21 +1,22 @@
-//! Which sizes are tried: first a few over the whole range, then more where hits turn into misses.
+//! This module chooses the sizes to try: first a few over the whole range, then more where hits
+//! turn into misses.
 
 use super::defects::Kind;
 use super::logit;
 use super::pod::Pod;
 use crate::image::Size;
 
-/// Probabilities between which sizes are tried a second time, by the curve of the first tries.
+/// The probabilities between which sizes are tried a second time, by the curve of the first tries.
 pub const FOCUS: (f64, f64) = (0.3, 0.98);
-/// Least ratio of the largest to the smallest size of the second tries.
+/// The least ratio of the largest to the smallest size of the second tries.
 const LEAST_RATIO: f64 = 1.5;
-/// Least number of first tries of a size.
+/// The least number of first tries of a size.
 const SWEEP_TRIES: usize = 3;
 
 /// The sizes of both rounds of tries of one kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sizes {
-    /// Smallest and largest size in pixels.
+    /// The smallest and the largest size, in pixels.
     pub range: (f64, f64),
     /// How many sizes each round tries.
     pub count: usize,
@@ -24,10 +25,12 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// For defects of `kind` in pictures of `picture` pixels that a map of `map` pixels judges, with `runs` tries.
+    /// Chooses sizes for defects of `kind` in pictures of `picture` pixels that a map of `map`
+    /// pixels judges, with `runs` tries.
     ///
-    /// The smallest size is a pixel of the map, and a pixel of the picture at least: what is smaller is averaged away
-    /// before anything looks at it. The largest is a quarter of the shorter side, half of it for scratches.
+    /// The smallest size is a pixel of the map, and at least a pixel of the picture. A smaller
+    /// defect is averaged away before the network sees it. The largest size is a quarter of the
+    /// shorter side, or half of it for scratches.
     pub fn new(kind: Kind, picture: Size, map: Size, runs: usize) -> Self {
         let pixel = |picture: u32, map: u32| f64::from(picture) / f64::from(map.max(1));
         let of_map = (pixel(picture.width, map.width) * pixel(picture.height, map.height)).sqrt();
@@ -38,13 +41,13 @@ impl Sizes {
         Sizes { range: (least, most), count, first: (runs / 5).max(SWEEP_TRIES * count) }
     }
 
-    /// The sizes of the first round.
+    /// Returns the sizes of the first round.
     pub fn sweep(&self) -> Vec<f64> {
         spread(self.range, self.count)
     }
 
-    /// The sizes of a further round, from what was found until then: those that are found with a probability of the
-    /// first to the second of `between`.
+    /// Returns the sizes of a further round, from the tries until then. They are the sizes that are
+    /// found with probabilities between the two values of `between`.
     pub fn focus(&self, until_then: Option<&Pod>, between: (f64, f64)) -> Vec<f64> {
         let (least, most) = self.range;
         let Some(pod) = until_then else { return self.sweep() };
@@ -55,7 +58,8 @@ impl Sizes {
             }
             (None, 0) => (most / LEAST_RATIO, most),
             (None, found) if found == pod.tries => (least, least * LEAST_RATIO),
-            // One size parts hits from misses: from the next smaller one that was tried to the next larger one.
+            // One size separates hits from misses. The round goes from the next smaller size that
+            // was tried to the next larger one.
             (None, _) => {
                 let tried = || pod.sizes.iter().map(|s| s.px);
                 let parting = pod.a50.px();
@@ -69,7 +73,7 @@ impl Sizes {
     }
 }
 
-/// Sizes by equal ratios, rounded to a tenth of a pixel.
+/// Returns sizes at equal ratios, rounded to a tenth of a pixel.
 fn spread((low, high): (f64, f64), count: usize) -> Vec<f64> {
     let ratio = high / low;
     let size = |i: usize| low * ratio.powf(i as f64 / (count.max(2) - 1) as f64);

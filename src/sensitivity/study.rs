@@ -1,120 +1,65 @@
-//! The study: made-up defects of every kind, contrast and size, over all pictures, and what is found of them.
+//! This module runs the study. It tries made-up defects of every kind, contrast and size over all
+//! pictures, and notes what is found.
 //!
-//! A defect is *found* where the verdict on its picture is not ok, and something above the threshold overlaps or
-//! touches it. So a false reject elsewhere in the picture is no hit. A picture that is rejected, or sent to review,
-//! without any defect is left out, and so is a place that is above the threshold there.
+//! A defect is *found* where the verdict on its picture is not ok, and something above the
+//! threshold overlaps or touches it. So a false reject elsewhere in the picture is no hit. A
+//! picture that is rejected or sent to review without any defect is left out. A place that is
+//! already above the threshold without a defect is also left out.
 //!
-//! Everything is drawn by a generator with a seed. Tries are numbered, and each has a generator of its own, so the
-//! result does not depend on the number of threads.
+//! A generator with a seed draws everything. Tries are numbered and each has a generator of its
+//! own, so the result does not depend on the number of threads.
 
 use super::bench::{Bench, Done, Try};
 use super::blind::{BlindMap, Placed};
 use super::defects::{Defect, Kind};
+use super::plan::{Plan, Progress, Subject};
 use super::pod::{Pod, Trial};
 use super::sizes::{FOCUS, Sizes};
 use crate::error::{Error, Result};
-use crate::image::{NetworkImage, Picture, Size};
-use crate::inspection::Pipeline;
-use crate::scoring::Scored;
+use crate::image::{Picture, Size};
 
-/// Fewest tries of a kind and contrast: fewer prove nothing.
-pub const LEAST_RUNS: usize = 60;
-/// Most tries of a kind and contrast.
-pub const MOST_RUNS: usize = 5000;
-/// Good pictures that a template has not seen, and what scores them.
-pub trait Subject: Sync {
-    /// What inspects them.
-    fn pipeline(&self) -> &Pipeline;
-
-    /// How many pictures there are.
-    fn count(&self) -> usize;
-
-    /// Picture `index`, as its file has it.
-    ///
-    /// # Errors
-    /// What the file refuses.
-    fn picture(&self, index: usize) -> Result<Picture>;
-
-    /// The score and map of `image`, which is picture `index` with or without a defect, at network size.
-    ///
-    /// # Errors
-    /// What the feature extractor refuses.
-    fn scored(&self, index: usize, image: &NetworkImage) -> Result<Scored>;
-}
-
-/// What is tried.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// The kinds, those that have one with their contrast in grey levels of 255.
-    pub kinds: Vec<(Kind, Option<f32>)>,
-    /// How many tries each of them has.
-    pub runs: usize,
-    /// The seed of everything that is drawn.
-    pub seed: u64,
-    /// Whether pictures that cannot be read or inspected are left out instead of ending the study.
-    pub skip_unreadable: bool,
-}
-
-impl Plan {
-    /// All of `kinds`; those that have a contrast once with each of `contrasts`.
-    pub fn new(kinds: &[Kind], contrasts: &[f32], runs: usize, seed: u64) -> Self {
-        let of_kind = |&kind: &Kind| -> Vec<(Kind, Option<f32>)> {
-            match kind.has_contrast() {
-                true => contrasts.iter().map(|&contrast| (kind, Some(contrast))).collect(),
-                false => vec![(kind, None)],
-            }
-        };
-        Plan {
-            kinds: kinds.iter().flat_map(of_kind).collect(),
-            runs: runs.clamp(LEAST_RUNS, MOST_RUNS),
-            seed,
-            skip_unreadable: false,
-        }
-    }
-}
-
-/// What a study found.
+/// The results of a study.
 #[derive(Debug)]
 pub struct Study {
-    /// The pictures that were used, by their numbers.
+    /// The numbers of the pictures that were used.
     pub used: Vec<usize>,
-    /// The pictures that are not ok without any defect.
+    /// The numbers of the pictures that are not ok without any defect.
     pub rejected: Vec<usize>,
     /// The pictures that could not be read or inspected, with the reason.
     pub failed: Vec<Error>,
-    /// The size that sizes are in pixels of: that of the pictures the template was built from.
+    /// The size of the pictures that the template was built from. Sizes of defects are in pixels of
+    /// these pictures.
     pub size: Size,
-    /// Side of such a pixel in millimetres, where it is known.
+    /// The side of such a pixel in millimetres, where it is known.
     pub mm_per_pixel: Option<f64>,
-    /// What was found, a kind and contrast, in the order of the plan.
+    /// The results for each kind and contrast, in the order of the plan.
     pub results: Vec<KindResult>,
-    /// What was found, by place.
+    /// The results by place.
     pub blind_map: BlindMap,
 }
 
-/// What was found of one kind and contrast.
+/// The results for one kind and contrast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KindResult {
-    /// The kind.
+    /// The kind of defect.
     pub kind: Kind,
     /// Its contrast, where it has one.
     pub contrast: Option<f32>,
-    /// The analysis; `None` where no defect could be placed.
+    /// The analysis, or `None` where no defect could be placed.
     pub pod: Option<Pod>,
-    /// Tries for which no place was left: nowhere would the defect have been visible.
+    /// The number of tries without a place. The defect would have been visible at none of the drawn
+    /// places.
     pub without_place: usize,
-    /// Places that were passed over because they are above the threshold without a defect.
+    /// The number of places that were skipped because they are above the threshold without a
+    /// defect.
     pub already_above: usize,
 }
-
-/// Called with how many tries are done, of how many.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Tries to find made-up defects in the pictures of `subject`.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped), where none is ok without a
-/// defect, or where the region of interest is empty.
+/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped), where
+/// no picture is ok without a defect, or where the region of interest is empty.
 pub fn run(subject: &dyn Subject, plan: &Plan, progress: Progress) -> Result<Study> {
     let mut bench = Bench::new(subject, plan, progress)?;
     let undamaged = bench.undamaged()?;
@@ -153,11 +98,11 @@ pub struct Example {
     pub defect: Defect,
 }
 
-/// A defect of number `of` in the plan and of `size` pixels, drawn into the first of the `used` pictures where it is
-/// visible; `None` where it is in none of the first ones.
+/// Draws a defect of number `of` in the plan and of `size` pixels into the first of the `used`
+/// pictures where it is visible. Returns `None` where it is visible in none of the first four.
 ///
 /// # Errors
-/// What the files refuse.
+/// Those of reading the files.
 pub fn example(
     subject: &dyn Subject,
     plan: &Plan,

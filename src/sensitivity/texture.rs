@@ -1,27 +1,29 @@
-//! A part of a picture as numbers, to draw on: grey levels of 255, three a pixel.
+//! This module holds a part of a picture as numbers to draw on: grey levels of 255, three per
+//! pixel.
 
 use crate::image::{Picture, Samples};
 
-/// One pixel, red, green and blue, in grey levels from 0 to 255.
+/// One pixel: red, green and blue, in grey levels from 0 to 255.
 pub type Levels = [f32; 3];
 
 /// A rectangle of a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Texture {
-    /// Column of its left edge in the picture.
+    /// The column of its left edge in the picture.
     pub left: u32,
-    /// Row of its top edge.
+    /// The row of its top edge in the picture.
     pub top: u32,
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
-    /// Its pixels, row by row.
+    /// The pixels, row by row.
     pub pixels: Vec<Levels>,
 }
 
 impl Texture {
-    /// What lies within `reach` pixels of (`x`, `y`) in `picture`, whose samples go up to `full`.
+    /// Copies the part of `picture` within `reach` pixels of (`x`, `y`). The picture's samples go
+    /// up to `full`.
     pub fn around(picture: &Picture, full: f32, (x, y): (f32, f32), reach: f32) -> Texture {
         let start = |at: f32| (at - reach).floor().max(0.0) as u32;
         let end = |at: f32, side: u32| ((at + reach).ceil().max(0.0) as u32 + 1).min(side);
@@ -37,14 +39,14 @@ impl Texture {
         Texture { left, top, width, height, pixels }
     }
 
-    /// Centre of pixel `at` in the picture.
+    /// Returns the centre of pixel `at` in the picture.
     pub fn centre(&self, at: usize) -> (f32, f32) {
         let width = self.width.max(1) as usize;
         let (x, y) = (at % width, at / width);
         (self.left as f32 + x as f32 + 0.5, self.top as f32 + y as f32 + 0.5)
     }
 
-    /// The pixel at a place of the picture, or the nearest one.
+    /// Returns the pixel at a place of the picture, or the nearest one.
     pub fn at(&self, (x, y): (f32, f32)) -> Levels {
         let column = (x.floor() - self.left as f32).clamp(0.0, self.width.max(1) as f32 - 1.0);
         let row = (y.floor() - self.top as f32).clamp(0.0, self.height.max(1) as f32 - 1.0);
@@ -52,7 +54,8 @@ impl Texture {
         self.pixels.get(at).copied().unwrap_or_default()
     }
 
-    /// The same, smoothed by a mean over a square of `2 * radius + 1` pixels, twice.
+    /// Returns the same rectangle, smoothed twice by a mean over a square of `2 * radius + 1`
+    /// pixels.
     pub fn smoothed(&self, radius: usize) -> Texture {
         let (width, height) = (self.width as usize, self.height as usize);
         let mut pixels = self.pixels.clone();
@@ -75,7 +78,7 @@ fn levels(picture: &Picture, full: f32, column: u32, row: u32) -> Levels {
     }
 }
 
-/// The mean over `2 * radius + 1` pixels of a row, with its ends repeated.
+/// Computes the mean over `2 * radius + 1` pixels of a row. The ends of the row are repeated.
 fn mean_along_rows(pixels: &[Levels], width: usize, radius: usize) -> Vec<Levels> {
     let mut means = Vec::with_capacity(pixels.len());
     let count = (2 * radius + 1) as f64;
@@ -99,7 +102,7 @@ fn mean_along_rows(pixels: &[Levels], width: usize, radius: usize) -> Vec<Levels
     means
 }
 
-/// Rows and columns exchanged, of rows of `width` pixels.
+/// Exchanges rows and columns. The rows have `width` pixels.
 fn transposed(pixels: &[Levels], width: usize) -> Vec<Levels> {
     let height = pixels.len() / width.max(1);
     (0..pixels.len()).map(|at| pixels[at % height * width + at / height]).collect()

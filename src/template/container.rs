@@ -1,57 +1,60 @@
-//! The outer form of the file: prelude, header bytes, section table, aligned sections.
+//! This module handles the outer form of the file: prelude, header bytes, section table, aligned
+//! sections.
 //!
-//! Every byte is covered: the prelude, the header, the table and each section by a CRC-32, the
-//! padding between them by having to be zero, the end by having to be where the table says. All
-//! numbers are little-endian. Every length is checked against the file before it is used.
+//! Checks cover every byte. A CRC-32 covers the prelude, the header, the table and each section.
+//! The padding between them must be zero, and the file must end where the table says. All numbers
+//! are little-endian. Every length is checked against the file before it is used.
 
 use crate::error::{Error, Result};
 use crate::files::outputs::Format;
 use std::ops::Range;
 
-/// First bytes of every template. The line ends catch transfers in text mode.
+/// The first bytes of every template. The line ends in it catch transfers in text mode.
 pub const MAGIC: [u8; 8] = *b"HETMM\r\n\x1a";
-/// How a template is recognised before another one replaces it.
+/// The format by which a template is recognised before another template replaces it.
 pub const FORMAT: Format = Format {
     name: "a template",
     reads: MAGIC.len() as u64,
     is_one: |bytes| bytes.starts_with(&MAGIC),
 };
-/// Files of another major version cannot be read.
+/// The major version. Files of another major version cannot be read.
 pub const MAJOR: u16 = 1;
-/// Files of a newer minor version can be read, less what is new in them.
+/// The minor version. Files of a newer minor version can be read, except for what is new in them.
 pub const MINOR: u16 = 0;
-/// Bytes of the prelude.
+/// The number of bytes of the prelude.
 pub const PRELUDE: usize = 32;
-/// Bytes of one entry of the section table.
+/// The number of bytes of one entry of the section table.
 pub const ENTRY: usize = 32;
 /// Sections start at multiples of this.
 pub const ALIGNMENT: u64 = 64;
-/// Largest header that is read.
+/// The largest header that is read, in bytes.
 const MAX_HEADER: u64 = 1 << 30;
-/// Most sections a file may have.
+/// The most sections that a file may have.
 pub const MAX_SECTIONS: u32 = 4096;
-/// Bit of a section kind that a reader may skip where it does not know the kind.
+/// The bit that marks optional section kinds. A reader may skip such a section if it does not know
+/// the kind.
 pub const OPTIONAL: u16 = 0x8000;
 
-/// What a section holds.
+/// The kind of content of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SectionKind {
-    /// Prototype values of a layer, `matching::sheets` layout.
+    /// The prototype values of a layer, in the layout of `matching::sheets`.
     Values,
-    /// Source picture of every prototype of a layer, u32, `[pixel][sheet]`.
+    /// The source picture of every prototype of a layer, u32, `[pixel][sheet]`.
     Sources,
-    /// What the vectors of a layer's 8-bit values are multiplied with, f32.
+    /// The factors by which the vectors of a layer's 8-bit values are multiplied, f32.
     Scales,
-    /// The region of interest, one byte a pixel at network size, 0 or 1.
+    /// The region of interest, one byte per pixel at the network's input size, 0 or 1.
     Mask,
-    /// Mean leave-one-out distance map of a layer, f32, `[pixel]`.
+    /// The mean leave-one-out distance map of a layer, f32, `[pixel]`.
     Baseline,
-    /// Samples of a golden probe at network size, u16, `[y][x][rgb]`.
+    /// The samples of a golden probe at the network's input size, u16, `[y][x][rgb]`.
     Probe,
-    /// Zones of the region rules, one label a pixel at network size; 255 is ignored.
+    /// The zones of the region rules, one label per pixel at the network's input size. 255 is
+    /// ignored.
     Zones,
-    /// One picture that was inserted later, and how to undo that.
+    /// One picture that was inserted later, and the data to undo the insertion.
     Journal,
 }
 
@@ -77,16 +80,16 @@ impl SectionKind {
     }
 }
 
-/// Where a section stands.
+/// The place of a section in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// What it holds.
+    /// The kind of its content.
     pub kind: SectionKind,
-    /// Number of the layer or probe it belongs to.
+    /// The number of the layer or probe that it belongs to.
     pub index: u16,
     /// Its bytes in the file.
     pub range: Range<u64>,
-    /// CRC-32 of its bytes.
+    /// The CRC-32 of its bytes.
     pub crc: u32,
 }
 
@@ -96,21 +99,21 @@ impl std::fmt::Display for Section {
     }
 }
 
-/// A file that was found whole.
+/// The parts of a file that passed all checks.
 #[derive(Debug)]
 pub struct Parsed<'a> {
     /// The header's bytes.
     pub header: &'a [u8],
     /// The bytes of the section table.
     pub table: &'a [u8],
-    /// All sections whose kind is known.
+    /// All sections of known kinds.
     pub sections: Vec<Section>,
 }
 
 /// Checks all of `file` and returns its parts.
 ///
 /// # Errors
-/// [`crate::error::Kind::Template`], naming the damaged part.
+/// [`crate::error::Kind::Template`], which names the damaged part.
 pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
     let prelude = file.get(..PRELUDE).ok_or_else(|| cut("the prelude"))?;
     if prelude[..8] != MAGIC {
@@ -185,7 +188,7 @@ pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
     Ok(Parsed { header, table, sections })
 }
 
-/// The bytes of the section table.
+/// Makes the bytes of the section table.
 pub fn table(sections: &[Section]) -> Vec<u8> {
     let mut table = Vec::with_capacity(sections.len() * ENTRY);
     for section in sections {
@@ -199,7 +202,7 @@ pub fn table(sections: &[Section]) -> Vec<u8> {
     table
 }
 
-/// The bytes before the first section: prelude, header and table.
+/// Makes the bytes before the first section: prelude, header and table.
 pub fn head(header: &[u8], sections: &[Section]) -> Vec<u8> {
     let table = table(sections);
     let mut head = Vec::with_capacity(PRELUDE + header.len() + table.len());
@@ -216,7 +219,7 @@ pub fn head(header: &[u8], sections: &[Section]) -> Vec<u8> {
     head
 }
 
-/// Where sections of the given lengths stand after a header of `header` bytes.
+/// Lays out sections of the given lengths after a header of `header` bytes.
 pub fn lay_out(header: usize, lengths: &[(SectionKind, u16, u64)]) -> Vec<Section> {
     let mut end = (PRELUDE + header + lengths.len() * ENTRY) as u64;
     lengths

@@ -1,7 +1,8 @@
-//! What a template says about itself: a postcard header, one frozen struct a version.
+//! This module holds what a template states about itself: a postcard header, with one frozen struct
+//! per version.
 //!
-//! Postcard has no field names: a struct that was once released never changes. Something new
-//! takes a new variant at the end of [`Header`], and [`decode`] turns the old ones into it.
+//! Postcard has no field names, so a struct that was once released never changes. Something new
+//! needs a new variant at the end of [`Header`], and [`decode`] converts the old variants.
 
 use crate::backbone::{Identity, TapIdentity};
 use crate::error::{Error, Result};
@@ -12,21 +13,21 @@ use crate::scoring::{Fusion, MapSummary, Rules};
 use crate::selection::Rule;
 use serde::{Deserialize, Serialize};
 
-/// All versions of the header; append only.
+/// All versions of the header. New versions are only appended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Header {
-    /// The first.
+    /// The first version.
     V1(HeaderV1),
-    /// With how the threshold came about and what it promises.
+    /// This version adds how the threshold was set and what it promises.
     V2(HeaderV1, Decision),
-    /// With region rules, and a decision where there is one.
+    /// This version adds region rules. The decision is optional.
     V3(HeaderV1, Option<Decision>, Rules),
-    /// With what proves the template beyond the scores of its probes, and how the samples of pictures are to
-    /// be understood.
+    /// This version adds data that check the template beyond the scores of its probes, and how to
+    /// read the samples of pictures.
     V4(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading),
-    /// With what the build knew of good parts when it set the threshold.
+    /// This version adds what the build knew of good parts when it set the threshold.
     V5(HeaderV1, Option<Decision>, Option<Rules>, Option<Proof>, Reading, Evidence),
-    /// With layers that share taps, match at any position, or have votes of their own.
+    /// This version adds layers that share taps, match at any position, or have votes of their own.
     V6(
         HeaderV1,
         Option<Decision>,
@@ -41,44 +42,45 @@ pub enum Header {
 /// How a layer uses a tap of the backbone, and how much it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LayerUse {
-    /// Number of the tap among the backbone's.
+    /// The number of the tap among the backbone's taps.
     pub tap: u16,
-    /// Whether a pixel is compared with all prototypes of the layer, wherever they come from. Such a layer has
-    /// one block of prototypes and no windows.
+    /// Whether a pixel is compared with all prototypes of the layer, wherever they come from. Such
+    /// a layer has one block of prototypes and no windows.
     pub position_free: bool,
-    /// How much the layer counts in the root mean over layers, above 0; 1 is usual.
+    /// The weight of the layer in the root mean over layers, above 0. The usual value is 1.
     pub votes: f32,
 }
 
-/// What proves a template beyond its checksums and the scores of its probes.
+/// Data that check a template beyond its checksums and the scores of its probes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
-    /// BLAKE3 of the header, with zeros in place of the seal, and of the section table behind it. The table
-    /// holds the checksums of all sections, so the seal covers the whole file. It shows that a part was
-    /// changed and its checksum made anew; it is no signature.
+    /// The BLAKE3 of the header, with zeros in place of the seal, and of the section table behind
+    /// it. The table holds the checksums of all sections, so the seal covers the whole file. The
+    /// seal shows if somebody changed a part and computed its checksum anew. It is not a signature.
     pub seal: [u8; 32],
     /// The maps that each golden probe must reproduce.
     pub maps: Vec<MapSummary>,
 }
 
-/// What a template says beside the first version of its header: what can be set after it was built, and
-/// how its pictures are read.
+/// What a template stores besides the first version of its header. It holds what can be set after
+/// the build, and how to read the pictures.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
-    /// How the threshold came about; `None` where it is provisional or was given.
+    /// How the threshold was set, or `None` where it is provisional or was given.
     pub decision: Option<Decision>,
-    /// What of a map above the threshold makes a part bad; `None` where the score alone decides.
+    /// The region rules, which say when values above the threshold make a part bad. `None` where
+    /// the score alone decides.
     pub rules: Option<Rules>,
-    /// What proves the template; `None` in one that was built before there was such a proof.
+    /// The data that check the template. `None` in a template from before such data existed.
     pub proof: Option<Proof>,
-    /// What the build knew of good parts; `None` in templates of older versions.
+    /// What the build knew of good parts, or `None` in templates of older versions.
     pub evidence: Option<Evidence>,
-    /// How the samples of pictures are to be understood, the good ones and those to be inspected.
+    /// How to read the samples of pictures, of the good ones and of those to be inspected.
     pub reading: Reading,
 }
 
 impl Header {
-    /// What it holds, whatever its version.
+    /// Returns its contents, whatever its version is.
     pub fn into_parts(self) -> (HeaderV1, Settings) {
         match self {
             Header::V1(header) => (header, Settings::default()),
@@ -102,66 +104,69 @@ impl Header {
     }
 }
 
-/// How the threshold came about, what it promises, and from which score on a person should look.
+/// How the threshold was set, what it promises, and from which score on a person should look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Above this score, up to the threshold, a part is for review; the threshold itself for none.
+    /// The review threshold. A part is for review above this score, up to the threshold. It equals
+    /// the threshold where there is no review.
     pub review: f32,
-    /// Where the scores came from that set the threshold.
+    /// The source of the scores that set the threshold.
     pub basis: Basis,
     /// The false-reject rate that was asked for, 0..1.
     pub false_reject: f32,
-    /// The rank of the threshold among the scores, 1 the largest.
+    /// The rank of the threshold among the scores. 1 is the largest.
     pub rank: u32,
-    /// 95 % interval of the true false-reject rate.
+    /// The 95 % interval of the true false-reject rate.
     pub interval: [f32; 2],
 }
 
 /// What a build knew of good parts when it set the threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What the threshold is that stands now.
+    /// The origin of the threshold that is set now.
     pub origin: Origin,
-    /// What said which parts are one item.
+    /// How the build found out which parts are one item.
     pub grouping: Grouping,
-    /// How many items the parts are of; as many as parts where nothing says which belong together.
+    /// How many items the parts belong to. It equals the number of parts where nothing says which
+    /// belong together.
     pub items: u32,
-    /// Which part every picture that the template was built from shows, numbered from 0: pictures of the same
-    /// exposure show one part.
+    /// For every picture that the template was built from, the part that it shows, numbered from 0.
+    /// Pictures of the same exposure show one part.
     pub parts: Vec<u32>,
-    /// The score of every part against a template that has not seen its fold; empty where no folds were made.
+    /// The score of every part against a template that has not seen its fold. The list is empty
+    /// where no folds were made.
     pub scores: Vec<f32>,
 }
 
-/// What a threshold is.
+/// The origin of a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// A number that was given to the build.
+    /// The threshold is a number that was given to the build.
     Given,
-    /// The build's own estimate of a quantile of the scores of good parts.
+    /// The threshold is the build's own estimate of a quantile of the scores of good parts.
     Estimate,
-    /// A rank among the scores of good parts, for a rate that was asked for.
+    /// The threshold is a rank among the scores of good parts, for a rate that was asked for.
     Rank,
 }
 
-/// What says which parts are one item, for folds that keep items whole.
+/// How a build finds out which parts are one item, so that folds keep items whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Grouping {
-    /// Nothing: runs of the order of the names.
+    /// Nothing tells it. Folds are runs in the order of the names.
     Order,
-    /// The names up to their last separator.
+    /// The names up to their last separator tell it.
     Names,
-    /// A pattern that was given to the build.
+    /// A pattern that was given to the build tells it.
     Pattern,
 }
 
-/// Where the scores came from that set a threshold.
+/// The source of the scores that set a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Basis {
-    /// Every good picture against a template built without its part of the pictures; the number of
-    /// parts.
+    /// Every good picture was scored against a template built without its fold. The number is the
+    /// number of folds.
     Folds(u32),
-    /// Good pictures that the template was not built from.
+    /// The scores are those of good pictures that the template was not built from.
     FreshParts,
 }
 
@@ -177,13 +182,13 @@ impl std::fmt::Display for Basis {
 /// Version 1 of the header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeaderV1 {
-    /// The backbone that the features come from.
+    /// The backbone that computed the features.
     pub backbone: Identity,
-    /// One record a layer; [`HeaderV1::layer_use`] says which tap each matches.
+    /// One record per layer. [`HeaderV1::layer_use`] says which tap each layer matches.
     pub layers: Vec<LayerRecord>,
-    /// Weight of the forward direction, 0..1 (`a` of Eq. 6).
+    /// The weight of the forward direction, 0..1 (`a` of Eq. 6).
     pub alpha: f32,
-    /// Standard deviation of the blur, in pixels at network size.
+    /// The standard deviation of the blur, in pixels at the network's input size.
     pub sigma: f32,
     /// How the layers are joined.
     pub fusion: Fusion,
@@ -191,14 +196,14 @@ pub struct HeaderV1 {
     pub storage: Storage,
     /// How prototypes were chosen.
     pub rule: Rule,
-    /// Threshold and colour scale.
+    /// The threshold and the colour scale.
     pub calibration: Calibration,
-    /// Expected scores of the golden probes.
+    /// The expected scores of the golden probes.
     pub probes: Vec<ProbeRecord>,
-    /// Where it comes from.
+    /// The program, the options and the pictures of the build.
     pub build: Provenance,
-    /// How the layers use the taps, one a layer (from version 6 on). Where it is empty, layer j matches tap j at its
-    /// own positions, and all layers count the same.
+    /// How the layers use the taps, one entry per layer (from version 6 on). Where it is empty,
+    /// layer j matches tap j at its own positions, and all layers count the same.
     #[serde(skip)]
     pub uses: Vec<LayerUse>,
 }
@@ -206,94 +211,98 @@ pub struct HeaderV1 {
 /// One layer of a template.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerRecord {
-    /// Sheets, K.
+    /// The number of sheets, K.
     pub sheets: u32,
-    /// Full width of the forward window, odd; 0 in a position-free layer.
+    /// The full width of the forward window. It is odd, or 0 in a position-free layer.
     pub patch_forward: u32,
-    /// Full width of the backward window, odd; 0 where alpha is 1 and in a position-free layer.
+    /// The full width of the backward window. It is odd, or 0 where alpha is 1 and in a
+    /// position-free layer.
     pub patch_backward: u32,
-    /// Weight of the layer when they are joined (Eq. 10).
+    /// The weight of the layer when the layers are joined (Eq. 10).
     pub weight: f32,
 }
 
-/// What scores mean.
+/// The meaning of scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Above this score a picture is bad.
+    /// The score above which a picture is bad.
     pub threshold: f32,
-    /// Anomaly value at the top of the colour scale of heat maps.
+    /// The anomaly value at the top of the colour scale of heat maps.
     pub scale_top: f32,
-    /// How many different good pictures the threshold comes from; 0 where it is provisional or was
-    /// given.
+    /// How many different good pictures the threshold comes from. It is 0 where the threshold is
+    /// provisional or was given.
     pub pictures: u32,
 }
 
 /// A golden probe: a small picture whose score every device must reproduce.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeRecord {
-    /// Where the picture comes from.
+    /// The origin of the picture.
     pub name: String,
-    /// Its score.
+    /// The score of the picture.
     pub score: f32,
-    /// Largest difference that passes.
+    /// The largest difference that passes.
     pub tolerance: f32,
 }
 
-/// Who built the template, from what.
+/// The program that built the template, its options and its pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Version of the program.
+    /// The version of the program.
     pub version: String,
-    /// Options that differ from a plain build, for people.
+    /// The options that differ from a plain build, for people.
     pub options: Vec<(String, String)>,
     /// The pictures, in the order of the source numbers.
     pub images: Vec<ImageRecord>,
 }
 
-/// Most layers of a template, and most taps of its backbone.
+/// The most layers of a template, and the most taps of its backbone.
 const MAX_LAYERS: usize = 16;
-/// Widest window of a layer, in pixels of the layer; one that is wider than the map is cut at its border.
+/// The widest window of a layer, in pixels of the layer. A window that is wider than the map is cut
+/// at the map's border.
 pub const MAX_WINDOW: u32 = 255;
-/// Largest standard deviation of the blur, in pixels at network size.
+/// The largest standard deviation of the blur, in pixels at the network's input size.
 pub const MAX_SIGMA: f32 = 64.0;
-/// No version of this program has written a larger tolerance of a probe: a fixed part, and one that grows
-/// with the score.
+/// The largest tolerance of a probe that any version of this program has written. This is both the
+/// fixed part and the factor of the part that grows with the score.
 const MAX_TOLERANCE: f32 = 0.1;
 
-/// Key of the option that names what has computed the features, where that was not tract.
+/// The key of the option that names the feature extractor, where it was not tract.
 pub const ENGINE: &str = "engine";
-/// Key of the option that says that the threshold was given to the build.
+/// The key of the option that says that the threshold was given to the build.
 pub const GIVEN_THRESHOLD: &str = "threshold";
-/// Key of the option that says which share of the mean distance map of good parts the baseline is, where it is not
-/// the whole of it.
+/// The key of the option that gives the baseline's share of the mean distance map of good parts.
+/// The option is there where the baseline is not the whole map.
 pub const BASELINE_SHARE: &str = "baseline-share";
-/// Key of the option that says how many turned copies of each picture were candidates, where there were any.
+/// The key of the option that says how many turned copies of each picture were candidates, where
+/// there were any.
 pub const ROTATIONS: &str = "rotations";
 
-/// Pixels of the network's input that a defect must span to be found: what made-up dark spots of a plain contrast take
-/// (`docs/large-pictures.md`).
+/// The number of pixels of the network's input that a defect must span to be found. Made-up dark
+/// spots of a plain contrast need this many (`docs/large-pictures.md`).
 pub const DEFECT_NETWORK_PX: f64 = 8.0;
-/// Key of the option that says how small the defects are that the input was chosen for.
+/// The key of the option that gives the size of the smallest defects that the input was chosen for.
 pub const DEFECT: &str = "defect";
-/// Key of the option that says how many millimetres of the part a pixel of the pictures shows.
+/// The key of the option that says how many millimetres of the part a pixel of the pictures shows.
 pub const MM_PER_PIXEL: &str = "mm-per-pixel";
 
 impl Provenance {
-    /// Millimetres of the part that a pixel of the pictures shows, where the build was told.
+    /// Returns how many millimetres of the part a pixel of the pictures shows, where the build was
+    /// told.
     pub fn mm_per_pixel(&self) -> Option<f64> {
         let (_, scale) = self.options.iter().find(|(key, _)| key == MM_PER_PIXEL)?;
         scale.parse().ok().filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
     }
 
-    /// The share of the mean distance map of good parts that the baseline is, above 0 up to 1; 1 in templates that
-    /// say nothing of it.
+    /// Returns the baseline as a share of the mean distance map of good parts, above 0 up to 1. It
+    /// is 1 in templates that do not state it.
     pub fn baseline_share(&self) -> f32 {
         let said = self.options.iter().find(|(key, _)| key == BASELINE_SHARE);
         let share = said.and_then(|(_, share)| share.parse().ok());
         share.filter(|share| *share > 0.0 && *share <= 1.0).unwrap_or(1.0)
     }
 
-    /// Whether the threshold that the build set was given, and does not come from scores.
+    /// Returns whether the threshold of the build was given and does not come from scores.
     pub fn has_given_threshold(&self) -> bool {
         self.options.iter().any(|(key, _)| key == GIVEN_THRESHOLD)
     }
@@ -302,21 +311,22 @@ impl Provenance {
 /// One picture that a template was built from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageRecord {
-    /// File name.
+    /// The file name.
     pub name: String,
-    /// BLAKE3 of the file.
+    /// The BLAKE3 of the file.
     pub digest: [u8; 32],
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
-    /// Its score against the template without its own prototypes; not a number where unknown.
+    /// Its score against the template without its own prototypes, or NaN where it is unknown.
     pub score: f32,
 }
 
 impl ProbeRecord {
-    /// Records that the probe scores `score` where the template is made. Engines and instruction
-    /// sets differ by rounding, which the layer weights magnify; a good part scores about 1.
+    /// Records `score`, which the probe has on the machine that makes the template. Feature
+    /// extractors and instruction sets differ by rounding, and the layer weights magnify it. A good
+    /// part scores about 1.
     pub fn promise(&mut self, score: f32) {
         self.score = score;
         self.tolerance = 0.01 + 0.01 * score.abs();
@@ -328,23 +338,24 @@ impl ProbeRecord {
 }
 
 impl HeaderV1 {
-    /// How layer `layer` uses its tap.
+    /// Returns how layer `layer` uses its tap.
     pub fn layer_use(&self, layer: usize) -> LayerUse {
         let usual = LayerUse { tap: layer as u16, position_free: false, votes: 1.0 };
         self.uses.get(layer).copied().unwrap_or(usual)
     }
 
-    /// The tap that layer `layer` matches.
+    /// Returns the tap that layer `layer` matches.
     pub fn tap(&self, layer: usize) -> Option<&TapIdentity> {
         self.backbone.taps.get(usize::from(self.layer_use(layer).tap))
     }
 
-    /// Of `maps`, one a tap, the one that layer `layer` matches.
+    /// Returns the map that layer `layer` matches. `maps` holds one map per tap.
     pub fn features_of<'a>(&self, layer: usize, maps: &'a [FeatureMap]) -> Option<&'a FeatureMap> {
         maps.get(usize::from(self.layer_use(layer).tap))
     }
 
-    /// Sizes of the prototypes of layer `layer`. A position-free layer has one block, as if its map were one pixel.
+    /// Returns the sizes of the prototypes of layer `layer`. A position-free layer has one block,
+    /// as if its map were one pixel.
     pub fn shape(&self, layer: usize) -> Option<Shape> {
         let tap = self.tap(layer)?;
         let (height, width) = match self.layer_use(layer).position_free {
@@ -359,19 +370,20 @@ impl HeaderV1 {
         })
     }
 
-    /// Pixels of the distance map of layer `layer`.
+    /// Returns the number of pixels of the distance map of layer `layer`.
     pub fn map_pixels(&self, layer: usize) -> Option<usize> {
         self.tap(layer).map(|tap| tap.height as usize * tap.width as usize)
     }
 
-    /// Columns and rows of the pictures that the template was built from: of the first, where they
-    /// differ.
+    /// Returns the columns and rows of the pictures that the template was built from. Where their
+    /// sizes differ, it returns those of the first picture.
     pub fn picture_size(&self) -> (u32, u32) {
         self.build.images.first().map_or((0, 0), |image| (image.width, image.height))
     }
 
-    /// Diameter of the smallest defect that the input is large enough for, in pixels of the pictures that the template
-    /// was built from; `None` where their size is not known.
+    /// Returns the diameter of the smallest defect that the input is large enough for. It is in
+    /// pixels of the pictures that the template was built from. Returns `None` where their size is
+    /// not known.
     pub fn smallest_defect_px(&self) -> Option<f64> {
         let (width, height) = self.picture_size();
         let scale = |input: u32, picture: u32| f64::from(input) / f64::from(picture);
@@ -379,7 +391,7 @@ impl HeaderV1 {
         Some(DEFECT_NETWORK_PX / scale).filter(|px| px.is_finite() && *px > 0.0)
     }
 
-    /// Windows of layer `layer`.
+    /// Returns the windows of layer `layer`.
     pub fn windows(&self, layer: usize) -> Option<Windows> {
         let layer = self.layers.get(layer)?;
         Some(Windows {
@@ -388,7 +400,7 @@ impl HeaderV1 {
         })
     }
 
-    /// The oldest version that holds everything.
+    /// Returns the header in the oldest version that holds everything.
     pub fn versioned(&self, settings: &Settings) -> Header {
         let Settings { decision, rules, proof, evidence, reading } = settings.clone();
         if !self.uses.is_empty() {
@@ -408,8 +420,8 @@ impl HeaderV1 {
         }
     }
 
-    /// As many zeros as the maps of every probe have values, and no seal: what a template that is being
-    /// built has in place of its proof.
+    /// Returns a proof without a seal, whose maps hold as many zeros as the maps of every probe
+    /// have values. A template that is being built has it in place of its proof.
     pub fn empty_proof(&self) -> Proof {
         let layers = self.layers.iter().enumerate().filter_map(|(at, layer)| {
             let tap = self.tap(at)?;
@@ -420,8 +432,8 @@ impl HeaderV1 {
         Proof { seal: [0; 32], maps: vec![maps; self.probes.len()] }
     }
 
-    /// The seal of a template with this header, these settings and the section table `table`; `None` where it
-    /// has no proof.
+    /// Computes the seal of a template with this header, these settings and the section table
+    /// `table`. Returns `None` where the template has no proof.
     pub fn seal(&self, settings: &Settings, table: &[u8]) -> Result<Option<[u8; 32]>> {
         let Some(proof) = &settings.proof else { return Ok(None) };
         let proof = Some(Proof { seal: [0; 32], ..proof.clone() });
@@ -431,13 +443,13 @@ impl HeaderV1 {
         Ok(Some(hasher.finalize().into()))
     }
 
-    /// The bytes in the file.
+    /// Encodes the header as the bytes in the file.
     pub fn encode(&self, settings: &Settings) -> Result<Vec<u8>> {
         postcard::to_stdvec(&self.versioned(settings))
             .map_err(|e| Error::template(format!("the header cannot be written: {e}")))
     }
 
-    /// Refuses what no build writes, so that nothing after it has to doubt a number.
+    /// Refuses values that no build writes, so that later code can rely on every number.
     fn validate(&self) -> std::result::Result<(), &'static str> {
         let finite = |v: f32| v.is_finite();
         let id = &self.backbone;
@@ -501,7 +513,7 @@ fn check(holds: bool, what: &'static str) -> std::result::Result<(), &'static st
     if holds { Ok(()) } else { Err(what) }
 }
 
-/// Reads a header of any version and checks every number in it.
+/// Reads a header of any version, and checks every number in it.
 pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Settings)> {
     let (header, rest) = postcard::take_from_bytes::<Header>(bytes).map_err(|e| {
         Error::template(format!("the template's header cannot be read: {e}"))
@@ -518,7 +530,7 @@ pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Settings)> {
     Ok((header, settings))
 }
 
-/// Refuses numbers in a header that no build writes; the reason is the name of what is wrong.
+/// Refuses numbers in a header that no build writes. The error names the wrong value.
 pub(crate) fn validate(
     header: &HeaderV1,
     settings: &Settings,
@@ -544,14 +556,14 @@ impl Settings {
         }
         let Some(rules) = &self.rules else { return Ok(()) };
         rules.validate()?;
-        // Zones scale the thresholds, which must have a sign to be scaled by.
+        // Zones scale the thresholds, so the thresholds must be above 0.
         let review = self.decision.as_ref().map_or(f32::INFINITY, |d| d.review);
         check(header.calibration.threshold.min(review) > 0.0, "threshold")
     }
 }
 
 impl Evidence {
-    /// How many different parts the pictures show.
+    /// Returns how many different parts the pictures show.
     pub fn part_count(&self) -> usize {
         self.parts.iter().max().map_or(0, |&last| last as usize + 1)
     }

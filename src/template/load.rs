@@ -1,31 +1,20 @@
-//! A loaded template: checked once, then read straight from the mapped file.
+//! This module turns a template's file into a [`Template`]. It checks every byte and number once.
 #![allow(unsafe_code)]
 
-use super::container::{self, Section, SectionKind};
-use super::header::{self, Decision, HeaderV1, ImageRecord, Origin, Settings};
+use super::container::{self, Section};
+use super::contents::Template;
+use super::header::{self, HeaderV1, Settings};
 use super::numbers;
-use crate::error::{Error, Result};
-use crate::image::{Mask, NetworkImage};
-use crate::matching::{Sheets, Storage, Values};
-use crate::scoring::rules::IGNORED;
-use memmap2::Mmap;
+use crate::error::{Error, Kind, Result};
+use memmap2::{Mmap, MmapMut};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-/// A template whose every byte and number was checked.
-pub struct Template {
-    bytes: Mmap,
-    header: HeaderV1,
-    settings: Settings,
-    sections: Vec<Section>,
-}
-
-/// Opens a template file to be read.
+/// Opens a template file for reading.
 ///
 /// # Errors
-/// [`crate::error::Kind::Template`] where it is something else than a file; [`crate::error::Kind::Io`] where
-/// it cannot be opened.
+/// [`Kind::Template`] where it is not a regular file, [`Kind::Io`] where it cannot be opened.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
     let unreadable = |e| Error::io(path, "the template cannot be opened", &e);
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -36,57 +25,81 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
 }
 
 impl Template {
-    /// Opens and proves a template file.
+    /// Opens a template file, checks it, and keeps a copy of its bytes in memory.
+    ///
+    /// The file may be replaced, cut short or removed afterwards.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Template`] where the file is damaged, cut, too new or makes no
-    /// sense; [`crate::error::Kind::Io`] where it cannot be read.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = open_file(path)?;
-        Self::from_file(&file).map_err(|e| e.within(path.display()))
-    }
-
-    /// As [`Template::open`], from a copy in memory of the process's own. A file that is mapped and then
-    /// cut short, as `cp` over it does, ends the process: where that must not happen, on the line, and for
-    /// who replaces the file.
-    ///
-    /// # Errors
-    /// As [`Template::open`].
-    pub fn open_copy(path: &Path) -> Result<Self> {
+    /// [`Kind::Template`] where the file is damaged, cut, too new or makes no sense. [`Kind::Io`]
+    /// where it cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         let unreadable = |e| Error::io(path, "the template cannot be read", &e);
         let mut file = open_file(path)?;
         let length = file.metadata().map_err(unreadable)?.len();
         if length == 0 {
-            return Self::open(path);
+            return Err(empty().within(path.display()));
         }
         let length = usize::try_from(length)
             .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
-        // What is no template is not copied: it may be larger than the memory.
+        // Check the first bytes before copying: another kind of file may be larger than memory.
         let mut start = [0; container::MAGIC.len()];
         if length < start.len() || file.read_exact(&mut start).is_err() || start != container::MAGIC
         {
-            return Self::from_file(&file).map_err(|e| e.within(path.display()));
+            return Self::of_file(&file).map_err(|e| e.within(path.display()));
         }
         file.rewind().map_err(unreadable)?;
-        let mut copy = memmap2::MmapMut::map_anon(length).map_err(unreadable)?;
+        let mut copy = MmapMut::map_anon(length).map_err(unreadable)?;
         file.read_exact(&mut copy).map_err(unreadable)?;
         let bytes = copy.make_read_only().map_err(unreadable)?;
-        Self::from_bytes(bytes).map_err(|e| e.within(path.display()))
+        Self::of_mapping(bytes).map_err(|e| e.within(path.display()))
     }
 
-    /// As [`Template::open`], from an open file.
-    pub fn from_file(file: &File) -> Result<Self> {
+    /// Makes a template from the bytes of its file, which are copied.
+    ///
+    /// # Errors
+    /// [`Kind::Template`] as for [`Template::open`], [`Kind::Io`] where there is no memory for the
+    /// copy.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Err(empty());
+        }
+        let no_memory = |e| Error::new(Kind::Io, format!("no memory for a template: {e}"));
+        let mut copy = MmapMut::map_anon(bytes.len()).map_err(no_memory)?;
+        copy.copy_from_slice(bytes);
+        Self::of_mapping(copy.make_read_only().map_err(no_memory)?)
+    }
+
+    /// Does the same as [`Template::open`], but maps the file instead of copying it. That is
+    /// quicker for a large file of which only a little is read.
+    ///
+    /// If the file is cut short while it is mapped, for example by `cp` over it, the process ends.
+    /// So this is only for programs that look at a file and end.
+    ///
+    /// # Errors
+    /// As [`Template::open`].
+    pub fn map(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = open_file(path)?;
+        Self::of_file(&file).map_err(|e| e.within(path.display()))
+    }
+
+    /// Does the same as [`Template::map`] for an open file.
+    ///
+    /// # Errors
+    /// [`Kind::Template`], as for [`Template::open`].
+    pub fn of_file(file: &File) -> Result<Self> {
         let unreadable = |e| Error::template(format!("cannot be mapped: {e}"));
         if file.metadata().map_err(unreadable)?.len() == 0 {
-            return Err(Error::template("the template is empty").advise("build it again"));
+            return Err(empty());
         }
         // SAFETY: mapped memory must not change while it is borrowed. Templates are never written
-        // in place: they are made under another name and renamed over the old one, so that a
-        // mapping keeps the file it was opened with.
-        Self::from_bytes(unsafe { Mmap::map(file) }.map_err(unreadable)?)
+        // in place. They are made under another name and renamed over the old one, so that a
+        // mapping keeps the file that it was opened with.
+        Self::of_mapping(unsafe { Mmap::map(file) }.map_err(unreadable)?)
     }
 
-    fn from_bytes(bytes: Mmap) -> Result<Self> {
+    fn of_mapping(bytes: Mmap) -> Result<Self> {
         let parsed = container::parse(&bytes)?;
         let (header, settings) = header::decode(parsed.header)?;
         let seal = header.seal(&settings, parsed.table)?;
@@ -94,223 +107,36 @@ impl Template {
             return Err(Error::template("the template was changed after it was written")
                 .advise("copy it again from its source, or build it again"));
         }
-        let template = Template { sections: parsed.sections, header, settings, bytes };
-        template.check_sections()?;
+        let sections = parsed.sections;
+        let template = Template::of_parts(bytes, header, settings, sections)?;
         numbers::check(&template)?;
         Ok(template)
     }
 
-    /// Refuses a template with prototypes that are no unit vectors. Reads all of it once more, on the caller's
-    /// thread pool.
+    /// Refuses a template with prototypes that are not unit vectors. It reads the whole template
+    /// once more, on the caller's thread pool.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Template`], naming the first one that is wrong.
+    /// [`Kind::Template`], which names the first wrong prototype.
     pub fn check_prototypes(&self) -> Result<()> {
         numbers::check_prototypes(self)
     }
 
-    /// A template being built, whose checksums do not stand yet.
+    /// Makes a template that is still being built, whose checksums are not yet written.
     pub(super) fn unproven(
         file: &File,
         header: HeaderV1,
         settings: Settings,
         sections: Vec<Section>,
     ) -> Result<Self> {
-        // SAFETY: the draft's owner writes nothing to the sections while this mapping lives; it
+        // SAFETY: the draft's owner writes nothing to the sections while this mapping lives. It
         // drops the mapping before it writes the head.
-        let bytes = unsafe { Mmap::map(file) }.map_err(|e| {
-            Error::new(crate::error::Kind::Io, format!("the draft cannot be mapped: {e}"))
-        })?;
-        let template = Template { bytes, header, settings, sections };
-        template.check_sections()?;
-        Ok(template)
+        let bytes = unsafe { Mmap::map(file) }
+            .map_err(|e| Error::new(Kind::Io, format!("the draft cannot be mapped: {e}")))?;
+        Template::of_parts(bytes, header, settings, sections)
     }
+}
 
-    /// What the template says about itself.
-    pub fn header(&self) -> &HeaderV1 {
-        &self.header
-    }
-
-    /// How the threshold came about; `None` where it is provisional (in old templates) or was given.
-    pub fn decision(&self) -> Option<&Decision> {
-        self.settings.decision.as_ref()
-    }
-
-    /// Whether the threshold promises a rate of false rejects that was asked for; an estimate of the build does not.
-    pub fn is_promised(&self) -> bool {
-        let is_estimate =
-            self.settings.evidence.as_ref().is_some_and(|e| e.origin == Origin::Estimate);
-        self.settings.decision.is_some() && !is_estimate
-    }
-
-    /// The pictures that it was built from, and those that were inserted later.
-    pub fn pictures(&self) -> (&[ImageRecord], &[ImageRecord]) {
-        let images = &self.header.build.images;
-        // Every picture that was inserted has an entry and stands at the end of the list.
-        let inserted = self.sections.iter().filter(|s| s.kind == SectionKind::Journal).count();
-        images.split_at(images.len().saturating_sub(inserted))
-    }
-
-    /// What was set after it was built.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// The zones of its rules, one label a pixel at network size; empty where there are none.
-    pub fn zones(&self) -> &[u8] {
-        self.section(SectionKind::Zones, 0).unwrap_or_default()
-    }
-
-    /// The bytes of a section.
-    pub(crate) fn section_bytes(&self, section: &Section) -> &[u8] {
-        let range = section.range.start as usize..section.range.end as usize;
-        self.bytes.get(range).unwrap_or_default()
-    }
-
-    /// The BLAKE3 of the file.
-    pub fn digest(&self) -> [u8; 32] {
-        blake3::hash(&self.bytes).into()
-    }
-
-    /// Bytes of the file.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The sections, in file order.
-    pub fn sections(&self) -> &[Section] {
-        &self.sections
-    }
-
-    /// Number of layers.
-    pub fn layers(&self) -> usize {
-        self.header.layers.len()
-    }
-
-    /// The prototypes of a layer.
-    ///
-    /// # Panics
-    /// If there is no such layer; that the sections fit was checked when the file was opened.
-    pub fn sheets(&self, layer: usize) -> Sheets<'_> {
-        self.try_sheets(layer).expect("checked when the template was opened")
-    }
-
-    /// Source picture of every prototype of a layer, `[pixel][sheet]`.
-    ///
-    /// # Panics
-    /// As [`Template::sheets`].
-    pub fn sources(&self, layer: usize) -> &[u32] {
-        self.try_sources(layer).expect("checked when the template was opened")
-    }
-
-    /// The region of interest, where the template has one.
-    pub fn mask(&self) -> Option<Mask> {
-        let flags = self.section(SectionKind::Mask, 0)?;
-        let id = &self.header.backbone;
-        Mask::from_flags(
-            id.height as usize,
-            id.width as usize,
-            flags.iter().map(|&b| b != 0).collect(),
-        )
-    }
-
-    /// The bytes of the region of interest, where the template has one.
-    pub(super) fn mask_bytes(&self) -> Option<&[u8]> {
-        self.section(SectionKind::Mask, 0)
-    }
-
-    /// The picture of golden probe `probe`.
-    pub fn probe(&self, probe: usize) -> Option<NetworkImage> {
-        let bytes = self.section(SectionKind::Probe, probe)?;
-        let samples = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-        let id = &self.header.backbone;
-        NetworkImage::from_samples(id.height as usize, id.width as usize, samples)
-    }
-
-    /// The mean distance map of good parts, `[pixel]`, where the template has one.
-    pub fn baseline(&self, layer: usize) -> Option<&[f32]> {
-        let baseline: &[f32] =
-            bytemuck::try_cast_slice(self.section(SectionKind::Baseline, layer)?).ok()?;
-        let fits = baseline.len() == self.header.map_pixels(layer)?;
-        (fits && baseline.iter().all(|v| v.is_finite())).then_some(baseline)
-    }
-
-    /// The bytes of the one section of this kind and index.
-    pub(crate) fn section(&self, kind: SectionKind, index: usize) -> Option<&[u8]> {
-        let mut found =
-            self.sections.iter().filter(|s| s.kind == kind && usize::from(s.index) == index);
-        let section = found.next().filter(|_| found.next().is_none())?;
-        self.bytes.get(section.range.start as usize..section.range.end as usize)
-    }
-
-    fn try_sheets(&self, layer: usize) -> Option<Sheets<'_>> {
-        let bytes = self.section(SectionKind::Values, layer)?;
-        let values = match self.header.storage {
-            Storage::F32 => Values::F32(bytemuck::try_cast_slice(bytes).ok()?),
-            Storage::F16 => Values::F16(bytemuck::try_cast_slice(bytes).ok()?),
-            Storage::I8 => {
-                let scales = self.section(SectionKind::Scales, layer)?;
-                Values::I8 {
-                    values: bytemuck::cast_slice(bytes),
-                    scales: bytemuck::try_cast_slice(scales).ok()?,
-                }
-            }
-        };
-        Sheets::new(self.header.shape(layer)?, values)
-    }
-
-    fn try_sources(&self, layer: usize) -> Option<&[u32]> {
-        let shape = self.header.shape(layer)?;
-        let sources: &[u32] =
-            bytemuck::try_cast_slice(self.section(SectionKind::Sources, layer)?).ok()?;
-        (sources.len() == shape.pixels().checked_mul(shape.sheets)?).then_some(sources)
-    }
-
-    /// Whether there are zones just where there are rules with zones, each with a label that the rules know,
-    /// and something left that is not ignored.
-    fn zones_fit(&self) -> bool {
-        let zones = self.zones();
-        let count = self.sections.iter().filter(|s| s.kind == SectionKind::Zones).count();
-        let Some(rules) = &self.settings.rules else { return count == 0 };
-        if count == 0 {
-            return rules.zones.is_empty();
-        }
-        let id = &self.header.backbone;
-        let known = |&label: &u8| label == 0 || label == IGNORED || rules.zone(label).is_some();
-        zones.len() == id.height as usize * id.width as usize
-            && zones.iter().all(known)
-            && zones.iter().any(|&label| label != IGNORED)
-    }
-
-    /// That every section the header calls for is there once, in the right size.
-    fn check_sections(&self) -> Result<()> {
-        let missing = |what: String| {
-            Error::template(format!("the template has no usable section for {what}"))
-        };
-        for layer in 0..self.layers() {
-            if self.try_sheets(layer).is_none() {
-                return Err(missing(format!("the values of layer {layer}")));
-            }
-            if self.try_sources(layer).is_none() {
-                return Err(missing(format!("the sources of layer {layer}")));
-            }
-        }
-        let has_baseline = self.sections.iter().any(|s| s.kind == SectionKind::Baseline);
-        if has_baseline && (0..self.layers()).any(|layer| self.baseline(layer).is_none()) {
-            return Err(missing("the baseline".into()));
-        }
-        for probe in 0..self.header.probes.len() {
-            if self.probe(probe).is_none() {
-                return Err(missing(format!("probe {probe}")));
-            }
-        }
-        if !self.zones_fit() {
-            return Err(missing("the zones of its rules".into()));
-        }
-        let has_mask = self.sections.iter().any(|s| s.kind == SectionKind::Mask);
-        if has_mask && self.mask().is_none_or(|mask| mask.count() == 0) {
-            return Err(missing("the region of interest".into()));
-        }
-        Ok(())
-    }
+fn empty() -> Error {
+    Error::template("the template is empty").advise("build it again")
 }

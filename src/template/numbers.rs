@@ -1,27 +1,30 @@
-//! Whether the numbers of a template's sections can be what a build writes, whatever the checksums say.
+//! This module checks whether the numbers of a template's sections can come from a build, whatever
+//! the checksums say.
 //!
-//! [`check`] is for every load: it looks at all small sections, and at the prototypes only as far as one
-//! look at each value goes without arithmetic. [`check_prototypes`] takes the length of every prototype; it
-//! reads the whole template once more, and is for who proves a template.
+//! [`check`] runs at every load. It looks at all small sections, and only once and without
+//! arithmetic at each value of the prototypes. [`check_prototypes`] computes the length of every
+//! prototype. It reads the whole template once more, and serves programs that check a template
+//! thoroughly.
 
-use super::load::Template;
+use super::contents::Template;
 use crate::error::{Error, Result};
 use crate::matching::kernel::Kernel;
 use crate::matching::sheets::{LARGEST_SCALE, LARGEST_VALUE, PANEL};
 use crate::matching::{Sheets, Values};
 use rayon::prelude::*;
 
-/// Mean distances of good parts are from 0 to 2; products of 8-bit values can leave that range a little.
+/// The range of a baseline. Mean distances of good parts are from 0 to 2, and products of 8-bit
+/// values can leave that range a little.
 const BASELINE: std::ops::RangeInclusive<f32> = -0.1..=2.1;
-/// Vectors whose values differ by less than this are the same one.
+/// Vectors whose values differ by less than this are the same.
 const SAME: f32 = 1e-5;
-/// How far from 1 the length of a stored unit vector may be, beside the rounding of 8-bit values.
+/// How far from 1 the length of a stored unit vector may be, besides the rounding of 8-bit values.
 const LENGTH_TOLERANCE: f32 = 2e-3;
 
 /// Refuses sections of `template` with numbers that no build writes.
 ///
 /// # Errors
-/// [`crate::error::Kind::Template`], naming the section and the reason.
+/// [`crate::error::Kind::Template`], which names the section and the reason.
 pub fn check(template: &Template) -> Result<()> {
     let images = template.header().build.images.len();
     for layer in 0..template.layers() {
@@ -57,11 +60,11 @@ pub fn check(template: &Template) -> Result<()> {
     Ok(())
 }
 
-/// Refuses prototypes that are no unit vectors: each has length 1, up to the rounding of its storage, or is
-/// zero. Runs on the caller's thread pool.
+/// Refuses prototypes that are not unit vectors. Each must have length 1, up to the rounding of its
+/// storage, or be zero. The function runs on the caller's thread pool.
 ///
 /// # Errors
-/// [`crate::error::Kind::Template`], naming layer, position and sheet.
+/// [`crate::error::Kind::Template`], which names layer, position and sheet.
 pub fn check_prototypes(template: &Template) -> Result<()> {
     for layer in 0..template.layers() {
         let sheets = template.sheets(layer);
@@ -89,9 +92,9 @@ fn nonsense(what: String) -> Error {
         .advise("copy it again from its source, or build it again")
 }
 
-/// Whether every value is one that a unit vector can have.
+/// Returns whether every value is one that a unit vector can have.
 fn values_are_in_range(sheets: &Sheets) -> bool {
-    // Without an early end, so that processors take many values at once.
+    // The loops do not stop early within a chunk, so that processors can take many values at once.
     match sheets.values() {
         Values::F32(values) => chunks_hold(values, |v| v.abs() <= LARGEST_VALUE),
         Values::F16(values) => {
@@ -106,7 +109,8 @@ fn chunks_hold<T>(values: &[T], holds: impl Fn(&T) -> bool) -> bool {
     values.chunks(1 << 12).all(|chunk| chunk.iter().fold(true, |all, v| all & holds(v)))
 }
 
-/// Whether one vector stands at every position and on every sheet. Ends at the first that differs.
+/// Returns whether one vector stands at every position and on every sheet. It stops at the first
+/// vector that differs.
 fn are_all_the_same(sheets: &Sheets) -> bool {
     let shape = sheets.shape();
     let first: Vec<f32> = (0..shape.channels).map(|c| sheets.value(0, 0, c)).collect();
@@ -118,7 +122,8 @@ fn are_all_the_same(sheets: &Sheets) -> bool {
         && (0..shape.pixels()).all(|pixel| (0..shape.sheets).all(|sheet| is_first(pixel, sheet)))
 }
 
-/// The first sheet at `pixel` that is neither a unit vector nor zero, or that stands where there is none.
+/// Returns the first sheet at `pixel` that is neither a unit vector nor zero, or that is padding
+/// and not zero.
 fn wrong_sheet(sheets: &Sheets, pixel: usize) -> Option<usize> {
     let shape = sheets.shape();
     let start = [0.0; PANEL];
@@ -132,7 +137,7 @@ fn wrong_sheet(sheets: &Sheets, pixel: usize) -> Option<usize> {
                     .iter()
                     .zip(bytes.scale)
                     .map(|(square, scale)| {
-                        // Every byte is off by half a step at most.
+                        // Every byte is off by at most half a step.
                         let rounding = 0.5 * scale * (shape.channels as f32).sqrt();
                         (square.map_or(f32::NAN, |square| scale * (square as f32).sqrt()), rounding)
                     })
@@ -155,8 +160,8 @@ fn wrong_sheet(sheets: &Sheets, pixel: usize) -> Option<usize> {
     })
 }
 
-/// The sum of the squared bytes of every sheet of an 8-bit panel; `None` where it holds -128, which is never
-/// written and which kernels do not take.
+/// Returns the sum of the squared bytes of every sheet of an 8-bit panel. It is `None` where the
+/// sheet holds -128, which is never written and which kernels do not accept.
 fn byte_squares(rows: &[i8], width: usize) -> Vec<Option<i64>> {
     let mut squares = vec![Some(0i64); width];
     for row in rows.chunks_exact(4 * width.max(1)) {

@@ -1,8 +1,8 @@
-//! Making a template file: whole, or not at all.
+//! This module makes a template file whole, or not at all.
 
 use super::container::{self, Section, SectionKind};
+use super::contents::Template;
 use super::header::{HeaderV1, Settings};
-use super::load::Template;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Lock};
 use std::fs::File;
@@ -12,9 +12,9 @@ use tempfile::NamedTempFile;
 
 /// A template being written to a temporary file beside its destination.
 ///
-/// Sections are written first, in their final places; the head, whose numbers come from them, is
-/// written last. Nothing stands under the destination's name until [`Draft::finish`] renames the
-/// whole file; a draft that is dropped leaves nothing behind.
+/// Sections are written first, in their final places. The head is written last, because its numbers
+/// come from the sections. No file has the destination's name until [`Draft::finish`] renames the
+/// whole file. A draft that is dropped leaves nothing behind.
 pub struct Draft {
     file: NamedTempFile,
     destination: PathBuf,
@@ -28,8 +28,8 @@ pub struct Draft {
 impl Draft {
     /// Starts a file for `destination` with sections of the given lengths.
     ///
-    /// `header` and `settings` may change later in their floating-point numbers, not in anything
-    /// that changes their encoded length.
+    /// Later, `header` and `settings` may change only in their floating-point numbers. Nothing may
+    /// change their encoded length.
     pub fn create(
         destination: &Path,
         header: HeaderV1,
@@ -48,12 +48,12 @@ impl Draft {
         let sections = container::lay_out(header_length, lengths);
         let draft = Draft { file, destination, header, settings, header_length, sections, next: 0 };
         let end = draft.sections.last().map_or(0, |s| s.range.end);
-        // Padding between sections stays zero.
+        // The padding between sections stays zero.
         draft.file.as_file().set_len(end).map_err(|e| draft.cannot_write(&e))?;
         Ok(draft)
     }
 
-    /// Writes the next section, in the order of the lengths given, through `fill`.
+    /// Writes the next section through `fill`, in the order of the given lengths.
     pub fn section(&mut self, fill: impl FnOnce(&mut SectionWriter) -> Result<()>) -> Result<()> {
         let Some(section) = self.sections.get(self.next) else {
             return Err(Error::template("more sections than were announced"));
@@ -81,8 +81,8 @@ impl Draft {
         Ok(())
     }
 
-    /// The template as it stands, to compute with before it is finished. All sections that the
-    /// header calls for must be written.
+    /// Returns the unfinished template, to compute with. All sections that the header asks for must
+    /// be written.
     pub fn preview(&self) -> Result<Template> {
         let (header, settings) = (self.header.clone(), self.settings.clone());
         Template::unproven(self.file.as_file(), header, settings, self.sections.clone())
@@ -98,8 +98,8 @@ impl Draft {
         change(&mut self.settings);
     }
 
-    /// Replaces the settings. Where they take another number of bytes, the sections that are written already move to
-    /// a new draft.
+    /// Replaces the settings. If they need another number of bytes, the sections that are already
+    /// written move to a new draft.
     pub fn with_settings(
         mut self,
         settings: Settings,
@@ -120,19 +120,20 @@ impl Draft {
         Ok(moved)
     }
 
-    /// The header as it stands.
+    /// Returns the current header.
     pub fn header(&self) -> &HeaderV1 {
         &self.header
     }
 
-    /// Writes the head, proves the file by reading it back, and puts it in its place. Returns the
-    /// bytes of the file.
+    /// Writes the head, checks the file by reading it back, and renames it to its destination.
+    /// Returns the number of bytes of the file.
     pub fn finish(self) -> Result<u64> {
         self.finish_over(None, None)
     }
 
-    /// As [`Draft::finish`], but nothing is put in place where the file that `lock` holds is no longer
-    /// the one it was, or where the BLAKE3 of what was written is not `digest`.
+    /// Does the same as [`Draft::finish`] under two conditions. The file that `lock` holds must be
+    /// unchanged, and the BLAKE3 of the written bytes must be `digest`. Otherwise it does not
+    /// replace the file.
     pub fn finish_over(mut self, lock: Option<&Lock>, digest: Option<[u8; 32]>) -> Result<u64> {
         let seal = self.header.seal(&self.settings, &container::table(&self.sections))?;
         if let (Some(proof), Some(seal)) = (&mut self.settings.proof, seal) {
@@ -146,7 +147,7 @@ impl Draft {
         let mut file = self.file.as_file();
         file.seek(SeekFrom::Start(0)).map_err(|e| self.cannot_write(&e))?;
         file.write_all(&head).map_err(|e| self.cannot_write(&e))?;
-        let template = Template::from_file(file)?;
+        let template = Template::of_file(file)?;
         if digest.is_some_and(|digest| digest != template.digest()) {
             return Err(Error::template("the bytes from before cannot be restored exactly")
                 .advise("another command has changed the template since: take that back first"));
@@ -163,13 +164,13 @@ impl Draft {
     }
 }
 
-/// Writes `template` to `destination` with another header, other settings and the zones that go with
-/// them (empty for none); every other section stays as it is. The old file is replaced by a whole
-/// new one or not at all, and not where it is no longer the one that `lock` holds.
+/// Writes `template` to `destination` with another header, other settings and the zones that go
+/// with them (empty for none). Every other section stays as it is. A whole new file replaces the
+/// old one, or nothing does. The old file stays if it is no longer the one that `lock` holds.
 ///
 /// # Errors
-/// [`Kind::Io`] where the file behind `template` has been changed since it was opened, too: what is
-/// copied has the checksums that were proven then, never new ones.
+/// [`Kind::Io`] also where the file behind `template` has changed since it was opened. The copied
+/// sections keep the checksums that were checked then, and never get new ones.
 pub fn rewrite(
     destination: &Path,
     lock: Option<&Lock>,
@@ -200,7 +201,7 @@ pub fn rewrite(
     draft.finish_over(lock, None)
 }
 
-/// Where one section's bytes go.
+/// The writer of one section's bytes.
 pub struct SectionWriter<'a> {
     file: &'a File,
     path: &'a Path,

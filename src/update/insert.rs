@@ -1,4 +1,4 @@
-//! Learning: further good pictures into a template.
+//! This module inserts further good pictures into a template.
 
 use super::Change;
 use super::journal::{self, MAX_ENTRIES};
@@ -12,28 +12,28 @@ use crate::scoring::Verdict;
 use crate::template::Template;
 use std::path::{Path, PathBuf};
 
-/// What came of one picture.
+/// The result of inserting one picture.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Its file.
+    /// The picture's file.
     pub file: PathBuf,
-    /// Its entry in the journal; `None` where nothing in it was new.
+    /// Its entry in the journal, or `None` where nothing in it was new.
     pub id: Option<u32>,
-    /// Its score before.
+    /// Its score before the insertion.
     pub score_before: f32,
-    /// Its score after.
+    /// Its score after the insertion.
     pub score_after: f32,
-    /// What is done with it after.
+    /// The verdict on it after the insertion.
     pub verdict: Verdict,
-    /// Prototypes that it brought.
+    /// The number of prototypes that it added.
     pub added: usize,
-    /// Why a person should look at it: it was rejected before.
+    /// The reason why a person should look at it: it was rejected before.
     pub warning: Option<String>,
 }
 
 impl Outcome {
-    /// What is left to be said of a picture that does not pass afterwards, where the threshold is
-    /// `threshold`.
+    /// Describes a picture that does not pass even after its insertion. Returns `None` for a
+    /// picture that passes. `threshold` is the template's threshold.
     pub fn still(&self, threshold: f32) -> Option<String> {
         match self.verdict {
             Verdict::Ok => None,
@@ -42,39 +42,42 @@ impl Outcome {
         }
     }
 
-    /// Why nothing in a picture that does not pass may have been new.
+    /// The reason why nothing in a picture that does not pass may have been new.
     pub const NOT_LEARNED: &str = "only what the part has and the template has not is learned, from the novelty \
                                    on: for what the part lacks, build the template again with its picture";
 }
 
-/// What came of an insertion.
+/// The result of an insertion.
 #[derive(Debug, Clone)]
 pub struct Inserted {
-    /// One a picture, in their order.
+    /// One outcome per picture, in their order.
     pub outcomes: Vec<Outcome>,
-    /// Pictures that the template was built from or has learned before.
+    /// The pictures that the template was built from or has learned before.
     pub known: Vec<PathBuf>,
-    /// Pictures that were left out, with the reason.
+    /// The errors of the pictures that were left out.
     pub skipped: Vec<Error>,
-    /// Sheets of the first layer, before and after.
+    /// The sheets of the first layer, before and after.
     pub sheets: [usize; 2],
-    /// Bytes of the file, before and after.
+    /// The number of bytes of the file, before and after.
     pub bytes: [u64; 2],
-    /// The template's threshold, which stays.
+    /// The template's threshold, which does not change.
     pub threshold: f32,
     /// Whether the threshold was set for a rate of false rejects.
     pub is_promised: bool,
-    /// Pictures that have been inserted since the threshold was set, these included.
+    /// How many pictures have been inserted since the threshold was set, including these.
     pub since_threshold: usize,
 }
 
-/// Inserts the pictures in `files` into the template at `path`, all or none. `model` is its backbone,
-/// where that is not the bundled one. The work is done on the caller's thread pool.
+/// Inserts the pictures in `files` into the template at `path`, all or none. `model` is the
+/// template's backbone, where that is not the bundled one. The function computes on the caller's
+/// thread pool.
 ///
 /// # Errors
-/// [`Kind::Unconfirmed`] where a picture looks like a defect and `force` is not set; [`Kind::Image`] where some
-/// cannot be read and are not to be skipped; [`Kind::Io`] where the template is read-only, changed by another process, or the
-/// disk is full. Then the template stays as it is.
+/// - [`Kind::Unconfirmed`] where a picture looks like a defect and `force` is not set.
+/// - [`Kind::Image`] where some pictures cannot be read and must not be skipped.
+/// - [`Kind::Io`] where the template is read-only, another process changes it, or the disk is full.
+///
+/// The template then stays as it is.
 pub fn insert(
     path: &Path,
     model: Option<&Path>,
@@ -84,7 +87,7 @@ pub fn insert(
 ) -> Result<Inserted> {
     let lock = if options.dry_run { None } else { Some(files::lock(path)?) };
     let pipeline =
-        Pipeline::join(Template::open_copy(path)?, model, engine).map_err(|e| match e.kind() {
+        Pipeline::join(Template::open(path)?, model, engine).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(path.display()),
         })?;

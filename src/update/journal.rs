@@ -1,8 +1,9 @@
-//! The journal: what was inserted into a template, by whom and when, and how to undo it.
+//! This module holds the journal: what was inserted into a template, by whom and when, and how to
+//! undo it.
 //!
-//! One optional section an entry, in order, a postcard value of `enum Record`. A reader that does not
-//! know them loses nothing but the history. An entry is checked against the template before any
-//! of its numbers is used.
+//! Each entry is one optional section, in order. It holds a postcard value of `enum Record`. A
+//! reader that does not know these sections loses only the history. An entry is checked against the
+//! template before any of its numbers is used.
 
 use super::prototypes::Prototype;
 use crate::error::{Error, Result};
@@ -11,19 +12,20 @@ use crate::template::header::{self, Header};
 use crate::template::{HeaderV1, Template};
 use serde::{Deserialize, Serialize};
 
-/// Most entries that a template takes.
+/// The most entries that a template accepts.
 pub const MAX_ENTRIES: usize = 2000;
 
-/// All versions of an entry; append only.
+/// All versions of an entry. New versions are only appended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Record {
-    /// The first.
+    /// The first version.
     V1(Entry),
-    /// With the zones of the region rules before; written where there were any.
+    /// This version adds the zones of the region rules from before. It is written where there were
+    /// any.
     V2(Entry, Vec<Run>),
 }
 
-/// Some pixels of a label map, one after the other, that have the same label.
+/// A run of pixels of a label map that have the same label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     label: u8,
@@ -33,66 +35,67 @@ struct Run {
 /// One picture that was inserted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Counts from 1.
+    /// The number of the entry, counted from 1.
     pub id: u32,
-    /// Seconds since 1970, by the clock of the machine that inserted it.
+    /// The time in seconds since 1970, by the clock of the machine that inserted the picture.
     pub when_unix_s: u64,
-    /// Who inserted it.
+    /// The person or program that inserted it.
     pub who: String,
-    /// Name of the picture's file.
+    /// The name of the picture's file.
     pub name: String,
-    /// BLAKE3 of the picture's file.
+    /// The BLAKE3 of the picture's file.
     pub digest: [u8; 32],
     /// A small JPEG of the picture.
     pub thumbnail: Vec<u8>,
-    /// Its score before.
+    /// The picture's score before the insertion.
     pub score_before: f32,
-    /// Its score after.
+    /// The picture's score after the insertion.
     pub score_after: f32,
     /// Whether it was inserted although it looked like a defect.
     pub forced: bool,
-    /// Prototypes that came into the template.
+    /// The number of prototypes that came into the template.
     pub added: u32,
-    /// BLAKE3 of the template file before; `None` where the picture was not the first of several that
-    /// were inserted together.
+    /// The BLAKE3 of the template file before. Of several pictures that were inserted together,
+    /// only the first one has it.
     pub file_before: Option<[u8; 32]>,
     /// The header before, without its list of pictures.
     pub header_before: Header,
-    /// Pictures in the header before.
+    /// The number of pictures in the header before.
     pub images_before: u32,
-    /// What was in the template before, layer by layer.
+    /// The changed parts of the template as they were before, layer by layer.
     pub layers: Vec<LayerBefore>,
-    /// The zones of the region rules before, one label a pixel at network size; empty for none.
+    /// The zones of the region rules before, one label per pixel at the network's input size. The
+    /// list is empty where there were none.
     #[serde(skip)]
     pub zones_before: Vec<u8>,
 }
 
-/// What an insertion changed in a layer.
+/// The changes that an insertion made in a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerBefore {
-    /// Sheets before.
+    /// The number of sheets before.
     pub sheets: u32,
     /// The prototypes that were replaced.
     pub replaced: Vec<Replaced>,
 }
 
-/// A prototype that another one took the place of.
+/// A prototype that was replaced by another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Replaced {
-    /// Where it was.
+    /// The pixel where it was.
     pub pixel: u32,
     /// The sheet it was on.
     pub sheet: u32,
     /// The picture it came from.
     pub source: u32,
-    /// Scale of its 8-bit values.
+    /// The scale of its 8-bit values.
     pub scale: f32,
     /// Its stored values.
     pub vector: Vec<u8>,
 }
 
 impl Record {
-    /// The entry; `None` where it holds zones that are not those of `pixels` pixels.
+    /// Returns the entry, or `None` where it holds zones that do not fit `pixels` pixels.
     fn into_entry(self, pixels: usize) -> Option<Entry> {
         match self {
             Record::V1(entry) => Some(entry),
@@ -110,27 +113,27 @@ impl Record {
     }
 }
 
-/// A label map as runs.
+/// Encodes a label map as runs.
 fn runs(labels: &[u8]) -> Vec<Run> {
     let same = labels.chunk_by(|a, b| a == b);
     same.map(|run| Run { label: run[0], pixels: run.len() as u32 }).collect()
 }
 
 impl Replaced {
-    /// The prototype that `pixel` had on `sheet`.
+    /// Records the prototype that `pixel` had on `sheet`.
     pub fn new(pixel: usize, sheet: usize, prototype: Prototype) -> Self {
         let Prototype { vector, scale, source } = prototype;
         Replaced { pixel: pixel as u32, sheet: sheet as u32, source, scale, vector }
     }
 
-    /// As it was stored.
+    /// Returns the prototype as it was stored.
     pub fn prototype(&self) -> Prototype {
         Prototype { vector: self.vector.clone(), scale: self.scale, source: self.source }
     }
 }
 
 impl Entry {
-    /// The bytes of its section.
+    /// Encodes the entry as the bytes of its section.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let record = match self.zones_before.is_empty() {
             true => Record::V1(self.clone()),
@@ -140,7 +143,7 @@ impl Entry {
             .map_err(|e| Error::template(format!("the journal cannot be written: {e}")))
     }
 
-    /// Refuses what no insertion writes.
+    /// Refuses values that no insertion writes.
     fn check(&self, header: &HeaderV1, index: usize) -> std::result::Result<(), &'static str> {
         let require = |holds: bool, what| if holds { Ok(()) } else { Err(what) };
         require(self.id as usize == index + 1, "number")?;
@@ -164,10 +167,10 @@ impl Entry {
         Ok(())
     }
 
-    /// That the header before makes sense, and is of the same template.
+    /// Checks that the header from before makes sense, and belongs to the same template.
     fn check_header_before(&self, header: &HeaderV1) -> std::result::Result<(), &'static str> {
         let (mut before, settings) = self.header_before.clone().into_parts();
-        // Entries leave out the pictures. New ones only ever come in behind the others.
+        // Entries leave out the pictures. New pictures are only ever appended to the others.
         before.build.images =
             header.build.images.iter().take(self.images_before as usize).cloned().collect();
         header::validate(&before, &settings)?;
@@ -179,7 +182,7 @@ impl Entry {
     }
 }
 
-/// The journal of a template, oldest entry first, with the bytes of every entry.
+/// Reads the journal of a template, oldest entry first, with the bytes of every entry.
 ///
 /// # Errors
 /// [`crate::error::Kind::Template`] where an entry does not fit the template.
@@ -208,7 +211,8 @@ pub fn read(template: &Template) -> Result<Vec<(Entry, &[u8])>> {
         .collect()
 }
 
-/// How many pictures, the last ones of the journal, were inserted since the threshold in force was set.
+/// Counts the pictures at the end of the journal that were inserted since the current threshold was
+/// set.
 pub fn since_threshold(template: &Template, journal: &[(Entry, &[u8])]) -> usize {
     let in_force = (template.header().calibration.threshold, template.decision());
     let had_it = |(entry, _): &&(Entry, &[u8])| {
@@ -223,7 +227,8 @@ mod tests {
     use super::*;
     use crate::template::header::tests::sample;
 
-    /// A header of 5 sheets, 2 x 4 pixels, 3 channels of 16 bits, and what inserted its last picture.
+    /// Makes a header of 5 sheets, 2 x 4 pixels and 3 channels of 16 bits, and the entry of its
+    /// last picture.
     fn inserted() -> (HeaderV1, Entry) {
         let mut header = sample();
         header.build.images.push(header.build.images[0].clone());

@@ -1,4 +1,4 @@
-//! What one further good picture changes in a template.
+//! This module computes what one further good picture changes in a template.
 
 use super::journal::{Entry, LayerBefore, Replaced};
 use super::newcomers::{Content, Newcomer, shortened};
@@ -14,49 +14,52 @@ use crate::template::header::Header;
 use crate::template::{HeaderV1, ImageRecord, Settings};
 use rayon::prelude::*;
 
-/// Templates grow by themselves to a multiple of this many sheets: two panels of the kernels. Up to the end of a
-/// panel a further sheet costs no time; a bound of one panel alone leaves the usual 60 sheets four places at a
-/// pixel, and what is then replaced makes holes (`docs/learning.md`).
+/// By default, templates grow to a multiple of this many sheets, which is two panels of the
+/// kernels. A further sheet costs no time up to the end of a panel. A limit of one panel would
+/// leave the usual 60 sheets only four places per pixel, and later replacements would make holes
+/// (`docs/learning.md`).
 const CAPACITY: usize = 2 * PANEL;
 
-/// What [`Options::novelty`] is by itself.
+/// The default of [`Options::novelty`].
 pub const NOVELTY: f32 = 1.25;
-/// How pictures are inserted.
+/// The options for inserting pictures.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Who inserts them.
+    /// The person or program that inserts them.
     pub who: String,
-    /// Seconds since 1970.
+    /// The time in seconds since 1970.
     pub when_unix_s: u64,
-    /// A vector is new where its distance is above this many times the mean distance of good parts at its pixel, of
-    /// which the baseline is a share; in a template without a baseline every vector is.
+    /// A vector is new where its distance is above this many times the mean distance of good parts
+    /// at its pixel. The baseline is a share of that mean distance. In a template without a
+    /// baseline, every vector is new.
     pub novelty: f32,
-    /// Sheets up to which the template grows; `None` for the next multiple of 128.
+    /// The number of sheets up to which the template grows. `None` stands for the next multiple of
+    /// 128.
     pub capacity: Option<usize>,
-    /// Pictures that look like defects are inserted, too.
+    /// Whether pictures that look like defects are also inserted.
     pub force: bool,
-    /// Pictures that cannot be read are left out.
+    /// Whether pictures that cannot be read are left out.
     pub skip_unreadable: bool,
-    /// Nothing is written.
+    /// Whether nothing is written.
     pub dry_run: bool,
-    /// Whether pictures of another shape than the template's are taken, squeezed.
+    /// Whether pictures of another shape than the template's are accepted and squeezed.
     pub any_shape: bool,
 }
 
-/// A template in memory, to which pictures are added.
+/// A template in memory to which pictures are added.
 pub struct Learner<'a> {
     pipeline: &'a Pipeline,
     options: &'a Options,
-    /// Of the template as it is now.
+    /// The header of the template as it is now.
     pub header: HeaderV1,
-    /// Its settings, with the maps that its probes have now.
+    /// The settings of the template, with the maps that its probes have now.
     pub settings: Settings,
-    /// Its prototypes as they are now.
+    /// The prototypes of the template as they are now.
     pub layers: Vec<Prototypes>,
-    /// Features of the golden probes.
+    /// The features of the golden probes.
     probes: Vec<Vec<FeatureMap>>,
-    /// For every layer, the pixels that a region of interest leaves any say in the score; empty where
-    /// all have one.
+    /// For every layer, the pixels that can influence the score inside the region of interest. The
+    /// list is empty where all pixels can.
     in_reach: Vec<Vec<bool>>,
     capacity: usize,
 }
@@ -79,7 +82,7 @@ impl<'a> Learner<'a> {
         let mask = template.mask();
         let in_reach = (0..layers.len())
             .map(|layer| {
-                // Upsampling joins neighbours, and a window reaches as far as its half width.
+                // Upsampling joins neighbours, and a window reaches as far as half its width.
                 let window = header.windows(layer).map_or(1, |windows| windows.forward);
                 let size = header.tap(layer).map(|tap| (tap.height as usize, tap.width as usize));
                 let within =
@@ -90,13 +93,13 @@ impl<'a> Learner<'a> {
         Ok(Learner { pipeline, options, header, settings, layers, probes, in_reach, capacity })
     }
 
-    /// Sheets of the first layer.
+    /// Returns the number of sheets of the first layer.
     pub fn sheets(&self) -> usize {
         self.layers.first().map_or(0, |layer| layer.shape().sheets)
     }
 
-    /// Adds what is new in a picture. The entry has no number yet; one without prototypes says that
-    /// nothing was.
+    /// Adds what is new in a picture. The entry has no number yet. An entry without prototypes says
+    /// that nothing was new.
     pub fn learn(&mut self, newcomer: &Newcomer) -> Result<(Entry, Verdict)> {
         let features = match &newcomer.content {
             Content::Features(features) => features,
@@ -128,7 +131,7 @@ impl<'a> Learner<'a> {
                     added += new.len();
                     replace(prototypes, map, new, images_before)
                 };
-                // A sheet that has come goes as a whole.
+                // A sheet that was added is removed as a whole, so its prototypes need no record.
                 let replaced =
                     replaced.into_iter().filter(|r| (r.sheet as usize) < sheets).collect();
                 layers.push(LayerBefore { sheets: sheets as u32, replaced });
@@ -167,7 +170,8 @@ impl<'a> Learner<'a> {
         Ok((entry, verdict))
     }
 
-    /// Whether the positional layers take a further sheet for what is `new` in a picture, a layer.
+    /// Returns whether the positional layers need a further sheet for what is `new` in a picture,
+    /// layer by layer.
     fn grows(&self, new: &[Vec<usize>]) -> bool {
         let positional = (self.layers.iter().zip(new).enumerate())
             .filter(|(layer, _)| !self.header.layer_use(*layer).position_free);
@@ -175,8 +179,8 @@ impl<'a> Learner<'a> {
         self.sheets() < self.capacity && full.any(|is_full| is_full)
     }
 
-    /// The pixels of a layer where the picture is farther from the template than good parts usually are,
-    /// and where that can matter.
+    /// Returns the new pixels of a layer. There the picture is farther from the template than good
+    /// parts usually are, and the distance can influence the score.
     fn new_pixels(&self, layer: usize, forward: &[f32]) -> Vec<usize> {
         let usual = self.pipeline.template().baseline(layer).unwrap_or_default();
         let times = self.options.novelty / self.header.build.baseline_share();
@@ -225,8 +229,8 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// Puts the vectors of `map` at the pixels `new` into spare places, or in the place of the most
-/// redundant prototypes there; returns what was there.
+/// Puts the vectors of `map` at the pixels `new` into spare places. Where a pixel has none, it
+/// replaces the most redundant prototype there. Returns what was there before.
 fn replace(
     prototypes: &mut Prototypes,
     map: &FeatureMap,

@@ -1,31 +1,34 @@
-//! Hot update: a template learns further good pictures on the spot, and forgets them again.
+//! This module updates a template on the spot. The template learns further good pictures, and can
+//! forget them again.
 //!
 //! # What is learned
-//! A picture's vector at a pixel is *new* there when it is clearly farther from every prototype in its
-//! window than good parts usually are: when its forward distance is above one and a quarter times (or
-//! what is given) the layer's baseline at that pixel.
-//! Only such vectors become prototypes, each at its own pixel.
+//! A picture's vector at a pixel is *new* there when it is clearly farther from every prototype in
+//! its window than good parts usually are. Its forward distance must be above 1.25 times (or
+//! another given number of times) the mean distance of good parts at that pixel. Only such vectors
+//! become prototypes, each at its own pixel.
 //!
-//! A template with fewer sheets than its capacity grows by one sheet when a new vector finds no room. The
-//! sheet repeats the first one; at every pixel by itself it is *spare* until a new vector takes its place, so
-//! that one sheet holds what is new in dozens of pictures. A full template gives up, pixel by pixel, its
-//! *most redundant* prototype: the one that is nearest to another one or to the new vector. That costs a
-//! little elsewhere: prototypes that were chosen far from each other leave holes.
+//! A template with fewer sheets than its capacity grows by one sheet when a new vector finds no
+//! room. The added sheet repeats the first one. At each pixel it is *spare* until a new vector
+//! takes its place there. So one sheet can hold new vectors of dozens of pictures. When a template
+//! is full, a new vector replaces the *most redundant* prototype of its pixel. That is the one
+//! nearest to another prototype or to the new vector. That costs a little elsewhere. Prototypes
+//! were chosen far from each other, and a replaced one leaves a hole.
 //!
-//! A position-free layer takes the new patches that differ from each other, one at a time and the most distant first,
-//! until no pixel of the picture is new. It grows by as many patches, up to its capacity; then they replace the most
-//! redundant ones.
+//! A position-free layer takes the new patches that differ from each other. It takes one at a time,
+//! the most distant first, until no pixel of the picture is new. The layer grows by as many
+//! patches, up to its capacity. After that, they replace the most redundant patches.
 //!
 //! # What stays
 //! Layer weights, baseline, threshold and probe pictures stay as they are, so that scores keep
-//! their scale and their meaning; the scores that the probes must reproduce are computed anew. A
-//! threshold that was set for a rate of false rejects errs to fewer of them from then on, since good parts
-//! come nearer to the template; calibrating again makes it exact.
+//! their scale and their meaning. The scores that the probes must reproduce are computed anew. A
+//! threshold that was set for a rate of false rejects then rejects fewer good parts. The reason is
+//! that good parts come nearer to the template. Another calibration makes it exact again.
 //!
 //! # The journal
-//! Every picture leaves a [`journal::Entry`] in the template: who inserted it, when, its scores before
-//! and after, and the prototypes that it replaced. [`undo`] puts these back, the newest first, and proves
-//! by the file's BLAKE3 that the bytes are those from before. Time comes in as a value.
+//! Every picture leaves a [`journal::Entry`] in the template. It says who inserted the picture and
+//! when, its scores before and after, and which prototypes it replaced. [`undo`] puts these back,
+//! the newest first. It checks by the file's BLAKE3 that the bytes are the same as before. Time
+//! comes in as a value.
 
 mod insert;
 pub mod journal;
@@ -46,20 +49,20 @@ use crate::template::{HeaderV1, Settings, Template};
 use prototypes::Prototypes;
 use std::path::Path;
 
-/// A template with changed prototypes and another journal on its way into a file.
+/// A template with changed prototypes and another journal, before it is written to a file.
 struct Change<'a> {
     template: &'a Template,
     header: HeaderV1,
     settings: Settings,
-    /// The zones that go with the settings; empty for none.
+    /// The zones that go with the settings, or nothing where there are none.
     zones: &'a [u8],
     layers: &'a [Prototypes],
     journal: Vec<&'a [u8]>,
 }
 
 impl Change<'_> {
-    /// A draft with all sections. They keep the order they have in the template; the zones and the journal
-    /// come last, as [`crate::template::writer::rewrite`] has them.
+    /// Makes a draft with all sections. They keep their order in the template. The zones and the
+    /// journal come last, as in [`crate::template::writer::rewrite`].
     fn draft(self, destination: &Path) -> Result<Draft> {
         let kept = || {
             let moved = |s: &&Section| !matches!(s.kind, SectionKind::Zones | SectionKind::Journal);

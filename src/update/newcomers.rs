@@ -1,4 +1,5 @@
-//! Pictures that are to be inserted: read, scored by the template as it is, and doubted.
+//! This module reads the pictures that are to be inserted, scores them by the template as it is,
+//! and finds those that look like defects.
 
 use crate::backbone;
 use crate::error::{Error, Kind, Result};
@@ -10,62 +11,63 @@ use crate::scoring::Verdict;
 use crate::template::{ImageRecord, Template};
 use std::path::PathBuf;
 
-/// A picture looks like a defect when its score is above this many times what good parts score at most:
-/// see [`GoodScores::limit`].
+/// A picture looks like a defect when its score is above this many times the score that good parts
+/// have at most; see [`GoodScores::limit`].
 const DEFECT_LIKE: f32 = 1.25;
-/// Longest side of the pictures in the journal, in pixels.
+/// The longest side of the pictures in the journal, in pixels.
 const THUMBNAIL: u32 = 96;
-/// Of so many pictures the features are kept from being scored until they are learned, at 3 MB a picture
-/// with the default backbone; those of further ones are computed again.
+/// The number of pictures whose features are kept between scoring and learning. The features take 3
+/// MB per picture with the default backbone. The features of further pictures are computed again.
 const KEPT_FEATURES: usize = 32;
-/// Longest name of a person or picture in the journal, in bytes.
+/// The longest name of a person or picture in the journal, in bytes.
 const MAX_NAME: usize = 200;
 
 /// A picture that may be inserted.
 pub struct Newcomer {
     pub file: PathBuf,
     pub record: ImageRecord,
-    /// A small JPEG of it.
+    /// A small JPEG of the picture.
     pub thumbnail: Vec<u8>,
     pub content: Content,
     pub is_defect_like: bool,
-    /// What it is among the good pictures.
+    /// A text that compares its score with those of the good pictures.
     place: String,
-    /// Why a person should look at it: the template rejects it.
+    /// The reason why a person should look at it: the template rejects it.
     pub warning: Option<String>,
 }
 
-/// What a picture is learned from.
+/// The data from which a picture is learned.
 pub enum Content {
-    /// One map a layer.
+    /// One map per tap.
     Features(Vec<FeatureMap>),
-    /// What they are computed from.
+    /// The input from which the maps are computed.
     Image(NetworkImage),
 }
 
-/// Pictures that may be inserted, and the others.
+/// The pictures that may be inserted, and the others.
 pub struct Candidates {
     pub newcomers: Vec<Newcomer>,
-    /// The template has them.
+    /// The pictures that the template already has.
     pub known: Vec<PathBuf>,
-    /// They cannot be read.
+    /// The errors of the pictures that cannot be read.
     pub unreadable: Vec<Error>,
 }
 
-/// What the pictures that a template was built from score without their own prototypes, as far as that is
-/// known. What was inserted is not among them: it may have been forced.
+/// The scores that the pictures of the build have without their own prototypes, as far as these are
+/// known. Inserted pictures are not among them, because they may have been forced.
 pub struct GoodScores(Vec<f32>);
 
 impl GoodScores {
-    /// Of the first `built_from` pictures of a template.
+    /// Takes the scores of the first `built_from` pictures of a template.
     pub fn new(template: &Template, built_from: usize) -> Self {
         let images = template.header().build.images.iter().take(built_from);
         GoodScores(images.map(|image| image.score).filter(|score| !score.is_nan()).collect())
     }
 
-    /// The score above which a picture looks like a defect. A threshold that promises a rate of false
-    /// rejects says what good parts score, and a false reject is by its nature above it, a little; one that
-    /// promises nothing says no more than the largest score of a good picture does.
+    /// Returns the score above which a picture looks like a defect. A threshold that promises a
+    /// rate of false rejects tells what good parts score. A false reject is always a little above
+    /// it. A threshold that promises nothing tells no more than the largest score of a good picture
+    /// does.
     fn limit(&self, template: &Template) -> f32 {
         let threshold = template.header().calibration.threshold;
         let usual = match template.is_promised() {
@@ -75,7 +77,7 @@ impl GoodScores {
         (DEFECT_LIKE * usual).max(threshold)
     }
 
-    /// How many of them a score is above, in words.
+    /// Says in words above how many of these scores a score is.
     fn place(&self, score: f32) -> String {
         match (self.0.iter().filter(|&&good| good < score).count(), self.0.len()) {
             (_, 0) => "no scores of good pictures are known".into(),
@@ -84,7 +86,8 @@ impl GoodScores {
     }
 }
 
-/// Reads and scores the pictures; those that the template has or that cannot be read are put aside.
+/// Reads and scores the pictures. It puts aside those that the template already has and those that
+/// cannot be read.
 pub fn candidates(pipeline: &Pipeline, good: &GoodScores, files: &[PathBuf]) -> Result<Candidates> {
     let template = pipeline.template();
     let limit = good.limit(template);
@@ -106,7 +109,8 @@ pub fn candidates(pipeline: &Pipeline, good: &GoodScores, files: &[PathBuf]) -> 
             continue;
         }
         let prepared = image::decode(&bytes)
-            .and_then(|picture| pipeline.prepare(&picture).map(|image| (picture, image)));
+            .and_then(|picture| Ok((pipeline.prepare(&picture.view()?)?, picture)))
+            .map(|(image, picture)| (picture, image));
         let (picture, image) = match prepared {
             Ok(prepared) => prepared,
             Err(why) => {
@@ -146,10 +150,10 @@ pub fn candidates(pipeline: &Pipeline, good: &GoodScores, files: &[PathBuf]) -> 
     Ok(Candidates { newcomers, known, unreadable })
 }
 
-/// Refuses pictures of which some look like a defect.
+/// Refuses all pictures if some of them look like a defect.
 ///
 /// # Errors
-/// [`Kind::Unconfirmed`], with each one's score.
+/// [`Kind::Unconfirmed`], with the score of each such picture.
 pub fn refuse_defects(newcomers: &[Newcomer], threshold: f32) -> Result<()> {
     let suspects: Vec<String> = newcomers
         .iter()
@@ -173,7 +177,7 @@ pub fn refuse_defects(newcomers: &[Newcomer], threshold: f32) -> Result<()> {
     ))
 }
 
-/// No more of a name than the journal takes.
+/// Cuts a name to the length that the journal accepts.
 pub fn shortened(name: &str) -> String {
     let mut end = name.len().min(MAX_NAME);
     while !name.is_char_boundary(end) {

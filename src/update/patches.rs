@@ -1,4 +1,4 @@
-//! What a further good picture changes in a position-free layer.
+//! This module computes what a further good picture changes in a position-free layer.
 
 use super::journal::Replaced;
 use super::prototypes::Prototypes;
@@ -6,15 +6,17 @@ use crate::feature_map::FeatureMap;
 use crate::matching::sheets::Sheets;
 use rayon::prelude::*;
 
-/// A position-free layer grows by itself to a multiple of this many patches.
+/// By default, a position-free layer grows to a multiple of this many patches.
 const CAPACITY: usize = 2048;
-/// Most patches that one picture brings: what is new in a good part is rarely more.
+/// The most patches that one picture adds. A good part rarely has more that is new.
 const MOST_NEW: usize = 64;
-/// A pixel is not new any more when its distance to what was taken in is below this part of what it was.
+/// A pixel stops being new when its distance to the added patches falls below this part of its
+/// former distance.
 const STILL_NEW: f32 = 0.8;
 
-/// Of the pixels `new` of `map`, which have the distances `far` to the template, those that differ from each other:
-/// the most distant first, and no pixel that is near to one before it.
+/// Chooses those of the pixels `new` of `map` that differ from each other. `far` gives their
+/// distances to the template. The most distant pixel comes first, and no pixel is near to one
+/// before it.
 pub fn different(map: &FeatureMap, new: &[usize], far: impl Fn(usize) -> f32) -> Vec<usize> {
     let mut left: Vec<(usize, f32)> = new.iter().map(|&pixel| (pixel, far(pixel))).collect();
     let mut chosen = Vec::new();
@@ -30,8 +32,8 @@ pub fn different(map: &FeatureMap, new: &[usize], far: impl Fn(usize) -> f32) ->
     chosen
 }
 
-/// Puts the vectors of `map` at the pixels `new` behind the patches of a layer, as far as it may grow, and then in the
-/// place of the most redundant ones; returns what was in these places.
+/// Adds the vectors of `map` at the pixels `new` to a layer. They go behind its patches as far as
+/// it may grow, and then replace the most redundant ones. Returns what was in these places.
 pub fn take_in(
     prototypes: &mut Prototypes,
     map: &FeatureMap,
@@ -55,8 +57,8 @@ pub fn take_in(
     old
 }
 
-/// The `count` patches that are missed least: those with the largest cosine to their nearest other. Of two that are
-/// near to each other, only one goes.
+/// Returns the `count` most redundant patches: those with the largest cosine to their nearest
+/// other. Of two patches that are near to each other, only one goes.
 fn redundant(sheets: &Sheets, count: usize) -> Vec<usize> {
     if count == 0 {
         return Vec::new();
@@ -75,7 +77,7 @@ fn redundant(sheets: &Sheets, count: usize) -> Vec<usize> {
     order.sort_by(|&a, &b| nearest[b].0.total_cmp(&nearest[a].0).then(a.cmp(&b)));
     let mut goes = vec![false; vectors.len()];
     let mut chosen = Vec::new();
-    // A second round, where there are fewer pairs than patches to replace.
+    // A second round is needed where there are fewer pairs than patches to replace.
     for stays_a_pair in [true, false] {
         for &sheet in &order {
             if chosen.len() < count && !goes[sheet] && !(stays_a_pair && goes[nearest[sheet].1]) {

@@ -1,7 +1,7 @@
-//! The prototypes of a layer in memory, where they can be replaced one by one.
+//! This module holds the prototypes of a layer in memory, where they can be replaced one by one.
 //!
-//! Stored vectors are moved as they are, byte by byte, and packed by the layout of
-//! [`crate::matching::Sheets`]: what is taken out and put back leaves the same bytes.
+//! Stored vectors are moved as they are, byte by byte, and packed in the layout of
+//! [`crate::matching::Sheets`]. So a vector that is taken out and put back leaves the same bytes.
 
 use crate::error::{Error, Result};
 use crate::matching::sheets::{CHANNEL_GROUP, LARGEST_SCALE, LARGEST_VALUE, PANEL, quantise};
@@ -9,7 +9,7 @@ use crate::matching::{Shape, Sheets, Storage, Values};
 use crate::template::Template;
 use crate::template::container::SectionKind;
 
-/// Sheets of a tile of cosines, down and across.
+/// The number of sheets of a tile of cosines, down and across.
 const ROWS: usize = 4;
 const COLUMNS: usize = 16;
 
@@ -17,7 +17,7 @@ const COLUMNS: usize = 16;
 pub struct Prototypes {
     shape: Shape,
     storage: Storage,
-    /// The values section: a whole number of 32-bit words with every storage type.
+    /// The values section. It is a whole number of 32-bit words with every storage type.
     words: Vec<u32>,
     scales: Vec<f32>,
     sources: Vec<u32>,
@@ -26,16 +26,16 @@ pub struct Prototypes {
 /// One prototype as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prototype {
-    /// One stored value a channel.
+    /// The stored values, one per channel.
     pub vector: Vec<u8>,
-    /// What 8-bit values are multiplied with; 0 with other storage types.
+    /// The factor by which 8-bit values are multiplied. It is 0 with other storage types.
     pub scale: f32,
     /// The picture it comes from.
     pub source: u32,
 }
 
 impl Prototype {
-    /// Whether its values are such as unit vectors have.
+    /// Returns whether its values are in the range of unit vectors.
     pub fn is_in_range(&self, storage: Storage) -> bool {
         let small = |v: f32| v.abs() <= LARGEST_VALUE;
         let pairs = self.vector.chunks_exact(2);
@@ -54,7 +54,7 @@ impl Prototype {
 }
 
 impl Prototypes {
-    /// A copy of a layer of `template`.
+    /// Copies a layer of `template`.
     pub fn read(template: &Template, layer: usize) -> Result<Self> {
         let header = template.header();
         let section = |kind| template.section(kind, layer).unwrap_or_default();
@@ -65,22 +65,23 @@ impl Prototypes {
             scales: bytemuck::pod_collect_to_vec(section(SectionKind::Scales)),
             sources: template.sources(layer).to_vec(),
         };
-        // Proven when the template was opened; nothing below has to doubt it.
+        // Opening the template checked this already. The code below relies on it.
         if prototypes.view().is_none() {
             return Err(Error::template(format!("layer {layer} has no usable prototypes")));
         }
         Ok(prototypes)
     }
 
-    /// Sizes of the layer.
+    /// Returns the sizes of the layer.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// For matching.
+    /// Returns the prototypes for matching.
     ///
     /// # Panics
-    /// Never: that the sizes fit was checked by [`Prototypes::read`], and [`Prototypes::resize`] keeps it.
+    /// Never. [`Prototypes::read`] has checked that the sizes fit, and [`Prototypes::resize`] keeps
+    /// it true.
     pub fn sheets(&self) -> Sheets<'_> {
         self.view().expect("sizes that fit")
     }
@@ -96,22 +97,22 @@ impl Prototypes {
         Sheets::new(self.shape, values)
     }
 
-    /// Bytes of the values section.
+    /// Returns the bytes of the values section.
     pub fn values(&self) -> &[u8] {
         bytemuck::cast_slice(&self.words)
     }
 
-    /// Bytes of the scales section.
+    /// Returns the bytes of the scales section.
     pub fn scales(&self) -> &[u8] {
         bytemuck::cast_slice(&self.scales)
     }
 
-    /// Bytes of the sources section.
+    /// Returns the bytes of the sources section.
     pub fn sources(&self) -> &[u8] {
         bytemuck::cast_slice(&self.sources)
     }
 
-    /// A unit vector as it would be stored.
+    /// Returns a unit vector as it would be stored.
     pub fn stored(&self, vector: &[f32], source: u32) -> Prototype {
         let mut scale = 0.0;
         let vector = match self.storage {
@@ -130,7 +131,7 @@ impl Prototypes {
         Prototype { vector, scale, source }
     }
 
-    /// The prototype at a place.
+    /// Returns the prototype at `pixel` on `sheet`.
     pub fn get(&self, pixel: usize, sheet: usize) -> Prototype {
         let size = self.storage.value_bytes();
         let bytes: &[u8] = bytemuck::cast_slice(&self.words);
@@ -147,7 +148,7 @@ impl Prototypes {
         }
     }
 
-    /// Puts another prototype in a place.
+    /// Replaces the prototype at `pixel` on `sheet`.
     pub fn set(&mut self, pixel: usize, sheet: usize, prototype: &Prototype) {
         let size = self.storage.value_bytes();
         for (channel, value) in prototype.vector.chunks_exact(size).enumerate() {
@@ -161,8 +162,8 @@ impl Prototypes {
         self.sources[pixel * self.shape.sheets + sheet] = prototype.source;
     }
 
-    /// Gives the layer another number of sheets: the last ones go, or zero vectors of picture 0
-    /// come at the end.
+    /// Gives the layer another number of sheets. It removes the last sheets, or adds zero vectors
+    /// of picture 0 at the end.
     pub fn resize(&mut self, sheets: usize) {
         if sheets == self.shape.sheets {
             return;
@@ -176,8 +177,9 @@ impl Prototypes {
             scales: if self.scales.is_empty() { Vec::new() } else { vec![0.0; shape.scales()] },
             sources: vec![0; shape.pixels() * sheets],
         };
-        // Panels that are full before and after hold the same bytes. In the one after them, the rows of
-        // channels are as long as it has sheets; those that are kept begin each row.
+        // Panels that are full before and after hold the same bytes. In the panel after them, each
+        // row of channels is as long as the panel has sheets. The kept sheets stand at the
+        // beginning of each row.
         let kept = sheets.min(self.shape.sheets);
         let full = kept / PANEL * PANEL;
         let size = self.storage.value_bytes();
@@ -205,7 +207,7 @@ impl Prototypes {
         *self = resized;
     }
 
-    /// A sheet at `pixel` that only repeats the first one, as growing makes them; the last of them.
+    /// Returns the last sheet at `pixel` that only repeats the first one, as growing makes them.
     pub fn spare(&self, pixel: usize) -> Option<usize> {
         let count = self.shape.sheets;
         let sources = &self.sources[pixel * count..(pixel + 1) * count];
@@ -215,12 +217,12 @@ impl Prototypes {
         (1..count).rev().find(repeats)
     }
 
-    /// The sheet at `pixel` that `newcomer` is to take: one to spare, or the most redundant.
+    /// Returns the sheet at `pixel` that `newcomer` is to take: a spare one, or the most redundant.
     pub fn place_for(&self, pixel: usize, newcomer: &[f32]) -> usize {
         self.spare(pixel).unwrap_or_else(|| self.most_redundant(pixel, newcomer))
     }
 
-    /// Whether one of `pixels` has no sheet to spare.
+    /// Returns whether one of `pixels` has no spare sheet.
     pub fn is_full(&self, pixels: &[usize]) -> bool {
         pixels.iter().any(|&pixel| self.spare(pixel).is_none())
     }
@@ -235,14 +237,14 @@ impl Prototypes {
         }
     }
 
-    /// The sheet at `pixel` that is missed least when `newcomer` takes its place: the one with the
-    /// largest cosine to its nearest other, the newcomer among them; of two that are each other's
-    /// nearest, the one whose second nearest is nearer.
+    /// Returns the most redundant sheet at `pixel`, which `newcomer` is to replace. It is the sheet
+    /// with the largest cosine to its nearest other, and the newcomer counts as another. Of two
+    /// sheets that are each other's nearest, it is the one whose second nearest is nearer.
     pub fn most_redundant(&self, pixel: usize, newcomer: &[f32]) -> usize {
         let count = self.shape.sheets;
         let width = count.next_multiple_of(COLUMNS);
         let mut rows = vec![0.0f32; newcomer.len() * width];
-        // The nearest and second nearest of every sheet.
+        // These are the nearest and the second nearest of every sheet.
         let mut crowding = vec![[f32::NEG_INFINITY; 2]; count];
         let mut to_newcomer = vec![0.0f32; count];
         for ((channel, new), row) in newcomer.iter().enumerate().zip(rows.chunks_exact_mut(width)) {
@@ -250,7 +252,8 @@ impl Prototypes {
             to_newcomer.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value * new);
         }
         crowding.iter_mut().zip(to_newcomer).for_each(|(crowd, cosine)| nearer(crowd, cosine));
-        // Tile by tile, in registers: hundreds of sheets make this most of an insertion.
+        // The cosines are computed tile by tile, in registers. With hundreds of sheets this takes
+        // most of the time of an insertion.
         for first in (0..count).step_by(ROWS) {
             for column in (first / COLUMNS * COLUMNS..width).step_by(COLUMNS) {
                 let cosines = tile(&rows, width, first, column);
@@ -270,7 +273,7 @@ impl Prototypes {
             .map_or(0, |(sheet, _)| sheet)
     }
 
-    /// The values of all sheets at `pixel` in one channel.
+    /// Reads the values of all sheets at `pixel` in one channel.
     fn channel(&self, pixel: usize, channel: usize, row: &mut [f32]) {
         let block = pixel * self.shape.block(self.storage);
         let padded = self.shape.padded_sheets();
@@ -297,7 +300,7 @@ impl Prototypes {
         }
     }
 
-    /// The first byte of a stored value.
+    /// Returns the index of the first byte of a stored value.
     fn at(&self, pixel: usize, sheet: usize, channel: usize) -> usize {
         let block = pixel * self.shape.block(self.storage);
         (block + self.shape.place(self.storage, sheet, channel)) * self.storage.value_bytes()
@@ -308,8 +311,8 @@ impl Prototypes {
     }
 }
 
-/// Cosines of the sheets from `first` on with those from `column` on; `rows` holds the values of all sheets,
-/// one row of `width` a channel.
+/// Computes the cosines of the sheets from `first` on with those from `column` on. `rows` holds the
+/// values of all sheets, one row of `width` values per channel.
 fn tile(rows: &[f32], width: usize, first: usize, column: usize) -> [[f32; COLUMNS]; ROWS] {
     let mut sums = [[0.0f32; COLUMNS]; ROWS];
     for row in rows.chunks_exact(width) {
@@ -321,7 +324,7 @@ fn tile(rows: &[f32], width: usize, first: usize, column: usize) -> [[f32; COLUM
     sums
 }
 
-/// Keeps the larger of two cosines and the larger of the others.
+/// Keeps the two largest of these cosines.
 fn nearer([first, second]: &mut [f32; 2], cosine: f32) {
     if cosine > *first {
         (*first, *second) = (cosine, *first);
@@ -334,7 +337,7 @@ fn nearer([first, second]: &mut [f32; 2], cosine: f32) {
 mod tests {
     use super::*;
 
-    /// One pixel, vectors of two channels at these angles.
+    /// Makes one pixel with vectors of two channels at these angles.
     fn fan(storage: Storage, angles: &[f32]) -> Prototypes {
         let shape = Shape { height: 1, width: 1, channels: 2, sheets: angles.len() };
         let words = shape.values(storage).expect("fits") * storage.value_bytes() / 4;
@@ -440,7 +443,7 @@ mod tests {
         }
     }
 
-    /// By the definition, over more sheets than a band has.
+    /// The result is compared with the definition, over more sheets than a band has.
     #[test]
     fn the_most_redundant_of_many_is_that_of_the_definition() {
         for storage in STORAGES {
@@ -490,11 +493,11 @@ mod tests {
     #[test]
     fn the_most_redundant_is_the_nearest_to_another() {
         let cases: [(&[f32], f32, usize); 5] = [
-            // 1 and 2 are nearest to each other; the one that has another near goes.
+            // Sheets 1 and 2 are nearest to each other. The one that has another sheet nearby goes.
             (&[0.0, 0.3, 0.4, 1.2], 2.0, 1),
             (&[0.0, 0.6, 0.7, 1.2], 2.0, 2),
             (&[0.0, 0.5, 0.6, 0.8], 2.0, 2),
-            // The newcomer is nearer to 3 than any two are to each other.
+            // The newcomer is nearer to sheet 3 than any two sheets are to each other.
             (&[0.0, 0.3, 0.6, 0.9], 0.95, 3),
             // Stand-ins for missing prototypes go first.
             (&[0.2, 0.9, 0.2, 0.5], 1.4, 0),

@@ -1,4 +1,4 @@
-//! Forgetting: the template as it was before a picture was inserted.
+//! This module restores a template to its state before a picture was inserted.
 
 use super::Change;
 use super::journal::{self, Entry};
@@ -8,30 +8,31 @@ use crate::files;
 use crate::template::Template;
 use std::path::Path;
 
-/// What was undone.
+/// The result of an undo.
 #[derive(Debug, Clone)]
 pub struct Undone {
-    /// The entries that are gone, the newest first.
+    /// The entries that were removed, the newest first.
     pub entries: Vec<Entry>,
-    /// The threshold before and after: one that was set since goes, too.
+    /// The threshold before and after. A threshold that was set since the insertion is also undone.
     pub thresholds: [f32; 2],
-    /// Whether the region rules are others now: those that were set since go, too.
+    /// Whether the region rules changed. Rules that were set since the insertion are also undone.
     pub rules_changed: bool,
-    /// Whether the file's BLAKE3 was compared with the one from before. It is not known where
-    /// the picture was inserted together with others that stay.
+    /// Whether the file's BLAKE3 was compared with the one from before. That digest is not known
+    /// where the picture was inserted together with others that stay.
     pub proven: bool,
 }
 
-/// Puts the template at `path` back to where it was before entry `id` of its journal, or before the
-/// last one. Whatever was inserted after that entry goes, too.
+/// Restores the template at `path` to its state before entry `id` of its journal, or before the
+/// last entry. Everything that was inserted after that entry is also undone.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] where there is nothing to undo or no such entry;
-/// [`crate::error::Kind::Template`] where the bytes from before cannot be restored, and then nothing
-/// is changed; [`crate::error::Kind::Io`] where another process changes the template.
+/// - [`crate::error::Kind::Usage`] where there is nothing to undo or no such entry.
+/// - [`crate::error::Kind::Template`] where the bytes from before cannot be restored. Nothing is
+///   changed then.
+/// - [`crate::error::Kind::Io`] where another process changes the template.
 pub fn undo(path: &Path, id: Option<u32>) -> Result<Undone> {
     let lock = files::lock(path)?;
-    let template = Template::open_copy(path)?;
+    let template = Template::open(path)?;
     let journal = journal::read(&template).map_err(|e| e.within(path.display()))?;
     let Some((last, _)) = journal.last() else {
         return Err(Error::usage(format!("{}: nothing was inserted", path.display()))

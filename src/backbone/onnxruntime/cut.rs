@@ -1,6 +1,6 @@
-//! A model cut down to what its taps need.
+//! This module cuts a model down to what its taps need.
 //!
-//! ONNX Runtime computes every node of a graph, also those that no fetched output needs: so the
+//! ONNX Runtime computes every node of a graph, even a node that no fetched output needs. So the
 //! graph is cut before the runtime sees it.
 
 use crate::backbone::graph::needed;
@@ -8,21 +8,22 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value};
 use tract_onnx::pb::{ModelProto, TensorShapeProto, ValueInfoProto, type_proto};
 
-/// What a cut needs to know.
+/// The taps and sizes that a cut is made for.
 pub struct Cut<'a> {
-    /// Outputs that are kept, in this order.
+    /// The outputs that are kept, in this order.
     pub taps: &'a [String],
-    /// Rows and columns of the input.
+    /// The rows and columns of the input.
     pub size: (usize, usize),
-    /// Pictures at once; more than 1 leaves the number free.
+    /// The number of pictures at once. More than 1 leaves the number free in the model.
     pub batch: usize,
 }
 
-/// Leaves in `model` what `cut.taps` need, with an input of the given size. Returns the input's
-/// name.
+/// Keeps in `model` only what `cut.taps` need, and gives its input the given size. Returns the name
+/// of the input.
 ///
 /// # Errors
-/// In words, where the model does not have exactly one input, or not of that form.
+/// A reason in words, where the model does not have exactly one input, or where an input or output
+/// is not an array of numbers.
 pub fn cut(model: &mut ModelProto, cut: &Cut) -> Result<String, String> {
     let graph = model.graph.as_mut().ok_or("it has no graph")?;
     let keep = needed(graph, cut.taps, None);
@@ -32,7 +33,7 @@ pub fn cut(model: &mut ModelProto, cut: &Cut) -> Result<String, String> {
     graph
         .sparse_initializer
         .retain(|w| w.values.as_ref().is_some_and(|values| keep.names.contains(&values.name)));
-    // What earlier tools wrote about inner shapes may be about another size.
+    // Other tools may have written inner shapes for another input size.
     graph.value_info.clear();
 
     let weights: HashSet<&str> = graph.initializer.iter().map(|w| w.name.as_str()).collect();
@@ -56,7 +57,7 @@ pub fn cut(model: &mut ModelProto, cut: &Cut) -> Result<String, String> {
     Ok(name)
 }
 
-/// Gives a tensor a shape; `None` is a side of unknown size.
+/// Gives a tensor a shape. `None` is a side of unknown size.
 fn set_shape(of: &mut ValueInfoProto, sides: [Option<Value>; 4]) -> Result<(), String> {
     let wrong = || format!("{} is not an array of numbers", of.name);
     let kind = of.r#type.as_mut().and_then(|t| t.value.as_mut()).ok_or_else(wrong)?;
@@ -85,9 +86,10 @@ mod tests {
             assert_eq!(outputs, taps);
             (graph.node.len(), graph.initializer.len())
         };
-        // stem: convolution and its clip; block 0: depthwise convolution and clip.
+        // The stem has a convolution and its clip; block 0 has a depthwise convolution and its
+        // clip.
         assert_eq!(nodes(&["block0.exp"]), (4, 4 + 2));
-        // The order of the taps is kept, and the shallower one costs nothing more.
+        // The order of the taps is kept, and the shallower tap adds no nodes.
         let deep = nodes(&["block4.exp"]);
         assert_eq!(nodes(&["block4.exp", "block1.proj"]), deep);
         let whole = ModelProto::decode(MODEL).expect("parses").graph.expect("a graph").node.len();

@@ -1,10 +1,11 @@
-//! Finding ONNX Runtime's shared library, and asking it for its version before anything else.
+//! This module finds ONNX Runtime's shared library and asks it for its version before anything
+//! else.
 //!
-//! The library is loaded once a process and stays. A file that is no ONNX Runtime, or too old a
-//! one, is refused here: past this point its functions are called.
+//! A process loads the library once and never unloads it. This module refuses a file that is not
+//! ONNX Runtime, or that is too old, because all later code calls its functions.
 #![allow(unsafe_code)]
 
-use crate::backbone::engine::unusable;
+use crate::backbone::refusal::unusable_device;
 use crate::error::{Error, Result};
 use libloading::Library;
 use ort::environment::Environment;
@@ -13,11 +14,11 @@ use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// Environment variable with the library's path.
+/// The environment variable that holds the library's path.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
-/// The library's name where the system looks for libraries.
+/// The library's name, which the system's own search looks for.
 const NAME: &str = "libonnxruntime.so";
-/// Folders that are searched when nobody names a library.
+/// The folders that are searched when nobody names a library.
 const FOLDERS: [&str; 8] = [
     "/usr/local/lib",
     "/opt/onnxruntime/lib",
@@ -32,27 +33,30 @@ const GET_IT: &str = "`pip install onnxruntime` has one (onnxruntime-gpu for cud
      archives at github.com/microsoft/onnxruntime/releases: name its libonnxruntime.so with --onnxruntime \
      (hetmm-edge: template.onnxruntime) or ORT_DYLIB_PATH";
 
-/// The library in use: its file and its version.
+/// The file and the version of the library in use.
 static LOADED: Mutex<Option<(PathBuf, String)>> = Mutex::new(None);
 
 /// Loads the library at `path`, or the one that is found, and starts ONNX Runtime. Returns its
 /// version.
 ///
 /// # Errors
-/// [`crate::error::Kind::Io`] where there is none, where the file is no ONNX Runtime or too old,
-/// and where another one is already in use.
+/// [`crate::error::Kind::Io`] where there is no library, where the file is not ONNX Runtime or is
+/// too old, and where another library is already in use.
 pub fn load(path: Option<&Path>) -> Result<String> {
     let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let file = find(path)?;
     if let Some((other, version)) = loaded.as_ref() {
         if *other != file {
-            return Err(unusable(format!("{}: already in use by this process", other.display()))
-                .advise("one process takes one ONNX Runtime"));
+            return Err(unusable_device(format!(
+                "{}: already in use by this process",
+                other.display()
+            ))
+            .advise("one process takes one ONNX Runtime"));
         }
         return Ok(version.clone());
     }
     let version = prove(&file)?;
-    let failed = |e: String| unusable(format!("{}: {e}", file.display())).advise(GET_IT);
+    let failed = |e: String| unusable_device(format!("{}: {e}", file.display())).advise(GET_IT);
     let started = ort::init_from(&file).map_err(|e| failed(e.to_string()))?;
     started.with_name("hetmm").with_telemetry(false).with_logger(Arc::new(log)).commit();
     let environment = Environment::current().map_err(|e| failed(e.to_string()))?;
@@ -60,14 +64,15 @@ pub fn load(path: Option<&Path>) -> Result<String> {
         log::LevelFilter::Trace => LogLevel::Verbose,
         _ => LogLevel::Warning,
     });
-    // The environment stays for good: ort would release it when the process ends, after the library
-    // has torn itself down, and up to 1.22 that ends in a crash.
+    // The environment is never released. ort would release it when the process ends, after the
+    // library has torn itself down. Up to version 1.22 that ends in a crash.
     std::mem::forget(environment);
     *loaded = Some((file, version.clone()));
     Ok(version)
 }
 
-/// What the library says, two levels down: its errors come back from the calls as well.
+/// Logs the library's messages two levels lower than it gives them, because its errors also come
+/// back from the calls.
 fn log(level: LogLevel, _category: &str, _id: &str, place: &str, message: &str) {
     let level = match level {
         LogLevel::Fatal | LogLevel::Error => log::Level::Info,
@@ -77,8 +82,9 @@ fn log(level: LogLevel, _category: &str, _id: &str, place: &str, message: &str) 
     log::log!(target: "hetmm::onnxruntime", level, "{message} ({place})");
 }
 
-/// The file to load: the one asked for, the one that the environment names, the newest in the
-/// first of the usual folders that has one, or what the system's own search finds.
+/// Finds the file to load. It takes the path that was asked for, else the one that the environment
+/// names. Else it takes the newest library in the first folder that has one, beginning with the
+/// program's own folder. Else it leaves the search to the system.
 fn find(path: Option<&Path>) -> Result<PathBuf> {
     let named = match (path, std::env::var_os(VARIABLE)) {
         (Some(path), _) => Some((path.to_path_buf(), "the option onnxruntime")),
@@ -87,7 +93,8 @@ fn find(path: Option<&Path>) -> Result<PathBuf> {
     };
     if let Some((path, by)) = named {
         let wrong = |why: &str| {
-            Err(unusable(format!("{}: {why} (named by {by})", path.display())).advise(GET_IT))
+            Err(unusable_device(format!("{}: {why} (named by {by})", path.display()))
+                .advise(GET_IT))
         };
         return match path.canonicalize() {
             Err(e) => wrong(&e.to_string()),
@@ -106,12 +113,12 @@ fn find(path: Option<&Path>) -> Result<PathBuf> {
     Ok(folders.into_iter().find_map(|folder| newest_in(&folder)).unwrap_or_else(|| NAME.into()))
 }
 
-/// The library of the highest version in a folder.
+/// Returns the library of the highest version in a folder.
 fn newest_in(folder: &Path) -> Option<PathBuf> {
     let version = |name: &OsString| -> Option<Vec<u32>> {
         let rest = name.to_str()?.strip_prefix(NAME)?;
         match rest.strip_prefix('.') {
-            // Plain `libonnxruntime.so` is what a person has chosen.
+            // Plain `libonnxruntime.so` is a person's choice, so it ranks above every version.
             None => rest.is_empty().then(|| vec![u32::MAX]),
             Some(numbers) => numbers.split('.').map(|n| n.parse().ok()).collect(),
         }
@@ -121,14 +128,16 @@ fn newest_in(folder: &Path) -> Option<PathBuf> {
     newest.canonicalize().ok()
 }
 
-/// Loads `file` and asks it for its version; refuses what is older than what the program calls.
+/// Loads `file` and returns its version. Refuses a version that is older than the functions that
+/// the program calls.
 fn prove(file: &Path) -> Result<String> {
-    let refused =
-        |why: &str| -> Error { unusable(format!("{}: {why}", file.display())).advise(GET_IT) };
-    // SAFETY: loading runs the library's constructors. The file is one that the user or the
-    // system's administrator named or installed as ONNX Runtime.
+    let refused = |why: &str| -> Error {
+        unusable_device(format!("{}: {why}", file.display())).advise(GET_IT)
+    };
+    // SAFETY: loading runs the library's constructors. The user or the system's administrator named
+    // or installed this file as ONNX Runtime.
     let library = unsafe { Library::new(file) }.map_err(|e| match file == Path::new(NAME) {
-        true => unusable(format!(
+        true => unusable_device(format!(
             "no ONNX Runtime was found: no libonnxruntime.so beside the program, in {} or where the system looks \
              for libraries",
             FOLDERS.join(", ")
@@ -141,8 +150,8 @@ fn prove(file: &Path) -> Result<String> {
         library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase")
     };
     let base = base.map_err(|_| refused("no ONNX Runtime: it has no OrtGetApiBase"))?;
-    // SAFETY: as above; the structure is two functions since the first release, and checked not
-    // to be null. The version is a text that lives as long as the library.
+    // SAFETY: as above. The structure has held two functions since the first release, and the code
+    // checks that it is not null. The version is a text that lives as long as the library.
     let (version, api) = unsafe {
         let Some(base) = base().as_ref() else {
             return Err(refused("no ONNX Runtime: it gives no interface"));
@@ -158,7 +167,7 @@ fn prove(file: &Path) -> Result<String> {
             ort::MINOR_VERSION
         )));
     }
-    // ort loads the same file again by its name; this handle keeps it from being unloaded between.
+    // ort loads the same file again by its name. This handle keeps the file loaded until then.
     std::mem::forget(library);
     Ok(version)
 }

@@ -1,19 +1,20 @@
-//! Features from ONNX Runtime: quicker than tract on many CPUs, and on NVIDIA GPUs.
+//! This module computes features with ONNX Runtime, which is quicker than tract on many CPUs, and
+//! also runs on NVIDIA GPUs.
 //!
-//! Nothing of it is linked: [`library`] loads the shared library that the user has, [`cut`] leaves
-//! in the model what the taps need, [`sessions`] runs it. What cannot be used is an error; nothing
-//! falls back to another device.
+//! The program does not link to ONNX Runtime. [`library`] loads the shared library that the user
+//! has, [`cut`] keeps in the model what the taps need, and [`sessions`] runs it. A device that
+//! cannot be used is an error, and nothing falls back to another device.
 
 mod cut;
 mod library;
 mod sessions;
 
-use super::engine::{Device, Engine};
+use super::device::{Device, Engine};
+use super::identity::{Identity, TapIdentity};
+use super::interface::{Backbone, Request};
 use super::model_facts::{ModelFacts, metadata};
-use super::tract::{
-    IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple, unusable,
-};
-use super::{Backbone, Identity, Request, TapIdentity};
+use super::onnx::{IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple};
+use super::refusal::unusable_model;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
@@ -24,10 +25,11 @@ use prost::Message;
 use sessions::{Recipe, Sessions};
 use tract_onnx::pb::ModelProto;
 
-/// Pictures at once on a GPU, for an input of 256 x 256; fewer where the input is larger.
+/// The number of pictures at once on a GPU, for an input of 256 x 256. It is smaller where the
+/// input is larger.
 const GPU_BATCH: usize = 16;
 
-/// An ONNX model cut down to what its taps need, run by ONNX Runtime.
+/// An ONNX model that is cut down to what its taps need and runs in ONNX Runtime.
 pub struct OnnxRuntimeBackbone {
     identity: Identity,
     engine: String,
@@ -35,17 +37,18 @@ pub struct OnnxRuntimeBackbone {
 }
 
 impl OnnxRuntimeBackbone {
-    /// Loads `model`, the bytes of an ONNX file called `name` in messages, onto the device that
-    /// `engine` asks for, and runs it once.
+    /// Loads `model` onto the device that `engine` asks for, and runs it once. `model` holds the
+    /// bytes of an ONNX file that messages call `name`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Io`] where library or device cannot be used,
-    /// [`crate::error::Kind::Model`] where the model cannot.
+    /// [`crate::error::Kind::Io`] where the library or the device cannot be used,
+    /// [`crate::error::Kind::Model`] where the model cannot be used.
     pub fn new(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<Self> {
         let version = library::load(engine.library.as_deref())?;
         let (height, width) = (request.height, request.width);
         let within = |e: Error| if e.kind() == Kind::Model { e.within(name) } else { e };
-        let mut proto = ModelProto::decode(model).map_err(|e| within(unusable(&e.to_string())))?;
+        let mut proto =
+            ModelProto::decode(model).map_err(|e| within(unusable_model(&e.to_string())))?;
         check_weights(&proto).map_err(within)?;
         let taps = choose_taps(&proto, &request.taps).map_err(within)?;
         let mut identity = identity(&proto, model, (height, width)).map_err(within)?;
@@ -56,7 +59,7 @@ impl OnnxRuntimeBackbone {
             _ => engine.batch.unwrap_or(gpu_batch),
         };
         let input = cut::cut(&mut proto, &Cut { taps, size: (height, width), batch })
-            .map_err(|why| within(unusable(&why)))?;
+            .map_err(|why| within(unusable_model(&why)))?;
         let words = words(engine, &version);
         let recipe = Recipe {
             model: proto.encode_to_vec(),
@@ -68,7 +71,7 @@ impl OnnxRuntimeBackbone {
         };
         drop(proto);
         let sessions = Sessions::new(recipe).map_err(within)?;
-        // A first run proves the device, and says how large the taps are.
+        // A first run checks that the device works, and tells how large the maps of the taps are.
         let black = vec![0.0; 3 * height * width];
         identity.taps = sessions
             .with(|session| {
@@ -125,7 +128,7 @@ impl Backbone for OnnxRuntimeBackbone {
     }
 }
 
-/// Everything about the backbone but the sizes of its taps.
+/// Returns the identity of the backbone without the sizes of its taps.
 fn identity(proto: &ModelProto, model: &[u8], (height, width): (usize, usize)) -> Result<Identity> {
     let metadata = metadata(proto);
     let facts = ModelFacts::of_metadata(&metadata)?;
@@ -141,7 +144,7 @@ fn identity(proto: &ModelProto, model: &[u8], (height, width): (usize, usize)) -
     })
 }
 
-/// The engine in words, as it goes into templates.
+/// Names the feature extractor and its device, as they go into templates.
 fn words(engine: &Engine, version: &str) -> String {
     let device = match engine.device {
         Device::TensorRt if engine.fp16 => "tensorrt fp16",
@@ -152,7 +155,7 @@ fn words(engine: &Engine, version: &str) -> String {
     format!("onnxruntime {version} {device}")
 }
 
-/// Runs `planes`, the input of `count` pictures, and gives the outputs to `read`.
+/// Runs the network on `planes`, the input of `count` pictures, and hands the outputs to `read`.
 fn run<T>(
     session: &mut Session,
     recipe: &Recipe,
@@ -170,17 +173,18 @@ fn run<T>(
     read(&outputs)
 }
 
-/// The values of a tap, and the sizes of a picture's map: channels, rows, columns.
+/// Returns the values of a tap, and the sizes of one picture's map: channels, rows, columns.
 fn tap_of<'a>(name: &str, outputs: &'a SessionOutputs) -> Result<(&'a [f32], [usize; 3])> {
-    let output = outputs.get(name).ok_or_else(|| unusable(&format!("tap {name} is not given")))?;
+    let output =
+        outputs.get(name).ok_or_else(|| unusable_model(&format!("tap {name} is not given")))?;
     let (shape, values) = output
         .try_extract_tensor::<f32>()
-        .map_err(|e| unusable(&format!("tap {name} is no map of features: {e}")))?;
+        .map_err(|e| unusable_model(&format!("tap {name} is no map of features: {e}")))?;
     match shape[..] {
         [_, channels, height, width] if channels > 0 && height > 0 && width > 0 => {
             Ok((values, [channels as usize, height as usize, width as usize]))
         }
-        _ => Err(unusable(&format!("tap {name} is no map of features"))),
+        _ => Err(unusable_model(&format!("tap {name} is no map of features"))),
     }
 }
 
@@ -194,7 +198,8 @@ fn size_of(name: &str, outputs: &SessionOutputs) -> Result<TapIdentity> {
     })
 }
 
-/// The map of picture `index` at `tap`; values that are no numbers are a failure of the engine.
+/// Returns the map of picture `index` at `tap`. Values that are not finite are a failure of the
+/// feature extractor.
 fn map_of(tap: &TapIdentity, index: usize, outputs: &SessionOutputs) -> Result<FeatureMap> {
     let (values, sizes) = tap_of(&tap.name, outputs)?;
     let [channels, height, width] = sizes;
@@ -204,7 +209,8 @@ fn map_of(tap: &TapIdentity, index: usize, outputs: &SessionOutputs) -> Result<F
         return Err(changed());
     }
     let planes = values.get(index * length..(index + 1) * length).ok_or_else(changed)?;
-    // The largest bits without the sign: those of infinity, or more, where a value is no number.
+    // This is the largest bit pattern without the sign. It is that of infinity, or above, where a
+    // value is infinite or not a number.
     let largest = planes.iter().fold(0, |largest, v| largest.max(v.to_bits() & 0x7fff_ffff));
     if largest >= f32::INFINITY.to_bits() {
         let why = format!("the backbone gave values that are no numbers, at tap {}", tap.name);

@@ -1,10 +1,11 @@
-//! Sessions of ONNX Runtime: one for a GPU, several for the cores of a CPU.
+//! This module keeps sessions of ONNX Runtime: one for a GPU, several for the cores of a CPU.
 //!
 //! A session serves one caller at a time. On a CPU the first session has all threads, so that a
-//! lone picture is quick; where several pictures come at once, from as many threads, each gets a
-//! session of its own, which is quicker than sharing every step of the network.
+//! lone picture is quick. Where several threads bring pictures at once, each thread gets a session
+//! of its own. That is quicker than sharing every step of the network.
 
-use crate::backbone::engine::{Device, Engine, unusable};
+use crate::backbone::device::{Device, Engine};
+use crate::backbone::refusal::unusable_device;
 use crate::error::{Error, Result};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::Session;
@@ -12,26 +13,26 @@ use ort::session::builder::SessionBuilder;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Bytes that the weights of all sessions together may take; one session is always made.
+/// The most bytes that the weights of all sessions together may take. One session is always made.
 const MOST_BYTES: usize = 1 << 30;
 
 /// What sessions are made from.
 pub struct Recipe {
-    /// The cut model; nothing once no more sessions can be made.
+    /// The cut model. It is empty once no more sessions can be made.
     pub model: Vec<u8>,
-    /// Name of its input.
+    /// The name of the model's input.
     pub input: String,
-    /// Rows and columns of the input.
+    /// The rows and columns of the input.
     pub size: (usize, usize),
-    /// Most pictures at once.
+    /// The most pictures at once.
     pub batch: usize,
     /// The device and its options.
     pub engine: Engine,
-    /// The library's version.
+    /// The version of the library.
     pub version: String,
 }
 
-/// Sessions of one model, made when they are needed.
+/// The sessions of one model. They are made when they are needed.
 pub struct Sessions {
     recipe: Recipe,
     most: usize,
@@ -39,7 +40,7 @@ pub struct Sessions {
     returned: Condvar,
 }
 
-/// The sessions that nobody uses, and how many there are in all.
+/// The sessions that nobody uses, and the number of all sessions.
 struct Pool {
     free: Vec<Slot>,
     made: usize,
@@ -47,7 +48,7 @@ struct Pool {
 
 struct Slot {
     session: Session,
-    /// Whether it is the first one.
+    /// Whether this is the first session, which has all threads.
     all_threads: bool,
 }
 
@@ -56,7 +57,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`crate::error::Kind::Io`] where the device cannot be used, [`crate::error::Kind::Model`]
-    /// where the model cannot.
+    /// where the model cannot be used.
     pub fn new(mut recipe: Recipe) -> Result<Self> {
         let threads = rayon::current_num_threads();
         let most = match recipe.engine.device {
@@ -65,24 +66,25 @@ impl Sessions {
         };
         let first = Slot { session: recipe.session(threads)?, all_threads: true };
         if most == 1 {
-            // Nobody will ask for it again.
+            // No further session will be made, so nobody needs the model again.
             recipe.model = Vec::new();
         }
         let pool = Mutex::new(Pool { free: vec![first], made: 1 });
         Ok(Sessions { recipe, most, pool, returned: Condvar::new() })
     }
 
-    /// What the sessions are made from.
+    /// Returns what the sessions are made from.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
-    /// Runs `work` with a session that nobody else uses meanwhile.
+    /// Runs `work` with a session that nobody else uses at the same time.
     pub fn with<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         let mut slot = self.take()?;
         let result = work(&mut slot.session);
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        // The first session is taken first: a lone caller always gets it.
+        // The pool hands out its last session first. So a lone caller always gets the first
+        // session.
         let at = if slot.all_threads { pool.free.len() } else { 0 };
         pool.free.insert(at, slot);
         drop(pool);
@@ -125,25 +127,25 @@ impl Recipe {
             let builder = Session::builder()?
                 .with_intra_threads(threads)?
                 .with_inter_threads(1)?
-                // Threads that wait in a loop take the cores from decoding and matching.
+                // Threads that wait in a loop take the cores away from decoding and matching.
                 .with_intra_op_spinning(false)?;
             if !on_gpu {
                 return Ok(builder);
             }
-            // Without this, what the GPU cannot do would be done on the CPU, and nobody told.
+            // Otherwise the CPU would silently compute what the GPU cannot.
             Ok(builder.with_disable_cpu_fallback()?.with_execution_providers(providers)?)
         })();
         let mut builder = prepared.map_err(|e| broken(e.to_string()))?;
         builder.commit_from_memory(&self.model).map_err(|e| broken(e.to_string()))
     }
 
-    /// What the device needs of the library; nothing for the CPU.
+    /// Returns the providers that the device needs. The list is empty for the CPU.
     fn providers(&self) -> Result<Vec<ExecutionProviderDispatch>> {
         let engine = &self.engine;
         let index = i32::try_from(engine.index)
             .map_err(|_| Error::usage(format!("--device-index {}", engine.index)))?;
-        // Full 32-bit products and one fixed choice of algorithm: features as on the CPU, and the
-        // same ones every time.
+        // Full 32-bit products and one fixed choice of algorithm give the same features as on the
+        // CPU, and the same ones every time.
         let cuda = ep::CUDA::default()
             .with_device_id(index)
             .with_tf32(false)
@@ -191,9 +193,9 @@ impl Recipe {
             }
             _ => ("cuda", "CUDA and cuDNN of the versions that it names, "),
         };
-        // What stands in front is where in the library's source it happened.
+        // The text before this marker names a place in the library's source.
         let why = why.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(why).trim();
-        unusable(format!("device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
+        unusable_device(format!("device {word} cannot be used (ONNX Runtime {}): {why}", self.version))
         .advise(format!(
             "it needs an NVIDIA GPU that nvidia-smi shows, {needs}and an ONNX Runtime with GPU support \
              (`pip install onnxruntime-gpu`, or the gpu archive of its releases; on a Jetson, NVIDIA's own \
@@ -201,13 +203,13 @@ impl Recipe {
         ))
     }
 
-    /// The folder for TensorRT's engines of this very model, batch and precision: TensorRT itself
-    /// does not notice that they differ.
+    /// Returns the folder for TensorRT's engines of this model, batch and precision. The folder is
+    /// separate because TensorRT does not notice when these differ.
     fn engine_cache(&self) -> Result<PathBuf> {
         let folder = match &self.engine.engine_cache {
             Some(folder) => folder.clone(),
             None => cache_folder().ok_or_else(|| {
-                unusable("there is no folder to keep TensorRT's engines in")
+                unusable_device("there is no folder to keep TensorRT's engines in")
                     .advise("name one with --tensorrt-cache (hetmm-edge: template.engine_cache)")
             })?,
         };

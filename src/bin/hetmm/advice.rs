@@ -1,10 +1,9 @@
 //! What the figures of a test mean and what to try next, in words.
 
-use crate::console::printable;
-use crate::figures::percent;
 use crate::promise::fewest_parts;
 use hetmm::metrics::advice::{Advice, Choice, Prepared, Remedies, Step};
 use hetmm::template::Template;
+use hetmm::wording::{percent, printable};
 use std::path::Path;
 
 /// The names that commands get.

@@ -1,7 +1,7 @@
 //! `hetmm audit`: which pictures of a folder look unlike the rest.
 
 use crate::build::{features_among, parse_bytes, read_mask};
-use crate::console::{Console, counted, form, printable, say};
+use crate::console::{Console, say};
 use crate::network::{Network, free_memory};
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs};
@@ -10,6 +10,7 @@ use hetmm::Result;
 use hetmm::builder::audit::{self, Audit};
 use hetmm::builder::{Input, Pass, Source};
 use hetmm::image::{Reading, Size};
+use hetmm::wording::{counted, form, printable};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

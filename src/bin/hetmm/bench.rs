@@ -2,7 +2,7 @@
 
 use crate::console::{Console, say};
 use crate::engine::EngineArgs;
-use crate::timing::quantile;
+use crate::timing::{Timing, quantile};
 use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
 use hetmm::inspection::Pipeline;
 use hetmm::matching::Storage;
@@ -63,24 +63,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let probe = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
     let size = args.picture.unwrap_or_else(|| usual_picture(&probe));
     let picture = enlarge(&probe, size);
+    let view = picture.view()?;
     let mut times: [Vec<f64>; 5] = Default::default();
     for run in 0..WARM_UP + args.runs {
-        let start = Instant::now();
-        let image = pipeline.prepare(&picture)?;
-        let resized = Instant::now();
-        let features = pipeline.features(&image)?;
-        let seen = Instant::now();
-        let distances = pipeline.distances(&features, None);
-        let matched = Instant::now();
-        let scored = pipeline.score(&pipeline.anomaly_map(&distances));
-        std::hint::black_box(pipeline.decide(&scored, picture.width, picture.height));
-        let end = Instant::now();
+        let found = std::hint::black_box(pipeline.inspect(&view, &|| started.elapsed())?);
         if run >= WARM_UP {
-            let spans =
-                [(start, resized), (resized, seen), (seen, matched), (matched, end), (start, end)];
-            for (times, (from, to)) in times.iter_mut().zip(spans) {
-                times.push(to.duration_since(from).as_secs_f64() * 1e3);
-            }
+            let t = Timing::new(0.0, found.times);
+            let stages = [t.preprocess, t.backbone, t.matching, t.scoring, t.total];
+            times.iter_mut().zip(stages).for_each(|(times, ms)| times.push(ms));
         }
     }
     console.print(&report(args, &pipeline, (load_ms, size), &times))?;

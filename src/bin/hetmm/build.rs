@@ -1,6 +1,6 @@
 //! `hetmm build`: good pictures to a template.
 
-use crate::console::{Console, counted};
+use crate::console::Console;
 use crate::defect;
 use crate::network::{Network, free_memory};
 use crate::outputs::Replace;
@@ -22,6 +22,7 @@ use hetmm::matching::Storage;
 use hetmm::scoring::Fusion;
 use hetmm::selection::{HardRule, Rule};
 use hetmm::template::Template;
+use hetmm::wording::counted;
 use hetmm::{Error, Result};
 use regex_lite::Regex;
 use std::path::{Path, PathBuf};
@@ -206,7 +207,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         times.folds.as_secs_f64(),
         times.audit.as_secs_f64(),
     ));
-    console.note(promise::threshold(&Template::open(&args.output)?));
+    console.note(promise::threshold(&Template::map(&args.output)?));
     finds.iter().for_each(|line| console.note(line));
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@
 //! the pictures at hand, and the counts are told. Files are written before anything is printed: a
 //! reader that goes away takes nothing with it.
 
-use crate::console::{Console, counted, form, say};
+use crate::console::{Console, say};
 use crate::dataset::TestPicture;
 use crate::engine::EngineArgs;
 use crate::figures::{self, Figures, Outcome};
@@ -15,20 +15,24 @@ use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
+use crate::timing;
 use hetmm::builder::audit::Look;
 use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::error::Kind;
 use hetmm::files::Lock;
-use hetmm::inspection::Pipeline;
+use hetmm::image::Size;
+use hetmm::inspection::{Inspected, Pipeline};
 use hetmm::metrics::OperatingCurve;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
 use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
+use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Set a template's threshold from fresh pictures of good parts
 ///
@@ -300,7 +304,7 @@ fn tell_present(
 
 /// The template, in memory of this process's own, with what computes its features.
 fn open(args: &Args) -> Result<Pipeline> {
-    let template = Template::open_copy(&args.template)?;
+    let template = Template::open(&args.template)?;
     Pipeline::join(template, args.backbone.as_deref(), &args.engine.engine()).map_err(|e| {
         match e.kind() {
             Kind::Io => e,
@@ -333,8 +337,7 @@ fn page_text(
     } else {
         (written, written.clone())
     };
-    let pipeline =
-        Pipeline::new(Template::open(&opened)?, old.backbone().clone())?.with_any_shape();
+    let pipeline = Pipeline::new(Template::map(&opened)?, old.backbone().clone())?.with_any_shape();
     report::calibration(&pipeline, described, found)
 }
 
@@ -441,9 +444,8 @@ fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Resu
 
 /// What a picture scores, and its columns and rows.
 fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, (u32, u32))> {
-    let picture = hetmm::image::read(&source.path)?;
-    let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
-    Ok((pipeline.run(&image)?, (picture.width, picture.height)))
+    let found = timing::inspect(pipeline, source)?.found;
+    Ok((found.scored, (found.size.width, found.size.height)))
 }
 
 /// What a known defect is called: as the folder that it lies in.
@@ -532,10 +534,10 @@ fn scores(
     let bar = console.bar("scoring", pictures.len());
     let one = |source: &Source| -> Result<ScoredPicture> {
         let (picture, digest) = source.read()?;
-        let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
-        let scored = pipeline.run(&image)?;
+        let found = picture.view().and_then(|view| pipeline.inspect(&view, &|| Duration::ZERO));
+        let found = found.map_err(|e| e.within(source.path.display()))?;
+        let Inspected { size: Size { width, height }, image, scored, .. } = found;
         let is_number = scored.blurred.iter().all(|v| !v.is_nan());
-        let (width, height) = (picture.width, picture.height);
         Ok(ScoredPicture {
             source: source.clone(),
             score: if is_number { scored.score } else { f32::NAN },

@@ -1,9 +1,10 @@
 //! Data sets in MVTec layout: `test/good`, `test/<defect>`, `ground_truth/<defect>`.
 
-use crate::console::{Console, form};
+use crate::console::Console;
 use crate::pictures::{self, FolderArgs};
 use hetmm::builder::Source;
 use hetmm::image::{self, Samples, Size};
+use hetmm::wording::form;
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 

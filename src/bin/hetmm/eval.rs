@@ -1,10 +1,10 @@
 //! `hetmm eval`: figures of a template on a data set.
 
 use crate::advice::{self, Names};
-use crate::console::{Console, complain, counted, form, printable, say};
+use crate::console::{Console, complain, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
 use crate::engine::EngineArgs;
-use crate::figures::{self, Evaluation, Figures, Outcome, percent};
+use crate::figures::{self, Evaluation, Figures, Outcome};
 use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{Remarks, ShapeArgs};
@@ -16,6 +16,7 @@ use hetmm::inspection::Pipeline;
 use hetmm::metrics::advice::advise;
 use hetmm::metrics::{PixelTruth, pro_curve};
 use hetmm::scoring::Verdict;
+use hetmm::wording::{counted, form, percent, printable};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -222,7 +223,7 @@ fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
     let id = &pipeline.template().header().backbone;
     let (width, height) = (id.width as usize, id.height as usize);
     let done = timing::inspect(pipeline, &picture.source)?;
-    let (facts, size) = (done.facts, done.size());
+    let (facts, size) = (done.facts, done.found.size);
     let (truth, mostly_marked) = match (&picture.defect, &picture.mask) {
         (None, _) => (Some(vec![false; width * height]), None),
         (Some(_), Some(mask)) => {
@@ -231,9 +232,9 @@ fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
         }
         (Some(_), None) => (None, None),
     };
-    let map = truth.map(|truth| (done.anomaly_map, PixelTruth::new(&truth, width)));
-    let verdict = done.decided.verdict;
-    let (score, timing) = (done.scored.score, done.timing);
+    let map = truth.map(|truth| (done.found.anomaly_map, PixelTruth::new(&truth, width)));
+    let verdict = done.found.decided.verdict;
+    let (score, timing) = (done.found.scored.score, done.timing);
     Ok(Measured { score, verdict, timing, facts, size, mostly_marked, map })
 }
 

@@ -1,10 +1,11 @@
 //! `hetmm features`: the feature pass alone, into a file that `build` takes in place of pictures.
 
-use crate::console::{Console, counted, form};
+use crate::console::Console;
 use crate::network::Network;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use hetmm::builder::features_file::{self, FeaturesFile, Order};
+use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -222,8 +222,3 @@ impl Figures {
         }
     }
 }
-
-/// A fraction as a percentage, for people.
-pub fn percent(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |v| format!("{:.2} %", 100.0 * v))
-}

@@ -1,10 +1,11 @@
 //! `hetmm history`: what was inserted into a template.
 
-use crate::console::{Console, counted, form, printable, say};
+use crate::console::{Console, say};
 use crate::outputs::Replace;
 use hetmm::heatmap;
 use hetmm::template::Template;
 use hetmm::update::journal::{self, Entry};
+use hetmm::wording::{counted, form, printable};
 use hetmm::{Error, Result};
 use jiff::Timestamp;
 use serde_json::json;
@@ -31,7 +32,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let template = Template::open(&args.template)?;
+    let template = Template::map(&args.template)?;
     let journal = journal::read(&template).map_err(|e| e.within(args.template.display()))?;
     if let Some(folder) = &args.thumbnails {
         std::fs::create_dir_all(folder)

@@ -1,10 +1,11 @@
 //! `hetmm info`: what a template holds.
 
-use crate::console::{Console, counted, printable, say};
+use crate::console::{Console, say};
 use hetmm::Result;
 use hetmm::heatmap::Scale;
 use hetmm::template::{Evidence, Grouping, Origin, Template};
 use hetmm::update::journal;
+use hetmm::wording::{counted, printable};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let template = Template::open(&args.template)?;
+    let template = Template::map(&args.template)?;
     console.print(&text(args, &template))?;
     Ok(ExitCode::SUCCESS)
 }

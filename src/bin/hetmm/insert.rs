@@ -1,10 +1,11 @@
 //! `hetmm insert`: further good pictures into a template, on the spot.
 
-use crate::console::{Console, counted, printable, say};
+use crate::console::{Console, say};
 use crate::engine::EngineArgs;
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use hetmm::error::Kind;
 use hetmm::update::{self, Inserted, Options, Outcome};
+use hetmm::wording::{counted, printable};
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;

@@ -1,15 +1,16 @@
 //! `hetmm inspect`: pictures to scores, verdicts and heat maps.
 
-use crate::console::{Console, printable};
+use crate::console::Console;
 use crate::engine::EngineArgs;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
-use crate::timing::{self, Inspected};
+use crate::timing::{self, FileInspected};
 use hetmm::builder::Source;
 use hetmm::heatmap;
 use hetmm::inspection::Pipeline;
 use hetmm::scoring::verdict::Rule;
 use hetmm::scoring::{Decided, Verdict};
+use hetmm::wording::printable;
 use hetmm::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -61,11 +62,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         match timing::inspect(&pipeline, picture) {
             Ok(done) => {
                 if let Some(folder) = &args.heatmaps {
-                    let drawn = heatmap::draw(&pipeline, &done.picture, &done.scored);
+                    let drawn = heatmap::draw(&pipeline, &done.picture, &done.found.scored);
                     let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
                     outputs.write(&folder.join(name), &heatmap::FORMAT, &png)?;
                 }
-                let size = done.size();
+                let size = done.found.size;
                 remarks.add(picture, &done.facts, size, pipeline.other_size(size));
                 bar.suspend(|| console.print(&line(args, &pipeline, picture, &done)))?;
             }
@@ -104,16 +105,16 @@ fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> 
 }
 
 /// The result of a picture, for people or for programs.
-fn line(args: &Args, pipeline: &Pipeline, picture: &Source, done: &Inspected) -> String {
+fn line(args: &Args, pipeline: &Pipeline, picture: &Source, done: &FileInspected) -> String {
     let threshold = pipeline.template().header().calibration.threshold;
     let rules = pipeline.template().settings().rules.as_ref();
     let tolerated = rules.map_or(0, |rules| rules.max_regions as usize);
-    let decided = &done.decided;
+    let decided = &done.found.decided;
     let path = picture.path.display().to_string();
     let line = if args.json {
-        json!({"image": path, "score": done.scored.score, "threshold": threshold,
+        json!({"image": path, "score": done.found.scored.score, "threshold": threshold,
                "verdict": decided.verdict, "decided_by": decided.by, "regions": decided.regions,
-               "peak": pipeline.peak(&done.scored, (done.picture.width, done.picture.height)),
+               "peak": pipeline.peak(&done.found.scored, (done.picture.width, done.picture.height)),
                "timing_ms": done.timing})
         .to_string()
     } else {
@@ -124,7 +125,7 @@ fn line(args: &Args, pipeline: &Pipeline, picture: &Source, done: &Inspected) ->
         };
         format!(
             "{verdict}  {:.4} / {threshold:.4}  {:>5.0} ms  {}{}",
-            done.scored.score,
+            done.found.scored.score,
             done.timing.total,
             printable(&path),
             in_words(decided, tolerated)

@@ -1,9 +1,9 @@
 //! The operating curve as a table of text.
 
 use crate::console::say;
-use crate::figures::percent;
 use hetmm::metrics::OperatingCurve;
 use hetmm::metrics::advice::RATES;
+use hetmm::wording::percent;
 use serde_json::{Value, json};
 
 /// The thresholds at a few rates, and what they catch; then those that the template has. Empty where good or defective

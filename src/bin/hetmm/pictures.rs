@@ -1,8 +1,9 @@
 //! Which pictures a command line means.
 
-use crate::console::{Console, counted, form, printable};
+use crate::console::Console;
 use hetmm::builder::{Notice, Source};
 use hetmm::inspection::Pipeline;
+use hetmm::wording::{counted, form, printable};
 use hetmm::{Error, Result, image};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

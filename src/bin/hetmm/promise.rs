@@ -1,8 +1,8 @@
 //! A rate of false rejects: as it is asked for, and what a threshold that was set for one promises.
 
-use crate::console::counted;
 use hetmm::builder::calibration;
 use hetmm::template::{Decision, HeaderV1, Template};
+use hetmm::wording::counted;
 
 /// What has to be said of a promise where a template has region rules.
 pub const ABOUT_THE_SCORE: &str =

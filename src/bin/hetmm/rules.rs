@@ -1,10 +1,11 @@
 //! `hetmm rules`: what of a map above the threshold makes a part bad.
 
-use crate::console::{Console, printable, say};
+use crate::console::{Console, say};
 use crate::outputs::Replace;
 use hetmm::scoring::Rules;
 use hetmm::scoring::rules::{IGNORED, Limit, Zone};
 use hetmm::template::{self, HeaderV1, Template, writer};
+use hetmm::wording::printable;
 use hetmm::{Error, Result, image};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -152,7 +153,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         args.replace.outputs(pictures).claim(output, &template::FORMAT)?;
     }
     let lock = if changes { hetmm::files::lock_if_there(output)? } else { None };
-    let template = Template::open_copy(&args.template)?;
+    let template = Template::open(&args.template)?;
     let mut settings = template.settings().clone();
     let mut zones = template.zones().to_vec();
     if changes {

@@ -2,11 +2,10 @@
 
 use hetmm::Result;
 use hetmm::builder::Source;
-use hetmm::image::{self, Facts, Picture, Size};
-use hetmm::inspection::Pipeline;
-use hetmm::scoring::{Decided, Scored};
+use hetmm::image::{self, Facts, Picture};
+use hetmm::inspection::{Inspected, Pipeline, StageTimes};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Milliseconds of each stage.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -19,51 +18,37 @@ pub struct Timing {
     pub total: f64,
 }
 
-/// A picture and what was found.
-pub struct Inspected {
-    pub picture: Picture,
-    pub facts: Facts,
-    pub anomaly_map: Vec<f32>,
-    pub scored: Scored,
-    pub decided: Decided,
-    pub timing: Timing,
-}
-
-impl Inspected {
-    /// Columns and rows of the picture.
-    pub fn size(&self) -> Size {
-        Size { width: self.picture.width, height: self.picture.height }
+impl Timing {
+    /// The stages of an inspection, after a picture that took so many milliseconds to decode.
+    pub fn new(decode: f64, times: StageTimes) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let stages = [times.prepare, times.features, times.matching, times.scoring].map(ms);
+        let [preprocess, backbone, matching, scoring] = stages;
+        let total = decode + stages.iter().sum::<f64>();
+        Timing { decode, preprocess, backbone, matching, scoring, total }
     }
 }
 
+/// A picture's file, and what was found.
+pub struct FileInspected {
+    pub picture: Picture,
+    pub facts: Facts,
+    pub found: Inspected,
+    pub timing: Timing,
+}
+
 /// Reads and inspects a picture.
-pub fn inspect(pipeline: &Pipeline, source: &Source) -> Result<Inspected> {
-    let mut last = Instant::now();
-    let start = last;
-    let mut lap = || {
-        let now = Instant::now();
-        let lap = now.duration_since(last).as_secs_f64() * 1e3;
-        last = now;
-        lap
-    };
-    let mut timing = Timing::default();
+pub fn inspect(pipeline: &Pipeline, source: &Source) -> Result<FileInspected> {
+    let start = Instant::now();
     let name = |e: hetmm::Error| e.within(source.path.display());
     let decoded = image::decode_with_opacity(&image::load(&source.path)?).map_err(name)?;
-    timing.decode = lap();
+    let decode = start.elapsed().as_secs_f64() * 1e3;
     let facts = Facts::of(&decoded);
     let picture = decoded.picture;
-    let image = pipeline.prepare(&picture).map_err(name)?;
-    timing.preprocess = lap();
-    let features = pipeline.features(&image)?;
-    timing.backbone = lap();
-    let distances = pipeline.distances(&features, None);
-    timing.matching = lap();
-    let anomaly_map = pipeline.anomaly_map(&distances);
-    let scored = pipeline.score(&anomaly_map);
-    let decided = pipeline.decide(&scored, picture.width, picture.height);
-    timing.scoring = lap();
-    timing.total = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Inspected { picture, facts, anomaly_map, scored, decided, timing })
+    let view = picture.view().map_err(name)?;
+    let found = pipeline.inspect(&view, &|| start.elapsed()).map_err(name)?;
+    let timing = Timing::new(decode, found.times);
+    Ok(FileInspected { picture, facts, found, timing })
 }
 
 /// The value below which the part `quantile` of `values` lies; 0 for none.

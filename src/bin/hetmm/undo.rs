@@ -1,8 +1,9 @@
 //! `hetmm undo`: the template as it was before an insertion.
 
-use crate::console::{Console, printable, say};
+use crate::console::{Console, say};
 use hetmm::Result;
 use hetmm::update;
+use hetmm::wording::printable;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -29,7 +29,7 @@ pub fn features(
     progress: Progress,
 ) -> Result<(Store, Vec<usize>)> {
     let id = backbone.identity();
-    let size = (id.height as usize, id.width as usize);
+    let size = id.size();
     let images: Vec<NetworkImage> = references
         .par_iter()
         .map(|&picture| gathered.image(picture, size))

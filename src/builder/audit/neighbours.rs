@@ -3,7 +3,7 @@
 //! As against a template of all pictures, in 8 bits, less the picture itself: the same kernels do it.
 
 use crate::backbone::{TapIdentity, pictures_at_once};
-use crate::builder::memory::few_at_once;
+use crate::builder::few_at_once::few_at_once;
 use crate::builder::store::Store;
 use crate::matching::sheets::pack_bytes;
 use crate::matching::{Distances, Shape, Sheets, Storage, Values, Windows, Without, match_layer};

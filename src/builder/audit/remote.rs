@@ -4,7 +4,7 @@
 //! perfectly, and still few others. What makes up less than a tenth of a folder stands out.
 
 use crate::backbone::{TapIdentity, pictures_at_once};
-use crate::builder::memory::few_at_once;
+use crate::builder::few_at_once::few_at_once;
 use crate::builder::store::Store;
 use crate::feature_map::{FeatureMap, normalise};
 use rayon::prelude::*;

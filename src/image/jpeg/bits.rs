@@ -1,26 +1,28 @@
-//! The bits of a scan, and the Huffman codes in them (ITU-T T.81, annex F.2.2).
+//! This module reads the bits of a scan, and the Huffman codes in them (ITU-T T.81, annex F.2.2).
 
-use super::Fault;
+use super::fault::Fault;
 use super::tables::Definition;
 
-/// Codes of up to this many bits are looked up at once.
+/// Codes of up to this many bits are found by one look-up.
 const FAST_BITS: u32 = 9;
-/// A meaning that is looked up: the code's length above, what it means below. 0 where the code is longer.
+/// An entry of the look-up. The upper byte is the code's length and the lower byte is its meaning.
+/// It is 0 where the code is longer.
 type Fast = u16;
 
 /// A Huffman table.
 #[derive(Clone)]
 pub(super) struct Table {
     fast: [Fast; 1 << FAST_BITS],
-    /// For each length, the first code that is longer, at 16 bits.
+    /// For each length, the first longer code, aligned to 16 bits.
     end: [u32; 17],
-    /// For each length, what is added to a code to find its meaning.
+    /// For each length, the number that is added to a code to find its meaning.
     offset: [i32; 17],
     meanings: Vec<u8>,
 }
 
 impl Table {
-    /// A table of so many codes of each length; `None` where there are more than fit.
+    /// Makes a table with the given number of codes of each length. Returns `None` where there are
+    /// more codes than fit.
     pub(super) fn new(counts: &[u8; 16], meanings: &[u8]) -> Option<Self> {
         let mut table = Table {
             fast: [0; 1 << FAST_BITS],
@@ -54,7 +56,7 @@ impl Table {
         Self::new(counts, meanings)
     }
 
-    /// The length of the code that 16 bits begin with, and what it means.
+    /// Returns the length and the meaning of the code at the start of 16 bits.
     #[inline]
     fn find(&self, bits: u32) -> Option<(u32, u8)> {
         let fast = self.fast[(bits >> (16 - FAST_BITS)) as usize];
@@ -87,10 +89,11 @@ impl<'a> Bits<'a> {
         Bits { bytes, at, buffer: 0, count: 0 }
     }
 
-    /// Takes bytes up to the next marker, so that 32 bits are there or all that come before it.
+    /// Takes bytes up to the next marker. Afterwards the buffer holds 32 bits, or all bits that
+    /// come before the marker.
     #[inline]
     fn fill(&mut self) {
-        // Mostly there is no byte of ones among the next four.
+        // The next four bytes rarely contain a byte of ones.
         if let Some(&[a, b, c, d]) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<4>) {
             let next = u32::from_be_bytes([a, b, c, d]);
             let has_ones = (!next).wrapping_sub(0x0101_0101) & next & 0x8080_8080 != 0;
@@ -125,7 +128,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The next `length` bits, up to 16.
+    /// Returns the next `length` bits, up to 16.
     #[inline]
     pub(super) fn take(&mut self, length: u32) -> Result<u32, Fault> {
         if self.count < length {
@@ -135,10 +138,10 @@ impl<'a> Bits<'a> {
         Ok((self.buffer >> self.count) as u32 & ((1 << length) - 1))
     }
 
-    /// What the next code means.
+    /// Returns the meaning of the next code.
     #[inline]
     pub(super) fn symbol(&mut self, table: &Table) -> Result<u8, Fault> {
-        // Enough for the bits that follow the code, too.
+        // 32 bits are also enough for the bits that follow the code.
         if self.count < 32 {
             self.fill();
         }
@@ -156,8 +159,9 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Where the next marker stands, and how many whole bytes before it have not been read. Fill bytes,
-    /// all ones or all zeros, are not counted; bits that fill the last byte and are neither count as one.
+    /// Returns where the next marker stands, and how many whole bytes before it have not been read.
+    /// It does not count fill bytes, which are all ones or all zeros. Other bits that fill the last
+    /// byte count as one byte.
     pub(super) fn end(mut self) -> (usize, usize) {
         let filling = self.count % 8;
         self.count -= filling;

@@ -1,38 +1,31 @@
-//! Whether a JPEG is all there.
+//! This module checks whether a JPEG is complete.
 //!
-//! Decoders fill what is missing with grey, as a viewer should; an inspection must not. So the scans
-//! are walked through before they are decoded: every code must have a meaning, every block must be
-//! there, and little may be left over.
+//! Decoders fill missing parts with grey. A viewer should do this, but an inspection must not. So
+//! this module walks through the scans before they are decoded. Every code must have a meaning,
+//! every block must be there, and only a few bytes may be left over.
 
 mod bits;
+mod fault;
 mod scan;
 mod tables;
 
-use super::decode::{check_size, truncated, unreadable};
+use super::limits::{check_size, truncated, unreadable};
 use crate::error::{Error, Result};
 use bits::{Bits, Table};
+use fault::Fault;
 use scan::{Component, Progressive, Scan, Tables};
 
-/// Most bytes between the last block of a scan and the next marker that are overlooked, beside fill
-/// bytes: some cameras send a few.
+/// The most bytes between the last block of a scan and the next marker that are ignored, besides
+/// fill bytes. Some cameras send a few.
 const MOST_LEFT_BYTES: usize = 4;
-/// Most scans of a picture, as the decoder has it.
+/// The most scans of a picture, as the decoder limits them.
 const MOST_SCANS: u32 = 100;
-/// No bit of a coefficient has come.
+/// No bit of a coefficient has come yet.
 const NOTHING_CAME: u8 = 255;
 
-/// What may be wrong with a scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// It ends before its last block.
-    Missing,
-    /// It holds what no encoder writes.
-    Nonsense,
-}
-
-/// Refuses a JPEG of which something is missing, or whose data makes no sense.
+/// Refuses a JPEG that is incomplete, or whose data makes no sense.
 ///
-/// Kinds of JPEG that are not decoded are left to the decoder, which says so.
+/// The decoder itself refuses the kinds of JPEG that it does not decode, so they pass here.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
     let mut file = File::new(bytes);
     let mut at = 2;
@@ -40,7 +33,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
         at = content;
         match marker {
             END => return file.check_coefficients(),
-            // Markers that stand alone.
+            // These markers stand alone.
             0x01 | 0xD0..=0xD8 => continue,
             _ => {}
         }
@@ -51,7 +44,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
         at += length;
         match marker {
             0xC4 => file.define_tables(segment).ok_or_else(nonsense)?,
-            // Lossless, hierarchical, arithmetic or of 12 bits: not decoded.
+            // Lossless, hierarchical, arithmetic and 12-bit JPEGs are not decoded.
             0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => return Ok(()),
             0xC0..=0xC2 if segment.first() != Some(&8) => return Ok(()),
             0xC0..=0xC2 => {
@@ -68,10 +61,10 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
     Err(truncated("the JPEG has no end marker"))
 }
 
-/// End of image.
+/// The end-of-image marker.
 const END: u8 = 0xD9;
 
-/// The first marker at or after `at`, and where what follows it begins.
+/// Returns the first marker at or after `at`, and where the data after it begins.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
@@ -83,24 +76,24 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// What has been read of a file.
+/// The state of reading a file.
 struct File<'a> {
     bytes: &'a [u8],
     tables: Tables,
     /// The unit of the first coefficient, for each quantisation table.
     steps: [i32; 4],
     frame: Option<Frame>,
-    /// MCUs between restart markers; 0 for none.
+    /// The number of MCUs between restart markers, or 0 where there are none.
     restart_interval: usize,
     scans: u32,
 }
 
-/// A picture's size and components.
+/// The size and the components of a picture.
 struct Frame {
     progressive: bool,
     columns: usize,
     rows: usize,
-    /// MCUs across and down, and rows of one.
+    /// The number of MCUs across and down, and the number of rows of one MCU.
     units: (usize, usize),
     unit_rows: usize,
     components: Vec<Component>,
@@ -160,7 +153,7 @@ impl<'a> File<'a> {
         Some(())
     }
 
-    /// Of the quantisation tables, only the first number: the unit of a block's mean.
+    /// Reads only the first number of each quantisation table. It is the unit of a block's mean.
     fn define_steps(&mut self, mut segment: &[u8]) -> Option<()> {
         while let Some((&head, rest)) = segment.split_first() {
             let (table, rest) = rest.split_at_checked(if head >> 4 == 0 { 64 } else { 128 })?;
@@ -174,7 +167,7 @@ impl<'a> File<'a> {
         Some(())
     }
 
-    /// Walks through the scan whose data begins at `at`; where it ends.
+    /// Walks through the scan whose data begins at `at`, and returns where it ends.
     fn scan(&mut self, segment: &[u8], at: usize) -> Result<usize> {
         self.scans += 1;
         if self.scans > MOST_SCANS {
@@ -209,7 +202,7 @@ impl<'a> File<'a> {
         Ok(end)
     }
 
-    /// Refuses a picture of which a whole scan is missing.
+    /// Refuses a picture with a whole scan missing.
     fn check_coefficients(&self) -> Result<()> {
         let Some(frame) = &self.frame else { return Err(truncated("the JPEG holds no picture")) };
         let complete =
@@ -237,7 +230,7 @@ impl Frame {
             true => ((first.into(), last.into()), (bits >> 4, bits & 15)),
             false => ((0, 63), (0, 0)),
         };
-        // DC comes alone; AC comes for one component at a time.
+        // DC comes alone, and AC comes for one component at a time.
         let sensible = band.0 <= band.1
             && band.1 < 64
             && (!self.progressive || (band.0 == 0) == (band.1 == 0))
@@ -245,7 +238,7 @@ impl Frame {
         sensible.then_some(Scan { components, band, approximation })
     }
 
-    /// Writes down which bits of the coefficients come with `scan`.
+    /// Records which bits of the coefficients come with `scan`.
     fn note(&mut self, scan: &Scan) {
         for &(place, ..) in &scan.components {
             let component = &mut self.components[place];
@@ -258,14 +251,14 @@ impl Frame {
     }
 }
 
-/// On the way through a scan.
+/// The state of a walk through a scan.
 struct Walk<'a> {
     bytes: &'a [u8],
     bits: Bits<'a>,
     tables: &'a Tables,
     steps: [i32; 4],
     interval: usize,
-    /// MCUs, or blocks where the component is alone.
+    /// The number of MCUs that are done, or of blocks where the component is alone in the scan.
     done: usize,
 }
 
@@ -315,7 +308,7 @@ impl Walk<'_> {
                 for _ in 0..h * v {
                     let nonzero = match alone {
                         true => component.nonzero.get_mut(self.done).unwrap_or(&mut none),
-                        // DC only.
+                        // The scan holds DC only.
                         false => &mut none,
                     };
                     let state = (nonzero, &mut component.last_mean);
@@ -327,7 +320,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes past the restart marker that is due; whether one was.
+    /// Skips the restart marker that is due, and returns whether one was due.
     fn restart(&mut self, units: usize) -> std::result::Result<bool, Fault> {
         let due = self.interval > 0 && self.done > 0 && self.done < units;
         if !due || !self.done.is_multiple_of(self.interval) {
@@ -349,7 +342,7 @@ impl Walk<'_> {
     }
 }
 
-/// MCUs of a scan, or blocks where a component is alone in it.
+/// Returns the number of MCUs of a scan, or of blocks where a component is alone in it.
 fn units(frame: &Frame, scan: &Scan) -> usize {
     match scan.components.as_slice() {
         [(place, ..)] => frame.components[*place].blocks.0 * frame.components[*place].blocks.1,
@@ -362,7 +355,7 @@ fn nonsense() -> Error {
         .advise("copy the picture again from its source, or take it out")
 }
 
-/// What is said of a scan that is wrong in row `row` of `rows`.
+/// Makes the error for a scan that is wrong in row `row` of `rows`.
 fn said(fault: Fault, row: usize, rows: usize) -> Error {
     match fault {
         Fault::Missing => truncated(&format!("the JPEG's data ends in row {row} of {rows}")),

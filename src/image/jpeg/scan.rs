@@ -1,36 +1,40 @@
-//! The blocks of a scan, walked through without computing a pixel (ITU-T T.81, annexes F and G).
+//! This module walks through the blocks of a scan without computing a pixel (ITU-T T.81, annexes F
+//! and G).
 
-use super::Fault;
 use super::bits::{Bits, Table};
+use super::fault::Fault;
 
-/// A component of a frame: luminance, say.
+/// A component of a picture, such as luminance.
 pub(super) struct Component {
     pub(super) id: u8,
-    /// Blocks of this component across and down an MCU.
+    /// The number of blocks of this component across and down an MCU.
     pub(super) sampling: (usize, usize),
-    /// Blocks across and down where it is alone in a scan.
+    /// The number of blocks across and down where the component is alone in a scan.
     pub(super) blocks: (usize, usize),
-    /// For each block, which coefficients are not zero: bit k for coefficient k in zigzag order. Only
-    /// progressive frames need it.
+    /// For each block, the coefficients that are not zero: bit k stands for coefficient k in zigzag
+    /// order. Only progressive JPEGs need it.
     pub(super) nonzero: Vec<u64>,
-    /// The place of its quantisation table, and the mean brightness of the last block, times 8, in steps of that.
+    /// The index of the component's quantisation table, and the mean brightness of the last block.
+    /// The mean is times 8, in steps of that table.
     pub(super) quantisation: usize,
     pub(super) last_mean: i32,
-    /// For each coefficient, how many of its lowest bits have not come yet; 255 for all.
+    /// For each coefficient, how many of its lowest bits have not come yet. 255 stands for all
+    /// bits.
     pub(super) low_bits_missing: [u8; 64],
 }
 
-/// What a start-of-scan marker says.
+/// The contents of a start-of-scan marker.
 pub(super) struct Scan {
-    /// For each of its components: its place in the frame, its DC table and its AC table.
+    /// For each component of the scan: its index in the frame, its DC table and its AC table.
     pub(super) components: Vec<(usize, usize, usize)>,
-    /// The first and last coefficient.
+    /// The first and the last coefficient.
     pub(super) band: (usize, usize),
-    /// The bit of the coefficients that came before (0 for none), and the one that comes now.
+    /// The bit position of the preceding scan of these coefficients (0 for none), and the bit
+    /// position of this scan.
     pub(super) approximation: (u8, u8),
 }
 
-/// The tables that are defined: four for DC, four for AC.
+/// The defined tables: four for DC, four for AC.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) dc: [Option<Table>; 4],
@@ -47,14 +51,16 @@ impl Tables {
     }
 }
 
-/// Largest difference of means and largest other coefficient, in bits, that 8 bits a sample can give.
+/// The largest difference of means and the largest other coefficient that 8 bits a sample can give,
+/// in bits.
 const MOST_DIFFERENCE_BITS: u8 = 11;
 const MOST_COEFFICIENT_BITS: u8 = 10;
-/// Means, times 8, that 8 bits a sample can give, and as much again for what rounding adds.
+/// The largest mean, times 8. 8 bits a sample can give half of it, and the other half allows for
+/// rounding.
 const MOST_MEAN: i32 = 2 * 1024;
 
-/// The first coefficient of a block: the difference of its mean from that of the last block. `step` is
-/// its unit.
+/// Reads the first coefficient of a block: the difference between its mean and that of the last
+/// block. `step` is its unit.
 fn mean(bits: &mut Bits, table: &Table, last: &mut i32, step: i32) -> Result<(), Fault> {
     let size = bits.symbol(table)?;
     if size > MOST_DIFFERENCE_BITS {
@@ -69,7 +75,7 @@ fn mean(bits: &mut Bits, table: &Table, last: &mut i32, step: i32) -> Result<(),
     }
 }
 
-/// A block that is all there in a sequential frame.
+/// Reads a whole block of a sequential JPEG.
 pub(super) fn sequential(
     bits: &mut Bits,
     dc: &Table,
@@ -84,7 +90,7 @@ pub(super) fn sequential(
         let (run, size) = (usize::from(symbol >> 4), symbol & 15);
         match (run, size) {
             (15, 0) => at += 16,
-            // Only a run of 15 and no run at all stand before nothing.
+            // Only a run of 15 or a run of 0 may come with size 0.
             (0, 0) => break,
             (_, 0) => return Err(Fault::Nonsense),
             _ if size > MOST_COEFFICIENT_BITS => return Err(Fault::Nonsense),
@@ -97,16 +103,16 @@ pub(super) fn sequential(
     if at > 64 { Err(Fault::Nonsense) } else { Ok(()) }
 }
 
-/// Walks through the blocks of one kind of progressive scan.
+/// Walks through the blocks of a progressive scan.
 pub(super) struct Progressive<'a> {
     pub(super) scan: &'a Scan,
     pub(super) tables: &'a Tables,
-    /// Blocks to come that end before they begin.
+    /// The number of coming blocks that an end-of-band symbol already covers.
     pub(super) end_of_band_run: u32,
 }
 
 impl Progressive<'_> {
-    /// One block of the component at `place` of the scan; `step` is the unit of its mean.
+    /// Reads one block of the component at `place` of the scan. `step` is the unit of its mean.
     pub(super) fn block(
         &mut self,
         bits: &mut Bits,
@@ -123,7 +129,7 @@ impl Progressive<'_> {
         }
     }
 
-    /// The number of blocks that an end-of-band symbol stands for, this one included.
+    /// Returns the number of blocks that an end-of-band symbol stands for, including this one.
     fn run(bits: &mut Bits, exponent: usize) -> Result<u32, Fault> {
         Ok((1 << exponent) + bits.take(exponent as u32)?)
     }
@@ -176,7 +182,8 @@ impl Progressive<'_> {
                 (_, 1) => drop(bits.take(1)?),
                 _ => return Err(Fault::Nonsense),
             }
-            // The run counts coefficients that were zero; of those that were not, a bit comes each.
+            // The run counts coefficients that were zero. Each coefficient that was not zero has
+            // one more bit here.
             while at <= last {
                 if *nonzero >> at & 1 == 1 {
                     bits.take(1)?;
@@ -206,7 +213,7 @@ impl Progressive<'_> {
 }
 
 impl Scan {
-    /// The tables of every component of a sequential scan.
+    /// Returns the tables of every component of a sequential scan.
     pub(super) fn tables<'t>(
         &self,
         tables: &'t Tables,

@@ -1,6 +1,7 @@
-//! The Huffman tables of ITU-T T.81, annex K.3, which cameras leave out of motion JPEG.
+//! This module holds the Huffman tables of ITU-T T.81, annex K.3, which cameras leave out of motion
+//! JPEG.
 
-/// How many codes there are of each length from 1 to 16 bits, and what they mean.
+/// The number of codes of each length from 1 to 16 bits, and the meanings of the codes.
 pub(super) type Definition = ([u8; 16], &'static [u8]);
 
 /// Table K.3.

@@ -1,26 +1,26 @@
-//! From the strips and tiles of a TIFF to one picture.
+//! This module puts the strips and tiles of a TIFF together into one picture.
 
-use super::unsupported;
+use super::unsupported::unsupported;
 use crate::error::{Error, Result};
 use crate::image::Samples;
-use crate::image::decode::unreadable;
+use crate::image::limits::unreadable;
 use crate::image::samples::{Layout, Raw, Sample, colour};
 use tiff::decoder::DecodingResult;
 
-/// How far above 1 and below 0 a float may be: rounding and sharpening overshoot a little, and what
-/// overshoots is clipped.
+/// How far a float may be above 1 or below 0. Rounding and sharpening overshoot a little, and the
+/// overshoot is clipped.
 const OVERSHOOT: f32 = 0.01;
 
 /// The samples of a strip or tile.
 pub(super) enum Values {
     Eight(Vec<u8>),
     Sixteen(Vec<u16>),
-    /// Colours from a palette, three samples a pixel.
+    /// Colours from a palette, three samples per pixel.
     Colours(Vec<u8>),
 }
 
 impl Values {
-    /// What was decoded for `columns` columns, `bits` a sample.
+    /// Takes the decoded values of a chunk of `columns` columns, with `bits` bits per sample.
     pub(super) fn of(
         read: DecodingResult,
         columns: usize,
@@ -55,7 +55,8 @@ impl Values {
     }
 }
 
-/// A float of 0 (black) to 1 (white) at 16 bits; `None` where it is neither.
+/// Scales a float from 0 (black) to 1 (white) to 16 bits. Returns `None` where the value is outside
+/// that range.
 fn from_float(value: f32) -> Option<u16> {
     let in_range = (-OVERSHOOT..=1.0 + OVERSHOOT).contains(&value);
     in_range.then(|| (value.clamp(0.0, 1.0) * 65535.0).round() as u16)
@@ -68,7 +69,7 @@ fn floats_out_of_range() -> Error {
     .advise("divide the values by the one that means white, or save it with 8 or 16 bits a sample")
 }
 
-/// Samples of 1, 2 or 4 bits, each in a byte of its own. Rows begin at whole bytes.
+/// Puts each sample of 1, 2 or 4 bits into a byte of its own. Rows begin at whole bytes.
 fn unpacked(packed: &[u8], columns: usize, bits: u8) -> Vec<u8> {
     let per_byte = usize::from(8 / bits.clamp(1, 8));
     let row_bytes = columns.div_ceil(per_byte).max(1);
@@ -83,7 +84,7 @@ fn unpacked(packed: &[u8], columns: usize, bits: u8) -> Vec<u8> {
     .collect()
 }
 
-/// Samples of less than 8 bits at the full scale of 8.
+/// Scales samples of less than 8 bits to the full scale of 8 bits.
 fn scaled(mut values: Vec<u8>, bits: u8) -> Vec<u8> {
     if bits < 8 {
         let full = (1u16 << bits) - 1;
@@ -92,7 +93,7 @@ fn scaled(mut values: Vec<u8>, bits: u8) -> Vec<u8> {
     values
 }
 
-/// The picture that strips and tiles are put into.
+/// The picture into which strips and tiles are put.
 pub(super) struct Canvas {
     width: usize,
     height: usize,
@@ -104,14 +105,14 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// An empty picture. Its memory is reserved when the first strip has been decoded.
+    /// Makes an empty picture. It reserves memory only when the first strip has been decoded.
     pub(super) fn new((width, height): (u32, u32), layout: Layout, planar: bool) -> Self {
         let (width, height) = (width as usize, height as usize);
         Canvas { width, height, layout, planar, samples: None, opacity: None }
     }
 
-    /// Puts a chunk of `columns` columns at column and row `at`; `plane` is its channel where each
-    /// has its own.
+    /// Puts a chunk of `columns` columns at column and row `at`. `plane` is its channel where each
+    /// channel has its own chunks.
     pub(super) fn put(&mut self, at: (u32, u32), columns: usize, plane: usize, values: Values) {
         let pixels = self.width * self.height;
         if self.layout.alpha().is_some() {
@@ -142,12 +143,12 @@ impl Canvas {
                 place.layout = Layout::Rgb;
                 place.pixels(target, &values);
             }
-            // All chunks have the kind of the first.
+            // All chunks have the same kind as the first.
             _ => {}
         }
     }
 
-    /// The whole picture.
+    /// Returns the whole picture.
     pub(super) fn finish(self, multiplied: bool) -> Raw {
         let Canvas { width, height, samples, opacity, .. } = self;
         let samples = samples.unwrap_or_else(|| Samples::Eight(vec![0; 3 * width * height]));
@@ -155,7 +156,7 @@ impl Canvas {
     }
 }
 
-/// Where a chunk goes.
+/// The place of a chunk in the picture.
 struct Place<'a> {
     width: usize,
     at: (usize, usize),
@@ -165,7 +166,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Interleaved samples.
+    /// Puts interleaved samples into the picture.
     fn pixels<T: Sample>(&mut self, target: &mut [T], values: &[T]) {
         let channels = self.layout.channels();
         for (row, line) in values.chunks_exact(channels * self.columns).enumerate() {
@@ -179,7 +180,7 @@ impl Place<'_> {
         }
     }
 
-    /// The samples of one channel.
+    /// Puts the samples of one channel into the picture.
     fn plane<T: Sample>(&mut self, target: &mut [T], values: &[T], plane: usize) {
         for (row, line) in values.chunks_exact(self.columns).enumerate() {
             let first = (self.at.1 + row) * self.width + self.at.0;

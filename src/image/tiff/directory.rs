@@ -1,26 +1,27 @@
-//! The directories of a TIFF file, looked at before a decoder reserves anything for what they say.
+//! This module looks at the directories of a TIFF file before a decoder reserves memory for what
+//! they declare.
 
 use crate::error::Result;
-use crate::image::decode::{several, truncated, unreadable};
+use crate::image::limits::{several, truncated, unreadable};
 
-/// More directories than this are not counted.
+/// The most directories that are counted.
 const MOST_DIRECTORIES: u32 = 1000;
-/// "This directory holds a smaller version of another": its subfile type has this bit.
+/// The bit of the subfile type that says "this directory holds a smaller version of another".
 const REDUCED: u64 = 1;
 const SUBFILE_TYPE: u16 = 254;
 const PHOTOMETRIC: u16 = 262;
 
-/// Where the first directory says how its samples are to be understood.
+/// The part of the first directory that says how to read its samples.
 pub(super) struct Directory {
-    /// Where the value of the photometric interpretation lies, if there is one.
+    /// The position of the value of the photometric interpretation in the file, if there is one.
     pub(super) photometric_at: Option<usize>,
 }
 
 /// Looks through all directories.
 ///
 /// # Errors
-/// Where they do not lie in the file, where an entry is longer than the file, and where there are
-/// several pictures.
+/// [`crate::error::Kind::Image`] where a directory does not lie in the file, or an entry is longer
+/// than the file. The same where there are several pictures or none.
 pub(super) fn check(bytes: &[u8]) -> Result<Directory> {
     let file = File::new(bytes).ok_or_else(|| truncated("the TIFF header is cut off"))?;
     let mut at = file.number(file.first_at, file.word).unwrap_or(0);
@@ -49,20 +50,20 @@ pub(super) fn check(bytes: &[u8]) -> Result<Directory> {
     }
 }
 
-/// What a directory says.
+/// The contents of a directory that matter here.
 #[derive(Default)]
 struct Found {
     subfile_type: u64,
     photometric_at: Option<usize>,
 }
 
-/// A file's bytes and how numbers are written in it.
+/// The bytes of a file, and how numbers are written in it.
 struct File<'a> {
     bytes: &'a [u8],
     little_endian: bool,
-    /// Bytes of an offset: 4, or 8 in a BigTIFF.
+    /// The number of bytes of an offset: 4, or 8 in a BigTIFF.
     word: usize,
-    /// Where the offset of the first directory lies.
+    /// The position of the offset of the first directory.
     first_at: usize,
 }
 
@@ -76,7 +77,7 @@ impl<'a> File<'a> {
         Some(file)
     }
 
-    /// The number of `length` bytes that lies at `at`.
+    /// Returns the number of `length` bytes at `at`.
     fn number(&self, at: usize, length: usize) -> Option<u64> {
         let bytes = self.bytes.get(at..at.checked_add(length)?)?;
         let add = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
@@ -86,7 +87,8 @@ impl<'a> File<'a> {
         })
     }
 
-    /// What the directory at `at` says, and where the next one lies; 0 for none.
+    /// Returns the contents of the directory at `at`, and the position of the next directory, or 0
+    /// where there is none.
     fn directory(&self, at: u64) -> Result<(Found, u64)> {
         let outside = || truncated("a TIFF directory lies outside the file");
         let count_bytes = if self.word == 8 { 8 } else { 2 };
@@ -102,11 +104,11 @@ impl<'a> File<'a> {
             self.entry(entry, &mut found)
                 .ok_or_else(|| truncated("a TIFF entry says that it is longer than the file"))?;
         }
-        // Old writers leave the last offset out.
+        // Old writers leave out the last offset.
         Ok((found, self.number(end, self.word).unwrap_or(0)))
     }
 
-    /// `None` where the values of the entry at `at` cannot lie in the file.
+    /// Reads the entry at `at`. Returns `None` where its values cannot lie in the file.
     fn entry(&self, at: usize, found: &mut Found) -> Option<()> {
         let (tag, kind) = (self.number(at, 2)?, self.number(at + 2, 2)?);
         let count = self.number(at + 4, self.word)?;

@@ -1,12 +1,13 @@
-//! TIFF: a family of formats. What is not read is refused by its name.
+//! TIFF is a family of formats. An error names each kind of TIFF that this module does not read.
 //!
-//! Strips and tiles are decoded one at a time into the picture, so that a file reserves no more than the
-//! picture that it declares.
+//! Strips and tiles are decoded one at a time into the picture. So a file reserves no more memory
+//! than the picture that it declares.
 
 mod chunks;
 mod directory;
+mod unsupported;
 
-use super::decode::{check_size, truncated, unreadable};
+use super::limits::{check_size, truncated, unreadable};
 use super::samples::{Layout, Raw};
 use crate::error::{Error, Result};
 use chunks::{Canvas, Values};
@@ -18,18 +19,20 @@ use tiff::tags::{
     CompressionMethod, ExtraSamples, PhotometricInterpretation, PlanarConfiguration, Tag,
 };
 use tiff::{ColorType, TiffError};
+use unsupported::unsupported;
 
-/// Most samples a pixel.
+/// The most samples per pixel.
 const MOST_CHANNELS: u16 = 8;
-/// Longest side of a tile, where the picture is not longer.
+/// The longest side of a tile, where the picture's side is not longer.
 const LONGEST_TILE: u32 = 65_536;
-/// The palette's photometric interpretation, and the one that leaves its numbers as they are.
+/// The photometric interpretation of a palette, and the one that leaves the palette's numbers as
+/// they are.
 const PALETTE: u16 = 3;
 const BLACK_IS_ZERO: u8 = 1;
 
 type File<'a> = Decoder<Cursor<&'a [u8]>>;
 
-/// Decodes the only picture of a TIFF file. May panic.
+/// Decodes the only picture of a TIFF file. It may panic.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Raw, Orientation)> {
     let directory = directory::check(bytes)?;
     let photometric = directory.photometric_at.and_then(|at| Some((at, bytes.get(at..at + 2)?)));
@@ -38,7 +41,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Raw, Orientation)> {
         let number = if little_endian { [value[0], value[1]] } else { [value[1], value[0]] };
         (u16::from_le_bytes(number) == PALETTE).then_some((at, little_endian))
     });
-    // The decoder reads no palettes, but the numbers in one are like grey.
+    // The decoder reads no palettes. It reads the numbers of a palette's pixels if the file calls
+    // them grey.
     let bytes = match palette_at {
         None => Cow::Borrowed(bytes),
         Some((at, little_endian)) => {
@@ -59,12 +63,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Raw, Orientation)> {
     Ok((raw, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
-/// What kind of picture a file holds.
+/// The kind of picture that a file holds.
 struct Kind {
     layout: Layout,
     bits: u8,
     planar: bool,
-    /// Whether colours are multiplied with the opacity already.
+    /// Whether colours are already multiplied by the opacity.
     multiplied: bool,
 }
 
@@ -98,7 +102,7 @@ impl Kind {
                 return Err(unsupported(&format!("of {num_samples} grey channels")));
             }
             Ok(ColorType::RGB(bits)) => (Layout::Rgb, bits),
-            // Old writers leave out what the fourth channel means.
+            // Old writers leave out the meaning of the fourth channel.
             Ok(ColorType::RGBA(bits)) => (Layout::RgbAlpha, bits),
             Ok(ColorType::CMYK(bits)) if !planar => (Layout::Cmyk, bits),
             Ok(_) | Err(_) => return Err(unsupported(&named(meaning, channels))),
@@ -108,7 +112,7 @@ impl Kind {
     }
 }
 
-/// Refuses what makes the decoder reserve more than the picture takes.
+/// Refuses files for which the decoder would reserve more memory than the picture takes.
 fn check_reservation(
     file: &mut File,
     (width, height): (u32, u32),
@@ -131,7 +135,7 @@ fn check_reservation(
     }
 }
 
-/// All strips or tiles.
+/// Reads all strips or tiles.
 fn read(
     mut file: File,
     size: (u32, u32),
@@ -161,7 +165,8 @@ fn read(
     Ok(canvas.finish(kind.multiplied))
 }
 
-/// The colours of a palette: all red ones, all green ones, all blue ones, of 16 bits each.
+/// Reads the colours of a palette: all red values, then all green ones, then all blue ones, of 16
+/// bits each.
 fn read_palette(file: &mut File) -> Result<Vec<[u8; 3]>> {
     let colours: Vec<u16> = (file.find_tag_unsigned_vec(Tag::ColorMap).map_err(undecodable)?)
         .ok_or_else(|| unreadable("a TIFF with a palette that is not there"))?;
@@ -177,13 +182,13 @@ fn read_palette(file: &mut File) -> Result<Vec<[u8; 3]>> {
     Ok((0..count).map(|i| [high(i), high(count + i), high(2 * count + i)]).collect())
 }
 
-/// A number of the directory, or `otherwise` where it says nothing.
+/// Returns a number of the directory, or `otherwise` where the directory does not have it.
 fn tag(file: &mut File, tag: Tag, otherwise: u16) -> Result<u16> {
     let values: Option<Vec<u16>> = file.find_tag_unsigned_vec(tag).map_err(undecodable)?;
     Ok(values.and_then(|values| values.first().copied()).unwrap_or(otherwise))
 }
 
-/// What a kind of TIFF that is not read is called.
+/// Names a kind of TIFF that is not read.
 fn named(meaning: Option<PhotometricInterpretation>, channels: u16) -> String {
     match meaning {
         Some(PhotometricInterpretation::YCbCr) => "in YCbCr colours".into(),
@@ -197,11 +202,6 @@ fn named(meaning: Option<PhotometricInterpretation>, channels: u16) -> String {
         Some(other) => format!("of {channels} channels that mean {other:?}"),
         None => format!("of {channels} channels whose meaning is not known"),
     }
-}
-
-fn unsupported(kind: &str) -> Error {
-    unreadable(format!("a TIFF {kind} is not read"))
-        .advise("save it as PNG, or as a TIFF in grey or RGB of 8 or 16 bits")
 }
 
 fn undecodable(error: TiffError) -> Error {

@@ -1,10 +1,11 @@
-//! The frozen bytes of every version of the header, and what is refused in one.
+//! These tests hold the frozen bytes of every version of the header, and the values that are
+//! refused in one.
 
 use super::*;
 use crate::backbone::TapIdentity;
 use crate::scoring::rules::{Limit, Zone};
 
-/// A small header with every field set to something else.
+/// Makes a small header with a different value in every field.
 pub fn sample() -> HeaderV1 {
     HeaderV1 {
         backbone: Identity {
@@ -127,7 +128,7 @@ fn proven() -> (HeaderV1, Settings) {
     (header, Settings { proof, reading, ..Settings::default() })
 }
 
-/// Everything that a header can hold.
+/// Makes a header and settings with everything that a header can hold.
 fn evident() -> (HeaderV1, Settings) {
     let (mut header, settings) = ruled();
     let second = ImageRecord { name: "b.png".into(), ..header.build.images[0].clone() };
@@ -158,7 +159,7 @@ fn versions_4_and_5_are_frozen() {
     }
 }
 
-/// With a second layer, which is position-free on the tap of the first.
+/// Adds a second layer, which is position-free on the tap of the first.
 fn shared() -> (HeaderV1, Settings) {
     let (mut header, settings) = evident();
     header.layers.push(LayerRecord { sheets: 9, patch_forward: 0, patch_backward: 0, weight: 0.5 });
@@ -241,7 +242,7 @@ fn evidence_that_makes_no_sense_is_refused() {
     }
 }
 
-/// The seal is of everything but itself.
+/// The seal covers everything except itself.
 #[test]
 fn a_seal_changes_with_header_and_table_and_not_with_itself() {
     let (header, mut settings) = proven();

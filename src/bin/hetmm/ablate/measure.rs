@@ -163,7 +163,7 @@ impl<'a> Bench<'a> {
 
     fn evaluate(&mut self, variant: &Variant, template: &Path, build_s: f64) -> Result<Row> {
         let backbone = self.settings(variant).network.open(self.preset, self.size)?;
-        let pipeline = Pipeline::new(Template::open(template)?, backbone)?.with_any_shape();
+        let pipeline = Pipeline::new(Template::map(template)?, backbone)?.with_any_shape();
         let id = &pipeline.template().header().backbone;
         let size = (id.width as usize, id.height as usize);
         self.read_truth(size)?;

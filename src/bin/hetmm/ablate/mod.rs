@@ -3,15 +3,15 @@
 pub mod measure;
 pub mod studies;
 
-use crate::console::{Console, counted, say};
+use crate::console::{Console, say};
 use crate::dataset::{self, DatasetArgs, TestPicture};
-use crate::figures::percent;
 use crate::network::Network;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures;
 use crate::report::{self, Ablation};
 use hetmm::builder::Source;
 use hetmm::files::outputs::Format;
+use hetmm::wording::{counted, percent};
 use hetmm::{Error, Result};
 use measure::{Bench, Row};
 use std::path::{Path, PathBuf};

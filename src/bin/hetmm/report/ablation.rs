@@ -1,10 +1,10 @@
 //! The page of an ablation: a table a study, and a chart where a number is varied.
 
 use super::lines::{Line, Lines, Ticks, lines};
-use super::{Section, data, document};
+use super::page::{Section, data, document};
 use crate::ablate::measure::Row;
 use crate::ablate::studies::Study;
-use crate::figures::percent;
+use hetmm::wording::percent;
 use maud::{Markup, html};
 use serde::Serialize;
 

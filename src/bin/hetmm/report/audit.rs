@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::charts::at;
 use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, outline_layer};
-use super::{Section, data, document};
+use super::page::{Section, data, document};
 use hetmm::Result;
 use hetmm::builder::Input;
 use hetmm::builder::audit::{Audit, Finding, Reason, ReasonKind};

@@ -3,12 +3,14 @@
 
 use super::charts::Level;
 use super::lines::{Line, Lines, Ticks};
-use super::{Section, charts, data, document, lines, pictures, series, tables, template};
-use crate::figures::{Figures, Outcome, operating_curve, percent};
+use super::page::{Section, data, document};
+use super::{charts, lines, pictures, series, tables, template};
+use crate::figures::{Figures, Outcome, operating_curve};
 use hetmm::Result;
 use hetmm::builder::calibration::{self, Threshold};
 use hetmm::inspection::Pipeline;
 use hetmm::template::Template;
+use hetmm::wording::percent;
 use maud::{Markup, html};
 use std::path::Path;
 

@@ -61,14 +61,15 @@ fn card(
 ) -> Result<Markup> {
     let done = timing::inspect(pipeline, &outcome.picture.source)?;
     let (width, height) = (done.picture.width, done.picture.height);
-    let regions = &done.decided.regions;
+    let regions = &done.found.decided.regions;
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
     let identity = &pipeline.template().header().backbone;
     let (map_width, map_height) = (identity.width as usize, identity.height as usize);
     let scale = Scale::of(pipeline.template().header());
-    let mut outlines = vec![outline_layer(&pipeline.excess(&done.scored), map_width, 0.0, "found")];
+    let mut outlines =
+        vec![outline_layer(&pipeline.excess(&done.found.scored), map_width, 0.0, "found")];
     if let Some(path) = &outcome.picture.mask {
-        let mask = dataset::read_mask(path, done.size(), map_width, map_height)?;
+        let mask = dataset::read_mask(path, done.found.size, map_width, map_height)?;
         let margin = outline_margin((width, height), (map_width, map_height));
         let mask: Vec<f32> = widened(&mask.pixels, map_width, margin)
             .into_iter()
@@ -80,7 +81,7 @@ fn card(
         kind: outcome.picture.defect.as_deref().unwrap_or("good").into(),
         name: outcome.picture.source.name(),
         picture: heatmap::panel(&done.picture, PICTURE_SIDE),
-        heat: heatmap::heat(pipeline, &done.scored, heat_side(width), heat_side(height)),
+        heat: heatmap::heat(pipeline, &done.found.scored, heat_side(width), heat_side(height)),
         outlines,
         summary: summary(regions),
         caption: html! {

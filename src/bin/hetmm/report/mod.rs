@@ -13,6 +13,7 @@ mod gallery;
 mod lines;
 mod operating;
 mod outline;
+mod page;
 mod pod;
 mod sensitivity;
 mod tables;
@@ -24,35 +25,21 @@ pub use calibration::{Calibration, calibration};
 pub use sensitivity::{Sensitivity, sensitivity};
 
 use crate::advice::Names;
-use crate::console::{counted, form};
-use crate::figures::{Evaluation, Figures, Outcome, percent};
+use crate::figures::{Evaluation, Figures, Outcome};
 use charts::{Curve, Level, Series};
 use hetmm::Result;
-use hetmm::files::outputs::Format;
 use hetmm::inspection::Pipeline;
 use hetmm::scoring::Verdict;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use hetmm::wording::{counted, form, percent};
+use maud::{Markup, html};
+pub use page::FORMAT;
+use page::{Section, data, data_percent, document};
 use std::path::Path;
-
-/// How a page is recognised before another one replaces it: by the program that it names in its head.
-pub const FORMAT: Format = Format {
-    name: "a page by hetmm",
-    reads: 4096,
-    is_one: |bytes| bytes.windows(GENERATOR.len()).any(|window| window == GENERATOR),
-};
-const GENERATOR: &[u8] = b"<meta name=\"generator\" content=\"hetmm ";
 
 /// Pictures shown of the worst good ones and of the best hidden bad ones.
 const HARDEST: usize = 12;
 /// Most kinds of which a typical picture is shown.
 const KINDS: usize = 8;
-
-/// One part of a page, with an id for links.
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    body: Markup,
-}
 
 /// The page of an evaluation of the template at `template` on the data set at `dataset`.
 pub fn evaluation(
@@ -107,59 +94,6 @@ pub fn levels(pipeline: &Pipeline) -> Vec<Level<'static>> {
     let threshold = pipeline.template().header().calibration.threshold;
     let review = pipeline.template().decision().map(|d| d.review).filter(|r| *r < threshold);
     review.map(|r| ("review", r)).into_iter().chain([("ng", threshold)]).collect()
-}
-
-/// A whole page.
-fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "hetmm " (env!("CARGO_PKG_VERSION")) };
-                title { (title) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(include_str!("style.css"))) }
-            }
-            body {
-                a.skip href="#content" { "Skip to the content" }
-                header {
-                    h1 { (title) }
-                    nav aria-label="Contents" {
-                        ul { @for s in sections { li { a href={ "#" (s.id) } { (s.title) } } } }
-                    }
-                }
-                main id="content" tabindex="-1" {
-                    (lead)
-                    @for s in sections {
-                        section id=(s.id) aria-labelledby={ (s.id) "-title" } {
-                            h2 id={ (s.id) "-title" } { (s.title) }
-                            (s.body)
-                        }
-                    }
-                }
-                footer {
-                    p { "Made by hetmm " (env!("CARGO_PKG_VERSION")) ". This file holds everything it shows." }
-                }
-            }
-        }
-    };
-    page.into_string()
-}
-
-/// A figure for people, with the full number for programs.
-fn data(id: &str, value: impl std::fmt::Display, shown: impl std::fmt::Display) -> Markup {
-    html! { data id=(id) value={ (format_args!("{value}")) } { (format_args!("{shown}")) } }
-}
-
-/// A part of 1 that may be missing, in percent.
-fn data_percent(id: &str, value: Option<f64>) -> Markup {
-    match value {
-        Some(v) => data(id, v, percent(value)),
-        None => html! { data id=(id) value="" { "-" } },
-    }
 }
 
 fn tiles(f: &Figures) -> Markup {

@@ -2,11 +2,11 @@
 
 use super::axis::Axis;
 use super::charts::{Level, at};
-use super::data;
-use crate::figures::percent;
+use super::page::data;
 use crate::operating::shares;
 use hetmm::metrics::OperatingCurve;
 use hetmm::metrics::advice::RATES;
+use hetmm::wording::percent;
 use maud::{Markup, html};
 
 /// Rates at which the axis has ticks.

@@ -1,8 +1,9 @@
 //! The page about what a template finds: sizes, curves, blind places, and what the made-up defects look like.
 
 use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, jpeg_url, outline_layer};
+use super::page::{Section, data, document};
 use super::pod::{Curve, chart};
-use super::{Section, data, document, levels, template};
+use super::{levels, template};
 use crate::sensitivity::{Fresh, words};
 use hetmm::heatmap::{self, Scale};
 use hetmm::sensitivity::blind::Cell;
@@ -224,7 +225,7 @@ fn examples(about: &Sensitivity) -> Result<Markup> {
 fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Shot> {
     let pipeline = about.subject.pipeline();
     let Example { index, picture, defect } = example;
-    let scored = pipeline.run(&pipeline.prepare(&picture)?)?;
+    let scored = pipeline.run(&pipeline.prepare(&picture.view()?)?)?;
     let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
     let longest = picture.width.max(picture.height).max(1);
     let side = |side: u32| (side * HEAT_SIDE / longest).clamp(1, HEAT_SIDE);

@@ -1,11 +1,12 @@
 //! Tables of an evaluation.
 
 use super::charts::Level;
-use super::data;
 use super::gallery::badge;
-use crate::figures::{Figures, Outcome, percent};
+use super::page::data;
+use crate::figures::{Figures, Outcome};
 use crate::timing::{Timing, quantile};
 use hetmm::scoring::Verdict;
+use hetmm::wording::percent;
 use maud::{Markup, html};
 
 /// The confusion matrix, and a row for each kind of defect.

@@ -1,11 +1,11 @@
 //! What a page says about the template: enough to know later which one it was, and from what.
 
-use super::data;
-use crate::console::form;
+use super::page::data;
 use hetmm::error::Kind;
 use hetmm::heatmap::{AT_THRESHOLD, Scale};
 use hetmm::inspection::Pipeline;
 use hetmm::template::header::{HeaderV1, ImageRecord};
+use hetmm::wording::form;
 use hetmm::{Error, Result};
 use maud::{Markup, html};
 use std::path::Path;

@@ -15,8 +15,8 @@ use hetmm::files::outputs::Format;
 use hetmm::image::{NetworkImage, Picture};
 use hetmm::inspection::Pipeline;
 use hetmm::scoring::Scored;
-use hetmm::sensitivity::study::{self, LEAST_RUNS, MOST_RUNS};
 use hetmm::sensitivity::{KindResult, Plan, Study, Subject};
+use hetmm::sensitivity::{LEAST_RUNS, MOST_RUNS, study};
 use hetmm::template::ImageRecord;
 use hetmm::{Error, Result};
 use options::{KindName, parse_contrast};
@@ -151,7 +151,10 @@ fn one_of_each_exposure(
 ) -> Result<Vec<Source>> {
     let look = |source: &Source| -> Result<(ImageRecord, Look)> {
         let (picture, digest) = source.read()?;
-        let image = pipeline.prepare(&picture).map_err(|e| e.within(source.path.display()))?;
+        let image = picture
+            .view()
+            .and_then(|view| pipeline.prepare(&view))
+            .map_err(|e| e.within(source.path.display()))?;
         let (width, height) = (picture.width, picture.height);
         let record = ImageRecord { name: source.name(), digest, width, height, score: f32::NAN };
         Ok((record, Look::new(&image)))

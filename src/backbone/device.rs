@@ -1,0 +1,109 @@
+//! This module describes which feature extractor computes features, and on which device.
+
+use crate::error::{Error, Result};
+use std::path::PathBuf;
+
+/// The name that the feature extractor of [`Device::Tract`] gives itself. Templates made with it
+/// name no feature extractor.
+pub const TRACT: &str = "tract";
+
+/// The name that the feature extractor of [`Device::TractCuda`] gives itself.
+#[cfg(feature = "tract-cuda")]
+pub const TRACT_CUDA: &str = "tract-cuda";
+
+/// The device that computes features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// tract computes on the CPU. It is part of the program.
+    #[default]
+    Tract,
+    /// The program takes the first of [`Device::Cuda`], [`Device::Cpu`], [`Device::Tract`] that it
+    /// can use.
+    Auto,
+    /// ONNX Runtime computes on the CPU.
+    Cpu,
+    /// ONNX Runtime computes on an NVIDIA GPU.
+    Cuda,
+    /// TensorRT computes on an NVIDIA GPU under ONNX Runtime. CUDA computes what TensorRT cannot.
+    TensorRt,
+    /// tract computes on the first NVIDIA GPU. The CPU computes what tract cannot compute there.
+    TractCuda,
+}
+
+/// A device and the options for its use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Engine {
+    /// The device. If it cannot be used, that is an error, and no other device is tried.
+    pub device: Device,
+    /// The path of ONNX Runtime's shared library. `None` looks at `ORT_DYLIB_PATH`, then in the
+    /// usual places.
+    pub library: Option<PathBuf>,
+    /// The number of the GPU, from 0.
+    pub index: u32,
+    /// How many pictures go through the network at once. `None` leaves the number to the device.
+    pub batch: Option<usize>,
+    /// Whether TensorRT may compute with 16-bit numbers.
+    pub fp16: bool,
+    /// The folder in which TensorRT keeps the engines that it has built.
+    pub engine_cache: Option<PathBuf>,
+}
+
+impl Engine {
+    /// Refuses options that the device does not have.
+    pub(super) fn check(&self) -> Result<()> {
+        let device = self.device;
+        let tract = matches!(device, Device::Tract | Device::TractCuda);
+        let gpu = matches!(device, Device::Auto | Device::Cuda | Device::TensorRt);
+        let stray = [
+            (self.library.is_some() && tract, "--onnxruntime", "cpu, cuda, tensorrt or auto"),
+            (self.batch.is_some() && tract, "--batch", "cpu, cuda, tensorrt or auto"),
+            (self.index > 0 && !gpu, "--device-index", "cuda or tensorrt"),
+            (self.fp16 && device != Device::TensorRt, "--fp16", "tensorrt"),
+            (
+                self.engine_cache.is_some() && device != Device::TensorRt,
+                "--tensorrt-cache",
+                "tensorrt",
+            ),
+        ];
+        if let Some((_, option, devices)) = stray.iter().find(|(is_stray, ..)| *is_stray) {
+            return Err(Error::usage(format!("{option} does nothing on this device"))
+                .advise(format!("give --device {devices} beside it, or leave it out")));
+        }
+        match self.batch {
+            Some(0 | 1025..) => Err(Error::usage("--batch must be from 1 to 1024")
+                .advise("leave it out for a size that suits the device")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_the_device_does_not_have_are_refused() {
+        let library = || Some("l.so".into());
+        let cases = [
+            (Engine { library: library(), ..Engine::default() }, Some("--onnxruntime")),
+            (Engine { batch: Some(2), ..Engine::default() }, Some("--batch")),
+            (Engine { index: 1, device: Device::Cpu, ..Engine::default() }, Some("--device-index")),
+            (Engine { fp16: true, device: Device::Cuda, ..Engine::default() }, Some("--fp16")),
+            (
+                Engine { engine_cache: library(), device: Device::Auto, ..Engine::default() },
+                Some("--tensorrt-cache"),
+            ),
+            (Engine { batch: Some(0), device: Device::Cpu, ..Engine::default() }, Some("1024")),
+            (Engine { batch: Some(4), device: Device::Cpu, ..Engine::default() }, None),
+            (Engine { index: 1, fp16: true, device: Device::TensorRt, ..Engine::default() }, None),
+            (Engine::default(), None),
+        ];
+        for (engine, word) in cases {
+            match (engine.check(), word) {
+                (Ok(()), None) => {}
+                (Err(e), Some(word)) => assert!(e.to_string().contains(word), "{e}"),
+                (got, want) => panic!("{engine:?}: {got:?}, wanted {want:?}"),
+            }
+        }
+    }
+}
