@@ -4,7 +4,7 @@ use crate::inspection::Pipeline;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The template in use, joined with its engine. It changes between two parts, never within one.
+/// The template in use, joined with its feature extractor. It changes between two parts, never within one.
 #[derive(Default)]
 pub struct Current {
     state: Mutex<State>,
@@ -14,7 +14,7 @@ pub struct Current {
 #[derive(Default)]
 struct State {
     pipeline: Option<Arc<Pipeline>>,
-    /// What was in use when its engine failed, until somebody deals with it.
+    /// What was in use when its feature extractor failed, until somebody deals with it.
     failed: Option<Arc<Pipeline>>,
     failures: u64,
     last_failure: Option<String>,
@@ -31,7 +31,7 @@ impl Current {
         self.lock().pipeline = Some(pipeline);
     }
 
-    /// Takes out of use a pipeline whose engine has failed; false where another is in use by now.
+    /// Takes out of use a pipeline whose feature extractor has failed; false where another is in use by now.
     pub fn fail(&self, pipeline: &Arc<Pipeline>, why: String) -> bool {
         let mut state = self.lock();
         state.failures += 1;
@@ -44,13 +44,13 @@ impl Current {
         in_use
     }
 
-    /// What was in use when its engine failed, once; waits up to `limit` for it.
+    /// What was in use when its feature extractor failed, once; waits up to `limit` for it.
     pub fn wait_for_failure(&self, limit: Duration) -> Option<Arc<Pipeline>> {
         let waited = self.failed.wait_timeout_while(self.lock(), limit, |s| s.failed.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.failed.take()
     }
 
-    /// How often an engine has failed, and what it said the last time.
+    /// How often a feature extractor has failed, and what it said the last time.
     pub fn failures(&self) -> (u64, Option<String>) {
         let state = self.lock();
         (state.failures, state.last_failure.clone())

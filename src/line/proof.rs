@@ -1,8 +1,8 @@
 //! From a template's file to a pipeline that has proven on this machine that it can be relied on.
 //!
-//! The template is copied into memory of the process's own and proven byte by byte. It is joined
-//! with an engine that computes features, which runs once and then computes the golden probes. Where
-//! several engines may be taken, it is the first that gets so far.
+//! The template is copied into memory of the process's own and checked byte by byte. It is joined
+//! with a feature extractor, which runs once and then computes the golden probes. Where several
+//! feature extractors may be taken, it is the first that gets so far.
 
 use crate::backbone::{Device, Engine};
 use crate::containment::Containment;
@@ -21,7 +21,7 @@ pub struct Recipe {
     pub file: PathBuf,
     /// Its backbone, where that is not the bundled one.
     pub backbone: Option<PathBuf>,
-    /// The engines that may compute features, the preferred one first.
+    /// The feature extractors that may be used, the preferred one first.
     pub engines: Vec<Engine>,
     /// Threads that compute; 0 for all cores.
     pub threads: usize,
@@ -33,7 +33,7 @@ pub struct Recipe {
 pub struct Proven {
     /// The pipeline.
     pub pipeline: Pipeline,
-    /// Why engines that were preferred were not taken.
+    /// Why feature extractors that were preferred were not taken.
     pub passed_over: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Proven {
 ///
 /// # Errors
 /// [`Kind::Template`], [`Kind::Model`] or [`Kind::Io`], also where the golden probes differ on this machine; of
-/// several engines that of the last.
+/// several feature extractors that of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
     let template = Template::of_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;

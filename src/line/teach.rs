@@ -79,7 +79,7 @@ pub fn teach(
     }))
 }
 
-/// Does `work` on a thread of its own, where a panic of the engine becomes an error.
+/// Does `work` on a thread of its own, where a panic of the feature extractor becomes an error.
 fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let containment = Containment::default();
     let pool = containment.pool(1).map_err(|e| e.within("nothing to teach with"))?;

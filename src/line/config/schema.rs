@@ -59,7 +59,7 @@ pub struct TemplateConfig {
     /// Folder in which TensorRT keeps the engines that it has built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_cache: Option<PathBuf>,
-    /// Whether tract takes the place of an engine that fails while parts come.
+    /// Whether tract takes the place of a feature extractor that fails while parts come.
     #[serde(default = "yes")]
     pub fallback: bool,
     /// Whether pictures of another shape than the template's are taken, squeezed.

@@ -62,11 +62,11 @@ impl Stretch {
 /// [`Belt::grow_last`] is what is left then: the last stretch reaches over the new one, and all of it is rejected.
 /// No belt is forgotten, and none passes for want of a place.
 ///
-/// Regular use does not reach the bound. Parts that keep [`Settings::min_pitch`](super::Settings::min_pitch) take one
-/// place each, and no more than `travel / min_pitch + 1` of them fit between trigger and gate. A configuration is
-/// sound when `max_in_flight` is larger than that. The default of 256 places is enough for a travel of 5 s at a pitch
-/// of 20 ms. Only trouble takes places beyond it: triggers that bounce, lost edges (one more place each) and
-/// watches that go blind (one more each time). All of these reject the belt around them anyway.
+/// Regular use does not reach the bound. A part takes one place, and no more than `travel / pitch + 1` parts fit between
+/// trigger and gate, where `pitch` is the usual distance of two parts. A configuration is sound when `max_in_flight` is
+/// larger than that. The default of 256 places is enough for a travel of 5 s at a pitch of 20 ms. More places are taken
+/// in trouble only: by triggers that bounce, by lost edges (one more place each) and by watches that go blind (one more
+/// each time). The belt around these is rejected anyway.
 #[derive(Debug)]
 pub(super) struct Belt {
     travel: Travel,

@@ -209,21 +209,20 @@ impl PartTracker {
         if self.safe {
             return self.finish(part, at, Reason::Safe, out);
         }
-        let accepted = self.is_ready() && lost == 0 && !too_close;
-        let outcome = if accepted {
-            None
-        } else if lost > 0 || too_close {
+        let outcome = if lost > 0 || too_close {
             Some(Outcome::Rejected(Reason::TooClose))
+        } else if self.is_ready() {
+            None
         } else {
             Some(Outcome::Rejected(Reason::Missed))
         };
         if !self.belt.push(Stretch { part: Some((part, at)), gate, tail: gate, outcome }) {
             return self.overflow(part, at, gate, out);
         }
-        if accepted {
-            self.capture(part, at, out);
-        } else if outcome == Some(Outcome::Rejected(Reason::Missed)) {
-            self.set_fault(Fault::Unproven, true);
+        match outcome {
+            None => self.capture(part, at, out),
+            Some(Outcome::Rejected(Reason::Missed)) => self.set_fault(Fault::Unproven, true),
+            Some(_) => {}
         }
     }
 
