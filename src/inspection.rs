@@ -402,6 +402,25 @@ impl Pipeline {
         map.iter().zip(cuts).map(|(value, cut)| value - cut).collect()
     }
 
+    /// Refuses the template where a golden probe differs here from what it was where the template was made.
+    ///
+    /// # Errors
+    /// As [`Pipeline::check_probes`], and [`Kind::Template`] with the first probe that differs.
+    pub fn prove(&self) -> Result<()> {
+        for probe in self.check_probes()? {
+            if let Some(difference) = probe.difference() {
+                let what = format!(
+                    "golden probe {} differs here by {}: {difference}",
+                    probe.name,
+                    self.engine()
+                );
+                return Err(Error::template(what)
+                    .advise("build the template again with this version; if it stays, report it"));
+            }
+        }
+        Ok(())
+    }
+
     /// Proves the template as far as this machine can: that every prototype is a unit vector, and that the
     /// golden probes have the scores and, in a template that promises them, the maps that they had where the
     /// template was made.

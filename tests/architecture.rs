@@ -6,7 +6,7 @@ use imports::Crate;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest; each uses only those before it.
-const ORDER: [&str; 21] = [
+const ORDER: &[&str] = &[
     "error",
     "wording",
     "containment",
@@ -26,6 +26,7 @@ const ORDER: [&str; 21] = [
     "heatmap",
     "sensitivity",
     "update",
+    "embed",
     "builder",
     "line",
 ];

@@ -663,7 +663,7 @@ fn the_probes_agree_where_features_are_rounded() {
 fn a_template_from_before_there_were_proofs_loads_and_its_numbers_are_checked() {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
     let file = std::fs::read(kept).expect("reads");
-    let template = Template::map(&kept).expect("opens");
+    let template = Template::map(kept).expect("opens");
     assert!(template.settings().proof.is_none());
     template.check_prototypes().expect("unit vectors");
     let parts = Parts::of(&file);

@@ -211,6 +211,23 @@ impl<'a> PictureView<'a> {
 }
 
 impl Picture {
+    /// The BLAKE3 of the picture's columns, rows and samples, all in little-endian order.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.width.to_le_bytes()).update(&self.height.to_le_bytes());
+        match &self.samples {
+            Samples::Eight(samples) => hasher.update(&[8]).update(samples),
+            Samples::Sixteen(samples) => {
+                hasher.update(&[16]);
+                let bytes = |samples: &[u16]| -> Vec<u8> {
+                    samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
+                };
+                samples.chunks(1 << 16).fold(&mut hasher, |h, some| h.update(&bytes(some)))
+            }
+        };
+        hasher.finalize().into()
+    }
+
     /// A view of the picture.
     ///
     /// # Errors

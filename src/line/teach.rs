@@ -46,9 +46,9 @@ pub fn teach(
         any_shape: templates.any_shape(),
     };
     let (file, backbone) = templates.files();
-    let pictures = std::slice::from_ref(&picture);
+    let pictures = [update::NewPicture::File(&picture)];
     let inserted =
-        contained(|| update::insert(file, backbone, &Engine::default(), pictures, &options))?;
+        contained(|| update::insert(file, backbone, &Engine::default(), &pictures, &options))?;
     let Some(outcome) = inserted.outcomes.first() else {
         return Err(Error::usage("the template has this picture already"));
     };

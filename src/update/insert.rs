@@ -1,12 +1,12 @@
 //! This module inserts further good pictures into a template.
 
 use super::Change;
-use super::journal::{self, MAX_ENTRIES};
+use super::journal::{self, Entry, MAX_ENTRIES};
 use super::learner::{Learner, Options};
-use super::newcomers::{Candidates, GoodScores, candidates, refuse_defects};
+use super::newcomers::{Candidates, GoodScores, NewPicture, Newcomer, candidates, refuse_defects};
 use crate::backbone::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::files;
+use crate::files::{self, Lock};
 use crate::inspection::Pipeline;
 use crate::scoring::Verdict;
 use crate::template::Template;
@@ -68,9 +68,8 @@ pub struct Inserted {
     pub since_threshold: usize,
 }
 
-/// Inserts the pictures in `files` into the template at `path`, all or none. `model` is the
-/// template's backbone, where that is not the bundled one. The function computes on the caller's
-/// thread pool.
+/// Inserts `pictures` into the template at `path`, all or none. `model` is the template's backbone, where that
+/// is not the bundled one. The function computes on the caller's thread pool.
 ///
 /// # Errors
 /// - [`Kind::Unconfirmed`] where a picture looks like a defect and `force` is not set.
@@ -82,44 +81,99 @@ pub fn insert(
     path: &Path,
     model: Option<&Path>,
     engine: &Engine,
-    files: &[PathBuf],
+    pictures: &[NewPicture],
     options: &Options,
 ) -> Result<Inserted> {
     let lock = if options.dry_run { None } else { Some(files::lock(path)?) };
-    let pipeline =
-        Pipeline::join(Template::open(path)?, model, engine).map_err(|e| match e.kind() {
-            Kind::Io => e,
-            _ => e.within(path.display()),
-        })?;
-    let pipeline = if options.any_shape { pipeline.with_any_shape() } else { pipeline };
+    let pipeline = open(path, model, engine, options)?;
     let template = pipeline.template();
     let journal = journal::read(template).map_err(|e| e.within(path.display()))?;
+    let Candidates { newcomers, known, unreadable } =
+        accepted(path, &pipeline, &journal, pictures, options)?;
+    let mut learner = Learner::new(&pipeline, options)?;
+    let sheets_before = learner.sheets();
+    let (outcomes, entries) = learn(&mut learner, &newcomers, journal.len())?;
+    let sheets = [sheets_before, learner.sheets()];
+    let since_threshold = journal::since_threshold(template, &journal) + entries.len();
+    let before = template.size() as u64;
+    let bytes = match entries.is_empty() || options.dry_run {
+        true => before,
+        false => {
+            let old = journal.iter().map(|(_, bytes)| *bytes);
+            let change = Change {
+                template,
+                header: learner.header,
+                settings: learner.settings,
+                zones: template.zones(),
+                layers: &learner.layers,
+                journal: old.chain(entries.iter().map(Vec::as_slice)).collect(),
+            };
+            write(path, change, &pipeline, lock.as_ref())?
+        }
+    };
+    Ok(Inserted {
+        outcomes,
+        known,
+        skipped: unreadable,
+        sheets,
+        bytes: [before, bytes],
+        threshold: template.header().calibration.threshold,
+        is_promised: template.is_promised(),
+        since_threshold,
+    })
+}
+
+fn open(path: &Path, model: Option<&Path>, engine: &Engine, options: &Options) -> Result<Pipeline> {
+    let joined = Pipeline::join(Template::open(path)?, model, engine);
+    let pipeline = joined.map_err(|e| match e.kind() {
+        Kind::Io => e,
+        _ => e.within(path.display()),
+    })?;
+    Ok(if options.any_shape { pipeline.with_any_shape() } else { pipeline })
+}
+
+/// The pictures that may be inserted. All are refused where one of them may not be.
+fn accepted(
+    path: &Path,
+    pipeline: &Pipeline,
+    journal: &[(Entry, &[u8])],
+    pictures: &[NewPicture],
+    options: &Options,
+) -> Result<Candidates> {
     let built_from = journal.first().map_or(usize::MAX, |(first, _)| first.images_before as usize);
-    let good = GoodScores::new(template, built_from);
-    let Candidates { newcomers, known, unreadable } = candidates(&pipeline, &good, files)?;
-    match &unreadable[..] {
-        [why] if files.len() == 1 && !options.skip_unreadable => return Err(why.clone()),
+    let good = GoodScores::new(pipeline.template(), built_from);
+    let found = candidates(pipeline, &good, pictures)?;
+    match &found.unreadable[..] {
+        [why] if pictures.len() == 1 && !options.skip_unreadable => return Err(why.clone()),
         [_, ..] if !options.skip_unreadable => {
-            return Err(Error::unreadable(&unreadable, files.len()));
+            return Err(Error::unreadable(&found.unreadable, pictures.len()));
         }
         _ => {}
     }
     if !options.force {
-        refuse_defects(&newcomers, template.header().calibration.threshold)?;
+        refuse_defects(&found.newcomers, pipeline.template().header().calibration.threshold)?;
     }
-    if journal.len() + newcomers.len() > MAX_ENTRIES {
+    if journal.len() + found.newcomers.len() > MAX_ENTRIES {
         let what = format!("{}: its journal takes {MAX_ENTRIES} pictures", path.display());
         return Err(Error::usage(what).advise("build a template from all good pictures"));
     }
-    let mut learner = Learner::new(&pipeline, options)?;
-    let sheets_before = learner.sheets();
+    Ok(found)
+}
+
+/// Learns the pictures one after the other. Returns what came of each, and the journal entries of those in which
+/// something was new.
+fn learn(
+    learner: &mut Learner,
+    newcomers: &[Newcomer],
+    entries_before: usize,
+) -> Result<(Vec<Outcome>, Vec<Vec<u8>>)> {
     let (mut outcomes, mut entries) = (Vec::new(), Vec::new());
-    for newcomer in &newcomers {
+    for newcomer in newcomers {
         let (mut entry, verdict) = learner.learn(newcomer)?;
         let is_new = entry.added > 0;
         if is_new {
-            entry.id = (journal.len() + entries.len() + 1) as u32;
-            entry.file_before = entries.is_empty().then(|| template.digest());
+            entry.id = (entries_before + entries.len() + 1) as u32;
+            entry.file_before = entries.is_empty().then(|| learner.template_digest());
         }
         outcomes.push(Outcome {
             file: newcomer.file.clone(),
@@ -134,45 +188,21 @@ pub fn insert(
             entries.push(entry.encode()?);
         }
     }
-    let before = template.size() as u64;
-    let sheets = [sheets_before, learner.sheets()];
-    let bytes = match entries.is_empty() || options.dry_run {
-        true => before,
-        false => {
-            let change = Change {
-                template,
-                header: learner.header,
-                settings: learner.settings,
-                zones: template.zones(),
-                layers: &learner.layers,
-                journal: journal
-                    .iter()
-                    .map(|(_, bytes)| *bytes)
-                    .chain(entries.iter().map(Vec::as_slice))
-                    .collect(),
-            };
-            let draft = change.draft(path)?;
-            let renewed = Pipeline::new(draft.preview()?, pipeline.backbone().clone())?;
-            for probe in renewed.check_probes()? {
-                if let Some(difference) = probe.difference() {
-                    return Err(Error::template(format!(
-                        "golden probe {} differs: {difference}; nothing was inserted",
-                        probe.name
-                    )));
-                }
-            }
-            drop(renewed);
-            draft.finish_over(lock.as_ref(), None)?
+    Ok((outcomes, entries))
+}
+
+/// Writes the changed template, checks its golden probes, and puts it in place. Returns its bytes.
+fn write(path: &Path, change: Change, pipeline: &Pipeline, lock: Option<&Lock>) -> Result<u64> {
+    let draft = change.draft(path)?;
+    let renewed = Pipeline::new(draft.preview()?, pipeline.backbone().clone())?;
+    for probe in renewed.check_probes()? {
+        if let Some(difference) = probe.difference() {
+            return Err(Error::template(format!(
+                "golden probe {} differs: {difference}; nothing was inserted",
+                probe.name
+            )));
         }
-    };
-    Ok(Inserted {
-        outcomes,
-        known,
-        skipped: unreadable,
-        sheets,
-        bytes: [before, bytes],
-        threshold: template.header().calibration.threshold,
-        is_promised: template.is_promised(),
-        since_threshold: journal::since_threshold(template, &journal) + entries.len(),
-    })
+    }
+    drop(renewed);
+    draft.finish_over(lock, None)
 }

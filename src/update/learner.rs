@@ -65,6 +65,11 @@ pub struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
+    /// The BLAKE3 of the template's file before anything was learned.
+    pub fn template_digest(&self) -> [u8; 32] {
+        self.pipeline.template().digest()
+    }
+
     pub fn new(pipeline: &'a Pipeline, options: &'a Options) -> Result<Self> {
         let template = pipeline.template();
         let layers = (0..template.layers())

@@ -40,6 +40,7 @@ mod undo;
 
 pub use insert::{Inserted, Outcome, insert};
 pub use learner::{NOVELTY, Options};
+pub use newcomers::NewPicture;
 pub use undo::{Undone, undo};
 
 use crate::error::Result;

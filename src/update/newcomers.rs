@@ -5,11 +5,12 @@ use crate::backbone;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::heatmap;
-use crate::image::{self, NetworkImage};
+use crate::image::{self, NetworkImage, Picture, PictureView};
 use crate::inspection::Pipeline;
 use crate::scoring::Verdict;
 use crate::template::{ImageRecord, Template};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// A picture looks like a defect when its score is above this many times the score that good parts
 /// have at most; see [`GoodScores::limit`].
@@ -86,68 +87,137 @@ impl GoodScores {
     }
 }
 
-/// Reads and scores the pictures. It puts aside those that the template already has and those that
-/// cannot be read.
-pub fn candidates(pipeline: &Pipeline, good: &GoodScores, files: &[PathBuf]) -> Result<Candidates> {
-    let template = pipeline.template();
-    let limit = good.limit(template);
-    let images = &template.header().build.images;
-    let mut digests: std::collections::HashSet<[u8; 32]> =
-        images.iter().map(|image| image.digest).collect();
+/// A picture that is to be inserted.
+#[derive(Debug, Clone, Copy)]
+pub enum NewPicture<'a> {
+    /// The file of a picture.
+    File(&'a Path),
+    /// A picture in memory, and the name that it gets in the journal.
+    View(&'a str, PictureView<'a>),
+}
+
+impl NewPicture<'_> {
+    /// The name that reports and errors give it.
+    fn file(&self) -> PathBuf {
+        match self {
+            NewPicture::File(path) => path.to_path_buf(),
+            NewPicture::View(name, _) => name.into(),
+        }
+    }
+
+    /// Reads the picture's file, or copies the picture.
+    fn load(&self) -> Result<Loaded> {
+        Ok(match self {
+            NewPicture::File(path) => Loaded::Encoded(image::load(path)?),
+            NewPicture::View(_, view) => Loaded::Decoded(view.to_picture()),
+        })
+    }
+}
+
+/// A picture that was loaded.
+enum Loaded {
+    /// The bytes of its file.
+    Encoded(Vec<u8>),
+    /// The picture itself.
+    Decoded(Picture),
+}
+
+impl Loaded {
+    /// What tells it from others: the BLAKE3 of its file, or of its size and samples.
+    fn digest(&self) -> [u8; 32] {
+        match self {
+            Loaded::Encoded(bytes) => blake3::hash(bytes).into(),
+            Loaded::Decoded(picture) => picture.digest(),
+        }
+    }
+
+    fn decode(self) -> Result<Picture> {
+        match self {
+            Loaded::Encoded(bytes) => image::decode(&bytes),
+            Loaded::Decoded(picture) => Ok(picture),
+        }
+    }
+}
+
+/// Reads and scores the pictures. It sets aside those that the template has already, and those that cannot be
+/// read.
+///
+/// # Errors
+/// Those of the feature extractor.
+pub fn candidates(
+    pipeline: &Pipeline,
+    good: &GoodScores,
+    pictures: &[NewPicture],
+) -> Result<Candidates> {
+    let images = &pipeline.template().header().build.images;
+    let mut digests: HashSet<[u8; 32]> = images.iter().map(|image| image.digest).collect();
     let (mut newcomers, mut known, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for file in files {
-        let bytes = match image::load(file) {
-            Ok(bytes) => bytes,
+    for new in pictures {
+        let file = new.file();
+        let loaded = match new.load() {
+            Ok(loaded) => loaded,
             Err(why) => {
                 unreadable.push(why);
                 continue;
             }
         };
-        let digest = blake3::hash(&bytes).into();
+        let digest = loaded.digest();
         if !digests.insert(digest) {
-            known.push(file.clone());
+            known.push(file);
             continue;
         }
-        let prepared = image::decode(&bytes)
-            .and_then(|picture| Ok((pipeline.prepare(&picture.view()?)?, picture)))
-            .map(|(image, picture)| (picture, image));
-        let (picture, image) = match prepared {
-            Ok(prepared) => prepared,
-            Err(why) => {
-                unreadable.push(why.within(file.display()));
-                continue;
-            }
-        };
-        let features = pipeline.features(&image)?;
-        backbone::require_usable(pipeline.backbone().identity(), &features)
-            .map_err(|e| e.within(file.display()))?;
-        let distances = pipeline.distances(&features, None);
-        let scored = pipeline.score(&pipeline.anomaly_map(&distances));
-        let score = scored.score;
-        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-        let (width, height) = (picture.width, picture.height);
-        let place = good.place(score);
-        let is_rejected = pipeline.decide(&scored, width, height).verdict == Verdict::Ng;
-        let threshold = template.header().calibration.threshold;
-        let warning = || {
-            format!(
-                "it is rejected as the template is: score {score:.4}, threshold {threshold:.4}, {place}"
-            )
-        };
-        newcomers.push(Newcomer {
-            file: file.clone(),
-            record: ImageRecord { name: shortened(&name), digest, width, height, score },
-            thumbnail: heatmap::thumbnail(&picture, THUMBNAIL)?,
-            content: match newcomers.len() < KEPT_FEATURES {
-                true => Content::Features(features),
-                false => Content::Image(image),
-            },
-            is_defect_like: score.is_nan() || score > limit,
-            warning: is_rejected.then(warning),
-            place,
+        let prepared = loaded.decode().and_then(|picture| {
+            let image = pipeline.prepare(&picture.view()?)?;
+            Ok((picture, image))
         });
+        match prepared {
+            Ok((picture, image)) => {
+                let keeps_features = newcomers.len() < KEPT_FEATURES;
+                let source = (file, picture, digest);
+                newcomers.push(newcomer(pipeline, good, source, image, keeps_features)?);
+            }
+            Err(why) => unreadable.push(why.within(file.display())),
+        }
     }
     Ok(Candidates { newcomers, known, unreadable })
+}
+
+/// Scores one picture, whose input to the network is `image`.
+fn newcomer(
+    pipeline: &Pipeline,
+    good: &GoodScores,
+    (file, picture, digest): (PathBuf, Picture, [u8; 32]),
+    image: NetworkImage,
+    keeps_features: bool,
+) -> Result<Newcomer> {
+    let template = pipeline.template();
+    let features = pipeline.features(&image)?;
+    backbone::require_usable(pipeline.backbone().identity(), &features)
+        .map_err(|e| e.within(file.display()))?;
+    let scored = pipeline.score(&pipeline.anomaly_map(&pipeline.distances(&features, None)));
+    let score = scored.score;
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    let (width, height) = (picture.width, picture.height);
+    let place = good.place(score);
+    let is_rejected = pipeline.decide(&scored, width, height).verdict == Verdict::Ng;
+    let threshold = template.header().calibration.threshold;
+    let warning = || {
+        format!(
+            "it is rejected as the template is: score {score:.4}, threshold {threshold:.4}, {place}"
+        )
+    };
+    Ok(Newcomer {
+        record: ImageRecord { name: shortened(&name), digest, width, height, score },
+        thumbnail: heatmap::thumbnail(&picture, THUMBNAIL)?,
+        content: match keeps_features {
+            true => Content::Features(features),
+            false => Content::Image(image),
+        },
+        is_defect_like: score.is_nan() || score > good.limit(template),
+        warning: is_rejected.then(warning),
+        place,
+        file,
+    })
 }
 
 /// Refuses all pictures if some of them look like a defect.

@@ -4,7 +4,7 @@ use crate::console::{Console, say};
 use crate::engine::EngineArgs;
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use hetmm::error::Kind;
-use hetmm::update::{self, Inserted, Options, Outcome};
+use hetmm::update::{self, Inserted, NewPicture, Options, Outcome};
 use hetmm::wording::{counted, printable};
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -75,7 +75,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         return Err(Error::usage("--capacity is a number of sheets from 1 to 100000"));
     }
     let listed = pictures::list(&args.images, args.folders, console)?;
-    let files: Vec<PathBuf> = listed.into_iter().map(|source| source.path).collect();
+    let files: Vec<NewPicture> =
+        listed.iter().map(|source| NewPicture::File(&source.path)).collect();
     let options = Options {
         who: args.who.clone().unwrap_or_else(user),
         when_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),

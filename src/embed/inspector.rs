@@ -1,0 +1,174 @@
+//! A template that inspects pictures for many threads, and can be replaced meanwhile.
+
+use super::inspection::Inspection;
+use super::options::Options;
+use crate::containment::quietly;
+use crate::error::{Error, Kind, Result};
+use crate::image::{PictureView, Size};
+use crate::inspection::Pipeline;
+use crate::template::Template;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+/// Inspects pictures with a template.
+///
+/// An inspector may be shared between threads; calls share its pool of threads. A child process that was made by
+/// `fork` must make an inspector of its own.
+pub struct Inspector {
+    state: RwLock<State>,
+    options: Options,
+    pool: ThreadPool,
+    /// The process that the threads of the pool live in.
+    process: u32,
+}
+
+/// What is in use at present.
+struct State {
+    pipeline: Arc<Pipeline>,
+    generation: u64,
+    /// The words of a panic, after which nothing of the pipeline may be used.
+    panic: Option<String>,
+}
+
+impl Inspector {
+    /// Joins a template with the backbone that it asks for.
+    ///
+    /// # Errors
+    /// [`Kind::Template`] where the golden probes differ on this machine, [`Kind::Model`] where the backbone cannot
+    /// be used, [`Kind::Io`] where the device cannot, [`Kind::Usage`] where the options contradict each other.
+    pub fn new(template: impl Into<Arc<Template>>, options: &Options) -> Result<Self> {
+        let (template, pool) = (template.into(), pool(options.threads())?);
+        let pipeline = guarded(&pool, || open(template, options))
+            .unwrap_or_else(|panic| Err(panicked(&panic)))?;
+        let state = State { pipeline: Arc::new(pipeline), generation: 1, panic: None };
+        let options = options.clone();
+        Ok(Inspector { state: RwLock::new(state), options, pool, process: std::process::id() })
+    }
+
+    /// As [`Inspector::new`], with the template in a file.
+    ///
+    /// # Errors
+    /// As [`Template::open`] and [`Inspector::new`]; they name the file.
+    pub fn open(template: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let path = template.as_ref();
+        Self::new(Template::open(path)?, options).map_err(|e| match e.kind() {
+            Kind::Io => e,
+            _ => e.within(path.display()),
+        })
+    }
+
+    /// Inspects a picture. It may be called from many threads at once.
+    ///
+    /// The same picture gives the same bits, whatever the number of threads.
+    ///
+    /// # Errors
+    /// [`Kind::Image`] where the picture has another shape than those of the template, or samples out of range;
+    /// [`Kind::Model`] where the feature extractor fails. After a panic in it, every call gives [`Kind::Model`]
+    /// until [`Inspector::replace`]. A part whose inspection failed must be rejected.
+    pub fn inspect(&self, picture: &PictureView) -> Result<Inspection> {
+        self.require_own_process()?;
+        let (pipeline, generation) = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(panic) = &state.panic {
+                return Err(panicked(panic));
+            }
+            (state.pipeline.clone(), state.generation)
+        };
+        let start = Instant::now();
+        let done = guarded(&self.pool, || {
+            let found = pipeline.inspect(picture, &|| start.elapsed())?;
+            Ok(Inspection::new(pipeline.clone(), generation, found))
+        });
+        done.unwrap_or_else(|panic| {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if state.generation == generation {
+                state.panic = Some(panic.clone());
+            }
+            Err(panicked(&panic))
+        })
+    }
+
+    /// Takes another template into use. Inspections that are running end with the old one.
+    ///
+    /// The new template is opened and proven before anything changes.
+    ///
+    /// # Errors
+    /// As [`Inspector::new`]. The old template then stays in use.
+    pub fn replace(&self, template: impl Into<Arc<Template>>) -> Result<()> {
+        self.require_own_process()?;
+        let template = template.into();
+        let pipeline = guarded(&self.pool, || open(template, &self.options))
+            .unwrap_or_else(|panic| Err(panicked(&panic)))?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.pipeline = Arc::new(pipeline);
+        state.generation += 1;
+        state.panic = None;
+        Ok(())
+    }
+
+    /// The template in use.
+    pub fn template(&self) -> Arc<Template> {
+        self.pipeline().template().clone()
+    }
+
+    /// How many templates have been in use, this one included.
+    pub fn generation(&self) -> u64 {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).generation
+    }
+
+    /// What computes the features, as in "tract" or "onnxruntime 1.22.0 cpu".
+    pub fn extractor(&self) -> String {
+        self.pipeline().engine().to_owned()
+    }
+
+    /// The size of the pictures that the template was built from, where none of them had `size`.
+    pub fn other_size(&self, size: Size) -> Option<Size> {
+        self.pipeline().other_size(size)
+    }
+
+    fn pipeline(&self) -> Arc<Pipeline> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).pipeline.clone()
+    }
+
+    /// The threads of the pool do not exist in a forked child: a call would wait forever.
+    fn require_own_process(&self) -> Result<()> {
+        match std::process::id() == self.process {
+            true => Ok(()),
+            false => Err(Error::usage("this inspector was made before the process was forked")
+                .advise("make an inspector in every process, after the fork")),
+        }
+    }
+}
+
+/// Opens a template with its backbone, and proves it where the options ask for that.
+pub(super) fn open(template: Arc<Template>, options: &Options) -> Result<Pipeline> {
+    let pipeline = Pipeline::join(template, options.backbone(), &options.extractor())?;
+    if options.proves() {
+        pipeline.prove()?;
+    }
+    Ok(if options.takes_any_shape() { pipeline.with_any_shape() } else { pipeline })
+}
+
+/// A pool of threads of its own; 0 for one a core.
+pub(super) fn pool(threads: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|number| format!("hetmm-{number}"))
+        .build()
+        .map_err(|e| Error::new(Kind::Io, format!("no threads: {e}")))
+}
+
+/// Does `work` on the pool. Its panic becomes the words of the panic.
+pub(super) fn guarded<T: Send>(
+    pool: &ThreadPool,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> std::result::Result<Result<T>, String> {
+    quietly(|| pool.install(work))
+}
+
+pub(super) fn panicked(words: &str) -> Error {
+    Error::model(format!("the inspection panicked: {words}"))
+        .advise("reject the part, open the template again, and report this")
+}

@@ -1,0 +1,14 @@
+//! The public face: inspection inside another program.
+//!
+//! [`Inspector`] holds a template and inspects pictures from any number of threads. [`Teacher`] changes a template's
+//! file. What stands here keeps its meaning between minor versions; the crate root passes it on.
+
+mod inspection;
+mod inspector;
+mod options;
+mod teacher;
+
+pub use inspection::{Inspection, Map, Timing};
+pub use inspector::Inspector;
+pub use options::{Options, OptionsBuilder};
+pub use teacher::Teacher;

@@ -1,0 +1,100 @@
+//! What a program chooses when it opens a template.
+
+use crate::backbone::{Device, Engine};
+use std::path::{Path, PathBuf};
+
+/// How an [`Inspector`](super::Inspector) or a [`Teacher`](super::Teacher) computes.
+///
+/// ```
+/// use hetmm::{Device, Options};
+///
+/// let options = Options::builder().device(Device::Tract).threads(4).build();
+/// assert_eq!(options.threads(), 4);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    device: Device,
+    backbone: Option<PathBuf>,
+    onnxruntime: Option<PathBuf>,
+    threads: usize,
+    skips_proof: bool,
+    takes_any_shape: bool,
+}
+
+impl Options {
+    /// Begins with the defaults: tract on all cores, the bundled backbone, golden probes checked.
+    pub fn builder() -> OptionsBuilder {
+        OptionsBuilder::default()
+    }
+
+    /// The number of threads of the pool; 0 is one for each core.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    pub(super) fn extractor(&self) -> Engine {
+        Engine { device: self.device, library: self.onnxruntime.clone(), ..Engine::default() }
+    }
+
+    pub(super) fn backbone(&self) -> Option<&Path> {
+        self.backbone.as_deref()
+    }
+
+    pub(super) fn proves(&self) -> bool {
+        !self.skips_proof
+    }
+
+    pub(super) fn takes_any_shape(&self) -> bool {
+        self.takes_any_shape
+    }
+}
+
+/// Makes [`Options`].
+#[derive(Debug, Clone, Default)]
+pub struct OptionsBuilder(Options);
+
+impl OptionsBuilder {
+    /// Where features are computed; [`Device::Tract`] by default. A device that cannot be used is an error, never
+    /// another device.
+    pub fn device(mut self, device: Device) -> Self {
+        self.0.device = device;
+        self
+    }
+
+    /// The ONNX file of the backbone that the template was made with, where that is not the bundled one.
+    pub fn backbone(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.backbone = Some(path.into());
+        self
+    }
+
+    /// The shared library of ONNX Runtime; by default `ORT_DYLIB_PATH`, then the usual places.
+    pub fn onnxruntime(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.onnxruntime = Some(path.into());
+        self
+    }
+
+    /// The number of threads of the pool; 0, the default, is one for each core. The threads are called `hetmm-N`.
+    /// The global pool of rayon is never used.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.0.threads = threads;
+        self
+    }
+
+    /// Whether the golden probes are computed first; true by default. A template whose probes differ on this machine
+    /// is then refused. It takes the time of about three inspections.
+    pub fn prove(mut self, prove: bool) -> Self {
+        self.0.skips_proof = !prove;
+        self
+    }
+
+    /// Whether pictures of another shape than those of the template are taken; false by default. They are squeezed.
+    pub fn any_shape(mut self, any_shape: bool) -> Self {
+        self.0.takes_any_shape = any_shape;
+        self
+    }
+
+    /// The options.
+    pub fn build(self) -> Options {
+        self.0
+    }
+}
