@@ -367,7 +367,7 @@ mod tests {
             assert!(outbox.try_send(Message::Event(Event::Tick)));
         }
         outbox.trigger(LineTime::now(), 2);
-        let mut hub = Hub::new(PartTracker::new(config.tracker(), LineTime::now()), links);
+        let mut hub = Hub::new(PartTracker::new(config.tracker_settings(), LineTime::now()), links);
         hub.notice_lost_parts();
         assert!(pin.is_high(), "the lost parts may be at the gate by now");
         assert_eq!(hub.tracker.counters().rejected_for(Reason::LostTrigger), 3);

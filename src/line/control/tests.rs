@@ -9,7 +9,7 @@ use crate::line::messages::Message;
 use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
 use crate::line::records::Records;
-use crate::line::reply::{Answer, Asked, Bell, Reply};
+use crate::line::reply::{Answer, Asked, Bell, REQUESTS, Reply};
 use crate::line::request::Request;
 use crate::line::templates::Templates;
 use crate::line::tracker::{Event, Line, PartTracker};
