@@ -47,6 +47,8 @@
 //! with `onnxruntime` where ONNX Runtime is to compute features. `desktop` is what builds and measures templates,
 //! `edge` is what runs at a production line, and both bring the command line of their program (`cli`).
 
+#[cfg(feature = "desktop")]
+pub mod adjust;
 pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;

@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "update",
     "embed",
     "builder",
+    "adjust",
     "line",
 ];
 /// Modules that do no I/O, read no clock and start no threads.

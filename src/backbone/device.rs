@@ -1,6 +1,6 @@
 //! This module describes which feature extractor computes features, and on which device.
 
-use crate::error::{Error, Result};
+use crate::error::{Choice, Error, NextStep, Result};
 use std::path::PathBuf;
 
 /// The name that the feature extractor of [`Device::Tract`] gives itself. Templates made with it
@@ -54,23 +54,28 @@ impl Engine {
         let device = self.device;
         let tract = matches!(device, Device::Tract | Device::TractCuda);
         let gpu = matches!(device, Device::Auto | Device::Cuda | Device::TensorRt);
+        let by_onnxruntime = "cpu, cuda, tensorrt or auto";
         let stray = [
-            (self.library.is_some() && tract, "--onnxruntime", "cpu, cuda, tensorrt or auto"),
-            (self.batch.is_some() && tract, "--batch", "cpu, cuda, tensorrt or auto"),
-            (self.index > 0 && !gpu, "--device-index", "cuda or tensorrt"),
-            (self.fp16 && device != Device::TensorRt, "--fp16", "tensorrt"),
+            (self.library.is_some() && tract, Choice::OnnxRuntime, by_onnxruntime),
+            (self.batch.is_some() && tract, Choice::Batch, by_onnxruntime),
+            (self.index > 0 && !gpu, Choice::DeviceIndex, "cuda or tensorrt"),
+            (self.fp16 && device != Device::TensorRt, Choice::Fp16, "tensorrt"),
             (
                 self.engine_cache.is_some() && device != Device::TensorRt,
-                "--tensorrt-cache",
+                Choice::TensorRtCache,
                 "tensorrt",
             ),
         ];
-        if let Some((_, option, devices)) = stray.iter().find(|(is_stray, ..)| *is_stray) {
-            return Err(Error::usage(format!("{option} does nothing on this device"))
-                .advise(format!("give --device {devices} beside it, or leave it out")));
+        if let Some((_, choice, devices)) = stray.iter().find(|(is_stray, ..)| *is_stray) {
+            return Err(Error::choice(*choice, "does nothing on this device").next(
+                NextStep::OneOf(vec![
+                    NextStep::Choose(Choice::Device, (*devices).into()),
+                    NextStep::LeaveOut(*choice),
+                ]),
+            ));
         }
         match self.batch {
-            Some(0 | 1025..) => Err(Error::usage("--batch must be from 1 to 1024")
+            Some(0 | 1025..) => Err(Error::choice(Choice::Batch, "must be from 1 to 1024")
                 .advise("leave it out for a size that suits the device")),
             _ => Ok(()),
         }
@@ -85,13 +90,16 @@ mod tests {
     fn options_that_the_device_does_not_have_are_refused() {
         let library = || Some("l.so".into());
         let cases = [
-            (Engine { library: library(), ..Engine::default() }, Some("--onnxruntime")),
-            (Engine { batch: Some(2), ..Engine::default() }, Some("--batch")),
-            (Engine { index: 1, device: Device::Cpu, ..Engine::default() }, Some("--device-index")),
-            (Engine { fp16: true, device: Device::Cuda, ..Engine::default() }, Some("--fp16")),
+            (Engine { library: library(), ..Engine::default() }, Some("ONNX Runtime's library")),
+            (Engine { batch: Some(2), ..Engine::default() }, Some("batch size")),
+            (
+                Engine { index: 1, device: Device::Cpu, ..Engine::default() },
+                Some("number of the GPU"),
+            ),
+            (Engine { fp16: true, device: Device::Cuda, ..Engine::default() }, Some("16-bit")),
             (
                 Engine { engine_cache: library(), device: Device::Auto, ..Engine::default() },
-                Some("--tensorrt-cache"),
+                Some("cache folder"),
             ),
             (Engine { batch: Some(0), device: Device::Cpu, ..Engine::default() }, Some("1024")),
             (Engine { batch: Some(4), device: Device::Cpu, ..Engine::default() }, None),

@@ -1,6 +1,6 @@
 //! This module says when two backbones are the same.
 
-use crate::error::{Error, Result};
+use crate::error::{Choice, Error, NextStep, Result};
 use crate::image::Size;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -104,7 +104,10 @@ impl Identity {
             "the template was made with another backbone (different: {})\n  template: {template}\n  here:     {self}",
             differences.join(", ")
         ))
-        .advise("use the model the template was made with (--backbone), or build the template again"))
+        .next(NextStep::OneOf(vec![
+            NextStep::Choose(Choice::Backbone, "the model that the template was made with".into()),
+            NextStep::Do("build the template again".into()),
+        ])))
     }
 
     /// Returns the first six bytes of the model's digest in hexadecimal, for people to read.

@@ -1,7 +1,7 @@
 //! This module makes the errors that several feature extractors have in common.
 
 use super::identity::Identity;
-use crate::error::{Error, Kind};
+use crate::error::{Choice, Error, Kind, NextStep};
 use crate::image::NetworkImage;
 
 /// Makes the error for a device that cannot be used.
@@ -11,9 +11,10 @@ pub(super) fn unusable_device(why: impl Into<String>) -> Error {
 
 /// Makes the error for a file that holds no usable model.
 pub(super) fn unusable_model(why: &str) -> Error {
-    Error::model(format!("not a usable ONNX model: {why}")).advise(
-        "models/export.py writes backbones that fit; or leave --backbone out for the bundled one",
-    )
+    Error::model(format!("not a usable ONNX model: {why}")).next(NextStep::OneOf(vec![
+        NextStep::Do("models/export.py writes backbones that fit".into()),
+        NextStep::LeaveOut(Choice::Backbone),
+    ]))
 }
 
 /// Makes the error for a picture whose size differs from the network's input.

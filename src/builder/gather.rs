@@ -9,7 +9,7 @@ use super::store::{Store, scratch_folder};
 use super::usable::Usable;
 use super::{Progress, Stage};
 use crate::backbone::Backbone;
-use crate::error::{Error, Result};
+use crate::error::{Choice, Error, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Mask, NetworkImage, Reading, Size};
 use crate::template::ImageRecord;
@@ -70,102 +70,126 @@ enum Originals<'a> {
 }
 
 /// Fills a store from `input`.
+///
+/// # Errors
+/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or blank;
+/// [`crate::error::Kind::Template`] where features are of another backbone; whatever the backbone and the disk refuse.
 pub fn gather<'a>(
     input: Input<'a>,
     backbone: &dyn Backbone,
     pass: Pass,
     progress: Progress,
 ) -> Result<Gathered<'a>> {
-    let taps = &backbone.identity().taps;
-    let mut usable = Usable::new(backbone.identity());
-    let mut filling = Filling {
-        store: Store::new(taps, pass.max_memory, scratch_folder()?),
+    let filling = Filling {
+        store: Store::new(&backbone.identity().taps, pass.max_memory, scratch_folder()?),
         pending: vec![],
         images: vec![],
         looks: vec![],
     };
     match input {
-        Input::Pictures(pictures) => {
-            let (mut records, mut sources) = (Vec::new(), Vec::new());
-            let (mut facts, mut opaque) = (Vec::new(), None);
-            let all: Vec<&Source> = pictures.iter().collect();
-            let mut take =
-                |source: &Source, Extracted { picture, image, maps, seen }: Extracted| {
-                    if let Some(Seen { facts: of_picture, opaque: inside }) = seen {
-                        facts.push((picture.name.clone(), of_picture));
-                        opaque = common(opaque.take(), inside);
-                    }
-                    records.push(picture);
-                    sources.push(source.clone());
-                    usable.push(&maps, || Ok(image.clone()))?;
-                    filling.push(maps, pass.looks.then_some(image))
-                };
-            let Pass { skip_unreadable, reading, .. } = pass;
-            let manner = Manner { reading, skip_unreadable };
-            let skipped = extract(&all, backbone, manner, progress, &mut take)?;
-            if !skipped.is_empty() && !pass.skip_unreadable {
-                return Err(Error::unreadable(&skipped, pictures.len()));
-            }
-            // Blank pictures first: they say more of the cause than their features do.
-            let notices = notices::of_set(&facts, pass.reading.bits())?;
-            let mut warnings = size_warnings(records.iter());
-            warnings.extend(usable.finish()?);
-            let notes = smaller_than_input(records.iter(), backbone.identity());
-            let (store, looks) = filling.finish()?;
-            Ok(Gathered {
-                store,
-                looks,
-                images: records.iter().map(image_record).collect(),
-                engine: backbone.engine().into(),
-                skipped,
-                notes: notes.into_iter().collect(),
-                warnings,
-                notices,
-                opaque,
-                reading: pass.reading,
-                originals: Originals::Files(sources),
-            })
-        }
-        Input::Features(file) => {
-            let differences = file.header().backbone.differences(backbone.identity());
-            if !differences.is_empty() {
-                return Err(Error::template(format!(
-                    "the features were made with another backbone (different: {})\n  features: {}\n  here:     {}",
-                    differences.join(", "),
-                    file.header().backbone,
-                    backbone.identity()
-                ))
-                .advise("give the model they were made with as --backbone"));
-            }
-            let total = file.pictures().len();
-            for index in 0..total {
-                let image = pass.looks.then(|| file.image(index)).transpose()?;
-                let maps = file.maps(index)?;
-                usable
-                    .push(&maps, || file.image(index))
-                    .map_err(|e| e.within(file.name_of(index)))?;
-                filling.push(maps, image)?;
-                progress(Stage::Features, index + 1, total);
-            }
-            let mut warnings = size_warnings(file.pictures());
-            warnings.extend(usable.finish()?);
-            let notes = smaller_than_input(file.pictures(), backbone.identity());
-            let (store, looks) = filling.finish()?;
-            Ok(Gathered {
-                store,
-                looks,
-                images: file.pictures().map(image_record).collect(),
-                engine: file.header().engine.clone(),
-                skipped: Vec::new(),
-                notes: notes.into_iter().collect(),
-                warnings,
-                notices: Vec::new(),
-                opaque: None,
-                reading: Reading::default(),
-                originals: Originals::Features(file, (0..total).collect()),
-            })
-        }
+        Input::Pictures(pictures) => from_pictures(pictures, backbone, pass, filling, progress),
+        Input::Features(file) => from_features(file, backbone, pass, filling, progress),
     }
+}
+
+/// Computes the features of every picture.
+fn from_pictures<'a>(
+    pictures: &[Source],
+    backbone: &dyn Backbone,
+    pass: Pass,
+    mut filling: Filling,
+    progress: Progress,
+) -> Result<Gathered<'a>> {
+    let mut usable = Usable::new(backbone.identity());
+    let (mut records, mut sources) = (Vec::new(), Vec::new());
+    let (mut facts, mut opaque) = (Vec::new(), None);
+    let all: Vec<&Source> = pictures.iter().collect();
+    let mut take = |source: &Source, Extracted { picture, image, maps, seen }: Extracted| {
+        if let Some(Seen { facts: of_picture, opaque: inside }) = seen {
+            facts.push((picture.name.clone(), of_picture));
+            opaque = common(opaque.take(), inside);
+        }
+        records.push(picture);
+        sources.push(source.clone());
+        usable.push(&maps, || Ok(image.clone()))?;
+        filling.push(maps, pass.looks.then_some(image))
+    };
+    let Pass { skip_unreadable, reading, .. } = pass;
+    let manner = Manner { reading, skip_unreadable };
+    let skipped = extract(&all, backbone, manner, progress, &mut take)?;
+    if !skipped.is_empty() && !pass.skip_unreadable {
+        return Err(Error::unreadable(&skipped, pictures.len()));
+    }
+    // Blank pictures first: they say more of the cause than their features do.
+    let notices = notices::of_set(&facts, pass.reading.bits())?;
+    let mut warnings = size_warnings(records.iter());
+    warnings.extend(usable.finish()?);
+    let notes = smaller_than_input(records.iter(), backbone.identity());
+    let (store, looks) = filling.finish()?;
+    Ok(Gathered {
+        store,
+        looks,
+        images: records.iter().map(image_record).collect(),
+        engine: backbone.engine().into(),
+        skipped,
+        notes: notes.into_iter().collect(),
+        warnings,
+        notices,
+        opaque,
+        reading: pass.reading,
+        originals: Originals::Files(sources),
+    })
+}
+
+/// Reads the features that a file holds.
+fn from_features<'a>(
+    file: &'a FeaturesFile,
+    backbone: &dyn Backbone,
+    pass: Pass,
+    mut filling: Filling,
+    progress: Progress,
+) -> Result<Gathered<'a>> {
+    require_same_backbone(file, backbone)?;
+    let mut usable = Usable::new(backbone.identity());
+    let total = file.pictures().len();
+    for index in 0..total {
+        let image = pass.looks.then(|| file.image(index)).transpose()?;
+        let maps = file.maps(index)?;
+        usable.push(&maps, || file.image(index)).map_err(|e| e.within(file.name_of(index)))?;
+        filling.push(maps, image)?;
+        progress(Stage::Features, index + 1, total);
+    }
+    let mut warnings = size_warnings(file.pictures());
+    warnings.extend(usable.finish()?);
+    let notes = smaller_than_input(file.pictures(), backbone.identity());
+    let (store, looks) = filling.finish()?;
+    Ok(Gathered {
+        store,
+        looks,
+        images: file.pictures().map(image_record).collect(),
+        engine: file.header().engine.clone(),
+        skipped: Vec::new(),
+        notes: notes.into_iter().collect(),
+        warnings,
+        notices: Vec::new(),
+        opaque: None,
+        reading: Reading::default(),
+        originals: Originals::Features(file, (0..total).collect()),
+    })
+}
+
+fn require_same_backbone(file: &FeaturesFile, backbone: &dyn Backbone) -> Result<()> {
+    let differences = file.header().backbone.differences(backbone.identity());
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::template(format!(
+        "the features were made with another backbone (different: {})\n  features: {}\n  here:     {}",
+        differences.join(", "),
+        file.header().backbone,
+        backbone.identity()
+    ))
+    .next(NextStep::Choose(Choice::Backbone, "the model that they were made with".into())))
 }
 
 impl Gathered<'_> {

@@ -27,6 +27,7 @@ mod look;
 pub mod memory;
 mod notices;
 mod options;
+pub mod overrides;
 mod patches;
 pub mod presets;
 mod progress;

@@ -1,7 +1,7 @@
 //! What a build can be told.
 
 use crate::backbone::Identity;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::image::{Mask, Reading};
 use crate::matching::Storage;
 use crate::scoring::Fusion;
@@ -193,98 +193,131 @@ impl Options {
     }
 
     /// Refuses options that contradict each other or the backbone.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming the choice that is wrong.
     pub fn check(&self, backbone: &Identity) -> Result<()> {
-        let layers = self.layers.len();
+        self.check_layers(backbone)?;
+        self.check_windows()?;
+        self.check_weights()?;
+        self.check_numbers()?;
+        self.check_threshold()?;
+        self.check_mask(backbone)
+    }
+
+    fn check_layers(&self, backbone: &Identity) -> Result<()> {
         let taps = self.layers.iter().chain(self.position_free.iter().map(|layer| &layer.tap));
-        if layers == 0 || taps.copied().any(|tap| tap >= backbone.taps.len()) {
-            return Err(Error::usage("a layer has no tap of the backbone".to_string())
+        if self.layers.is_empty() || taps.copied().any(|tap| tap >= backbone.taps.len()) {
+            return Err(Error::usage("a layer has no tap of the backbone")
                 .advise("name taps that the backbone has"));
         }
         if self.position_free.iter().any(|layer| layer.patches == 0) {
             return Err(Error::usage("a position-free layer without patches sees nothing")
                 .advise("1024 is the default"));
         }
-        let wrong = |what: String, next: &str| Err(Error::usage(what).advise(next));
-        for (name, patches) in
-            [("--patches", &self.patches_forward), ("--patches-backward", &self.patches_backward)]
-        {
+        Ok(())
+    }
+
+    fn check_windows(&self) -> Result<()> {
+        let layers = self.layers.len();
+        let windows = [
+            (Choice::Patches, &self.patches_forward),
+            (Choice::PatchesBackward, &self.patches_backward),
+        ];
+        for (choice, patches) in windows {
             if patches.len() != layers {
-                let what = format!("{name} has {} numbers for {layers} layers", patches.len());
-                return wrong(what, "give one odd number a layer, as in --patches 9,7,5");
+                let reason = format!("{} numbers for {layers} layers", patches.len());
+                return Err(Error::choice(choice, reason).next(NextStep::Choose(
+                    choice,
+                    "one odd number for each layer, as in 9,7,5".into(),
+                )));
             }
             if let Some(even) = patches.iter().find(|&&p| p % 2 == 0 || p > 255) {
-                return wrong(
-                    format!("{name}: {even} is not an odd number up to 255"),
-                    "a window has a centre: take 1, 3, 5, ..",
+                let reason = format!("{even} is not an odd number up to 255");
+                return Err(
+                    Error::choice(choice, reason).advise("a window has a centre: take 1, 3, 5, ..")
                 );
             }
         }
-        if let Weights::Given(weights) = &self.weights {
-            let layers = layers + self.position_free.len();
-            if weights.len() != layers || !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
-                return wrong(
-                    format!("--weights needs {layers} numbers, none below 0"),
-                    "give one a layer, as in --weights 1,1,0.5",
-                );
-            }
-            if weights.iter().all(|&w| w == 0.0) {
-                return wrong(
-                    "--weights: at least one must be above 0".into(),
-                    "as in --weights 1,1,0.5",
-                );
-            }
+        Ok(())
+    }
+
+    fn check_weights(&self) -> Result<()> {
+        let Weights::Given(weights) = &self.weights else { return Ok(()) };
+        let layers = self.layers.len() + self.position_free.len();
+        let wrong = |reason: String| {
+            let what = "one number for each layer, as in 1,1,0.5".into();
+            Error::choice(Choice::Weights, reason).next(NextStep::Choose(Choice::Weights, what))
+        };
+        if weights.len() != layers || !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+            return Err(wrong(format!("takes {layers} numbers, none below 0")));
         }
+        match weights.iter().all(|&w| w == 0.0) {
+            true => Err(wrong("at least one must be above 0".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn check_numbers(&self) -> Result<()> {
+        let wrong = |choice, reason: String, next: &'static str| {
+            Err(Error::choice(choice, reason).advise(next))
+        };
         if !(0.0..=1.0).contains(&self.alpha) {
-            return wrong(
-                format!("--alpha {} is not between 0 and 1", self.alpha),
-                "1 is forward only, 0 backward only",
-            );
+            let reason = format!("{} is not between 0 and 1", self.alpha);
+            return wrong(Choice::Alpha, reason, "1 is forward only, 0 backward only");
         }
         if let Baseline::Share(share) = self.baseline
             && !(share > 0.0 && share <= 1.0)
         {
-            return wrong(
-                format!("a share of {share} of the baseline is not above 0 and up to 1"),
-                "1 takes off the whole mean map of the good pictures",
+            let reason = format!("a share of {share} of the baseline is not above 0 and up to 1");
+            return Err(
+                Error::usage(reason).advise("1 takes off the whole mean map of the good pictures")
             );
         }
         if !(0.0..=64.0).contains(&self.sigma) {
-            return wrong(
-                format!("--sigma {} is not between 0 and 64", self.sigma),
-                "4 suits an input of 256",
-            );
+            let reason = format!("{} is not between 0 and 64", self.sigma);
+            return wrong(Choice::Sigma, reason, "2 suits an input of 256 x 256 pixels");
         }
         if self.sheets == Sheets::Count(0) {
-            return wrong("--sheets 0 leaves nothing to compare with".into(), "60 is the default");
-        }
-        if self.threshold.is_some_and(|t| !t.is_finite() || t <= 0.0) {
-            return wrong(
-                "--threshold must be a number above 0".into(),
-                "leave it out to have it set from the good pictures",
-            );
-        }
-        if self.false_reject.is_some() && self.threshold.is_some() {
-            return wrong(
-                "--threshold and --false-reject contradict each other".into(),
-                "give one of them",
-            );
-        }
-        if self.suspects == Suspects::LeaveOut && !self.audit {
-            return wrong(
-                "suspects cannot be left out without the audit that finds them".into(),
-                "do not switch the audit off",
-            );
+            let reason = "0 leaves nothing to compare with".into();
+            return wrong(Choice::Sheets, reason, "60 is the default");
         }
         if self.folds.is_some_and(|folds| folds < 2) {
-            return wrong("--folds must be at least 2".into(), "10 is the default");
+            return wrong(Choice::Folds, "must be at least 2".into(), "10 is the default");
         }
+        Ok(())
+    }
+
+    fn check_threshold(&self) -> Result<()> {
+        if self.threshold.is_some_and(|t| !t.is_finite() || t <= 0.0) {
+            return Err(Error::choice(Choice::Threshold, "must be a number above 0")
+                .advise("leave it out to have it set from the good pictures"));
+        }
+        if self.false_reject.is_some() && self.threshold.is_some() {
+            let reason = "a threshold and a rate of false rejects contradict each other";
+            return Err(Error::choice(Choice::Threshold, reason).next(NextStep::OneOf(vec![
+                NextStep::LeaveOut(Choice::Threshold),
+                NextStep::LeaveOut(Choice::FalseReject),
+            ])));
+        }
+        match self.suspects == Suspects::LeaveOut && !self.audit {
+            true => {
+                Err(Error::usage("suspects cannot be left out without the audit that finds them")
+                    .advise("do not switch the audit off"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn check_mask(&self, backbone: &Identity) -> Result<()> {
         let size = (backbone.height as usize, backbone.width as usize);
+        let wrong = |reason: &str, next: &'static str| Err(Error::usage(reason).advise(next));
         match &self.mask {
             Some(mask) if (mask.height(), mask.width()) != size => {
-                wrong("the mask has another size than the network's input".into(), "make it anew")
+                wrong("the mask has another size than the network's input", "make it anew")
             }
             Some(mask) if mask.count() == 0 => wrong(
-                "the mask is black: nothing would be inspected".into(),
+                "the mask is black: nothing would be inspected",
                 "paint white what is to be inspected",
             ),
             _ => Ok(()),

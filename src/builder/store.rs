@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use crate::backbone::TapIdentity;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -124,7 +124,10 @@ impl Store {
     fn spill(&self, data: &[f32]) -> Result<Mmap> {
         let failed = |e| {
             Error::io(&self.scratch_folder, "the scratch file for features cannot be written", &e)
-                .advise("free some space there, set TMPDIR to a roomier disk, or allow more --max-memory")
+                .next(NextStep::OneOf(vec![
+                    NextStep::Do("free some space there, or set TMPDIR to a roomier disk".into()),
+                    NextStep::Choose(Choice::MaxMemory, "a larger number".into()),
+                ]))
         };
         let mut file = tempfile::tempfile_in(&self.scratch_folder).map_err(failed)?;
         file.write_all(bytemuck::cast_slice(data)).map_err(failed)?;

@@ -172,3 +172,71 @@ pub(super) fn panicked(words: &str) -> Error {
     Error::model(format!("the inspection panicked: {words}"))
         .advise("reject the part, open the template again, and report this")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::{Backbone, Identity};
+    use crate::feature_map::FeatureMap;
+    use crate::image::NetworkImage;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
+
+    /// A backbone that panics from some moment on.
+    struct Faulty {
+        backbone: Arc<dyn Backbone>,
+        panics: Arc<AtomicBool>,
+    }
+
+    impl Backbone for Faulty {
+        fn identity(&self) -> &Identity {
+            self.backbone.identity()
+        }
+
+        fn engine(&self) -> &str {
+            "faulty"
+        }
+
+        fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+            assert!(!self.panics.load(Ordering::Relaxed), "on purpose");
+            self.backbone.features(image)
+        }
+    }
+
+    /// A child that was forked, as far as an inspector can tell.
+    #[test]
+    fn an_inspector_of_another_process_refuses_to_wait_for_threads_that_are_not_there() {
+        let mut inspector = Inspector::open(TEMPLATE, &Options::default()).expect("opens");
+        inspector.process += 1;
+        let pixels = [90; 64 * 64];
+        let view = PictureView::gray8(&pixels, 64, 64, 64).expect("fits");
+        assert_eq!(inspector.inspect(&view).expect_err("refused").kind(), Kind::Usage);
+        let template = Template::open(TEMPLATE).expect("opens");
+        assert_eq!(inspector.replace(template).expect_err("refused").kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn after_a_panic_every_answer_is_an_error_until_the_template_is_replaced() {
+        let inspector = Inspector::open(TEMPLATE, &Options::default()).expect("opens");
+        let panics = Arc::new(AtomicBool::new(false));
+        {
+            let mut state = inspector.state.write().expect("no panic yet");
+            let (template, backbone) =
+                (state.pipeline.template().clone(), state.pipeline.backbone().clone());
+            let faulty = Faulty { backbone, panics: panics.clone() };
+            state.pipeline = Arc::new(Pipeline::new(template, Arc::new(faulty)).expect("joins"));
+        }
+        let pixels = [90; 64 * 64];
+        let view = PictureView::gray8(&pixels, 64, 64, 64).expect("fits");
+        inspector.inspect(&view).expect("inspects");
+        panics.store(true, Ordering::Relaxed);
+        let error = inspector.inspect(&view).expect_err("panics");
+        assert_eq!(error.kind(), Kind::Model);
+        assert!(error.to_string().contains("on purpose"), "{error}");
+        panics.store(false, Ordering::Relaxed);
+        assert!(inspector.inspect(&view).is_err(), "what panicked is not asked again");
+        inspector.replace(Template::open(TEMPLATE).expect("opens")).expect("is taken");
+        assert_eq!(inspector.inspect(&view).expect("inspects").generation, 2);
+    }
+}

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::backbone::refusal::unusable_device;
-use crate::error::{Error, Result};
+use crate::error::{Choice, Error, NextStep, Result};
 use libloading::Library;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -30,8 +30,13 @@ const FOLDERS: [&str; 8] = [
     "/usr/local/onnxruntime/lib",
 ];
 const GET_IT: &str = "`pip install onnxruntime` has one (onnxruntime-gpu for cuda and tensorrt), and so have the \
-     archives at github.com/microsoft/onnxruntime/releases: name its libonnxruntime.so with --onnxruntime \
-     (hetmm-edge: template.onnxruntime) or ORT_DYLIB_PATH";
+     archives at github.com/microsoft/onnxruntime/releases. Its name is libonnxruntime.so; the environment variable \
+     ORT_DYLIB_PATH names it, too";
+
+/// What to do where there is no usable library.
+fn get_it() -> NextStep {
+    NextStep::Choose(Choice::OnnxRuntime, GET_IT.into())
+}
 
 /// The file and the version of the library in use.
 static LOADED: Mutex<Option<(PathBuf, String)>> = Mutex::new(None);
@@ -56,7 +61,7 @@ pub fn load(path: Option<&Path>) -> Result<String> {
         return Ok(version.clone());
     }
     let version = prove(&file)?;
-    let failed = |e: String| unusable_device(format!("{}: {e}", file.display())).advise(GET_IT);
+    let failed = |e: String| unusable_device(format!("{}: {e}", file.display())).next(get_it());
     let started = ort::init_from(&file).map_err(|e| failed(e.to_string()))?;
     started.with_name("hetmm").with_telemetry(false).with_logger(Arc::new(log)).commit();
     let environment = Environment::current().map_err(|e| failed(e.to_string()))?;
@@ -94,7 +99,7 @@ fn find(path: Option<&Path>) -> Result<PathBuf> {
     if let Some((path, by)) = named {
         let wrong = |why: &str| {
             Err(unusable_device(format!("{}: {why} (named by {by})", path.display()))
-                .advise(GET_IT))
+                .next(get_it()))
         };
         return match path.canonicalize() {
             Err(e) => wrong(&e.to_string()),
@@ -132,7 +137,7 @@ fn newest_in(folder: &Path) -> Option<PathBuf> {
 /// the program calls.
 fn prove(file: &Path) -> Result<String> {
     let refused = |why: &str| -> Error {
-        unusable_device(format!("{}: {why}", file.display())).advise(GET_IT)
+        unusable_device(format!("{}: {why}", file.display())).next(get_it())
     };
     // SAFETY: loading runs the library's constructors. The user or the system's administrator named
     // or installed this file as ONNX Runtime.
@@ -142,7 +147,7 @@ fn prove(file: &Path) -> Result<String> {
              for libraries",
             FOLDERS.join(", ")
         ))
-        .advise(GET_IT),
+        .next(get_it()),
         false => refused(&format!("cannot be loaded: {e}")),
     })?;
     // SAFETY: a library that exports this name is an ONNX Runtime; its C header declares it so.

@@ -15,7 +15,7 @@ use super::interface::{Backbone, Request};
 use super::model_facts::{ModelFacts, metadata};
 use super::onnx::{IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple};
 use super::refusal::unusable_model;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use cut::Cut;
@@ -165,7 +165,11 @@ fn run<T>(
 ) -> Result<T> {
     let failed = |e: ort::Error| {
         let error = Error::model(format!("the backbone failed in ONNX Runtime: {e}"));
-        if count > 1 { error.advise("try a smaller --batch") } else { error }
+        if count > 1 {
+            error.next(NextStep::Choose(Choice::Batch, "a smaller number".into()))
+        } else {
+            error
+        }
     };
     let shape = [count, 3, recipe.size.0, recipe.size.1];
     let input = TensorRef::from_array_view((shape, planes)).map_err(failed)?;

@@ -6,7 +6,7 @@
 
 use crate::backbone::device::{Device, Engine};
 use crate::backbone::refusal::unusable_device;
-use crate::error::{Error, Result};
+use crate::error::{Choice, Error, NextStep, Result};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
@@ -142,8 +142,9 @@ impl Recipe {
     /// Returns the providers that the device needs. The list is empty for the CPU.
     fn providers(&self) -> Result<Vec<ExecutionProviderDispatch>> {
         let engine = &self.engine;
-        let index = i32::try_from(engine.index)
-            .map_err(|_| Error::usage(format!("--device-index {}", engine.index)))?;
+        let index = i32::try_from(engine.index).map_err(|_| {
+            Error::choice(Choice::DeviceIndex, format!("{} is too large", engine.index))
+        })?;
         // Full 32-bit products and one fixed choice of algorithm give the same features as on the
         // CPU, and the same ones every time.
         let cuda = ep::CUDA::default()
@@ -209,8 +210,9 @@ impl Recipe {
         let folder = match &self.engine.engine_cache {
             Some(folder) => folder.clone(),
             None => cache_folder().ok_or_else(|| {
-                unusable_device("there is no folder to keep TensorRT's engines in")
-                    .advise("name one with --tensorrt-cache (hetmm-edge: template.engine_cache)")
+                unusable_device("there is no folder to keep TensorRT's engines in").next(
+                    NextStep::Choose(Choice::TensorRtCache, "a folder that can be written".into()),
+                )
             })?,
         };
         let mut hash = blake3::Hasher::new();

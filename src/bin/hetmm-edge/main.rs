@@ -13,6 +13,7 @@
 )]
 
 mod check;
+mod keys;
 mod logging;
 mod output;
 mod replay;
@@ -115,7 +116,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             logging::drain();
-            output::say(format_args!("error: {error}"));
+            output::say(format_args!("error: {}", keys::in_words(&error)));
             ExitCode::from(error.kind().exit_code())
         }
     }

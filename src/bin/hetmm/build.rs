@@ -11,9 +11,9 @@ use crate::suspects;
 use clap::ValueEnum;
 use hetmm::backbone::Backbone;
 use hetmm::builder::features_file::FeaturesFile;
-use hetmm::builder::layers::LayerNames;
 use hetmm::builder::memory;
-use hetmm::builder::presets::{FREE_PATCHES, Preset};
+use hetmm::builder::overrides::Overrides;
+use hetmm::builder::presets::Preset;
 use hetmm::builder::{
     Baseline, Input, Options, Report, Rotations, Sheets, Source, Suspects, Weights,
 };
@@ -295,48 +295,10 @@ impl Settings {
         };
         let id = backbone.identity();
         let names = self.network.layers(preset, id)?;
-        let (layers, position_free) =
-            names.numbers(id, self.free_patches.unwrap_or(FREE_PATCHES))?;
-        let count = layers.len() + position_free.len();
-        let size = Size { width: id.width, height: id.height };
-        let (forward, backward) = self.patches(preset, &names)?;
-        let hard_rule = match self.hard_rule {
-            Some(HardRuleName::Maxmin) => HardRule::MaxMin,
-            Some(HardRuleName::Sum) => HardRule::Sum,
-            None => preset.hard_rule,
-        };
+        let size = id.size();
+        let mut options = self.overrides(preset).over(preset, id, &names)?;
+        options.provenance.extend(self.network.provenance());
         let options = Options {
-            sheets: self.sheets.unwrap_or(Sheets::Count(preset.sheets)),
-            rotations: self.rotations.unwrap_or(preset.rotations),
-            rule: match self.select.unwrap_or(Select::Pts) {
-                Select::Pts => Rule::Pts(hard_rule),
-                Select::RandomImage => Rule::RandomImage,
-                Select::RandomPixel => Rule::RandomPixel,
-                Select::KmeansImage => Rule::KmeansImage,
-                Select::KmeansPixel => Rule::KmeansPixel,
-            },
-            layers,
-            patches_forward: forward,
-            patches_backward: backward,
-            position_free,
-            alpha: self.alpha.unwrap_or(preset.alpha),
-            baseline: self.baseline.unwrap_or(preset.baseline),
-            fusion: match self.fusion {
-                Some(FusionName::Sum) => Fusion::Sum,
-                Some(FusionName::RootMean) => Fusion::RootMean,
-                None => preset.fusion,
-            },
-            weights: match &self.weights {
-                Some(weights) => weights.clone(),
-                None if preset.weights_from_good_parts => Weights::FromGoodParts,
-                None => Weights::Given(vec![1.0; count]),
-            },
-            sigma: self.sigma.unwrap_or(preset.sigma * (size.pixels() as f32).sqrt() / 256.0),
-            storage: match self.storage {
-                Some(StorageName::F32) => Storage::F32,
-                Some(StorageName::F16) => Storage::F16,
-                Some(StorageName::I8) | None => Storage::I8,
-            },
             mask: self.mask.as_deref().map(|path| read_mask(path, input, size)).transpose()?,
             opaque_only: self.mask_from_alpha,
             reading: self.reading(input)?,
@@ -344,7 +306,6 @@ impl Settings {
             false_reject: self.false_reject,
             folds: self.folds,
             group_by: self.group_by.clone(),
-            max_memory: 0,
             skip_unreadable: self.skip_unreadable,
             audit: !self.no_audit,
             suspects: match (self.keep_suspects, self.drop_suspects) {
@@ -352,10 +313,7 @@ impl Settings {
                 (false, true) => Suspects::LeaveOut,
                 (false, false) => Suspects::LeaveOutStrays,
             },
-            provenance: [("preset".into(), preset.name.into())]
-                .into_iter()
-                .chain(self.network.provenance())
-                .collect(),
+            ..options
         };
         let pictures = match input {
             Input::Pictures(pictures) => pictures.len(),
@@ -372,6 +330,43 @@ impl Settings {
         Ok((backbone, options))
     }
 
+    /// What is asked for in place of the preset's own.
+    fn overrides(&self, preset: &Preset) -> Overrides {
+        let hard_rule = self.hard_rule.map(|name| match name {
+            HardRuleName::Maxmin => HardRule::MaxMin,
+            HardRuleName::Sum => HardRule::Sum,
+        });
+        let rule = self.select.map(|select| match select {
+            Select::Pts => Rule::Pts(hard_rule.unwrap_or(preset.hard_rule)),
+            Select::RandomImage => Rule::RandomImage,
+            Select::RandomPixel => Rule::RandomPixel,
+            Select::KmeansImage => Rule::KmeansImage,
+            Select::KmeansPixel => Rule::KmeansPixel,
+        });
+        Overrides {
+            sheets: self.sheets,
+            rotations: self.rotations,
+            rule,
+            hard_rule,
+            patches: self.patches.clone(),
+            patches_backward: self.patches_backward.clone(),
+            free_patches: self.free_patches,
+            alpha: self.alpha,
+            baseline: self.baseline,
+            fusion: self.fusion.map(|name| match name {
+                FusionName::Sum => Fusion::Sum,
+                FusionName::RootMean => Fusion::RootMean,
+            }),
+            weights: self.weights.clone(),
+            sigma: self.sigma,
+            storage: self.storage.map(|name| match name {
+                StorageName::F32 => Storage::F32,
+                StorageName::F16 => Storage::F16,
+                StorageName::I8 => Storage::I8,
+            }),
+        }
+    }
+
     /// How the samples of the pictures are to be understood.
     fn reading(&self, input: Input) -> Result<Reading> {
         match (self.bits, input) {
@@ -382,29 +377,6 @@ impl Settings {
             }
             (Some(bits), Input::Pictures(_)) => Reading::of_bits(bits),
         }
-    }
-
-    /// The windows of each layer; a preset's are for its own taps only.
-    fn patches(&self, preset: &Preset, names: &LayerNames) -> Result<(Vec<usize>, Vec<usize>)> {
-        let layers = names.positional.len();
-        let of_preset =
-            preset.taps.iter().any(|taps| names.positional.iter().eq(taps.positional.iter()));
-        let forward = match &self.patches {
-            Some(patches) => patches.clone(),
-            None if preset.patches_forward.len() >= layers && of_preset => {
-                preset.patches_forward[..layers].to_vec()
-            }
-            None => {
-                return Err(Error::usage("--layers needs --patches")
-                    .advise("give one odd window a layer, as in --patches 9,7,5"));
-            }
-        };
-        let backward = match (&self.patches_backward, &self.patches) {
-            (Some(patches), _) => patches.clone(),
-            (None, Some(_)) => forward.clone(),
-            (None, None) => preset.patches_backward[..layers].to_vec(),
-        };
-        Ok((forward, backward))
     }
 }
 

@@ -16,15 +16,16 @@ use crate::pictures::{self, FolderArgs, ShapeArgs};
 use crate::promise::{ABOUT_THE_SCORE, parse_rate, promise};
 use crate::report::{self, Calibration};
 use crate::timing;
+use hetmm::adjust::threshold::FromFreshParts;
 use hetmm::builder::audit::Look;
+use hetmm::builder::calibration::Threshold;
 use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::error::Kind;
-use hetmm::files::Lock;
 use hetmm::image::Size;
 use hetmm::inspection::{Inspected, Pipeline};
 use hetmm::metrics::OperatingCurve;
 use hetmm::scoring::{Scored, Thresholds, Verdict};
-use hetmm::template::{self, Basis, Decision, ImageRecord, Origin, Settings, Template, writer};
+use hetmm::template::{self, Decision, ImageRecord, Template};
 use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
@@ -111,69 +112,36 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let lock = if args.dry_run { None } else { hetmm::files::lock_if_there(output)? };
     let pipeline = args.shape.apply(open(args)?);
     let template = pipeline.template();
-    let good = different(good, console);
-    // Every picture of a defect counts, as for `eval`; a file that was given twice is one picture.
-    let bad = files(bad);
-    let good = scores(&pipeline, &without_known(template, good, console)?, args, console)?;
-    let good = one_of_each_part(good, console);
-    let bad = scores(&pipeline, &bad, args, console)?;
-    let bad: Vec<(Source, f32)> = bad.into_iter().map(|s| (s.source, s.score)).collect();
-    let good_scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
-    let at = |rate| calibration::threshold(&good_scores, rate).map_err(|e| too_few(&e, rate));
+    let (good, bad) = scored(args, &pipeline, good, bad, console)?;
     let present = match args.dry_run {
         true => Some(present(&pipeline, &good, &bad)?),
         false => None,
     };
-    let asked =
-        at(args.rate()).and_then(|threshold| Ok((threshold, args.review.map(at).transpose()?)));
-    let (threshold, review) = match (asked, &present) {
+    let (threshold, review) = match (asked(args, &good), &present) {
         (Err(refusal), Some(present)) => return tell_present(args, present, refusal, console),
         (asked, _) => asked?,
     };
-    let decision = Decision {
-        review: review.as_ref().map_or(threshold.score, |r| r.score),
-        basis: Basis::FreshParts,
-        false_reject: args.rate() as f32,
-        rank: threshold.rank as u32,
-        interval: threshold.interval.map(|v| v as f32),
-    };
-    let thresholds = Thresholds { reject: threshold.score, review: decision.review };
+    let fresh =
+        FromFreshParts { reject: &threshold, review: review.as_ref(), false_reject: args.rate() };
     let of_bad = |scored: &(Source, f32)| Some(kind_of(&scored.0));
-    let mut outcomes = outcomes(&pipeline, good, |_| None, thresholds)?;
-    outcomes.extend(self::outcomes(&pipeline, bad, of_bad, thresholds)?);
+    let mut outcomes = outcomes(&pipeline, good, |_| None, fresh.thresholds())?;
+    outcomes.extend(self::outcomes(&pipeline, bad, of_bad, fresh.thresholds())?);
     let before = template.header().calibration.threshold;
     let found = Calibration {
         outcomes,
         asked: (args.rate(), args.review),
-        threshold,
-        review,
+        threshold: threshold.clone(),
+        review: review.clone(),
         before: (before, template.decision().map(|d| d.review).filter(|r| *r < before)),
         written: !args.dry_run,
     };
-    let mut header = template.header().clone();
-    header.calibration.threshold = found.threshold.score;
-    header.calibration.pictures = found.threshold.pictures as u32;
-    let mut settings = Settings { decision: Some(decision.clone()), ..template.settings().clone() };
-    settings.evidence.iter_mut().for_each(|evidence| evidence.origin = Origin::Rank);
-    let write = |path: &Path, lock: Option<&Lock>| {
-        writer::rewrite(path, lock, template, header.clone(), settings.clone(), template.zones())
-    };
     if !args.dry_run {
-        write(output, lock.as_ref())?;
+        fresh.write(template, output, lock.as_ref())?;
         console.changed(output);
-        console.note(format!("{}: threshold {:.4}", output.display(), found.threshold.score));
+        console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
     }
     if let Some(page) = &args.report {
-        let told = |e: Error| match args.dry_run {
-            true => e,
-            false => e.within(format!(
-                "{}: the threshold is set to {:.4}, but there is no page",
-                output.display(),
-                found.threshold.score
-            )),
-        };
-        let text = page_text(args, &pipeline, &found, &write).map_err(told)?;
-        outputs.write(page, &report::FORMAT, text.as_bytes()).map_err(told)?;
+        write_page(args, page, &outputs, &pipeline, &found, &fresh)?;
         console.changed(page);
     }
     if let (Some(review), None) = (found.before.1, args.review) {
@@ -182,22 +150,79 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             "The review threshold {review:.4} {is} removed: no part is sent to review. --review RATE sets a new one."
         ));
     }
-    let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
-    let mut text = String::new();
-    match args.json {
-        true => {
-            let mut told = to_json(&found, &figures, &decision, is_ruled(template));
-            present.iter().for_each(|present| told["present"] = present.to_json());
-            say!(text, "{told:#}");
-        }
-        false => {
-            present.iter().for_each(|present| say!(text, "{}", present.in_words()));
-            let promise = promise(&header, &decision);
-            text.push_str(&in_words(&found, &figures, &promise, is_ruled(template)));
-        }
-    }
-    console.print(&text)?;
+    console.print(&told(args, &found, &fresh, template, present.as_ref()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pictures of fresh good parts, each part once, and of known defects, with their scores.
+type Scores = (Vec<(Source, f32)>, Vec<(Source, f32)>);
+
+/// Scores the good pictures that the template does not know, and the defects.
+fn scored(
+    args: &Args,
+    pipeline: &Pipeline,
+    good: Vec<Source>,
+    bad: Vec<Source>,
+    console: &Console,
+) -> Result<Scores> {
+    let good = different(good, console);
+    // Every picture of a defect counts, as for `eval`; a file that was given twice is one picture.
+    let bad = files(bad);
+    let good = without_known(pipeline.template(), good, console)?;
+    let good = one_of_each_part(scores(pipeline, &good, args, console)?, console);
+    let bad = scores(pipeline, &bad, args, console)?;
+    Ok((good, bad.into_iter().map(|s| (s.source, s.score)).collect()))
+}
+
+/// The thresholds for the rates that were asked for: to reject, and to review where that was asked for.
+fn asked(args: &Args, good: &[(Source, f32)]) -> Result<(Threshold, Option<Threshold>)> {
+    let scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
+    let at = |rate| calibration::threshold(&scores, rate).map_err(|e| too_few(&e, rate));
+    Ok((at(args.rate())?, args.review.map(at).transpose()?))
+}
+
+/// Writes the page. Where that fails, the error says that the threshold is set all the same.
+fn write_page(
+    args: &Args,
+    page: &Path,
+    outputs: &Outputs,
+    pipeline: &Pipeline,
+    found: &Calibration,
+    fresh: &FromFreshParts,
+) -> Result<()> {
+    let output = args.output.as_ref().unwrap_or(&args.template);
+    let told = |e: Error| match args.dry_run {
+        true => e,
+        false => e.within(format!(
+            "{}: the threshold is set to {:.4}, but there is no page",
+            output.display(),
+            found.threshold.score
+        )),
+    };
+    let text = page_text(args, pipeline, found, fresh).map_err(told)?;
+    outputs.write(page, &report::FORMAT, text.as_bytes()).map_err(told)
+}
+
+/// What was found, for people or for programs.
+fn told(
+    args: &Args,
+    found: &Calibration,
+    fresh: &FromFreshParts,
+    template: &Template,
+    present: Option<&Present>,
+) -> String {
+    let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
+    let decision = fresh.decision();
+    let mut text = String::new();
+    if args.json {
+        let mut told = to_json(found, &figures, &decision, is_ruled(template));
+        present.iter().for_each(|present| told["present"] = present.to_json());
+        say!(text, "{told:#}");
+        return text;
+    }
+    present.iter().for_each(|present| say!(text, "{}", present.in_words()));
+    let promise = promise(&fresh.apply(template).0, &decision);
+    text + &in_words(found, &figures, &promise, is_ruled(template))
 }
 
 /// Claims what is to be written: the template, unless it is changed in its place, and the page.
@@ -319,12 +344,12 @@ fn is_ruled(template: &Template) -> bool {
 }
 
 /// The page, from a pipeline with the new thresholds: after a dry run that of a file which
-/// goes again. `write` writes the template to a path.
+/// goes again.
 fn page_text(
     args: &Args,
     old: &Pipeline,
     found: &Calibration,
-    write: &dyn Fn(&Path, Option<&Lock>) -> Result<u64>,
+    fresh: &FromFreshParts,
 ) -> Result<String> {
     let written = args.output.as_ref().unwrap_or(&args.template);
     let scratch;
@@ -332,7 +357,7 @@ fn page_text(
         let failed = |e| Error::io(&std::env::temp_dir(), "a folder cannot be made in it", &e);
         scratch = tempfile::tempdir().map_err(failed)?;
         let path = scratch.path().join("dry-run.hetmm");
-        write(&path, None)?;
+        fresh.write(old.template(), &path, None)?;
         (&args.template, path)
     } else {
         (written, written.clone())

@@ -3,7 +3,7 @@
 use crate::console::{Console, say};
 use hetmm::Result;
 use hetmm::heatmap::Scale;
-use hetmm::template::{Evidence, Grouping, Origin, Template};
+use hetmm::template::{Evidence, Grouping, HeaderV1, Origin, Template};
 use hetmm::update::journal;
 use hetmm::wording::{counted, printable};
 use serde_json::{Value, json};
@@ -25,67 +25,76 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let template = Template::map(&args.template)?;
-    console.print(&text(args, &template))?;
+    let text = match args.json {
+        true => format!("{:#}\n", to_json(&template)),
+        false => in_words(args, &template),
+    };
+    console.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the template holds, for people or for programs.
-fn text(args: &Args, template: &Template) -> String {
+/// What the template holds, for programs.
+fn to_json(template: &Template) -> Value {
+    let h = template.header();
+    let id = &h.backbone;
+    let images: Vec<_> = h
+        .build
+        .images
+        .iter()
+        .map(|i| {
+            json!({"name": i.name, "blake3": hex(&i.digest), "width": i.width, "height": i.height, "score": i.score})
+        })
+        .collect();
+    json!({
+        "bytes": template.size(),
+        "backbone": {"name": id.name, "blake3": hex(&id.digest), "height": id.height, "width": id.width,
+                     "mean": id.mean, "std": id.std},
+        "defects": {"smallest_px": h.smallest_defect_px(), "mm_per_pixel": h.build.mm_per_pixel()},
+        "layers": layers_to_json(h),
+        "alpha": h.alpha,
+        "fusion": h.fusion.to_string(),
+        "sigma": h.sigma,
+        "storage": h.storage.to_string(),
+        "selection": h.rule.to_string(),
+        "mask": template.mask().map(|m| m.count()),
+        "bits": template.settings().reading.bits(),
+        "calibration": {"threshold": h.calibration.threshold, "scale_top": Scale::of(h).top,
+                        "provisional": template.decision().is_none() && !h.build.has_given_threshold(),
+                        "given": template.decision().is_none() && h.build.has_given_threshold(),
+                        "decision": template.decision().map(|d| json!({
+                            "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
+                            "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval})),
+                        "evidence": template.settings().evidence.as_ref().map(evidence)},
+        "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
+        "inserted": template.pictures().1.len(),
+        "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
+            .collect::<Vec<_>>(),
+        "build": {"version": h.build.version,
+                  "options": h.build.options.iter().map(|(k, v)| (k.clone(), json!(v)))
+                      .collect::<serde_json::Map<_, _>>(),
+                  "images": images},
+    })
+}
+
+fn layers_to_json(h: &HeaderV1) -> Vec<Value> {
+    (h.layers.iter().enumerate())
+        .filter_map(|(at, layer)| Some((h.tap(at)?, h.layer_use(at), layer)))
+        .map(|(tap, how, layer)| {
+            json!({
+                "tap": tap.name, "channels": tap.channels, "height": tap.height, "width": tap.width,
+                "sheets": layer.sheets, "patch_forward": layer.patch_forward,
+                "patch_backward": layer.patch_backward, "weight": layer.weight,
+                "position_free": how.position_free, "votes": how.votes,
+            })
+        })
+        .collect()
+}
+
+/// What the template holds, for people.
+fn in_words(args: &Args, template: &Template) -> String {
     let mut text = String::new();
     let h = template.header();
     let id = &h.backbone;
-    if args.json {
-        let layers: Vec<_> = (h.layers.iter().enumerate())
-            .filter_map(|(at, layer)| Some((h.tap(at)?, h.layer_use(at), layer)))
-            .map(|(tap, how, layer)| {
-                json!({
-                    "tap": tap.name, "channels": tap.channels, "height": tap.height, "width": tap.width,
-                    "sheets": layer.sheets, "patch_forward": layer.patch_forward,
-                    "patch_backward": layer.patch_backward, "weight": layer.weight,
-                    "position_free": how.position_free, "votes": how.votes,
-                })
-            })
-            .collect();
-        let images: Vec<_> = h
-            .build
-            .images
-            .iter()
-            .map(|i| {
-                json!({"name": i.name, "blake3": hex(&i.digest), "width": i.width, "height": i.height, "score": i.score})
-            })
-            .collect();
-        let info = json!({
-            "bytes": template.size(),
-            "backbone": {"name": id.name, "blake3": hex(&id.digest), "height": id.height, "width": id.width,
-                         "mean": id.mean, "std": id.std},
-            "defects": {"smallest_px": h.smallest_defect_px(), "mm_per_pixel": h.build.mm_per_pixel()},
-            "layers": layers,
-            "alpha": h.alpha,
-            "fusion": h.fusion.to_string(),
-            "sigma": h.sigma,
-            "storage": h.storage.to_string(),
-            "selection": h.rule.to_string(),
-            "mask": template.mask().map(|m| m.count()),
-            "bits": template.settings().reading.bits(),
-            "calibration": {"threshold": h.calibration.threshold, "scale_top": Scale::of(h).top,
-                            "provisional": template.decision().is_none() && !h.build.has_given_threshold(),
-                            "given": template.decision().is_none() && h.build.has_given_threshold(),
-                            "decision": template.decision().map(|d| json!({
-                                "review": d.review, "basis": d.basis.to_string(), "false_reject": d.false_reject,
-                                "rank": d.rank, "pictures": h.calibration.pictures, "interval": d.interval})),
-                            "evidence": template.settings().evidence.as_ref().map(evidence)},
-            "rules": crate::rules::to_json(template.settings().rules.as_ref(), template.zones()),
-            "inserted": template.pictures().1.len(),
-            "probes": h.probes.iter().map(|p| json!({"name": p.name, "score": p.score, "tolerance": p.tolerance}))
-                .collect::<Vec<_>>(),
-            "build": {"version": h.build.version,
-                      "options": h.build.options.iter().map(|(k, v)| (k.clone(), json!(v)))
-                          .collect::<serde_json::Map<_, _>>(),
-                      "images": images},
-        });
-        say!(text, "{info:#}");
-        return text;
-    }
     say!(
         text,
         "{}: {:.1} MB, built by hetmm {}",
@@ -104,29 +113,7 @@ fn text(args: &Args, template: &Template) -> String {
     if let Some(line) = crate::defect::laid_out_for(template) {
         say!(text, "defects    {line}");
     }
-    for (at, layer) in h.layers.iter().enumerate() {
-        let (Some(tap), how) = (h.tap(at), h.layer_use(at)) else { continue };
-        let matched = match how.position_free {
-            true => format!("{} patches for all positions", layer.sheets),
-            false => format!(
-                "{} sheets, window {} forward {} backward",
-                layer.sheets, layer.patch_forward, layer.patch_backward
-            ),
-        };
-        let votes = match h.uses.is_empty() {
-            true => String::new(),
-            false => format!(", votes {:.2}", how.votes),
-        };
-        say!(
-            text,
-            "layer      {}: {} channels, {} x {}, {matched}, weight {:.4}{votes}",
-            printable(&tap.name),
-            tap.channels,
-            tap.width,
-            tap.height,
-            layer.weight
-        );
-    }
+    text += &layers_in_words(h);
     say!(
         text,
         "selection  {}; stored as {}; alpha {}, {} over layers, sigma {}",
@@ -155,6 +142,43 @@ fn text(args: &Args, template: &Template) -> String {
             .iter()
             .for_each(|line| say!(text, "{line}"));
     }
+    text += &pictures_in_words(template);
+    for (key, value) in &h.build.options {
+        say!(text, "option     {}: {}", printable(key), printable(value));
+    }
+    text
+}
+
+fn layers_in_words(h: &HeaderV1) -> String {
+    let mut text = String::new();
+    for (at, layer) in h.layers.iter().enumerate() {
+        let (Some(tap), how) = (h.tap(at), h.layer_use(at)) else { continue };
+        let matched = match how.position_free {
+            true => format!("{} patches for all positions", layer.sheets),
+            false => format!(
+                "{} sheets, window {} forward {} backward",
+                layer.sheets, layer.patch_forward, layer.patch_backward
+            ),
+        };
+        let votes = match h.uses.is_empty() {
+            true => String::new(),
+            false => format!(", votes {:.2}", how.votes),
+        };
+        say!(
+            text,
+            "layer      {}: {} channels, {} x {}, {matched}, weight {:.4}{votes}",
+            printable(&tap.name),
+            tap.channels,
+            tap.width,
+            tap.height,
+            layer.weight
+        );
+    }
+    text
+}
+
+fn pictures_in_words(template: &Template) -> String {
+    let mut text = String::new();
     let (built_from, inserted) = template.pictures();
     if !inserted.is_empty() {
         let pictures = if inserted.len() == 1 { "picture" } else { "pictures" };
@@ -176,9 +200,6 @@ fn text(args: &Args, template: &Template) -> String {
         built_from.first().map_or_else(String::new, |i| printable(&i.name)),
         built_from.last().map_or_else(String::new, |i| printable(&i.name))
     );
-    for (key, value) in &h.build.options {
-        say!(text, "option     {}: {}", printable(key), printable(value));
-    }
     text
 }
 

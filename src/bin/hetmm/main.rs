@@ -18,6 +18,7 @@ mod engine;
 mod eval;
 mod features;
 mod figures;
+mod flags;
 mod history;
 mod info;
 mod insert;
@@ -128,7 +129,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(e) => {
-            complain(format_args!("error: {e}"));
+            complain(format_args!("error: {}", flags::in_words(&e)));
             ExitCode::from(e.kind().exit_code())
         }
     }

@@ -2,13 +2,15 @@
 
 use crate::console::{Console, say};
 use crate::outputs::Replace;
+use hetmm::Result;
+use hetmm::adjust::rules::{Area, LabelPicture, RuleChange, ZoneChange};
+use hetmm::image;
 use hetmm::scoring::Rules;
-use hetmm::scoring::rules::{IGNORED, Limit, Zone};
-use hetmm::template::{self, HeaderV1, Template, writer};
+use hetmm::scoring::rules::{IGNORED, Limit};
+use hetmm::template::{self, Template, writer};
 use hetmm::wording::printable;
-use hetmm::{Error, Result, image};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Set or show a template's region rules: least area, number, zones, ignored parts
@@ -36,7 +38,7 @@ pub struct Args {
     /// The template
     template: PathBuf,
     /// Smaller regions do not count: 40px, or 0.5mm2 with --mm-per-pixel
-    #[arg(long, value_name = "AREA")]
+    #[arg(long, value_parser = parse_area, value_name = "AREA")]
     min_area: Option<Area>,
     /// Side of a pixel in millimetres
     #[arg(long, value_name = "MM")]
@@ -54,8 +56,8 @@ pub struct Args {
     zones: Option<PathBuf>,
     /// The settings of one zone; repeat it for each zone. Without --zones it changes a zone that the template
     /// has, and its label picture stays
-    #[arg(long, value_name = "ZONE")]
-    zone: Vec<ZoneArg>,
+    #[arg(long, value_parser = parse_zone, value_name = "ZONE")]
+    zone: Vec<ZoneChange>,
     /// Take all rules away
     #[arg(long, conflicts_with_all = ["min_area", "mm_per_pixel", "max_regions", "ignore", "zones", "zone"])]
     clear: bool,
@@ -69,74 +71,47 @@ pub struct Args {
     replace: Replace,
 }
 
-/// A least area as it was given.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Area {
-    Pixels(f32),
-    SquareMillimetres(f32),
+fn parse_area(text: &str) -> std::result::Result<Area, String> {
+    let usage =
+        || format!("{text} is no area: give pixels or square millimetres, as in 40px or 0.5mm2");
+    let (number, kind): (&str, fn(f32) -> Area) = match text.strip_suffix("mm2") {
+        Some(number) => (number, Area::SquareMillimetres),
+        None => (text.strip_suffix("px").ok_or_else(usage)?, Area::Pixels),
+    };
+    let number: f32 = number.trim().parse().map_err(|_| usage())?;
+    (number.is_finite() && number >= 0.0).then(|| kind(number)).ok_or_else(usage)
 }
 
-impl std::str::FromStr for Area {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let usage = || {
-            format!("{text} is no area: give pixels or square millimetres, as in 40px or 0.5mm2")
-        };
-        let (number, kind): (&str, fn(f32) -> Area) = match text.strip_suffix("mm2") {
-            Some(number) => (number, Area::SquareMillimetres),
-            None => (text.strip_suffix("px").ok_or_else(usage)?, Area::Pixels),
-        };
-        let number: f32 = number.trim().parse().map_err(|_| usage())?;
-        (number.is_finite() && number >= 0.0).then(|| kind(number)).ok_or_else(usage)
+fn parse_zone(text: &str) -> std::result::Result<ZoneChange, String> {
+    let usage =
+        || format!("{text} is no zone: give NUMBER=[NAME:]THRESHOLD[:AREA], as in 1=lid:1.5x:40px");
+    let (label, rest) = text.split_once('=').ok_or_else(usage)?;
+    let label: u8 = label.trim().parse().map_err(|_| usage())?;
+    if label == 0 || label == IGNORED {
+        return Err(
+            "zones have the numbers 1 to 254: 0 is the rest of the picture, 255 is ignored".into(),
+        );
     }
-}
-
-/// A zone as it was given.
-#[derive(Debug, Clone, PartialEq)]
-struct ZoneArg {
-    label: u8,
-    name: Option<String>,
-    limit: Limit,
-    min_area: Option<Area>,
-}
-
-impl std::str::FromStr for ZoneArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let usage = || {
-            format!("{text} is no zone: give NUMBER=[NAME:]THRESHOLD[:AREA], as in 1=lid:1.5x:40px")
+    let mut parts: Vec<&str> = rest.split(':').collect();
+    let limit = |text: &str| -> Option<Limit> {
+        let (number, kind): (&str, fn(f32) -> Limit) = match text.strip_suffix('x') {
+            Some(number) => (number, Limit::Factor),
+            None => (text, Limit::Score),
         };
-        let (label, rest) = text.split_once('=').ok_or_else(usage)?;
-        let label: u8 = label.trim().parse().map_err(|_| usage())?;
-        if label == 0 || label == IGNORED {
-            return Err(
-                "zones have the numbers 1 to 254: 0 is the rest of the picture, 255 is ignored"
-                    .into(),
-            );
-        }
-        let mut parts: Vec<&str> = rest.split(':').collect();
-        let limit = |text: &str| -> Option<Limit> {
-            let (number, kind): (&str, fn(f32) -> Limit) = match text.strip_suffix('x') {
-                Some(number) => (number, Limit::Factor),
-                None => (text, Limit::Score),
-            };
-            number.trim().parse().ok().filter(|n: &f32| n.is_finite() && *n > 0.0).map(kind)
-        };
-        let min_area = parts.last().and_then(|last| last.parse().ok());
-        if min_area.is_some() {
-            parts.pop();
-        }
-        let (name, threshold) = match parts[..] {
-            [threshold] => (None, threshold),
-            [name, threshold] if !name.is_empty() && name.len() <= 64 => {
-                (Some(name.to_owned()), threshold)
-            }
-            _ => return Err(usage()),
-        };
-        Ok(ZoneArg { label, name, limit: limit(threshold).ok_or_else(usage)?, min_area })
+        number.trim().parse().ok().filter(|n: &f32| n.is_finite() && *n > 0.0).map(kind)
+    };
+    let min_area = parts.last().and_then(|last| parse_area(last).ok());
+    if min_area.is_some() {
+        parts.pop();
     }
+    let (name, threshold) = match parts[..] {
+        [threshold] => (None, threshold),
+        [name, threshold] if !name.is_empty() && name.len() <= 64 => {
+            (Some(name.to_owned()), threshold)
+        }
+        _ => return Err(usage()),
+    };
+    Ok(ZoneChange { label, name, limit: limit(threshold).ok_or_else(usage)?, min_area })
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -175,188 +150,20 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 
 /// The rules that the options make of those in force, and their zones.
 fn changed(args: &Args, template: &Template) -> Result<(Option<Rules>, Vec<u8>)> {
-    let header = template.header();
-    if header.calibration.threshold <= 0.0 {
-        return Err(Error::usage("rules need a threshold above 0")
-            .advise("set one with hetmm calibrate, or build --threshold"));
-    }
-    let mut rules = template.settings().rules.clone().unwrap_or_default();
-    if let Some(mm) = args.mm_per_pixel {
-        if !(mm > 0.0 && mm < 1e6) {
-            return Err(Error::usage(format!("--mm-per-pixel {mm} is no length"))
-                .advise("give millimetres, as in 0.05"));
-        }
-        rules.mm_per_pixel = mm;
-    }
-    if let Some(area) = args.min_area {
-        rules.min_area_px = pixels(area, &rules, header)?;
-    }
-    if let Some(count) = args.max_regions {
-        rules.max_regions = count;
-    }
-    let (height, width) = (header.backbone.height as usize, header.backbone.width as usize);
-    let mut labels = template.zones().to_vec();
-    if let Some(file) = &args.zones {
-        let drawn = labels_of(file, &image::read(file)?, header, (height, width))?;
-        rules.zones = zones(args, &drawn, &rules, header)?;
-        let known = |label: u8| rules.zone(label).is_some();
-        let ignored = |at: usize| args.ignore.is_none() && labels.get(at) == Some(&IGNORED);
-        labels = (drawn.iter().enumerate())
-            .map(|(at, &label)| match label {
-                _ if ignored(at) => IGNORED,
-                label if known(label) => label,
-                _ => 0,
-            })
-            .collect();
-    } else if !args.zone.is_empty() {
-        if rules.zones.is_empty() {
-            return Err(Error::usage("--zone needs --zones: the template has no zones yet")
-                .advise("give the picture whose grey values are the zones"));
-        }
-        let given = zones(args, &labels, &rules, header)?;
-        rules.zones = changed_zones(&rules.zones, given, &args.zone);
-    }
-    if let Some(file) = &args.ignore {
-        let picture = image::read(file)?;
-        let drawn = labels_of(file, &picture, header, (height, width))?;
-        image::require_black_and_white(&picture).map_err(|e| e.within(file.display()))?;
-        labels.resize(height * width, 0);
-        for (label, drawn) in labels.iter_mut().zip(drawn) {
-            // What was ignored and no longer is has no zone either: zones are given anew for that.
-            *label = if drawn < 128 {
-                IGNORED
-            } else if *label == IGNORED {
-                0
-            } else {
-                *label
-            };
-        }
-        let mask = template.mask();
-        let of_interest = |at: usize| mask.as_ref().is_none_or(|mask| mask.inside()[at]);
-        if labels.iter().enumerate().all(|(at, &label)| label == IGNORED || !of_interest(at)) {
-            return Err(Error::image(file, "is black: nothing would count")
-                .advise("paint white what is to be inspected"));
-        }
-    }
-    if let Some(zone) = rules.zones.iter().find(|zone| !labels.contains(&zone.label)) {
-        let (label, name) = (zone.label, printable(&zone.name));
-        return Err(Error::usage(format!(
-            "zone {label} ({name}) has no pixel that is not ignored"
-        ))
-        .advise("ignore less, or give --zones and --zone anew, with --ignore where that changes"));
-    }
-    if labels.iter().all(|&label| label == 0) {
-        labels.clear();
-    }
-    rules.validate().map_err(|what| Error::usage(format!("the rules make no sense: {what}")))?;
+    let read = |file: &Option<PathBuf>| -> Result<Option<LabelPicture>> {
+        let read = file.as_ref().map(|file| Ok((file.clone(), image::read(file)?)));
+        read.transpose()
+    };
+    let change = RuleChange {
+        min_area: args.min_area,
+        mm_per_pixel: args.mm_per_pixel,
+        max_regions: args.max_regions,
+        ignore: read(&args.ignore)?,
+        zones: read(&args.zones)?,
+        zone: args.zone.clone(),
+    };
+    let (rules, labels) = change.apply(template)?;
     Ok((Some(rules), labels))
-}
-
-/// The zones that are given, each with pixels of its own.
-fn zones(args: &Args, drawn: &[u8], rules: &Rules, header: &HeaderV1) -> Result<Vec<Zone>> {
-    let mut zones: Vec<Zone> = Vec::new();
-    for zone in &args.zone {
-        if !drawn.contains(&zone.label) {
-            return Err(Error::usage(format!(
-                "zone {} has no pixel in the label picture",
-                zone.label
-            ))
-            .advise(format!("there are {}", grey_values(drawn))));
-        }
-        if zones.iter().any(|z| z.label == zone.label) {
-            return Err(Error::usage(format!("zone {} is given twice", zone.label)));
-        }
-        zones.push(Zone {
-            label: zone.label,
-            name: zone.name.clone().unwrap_or_else(|| zone.label.to_string()),
-            limit: zone.limit,
-            min_area_px: zone.min_area.map(|area| pixels(area, rules, header)).transpose()?,
-        });
-    }
-    if zones.is_empty() {
-        return Err(Error::usage("no zone says what holds in it").advise(format!(
-            "add --zone 1=1.5x or the like; the picture has {}",
-            grey_values(drawn)
-        )));
-    }
-    Ok(zones)
-}
-
-/// The zones of a template after some of them are given anew, on the same label picture. One that is given
-/// without a name keeps its name.
-fn changed_zones(old: &[Zone], given: Vec<Zone>, arguments: &[ZoneArg]) -> Vec<Zone> {
-    let is_named = |label: u8| arguments.iter().any(|arg| arg.label == label && arg.name.is_some());
-    let changed = |zone: &Zone| match given.iter().find(|new| new.label == zone.label) {
-        Some(new) if is_named(new.label) => new.clone(),
-        Some(new) => Zone { name: zone.name.clone(), ..new.clone() },
-        None => zone.clone(),
-    };
-    old.iter().map(changed).collect()
-}
-
-fn grey_values(drawn: &[u8]) -> String {
-    let mut values: Vec<u8> = drawn.to_vec();
-    values.sort_unstable();
-    values.dedup();
-    let count = values.len();
-    let first: Vec<String> = values.iter().take(12).map(u8::to_string).collect();
-    format!("{count} grey values: {}{}", first.join(", "), if count > 12 { ", .." } else { "" })
-}
-
-fn pixels(area: Area, rules: &Rules, header: &HeaderV1) -> Result<f32> {
-    let px = match area {
-        Area::Pixels(px) => px,
-        Area::SquareMillimetres(mm2) if rules.mm_per_pixel > 0.0 => {
-            mm2 / (rules.mm_per_pixel * rules.mm_per_pixel)
-        }
-        Area::SquareMillimetres(_) => {
-            return Err(Error::usage("an area in mm2 needs --mm-per-pixel")
-                .advise("it is the side of a pixel of the good pictures, as in 0.05"));
-        }
-    };
-    let (width, height) = header.picture_size();
-    let whole = f64::from(width) * f64::from(height);
-    if f64::from(px) >= whole {
-        return Err(Error::usage(format!(
-            "an area of {px} pixels is larger than a picture of {width} x {height}"
-        ))
-        .advise("nothing could ever be bad: give a smaller one"));
-    }
-    Ok(px)
-}
-
-/// The grey values of a picture at network size, each that of the nearest pixel: labels are never mixed.
-fn labels_of(
-    file: &Path,
-    picture: &image::Picture,
-    header: &HeaderV1,
-    (height, width): (usize, usize),
-) -> Result<Vec<u8>> {
-    let (built_width, built_height) = header.picture_size();
-    let aspect = |w: u32, h: u32| f64::from(w) / f64::from(h.max(1));
-    let off = aspect(picture.width, picture.height) / aspect(built_width, built_height);
-    if off.ln().abs() > 0.02 {
-        let what = format!(
-            "has another shape ({} x {}) than the pictures that the template was built from ({built_width} x {built_height})",
-            picture.width, picture.height
-        );
-        return Err(Error::image(file, what).advise("draw it over one of them"));
-    }
-    let (columns, rows) = (picture.width as usize, picture.height as usize);
-    let nearest =
-        |at: usize, of: usize, from: usize| ((2 * at + 1) * from / (2 * of)).min(from - 1);
-    let mut labels = Vec::with_capacity(height * width);
-    for y in 0..height {
-        for x in 0..width {
-            let at = 3 * (nearest(y, height, rows) * columns + nearest(x, width, columns));
-            labels.push(match &picture.samples {
-                image::Samples::Eight(samples) => samples[at],
-                // 16-bit label pictures hold numbers, not brightness; masks are white or black.
-                image::Samples::Sixteen(samples) => samples[at].min(255) as u8,
-            });
-        }
-    }
-    Ok(labels)
 }
 
 /// Which regions may be tolerated.
@@ -430,12 +237,12 @@ mod tests {
 
     #[test]
     fn areas_and_zones_are_read_as_they_are_written() {
-        assert_eq!("40px".parse(), Ok(Area::Pixels(40.0)));
-        assert_eq!("0.5mm2".parse(), Ok(Area::SquareMillimetres(0.5)));
+        assert_eq!(parse_area("40px"), Ok(Area::Pixels(40.0)));
+        assert_eq!(parse_area("0.5mm2"), Ok(Area::SquareMillimetres(0.5)));
         for wrong in ["40", "-1px", "NaNpx", "mm2", "4 cm2", "infpx"] {
-            assert!(wrong.parse::<Area>().is_err(), "{wrong}");
+            assert!(parse_area(wrong).is_err(), "{wrong}");
         }
-        let zone = |label, name: Option<&str>, limit, min_area| ZoneArg {
+        let zone = |label, name: Option<&str>, limit, min_area| ZoneChange {
             label,
             name: name.map(str::to_owned),
             limit,
@@ -451,7 +258,7 @@ mod tests {
             ("3=2:1mm2", zone(3, None, Limit::Score(2.0), Some(Area::SquareMillimetres(1.0)))),
         ];
         for (text, zone) in cases {
-            assert_eq!(text.parse(), Ok(zone), "{text}");
+            assert_eq!(parse_zone(text), Ok(zone), "{text}");
         }
         for wrong in [
             "1",
@@ -465,7 +272,7 @@ mod tests {
             "1=:2x",
             "1=lid:10px",
         ] {
-            assert!(wrong.parse::<ZoneArg>().is_err(), "{wrong}");
+            assert!(parse_zone(wrong).is_err(), "{wrong}");
         }
     }
 }

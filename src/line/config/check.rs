@@ -76,8 +76,8 @@ fn features(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let own = matches!(device, FeatureDevice::Tract);
     if !cfg!(feature = "onnxruntime") && !own && device != FeatureDevice::Auto {
         let why = "this hetmm-edge was built without ONNX Runtime";
-        let remedy = "build it with --features onnxruntime (cross/build.sh --onnxruntime), or take \
-                      device = \"tract\" or \"auto\"";
+        let remedy = "build it with its feature onnxruntime (cross/README.md says how), or take device = \"tract\" or \
+                      \"auto\"";
         return Err(at.error("template.device", why, remedy));
     }
     let tensorrt = matches!(device, FeatureDevice::TensorRt | FeatureDevice::Auto);

@@ -26,7 +26,7 @@ impl<'a> Located<'a> {
     /// key, about the table that it belongs to.
     pub fn error(&self, path: &str, why: &str, remedy: &str) -> Error {
         let line = self.line_of(self.span(path));
-        Error::usage(format!("{}:{line}: {path}: {why}", self.name)).advise(remedy)
+        Error::usage(format!("{}:{line}: {path}: {why}", self.name)).advise(remedy.to_owned())
     }
 
     fn span(&self, path: &str) -> Option<Range<usize>> {

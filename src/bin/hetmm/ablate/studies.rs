@@ -110,20 +110,7 @@ impl Study {
     pub fn variants(self, base: &Base) -> Vec<Variant> {
         let layers = base.taps.len();
         match self {
-            Study::Windows => {
-                let directions = [("forward", 1.0), ("backward", 0.0), ("mutual", base.alpha)];
-                let windows =
-                    [("pixel to pixel", vec![1; layers]), ("patch to patch", base.patches.clone())];
-                (windows.iter())
-                    .flat_map(|(window, patches)| {
-                        directions.map(|(direction, alpha)| Variant {
-                            patches: patches.clone(),
-                            alpha,
-                            ..base.variant(self, format!("{window}, {direction}"))
-                        })
-                    })
-                    .collect()
-            }
+            Study::Windows => windows(self, base),
             Study::Alpha => (0..=10)
                 .map(|tenths| {
                     let alpha = tenths as f32 / 10.0;
@@ -148,27 +135,7 @@ impl Study {
                     Variant { taps, patches, ..base.variant(self, name) }
                 })
                 .collect(),
-            Study::PositionFree => {
-                let with = |position_free: Vec<String>, free_patches, name: String| Variant {
-                    position_free,
-                    free_patches,
-                    ..base.variant(self, name)
-                };
-                let all = &base.position_free;
-                let none = with(Vec::new(), base.free_patches, "none".into());
-                let each = all.iter().map(|tap| {
-                    let others = all.iter().filter(|other| *other != tap).cloned().collect();
-                    with(others, base.free_patches, format!("without {tap}"))
-                });
-                let counts = [256, 512, 1024, 2048]
-                    .map(|count| with(all.clone(), count, format!("{count} patches")));
-                let each: Vec<Variant> = each.collect();
-                std::iter::once(none)
-                    .chain(each)
-                    .chain(counts)
-                    .filter(|variant| !all.is_empty() || variant.position_free == *all)
-                    .collect()
-            }
+            Study::PositionFree => position_free(self, base),
             Study::Sheets => [1, 2, 5, 10, 20, 40, 60, 120, 240, 480]
                 .into_iter()
                 .filter(|&count| count < base.pictures)
@@ -179,25 +146,67 @@ impl Study {
                     ..base.variant(self, format!("{count} sheets"))
                 })
                 .collect(),
-            Study::Selection => {
-                let pts = |rule, name: &str| Variant {
-                    hard_rule: rule,
-                    ..base.variant(self, format!("pts, {name}"))
-                };
-                let by = |select, name: &str| Variant { select, ..base.variant(self, name) };
-                vec![
-                    pts(HardRuleName::Maxmin, "maxmin"),
-                    pts(HardRuleName::Sum, "sum"),
-                    by(Select::RandomImage, "random-image"),
-                    by(Select::RandomPixel, "random-pixel"),
-                    by(Select::KmeansImage, "kmeans-image"),
-                ]
-            }
+            Study::Selection => selection(self, base),
             Study::SelectionSlow => {
                 vec![Variant { select: Select::KmeansPixel, ..base.variant(self, "kmeans-pixel") }]
             }
         }
     }
+}
+
+/// Each direction alone and both together, pixel by pixel and in windows.
+fn windows(study: Study, base: &Base) -> Vec<Variant> {
+    let layers = base.taps.len();
+    let directions = [("forward", 1.0), ("backward", 0.0), ("mutual", base.alpha)];
+    let windows = [("pixel to pixel", vec![1; layers]), ("patch to patch", base.patches.clone())];
+    (windows.iter())
+        .flat_map(|(window, patches)| {
+            directions.map(|(direction, alpha)| Variant {
+                patches: patches.clone(),
+                alpha,
+                ..base.variant(study, format!("{window}, {direction}"))
+            })
+        })
+        .collect()
+}
+
+/// Without position-free layers, without each of them, and with other numbers of patches.
+fn position_free(study: Study, base: &Base) -> Vec<Variant> {
+    let with = |position_free: Vec<String>, free_patches, name: String| Variant {
+        position_free,
+        free_patches,
+        ..base.variant(study, name)
+    };
+    let all = &base.position_free;
+    let none = with(Vec::new(), base.free_patches, "none".into());
+    let each = all.iter().map(|tap| {
+        let others = all.iter().filter(|other| *other != tap).cloned().collect();
+        with(others, base.free_patches, format!("without {tap}"))
+    });
+    let counts =
+        [256, 512, 1024, 2048].map(|count| with(all.clone(), count, format!("{count} patches")));
+    let each: Vec<Variant> = each.collect();
+    std::iter::once(none)
+        .chain(each)
+        .chain(counts)
+        .filter(|variant| !all.is_empty() || variant.position_free == *all)
+        .collect()
+}
+
+/// Each way to choose prototypes that takes minutes.
+fn selection(study: Study, base: &Base) -> Vec<Variant> {
+    let pts = |rule, name: &str| Variant {
+        hard_rule: rule,
+        ..base.variant(study, format!("pts, {name}"))
+    };
+    let by = |select, name: &str| Variant { select, ..base.variant(study, name) };
+    vec![
+        pts(HardRuleName::Maxmin, "maxmin"),
+        pts(HardRuleName::Sum, "sum"),
+        by(Select::RandomImage, "random-image"),
+        by(Select::RandomPixel, "random-pixel"),
+        by(Select::KmeansImage, "kmeans-image"),
+    ]
 }
 
 /// Each layer alone, each but one, neighbouring pairs, all; nothing twice.
