@@ -4,9 +4,9 @@
 //! `cargo run --release --example camera_probe -- --device /dev/video0 --width 640 --height 480`
 
 use clap::Parser;
+use hetmm::camera::{Camera, CameraError, Frame, PixelFormat, V4l2Camera, V4l2Settings};
+use hetmm::clock::LineTime;
 use hetmm::image::Samples;
-use hetmm::line::camera::{Camera, CameraError, Frame, PixelFormat, V4l2Camera, V4l2Settings};
-use hetmm::line::time::LineTime;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -1,10 +1,11 @@
 //! What the outputs do when the device program has a fault of its own: requests the lines `ng` and
 //! `fault` of a GPIO chip, drives them as a healthy line does, and panics. For the board test.
 
-use hetmm::line::config::{FaultConfig, LineConfig, LineRef, NgConfig};
-use hetmm::line::engine::Line;
+use hetmm::gpio::LineRef;
+use hetmm::line::config::{FaultConfig, LineConfig, NgConfig};
 use hetmm::line::outputs::Bank;
 use hetmm::line::supervise::install_panic_hook;
+use hetmm::line::tracker::Line;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -52,6 +52,10 @@ pub mod adjust;
 pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;
+#[cfg(feature = "edge")]
+pub mod camera;
+#[cfg(feature = "edge")]
+pub mod clock;
 pub mod containment;
 #[cfg(feature = "desktop")]
 pub mod describe;
@@ -61,6 +65,8 @@ pub mod error;
 pub mod evaluation;
 pub mod feature_map;
 pub mod files;
+#[cfg(feature = "edge")]
+pub mod gpio;
 pub mod heatmap;
 pub mod image;
 pub mod inspection;

@@ -6,7 +6,7 @@
 
 use hetmm::error::Kind;
 use hetmm::line::config::LineConfig;
-use hetmm::line::control::Request;
+use hetmm::line::request::Request;
 use std::fmt::Write;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
@@ -230,7 +230,7 @@ fn try_configuration(text: &str) -> Outcome {
     let shown = config.to_toml().expect("what is accepted can be shown");
     let again = LineConfig::parse(&shown, "shown").expect("and read again");
     assert_eq!(again, config);
-    assert_eq!(again.engine(), config.engine());
+    assert_eq!(again.tracker_settings(), config.tracker_settings());
     assert_eq!(again.recipe().engines, config.recipe().engines);
     assert_eq!(again.to_toml().expect("shows"), shown);
     Outcome::Accepted

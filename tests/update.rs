@@ -397,7 +397,7 @@ fn a_template_that_is_cut_short_while_it_is_in_use_does_no_harm() {
     }
     std::fs::remove_file(&path).expect("removes");
     assert!(hetmm::template::Template::open(&path).is_err());
-    assert!(hetmm::template::Template::open(&bench.path("")).is_err());
+    assert!(hetmm::template::Template::open(bench.path("")).is_err());
 }
 
 #[cfg(target_os = "linux")]

@@ -263,7 +263,8 @@ mod tests {
         };
         let want = Samples::Eight(rgb.concat());
         type Constructor = for<'a> fn(&'a [u8], u32, u32, usize) -> Result<PictureView<'a>>;
-        let cases: [(Constructor, &dyn Fn([u8; 3]) -> Vec<u8>); 6] = [
+        type BytesOf = dyn Fn([u8; 3]) -> Vec<u8>;
+        let cases: [(Constructor, &BytesOf); 6] = [
             (|s, w, h, stride| PictureView::rgb8(s, w, h, stride), &|[r, g, b]| vec![r, g, b]),
             (|s, w, h, stride| PictureView::bgr8(s, w, h, stride), &|[r, g, b]| vec![b, g, r]),
             (|s, w, h, stride| PictureView::rgbx8(s, w, h, stride), &|[r, g, b]| {

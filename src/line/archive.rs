@@ -5,7 +5,7 @@
 //! front counts on over restarts, so that the oldest are known without trusting a clock.
 
 use super::config::ArchiveConfig;
-use super::engine::{PartId, Reason};
+use super::tracker::{PartId, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::heatmap;
 use crate::image::Picture;

@@ -1,10 +1,10 @@
 //! The camera's thread: keeps the camera open and answers every capture once.
 
-use super::camera::{Camera, CameraError, Sequence};
-use super::engine::{Event, Fault, PartId, Reason, Watch};
-use super::hub::{FreeFrame, Message, Outbox};
-use super::inspect::{Job, Judged};
-use super::time::LineTime;
+use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
+use super::outbox::Outbox;
+use super::tracker::{Event, Fault, Reason, Watch};
+use crate::camera::{Camera, CameraError, Sequence};
+use crate::clock::LineTime;
 use crate::error::Result;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
@@ -18,19 +18,6 @@ const SPARE: Duration = Duration::from_millis(10);
 /// How long a free-running camera is waited for at a time.
 const FREE_RUN_WAIT: Duration = Duration::from_millis(500);
 
-/// A frame that is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Request {
-    /// For this part.
-    pub part: PartId,
-    /// When it was triggered.
-    pub triggered_at: LineTime,
-    /// The exposure must not begin earlier.
-    pub not_before: LineTime,
-    /// A frame after this moment is worth nothing.
-    pub deadline: LineTime,
-}
-
 /// The camera's thread.
 pub struct Capture<'a> {
     /// Opens the camera.
@@ -43,7 +30,7 @@ pub struct Capture<'a> {
 
 impl Capture<'_> {
     /// Takes a frame for every request until the device stops.
-    pub fn on_demand(mut self, requests: &Receiver<Request>) {
+    pub fn on_demand(mut self, requests: &Receiver<WantedFrame>) {
         let mut camera = None;
         while let Some(open) = self.ready(&mut camera, Some(requests)) {
             let result = match requests.recv_timeout(DRAIN) {
@@ -100,7 +87,7 @@ impl Capture<'_> {
     fn ready<'c>(
         &mut self,
         camera: &'c mut Option<Box<dyn Camera>>,
-        requests: Option<&Receiver<Request>>,
+        requests: Option<&Receiver<WantedFrame>>,
     ) -> Option<&'c mut Box<dyn Camera>> {
         let mut pause = BACK_OFF.0;
         while camera.is_none() && !self.hub.stopped() {
@@ -120,7 +107,7 @@ impl Capture<'_> {
         if self.hub.stopped() { None } else { camera.as_mut() }
     }
 
-    fn refuse_until(&self, end: LineTime, requests: Option<&Receiver<Request>>) {
+    fn refuse_until(&self, end: LineTime, requests: Option<&Receiver<WantedFrame>>) {
         while !self.hub.stopped() {
             let left = end.since(LineTime::now()).min(Duration::from_millis(100));
             if left.is_zero() {
@@ -139,9 +126,9 @@ impl Capture<'_> {
     fn answer(
         &self,
         camera: &mut Box<dyn Camera>,
-        request: Request,
+        request: WantedFrame,
     ) -> std::result::Result<(), CameraError> {
-        let Request { part, triggered_at, not_before, deadline } = request;
+        let WantedFrame { part, triggered_at, not_before, deadline } = request;
         // A frame in the last moments before the deadline could not be inspected any more, and to
         // give up before it tells a missing frame from a slow inspection.
         let spare = (deadline.since(not_before) / 10).min(SPARE);
@@ -165,8 +152,8 @@ impl Capture<'_> {
         }
     }
 
-    fn refuse(&self, request: Request, reason: Reason) {
-        let Request { part, triggered_at, .. } = request;
+    fn refuse(&self, request: WantedFrame, reason: Reason) {
+        let WantedFrame { part, triggered_at, .. } = request;
         let judged = Judged { part, triggered_at, result: Err(reason) };
         self.hub.send(Message::Judged(Box::new(judged)));
     }
@@ -184,8 +171,8 @@ impl Capture<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::{BadFrame, Frame};
     use crate::image::{Picture, Samples};
-    use crate::line::camera::{BadFrame, Frame};
     use std::collections::VecDeque;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,125 +1,38 @@
-//! The line's own thread: events in, engine, outputs and work out.
+//! The line's own thread: it takes events, asks the part tracker, drives the outputs and hands out work.
 //!
-//! It owns the engine and is the only one to drive the outputs while all is well. It wakes for
-//! events and for the moments that the engine asks for, does no I/O but the output lines, and
+//! It owns the part tracker and is the only one to drive the outputs while all is well. It wakes for
+//! events and for the moments that the tracker asks for. It does no I/O but the output lines, and
 //! hands everything slow to other threads through bounded queues that it never waits for.
 
-use super::capture;
-use super::control;
-use super::engine::{
-    Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Reason, Watch,
-};
-use super::inspect::{Assessment, Job, Judged};
+use super::alive::Alive;
+use super::assessment::Assessment;
+use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outputs::Bank;
-use super::records::{EdgeRecord, PartRecord, Records};
+use super::record::{EdgeRecord, PartRecord};
+use super::records::Records;
+use super::reply::{Answer, Asked, Reply};
+use super::request::Request;
 use super::status::{Samples, Snapshot};
-use super::supervise::Alive;
-use super::time::LineTime;
-use crate::line::camera::{BadFrame, Frame};
+use super::tracker::{
+    Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Reason, Watch,
+};
+use crate::camera::{BadFrame, Frame};
+use crate::clock::LineTime;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Messages that may wait for the line's thread.
-pub const QUEUE: usize = 4096;
 /// Longest sleep, so that the watchdog sees a sign of life.
 const NAP: Duration = Duration::from_millis(50);
-
-/// What the line's thread is told.
-pub enum Message {
-    /// An event for the engine.
-    Event(Event),
-    /// A frame of a free-running camera: a part by itself.
-    Frame(Box<FreeFrame>),
-    /// What became of a captured part.
-    Judged(Box<Judged>),
-    /// A request from the control socket that has to keep its place among the events.
-    Control(control::Request, control::Reply),
-    /// No more triggers will come: stop when the last part has passed the gate.
-    Finish,
-    /// Take the safe state and stop.
-    Stop,
-}
-
-/// What a free-running camera gives.
-pub struct FreeFrame {
-    /// The frame; one that cannot be used is a part that is rejected.
-    pub frame: std::result::Result<Frame, BadFrame>,
-    /// Frames before it that were lost.
-    pub lost: u32,
-}
-
-/// The way to the line's thread, for every other thread.
-#[derive(Clone)]
-pub struct Outbox {
-    sender: SyncSender<Message>,
-    stop: Arc<AtomicBool>,
-    lost_parts: Arc<AtomicU32>,
-}
-
-impl Outbox {
-    /// An outbox over a channel of [`QUEUE`] messages.
-    pub fn new(sender: SyncSender<Message>, stop: Arc<AtomicBool>) -> Self {
-        Outbox { sender, stop, lost_parts: Arc::default() }
-    }
-
-    /// Whether the device is stopping.
-    pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-    }
-
-    /// Sends a message, waiting for room. Nobody listening means that the device is stopping.
-    pub fn send(&self, message: Message) {
-        let _ = self.sender.send(message);
-    }
-
-    /// Sends a message if there is room.
-    pub fn try_send(&self, message: Message) -> bool {
-        self.sender.try_send(message).is_ok()
-    }
-
-    /// Reports a trigger edge without ever waiting. Where there is no room, the line's thread hears of
-    /// it by another way; see [`Outbox::lost_parts`].
-    pub fn trigger(&self, at: LineTime, lost: u32) {
-        self.part(Message::Event(Event::Trigger { at, lost }), lost);
-    }
-
-    /// Reports a frame of a free-running camera, as [`Outbox::trigger`] does an edge.
-    pub fn frame(&self, frame: FreeFrame) {
-        let lost = frame.lost;
-        self.part(Message::Frame(Box::new(frame)), lost);
-    }
-
-    /// Sends a message that tells of a part, and of `lost` parts before it.
-    fn part(&self, message: Message, lost: u32) {
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(message) {
-            self.lose_parts(lost.saturating_add(1));
-        }
-    }
-
-    /// Reports parts that were there and that nobody will see: their belt is rejected.
-    pub fn lose_parts(&self, parts: u32) {
-        let add = |before: u32| Some(before.saturating_add(parts));
-        let _ = self.lost_parts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
-        // If the queue has become empty in the meantime, this wakes the line's thread.
-        self.try_send(Message::Event(Event::Tick));
-    }
-
-    /// Parts that found no room in the queue. The line's thread looks here at every turn, and not only
-    /// when it has worked through what waits in the queue.
-    pub fn lost_parts(&self) -> Arc<AtomicU32> {
-        self.lost_parts.clone()
-    }
-}
 
 /// What the line's thread is connected to.
 pub struct Links {
     /// The output lines.
     pub bank: Arc<Mutex<Bank>>,
     /// Captures on demand.
-    pub captures: SyncSender<capture::Request>,
+    pub captures: SyncSender<WantedFrame>,
     /// Frames of a free-running camera, to be inspected.
     pub jobs: SyncSender<Job>,
     /// The log of parts.
@@ -130,21 +43,21 @@ pub struct Links {
     pub capture_delay: Duration,
     /// Whether every frame is a part, and no other part can have one.
     pub free_run: bool,
-    /// Parts that found no room in the queue of messages: [`Outbox::lost_parts`].
+    /// Parts that found no room in the queue of messages: [`super::outbox::Outbox::lost_parts`].
     pub lost_parts: Arc<AtomicU32>,
     /// Requests from the control socket that need no place among the events. They have a way of their own, which
     /// no other message can fill.
-    pub requests: Receiver<control::Asked>,
+    pub requests: Receiver<Asked>,
 }
 
 /// The line's thread.
 pub struct Hub {
-    engine: Engine,
+    tracker: PartTracker,
     links: Links,
-    /// Assessments of parts that have not reached the gate.
+    /// Assessments of parts that have not reached the gate. Only the tracker's parts have one, so its bound holds here.
     assessed: HashMap<PartId, Assessment>,
-    /// Who waits for the outcome of a part.
-    waiting: HashMap<PartId, control::Reply>,
+    /// Who waits for the outcome of a part that has not reached the gate; bounded in the same way.
+    waiting: HashMap<PartId, Reply>,
     /// When the safe state was last asked for.
     safe_asked_at: LineTime,
     /// The frame of the trigger that is being handled.
@@ -157,10 +70,10 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub around an engine.
-    pub fn new(engine: Engine, links: Links) -> Self {
+    /// A hub around a tracker.
+    pub fn new(tracker: PartTracker, links: Links) -> Self {
         Hub {
-            engine,
+            tracker,
             links,
             assessed: HashMap::new(),
             waiting: HashMap::new(),
@@ -198,7 +111,7 @@ impl Hub {
         self.snapshot()
     }
 
-    /// The next message, or a timeout when it is time to call the engine.
+    /// The next message, or a timeout when it is time to call the tracker.
     fn next_message(
         &mut self,
         messages: &Receiver<Message>,
@@ -213,11 +126,11 @@ impl Hub {
             self.event(Event::Seeing { watch: Watch::Queue });
         }
         let now = LineTime::now();
-        let wake = self.engine.next_wake().unwrap_or(now + NAP).min(now + NAP);
+        let wake = self.tracker.next_wake().unwrap_or(now + NAP).min(now + NAP);
         messages.recv_timeout(wake.since(now))
     }
 
-    /// Tells the engine of parts that found no room in the queue, before what waits there: the first of
+    /// Tells the tracker of parts that found no room in the queue, before what waits there: the first of
     /// them may be at the gate by the time that all of that is done.
     fn notice_lost_parts(&mut self) {
         let parts = self.links.lost_parts.swap(0, Ordering::SeqCst);
@@ -230,8 +143,8 @@ impl Hub {
 
     /// Whether no part is on its way and no pulse lasts.
     fn idle(&self) -> bool {
-        let quiet = self.engine.in_flight() == 0 && self.engine.outstanding() == 0;
-        quiet && !self.engine.reject_output_is_active()
+        let quiet = self.tracker.in_flight() == 0 && self.tracker.outstanding() == 0;
+        quiet && !self.tracker.reject_output_is_active()
     }
 
     fn message(&mut self, message: Message) {
@@ -252,7 +165,7 @@ impl Hub {
 
     fn event(&mut self, event: Event) {
         let mut commands = Vec::with_capacity(8);
-        self.engine.handle(LineTime::now(), event, &mut commands);
+        self.tracker.handle(LineTime::now(), event, &mut commands);
         // Outputs first: nothing else may delay them.
         let mut refused = false;
         for command in &commands {
@@ -269,10 +182,10 @@ impl Hub {
                 Command::Finished(finished) => self.finished(finished),
             }
         }
-        if refused && !self.engine.faults().any(|f| f == Fault::Outputs) {
+        if refused && !self.tracker.faults().any(|f| f == Fault::Outputs) {
             self.event(Event::Condition { fault: Fault::Outputs, present: true });
         }
-        let ready = self.engine.is_ready();
+        let ready = self.tracker.is_ready();
         if ready && !self.was_ready {
             self.links.alive.became_ready();
         }
@@ -311,12 +224,12 @@ impl Hub {
             }
             None => {
                 let not_before = triggered_at + self.links.capture_delay;
-                let request = capture::Request { part, triggered_at, not_before, deadline };
+                let request = WantedFrame { part, triggered_at, not_before, deadline };
                 self.links.captures.try_send(request).is_ok()
             }
         };
         if !sent {
-            // The engine bounds the parts that wait, so a full queue means that a thread is gone.
+            // The tracker bounds the parts that wait, so a full queue means that a thread is gone.
             log::error!("part {} cannot be captured: its queue is full", part.0);
             let reject = Some(Reason::InspectionFailed);
             self.event(Event::Result { part, reject });
@@ -330,7 +243,7 @@ impl Hub {
         };
         if let Ok(assessment) = judged.result {
             self.samples.add(&assessment, judged.triggered_at, LineTime::now());
-            if self.engine.is_on_its_way(judged.part) {
+            if self.tracker.is_on_its_way(judged.part) {
                 self.assessed.insert(judged.part, assessment);
             }
         }
@@ -346,70 +259,71 @@ impl Hub {
             log::debug!("part {} is rejected: {reason:?}", finished.part.0);
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
-            answer.give(control::Answer::Part(Box::new(record.clone())));
+            answer.give(Answer::Part(Box::new(record.clone())));
         }
         self.links.records.part(record);
     }
 
-    fn control(&mut self, request: control::Request, reply: control::Reply) {
+    fn control(&mut self, request: Request, reply: Reply) {
         let answer = match request {
-            control::Request::Status => control::Answer::Status(Box::new(self.snapshot())),
-            control::Request::Trigger if self.links.free_run => {
-                control::Answer::Failed("every frame of the camera is a part already".into())
-            }
-            control::Request::Trigger => {
-                self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
-                let part = PartId(self.engine.counters().triggers);
-                if self.engine.is_on_its_way(part) {
-                    // The answer is the part's record, when it has reached the gate.
-                    self.waiting.insert(part, reply);
-                    return;
-                }
-                let why = if self.engine.is_safe() {
-                    "the part is rejected: the line is in its safe state"
-                } else {
-                    "the part is rejected: too many are in flight"
-                };
-                control::Answer::Done(why.into())
-            }
-            control::Request::Safe => {
+            Request::Status => Answer::Status(Box::new(self.snapshot())),
+            Request::Trigger => return self.trigger_by_request(reply),
+            Request::Safe => {
                 log::warn!("safe state by request");
                 self.safe_asked_at = reply.asked_at();
                 self.event(Event::Safe);
                 // Whoever took the outputs there without this thread can let go of them.
                 self.links.bank.lock().unwrap_or_else(PoisonError::into_inner).release();
-                control::Answer::Done("safe".into())
+                Answer::Done("safe".into())
             }
             // Requests for the safe state overtake what waits for this thread.
-            control::Request::Resume if reply.asked_at() <= self.safe_asked_at => {
-                control::Answer::Failed("the safe state was asked for after this; it stays".into())
+            Request::Resume if reply.asked_at() <= self.safe_asked_at => {
+                Answer::Failed("the safe state was asked for after this; it stays".into())
             }
-            control::Request::Resume => {
+            Request::Resume => {
                 log::warn!("the safe state ends by request");
                 self.event(Event::Resume);
-                control::Answer::Done("resumed".into())
+                Answer::Done("resumed".into())
             }
-            control::Request::Acknowledge => {
+            Request::Acknowledge => {
                 self.event(Event::Acknowledge);
-                control::Answer::Done("acknowledged".into())
+                Answer::Done("acknowledged".into())
             }
             // Not for this thread.
-            control::Request::Reload
-            | control::Request::Teach(..)
-            | control::Request::Undo(_)
-            | control::Request::History => control::Answer::Failed("not understood".into()),
+            Request::Reload | Request::Teach(..) | Request::Undo(_) | Request::History => {
+                Answer::Failed("not understood".into())
+            }
         };
         reply.give(answer);
     }
 
+    /// Makes a part. The answer is its record, when it has reached the gate.
+    fn trigger_by_request(&mut self, reply: Reply) {
+        if self.links.free_run {
+            let why = "every frame of the camera is a part already";
+            return reply.give(Answer::Failed(why.into()));
+        }
+        self.event(Event::Trigger { at: LineTime::now(), lost: 0 });
+        let part = PartId(self.tracker.counters().triggers);
+        if self.tracker.is_on_its_way(part) {
+            self.waiting.insert(part, reply);
+            return;
+        }
+        let why = match self.tracker.is_safe() {
+            true => "the part is rejected: the line is in its safe state",
+            false => "the part is rejected: too many are in flight",
+        };
+        reply.give(Answer::Done(why.into()));
+    }
+
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            safe: self.engine.is_safe(),
-            ready: self.engine.is_ready(),
-            faults: self.engine.faults().collect(),
-            in_flight: self.engine.in_flight(),
-            outstanding: self.engine.outstanding(),
-            counters: *self.engine.counters(),
+            safe: self.tracker.is_safe(),
+            ready: self.tracker.is_ready(),
+            faults: self.tracker.faults().collect(),
+            in_flight: self.tracker.in_flight(),
+            outstanding: self.tracker.outstanding(),
+            counters: *self.tracker.counters(),
             samples: self.samples.clone(),
         }
     }
@@ -419,6 +333,7 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::line::config::{LineConfig, RecordsConfig};
+    use crate::line::outbox::Outbox;
     use std::sync::mpsc::sync_channel;
 
     const CONFIG: &str = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\
@@ -452,10 +367,10 @@ mod tests {
             assert!(outbox.try_send(Message::Event(Event::Tick)));
         }
         outbox.trigger(LineTime::now(), 2);
-        let mut hub = Hub::new(Engine::new(config.engine(), LineTime::now()), links);
+        let mut hub = Hub::new(PartTracker::new(config.tracker_settings(), LineTime::now()), links);
         hub.notice_lost_parts();
         assert!(pin.is_high(), "the lost parts may be at the gate by now");
-        assert_eq!(hub.engine.counters().rejected_for(Reason::LostTrigger), 3);
+        assert_eq!(hub.tracker.counters().rejected_for(Reason::LostTrigger), 3);
         // The gate opens again when all that was waiting has been handled and the belt has moved on.
         let end = LineTime::now() + Duration::from_secs(10);
         while pin.is_high() && LineTime::now() < end {
@@ -464,6 +379,6 @@ mod tests {
                 Err(_) => hub.event(Event::Tick),
             }
         }
-        assert!(!pin.is_high() && !hub.engine.faults().any(|f| f == Fault::Overflow));
+        assert!(!pin.is_high() && !hub.tracker.faults().any(|f| f == Fault::Overflow));
     }
 }

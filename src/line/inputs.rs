@@ -1,31 +1,28 @@
-//! Trigger and encoder: edges with the kernel's time stamps, never by polling.
+//! Trigger and encoder: what their edges mean to the part tracker.
 //!
 //! Both lines belong to one request, so that the kernel keeps their edges in one order: a
 //! trigger's place on the belt is the encoder count at its edge. Edges that the kernel had to drop
-//! show as gaps in its sequence numbers and are told to the engine.
+//! show as gaps in its sequence numbers and are told to the part tracker.
 
-use super::config::{Bias, EdgeKind, EncoderConfig, TriggerConfig};
-use super::engine::{Event, Fault, Watch};
-use super::gpio;
-use super::hub::{Message, Outbox};
-use super::time::LineTime;
-use crate::error::{Error, Kind, Result};
-use gpiocdev::Request;
-use gpiocdev::line::{self, EdgeDetection, EdgeEvent, EventClock};
+use super::config::{EncoderConfig, TriggerConfig};
+use super::messages::Message;
+use super::outbox::Outbox;
+use super::tracker::{Event, Fault, Watch};
+use crate::error::{Error, Result};
+use crate::gpio::{Edge, EdgeError, EdgeInput, Edges};
 use std::time::Duration;
 
-/// Edges that the kernel keeps for us.
-const KERNEL_BUFFER: u32 = 4096;
 /// How long one wait lasts, so that the thread sees a stop.
 const WAIT: Duration = Duration::from_millis(100);
 /// Pause before lost inputs are tried again.
 const BACK_OFF: Duration = Duration::from_millis(500);
+/// The places of the lines among the inputs.
+const TRIGGER: usize = 0;
+const ENCODER: usize = 1;
 
 /// The requested input lines.
 pub struct Inputs {
-    request: Request,
-    trigger: u32,
-    encoder: Option<u32>,
+    edges: Edges,
     trigger_seen: u32,
     encoder_seen: u32,
     counted: u64,
@@ -35,45 +32,28 @@ impl Inputs {
     /// Requests the lines.
     ///
     /// # Errors
-    /// [`Kind::Io`] where the chip is missing, or a line is in use, with its user.
+    /// [`crate::error::Kind::Io`] where the chip is missing, or a line is in use, with its user.
     pub fn open(trigger: &TriggerConfig, encoder: Option<&EncoderConfig>) -> Result<Self> {
         let (Some(chip), Some(line)) = (&trigger.chip, &trigger.line) else {
             return Err(Error::usage("trigger: no chip and line"));
         };
-        let found = gpio::find(chip, line).map_err(|e| e.within("trigger"))?;
-        let counted = match encoder {
-            Some(e) => Some((gpio::find(chip, &e.line).map_err(|e| e.within("encoder"))?, e)),
-            None => None,
-        };
-        let mut builder = Request::builder();
-        builder
-            .on_chip(&found.chip)
-            .with_consumer("hetmm-edge trigger")
-            .with_kernel_event_buffer_size(KERNEL_BUFFER)
-            .with_line(found.offset)
-            .as_input()
-            .with_bias(bias(trigger.bias))
-            .with_edge_detection(edge(trigger.edge))
-            .with_event_clock(EventClock::Monotonic);
-        if trigger.debounce_us > 0 {
-            builder.with_debounce_period(Duration::from_micros(trigger.debounce_us));
-        }
-        if let Some((found, config)) = &counted {
-            builder
-                .with_line(found.offset)
-                .as_input()
-                .with_bias(bias(config.bias))
-                .with_edge_detection(edge(config.edge))
-                .with_event_clock(EventClock::Monotonic)
-                .with_debounce_period(Duration::ZERO);
-        }
-        let request = builder.request().map_err(|e| {
-            let what = format!("trigger: {line} of {}: {e}", found.chip.display());
-            Error::new(Kind::Io, what).advise(gpio::remedy(&found))
-        })?;
-        let encoder = counted.map(|(found, _)| found.offset);
-        let trigger = found.offset;
-        Ok(Inputs { request, trigger, encoder, trigger_seen: 0, encoder_seen: 0, counted: 0 })
+        let debounce = Duration::from_micros(trigger.debounce_us);
+        let mut inputs = vec![EdgeInput {
+            name: "trigger",
+            line,
+            edge: trigger.edge,
+            bias: trigger.bias,
+            debounce: Some(debounce).filter(|debounce| !debounce.is_zero()),
+        }];
+        inputs.extend(encoder.map(|encoder| EdgeInput {
+            name: "encoder",
+            line: &encoder.line,
+            edge: encoder.edge,
+            bias: encoder.bias,
+            debounce: Some(Duration::ZERO),
+        }));
+        let edges = Edges::open(chip, "hetmm-edge trigger", &inputs)?;
+        Ok(Inputs { edges, trigger_seen: 0, encoder_seen: 0, counted: 0 })
     }
 
     /// Waits for edges and sends them on, as long as anybody listens. Inputs that fail are a
@@ -109,25 +89,23 @@ impl Inputs {
     }
 
     /// Waits once and sends on everything that is there.
-    fn forward(&mut self, hub: &Outbox) -> std::result::Result<(), gpiocdev::Error> {
-        if !self.request.wait_edge_event(WAIT)? {
+    fn forward(&mut self, hub: &Outbox) -> std::result::Result<(), EdgeError> {
+        if !self.edges.wait(WAIT)? {
             return Ok(());
         }
         let mut count = None;
         loop {
-            let edge = self.request.read_edge_event()?;
-            if edge.offset == self.trigger {
-                if let Some(count) = count.take() {
-                    hub.send(Message::Event(Event::Count(count)));
+            match self.edges.read()? {
+                Some(edge) if edge.input == TRIGGER => {
+                    if let Some(count) = count.take() {
+                        hub.send(Message::Event(Event::Count(count)));
+                    }
+                    self.trigger_edge(edge, hub);
                 }
-                self.trigger_edge(&edge, hub);
-            } else if Some(edge.offset) == self.encoder {
-                // The line's own number counts dropped edges too. It wraps at 32 bits.
-                self.counted += u64::from(edge.line_seqno.wrapping_sub(self.encoder_seen));
-                self.encoder_seen = edge.line_seqno;
-                count = Some(self.counted);
+                Some(edge) if edge.input == ENCODER => count = Some(self.encoder_edge(edge)),
+                _ => {}
             }
-            if !self.request.has_edge_event()? {
+            if !self.edges.is_there()? {
                 break;
             }
         }
@@ -137,26 +115,16 @@ impl Inputs {
         Ok(())
     }
 
-    fn trigger_edge(&mut self, edge: &EdgeEvent, hub: &Outbox) {
-        let lost = edge.line_seqno.wrapping_sub(self.trigger_seen).saturating_sub(1);
-        self.trigger_seen = edge.line_seqno;
-        hub.trigger(LineTime::from_nanos(edge.timestamp_ns), lost);
+    fn trigger_edge(&mut self, edge: Edge, hub: &Outbox) {
+        let lost = edge.number.wrapping_sub(self.trigger_seen).saturating_sub(1);
+        self.trigger_seen = edge.number;
+        hub.trigger(edge.at, lost);
     }
-}
 
-fn edge(kind: EdgeKind) -> EdgeDetection {
-    match kind {
-        EdgeKind::Rising => EdgeDetection::RisingEdge,
-        EdgeKind::Falling => EdgeDetection::FallingEdge,
-        EdgeKind::Both => EdgeDetection::BothEdges,
-    }
-}
-
-fn bias(bias: Bias) -> Option<line::Bias> {
-    match bias {
-        Bias::AsIs => None,
-        Bias::Disabled => Some(line::Bias::Disabled),
-        Bias::PullUp => Some(line::Bias::PullUp),
-        Bias::PullDown => Some(line::Bias::PullDown),
+    /// The encoder's count after this edge. The edge's number counts those that the kernel dropped, too.
+    fn encoder_edge(&mut self, edge: Edge) -> u64 {
+        self.counted += u64::from(edge.number.wrapping_sub(self.encoder_seen));
+        self.encoder_seen = edge.number;
+        self.counted
     }
 }

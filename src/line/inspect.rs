@@ -1,133 +1,20 @@
 //! The inspection's thread: a frame in, an assessment out, with the same code as the workstation.
 
+use super::alive::Alive;
 use super::archive::{Archive, Item};
-use super::camera::Frame;
-use super::containment::Containment;
-use super::engine::{Event, Fault, PartId, Reason};
-use super::hub::{Message, Outbox};
-use super::supervise::Alive;
-use super::time::LineTime;
-use crate::error::Error;
-use crate::inspection::Pipeline;
-use crate::scoring::{Decided, DecidedBy, Region, Scored, Verdict};
+use super::assessment::Assessment;
+use super::current::Current;
+use super::messages::{Job, Judged, Message};
+use super::outbox::Outbox;
+use super::tracker::{Event, Fault, Reason};
+use crate::clock::LineTime;
+use crate::containment::Containment;
+use crate::error::{Error, Kind};
+use crate::inspection::{Inspected, Pipeline};
+use crate::scoring::{Decided, Scored, Verdict};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// A frame to be inspected.
-pub struct Job {
-    /// The part in it.
-    pub part: PartId,
-    /// When the part was triggered.
-    pub triggered_at: LineTime,
-    /// A result after this moment is worth nothing.
-    pub deadline: LineTime,
-    /// Its picture.
-    pub frame: Frame,
-}
-
-/// The answer to a capture.
-pub struct Judged {
-    /// The part.
-    pub part: PartId,
-    /// When it was triggered.
-    pub triggered_at: LineTime,
-    /// What was found, or why nothing could be.
-    pub result: std::result::Result<Assessment, Reason>,
-}
-
-/// What was found on a part.
-#[derive(Debug, Clone)]
-pub struct Assessment {
-    /// Image score.
-    pub score: f32,
-    /// The template's threshold.
-    pub threshold: f32,
-    /// What the score means.
-    pub verdict: Verdict,
-    /// The rule that decided, and where.
-    pub decided_by: DecidedBy,
-    /// Whether the part passes.
-    pub passes: bool,
-    /// Where it differs, the worst first.
-    pub regions: Vec<Region>,
-    /// From the trigger to the begin of the exposure.
-    pub exposure: Duration,
-    /// From the trigger to the frame in memory.
-    pub frame: Duration,
-    /// Time for each stage of the inspection.
-    pub stages: Stages,
-}
-
-/// Time for each stage of an inspection.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Stages {
-    /// To network size.
-    pub prepare: Duration,
-    /// Features.
-    pub backbone: Duration,
-    /// Distances.
-    pub matching: Duration,
-    /// Map, score, regions.
-    pub scoring: Duration,
-}
-
-/// The template in use, joined with its engine. It changes between two parts, never within one.
-#[derive(Default)]
-pub struct Current {
-    state: Mutex<State>,
-    failed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    pipeline: Option<Arc<Pipeline>>,
-    /// What was in use when its engine failed, until somebody deals with it.
-    failed: Option<Arc<Pipeline>>,
-    failures: u64,
-    last_failure: Option<String>,
-}
-
-impl Current {
-    /// The template in use.
-    pub fn get(&self) -> Option<Arc<Pipeline>> {
-        self.lock().pipeline.clone()
-    }
-
-    /// Puts another in its place.
-    pub fn set(&self, pipeline: Arc<Pipeline>) {
-        self.lock().pipeline = Some(pipeline);
-    }
-
-    /// Takes out of use a pipeline whose engine has failed; false where another is in use by now.
-    pub fn fail(&self, pipeline: &Arc<Pipeline>, why: String) -> bool {
-        let mut state = self.lock();
-        state.failures += 1;
-        state.last_failure = Some(why);
-        let in_use = state.pipeline.as_ref().is_some_and(|used| Arc::ptr_eq(used, pipeline));
-        if in_use {
-            state.failed = state.pipeline.take();
-            self.failed.notify_all();
-        }
-        in_use
-    }
-
-    /// What was in use when its engine failed, once; waits up to `limit` for it.
-    pub fn wait_for_failure(&self, limit: Duration) -> Option<Arc<Pipeline>> {
-        let waited = self.failed.wait_timeout_while(self.lock(), limit, |s| s.failed.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.failed.take()
-    }
-
-    /// How often an engine has failed, and what it said the last time.
-    pub fn failures(&self) -> (u64, Option<String>) {
-        let state = self.lock();
-        (state.failures, state.last_failure.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What the inspection's thread works with.
 pub struct Inspection {
@@ -166,8 +53,8 @@ impl Inspection {
             self.alive.inspection_begins(LineTime::now());
             let (part, triggered_at) = (job.part, job.triggered_at);
             let result = match &pool {
-                Some(pool) => pool.install(|| self.job(job, &containment)),
-                None => self.job(job, &containment),
+                Some(pool) => pool.install(|| self.job(job)),
+                None => self.job(job),
             };
             self.alive.inspection_ends();
             let judged = Judged { part, triggered_at, result };
@@ -175,14 +62,14 @@ impl Inspection {
         }
     }
 
-    fn job(&self, job: Job, containment: &Containment) -> std::result::Result<Assessment, Reason> {
+    fn job(&self, job: Job) -> std::result::Result<Assessment, Reason> {
         let begun = LineTime::now();
         if begun >= job.deadline {
             // The part is rejected already; the time belongs to the next one.
             return Err(Reason::Late);
         }
         let Some(pipeline) = self.current.get() else { return Err(Reason::InspectionFailed) };
-        match inspect(&pipeline, &job, begun, self.review_passes, containment) {
+        match inspect(&pipeline, &job, begun, self.review_passes) {
             Ok((assessment, scored)) => {
                 let late = LineTime::now() >= job.deadline;
                 if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
@@ -203,7 +90,7 @@ impl Inspection {
                 let part = job.part.0;
                 match failure {
                     Failure::Picture(why) => log::error!("part {part} cannot be inspected: {why}"),
-                    Failure::Engine(why) => {
+                    Failure::Extractor(why) => {
                         log::error!("part {part}: {} has failed: {why}", pipeline.engine());
                         self.engine_failed(&pipeline, &why);
                     }
@@ -222,7 +109,7 @@ impl Inspection {
         };
         // Before it goes out of use, so that whoever replaces it ends the fault afterwards.
         tell(true);
-        if !self.current.fail(pipeline, why.what().to_owned()) {
+        if !self.current.fail(pipeline, why.what()) {
             tell(false);
         }
     }
@@ -233,36 +120,23 @@ enum Failure {
     /// Its picture cannot be used.
     Picture(Error),
     /// What computes features has failed.
-    Engine(Error),
+    Extractor(Error),
 }
 
-/// The way of every picture, with a watch on the stages.
+/// Inspects the picture of a part.
 fn inspect(
     pipeline: &Pipeline,
     job: &Job,
     begun: LineTime,
     review_passes: bool,
-    containment: &Containment,
 ) -> std::result::Result<(Assessment, Scored), Failure> {
-    let mut last = begun;
-    let mut lap = || {
-        let now = LineTime::now();
-        let lap = now.since(last);
-        last = now;
-        lap
-    };
-    let picture = &job.frame.picture;
-    let mut stages = Stages::default();
-    let image =
-        picture.view().and_then(|view| pipeline.prepare(&view)).map_err(Failure::Picture)?;
-    stages.prepare = lap();
-    let features = containment.run(|| pipeline.features(&image)).map_err(Failure::Engine)?;
-    stages.backbone = lap();
-    let distances = pipeline.distances(&features, None);
-    stages.matching = lap();
-    let scored = pipeline.score(&pipeline.anomaly_map(&distances));
-    let Decided { verdict, by, regions } = pipeline.decide(&scored, picture.width, picture.height);
-    stages.scoring = lap();
+    let clock = || LineTime::now().since(begun);
+    let found = job.frame.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
+    let Inspected { scored, decided, times, .. } = found.map_err(|why| match why.kind() {
+        Kind::Image => Failure::Picture(why),
+        _ => Failure::Extractor(why),
+    })?;
+    let Decided { verdict, by, regions } = decided;
     let assessment = Assessment {
         score: scored.score,
         threshold: pipeline.template().header().calibration.threshold,
@@ -276,7 +150,7 @@ fn inspect(
         regions,
         exposure: job.frame.exposed_at.since(job.triggered_at),
         frame: begun.since(job.triggered_at),
-        stages,
+        stages: times,
     };
     Ok((assessment, scored))
 }

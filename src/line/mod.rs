@@ -1,14 +1,14 @@
 //! The line: from trigger edge to reject pulse.
 //!
 //! ```text
-//! inputs ──edges──> hub (engine, outputs) ──captures──> capture ──frames──> inspect
+//! inputs ──edges──> hub (tracker, outputs) ─captures──> capture ──frames──> inspect
 //!                    ^  │                                                     │
 //! control, replay ───┘  └──> records                  archive <── rejects ────┤
 //!                    ^                                                        │
 //!                    └──────────────── results ───────────────────────────────┘
 //! ```
 //!
-//! Every box is a thread; the arrows are bounded queues. [`engine`] decides, as a pure state
+//! Every box is a thread; the arrows are bounded queues. [`tracker`] decides, as a pure state
 //! machine; [`hub`] is the only thread that drives outputs. [`supervise`] watches the others, and
 //! a part whose result does not come is rejected without anybody's help.
 //!
@@ -28,23 +28,26 @@
     allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 
+pub mod alive;
 pub mod archive;
-pub mod camera;
+pub mod assessment;
 pub mod capture;
 pub mod config;
 pub mod control;
-pub mod engine;
-pub mod gpio;
+pub mod current;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;
+pub mod messages;
+pub mod outbox;
 pub mod outputs;
 pub mod proof;
+pub mod record;
 pub mod records;
+pub mod reply;
+pub mod request;
 pub mod status;
 pub mod supervise;
 pub mod teach;
 pub mod templates;
-pub mod time;
-
-pub use crate::containment;
+pub mod tracker;

@@ -1,95 +1,21 @@
 //! The output lines: requested once with their safe level, and held until the process ends.
 //!
-//! An output goes through [`OutputPin`], so that a GPIO line, an expander or a variable can stand
-//! behind it. Polarity is applied here and nowhere else. [`Bank::safe`] can be called from any
-//! thread and from the panic hook; after it no other call changes a line.
+//! [`Bank::safe`] can be called from any thread and from the panic hook; after it no other call changes a line.
 
-use super::config::{OutputsConfig, Polarity, SafeLevel, Wired};
-use super::engine::Line;
-use super::gpio;
-use crate::error::{Error, Kind, Result};
-use embedded_hal::digital::{ErrorKind, ErrorType, OutputPin, PinState};
-use linux_embedded_hal::CdevPin;
-use linux_embedded_hal::gpio_cdev::{Chip, LineRequestFlags};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use super::config::{OutputsConfig, SafeLevel, Wired};
+use super::tracker::Line;
+use crate::error::{Error, Result};
+use crate::gpio::{MemoryPin, Output, PinError, Wiring};
 
-/// What a pin says when it refuses.
-#[derive(Debug, Clone)]
-pub struct PinError(String);
-
-impl std::fmt::Display for PinError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl embedded_hal::digital::Error for PinError {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Other
-    }
-}
-
-/// A pin that is a variable, for trials at the desk and for tests.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryPin(Arc<AtomicBool>);
-
-impl MemoryPin {
-    /// Whether it is high.
-    pub fn is_high(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// A pin of either kind.
-pub enum Pin {
-    /// A line of a GPIO chip.
-    Gpio(CdevPin),
-    /// A variable.
-    Memory(MemoryPin),
-}
-
-impl ErrorType for Pin {
-    type Error = PinError;
-}
-
-impl OutputPin for Pin {
-    fn set_low(&mut self) -> std::result::Result<(), PinError> {
-        match self {
-            Pin::Gpio(pin) => pin.set_low().map_err(|e| PinError(e.to_string())),
-            Pin::Memory(pin) => {
-                pin.0.store(false, Ordering::SeqCst);
-                Ok(())
-            }
-        }
-    }
-
-    fn set_high(&mut self) -> std::result::Result<(), PinError> {
-        match self {
-            Pin::Gpio(pin) => pin.set_high().map_err(|e| PinError(e.to_string())),
-            Pin::Memory(pin) => {
-                pin.0.store(true, Ordering::SeqCst);
-                Ok(())
-            }
-        }
-    }
-}
-
-struct Output {
-    pin: Pin,
-    active: Polarity,
+/// An output that knows its safe level.
+struct SafeOutput {
+    output: Output,
     active_when_safe: bool,
-}
-
-impl Output {
-    fn set(&mut self, active: bool) -> std::result::Result<(), PinError> {
-        self.pin.set_state(state(self.active, active))
-    }
 }
 
 /// All output lines of the device.
 pub struct Bank {
-    outputs: [Option<Output>; Line::ALL.len()],
+    outputs: [Option<SafeOutput>; Line::ALL.len()],
     /// Whether the lines keep their safe levels until the process ends.
     latched: bool,
     /// Whether they keep them until [`Bank::release`].
@@ -101,24 +27,18 @@ impl Bank {
     /// system call.
     ///
     /// # Errors
-    /// [`Kind::Io`] where a chip is missing or a line is in use, with its user.
+    /// [`crate::error::Kind::Io`] where a chip is missing or a line is in use, with its user.
     pub fn open(config: &OutputsConfig) -> Result<Self> {
         let mut bank = Bank { outputs: Default::default(), latched: false, held: false };
         let ng_active = config.ng.as_ref().is_some_and(|ng| ng.safe == SafeLevel::Active);
         for wired in config.wired() {
             let active_when_safe = wired.line_kind.active_when_safe(ng_active);
-            let pin = if config.simulate {
-                Pin::Memory(MemoryPin::default())
-            } else {
-                request(&wired, active_when_safe)?
+            let output = match config.simulate {
+                true => Output::variable(wired.active, active_when_safe),
+                false => request(&wired, active_when_safe)?,
             };
-            let mut output = Output { pin, active: wired.active, active_when_safe };
-            if config.simulate {
-                // A variable cannot refuse.
-                let _ = output.set(active_when_safe);
-            }
             if let Some(slot) = bank.outputs.get_mut(wired.line_kind.index()) {
-                *slot = Some(output);
+                *slot = Some(SafeOutput { output, active_when_safe });
             }
         }
         Ok(bank)
@@ -134,7 +54,7 @@ impl Bank {
             return Ok(());
         }
         match self.outputs.get_mut(line.index()).and_then(Option::as_mut) {
-            Some(output) => output.set(active),
+            Some(safe) => safe.output.set(active),
             None => Ok(()),
         }
     }
@@ -159,8 +79,8 @@ impl Bank {
     }
 
     fn give_safe_levels(&mut self) {
-        for output in self.outputs.iter_mut().flatten() {
-            if let Err(why) = output.set(output.active_when_safe) {
+        for SafeOutput { output, active_when_safe } in self.outputs.iter_mut().flatten() {
+            if let Err(why) = output.set(*active_when_safe) {
                 log::error!("an output does not take its safe level: {why}");
             }
         }
@@ -168,40 +88,25 @@ impl Bank {
 
     /// The pin behind a line, where it is a variable.
     pub fn memory(&self, line: Line) -> Option<MemoryPin> {
-        match self.outputs.get(line.index())?.as_ref()?.pin {
-            Pin::Memory(ref pin) => Some(pin.clone()),
-            Pin::Gpio(_) => None,
-        }
+        self.outputs.get(line.index())?.as_ref()?.output.memory()
     }
 }
 
-fn state(polarity: Polarity, active: bool) -> PinState {
-    PinState::from((polarity == Polarity::High) == active)
-}
-
-fn request(output: &Wired<'_>, active: bool) -> Result<Pin> {
-    let name = format!("outputs.{}", output.name);
-    let Some(chip) = output.chip else {
+fn request(wired: &Wired<'_>, active: bool) -> Result<Output> {
+    let name = format!("outputs.{}", wired.name);
+    let Some(chip) = wired.chip else {
         return Err(Error::usage(format!("{name} has no GPIO chip")).advise("give outputs.chip"));
     };
-    let found = gpio::find(chip, output.line).map_err(|e| e.within(&name))?;
-    let refused = |why: &dyn std::fmt::Display| {
-        let what = format!("{name}: {} of {}: {why}", output.line, found.chip.display());
-        Error::new(Kind::Io, what).advise(gpio::remedy(&found))
-    };
-    let level = u8::from(state(output.active, active) == PinState::High);
-    let mut chip = Chip::new(&found.chip).map_err(|e| refused(&e))?;
-    let line = chip.get_line(found.offset).map_err(|e| refused(&e))?;
-    let consumer = format!("hetmm-edge {}", output.name);
-    let handle =
-        line.request(LineRequestFlags::OUTPUT, level, &consumer).map_err(|e| refused(&e))?;
-    CdevPin::new(handle).map(Pin::Gpio).map_err(|e| refused(&e))
+    let consumer = format!("hetmm-edge {}", wired.name);
+    let wiring = Wiring { name: &name, consumer: &consumer, chip, line: wired.line };
+    Output::request(&wiring, wired.active, active)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::config::{FaultConfig, LineRef, NgConfig, OutputConfig};
+    use crate::gpio::{LineRef, Polarity};
+    use crate::line::config::{FaultConfig, NgConfig, OutputConfig};
 
     fn bank(safe: SafeLevel) -> Bank {
         let line = |n| LineRef::Offset(n);

@@ -1,11 +1,11 @@
 //! From a template's file to a pipeline that has proven on this machine that it can be relied on.
 //!
-//! The template is copied into memory of the process's own and proven byte by byte. It is joined
-//! with an engine that computes features, which runs once and then computes the golden probes. Where
-//! several engines may be taken, it is the first that gets so far.
+//! The template is copied into memory of the process's own and checked byte by byte. It is joined
+//! with a feature extractor, which runs once and then computes the golden probes. Where several
+//! feature extractors may be taken, it is the first that gets so far.
 
-use super::containment::Containment;
 use crate::backbone::{Device, Engine};
+use crate::containment::Containment;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Pipeline;
 use crate::template::{self, Template};
@@ -21,7 +21,7 @@ pub struct Recipe {
     pub file: PathBuf,
     /// Its backbone, where that is not the bundled one.
     pub backbone: Option<PathBuf>,
-    /// The engines that may compute features, the preferred one first.
+    /// The feature extractors that may be used, the preferred one first.
     pub engines: Vec<Engine>,
     /// Threads that compute; 0 for all cores.
     pub threads: usize,
@@ -33,7 +33,7 @@ pub struct Recipe {
 pub struct Proven {
     /// The pipeline.
     pub pipeline: Pipeline,
-    /// Why engines that were preferred were not taken.
+    /// Why feature extractors that were preferred were not taken.
     pub passed_over: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Proven {
 ///
 /// # Errors
 /// [`Kind::Template`], [`Kind::Model`] or [`Kind::Io`], also where the golden probes differ on this machine; of
-/// several engines that of the last.
+/// several feature extractors that of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
     let template = Template::of_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
@@ -75,7 +75,7 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
             containment.run(|| {
                 let template = template.clone();
                 let pipeline = Pipeline::join(template, recipe.backbone.as_deref(), engine)?;
-                prove(&pipeline)?;
+                pipeline.prove()?;
                 Ok(if recipe.any_shape { pipeline.with_any_shape() } else { pipeline })
             })
         });
@@ -88,22 +88,6 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
         }
     }
     Err(last)
-}
-
-/// That this machine computes what the template promises.
-fn prove(pipeline: &Pipeline) -> Result<()> {
-    for probe in pipeline.check_probes()? {
-        if let Some(difference) = probe.difference() {
-            let what = format!(
-                "golden probe {} differs here by {}: {difference}",
-                probe.name,
-                pipeline.engine()
-            );
-            return Err(Error::template(what)
-                .advise("build the template again with this version; if it stays, report it"));
-        }
-    }
-    Ok(())
 }
 
 /// The device as a configuration names it.

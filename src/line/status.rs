@@ -1,8 +1,8 @@
 //! What the device says about itself: counters and percentiles.
 
-use super::engine::{Counters, Fault, Reason};
-use super::inspect::Assessment;
-use super::time::LineTime;
+use super::assessment::Assessment;
+use super::tracker::{Counters, Fault, Reason};
+use crate::clock::LineTime;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -64,9 +64,9 @@ impl Samples {
     pub fn add(&mut self, assessment: &Assessment, triggered_at: LineTime, now: LineTime) {
         let stages = assessment.stages;
         self.frame.add(assessment.frame);
-        self.backbone.add(stages.backbone);
+        self.backbone.add(stages.features);
         self.matching.add(stages.matching);
-        self.inspection.add(stages.prepare + stages.backbone + stages.matching + stages.scoring);
+        self.inspection.add(stages.prepare + stages.features + stages.matching + stages.scoring);
         self.trigger_to_result.add(now.since(triggered_at));
     }
 }

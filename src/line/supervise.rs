@@ -1,67 +1,18 @@
-//! Who watches the line: signs of life, the panic hook, the service manager's watchdog.
+//! Who watches the line: looks at signs of life, the panic hook, the service manager's watchdog.
 
-use super::containment;
-use super::engine::{Event, Fault};
-use super::hub::{Message, Outbox};
+use super::alive::Alive;
+use super::messages::Message;
+use super::outbox::Outbox;
 use super::outputs::Bank;
-use super::time::LineTime;
+use super::tracker::{Event, Fault};
+use crate::clock::LineTime;
+use crate::containment;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
-/// The line's thread must show life this often.
-const HUB_PATIENCE: Duration = Duration::from_secs(1);
 /// Milliseconds for which the outputs are tried to be reached.
 const TRIES: u32 = 50;
-
-/// Signs of life.
-#[derive(Debug, Default)]
-pub struct Alive {
-    hub: AtomicU64,
-    /// When the present inspection began; 0 while there is none.
-    inspecting_since: AtomicU64,
-    ready: AtomicBool,
-}
-
-impl Alive {
-    /// The line's thread runs.
-    pub fn hub_lives(&self, now: LineTime) {
-        self.hub.store(now.as_nanos(), Ordering::SeqCst);
-    }
-
-    /// An inspection begins.
-    pub fn inspection_begins(&self, now: LineTime) {
-        self.inspecting_since.store(now.as_nanos().max(1), Ordering::SeqCst);
-    }
-
-    /// It ends.
-    pub fn inspection_ends(&self) {
-        self.inspecting_since.store(0, Ordering::SeqCst);
-    }
-
-    /// The line has become ready for the first time, or again.
-    pub fn became_ready(&self) {
-        self.ready.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether the line has ever been ready.
-    pub fn was_ready(&self) -> bool {
-        self.ready.load(Ordering::SeqCst)
-    }
-
-    fn hub_is_alive(&self, now: LineTime) -> bool {
-        let seen = LineTime::from_nanos(self.hub.load(Ordering::SeqCst));
-        now.since(seen) < HUB_PATIENCE
-    }
-
-    fn inspection_is_alive(&self, now: LineTime, timeout: Duration) -> bool {
-        match self.inspecting_since.load(Ordering::SeqCst) {
-            0 => true,
-            since => now.since(LineTime::from_nanos(since)) < timeout,
-        }
-    }
-}
 
 /// What a look at the signs of life found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,8 +150,9 @@ pub fn become_realtime(priority: u8) -> std::result::Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::config::{FaultConfig, LineConfig, LineRef};
-    use crate::line::engine::Line;
+    use crate::gpio::LineRef;
+    use crate::line::config::{FaultConfig, LineConfig};
+    use crate::line::tracker::Line;
     use std::sync::mpsc::sync_channel;
 
     const T0: LineTime = LineTime::from_nanos(1_000_000_000_000);
@@ -235,7 +187,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(told, [true, false], "the engine is told once of each change");
+        assert_eq!(told, [true, false], "the tracker is told once of each change");
     }
 
     #[test]

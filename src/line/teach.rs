@@ -5,10 +5,10 @@
 //! inspected with the old one. The clock of the wall is read for the journal only.
 
 use super::archive::Archive;
-use super::containment::Containment;
-use super::engine::PartId;
 use super::templates::Templates;
+use super::tracker::PartId;
 use crate::backbone::Engine;
+use crate::containment::Containment;
 use crate::error::{Error, Result};
 use crate::scoring::Verdict;
 use crate::template::Template;
@@ -79,7 +79,7 @@ pub fn teach(
     }))
 }
 
-/// Does `work` on a thread of its own, where a panic of the engine becomes an error.
+/// Does `work` on a thread of its own, where a panic of the feature extractor becomes an error.
 fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let containment = Containment::default();
     let pool = containment.pool(1).map_err(|e| e.within("nothing to teach with"))?;
@@ -120,8 +120,8 @@ pub fn history(templates: &Templates) -> Result<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::containment::is_contained;
     use super::*;
+    use crate::containment::is_contained;
     use rayon::prelude::*;
 
     /// The line goes on: what teaches is no part of it.

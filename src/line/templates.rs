@@ -1,13 +1,14 @@
 //! The template in use, and how another takes its place while parts keep coming.
 //!
 //! A new template is proven ([`super::proof`]) before it is used for a part; what is wrong with it leaves the
-//! old one in its place. An engine that fails while parts come is replaced in the same way, under
+//! old one in its place. A feature extractor that fails while parts come is replaced in the same way, under
 //! the template that is in use: nothing is inspected from the failure until the proof.
 
-use super::engine::{Event, Fault};
-use super::hub::{Message, Outbox};
-use super::inspect::Current;
+use super::current::Current;
+use super::messages::Message;
+use super::outbox::Outbox;
 use super::proof::{self, Proven, Recipe};
+use super::tracker::{Event, Fault};
 use crate::backbone::{Engine, TRACT};
 use crate::error::Result;
 use crate::inspection::Pipeline;
@@ -27,11 +28,11 @@ type Mark = (u64, u64, i64, i64);
 /// Loads templates and puts them in use.
 pub struct Templates {
     recipe: Recipe,
-    /// Whether tract takes the place of an engine that fails.
+    /// Whether tract takes the place of a feature extractor that fails.
     fallback: bool,
     current: Arc<Current>,
     hub: Outbox,
-    /// How often tract took the place of the configured engine.
+    /// How often tract took the place of the configured feature extractor.
     fallbacks: AtomicU64,
     /// Held while a template is loaded.
     state: Mutex<State>,
@@ -43,12 +44,12 @@ struct State {
     tried: Option<Mark>,
     /// Why the last try was refused.
     refused: Option<String>,
-    /// Whether tract has taken the place of the configured engine.
+    /// Whether tract has taken the place of the configured feature extractor.
     fallen_back: bool,
 }
 
 impl Templates {
-    /// For a recipe; with `fallback`, tract takes the place of an engine that fails.
+    /// For a recipe; with `fallback`, tract takes the place of a feature extractor that fails.
     pub fn new(recipe: Recipe, fallback: bool, current: Arc<Current>, hub: Outbox) -> Self {
         let (fallbacks, state) = (AtomicU64::new(0), Mutex::default());
         Templates { recipe, fallback, current, hub, fallbacks, state }
@@ -64,7 +65,7 @@ impl Templates {
         self.recipe.any_shape
     }
 
-    /// Loads and proves the file and puts it in use, by the engine that the configuration names.
+    /// Loads and proves the file and puts it in use, by the feature extractor that the configuration names.
     ///
     /// # Errors
     /// Where anything is wrong; the template in use stays in use.
@@ -72,7 +73,7 @@ impl Templates {
         self.load(true)
     }
 
-    /// As [`Templates::reload`]; where tract has taken the place of an engine that failed, it stays.
+    /// As [`Templates::reload`]; where tract has taken the place of a feature extractor that failed, it stays.
     ///
     /// # Errors
     /// As [`Templates::reload`].
@@ -99,8 +100,8 @@ impl Templates {
         }
     }
 
-    /// Loads the file, again whenever it has changed if `watch` says so, and replaces an engine that
-    /// fails, until the device stops.
+    /// Loads the file, again whenever it has changed if `watch` says so, and replaces a feature
+    /// extractor that fails, until the device stops.
     pub fn run(&self, watch: bool) {
         // What went wrong was logged; a better file may come.
         let _ = self.reload();
@@ -125,12 +126,12 @@ impl Templates {
         }
     }
 
-    /// Joins the template of a pipeline whose engine has failed with another engine, or with the
+    /// Joins the template of a pipeline whose feature extractor has failed with another one, or with the
     /// same one opened anew, and puts it in use.
     fn replace_engine(&self, failed: &Arc<Pipeline>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current.get().is_some() {
-            // Another template was put in use meanwhile, by an engine that was proven with it.
+            // Another template was put in use meanwhile, by a feature extractor that was proven with it.
             return;
         }
         let is_tract = failed.engine() == TRACT;
@@ -197,13 +198,14 @@ fn mark(file: &Path) -> Option<Mark> {
 mod tests {
     use super::*;
     use crate::backbone::{Backbone, Identity};
+    use crate::camera::Frame;
+    use crate::clock::LineTime;
     use crate::error::Error;
     use crate::feature_map::FeatureMap;
     use crate::image::{NetworkImage, Picture, Samples};
-    use crate::line::camera::Frame;
-    use crate::line::engine::{PartId, Reason};
-    use crate::line::inspect::{Inspection, Job};
-    use crate::line::time::LineTime;
+    use crate::line::inspect::Inspection;
+    use crate::line::messages::Job;
+    use crate::line::tracker::{PartId, Reason};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");

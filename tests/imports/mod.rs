@@ -162,7 +162,7 @@ struct Reader {
 
 impl Reader {
     /// The path from the crate's root; `None` where it leads to another crate, or stays in this file.
-    fn from_root(&self, path: &[String]) -> Option<Vec<String>> {
+    fn path_from_root(&self, path: &[String]) -> Option<Vec<String>> {
         let mut base: Vec<String> = self.here.iter().chain(&self.inside).cloned().collect();
         let mut rest = path;
         if self.inside.is_empty() && self.children.contains(path.first()?) {
@@ -188,7 +188,7 @@ impl Reader {
     }
 
     fn note(&mut self, path: &[String]) {
-        if let Some(path) = self.from_root(path) {
+        if let Some(path) = self.path_from_root(path) {
             self.said.paths.insert(path);
         }
     }
@@ -215,7 +215,7 @@ impl Reader {
         let own = matches!(first, Some("crate" | "self" | "super"));
         let whole =
             if own { path } else { std::iter::once("self".to_owned()).chain(path).collect() };
-        let Some(target) = self.from_root(&whole) else { return };
+        let Some(target) = self.path_from_root(&whole) else { return };
         if is_public && self.inside.is_empty() {
             // The face of a room: what it passes on is not what it needs.
             self.said.passed_on.insert(name, target);

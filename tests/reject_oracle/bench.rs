@@ -3,8 +3,8 @@
 use crate::model::{Account, Model};
 use crate::safety::Safety;
 use crate::tally::Tally;
-use hetmm::line::engine::{Command, Engine, Event, Fault, Line, PartId, Settings};
-use hetmm::line::time::LineTime;
+use hetmm::clock::LineTime;
+use hetmm::line::tracker::{Command, Event, Fault, Line, PartId, PartTracker, Settings};
 
 /// One call of the machine.
 pub type Call = (u64, Event);
@@ -13,9 +13,9 @@ pub type Call = (u64, Event);
 pub struct Bench {
     pub settings: Settings,
     pub start: u64,
-    engine: Engine,
+    tracker: PartTracker,
     /// Gets the same calls and has to say the same.
-    twin: Option<Engine>,
+    twin: Option<PartTracker>,
     pub model: Model,
     safety: Safety,
     levels: [bool; 7],
@@ -33,14 +33,14 @@ pub struct Bench {
 impl Bench {
     /// A machine that starts at `start`.
     pub fn new(settings: &Settings, start: u64, with_twin: bool) -> Self {
-        let new = || Engine::new(settings.clone(), LineTime::from_nanos(start));
-        let engine = new();
-        let wake = engine.next_wake().map(LineTime::as_nanos);
+        let new = || PartTracker::new(settings.clone(), LineTime::from_nanos(start));
+        let tracker = new();
+        let wake = tracker.next_wake().map(LineTime::as_nanos);
         let model = Model::new(settings, start);
         Bench {
             settings: settings.clone(),
             start,
-            engine,
+            tracker,
             twin: with_twin.then(new),
             levels: model.account.levels,
             model,
@@ -59,7 +59,7 @@ impl Bench {
         let overdue = self.wake.is_some_and(|wake| wake < now);
         self.now = self.now.max(now);
         self.said.clear();
-        self.engine.handle(LineTime::from_nanos(now), event, &mut self.said);
+        self.tracker.handle(LineTime::from_nanos(now), event, &mut self.said);
         self.tally.count_call(event, &self.said);
         self.take_levels(event, overdue)?;
         self.model.call(now, event);
@@ -108,9 +108,9 @@ impl Bench {
 
     /// What can be seen of the machine.
     fn look(&self) -> Account {
-        let counters = self.engine.counters();
+        let counters = self.tracker.counters();
         let mut faults = [false; 9];
-        self.engine.faults().for_each(|fault| faults[fault as usize] = true);
+        self.tracker.faults().for_each(|fault| faults[fault as usize] = true);
         Account {
             levels: self.levels,
             faults,
@@ -119,15 +119,15 @@ impl Bench {
             rejected: counters.rejected,
             late_results: counters.late_results,
             alarms: counters.alarms,
-            in_flight: self.engine.in_flight(),
-            outstanding: self.engine.outstanding(),
-            followed: self.engine.followed(),
-            safe: self.engine.is_safe(),
+            in_flight: self.tracker.in_flight(),
+            outstanding: self.tracker.outstanding(),
+            followed: self.tracker.followed(),
+            safe: self.tracker.is_safe(),
         }
     }
 
     fn check_in_flight(&self) -> Result<(), String> {
-        let (parts, followed) = (self.engine.in_flight(), self.engine.followed());
+        let (parts, followed) = (self.tracker.in_flight(), self.tracker.followed());
         let most = self.settings.max_in_flight;
         let without_outcome = self.safety.without_outcome();
         if followed > most || parts != without_outcome {
@@ -136,19 +136,19 @@ impl Bench {
                  {followed} stretches are followed and {most} may be"
             ));
         }
-        let last = self.engine.counters().triggers;
-        let on_its_way = self.engine.is_on_its_way(PartId(last));
+        let last = self.tracker.counters().triggers;
+        let on_its_way = self.tracker.is_on_its_way(PartId(last));
         if on_its_way != self.safety.has_no_outcome(last) {
             return Err(format!("the machine says that part {last} is on its way: {on_its_way}"));
         }
-        let shown = self.engine.is_ready() == self.levels[Line::Ready.index()]
-            && self.engine.reject_output_is_active() == self.levels[Line::Ng.index()];
+        let shown = self.tracker.is_ready() == self.levels[Line::Ready.index()]
+            && self.tracker.reject_output_is_active() == self.levels[Line::Ng.index()];
         if shown { Ok(()) } else { Err("the machine's state differs from its outputs".into()) }
     }
 
     /// The machine asks to be called in time for every change, and never for the past.
     fn check_wake(&mut self) -> Result<(), String> {
-        self.wake = self.engine.next_wake().map(LineTime::as_nanos);
+        self.wake = self.tracker.next_wake().map(LineTime::as_nanos);
         let (wake, needed) = (self.wake, self.model.next_change());
         if wake.is_some_and(|wake| wake <= self.now && wake != u64::MAX) {
             return Err(format!("it is {} and the machine wants a call at {wake:?}", self.now));
@@ -168,14 +168,14 @@ impl Bench {
         if said == self.said { Ok(()) } else { Err(format!("the twin says\n{said:?}")) }
     }
 
-    /// The queues inside the machine are bounded whatever happens. They cannot be seen from
-    /// outside but in its debug text.
+    /// The queues inside the machine are bounded whatever happens.
     pub fn check_queues(&mut self) -> Result<(), String> {
-        let text = format!("{:?}", self.engine);
         let most = self.settings.max_in_flight;
-        let limits = [("waiting", most), ("passing", most + 4), ("deadlines", 2 * most + 16)];
-        for (queue, limit) in limits {
-            let items = items_of(&text, queue)?;
+        let queues = [
+            ("waiting", self.tracker.followed(), most),
+            ("deadlines", self.tracker.deadlines(), (2 * most).max(16)),
+        ];
+        for (queue, items, limit) in queues {
             self.tally.at_least(queue, items as u64);
             if items > most {
                 self.tally.one("more deadlines than parts in flight may be");
@@ -203,24 +203,4 @@ impl Bench {
         let Bench { settings, start, .. } = self;
         format!("{settings:?}\nstart {start}, {skipped} calls left out\n{}", lines.join("\n"))
     }
-}
-
-/// Counts the items of a list in a debug text.
-fn items_of(text: &str, list: &str) -> Result<usize, String> {
-    let key = format!(" {list}: [");
-    let begin = text.find(&key).ok_or_else(|| {
-        format!("the machine has no list {list:?} any more; name the list that took its place")
-    })?;
-    let (mut depth, mut items, mut empty) = (0, 0, true);
-    for letter in text[begin + key.len()..].chars() {
-        match letter {
-            ']' if depth == 0 => return Ok(if empty { 0 } else { items + 1 }),
-            '[' | '(' | '{' => depth += 1,
-            ']' | ')' | '}' => depth -= 1,
-            ',' if depth == 0 => items += 1,
-            _ => {}
-        }
-        empty = false;
-    }
-    Err(format!("the list {list:?} has no end"))
 }

@@ -1,7 +1,7 @@
 //! The line of a trial: its settings and its habits.
 
 use crate::numbers::Numbers;
-use hetmm::line::engine::{Pitch, Settings, Travel};
+use hetmm::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
 /// A line and how its parts, its belt and its troubles come.

@@ -11,10 +11,10 @@ mod stretch;
 pub use account::Account;
 pub use stretch::NEVER;
 
-use hetmm::line::engine::{
+use hetmm::clock::LineTime;
+use hetmm::line::tracker::{
     Command, Event, Fault, Finished, Line, Outcome, PartId, Reason, Settings, Travel, Watch,
 };
-use hetmm::line::time::LineTime;
 use std::time::Duration;
 use stretch::Stretch;
 
@@ -101,14 +101,14 @@ impl Model {
     pub fn next_change(&self) -> Option<u64> {
         let mut moments = vec![];
         let by_time = matches!(self.settings.travel, Travel::Time(_));
-        let mut held = false;
+        let mut held = None;
         for (index, stretch) in self.live() {
             if stretch.entered.is_none() && stretch.verdict().is_none() {
                 moments.push(stretch.deadline);
             }
             if stretch.entered.is_some() {
-                held = true;
-                moments.extend(by_time.then_some(stretch.last));
+                // The gate opens when the last of them has left.
+                held = held.max(Some(stretch.last));
             } else if Some(index) == self.queue().next() {
                 moments.extend(by_time.then_some(stretch.first));
             }
@@ -116,7 +116,8 @@ impl Model {
         let until = |begin: Option<u64>, width: Duration| {
             begin.map(|t| t.saturating_add(nanos(width))).filter(|end| !self.come(*end))
         };
-        if !held && !self.account.safe {
+        moments.extend(held.filter(|_| by_time));
+        if held.is_none() && !self.account.safe {
             moments.extend(until(self.last_left, self.settings.ng_width));
         }
         moments.extend(until(self.last_pass, self.settings.ok_width));

@@ -5,7 +5,7 @@
 //! events, the outcomes and the level of the reject output, and reckon with places on the belt.
 
 use crate::model::NEVER;
-use hetmm::line::engine::{
+use hetmm::line::tracker::{
     Command, Event, Finished, Line, Outcome, Pitch, Reason, Settings, Travel, Watch,
 };
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 use crate::bench::Bench;
 use crate::line::{Flood, Habits};
 use crate::numbers::Numbers;
-use hetmm::line::engine::{Command, Event, Fault, PartId, Reason, Travel, Watch};
-use hetmm::line::time::LineTime;
+use hetmm::clock::LineTime;
+use hetmm::line::tracker::{Command, Event, Fault, PartId, Reason, Travel, Watch};
 use std::collections::BTreeSet;
 
 /// An answer on its way: when it comes, a running number, the part, what it says.

@@ -1,10 +1,11 @@
 //! `hetmm-edge --check`: everything that can be known before the line runs.
 
 use crate::output;
+use hetmm::gpio::{self, LineRef};
 use hetmm::image::Size;
 use hetmm::inspection::Pipeline;
-use hetmm::line::config::{LineConfig, LineRef, TriggerSource};
-use hetmm::line::{gpio, proof};
+use hetmm::line::config::{LineConfig, TriggerSource};
+use hetmm::line::proof;
 use hetmm::{Error, Result};
 use std::path::Path;
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ mod output;
 mod replay;
 mod run;
 mod signals;
+mod start;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use hetmm::line::config::LineConfig;

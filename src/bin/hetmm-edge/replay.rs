@@ -1,11 +1,12 @@
 //! `--replay DIR`: the real program on recorded triggers and pictures.
 
 use hetmm::Result;
-use hetmm::line::camera::{Camera, Recorded, ReplayCamera, read_recording};
+use hetmm::camera::{Camera, Recorded, ReplayCamera, read_recording};
+use hetmm::clock::LineTime;
+use hetmm::line::alive::Alive;
 use hetmm::line::config::{CameraSource, LineConfig, TriggerSource};
-use hetmm::line::hub::{Message, Outbox};
-use hetmm::line::supervise::Alive;
-use hetmm::line::time::LineTime;
+use hetmm::line::messages::Message;
+use hetmm::line::outbox::Outbox;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,26 +1,19 @@
-//! The wiring: which thread runs what, in which order things start and how they end.
+//! How the line runs: what is done before, why it ends, and what is done then.
 
 use crate::logging;
 use crate::output;
 use crate::replay::Replay;
 use crate::signals::Signals;
+use crate::start::{Line, spawn};
+use hetmm::clock::LineTime;
 use hetmm::error::{Error, Kind, Result};
 use hetmm::files;
-use hetmm::line::archive::Archive;
-use hetmm::line::camera::Camera;
-use hetmm::line::capture::Capture;
-use hetmm::line::config::{LineConfig, TriggerSource};
-use hetmm::line::control::{Control, REQUESTS, Socket};
-use hetmm::line::engine::Engine;
-use hetmm::line::hub::{Hub, Links, Message, Outbox, QUEUE};
-use hetmm::line::inputs::Inputs;
-use hetmm::line::inspect::{Current, Inspection};
+use hetmm::line::config::LineConfig;
+use hetmm::line::control::Socket;
+use hetmm::line::messages::Message;
 use hetmm::line::outputs::Bank;
-use hetmm::line::records::Records;
 use hetmm::line::status::Snapshot;
-use hetmm::line::supervise::{self, Alive, Health, Supervisor};
-use hetmm::line::templates::Templates;
-use hetmm::line::time::LineTime;
+use hetmm::line::supervise::{self, Health, Supervisor};
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -31,8 +24,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -82,128 +74,7 @@ enum Ended {
     LineHangs,
 }
 
-/// The running threads.
-struct Line {
-    hub: JoinHandle<Snapshot>,
-    outbox: Outbox,
-    stop: Arc<AtomicBool>,
-    bank: Arc<Mutex<Bank>>,
-    alive: Arc<Alive>,
-    templates: Arc<Templates>,
-    archive: Option<(Arc<Archive>, JoinHandle<()>)>,
-    records: Option<JoinHandle<()>>,
-    /// Dropped, and with it the socket's file, when the process ends.
-    control: Option<JoinHandle<()>>,
-}
-
 impl Line {
-    fn start(
-        config: &LineConfig,
-        bank: Arc<Mutex<Bank>>,
-        socket: Option<Socket>,
-        replay: Option<Replay>,
-    ) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (sender, messages) = sync_channel(QUEUE);
-        let outbox = Outbox::new(sender, stop.clone());
-        let alive = Arc::new(Alive::default());
-        let current = Arc::new(Current::default());
-        // One more than may wait: the one that is being worked on has left its queue.
-        let room = config.reject.max_waiting + 1;
-        let (captures, requests) = sync_channel(room);
-        let (job_sender, jobs) = sync_channel(room);
-        let (ask, asked) = sync_channel(REQUESTS);
-        let (records, records_thread) = Records::start(&config.records)
-            .map_err(|e| Error::new(Kind::Io, format!("no thread for the records: {e}")))?;
-        let losses = records.losses();
-
-        alive.hub_lives(LineTime::now());
-        let engine = Engine::new(config.engine(), LineTime::now());
-        let links = Links {
-            bank: bank.clone(),
-            captures,
-            jobs: job_sender.clone(),
-            records,
-            alive: alive.clone(),
-            capture_delay: Duration::from_micros(config.camera.capture_delay_us),
-            free_run: config.trigger.source == TriggerSource::FreeRun,
-            lost_parts: outbox.lost_parts(),
-            requests: asked,
-        };
-        let priority = config.realtime.priority;
-        let hub = spawn("line", move || {
-            realtime("line", priority);
-            Hub::new(engine, links).run(&messages)
-        })?;
-
-        if config.trigger.source == TriggerSource::Gpio {
-            let inputs = Inputs::open(&config.trigger, config.encoder.as_ref())?;
-            let (trigger, encoder) = (config.trigger.clone(), config.encoder.clone());
-            let outbox = outbox.clone();
-            spawn("trigger", move || {
-                realtime("trigger", priority);
-                inputs.run(&trigger, encoder.as_ref(), &outbox);
-            })?;
-        }
-
-        let archive = match Archive::new(&config.archive) {
-            Some(archive) => {
-                let worker = archive.clone();
-                Some((archive, spawn("archive", move || worker.run())?))
-            }
-            None => None,
-        };
-        let inspection = Inspection {
-            current: current.clone(),
-            threads: config.template.threads,
-            review_passes: config.template.review_passes,
-            archive: archive.as_ref().map(|(archive, _)| archive.clone()),
-            alive: alive.clone(),
-            hub: outbox.clone(),
-        };
-        spawn("inspect", move || inspection.run(&jobs))?;
-
-        let replay = replay.map(Arc::new);
-        let (own, recorded) = (config.clone(), replay.clone());
-        let (hub_of_camera, free) =
-            (outbox.clone(), config.trigger.source == TriggerSource::FreeRun);
-        spawn("camera", move || {
-            let mut open = || -> Result<Box<dyn Camera>> {
-                recorded.as_ref().map_or_else(|| own.open_camera(), |r| Ok(r.camera()))
-            };
-            let capture = Capture { open: &mut open, jobs: job_sender, hub: hub_of_camera };
-            if free { capture.free_run() } else { capture.on_demand(&requests) }
-        })?;
-
-        let template = &config.template;
-        let templates =
-            Arc::new(Templates::new(config.recipe(), template.fallback, current, outbox.clone()));
-        let (worker, watch) = (templates.clone(), template.watch);
-        spawn("templates", move || worker.run(watch))?;
-
-        let control = match socket {
-            Some(socket) => {
-                let control = Arc::new(Control {
-                    hub: outbox.clone(),
-                    requests: ask,
-                    bank: bank.clone(),
-                    templates: templates.clone(),
-                    archive: archive.as_ref().map(|(archive, _)| archive.clone()),
-                    teach: config.control.teach,
-                    losses,
-                });
-                Some(spawn("control", move || socket.run(&control))?)
-            }
-            None => None,
-        };
-        if let Some(replay) = replay {
-            let (outbox, alive) = (outbox.clone(), alive.clone());
-            spawn("replay", move || replay.run(&outbox, &alive))?;
-        }
-        let records = records_thread;
-        Ok(Line { hub, outbox, stop, bank, alive, templates, archive, records, control })
-    }
-
     /// Waits for signals and watches the threads until there is a reason to end.
     fn supervise(&self, signals: &SignalFd, config: &LineConfig) -> Ended {
         let timeout = Duration::from_micros(config.realtime.inspection_timeout_us);
@@ -263,16 +134,6 @@ impl Line {
     }
 }
 
-fn spawn<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map_err(|e| Error::new(Kind::Io, format!("no thread for {name}: {e}")))
-}
-
 fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
     let end = LineTime::now() + limit;
     while !done() {
@@ -306,14 +167,5 @@ fn lock_memory() {
     }
     if let Err(why) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
         log::warn!("memory is not locked: {why}");
-    }
-}
-
-fn realtime(thread: &str, priority: u8) {
-    if let Err(why) = supervise::become_realtime(priority) {
-        log::warn!(
-            "the {thread} thread has no real-time priority: {why} \
-             (set LimitRTPRIO=98 as in firmware-config/hetmm-edge.service)"
-        );
     }
 }

@@ -1,8 +1,9 @@
 //! What a configuration must not say.
 
 use super::locate::Located;
-use super::schema::{CameraSource, EdgeKind, FeatureDevice, LineConfig, LineRef, TriggerSource};
+use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
+use crate::gpio::{EdgeKind, LineRef};
 
 /// An hour, as the longest of any time.
 const HOUR_US: u64 = 3_600_000_000;

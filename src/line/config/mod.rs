@@ -5,10 +5,12 @@
 //! configuration says everything.
 
 mod check;
-mod engine;
 mod locate;
+mod outputs;
 mod schema;
+mod translate;
 
+pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
 pub use schema::*;
 
 use crate::error::{Error, Kind, Result};

@@ -87,7 +87,7 @@ fn an_encoder_brings_counts() {
         .replace("min_pitch_us = 60000", "min_pitch_counts = 40")
         .replace("[camera]", "[encoder]\nline = 3\n[camera]");
     let config = LineConfig::parse(&text, "line.toml").expect("reads");
-    assert_eq!(config.engine().travel, crate::line::engine::Travel::Counts(400));
+    assert_eq!(config.tracker_settings().travel, crate::line::tracker::Travel::Counts(400));
     let other = text.replace("line = 3", "line = 3\nchip = \"gpiochip1\"");
     assert!(error_of(&other).contains("no common order"));
     let timeless = text.replace("deadline_us = 350000\n", "");

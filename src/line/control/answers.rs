@@ -1,19 +1,21 @@
 //! What a request does, and what is answered.
 
 use super::client::{Place, Waiting};
-use super::reply::Bell;
-use super::{ANSWER, Answer, Asked, PART, Reply, Request};
+use super::limits::{ANSWER, PART};
+use crate::clock::LineTime;
 use crate::error::{Error, Result};
 use crate::line::archive::Archive;
-use crate::line::engine::Event;
-use crate::line::hub::{Message, Outbox};
+use crate::line::messages::Message;
+use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
 use crate::line::records::Losses;
+use crate::line::reply::{Answer, Asked, Bell, Reply};
+use crate::line::request::Request;
 use crate::line::status::Snapshot;
 use crate::line::supervise;
 use crate::line::teach;
 use crate::line::templates::Templates;
-use crate::line::time::LineTime;
+use crate::line::tracker::Event;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -33,7 +35,7 @@ const MAX_WORK: usize = 4;
 pub struct Control {
     /// The line's thread.
     pub hub: Outbox,
-    /// The way of requests to the line's thread that no event can fill, for [`super::REQUESTS`] of them.
+    /// The way of requests to the line's thread that no event can fill, for [`crate::line::reply::REQUESTS`] of them.
     pub requests: SyncSender<Asked>,
     /// The outputs, for the safe state where the line's thread does not answer.
     pub bank: Arc<Mutex<Bank>>,

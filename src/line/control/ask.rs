@@ -1,6 +1,6 @@
 //! The other end of the socket: a program that asks the running device.
 
-use super::{ANSWER, PART};
+use super::limits::{ANSWER, PART};
 use crate::error::{Error, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};

@@ -1,7 +1,8 @@
 //! One connection: it says what it wants, waits, gets its answer and goes, each within a time limit.
 
-use super::{Answer, Request};
-use crate::line::time::LineTime;
+use crate::clock::LineTime;
+use crate::line::reply::Answer;
+use crate::line::request::Request;
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::Value;

@@ -5,8 +5,8 @@
 //!
 //! - One thread (`server`) serves all connections and waits for none of them. A connection has a time limit
 //!   for its whole request and another one for its whole answer.
-//! - `safe`, `status` and `acknowledge` reach the line's thread on a way of their own ([`Asked`]), which events
-//!   cannot fill.
+//! - `safe`, `status` and `acknowledge` reach the line's thread on a way of their own
+//!   ([`Asked`](super::reply::Asked)), which events cannot fill.
 //! - What takes long waits elsewhere, in bounded numbers: parts that were triggered here, and changes of the
 //!   template, which have threads of their own.
 //! - `safe` needs no place in any of these numbers. Where the line's thread does not answer, the outputs are taken
@@ -15,22 +15,12 @@
 mod answers;
 mod ask;
 mod client;
-mod reply;
-mod request;
+mod limits;
 mod server;
 
 pub use answers::Control;
 pub use ask::ask;
-pub use reply::{Answer, Asked, REQUESTS, Reply};
-pub use request::Request;
 pub use server::Socket;
-
-use std::time::Duration;
-
-/// How long the line's thread is waited for.
-const ANSWER: Duration = Duration::from_secs(2);
-/// How long a part may take from trigger to gate before its caller is sent away.
-const PART: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,12 @@
 //! The thread that serves the socket: it waits for all connections at once and for none of them alone.
 
-use super::Request;
 use super::answers::{Control, Next, Taken};
 use super::ask;
 use super::client::{Client, Place, Stage};
-use super::reply::{Bell, Ear};
+use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
-use crate::line::time::LineTime;
+use crate::line::reply::{Bell, Ear};
+use crate::line::request::Request;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 use std::os::fd::AsFd;

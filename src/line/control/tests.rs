@@ -1,20 +1,25 @@
 //! The socket without a device: what becomes of requests where the line's thread does not answer.
 
-use super::*;
-use crate::line::config::{FaultConfig, LineConfig, LineRef};
-use crate::line::engine::{Engine, Event, Line};
-use crate::line::hub::{Hub, Links, Message, Outbox};
-use crate::line::outputs::{Bank, MemoryPin};
+use super::{Control, Socket, client};
+use crate::clock::LineTime;
+use crate::gpio::{LineRef, MemoryPin};
+use crate::line::config::{FaultConfig, LineConfig};
+use crate::line::hub::{Hub, Links};
+use crate::line::messages::Message;
+use crate::line::outbox::Outbox;
+use crate::line::outputs::Bank;
 use crate::line::records::Records;
+use crate::line::reply::{Answer, Asked, Bell, REQUESTS, Reply};
+use crate::line::request::Request;
 use crate::line::templates::Templates;
-use crate::line::time::LineTime;
+use crate::line::tracker::{Event, Line, PartTracker};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const CONFIG: &str = "[template]\nfile = \"no.hetmm\"\n[trigger]\nsource = \"free-run\"\n[camera]\n\
                       source = \"folder\"\nfolder = \"-\"\nframes_per_second = 1\n[reject]\n\
@@ -197,7 +202,7 @@ fn who_still_waits_when_the_device_stops_is_told_so() {
 #[test]
 fn an_answer_that_nobody_reads_is_given_up() {
     let (server, peer) = UnixStream::pair().expect("a pair");
-    let begun = crate::line::time::LineTime::now();
+    let begun = LineTime::now();
     let mut client = client::Client::new(server, begun).expect("a client");
     client.answer(&Value::String("a".repeat(4 << 20)), begun);
     assert!(matches!(client.stage, client::Stage::Answering(_)));
@@ -211,7 +216,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
 /// Requests for the safe state overtake the events that wait, and with them a request to leave it from before.
 #[test]
 fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
-    let (bell, _ear) = reply::Bell::new().expect("a bell");
+    let (bell, _ear) = Bell::new().expect("a bell");
     let (before, answer_before) = Reply::new(&bell);
     let (safe, answer_safe) = Reply::new(&bell);
     let (after, answer_after) = Reply::new(&bell);
@@ -238,7 +243,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         assert!(sender.try_send(message).is_ok());
     }
     assert!(ask.try_send((Request::Safe, safe)).is_ok());
-    Hub::new(Engine::new(config.engine(), LineTime::now()), links).run(&messages);
+    Hub::new(PartTracker::new(config.tracker_settings(), LineTime::now()), links).run(&messages);
     let said = |answer: Receiver<Answer>| match answer.try_recv().expect("an answer") {
         Answer::Done(what) => what,
         Answer::Failed(why) => why,

@@ -1,6 +1,6 @@
 //! What can be seen of the machine after a call.
 
-use hetmm::line::engine::{Fault, Line, Settings};
+use hetmm::line::tracker::{Fault, Line, Settings};
 
 /// What must be true after a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::stretch::{NEVER, Stretch};
 use super::{Model, Strobe, nanos};
-use hetmm::line::engine::{Command, Fault, Line, Outcome, PartId, Pitch, Reason, Watch};
-use hetmm::line::time::LineTime;
+use hetmm::clock::LineTime;
+use hetmm::line::tracker::{Command, Fault, Line, Outcome, PartId, Pitch, Reason, Watch};
 
 /// Most lost edges of one event that become parts.
 const MAX_LOST: u32 = 10_000;

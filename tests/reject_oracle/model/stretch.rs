@@ -1,6 +1,6 @@
 //! A stretch of belt and the facts that are known about it.
 
-use hetmm::line::engine::{Outcome, Reason};
+use hetmm::line::tracker::{Outcome, Reason};
 
 /// A moment or place that is never reached.
 pub const NEVER: u64 = u64::MAX;

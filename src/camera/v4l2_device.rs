@@ -6,8 +6,8 @@
 //! index or count from the kernel is used unchecked.
 #![allow(unsafe_code)]
 
-use super::super::time::LineTime;
 use super::v4l2_abi::{self as abi, *};
+use crate::clock::LineTime;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};

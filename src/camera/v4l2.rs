@@ -5,16 +5,16 @@
 //! [`CameraError::Gone`] rather than as waiting: errors of the driver, a broken queue, and a
 //! driver that goes silent.
 
+use super::frame::{BadFrame, Camera, CameraError, Frame};
 use super::pixels::{Layout, to_picture};
 use super::v4l2_controls::Controls;
 use super::v4l2_device::{Arrival, Device, StampSource, Wait};
 use super::v4l2_format as negotiation;
 use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
-use super::{BadFrame, Camera, CameraError, Frame};
+use crate::clock::LineTime;
 use crate::error::{self, Error};
 use crate::image::Size;
-use crate::line::time::LineTime;
 use std::time::Duration;
 
 /// How long a camera may take to its first frame; some need seconds to wake up.
@@ -212,7 +212,7 @@ fn stamp_name(source: StampSource) -> error::Result<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::camera::pixels::PixelFormat;
+    use crate::camera::pixels::PixelFormat;
     use std::collections::BTreeMap;
 
     fn settings() -> V4l2Settings {

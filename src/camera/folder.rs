@@ -3,11 +3,11 @@
 //! The pictures come in name order, over and over, each as if it had been taken when it was asked
 //! for.
 
+use super::frame::{BadFrame, Camera, CameraError, Frame};
 use super::pixels::first_line;
-use super::{BadFrame, Camera, CameraError, Frame};
+use crate::clock::LineTime;
 use crate::error::{self, Error};
 use crate::image::{Picture, Samples, Size, is_picture_name, read};
-use crate::line::time::LineTime;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

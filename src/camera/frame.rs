@@ -1,25 +1,6 @@
-//! Where frames come from: a V4L2 camera, or a folder of pictures.
+//! A frame, why there is none, and what every camera can do.
 
-mod folder;
-mod pixels;
-mod replay;
-mod sequence;
-mod v4l2;
-mod v4l2_abi;
-mod v4l2_controls;
-mod v4l2_device;
-mod v4l2_format;
-mod v4l2_settings;
-mod v4l2_stamps;
-
-pub use folder::{FolderCamera, FolderSettings};
-pub use pixels::PixelFormat;
-pub use replay::{Recorded, ReplayCamera, read_recording};
-pub use sequence::Sequence;
-pub use v4l2::V4l2Camera;
-pub use v4l2_settings::V4l2Settings;
-
-use super::time::LineTime;
+use crate::clock::LineTime;
 use crate::image::{Picture, Size};
 use std::fmt;
 

@@ -1,4 +1,14 @@
-//! The one clock of the line: monotonic, never stepped by NTP or by hand.
+//! The clock of the device: monotonic, never stepped by NTP or by hand.
+
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! What can be asked, and how it is written.
+//! What the control socket can be asked, and how it is written.
 
-use crate::line::engine::PartId;
+use super::tracker::PartId;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,28 @@
 //! GPIO chips and lines as people name them: by path, name or label, by number or name.
 
-use super::config::LineRef;
 use crate::error::{Error, Kind, Result};
 use gpiocdev::Chip;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// A line of a GPIO chip: its number or its name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum LineRef {
+    /// Its offset on the chip.
+    Offset(u32),
+    /// Its name.
+    Name(String),
+}
+
+impl std::fmt::Display for LineRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LineRef::Offset(offset) => write!(f, "line {offset}"),
+            LineRef::Name(name) => write!(f, "line \"{name}\""),
+        }
+    }
+}
 
 /// A line that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]

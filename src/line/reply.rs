@@ -1,9 +1,9 @@
 //! The way of a request to the thread that carries it out, and the way of its answer back.
 
-use super::Request;
-use crate::line::records::PartRecord;
-use crate::line::status::Snapshot;
-use crate::line::time::LineTime;
+use super::record::PartRecord;
+use super::request::Request;
+use super::status::Snapshot;
+use crate::clock::LineTime;
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -40,7 +40,7 @@ pub struct Reply {
 
 impl Reply {
     /// A way back that rings `bell`, and its other end.
-    pub(super) fn new(bell: &Bell) -> (Reply, Receiver<Answer>) {
+    pub(in crate::line) fn new(bell: &Bell) -> (Reply, Receiver<Answer>) {
         let (sender, answer) = sync_channel(1);
         (Reply { sender, bell: bell.clone(), asked_at: LineTime::now() }, answer)
     }
@@ -59,13 +59,13 @@ impl Reply {
 
 /// Wakes the thread that serves the connections.
 #[derive(Clone)]
-pub(super) struct Bell(Arc<UnixStream>);
+pub(in crate::line) struct Bell(Arc<UnixStream>);
 
 /// The end of the bell that is heard.
-pub(super) struct Ear(UnixStream);
+pub(in crate::line) struct Ear(UnixStream);
 
 impl Bell {
-    pub(super) fn new() -> std::io::Result<(Bell, Ear)> {
+    pub(in crate::line) fn new() -> std::io::Result<(Bell, Ear)> {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         ear.set_nonblocking(true)?;
@@ -80,7 +80,7 @@ impl Bell {
 
 impl Ear {
     /// Forgets how often the bell has rung.
-    pub(super) fn clear(&self) {
+    pub(in crate::line) fn clear(&self) {
         let mut bytes = [0; 512];
         loop {
             match (&self.0).read(&mut bytes) {

@@ -1,29 +1,29 @@
 //! The state machine itself.
 
-use super::super::time::LineTime;
-use super::part::{Finished, Gate, Outcome, PartId, Reason, Stretch};
+use super::belt::{Belt, Gate, Stretch};
+use super::command::{Command, Line};
+use super::counters::Counters;
+use super::deadlines::Deadlines;
+use super::event::{Event, Fault, Watch};
+use super::part::{Finished, Outcome, PartId, Reason};
 use super::pulse::{Level, Pulse};
-use super::{Command, Counters, Event, Fault, Line, Pitch, Settings, Travel, Watch};
-use std::collections::VecDeque;
+use super::settings::{Pitch, Settings};
+use crate::clock::LineTime;
 use std::time::Duration;
 
 /// Most lost edges that get an outcome each; more in one gap are a broken input.
 const MAX_LOST: u32 = 10_000;
 
-/// The reject engine; see the module's text for its contract.
+/// The part tracker; see the module's text for its contract.
 #[derive(Debug)]
-pub struct Engine {
+pub struct PartTracker {
     settings: Settings,
     now: LineTime,
     count: u64,
     last_part: u64,
     last_trigger: Option<(LineTime, u64)>,
-    /// Before the gate, in the order of the belt.
-    waiting: VecDeque<Stretch>,
-    /// Ends of stretches that hold the reject output.
-    passing: Vec<Gate>,
-    /// Deadlines, in their order; those of parts that have their result are skipped.
-    deadlines: VecDeque<(LineTime, PartId)>,
+    belt: Belt,
+    deadlines: Deadlines,
     /// Captures that were not answered yet.
     outstanding: usize,
     consecutive_rejects: u32,
@@ -42,27 +42,26 @@ pub struct Engine {
     counters: Counters,
 }
 
-impl Engine {
-    /// An engine whose outputs have their safe levels, without template and camera.
+impl PartTracker {
+    /// A tracker whose outputs have their safe levels, without template and camera.
     ///
     /// Nothing is known of parts that are between trigger and gate at this moment. Where the safe
     /// level of the reject output is active, it is held until the last of them has passed.
     pub fn new(settings: Settings, now: LineTime) -> Self {
         let mut ng = Pulse::new(Line::Ng, settings.ng_width);
-        let mut passing = Vec::new();
+        let mut belt = Belt::new(settings.travel, settings.max_in_flight);
         if settings.ng_active_when_safe {
             ng.hold(now, &mut Vec::new());
-            passing.push(gate_of(settings.travel, now, 0));
+            belt.pass_rejected(belt.gate_of(now, 0));
         }
         let faults = Fault::ALL.map(|fault| matches!(fault, Fault::Template | Fault::Camera));
-        Engine {
+        PartTracker {
             now,
             count: 0,
             last_part: 0,
             last_trigger: None,
-            waiting: VecDeque::new(),
-            passing,
-            deadlines: VecDeque::new(),
+            belt,
+            deadlines: Deadlines::new(settings.max_in_flight),
             outstanding: 0,
             consecutive_rejects: 0,
             faults,
@@ -107,19 +106,18 @@ impl Engine {
         self.show(out);
     }
 
-    /// When [`Engine::handle`] has to be called again at the latest.
+    /// When [`PartTracker::handle`] has to be called again at the latest.
     pub fn next_wake(&self) -> Option<LineTime> {
-        let gates = self.waiting.front().map(|s| s.gate).into_iter();
-        let of_belt = gates.chain(self.passing.iter().copied()).filter_map(Gate::moment);
         let beats = !self.safe && self.settings.heartbeat_half_period > Duration::ZERO;
-        let of_outputs = [
-            self.deadlines.front().map(|d| d.0),
+        let moments = [
+            self.belt.next_move(),
+            self.deadlines.next(),
             self.ng.next().filter(|_| !self.safe),
             self.ok.next(),
             self.strobe.next(),
             beats.then_some(self.heartbeat_next),
         ];
-        of_belt.chain(of_outputs.into_iter().flatten()).filter(|at| *at < LineTime::NEVER).min()
+        moments.into_iter().flatten().filter(|at| *at < LineTime::NEVER).min()
     }
 
     /// What has been counted.
@@ -144,18 +142,23 @@ impl Engine {
 
     /// Parts between trigger and gate.
     pub fn in_flight(&self) -> usize {
-        self.waiting.iter().filter(|s| s.part.is_some()).count()
+        self.belt.parts()
     }
 
     /// Stretches of belt between trigger and gate that are followed: parts, and belt on which unseen parts may
     /// lie. Never more than [`Settings::max_in_flight`].
     pub fn followed(&self) -> usize {
-        self.waiting.len()
+        self.belt.followed()
+    }
+
+    /// Deadlines that are kept: never more than twice [`Settings::max_in_flight`], or 16 where that is more.
+    pub fn deadlines(&self) -> usize {
+        self.deadlines.len()
     }
 
     /// Whether a part is between trigger and gate.
     pub fn is_on_its_way(&self, part: PartId) -> bool {
-        self.waiting.iter().any(|s| s.holds(part))
+        self.belt.holds(part)
     }
 
     /// Whether the reject output is active.
@@ -192,10 +195,10 @@ impl Engine {
     fn trigger(&mut self, at: LineTime, lost: u32, out: &mut Vec<Command>) {
         let earliest = self.last_trigger.map_or(LineTime::default(), |(at, _)| at);
         let at = at.min(self.now).max(earliest);
-        let gate = gate_of(self.settings.travel, at, self.count);
+        let gate = self.belt.gate_of(at, self.count);
         let too_close = self.too_close(at);
         if lost > 0 || too_close {
-            self.doubt_last();
+            self.belt.doubt_last();
         }
         if lost > 0 {
             self.lose_parts(lost, at, out);
@@ -206,25 +209,29 @@ impl Engine {
         if self.safe {
             return self.finish(part, at, Reason::Safe, out);
         }
-        if self.waiting.len() >= self.settings.max_in_flight {
-            return self.overflow(part, at, gate, out);
-        }
-        let accepted = self.is_ready() && lost == 0 && !too_close;
-        let outcome = if accepted {
-            None
-        } else if lost > 0 || too_close {
+        let outcome = if lost > 0 || too_close {
             Some(Outcome::Rejected(Reason::TooClose))
+        } else if self.is_ready() {
+            None
         } else {
-            self.set_fault(Fault::Unproven, true);
             Some(Outcome::Rejected(Reason::Missed))
         };
-        self.waiting.push_back(Stretch { part: Some((part, at)), gate, tail: gate, outcome });
-        if accepted {
-            let deadline = at + self.settings.deadline;
-            self.await_result(part, deadline);
-            self.strobe.schedule(at + self.settings.strobe_delay);
-            out.push(Command::Capture { part, triggered_at: at, deadline });
+        if !self.belt.push(Stretch { part: Some((part, at)), gate, tail: gate, outcome }) {
+            return self.overflow(part, at, gate, out);
         }
+        match outcome {
+            None => self.capture(part, at, out),
+            Some(Outcome::Rejected(Reason::Missed)) => self.set_fault(Fault::Unproven, true),
+            Some(_) => {}
+        }
+    }
+
+    fn capture(&mut self, part: PartId, triggered_at: LineTime, out: &mut Vec<Command>) {
+        let deadline = triggered_at + self.settings.deadline;
+        self.deadlines.push(deadline, part, self.belt.first_part());
+        self.outstanding += 1;
+        self.strobe.schedule(triggered_at + self.settings.strobe_delay);
+        out.push(Command::Capture { part, triggered_at, deadline });
     }
 
     fn too_close(&self, at: LineTime) -> bool {
@@ -233,25 +240,6 @@ impl Engine {
             Pitch::Time(pitch) => at.since(last_at) < pitch,
             Pitch::Counts(pitch) => self.count.saturating_sub(last_count) < pitch,
         }
-    }
-
-    /// What lies before a part that is doubtful is as doubtful as the part itself.
-    fn doubt_last(&mut self) {
-        if let Some(before) = self.waiting.back_mut() {
-            before.outcome = Some(Outcome::Rejected(Reason::TooClose));
-        }
-    }
-
-    /// Notes the deadline of a part that is captured. Deadlines of parts that have left, as they do on a
-    /// fast belt with an encoder, are forgotten when there are too many.
-    fn await_result(&mut self, part: PartId, deadline: LineTime) {
-        if self.deadlines.len() >= self.settings.max_in_flight.saturating_mul(2).max(16) {
-            // Part numbers rise along the belt.
-            let first = self.waiting.iter().find_map(|s| s.part).map(|(id, _)| id);
-            self.deadlines.retain(|(_, id)| first.is_some_and(|first| *id >= first));
-        }
-        self.deadlines.push_back((deadline, part));
-        self.outstanding += 1;
     }
 
     /// Gives parts that nobody saw a number and an outcome.
@@ -269,16 +257,14 @@ impl Engine {
         if self.safe {
             return;
         }
-        if self.waiting.len() >= self.settings.max_in_flight {
-            return self.grow_last(tail, Reason::LostTrigger);
-        }
-        let gate = match (self.last_trigger, self.settings.travel) {
-            (None, Travel::Time(_)) => Gate::At(self.now),
-            (None, Travel::Counts(_)) => Gate::Count(self.count),
-            (Some((at, count)), travel) => gate_of(travel, at, count),
+        let gate = match self.last_trigger {
+            Some((at, count)) => self.belt.gate_of(at, count),
+            None => self.belt.at_gate(self.now, self.count),
         };
         let outcome = Some(Outcome::Rejected(Reason::LostTrigger));
-        self.waiting.push_back(Stretch { part: None, gate, tail, outcome });
+        if !self.belt.push(Stretch { part: None, gate, tail, outcome }) {
+            self.belt.grow_last(tail, Reason::LostTrigger);
+        }
     }
 
     fn go_blind(&mut self, watch: Watch, parts: u32, out: &mut Vec<Command>) {
@@ -288,7 +274,7 @@ impl Engine {
             *blind = true;
         }
         if !was_blind {
-            self.doubt_last();
+            self.belt.doubt_last();
             self.cover_unseen(Gate::Open);
         }
     }
@@ -301,29 +287,15 @@ impl Engine {
         if !was_blind || self.is_blind() {
             return;
         }
-        let end = gate_of(self.settings.travel, self.now, self.count);
-        let tails = self.waiting.iter_mut().map(|s| &mut s.tail).chain(&mut self.passing);
-        for tail in tails.filter(|tail| **tail == Gate::Open) {
-            *tail = end;
-        }
+        self.belt.end_open(self.belt.gate_of(self.now, self.count));
         self.last_trigger = Some((self.now, self.count));
     }
 
     /// Too many parts to follow one by one: the last stretch grows over this one and is rejected.
     fn overflow(&mut self, part: PartId, at: LineTime, gate: Gate, out: &mut Vec<Command>) {
         self.set_fault(Fault::Overflow, true);
-        self.grow_last(gate, Reason::Overflow);
+        self.belt.grow_last(gate, Reason::Overflow);
         self.finish(part, at, Reason::Overflow, out);
-    }
-
-    /// Makes the last stretch reach to `tail`, and rejects it.
-    fn grow_last(&mut self, tail: Gate, reason: Reason) {
-        if let Some(last) = self.waiting.back_mut() {
-            last.tail = last.tail.max(tail);
-            if !matches!(last.outcome, Some(Outcome::Rejected(_))) {
-                last.outcome = Some(Outcome::Rejected(reason));
-            }
-        }
     }
 
     fn new_part(&mut self) -> PartId {
@@ -339,8 +311,7 @@ impl Engine {
 
     fn result(&mut self, part: PartId, reject: Option<Reason>) {
         self.outstanding = self.outstanding.saturating_sub(1);
-        let found = self.waiting.iter_mut().find(|s| s.holds(part));
-        match found {
+        match self.belt.stretch_of(part) {
             Some(stretch) if stretch.outcome.is_none() => {
                 stretch.outcome = Some(reject.map_or(Outcome::Passed, Outcome::Rejected));
                 self.set_fault(Fault::Unproven, reject.is_some_and(Reason::is_unproven));
@@ -354,11 +325,9 @@ impl Engine {
     fn enter_safe(&mut self, out: &mut Vec<Command>) {
         self.safe = true;
         self.deadlines.clear();
-        self.passing.clear();
-        for stretch in std::mem::take(&mut self.waiting) {
-            if let Some((part, triggered_at)) = stretch.part {
-                self.finish(part, triggered_at, Reason::Safe, out);
-            }
+        let parts: Vec<_> = self.belt.clear().collect();
+        for (part, triggered_at) in parts {
+            self.finish(part, triggered_at, Reason::Safe, out);
         }
         let at = self.now;
         self.ng.freeze(self.settings.ng_active_when_safe, at, out);
@@ -376,7 +345,7 @@ impl Engine {
         self.set_fault(Fault::Alarm, false);
         self.heartbeat_next = self.now + self.settings.heartbeat_half_period;
         if self.settings.ng_active_when_safe {
-            self.passing.push(gate_of(self.settings.travel, self.now, self.count));
+            self.belt.pass_rejected(self.belt.gate_of(self.now, self.count));
         }
         if self.is_blind() {
             self.cover_unseen(Gate::Open);
@@ -386,7 +355,7 @@ impl Engine {
     /// Does all that is due up to `now`, in the order of time.
     fn advance(&mut self, now: LineTime, out: &mut Vec<Command>) {
         self.now = now;
-        if let Travel::Counts(_) = self.settings.travel {
+        if self.belt.moves_by_counts() {
             // A stretch that begins behind the gate is at it without a new count.
             self.move_belt(now, out);
         }
@@ -400,16 +369,15 @@ impl Engine {
             self.strobe.advance(now, at, out);
             self.beat(at, out);
         }
-        if self.has(Fault::Overflow) && self.waiting.len() * 2 <= self.settings.max_in_flight {
+        if self.has(Fault::Overflow) && self.belt.has_much_room() {
             self.set_fault(Fault::Overflow, false);
         }
     }
 
     /// Rejects what has no result at its deadline.
     fn expire(&mut self, at: LineTime) {
-        while self.deadlines.front().is_some_and(|d| d.0 <= at) {
-            let Some((_, part)) = self.deadlines.pop_front() else { return };
-            let found = self.waiting.iter_mut().find(|s| s.holds(part));
+        while let Some(part) = self.deadlines.take_due(at) {
+            let found = self.belt.stretch_of(part);
             if let Some(stretch) = found.filter(|s| s.outcome.is_none()) {
                 stretch.outcome = Some(Outcome::Rejected(Reason::Late));
                 self.set_fault(Fault::Unproven, true);
@@ -419,20 +387,13 @@ impl Engine {
 
     /// Takes through the gate what has reached it at `at` and at the present count.
     fn move_belt(&mut self, at: LineTime, out: &mut Vec<Command>) {
-        let count = self.count;
-        while self.waiting.front().is_some_and(|s| s.gate.is_reached(at, count)) {
-            let Some(stretch) = self.waiting.pop_front() else { break };
+        while let Some(stretch) = self.belt.take_at_gate(at, self.count) {
             let due = stretch.gate.moment().map_or(at, |due| due.min(at));
             self.through_gate(&stretch, due, out);
         }
-        let (now, ng) = (self.now, &mut self.ng);
-        self.passing.retain(|tail| {
-            if !tail.is_reached(at, count) {
-                return true;
-            }
-            ng.release(now, tail.moment().unwrap_or(at));
-            false
-        });
+        if let Some(due) = self.belt.take_passed(at, self.count) {
+            self.ng.release(self.now, due);
+        }
     }
 
     fn through_gate(&mut self, stretch: &Stretch, due: LineTime, out: &mut Vec<Command>) {
@@ -445,7 +406,7 @@ impl Engine {
             Outcome::Passed => self.ok.fire(self.now, due, out),
             Outcome::Rejected(_) => {
                 self.ng.hold(due, out);
-                self.passing.push(stretch.tail);
+                self.belt.pass_rejected(stretch.tail);
             }
         }
         if let Some((part, triggered_at)) = stretch.part {
@@ -497,13 +458,5 @@ impl Engine {
         self.busy.set(self.outstanding > 0 && !self.safe, at, out);
         let unhealthy = self.safe || self.faults().next().is_some();
         self.fault.set(unhealthy, at, out);
-    }
-}
-
-/// Where something that is at the trigger now, at `count`, meets the gate.
-fn gate_of(travel: Travel, at: LineTime, count: u64) -> Gate {
-    match travel {
-        Travel::Time(delay) => Gate::At(at + delay),
-        Travel::Counts(counts) => Gate::Count(count.saturating_add(counts)),
     }
 }

@@ -1,10 +1,10 @@
-//! The reject engine against a simulated line: what must hold whatever happens.
+//! The part tracker against a simulated line: what must hold whatever happens.
 
-use hetmm::line::engine::{
-    Command, Engine, Event, Fault, Finished, Line, Outcome, PartId, Pitch, Reason, Settings,
+use hetmm::clock::LineTime;
+use hetmm::line::tracker::{
+    Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Pitch, Reason, Settings,
     Travel, Watch,
 };
-use hetmm::line::time::LineTime;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -32,9 +32,10 @@ fn settings() -> Settings {
     }
 }
 
-/// An engine, its clock, and everything that it said.
+/// A tracker, its clock, and everything that it said.
 struct Bench {
-    engine: Engine,
+    tracker: PartTracker,
+    max_in_flight: usize,
     now: LineTime,
     said: Vec<Command>,
     finished: Vec<Finished>,
@@ -45,10 +46,11 @@ struct Bench {
 
 impl Bench {
     fn new(settings: &Settings) -> Self {
-        let engine = Engine::new(settings.clone(), START);
+        let tracker = PartTracker::new(settings.clone(), START);
         let (said, finished, edges) = (vec![], vec![], Default::default());
+        let (max_in_flight, captures) = (settings.max_in_flight, HashMap::new());
         let mut bench =
-            Bench { engine, now: START, said, finished, edges, captures: HashMap::new() };
+            Bench { tracker, max_in_flight, now: START, said, finished, edges, captures };
         bench.edges[Line::Ng.index()].push((START, START, settings.ng_active_when_safe));
         bench.edges[Line::Fault.index()].push((START, START, true));
         for line in [Line::Ok, Line::Ready, Line::Busy, Line::Strobe, Line::Heartbeat] {
@@ -64,13 +66,21 @@ impl Bench {
             bench.event(Event::Condition { fault, present: false });
         }
         bench.run_to(START + us(1_000_000), Duration::ZERO);
-        assert!(bench.engine.is_ready());
+        assert!(bench.tracker.is_ready());
+        bench
+    }
+
+    /// As [`Bench::ready`], also where counts tell that the gate is free.
+    fn ready_by_counts(settings: &Settings) -> Self {
+        let mut bench = Bench::ready(settings);
+        bench.event(Event::Count(1000));
+        bench.after(1_000_000);
         bench
     }
 
     fn event(&mut self, event: Event) {
         let mut out = vec![];
-        self.engine.handle(self.now, event, &mut out);
+        self.tracker.handle(self.now, event, &mut out);
         for command in out {
             match command {
                 Command::Set { line, active, at } => {
@@ -86,21 +96,24 @@ impl Bench {
             }
             self.said.push(command);
         }
+        let most = self.max_in_flight;
+        assert!(self.tracker.followed() <= most, "more stretches than places");
+        assert!(self.tracker.deadlines() <= (2 * most).max(16), "more deadlines than places");
     }
 
-    /// Lets time pass; the engine is called `lateness` after each moment that it asked for.
+    /// Lets time pass; the tracker is called `lateness` after each moment that it asked for.
     fn run_to(&mut self, end: LineTime, lateness: Duration) {
-        while let Some(wake) = self.engine.next_wake().filter(|w| *w + lateness <= end) {
+        while let Some(wake) = self.tracker.next_wake().filter(|w| *w + lateness <= end) {
             self.now = self.now.max(wake + lateness);
             self.event(Event::Tick);
-            assert!(self.engine.next_wake().is_none_or(|w| w > self.now), "the engine is stuck");
+            assert!(self.tracker.next_wake().is_none_or(|w| w > self.now), "the tracker is stuck");
         }
         self.now = self.now.max(end);
     }
 
     fn trigger(&mut self) -> PartId {
         self.event(Event::Trigger { at: self.now, lost: 0 });
-        PartId(self.engine.counters().triggers)
+        PartId(self.tracker.counters().triggers)
     }
 
     fn result(&mut self, part: PartId, reject: Option<Reason>) {
@@ -156,7 +169,7 @@ fn a_good_part_passes_and_a_bad_one_is_rejected_at_the_gate() {
     assert_eq!(bench.pulses(Line::Ok, t0), [(200_000, 205_000)]);
     assert_eq!(bench.pulses(Line::Ng, t0), [(260_000, 270_000)]);
     assert_eq!(bench.pulses(Line::Strobe, t0), [(500, 1_500), (60_500, 61_500)]);
-    assert!(bench.engine.faults().next().is_none());
+    assert!(bench.tracker.faults().next().is_none());
 }
 
 #[test]
@@ -169,7 +182,7 @@ fn a_result_at_its_deadline_is_late() {
         bench.after(500_000);
         let late = Outcome::Rejected(Reason::Late);
         assert_eq!(bench.outcome(part), Some(if passes { Outcome::Passed } else { late }));
-        assert_eq!(bench.engine.counters().late_results, u64::from(!passes));
+        assert_eq!(bench.tracker.counters().late_results, u64::from(!passes));
         let next = bench.trigger();
         bench.after(1000).result(next, None);
         assert!(!bench.level(Line::Fault), "a good part in time ends the fault");
@@ -236,9 +249,9 @@ fn belt_with_lost_edges_is_rejected_from_the_trigger_before_to_the_one_after() {
     bench.after(99_000);
     bench.event(Event::Trigger { at: bench.now, lost: 2 });
     bench.after(500_000);
-    assert_eq!(bench.engine.counters().triggers, 4);
-    assert_eq!(bench.engine.counters().rejected_for(Reason::LostTrigger), 2);
-    assert_eq!(bench.engine.counters().rejected_for(Reason::TooClose), 2);
+    assert_eq!(bench.tracker.counters().triggers, 4);
+    assert_eq!(bench.tracker.counters().rejected_for(Reason::LostTrigger), 2);
+    assert_eq!(bench.tracker.counters().rejected_for(Reason::TooClose), 2);
     assert_eq!(bench.pulses(Line::Ng, t0), [(200_000, 310_000)]);
 }
 
@@ -287,7 +300,7 @@ fn a_part_that_reaches_the_gate_before_its_deadline_without_result_is_late() {
     bench.after(1000).event(Event::Count(10));
     assert_eq!(bench.outcome(part), Some(Outcome::Rejected(Reason::Late)));
     bench.result(part, None);
-    assert_eq!(bench.engine.counters().late_results, 1);
+    assert_eq!(bench.tracker.counters().late_results, 1);
 }
 
 #[test]
@@ -334,7 +347,7 @@ fn rejects_in_a_row_raise_the_alarm_until_a_part_passes_or_somebody_looks() {
     reject(&mut bench, 5);
     bench.event(Event::Acknowledge);
     assert!(!bench.level(Line::Fault));
-    assert_eq!(bench.engine.counters().alarms, 2);
+    assert_eq!(bench.tracker.counters().alarms, 2);
 }
 
 #[test]
@@ -345,12 +358,12 @@ fn more_parts_than_can_be_followed_pass_the_gate_as_one_reject() {
         bench.trigger();
         bench.after(100);
     }
-    assert!(bench.engine.faults().any(|f| f == Fault::Overflow));
+    assert!(bench.tracker.faults().any(|f| f == Fault::Overflow));
     bench.after(1_000_000);
     assert_eq!(bench.finished.len(), 40);
-    assert_eq!(bench.engine.counters().passed, 0);
+    assert_eq!(bench.tracker.counters().passed, 0);
     assert_eq!(bench.pulses(Line::Ng, t0), [(200_000, 213_900)]);
-    assert!(!bench.engine.faults().any(|f| f == Fault::Overflow));
+    assert!(!bench.tracker.faults().any(|f| f == Fault::Overflow));
 }
 
 /// One in two edges was lost for hours: 200,007 stretches were followed with a limit of 16.
@@ -362,10 +375,10 @@ fn lost_edges_take_no_more_places_than_there_are() {
     for _ in 0..1000 {
         bench.after(1_000);
         bench.event(Event::Trigger { at: bench.now, lost: 1 });
-        assert!(bench.engine.followed() <= 16);
+        assert!(bench.tracker.followed() <= 16);
     }
     bench.after(4_000_000_000);
-    assert_eq!((bench.finished.len(), bench.engine.counters().passed), (2000, 0));
+    assert_eq!((bench.finished.len(), bench.tracker.counters().passed), (2000, 0));
     assert_eq!(bench.pulses(Line::Ng, t0).len(), 1, "the belt is rejected as a whole");
 }
 
@@ -393,15 +406,15 @@ fn a_lost_edge_whose_belt_is_at_the_gate_closes_it_at_once_with_an_encoder_too()
 
 /// With a heartbeat, `handle` did not return at the end of the clock.
 #[test]
-fn at_the_end_of_time_the_engine_returns() {
+fn at_the_end_of_time_the_tracker_returns() {
     for travel in [Travel::Time(us(200_000)), Travel::Counts(10)] {
         let start = LineTime::from_nanos(u64::MAX - 10);
-        let mut engine = Engine::new(Settings { travel, ..settings() }, start);
+        let mut tracker = PartTracker::new(Settings { travel, ..settings() }, start);
         let mut out = vec![];
         for event in [Event::Tick, Event::Trigger { at: start, lost: 3 }, Event::Tick] {
-            engine.handle(LineTime::NEVER, event, &mut out);
+            tracker.handle(LineTime::NEVER, event, &mut out);
         }
-        assert!(engine.next_wake().is_none_or(|wake| wake < LineTime::NEVER));
+        assert!(tracker.next_wake().is_none_or(|wake| wake < LineTime::NEVER));
     }
 }
 
@@ -414,7 +427,7 @@ fn belt_that_passes_a_blind_watch_is_rejected_from_the_part_before_to_the_part_a
         bench.after(1000).result(before, None);
         bench.after(99_000).event(Event::Blind { watch, parts: 2 });
         assert!(bench.level(Line::Fault) && !bench.level(Line::Ready));
-        assert_eq!(bench.engine.counters().rejected_for(Reason::LostTrigger), 2);
+        assert_eq!(bench.tracker.counters().rejected_for(Reason::LostTrigger), 2);
         let during = bench.after(100_000).trigger();
         bench.after(10_000).event(Event::Seeing { watch });
         assert!(bench.level(Line::Ready));
@@ -465,7 +478,7 @@ fn the_belt_stays_rejected_until_every_watch_sees_again_and_after_a_resume() {
     assert!(bench.level(Line::Ready));
     bench.after(300_000);
     assert!(!bench.level(Line::Ng));
-    assert_eq!(bench.engine.counters().rejected_for(Reason::LostTrigger), 7);
+    assert_eq!(bench.tracker.counters().rejected_for(Reason::LostTrigger), 7);
 }
 
 /// What the world does, one step after another.
@@ -515,7 +528,7 @@ fn line_settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// What the checks need to know about a part, kept apart from the engine.
+/// What the checks need to know about a part, kept apart from the tracker.
 #[derive(Default)]
 struct Seen {
     good_in_time: bool,
@@ -533,13 +546,13 @@ fn play(settings: &Settings, steps: &[Step], lateness: Duration) -> (Bench, BTre
             Step::Wait(time) => bench.run_to(bench.now + us(u64::from(time)), lateness),
             Step::Trigger { reported_late_us, lost } => {
                 let at = bench.now - us(u64::from(reported_late_us));
-                let (captured, from) = (bench.captures.len(), bench.engine.counters().triggers);
+                let (captured, from) = (bench.captures.len(), bench.tracker.counters().triggers);
                 bench.event(Event::Trigger { at, lost: u32::from(lost) });
-                for part in from + 1..=bench.engine.counters().triggers {
+                for part in from + 1..=bench.tracker.counters().triggers {
                     seen.insert(part, Seen::default());
                 }
                 if bench.captures.len() > captured {
-                    unanswered.push(PartId(bench.engine.counters().triggers));
+                    unanswered.push(PartId(bench.tracker.counters().triggers));
                 }
             }
             Step::Result { which, reject } => {
@@ -565,9 +578,9 @@ fn play(settings: &Settings, steps: &[Step], lateness: Duration) -> (Bench, BTre
             }
             Step::Blind { watch, parts } => {
                 let watch = Watch::ALL[usize::from(watch) % Watch::ALL.len()];
-                let from = bench.engine.counters().triggers;
+                let from = bench.tracker.counters().triggers;
                 bench.event(Event::Blind { watch, parts: u32::from(parts) });
-                for part in from + 1..=bench.engine.counters().triggers {
+                for part in from + 1..=bench.tracker.counters().triggers {
                     seen.insert(part, Seen::default());
                 }
             }
@@ -581,7 +594,7 @@ fn play(settings: &Settings, steps: &[Step], lateness: Duration) -> (Bench, BTre
                     let expected = line.active_when_safe(settings.ng_active_when_safe);
                     assert_eq!(bench.level(line), expected, "{line:?} in the safe state");
                 }
-                assert_eq!(bench.engine.in_flight(), 0);
+                assert_eq!(bench.tracker.in_flight(), 0);
             }
             Step::Resume => bench.event(Event::Resume),
             Step::Acknowledge => bench.event(Event::Acknowledge),
@@ -606,8 +619,8 @@ proptest! {
         // Every trigger gets exactly one outcome.
         let mut parts: Vec<u64> = bench.finished.iter().map(|f| f.part.0).collect();
         parts.sort_unstable();
-        prop_assert_eq!(parts, (1..=bench.engine.counters().triggers).collect::<Vec<_>>());
-        let counters = bench.engine.counters();
+        prop_assert_eq!(parts, (1..=bench.tracker.counters().triggers).collect::<Vec<_>>());
+        let counters = bench.tracker.counters();
         prop_assert_eq!(counters.passed + counters.rejected_total(), counters.triggers);
         for finished in &bench.finished {
             let part = &seen[&finished.part.0];
@@ -637,7 +650,7 @@ proptest! {
                 if reason == Reason::Safe || steps.iter().any(|s| matches!(s, Step::Safe)) {
                     continue;
                 }
-                // The engine clamps trigger times to be monotone; its own time is the truth.
+                // The tracker clamps trigger times to be monotone; its own time is the truth.
                 let begin = finished.triggered_at + delay + lateness + us(3_000);
                 let end = finished.triggered_at + delay + settings.ng_width;
                 prop_assert!(
@@ -648,6 +661,45 @@ proptest! {
         }
         // The same events, the same commands.
         prop_assert_eq!(&play(&settings, &steps, lateness).0.said, &bench.said);
+    }
+
+    /// However parts come: no more stretches are followed than there are places (every call checks it), and a part
+    /// that finds no place is rejected and counted at once.
+    #[test]
+    fn a_flood_takes_no_more_places_than_there_are(
+        settings in line_settings(),
+        places in 1usize..6,
+        bursts in prop::collection::vec((1usize..50, 0u32..3, 0u32..60_000, 0u8..8), 1..20),
+    ) {
+        let settings = Settings { max_in_flight: places, ..settings };
+        let mut bench = Bench::ready_by_counts(&settings);
+        let mut count = 1000;
+        for (triggers, lost, pause, trouble) in bursts {
+            for _ in 0..triggers {
+                // The stretch of lost edges takes the last place first.
+                let taken = bench.tracker.followed() + usize::from(lost > 0);
+                let rejected = |bench: &Bench| bench.tracker.counters().rejected_for(Reason::Overflow);
+                let before = rejected(&bench);
+                bench.event(Event::Trigger { at: bench.now, lost });
+                prop_assert_eq!(rejected(&bench) - before, u64::from(taken >= places));
+            }
+            let watch = Watch::ALL[usize::from(trouble) % Watch::ALL.len()];
+            if trouble > 4 {
+                bench.event(Event::Blind { watch, parts: 1 });
+            }
+            bench.after(u64::from(pause));
+            count += u64::from(pause) / 1000;
+            bench.event(Event::Count(count));
+            bench.event(Event::Seeing { watch });
+        }
+        for captured in bench.captures.keys().copied().collect::<Vec<_>>() {
+            bench.result(captured, None);
+        }
+        bench.event(Event::Count(count + 1000));
+        bench.after(10_000_000);
+        let counters = bench.tracker.counters();
+        prop_assert_eq!(counters.passed + counters.rejected_total(), counters.triggers);
+        prop_assert_eq!((bench.tracker.followed(), bench.tracker.in_flight()), (0, 0));
     }
 
     #[test]
@@ -703,14 +755,14 @@ impl Numbers {
 fn a_million_parts() {
     const PARTS: u64 = 1_000_000;
     let settings = Settings { max_in_flight: 64, max_waiting: 8, alarm_after: 0, ..settings() };
-    let mut engine = Engine::new(settings.clone(), START);
+    let mut tracker = PartTracker::new(settings.clone(), START);
     let mut out = vec![];
     for fault in [Fault::Template, Fault::Camera] {
-        engine.handle(START, Event::Condition { fault, present: false }, &mut out);
+        tracker.handle(START, Event::Condition { fault, present: false }, &mut out);
     }
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut now = START + us(1_000_000);
-    engine.handle(now, Event::Tick, &mut out);
+    tracker.handle(now, Event::Tick, &mut out);
     out.clear();
     // Results on their way: when they arrive, and what they say.
     let mut pending: BTreeMap<(LineTime, u64), Option<Reason>> = BTreeMap::new();
@@ -721,11 +773,11 @@ fn a_million_parts() {
     while finished < triggers || triggers < PARTS {
         let trigger = (triggers < PARTS).then_some(next_trigger);
         let result = pending.keys().next().map(|k| k.0);
-        let next = [trigger, result, engine.next_wake()].into_iter().flatten().min();
+        let next = [trigger, result, tracker.next_wake()].into_iter().flatten().min();
         now = now.max(next.expect("something is always due"));
         if trigger == Some(now) {
             triggers += 1;
-            engine.handle(now, Event::Trigger { at: now, lost: 0 }, &mut out);
+            tracker.handle(now, Event::Trigger { at: now, lost: 0 }, &mut out);
             // One in fifty bounces, one in a hundred comes after a pause.
             next_trigger = now
                 + match numbers.below(100) {
@@ -735,11 +787,11 @@ fn a_million_parts() {
                 };
         } else if result == Some(now) {
             let ((_, part), reject) = pending.pop_first().expect("there is one");
-            engine.handle(now, Event::Result { part: PartId(part), reject }, &mut out);
+            tracker.handle(now, Event::Result { part: PartId(part), reject }, &mut out);
         } else {
-            engine.handle(now, Event::Tick, &mut out);
+            tracker.handle(now, Event::Tick, &mut out);
         }
-        max_followed = max_followed.max(engine.in_flight());
+        max_followed = max_followed.max(tracker.in_flight());
         for command in out.drain(..) {
             match command {
                 Command::Capture { part, deadline, .. } => {
@@ -769,10 +821,10 @@ fn a_million_parts() {
             }
         }
     }
-    let counters = engine.counters();
+    let counters = tracker.counters();
     assert_eq!((counters.triggers, counters.passed + counters.rejected_total()), (PARTS, PARTS));
     for reason in [Reason::Defect, Reason::Late, Reason::TooClose] {
         assert!(counters.rejected_for(reason) > 1000, "{reason:?} was not exercised");
     }
-    assert!(max_followed <= 64 && !ng | (engine.in_flight() == 0));
+    assert!(max_followed <= 64 && !ng | (tracker.in_flight() == 0));
 }

@@ -4,10 +4,10 @@
 //! every part: when it is triggered after the start, the picture's file name in the folder (empty
 //! for a frame that never comes), and how long after the trigger its exposure begins.
 
-use super::{BadFrame, Camera, CameraError, Frame};
+use super::frame::{BadFrame, Camera, CameraError, Frame};
+use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::line::time::LineTime;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

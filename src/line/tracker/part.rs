@@ -1,6 +1,6 @@
 //! A part on its way from trigger to gate.
 
-use super::super::time::LineTime;
+use crate::clock::LineTime;
 use serde::Serialize;
 
 /// Number of a part, from 1, in the order of the triggers.
@@ -81,52 +81,4 @@ pub struct Finished {
     pub at: LineTime,
     /// What became of it.
     pub outcome: Outcome,
-}
-
-/// When a point of the belt is at the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Gate {
-    At(LineTime),
-    Count(u64),
-    /// The end of a stretch whose end is not known yet.
-    Open,
-}
-
-impl Gate {
-    /// Whether the point has reached the gate at this moment and count.
-    pub fn is_reached(self, now: LineTime, count: u64) -> bool {
-        match self {
-            Gate::At(due) => due <= now && due < LineTime::NEVER,
-            Gate::Count(due) => due <= count,
-            Gate::Open => false,
-        }
-    }
-
-    /// The moment at which it is reached, where time alone decides.
-    pub fn moment(self) -> Option<LineTime> {
-        match self {
-            Gate::At(due) => Some(due),
-            Gate::Count(_) | Gate::Open => None,
-        }
-    }
-}
-
-/// A stretch of belt that passes the gate as one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stretch {
-    /// The part on it; `None` for belt on which unseen parts may lie.
-    pub part: Option<(PartId, LineTime)>,
-    /// Its first point at the gate.
-    pub gate: Gate,
-    /// Its last point at the gate.
-    pub tail: Gate,
-    /// `None` as long as its result is awaited.
-    pub outcome: Option<Outcome>,
-}
-
-impl Stretch {
-    /// Whether this part is on it.
-    pub fn holds(&self, part: PartId) -> bool {
-        self.part.is_some_and(|(id, _)| id == part)
-    }
 }

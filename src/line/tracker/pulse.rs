@@ -1,7 +1,7 @@
 //! Pulses on one output: begun on time, never short, merged where they touch.
 
-use super::super::time::LineTime;
-use super::{Command, Line};
+use super::command::{Command, Line};
+use crate::clock::LineTime;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ pub(super) struct Pulse {
     line: Line,
     width: Duration,
     active: bool,
-    /// Stretches of belt at the gate that keep the output active without end.
-    holders: u32,
+    /// Whether the output is active without an end that is known.
+    is_held: bool,
     /// When the output becomes inactive, unless it is held.
     until: LineTime,
     /// Begins that lie ahead, in their order.
@@ -26,7 +26,7 @@ impl Pulse {
     /// An inactive output.
     pub fn new(line: Line, width: Duration) -> Self {
         let (until, begins) = (LineTime::default(), VecDeque::new());
-        Pulse { line, width, active: false, holders: 0, until, begins }
+        Pulse { line, width, active: false, is_held: false, until, begins }
     }
 
     /// Whether the output is active.
@@ -43,28 +43,32 @@ impl Pulse {
 
     /// Makes the output active, due at `at`, until [`Pulse::release`].
     pub fn hold(&mut self, at: LineTime, out: &mut Vec<Command>) {
-        self.holders = self.holders.saturating_add(1);
+        self.is_held = true;
         self.set(true, at, out);
     }
 
-    /// Ends one hold, due at `at`: the output stays active for one width more. A pulse that was
+    /// Ends the hold, due at `at`: the output stays active for one width more. A pulse that was
     /// begun late, at `now`, still gets its full width.
     pub fn release(&mut self, now: LineTime, at: LineTime) {
-        self.holders = self.holders.saturating_sub(1);
+        self.is_held = false;
+        self.last_until(now, at);
+    }
+
+    fn last_until(&mut self, now: LineTime, at: LineTime) {
         self.until = self.until.max(now.max(at) + self.width);
     }
 
     /// A pulse that begins now; it was due at `at`.
     pub fn fire(&mut self, now: LineTime, at: LineTime, out: &mut Vec<Command>) {
         if self.width > Duration::ZERO {
-            self.hold(at, out);
-            self.release(now, at);
+            self.set(true, at, out);
+            self.last_until(now, at);
         }
     }
 
     /// The next moment at which something has to be done.
     pub fn next(&self) -> Option<LineTime> {
-        let end = (self.active && self.holders == 0).then_some(self.until);
+        let end = (self.active && !self.is_held).then_some(self.until);
         let begin = self.begins.front().copied();
         match (end, begin) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -80,7 +84,7 @@ impl Pulse {
                 self.fire(now, begin, out);
             }
         }
-        if self.active && self.holders == 0 && self.until <= at {
+        if self.active && !self.is_held && self.until <= at {
             self.set(false, self.until, out);
         }
     }
@@ -89,7 +93,7 @@ impl Pulse {
     pub fn freeze(&mut self, active: bool, at: LineTime, out: &mut Vec<Command>) {
         self.begins.clear();
         self.until = at;
-        self.holders = u32::from(active);
+        self.is_held = active;
         self.set(active, at, out);
     }
 

@@ -4,8 +4,8 @@
 //! trigger, so an estimate must err to the early side: a frame that seems older than it is costs
 //! one more frame of waiting, the opposite gives a part the verdict of the part before.
 
-use super::super::time::LineTime;
 use super::v4l2_device::StampSource;
+use crate::clock::LineTime;
 use std::time::Duration;
 
 /// What is known about a camera's timing.

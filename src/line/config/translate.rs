@@ -1,16 +1,17 @@
-//! From the configuration to what the engine, the camera and the inspection need.
+//! From the configuration to what the part tracker, the inspection and the camera are given.
 
-use super::schema::{CameraSource, FeatureDevice, LineConfig, SafeLevel, TriggerSource};
+use super::outputs::SafeLevel;
+use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
 use crate::backbone::{self, Device};
+use crate::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
 use crate::error::{Error, Result};
-use crate::line::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
-use crate::line::engine::{Pitch, Settings, Travel};
 use crate::line::proof::Recipe;
+use crate::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
 impl LineConfig {
-    /// What the engine has to know.
-    pub fn engine(&self) -> Settings {
+    /// What the part tracker has to know.
+    pub fn tracker_settings(&self) -> Settings {
         let us = Duration::from_micros;
         let (reject, outputs) = (&self.reject, &self.outputs);
         let deadline = reject.deadline_us.unwrap_or(0);

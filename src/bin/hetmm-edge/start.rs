@@ -1,0 +1,247 @@
+//! The wiring: which thread runs what, in which order they start, and what connects them.
+
+use crate::replay::Replay;
+use hetmm::camera::Camera;
+use hetmm::clock::LineTime;
+use hetmm::error::{Error, Kind, Result};
+use hetmm::line::alive::Alive;
+use hetmm::line::archive::Archive;
+use hetmm::line::capture::Capture;
+use hetmm::line::config::{LineConfig, TriggerSource};
+use hetmm::line::control::{Control, Socket};
+use hetmm::line::current::Current;
+use hetmm::line::hub::{Hub, Links};
+use hetmm::line::inputs::Inputs;
+use hetmm::line::inspect::Inspection;
+use hetmm::line::messages::{Job, Message, WantedFrame};
+use hetmm::line::outbox::{Outbox, QUEUE};
+use hetmm::line::outputs::Bank;
+use hetmm::line::records::{Losses, Records};
+use hetmm::line::reply::{Asked, REQUESTS};
+use hetmm::line::status::Snapshot;
+use hetmm::line::supervise;
+use hetmm::line::templates::Templates;
+use hetmm::line::tracker::PartTracker;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The running threads.
+pub struct Line {
+    pub hub: JoinHandle<Snapshot>,
+    pub outbox: Outbox,
+    pub stop: Arc<AtomicBool>,
+    pub bank: Arc<Mutex<Bank>>,
+    pub alive: Arc<Alive>,
+    pub templates: Arc<Templates>,
+    pub archive: Option<ArchiveThread>,
+    pub records: Option<JoinHandle<()>>,
+    /// Dropped, and with it the socket's file, when the process ends.
+    pub control: Option<JoinHandle<()>>,
+}
+
+/// The archive and its thread.
+pub type ArchiveThread = (Arc<Archive>, JoinHandle<()>);
+
+impl Line {
+    /// Starts every thread of the line.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where a thread or an input line cannot be had.
+    pub fn start(
+        config: &LineConfig,
+        bank: Arc<Mutex<Bank>>,
+        socket: Option<Socket>,
+        replay: Option<Replay>,
+    ) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, messages) = sync_channel(QUEUE);
+        let wiring = Wiring {
+            config,
+            outbox: Outbox::new(sender, stop.clone()),
+            bank,
+            alive: Arc::default(),
+            current: Arc::default(),
+            replay: replay.map(Arc::new),
+        };
+        // One more than may wait: the one that is being worked on has left its queue.
+        let room = config.reject.max_waiting + 1;
+        let (captures, wanted) = sync_channel(room);
+        let (job_sender, jobs) = sync_channel(room);
+        let (ask, asked) = sync_channel(REQUESTS);
+        let (records, records_thread) = Records::start(&config.records)
+            .map_err(|e| Error::new(Kind::Io, format!("no thread for the records: {e}")))?;
+        let losses = records.losses();
+        let links = wiring.links(captures, job_sender.clone(), records, asked);
+
+        let hub = wiring.start_hub(links, messages)?;
+        wiring.start_inputs()?;
+        let archive = wiring.start_archive()?;
+        let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
+        wiring.start_inspection(jobs, pictures.clone())?;
+        wiring.start_camera(wanted, job_sender)?;
+        let templates = wiring.start_templates()?;
+        let control = match socket {
+            Some(socket) => {
+                let control = wiring.control(ask, &templates, pictures, losses);
+                Some(spawn("control", move || socket.run(&control))?)
+            }
+            None => None,
+        };
+        wiring.start_replay()?;
+        let Wiring { outbox, bank, alive, .. } = wiring;
+        let records = records_thread;
+        Ok(Line { hub, outbox, stop, bank, alive, templates, archive, records, control })
+    }
+}
+
+/// What the threads have in common.
+struct Wiring<'a> {
+    config: &'a LineConfig,
+    outbox: Outbox,
+    bank: Arc<Mutex<Bank>>,
+    alive: Arc<Alive>,
+    current: Arc<Current>,
+    replay: Option<Arc<Replay>>,
+}
+
+impl Wiring<'_> {
+    fn is_free_run(&self) -> bool {
+        self.config.trigger.source == TriggerSource::FreeRun
+    }
+
+    fn links(
+        &self,
+        captures: SyncSender<WantedFrame>,
+        jobs: SyncSender<Job>,
+        records: Records,
+        requests: Receiver<Asked>,
+    ) -> Links {
+        Links {
+            bank: self.bank.clone(),
+            captures,
+            jobs,
+            records,
+            alive: self.alive.clone(),
+            capture_delay: Duration::from_micros(self.config.camera.capture_delay_us),
+            free_run: self.is_free_run(),
+            lost_parts: self.outbox.lost_parts(),
+            requests,
+        }
+    }
+
+    fn start_hub(&self, links: Links, messages: Receiver<Message>) -> Result<JoinHandle<Snapshot>> {
+        self.alive.hub_lives(LineTime::now());
+        let tracker = PartTracker::new(self.config.tracker_settings(), LineTime::now());
+        let priority = self.config.realtime.priority;
+        spawn("line", move || {
+            realtime("line", priority);
+            Hub::new(tracker, links).run(&messages)
+        })
+    }
+
+    fn start_inputs(&self) -> Result<()> {
+        if self.config.trigger.source != TriggerSource::Gpio {
+            return Ok(());
+        }
+        let (trigger, encoder) = (self.config.trigger.clone(), self.config.encoder.clone());
+        let inputs = Inputs::open(&trigger, encoder.as_ref())?;
+        let (outbox, priority) = (self.outbox.clone(), self.config.realtime.priority);
+        spawn("trigger", move || {
+            realtime("trigger", priority);
+            inputs.run(&trigger, encoder.as_ref(), &outbox);
+        })?;
+        Ok(())
+    }
+
+    fn start_archive(&self) -> Result<Option<ArchiveThread>> {
+        let Some(archive) = Archive::new(&self.config.archive) else { return Ok(None) };
+        let worker = archive.clone();
+        Ok(Some((archive, spawn("archive", move || worker.run())?)))
+    }
+
+    fn start_inspection(&self, jobs: Receiver<Job>, archive: Option<Arc<Archive>>) -> Result<()> {
+        let inspection = Inspection {
+            current: self.current.clone(),
+            threads: self.config.template.threads,
+            review_passes: self.config.template.review_passes,
+            archive,
+            alive: self.alive.clone(),
+            hub: self.outbox.clone(),
+        };
+        spawn("inspect", move || inspection.run(&jobs))?;
+        Ok(())
+    }
+
+    fn start_camera(&self, wanted: Receiver<WantedFrame>, jobs: SyncSender<Job>) -> Result<()> {
+        let (config, replay) = (self.config.clone(), self.replay.clone());
+        let (hub, is_free_run) = (self.outbox.clone(), self.is_free_run());
+        spawn("camera", move || {
+            let mut open = || -> Result<Box<dyn Camera>> {
+                replay.as_ref().map_or_else(|| config.open_camera(), |replay| Ok(replay.camera()))
+            };
+            let capture = Capture { open: &mut open, jobs, hub };
+            if is_free_run { capture.free_run() } else { capture.on_demand(&wanted) }
+        })?;
+        Ok(())
+    }
+
+    fn start_templates(&self) -> Result<Arc<Templates>> {
+        let (recipe, fallback) = (self.config.recipe(), self.config.template.fallback);
+        let (current, hub) = (self.current.clone(), self.outbox.clone());
+        let templates = Arc::new(Templates::new(recipe, fallback, current, hub));
+        let (worker, watch) = (templates.clone(), self.config.template.watch);
+        spawn("templates", move || worker.run(watch))?;
+        Ok(templates)
+    }
+
+    fn control(
+        &self,
+        requests: SyncSender<Asked>,
+        templates: &Arc<Templates>,
+        archive: Option<Arc<Archive>>,
+        losses: Arc<Losses>,
+    ) -> Arc<Control> {
+        Arc::new(Control {
+            hub: self.outbox.clone(),
+            requests,
+            bank: self.bank.clone(),
+            templates: templates.clone(),
+            archive,
+            teach: self.config.control.teach,
+            losses,
+        })
+    }
+
+    fn start_replay(&self) -> Result<()> {
+        let Some(replay) = self.replay.clone() else { return Ok(()) };
+        let (outbox, alive) = (self.outbox.clone(), self.alive.clone());
+        spawn("replay", move || replay.run(&outbox, &alive))?;
+        Ok(())
+    }
+}
+
+/// Starts a thread.
+///
+/// # Errors
+/// [`Kind::Io`] where the system refuses.
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|e| Error::new(Kind::Io, format!("no thread for {name}: {e}")))
+}
+
+fn realtime(thread: &str, priority: u8) {
+    if let Err(why) = supervise::become_realtime(priority) {
+        log::warn!(
+            "the {thread} thread has no real-time priority: {why} \
+             (set LimitRTPRIO=98 as in firmware-config/hetmm-edge.service)"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! Edges on input lines, with the kernel's time stamps and never by polling.
+
+use super::find::{Found, LineRef, find, remedy};
+use crate::clock::LineTime;
+use crate::error::{Error, Kind, Result};
+use gpiocdev::Request;
+use gpiocdev::line::{self, EdgeDetection, EventClock};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+pub use gpiocdev::Error as EdgeError;
+
+/// Edges that the kernel keeps for us.
+const KERNEL_BUFFER: u32 = 4096;
+
+/// Which edges count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeKind {
+    /// From low to high.
+    #[default]
+    Rising,
+    /// From high to low.
+    Falling,
+    /// Both.
+    Both,
+}
+
+/// What the board does with an open input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bias {
+    /// As it was set up before.
+    #[default]
+    AsIs,
+    /// Nothing.
+    Disabled,
+    /// Pulled to high.
+    PullUp,
+    /// Pulled to low.
+    PullDown,
+}
+
+/// An input line whose edges are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeInput<'a> {
+    /// What error messages call it.
+    pub name: &'a str,
+    /// The line.
+    pub line: &'a LineRef,
+    /// Which of its edges are wanted.
+    pub edge: EdgeKind,
+    /// What the board does with it while it is open.
+    pub bias: Bias,
+    /// The level must last this long to count. Zero switches the filter off; `None` leaves it alone.
+    pub debounce: Option<Duration>,
+}
+
+/// An edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// The place of its line among the inputs that were asked for.
+    pub input: usize,
+    /// When it happened.
+    pub at: LineTime,
+    /// The kernel's number for it on its line, from 1. Edges that the kernel had to drop have one, too. It wraps
+    /// at 32 bits.
+    pub number: u32,
+}
+
+/// Input lines of one chip. They belong to one request, so that the kernel keeps their edges in one order.
+#[derive(Debug)]
+pub struct Edges {
+    request: Request,
+    /// The inputs' offsets on the chip, in their order.
+    offsets: Vec<u32>,
+}
+
+impl Edges {
+    /// Requests the lines, as `consumer`. Where the request as a whole fails, the error names the first one.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where the chip is missing, or a line is in use, with its user.
+    pub fn open(chip: &str, consumer: &str, inputs: &[EdgeInput<'_>]) -> Result<Self> {
+        let locate =
+            |input: &EdgeInput<'_>| find(chip, input.line).map_err(|e| e.within(input.name));
+        let found = inputs.iter().map(locate).collect::<Result<Vec<Found>>>()?;
+        let (Some(first), Some(input)) = (found.first(), inputs.first()) else {
+            return Err(Error::usage("no input line is asked for"));
+        };
+        let mut builder = Request::builder();
+        builder
+            .on_chip(&first.chip)
+            .with_consumer(consumer)
+            .with_kernel_event_buffer_size(KERNEL_BUFFER);
+        for (input, found) in inputs.iter().zip(&found) {
+            builder
+                .with_line(found.offset)
+                .as_input()
+                .with_bias(bias(input.bias))
+                .with_edge_detection(detection(input.edge))
+                .with_event_clock(EventClock::Monotonic);
+            if let Some(debounce) = input.debounce {
+                builder.with_debounce_period(debounce);
+            }
+        }
+        let request = builder.request().map_err(|e| {
+            let what = format!("{}: {} of {}: {e}", input.name, input.line, first.chip.display());
+            Error::new(Kind::Io, what).advise(remedy(first))
+        })?;
+        Ok(Edges { request, offsets: found.iter().map(|found| found.offset).collect() })
+    }
+
+    /// Waits up to `limit` for an edge; false where none came.
+    ///
+    /// # Errors
+    /// Where the chip is gone.
+    pub fn wait(&self, limit: Duration) -> std::result::Result<bool, EdgeError> {
+        self.request.wait_edge_event(limit)
+    }
+
+    /// Whether an edge is there to be read.
+    ///
+    /// # Errors
+    /// Where the chip is gone.
+    pub fn is_there(&self) -> std::result::Result<bool, EdgeError> {
+        self.request.has_edge_event()
+    }
+
+    /// The next edge; waits for one. `None` for an edge of a line that was not asked for.
+    ///
+    /// # Errors
+    /// Where the chip is gone.
+    pub fn read(&self) -> std::result::Result<Option<Edge>, EdgeError> {
+        let event = self.request.read_edge_event()?;
+        let input = self.offsets.iter().position(|offset| *offset == event.offset);
+        let at = LineTime::from_nanos(event.timestamp_ns);
+        Ok(input.map(|input| Edge { input, at, number: event.line_seqno }))
+    }
+}
+
+fn detection(kind: EdgeKind) -> EdgeDetection {
+    match kind {
+        EdgeKind::Rising => EdgeDetection::RisingEdge,
+        EdgeKind::Falling => EdgeDetection::FallingEdge,
+        EdgeKind::Both => EdgeDetection::BothEdges,
+    }
+}
+
+fn bias(bias: Bias) -> Option<line::Bias> {
+    match bias {
+        Bias::AsIs => None,
+        Bias::Disabled => Some(line::Bias::Disabled),
+        Bias::PullUp => Some(line::Bias::PullUp),
+        Bias::PullDown => Some(line::Bias::PullDown),
+    }
+}
