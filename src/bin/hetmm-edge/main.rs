@@ -98,6 +98,11 @@ enum Task {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
+    /// Write manual pages into a folder
+    Manuals {
+        /// The folder, as in /usr/local/share/man/man1
+        folder: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -137,6 +142,12 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             let mut script = vec![];
             clap_complete::generate(*shell, &mut Cli::command(), "hetmm-edge", &mut script);
             output::print(String::from_utf8_lossy(&script))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Task::Manuals { folder }) => {
+            let failed = |e| Error::io(folder, "the manual pages cannot be written", &e);
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Task::Status(ask)) => ("status".into(), ask),

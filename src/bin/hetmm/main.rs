@@ -35,7 +35,7 @@ mod undo;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use console::{Console, complain};
-use hetmm::Result;
+use hetmm::{Error, Result};
 use std::process::ExitCode;
 
 /// Visual inspection from good pictures alone.
@@ -91,6 +91,7 @@ enum Command {
     Check(check::Args),
     Bench(bench::Args),
     Completions(Completions),
+    Manuals(Manuals),
 }
 
 /// Print a completion script for a shell
@@ -101,6 +102,14 @@ enum Command {
 struct Completions {
     /// Which shell
     shell: clap_complete::Shell,
+}
+
+/// Write manual pages, one for the program and one for each command
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  hetmm manuals ~/.local/share/man/man1 && man hetmm-build")]
+struct Manuals {
+    /// The folder to write them to
+    folder: std::path::PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -178,6 +187,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "hetmm", &mut script);
             console.print(&String::from_utf8_lossy(&script))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Manuals(args) => {
+            let failed = |e| Error::io(&args.folder, "the manual pages cannot be written", &e);
+            std::fs::create_dir_all(&args.folder).map_err(failed)?;
+            clap_mangen::generate_to(Cli::command(), &args.folder).map_err(failed)?;
+            console.note(format!("{}: written", args.folder.display()));
             Ok(ExitCode::SUCCESS)
         }
     }
