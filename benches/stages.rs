@@ -4,7 +4,7 @@
 //! pseudo-random, which changes no operation count. For a template on real data use `hetmm bench`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use hetmm::backbone::{self, Engine, Request};
+use hetmm::backbone::{self, ExtractorOptions, Request};
 use hetmm::feature_map::FeatureMap;
 use hetmm::image::{NetworkImage, Picture, Samples};
 use hetmm::matching::kernel::Kernel;
@@ -114,7 +114,7 @@ fn path(c: &mut Criterion) {
     let image = NetworkImage::new(&view, input).expect("resizes");
     let taps = vec![TAPS.iter().map(|(name, ..)| name.to_string()).collect()];
     let request = Request { model: None, taps, height: 256, width: 256 };
-    let network = backbone::open(&request, &Engine::default()).expect("opens");
+    let network = backbone::open(&request, &ExtractorOptions::default()).expect("opens");
     c.bench_function("backbone/default-taps", |b| {
         b.iter(|| network.features(black_box(&image)).expect("runs"))
     });

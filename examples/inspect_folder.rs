@@ -12,15 +12,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let inspector = Inspector::open(template, &Options::default())?;
     std::fs::create_dir_all(heatmaps)?;
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     files.retain(|file| hetmm::image::is_picture_name(file));
     files.sort();
     for file in files {
         // A picture that cannot be read or inspected says nothing about its part.
         let picture = hetmm::image::read(&file)?;
         let found = inspector.inspect(&picture.view()?)?;
-        println!("{:?}  {:.4} / {:.4}  {}", found.verdict, found.score, found.threshold, file.display());
+        println!(
+            "{:?}  {:.4} / {:.4}  {}",
+            found.verdict,
+            found.score,
+            found.threshold,
+            file.display()
+        );
         if found.verdict != Verdict::Ok {
             let name = file.with_extension("png");
             let png = found.heatmap_png(&picture.view()?)?;

@@ -31,20 +31,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let inspected: usize = std::thread::scope(|scope| {
         let camera = |_| {
             scope.spawn(|| {
-                (0..10).filter(|_| match inspector.inspect(&view) {
-                    Ok(found) => found.score.is_finite(),
-                    Err(error) => {
-                        eprintln!("reject the part: {error}");
-                        false
-                    }
-                })
-                .count()
+                (0..10)
+                    .filter(|_| match inspector.inspect(&view) {
+                        Ok(found) => found.score.is_finite(),
+                        Err(error) => {
+                            eprintln!("reject the part: {error}");
+                            false
+                        }
+                    })
+                    .count()
             })
         };
         let cameras: Vec<_> = (0..8).map(camera).collect();
         cameras.into_iter().map(|camera| camera.join().unwrap_or(0)).sum()
     });
     let ms = start.elapsed().as_secs_f64() * 1e3;
-    println!("{inspected} pictures in {ms:.0} ms on {} cores", std::thread::available_parallelism()?);
+    println!(
+        "{inspected} pictures in {ms:.0} ms on {} cores",
+        std::thread::available_parallelism()?
+    );
     Ok(())
 }

@@ -26,7 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let picture = hetmm::image::read(file.as_ref())?;
         let found = inspector.inspect(&picture.view()?)?;
         let own = if passes(&found) { "pass" } else { "reject" };
-        println!("{own}  (the template says {:?}, score {:.4})  {file}", found.verdict, found.score);
+        println!(
+            "{own}  (the template says {:?}, score {:.4})  {file}",
+            found.verdict, found.score
+        );
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! From a decoded picture to a verdict: the one path that workstation and device share.
 
-use crate::backbone::{self, Backbone, Engine, Request, TRACT};
+use crate::backbone::{self, Backbone, ExtractorOptions, Request, TRACT};
 use crate::containment::contained_here;
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
@@ -180,9 +180,13 @@ impl Pipeline {
     }
 
     /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
-    pub fn open(template: &Path, model: Option<&Path>, engine: &Engine) -> Result<Self> {
+    pub fn open(
+        template: &Path,
+        model: Option<&Path>,
+        extractor: &ExtractorOptions,
+    ) -> Result<Self> {
         let opened = Template::map(template)?;
-        Self::join(opened, model, engine).map_err(|e| match e.kind() {
+        Self::join(opened, model, extractor).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(template.display()),
         })
@@ -192,7 +196,7 @@ impl Pipeline {
     pub fn join(
         template: impl Into<Arc<Template>>,
         model: Option<&Path>,
-        engine: &Engine,
+        extractor: &ExtractorOptions,
     ) -> Result<Self> {
         let template = template.into();
         let id = &template.header().backbone;
@@ -202,7 +206,7 @@ impl Pipeline {
             height: id.height as usize,
             width: id.width as usize,
         };
-        let backbone = backbone::open(&request, engine).map_err(|e| match e.kind() {
+        let backbone = backbone::open(&request, extractor).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(format!("the template needs {}", template.header().backbone)),
         })?;
@@ -226,8 +230,8 @@ impl Pipeline {
     }
 
     /// Name of what computes the features.
-    pub fn engine(&self) -> &str {
-        self.backbone.engine()
+    pub fn extractor(&self) -> &str {
+        self.backbone.extractor()
     }
 
     /// From a picture to its verdict: the one path that workstation, device and other programs share.
@@ -453,7 +457,7 @@ impl Pipeline {
                 let what = format!(
                     "golden probe {} differs here by {}: {difference}",
                     probe.name,
-                    self.engine()
+                    self.extractor()
                 );
                 return Err(Error::template(what)
                     .advise("build the template again with this version; if it stays, report it"));
@@ -472,7 +476,7 @@ impl Pipeline {
         self.template.check_prototypes()?;
         let promised = self.template.settings().proof.as_ref().map(|proof| &proof.maps);
         let options = &self.template.header().build.options;
-        let by_tract = self.engine() == TRACT && !options.iter().any(|(key, _)| key == ENGINE);
+        let by_tract = self.extractor() == TRACT && !options.iter().any(|(key, _)| key == ENGINE);
         let slack = if by_tract { 1.0 } else { ENGINE_SLACK };
         let result = |(i, (score, maps)): (usize, (f32, MapSummary))| {
             let record = self.template.header().probes.get(i)?;

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Bench, assert_code, hetmm, stdout, text};
-use hetmm::backbone::{self, Backbone, Device, Engine, Request};
+use hetmm::backbone::{self, Backbone, Device, ExtractorOptions, Request};
 use hetmm::image::NetworkImage;
 use prost::Message;
 use serde_json::Value;
@@ -18,18 +18,19 @@ const GOLDEN: &str = include_str!("golden/tiny_dinov2.json");
 /// Largest difference of a value of vectors of length 1.
 const TOLERANCE: f32 = 2e-5;
 
-/// The engines that this machine has: tract, and ONNX Runtime with one picture and with two at a time.
-fn engines() -> Vec<Engine> {
-    let mut engines = vec![Engine::default()];
+/// The feature extractors that this machine has: tract, and ONNX Runtime with one picture and with two at a time.
+fn extractors() -> Vec<ExtractorOptions> {
+    let mut extractors = vec![ExtractorOptions::default()];
     if cfg!(feature = "onnxruntime")
         && std::env::var_os("ORT_DYLIB_PATH").is_some_and(|library| !library.is_empty())
     {
-        let of_batch = |batch| Engine { device: Device::Cpu, batch, ..Engine::default() };
-        engines.extend([of_batch(None), of_batch(Some(2))]);
+        let of_batch =
+            |batch| ExtractorOptions { device: Device::Cpu, batch, ..ExtractorOptions::default() };
+        extractors.extend([of_batch(None), of_batch(Some(2))]);
     } else {
         eprintln!("SKIPPED: ORT_DYLIB_PATH names no ONNX Runtime; see models/fetch_onnxruntime.sh");
     }
-    engines
+    extractors
 }
 
 /// The picture of the golden file's formula.
@@ -72,22 +73,22 @@ fn info(template: &Path) -> Value {
 fn a_network_with_attention_agrees_with_pytorch_at_every_size_and_in_every_engine() {
     let golden: Value = serde_json::from_str(GOLDEN).expect("parses");
     let number = |of: &Value, key: &str| of[key].as_u64().expect("a number") as usize;
-    for (input, engine) in golden["inputs"]
+    for (input, extractor) in golden["inputs"]
         .as_array()
         .expect("a list")
         .iter()
-        .flat_map(|input| engines().into_iter().map(move |engine| (input, engine)))
+        .flat_map(|input| extractors().into_iter().map(move |extractor| (input, extractor)))
     {
         let (height, width) = (number(input, "height"), number(input, "width"));
         let taps = input["taps"].as_object().expect("taps");
         let names = taps.keys().cloned().collect();
         let request = Request { model: Some(Path::new(TINY)), taps: vec![names], height, width };
-        let backbone: Arc<dyn Backbone> = backbone::open(&request, &engine).expect("opens");
+        let backbone: Arc<dyn Backbone> = backbone::open(&request, &extractor).expect("opens");
         let picture = picture(height, width);
         let pictures = vec![&picture; backbone.batch().min(2)];
         let maps = backbone.features_of_batch(&pictures).expect("runs");
         for ((name, tap), map) in maps.iter().flat_map(|maps| taps.iter().zip(maps)) {
-            let what = format!("{name} at {width} x {height} by {}", backbone.engine());
+            let what = format!("{name} at {width} x {height} by {}", backbone.extractor());
             let sizes = ["channels", "height", "width"].map(|key| number(tap, key));
             assert_eq!([map.channels(), map.height(), map.width()], sizes, "{what}");
             let want = tap["values"].as_str().expect("text").split(' ');
@@ -124,8 +125,8 @@ fn the_input_has_sides_that_the_network_can_have_without_a_word() {
 
     let blotted = bench.blotted_parts("blotted", 6..7);
     let mut scores = Vec::new();
-    for engine in engines() {
-        let device = if engine.device == Device::Cpu { "cpu" } else { "tract" };
+    for extractor in extractors() {
+        let device = if extractor.device == Device::Cpu { "cpu" } else { "tract" };
         let with = ["--backbone", TINY, "--device", device];
         assert_code(&hetmm(&[&["check", text(&template)], &with[..]].concat()), 0, "");
         let inspect = ["inspect", text(&template), text(&blotted), "--json"];

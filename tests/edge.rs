@@ -5,7 +5,7 @@
 #[path = "edge/control.rs"]
 mod control;
 #[path = "edge/engines.rs"]
-mod engines;
+mod extractors;
 #[path = "edge/free_run.rs"]
 mod free_run;
 

@@ -231,7 +231,7 @@ fn try_configuration(text: &str) -> Outcome {
     let again = LineConfig::parse(&shown, "shown").expect("and read again");
     assert_eq!(again, config);
     assert_eq!(again.tracker_settings(), config.tracker_settings());
-    assert_eq!(again.recipe().engines, config.recipe().engines);
+    assert_eq!(again.recipe().extractors, config.recipe().extractors);
     assert_eq!(again.to_toml().expect("shows"), shown);
     Outcome::Accepted
 }

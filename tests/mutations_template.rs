@@ -11,7 +11,7 @@ mod forged;
 
 use common::{Bench, assert_code, hetmm, stdout, text};
 use forged::{Parts, Random};
-use hetmm::backbone::{self, Backbone, Engine, Identity, Request};
+use hetmm::backbone::{self, Backbone, ExtractorOptions, Identity, Request};
 use hetmm::error::Kind;
 use hetmm::feature_map::FeatureMap;
 use hetmm::image::{NetworkImage, Size};
@@ -49,8 +49,8 @@ impl Backbone for Remembering {
         self.backbone.identity()
     }
 
-    fn engine(&self) -> &str {
-        self.backbone.engine()
+    fn extractor(&self) -> &str {
+        self.backbone.extractor()
     }
 
     fn features(&self, image: &NetworkImage) -> hetmm::Result<Vec<FeatureMap>> {
@@ -148,7 +148,7 @@ fn start() -> &'static Start {
             height: SIDE,
             width: SIDE,
         };
-        let opened = backbone::open(&request, &Engine::default()).expect("opens");
+        let opened = backbone::open(&request, &ExtractorOptions::default()).expect("opens");
         let backbone: Arc<dyn Backbone> =
             Arc::new(Remembering { backbone: opened, known: Mutex::default() });
         let paths: Vec<_> = (0..3)
@@ -587,8 +587,8 @@ fn a_picture_whose_features_are_no_use_at_a_tap_is_rejected() {
         fn identity(&self) -> &Identity {
             self.0.identity()
         }
-        fn engine(&self) -> &str {
-            self.0.engine()
+        fn extractor(&self) -> &str {
+            self.0.extractor()
         }
         fn features(&self, image: &NetworkImage) -> hetmm::Result<Vec<FeatureMap>> {
             let mut maps = self.0.features(image)?;
@@ -638,7 +638,7 @@ fn the_probes_agree_where_features_are_rounded() {
         fn identity(&self) -> &Identity {
             self.0.identity()
         }
-        fn engine(&self) -> &str {
+        fn extractor(&self) -> &str {
             "another engine"
         }
         fn features(&self, image: &NetworkImage) -> hetmm::Result<Vec<FeatureMap>> {

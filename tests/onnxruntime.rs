@@ -7,7 +7,7 @@
 mod common;
 
 use common::{Bench, SMALL, TEMPLATE, assert_code, command, stderr, stdout, text};
-use hetmm::backbone::{self, Backbone, Device, Engine, Request};
+use hetmm::backbone::{self, Backbone, Device, ExtractorOptions, Request};
 use hetmm::image::NetworkImage;
 use prost::Message;
 use serde_json::Value;
@@ -34,7 +34,8 @@ fn plain(arguments: &[&str]) -> Output {
 
 fn open(taps: &[String], device: Device, batch: Option<usize>) -> Arc<dyn Backbone> {
     let request = Request { model: None, taps: vec![taps.to_vec()], height: 96, width: 128 };
-    backbone::open(&request, &Engine { device, batch, ..Engine::default() }).expect("opens")
+    backbone::open(&request, &ExtractorOptions { device, batch, ..ExtractorOptions::default() })
+        .expect("opens")
 }
 
 /// All taps of the bundled model.
@@ -74,8 +75,8 @@ fn every_tap_gives_the_vectors_that_tract_gives() {
     assert_eq!(taps.len(), 32);
     let (tract, ort) = (open(&taps, Device::Tract, None), open(&taps, Device::Cpu, None));
     assert_eq!(tract.identity(), ort.identity());
-    assert_eq!(tract.engine(), backbone::TRACT);
-    assert!(ort.engine().starts_with("onnxruntime 1.") && ort.engine().ends_with(" cpu"));
+    assert_eq!(tract.extractor(), backbone::TRACT);
+    assert!(ort.extractor().starts_with("onnxruntime 1.") && ort.extractor().ends_with(" cpu"));
     for image in pictures() {
         let pairs = tract.features(&image).expect("runs");
         let pairs = pairs.iter().zip(ort.features(&image).expect("runs"));

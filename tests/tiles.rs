@@ -5,7 +5,7 @@ mod common;
 
 use ::image::{Rgb, RgbImage, imageops};
 use common::{Bench, assert_code, hetmm, text};
-use hetmm::backbone::{Engine, Request, open_by_tiles};
+use hetmm::backbone::{ExtractorOptions, Request, open_by_tiles};
 use hetmm::image;
 use hetmm::inspection::Pipeline;
 use hetmm::template::Template;
@@ -32,7 +32,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     let build = [&["build", text(&good), "-o", text(&template)], &options[..]].concat();
     assert_code(&hetmm(&build), 0, "");
 
-    let whole = Pipeline::open(&template, None, &Engine::default()).expect("opens");
+    let whole = Pipeline::open(&template, None, &ExtractorOptions::default()).expect("opens");
     let id = whole.backbone().identity().clone();
     let request = Request {
         model: None,

@@ -32,7 +32,7 @@ pub enum Device {
 
 /// A device and the options for its use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Engine {
+pub struct ExtractorOptions {
     /// The device. If it cannot be used, that is an error, and no other device is tried.
     pub device: Device,
     /// The path of ONNX Runtime's shared library. `None` looks at `ORT_DYLIB_PATH`, then in the
@@ -45,10 +45,10 @@ pub struct Engine {
     /// Whether TensorRT may compute with 16-bit numbers.
     pub fp16: bool,
     /// The folder in which TensorRT keeps the engines that it has built.
-    pub engine_cache: Option<PathBuf>,
+    pub tensorrt_cache: Option<PathBuf>,
 }
 
-impl Engine {
+impl ExtractorOptions {
     /// Refuses options that the device does not have.
     pub(super) fn check(&self) -> Result<()> {
         let device = self.device;
@@ -61,7 +61,7 @@ impl Engine {
             (self.index > 0 && !gpu, Choice::DeviceIndex, "cuda or tensorrt"),
             (self.fp16 && device != Device::TensorRt, Choice::Fp16, "tensorrt"),
             (
-                self.engine_cache.is_some() && device != Device::TensorRt,
+                self.tensorrt_cache.is_some() && device != Device::TensorRt,
                 Choice::TensorRtCache,
                 "tensorrt",
             ),
@@ -90,27 +90,66 @@ mod tests {
     fn options_that_the_device_does_not_have_are_refused() {
         let library = || Some("l.so".into());
         let cases = [
-            (Engine { library: library(), ..Engine::default() }, Some("ONNX Runtime's library")),
-            (Engine { batch: Some(2), ..Engine::default() }, Some("batch size")),
             (
-                Engine { index: 1, device: Device::Cpu, ..Engine::default() },
+                ExtractorOptions { library: library(), ..ExtractorOptions::default() },
+                Some("ONNX Runtime's library"),
+            ),
+            (
+                ExtractorOptions { batch: Some(2), ..ExtractorOptions::default() },
+                Some("batch size"),
+            ),
+            (
+                ExtractorOptions { index: 1, device: Device::Cpu, ..ExtractorOptions::default() },
                 Some("number of the GPU"),
             ),
-            (Engine { fp16: true, device: Device::Cuda, ..Engine::default() }, Some("16-bit")),
             (
-                Engine { engine_cache: library(), device: Device::Auto, ..Engine::default() },
+                ExtractorOptions {
+                    fp16: true,
+                    device: Device::Cuda,
+                    ..ExtractorOptions::default()
+                },
+                Some("16-bit"),
+            ),
+            (
+                ExtractorOptions {
+                    tensorrt_cache: library(),
+                    device: Device::Auto,
+                    ..ExtractorOptions::default()
+                },
                 Some("cache folder"),
             ),
-            (Engine { batch: Some(0), device: Device::Cpu, ..Engine::default() }, Some("1024")),
-            (Engine { batch: Some(4), device: Device::Cpu, ..Engine::default() }, None),
-            (Engine { index: 1, fp16: true, device: Device::TensorRt, ..Engine::default() }, None),
-            (Engine::default(), None),
+            (
+                ExtractorOptions {
+                    batch: Some(0),
+                    device: Device::Cpu,
+                    ..ExtractorOptions::default()
+                },
+                Some("1024"),
+            ),
+            (
+                ExtractorOptions {
+                    batch: Some(4),
+                    device: Device::Cpu,
+                    ..ExtractorOptions::default()
+                },
+                None,
+            ),
+            (
+                ExtractorOptions {
+                    index: 1,
+                    fp16: true,
+                    device: Device::TensorRt,
+                    ..ExtractorOptions::default()
+                },
+                None,
+            ),
+            (ExtractorOptions::default(), None),
         ];
-        for (engine, word) in cases {
-            match (engine.check(), word) {
+        for (extractor, word) in cases {
+            match (extractor.check(), word) {
                 (Ok(()), None) => {}
                 (Err(e), Some(word)) => assert!(e.to_string().contains(word), "{e}"),
-                (got, want) => panic!("{engine:?}: {got:?}, wanted {want:?}"),
+                (got, want) => panic!("{extractor:?}: {got:?}, wanted {want:?}"),
             }
         }
     }

@@ -18,7 +18,7 @@ pub trait Backbone: Send + Sync {
 
     /// Names the feature extractor for people: [`super::TRACT`], `tract-cuda`, or a name such as
     /// "onnxruntime 1.22.0 cpu".
-    fn engine(&self) -> &str;
+    fn extractor(&self) -> &str;
 
     /// Computes one map of unit vectors per tap, in the order of the taps.
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>>;

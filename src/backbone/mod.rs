@@ -3,7 +3,7 @@
 //! A backbone is an ONNX file with named outputs (*taps*). Its [`Identity`] says which file, taps,
 //! input size and preprocessing belong together. The identity goes into every template, and a
 //! backbone with another identity refuses the template. The choice of feature extractor and device
-//! ([`Engine`]) is not part of the identity, because the features of all of them agree to within
+//! ([`ExtractorOptions`]) is not part of the identity, because the features of all of them agree to within
 //! rounding.
 
 mod bundled;
@@ -25,7 +25,7 @@ mod tract;
 mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
-pub use device::{Device, Engine, TRACT};
+pub use device::{Device, ExtractorOptions, TRACT};
 pub use identity::{Identity, TapIdentity, pictures_at_once};
 pub use interface::{Backbone, Request, require_usable};
 pub use model_facts::{LARGEST_SIDE, ModelFacts};

@@ -1,7 +1,7 @@
 //! This module opens a feature extractor from an ONNX file and the choice of a device.
 
 use super::bundled;
-use super::device::{Device, Engine, TRACT};
+use super::device::{Device, ExtractorOptions, TRACT};
 use super::interface::{Backbone, Request};
 use super::model_facts::MOST_MODEL_BYTES;
 use super::tiled::{self, TiledBackbone};
@@ -15,18 +15,18 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// [`Kind::Model`] where the model cannot be used, [`Kind::Io`] where the device cannot be used.
-pub fn open(request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
-    engine.check()?;
+pub fn open(request: &Request, extractor: &ExtractorOptions) -> Result<Arc<dyn Backbone>> {
+    extractor.check()?;
     let model: Cow<[u8]> = match request.model {
         None => bundled::MODEL.into(),
         Some(path) => files::read_regular(path, MOST_MODEL_BYTES, Kind::Model)?.into(),
     };
     let name = request.model.map_or(bundled::BUNDLED_NAME.into(), |p| p.display().to_string());
-    match engine.device {
+    match extractor.device {
         Device::Tract => tract(&name, &model, request),
         Device::TractCuda => tract_cuda(&name, &model, request),
-        Device::Auto => auto(&name, &model, request, engine),
-        _ => onnxruntime(&name, &model, request, engine),
+        Device::Auto => auto(&name, &model, request, extractor),
+        _ => onnxruntime(&name, &model, request, extractor),
     }
 }
 
@@ -42,20 +42,25 @@ fn tract(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone
 
 /// Tries one device after the other. It logs which device it takes, and why it does not take those
 /// before it.
-fn auto(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<Arc<dyn Backbone>> {
+fn auto(
+    name: &str,
+    model: &[u8],
+    request: &Request,
+    extractor: &ExtractorOptions,
+) -> Result<Arc<dyn Backbone>> {
     let mut reasons = Vec::new();
     let took = |backbone: &dyn Backbone, reasons: &[String]| {
-        log::info!("device auto takes {}{}", backbone.engine(), reasons.concat());
+        log::info!("device auto takes {}{}", backbone.extractor(), reasons.concat());
     };
     for (device, word) in [(Device::Cuda, "cuda"), (Device::Cpu, "cpu")] {
-        match onnxruntime(name, model, request, &Engine { device, ..engine.clone() }) {
+        match onnxruntime(name, model, request, &ExtractorOptions { device, ..extractor.clone() }) {
             Ok(backbone) => {
                 took(backbone.as_ref(), &reasons);
                 return Ok(backbone);
             }
             // If the user names a library, it must be used. Another feature extractor would be a
             // silent change.
-            Err(e) if engine.library.is_some() && device == Device::Cpu => return Err(e),
+            Err(e) if extractor.library.is_some() && device == Device::Cpu => return Err(e),
             Err(e) => reasons.push(format!("\n  not {word}: {}", e.what())),
         }
     }
@@ -80,13 +85,13 @@ fn onnxruntime(
     name: &str,
     model: &[u8],
     request: &Request,
-    engine: &Engine,
+    extractor: &ExtractorOptions,
 ) -> Result<Arc<dyn Backbone>> {
-    Ok(Arc::new(super::onnxruntime::OnnxRuntimeBackbone::new(name, model, request, engine)?))
+    Ok(Arc::new(super::onnxruntime::OnnxRuntimeBackbone::new(name, model, request, extractor)?))
 }
 
 #[cfg(not(feature = "onnxruntime"))]
-fn onnxruntime(_: &str, _: &[u8], _: &Request, _: &Engine) -> Result<Arc<dyn Backbone>> {
+fn onnxruntime(_: &str, _: &[u8], _: &Request, _: &ExtractorOptions) -> Result<Arc<dyn Backbone>> {
     Err(super::refusal::unusable_device("this program was built without ONNX Runtime")
         .advise("build it with its feature onnxruntime, or take the device tract"))
 }

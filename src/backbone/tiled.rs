@@ -39,7 +39,7 @@ const FAR_BYTES: u64 = 64;
 /// A network whose first part runs on tiles.
 pub(super) struct TiledBackbone {
     identity: Identity,
-    engine: &'static str,
+    extractor: &'static str,
     near: Near,
     far: Option<Far>,
 }
@@ -93,20 +93,20 @@ impl TiledBackbone {
         name: &str,
         model: &[u8],
         request: &Request,
-        (engine, load): (&'static str, Load),
+        (extractor, load): (&'static str, Load),
     ) -> Result<Option<Self>> {
-        Self::with_tiles(name, model, request, (engine, load), TILE)
+        Self::with_tiles(name, model, request, (extractor, load), TILE)
     }
 
     fn with_tiles(
         name: &str,
         model: &[u8],
         request: &Request,
-        engine: (&'static str, Load),
+        extractor: (&'static str, Load),
         tile: usize,
     ) -> Result<Option<Self>> {
         // A damaged file can make the parser panic. Here that becomes an error like any other.
-        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, request, engine, tile)));
+        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, request, extractor, tile)));
         match loaded {
             Ok(loaded) => loaded.map_err(|e| e.within(name)),
             Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
@@ -116,7 +116,7 @@ impl TiledBackbone {
     fn load(
         model: &[u8],
         request: &Request,
-        (engine, load): (&'static str, Load),
+        (extractor, load): (&'static str, Load),
         tile: usize,
     ) -> Result<Option<Self>> {
         let proto = read(model)?;
@@ -179,7 +179,7 @@ impl TiledBackbone {
             TapIdentity { name: name.clone(), channels, height, width }
         };
         identity.taps = names.iter().zip(sizes).map(of_tap).collect();
-        Ok(Some(TiledBackbone { identity, engine, near, far }))
+        Ok(Some(TiledBackbone { identity, extractor, near, far }))
     }
 }
 
@@ -324,8 +324,8 @@ impl Backbone for TiledBackbone {
         &self.identity
     }
 
-    fn engine(&self) -> &str {
-        self.engine
+    fn extractor(&self) -> &str {
+        self.extractor
     }
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {

@@ -204,7 +204,7 @@ impl Backbone for TractBackbone {
         &self.identity
     }
 
-    fn engine(&self) -> &str {
+    fn extractor(&self) -> &str {
         TRACT
     }
 

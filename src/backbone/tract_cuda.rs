@@ -61,7 +61,7 @@ impl Backbone for TractCudaBackbone {
         &self.identity
     }
 
-    fn engine(&self) -> &str {
+    fn extractor(&self) -> &str {
         TRACT_CUDA
     }
 

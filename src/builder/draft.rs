@@ -52,8 +52,8 @@ pub(super) fn first_header(
     let candidates = pass.store.entries();
     let mut header = draft_header(backbone, options, candidates, pass.images.clone());
     let told = &mut header.build.options;
-    if pass.engine != TRACT {
-        told.push((ENGINE.into(), pass.engine.clone()));
+    if pass.extractor != TRACT {
+        told.push((ENGINE.into(), pass.extractor.clone()));
     }
     if let Some(bits) = options.reading.bits() {
         told.push(("bits".into(), bits.to_string()));

@@ -47,7 +47,7 @@ pub struct Gathered<'a> {
     /// What each picture says of itself, where that was asked for.
     pub looks: Vec<Look>,
     /// What computed the features.
-    pub engine: String,
+    pub extractor: String,
     /// The pictures that could not be read, with the reason.
     pub skipped: Vec<Error>,
     /// Things that are as they should be, and worth knowing.
@@ -130,7 +130,7 @@ fn from_pictures<'a>(
         store,
         looks,
         images: records.iter().map(image_record).collect(),
-        engine: backbone.engine().into(),
+        extractor: backbone.extractor().into(),
         skipped,
         notes: notes.into_iter().collect(),
         warnings,
@@ -167,7 +167,7 @@ fn from_features<'a>(
         store,
         looks,
         images: file.pictures().map(image_record).collect(),
-        engine: file.header().engine.clone(),
+        extractor: file.header().extractor.clone(),
         skipped: Vec::new(),
         notes: notes.into_iter().collect(),
         warnings,

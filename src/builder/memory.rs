@@ -190,7 +190,7 @@ mod tests {
         fn identity(&self) -> &Identity {
             &self.0
         }
-        fn engine(&self) -> &str {
+        fn extractor(&self) -> &str {
             "fixed"
         }
         fn features(&self, _: &NetworkImage) -> Result<Vec<FeatureMap>> {

@@ -120,7 +120,7 @@ impl Inspector {
 
     /// What computes the features, as in "tract" or "onnxruntime 1.22.0 cpu".
     pub fn extractor(&self) -> String {
-        self.pipeline().engine().to_owned()
+        self.pipeline().extractor().to_owned()
     }
 
     /// The size of the pictures that the template was built from, where none of them had `size`.
@@ -194,7 +194,7 @@ mod tests {
             self.backbone.identity()
         }
 
-        fn engine(&self) -> &str {
+        fn extractor(&self) -> &str {
             "faulty"
         }
 

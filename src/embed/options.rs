@@ -1,6 +1,6 @@
 //! What a program chooses when it opens a template.
 
-use crate::backbone::{Device, Engine};
+use crate::backbone::{Device, ExtractorOptions};
 use std::path::{Path, PathBuf};
 
 /// How an [`Inspector`](super::Inspector) or a [`Teacher`](super::Teacher) computes.
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    extractor: Engine,
+    extractor: ExtractorOptions,
     backbone: Option<PathBuf>,
     threads: usize,
     skips_proof: bool,
@@ -31,7 +31,7 @@ impl Options {
         self.threads
     }
 
-    pub(super) fn extractor(&self) -> &Engine {
+    pub(super) fn extractor(&self) -> &ExtractorOptions {
         &self.extractor
     }
 
@@ -62,7 +62,7 @@ impl OptionsBuilder {
 
     /// Everything about the feature extractor at once, for the programs of this crate.
     #[doc(hidden)]
-    pub fn extractor(mut self, extractor: Engine) -> Self {
+    pub fn extractor(mut self, extractor: ExtractorOptions) -> Self {
         self.0.extractor = extractor;
         self
     }

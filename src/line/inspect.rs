@@ -91,8 +91,8 @@ impl Inspection {
                 match failure {
                     Failure::Picture(why) => log::error!("part {part} cannot be inspected: {why}"),
                     Failure::Extractor(why) => {
-                        log::error!("part {part}: {} has failed: {why}", pipeline.engine());
-                        self.engine_failed(&pipeline, &why);
+                        log::error!("part {part}: {} has failed: {why}", pipeline.extractor());
+                        self.extractor_failed(&pipeline, &why);
                     }
                 }
                 Err(Reason::InspectionFailed)
@@ -102,7 +102,7 @@ impl Inspection {
 
     /// Shows the fault and takes the pipeline out of use; another takes its place in
     /// [`super::templates`].
-    fn engine_failed(&self, pipeline: &Arc<Pipeline>, why: &Error) {
+    fn extractor_failed(&self, pipeline: &Arc<Pipeline>, why: &Error) {
         let tell = |present| {
             let fault = Fault::Engine;
             self.hub.send(Message::Event(Event::Condition { fault, present }));

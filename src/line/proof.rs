@@ -4,7 +4,7 @@
 //! with a feature extractor, which runs once and then computes the golden probes. Where several
 //! feature extractors may be taken, it is the first that gets so far.
 
-use crate::backbone::{Device, Engine};
+use crate::backbone::{Device, ExtractorOptions};
 use crate::containment::Containment;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Pipeline;
@@ -22,7 +22,7 @@ pub struct Recipe {
     /// Its backbone, where that is not the bundled one.
     pub backbone: Option<PathBuf>,
     /// The feature extractors that may be used, the preferred one first.
-    pub engines: Vec<Engine>,
+    pub extractors: Vec<ExtractorOptions>,
     /// Threads that compute; 0 for all cores.
     pub threads: usize,
     /// Whether pictures of another shape than the template's are taken, squeezed.
@@ -44,7 +44,7 @@ impl Proven {
         format!(
             "{}: proven, threshold {threshold}, features by {}{}",
             file.display(),
-            self.pipeline.engine(),
+            self.pipeline.extractor(),
             self.passed_over.concat()
         )
     }
@@ -69,12 +69,12 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
     let containment = Containment::default();
     let pool = containment.pool(recipe.threads)?;
     let mut passed_over = Vec::new();
-    let mut last = Error::usage("no engine may compute features");
-    for engine in &recipe.engines {
+    let mut last = Error::usage("no feature extractor may be used");
+    for extractor in &recipe.extractors {
         let joined = pool.install(|| {
             containment.run(|| {
                 let template = template.clone();
-                let pipeline = Pipeline::join(template, recipe.backbone.as_deref(), engine)?;
+                let pipeline = Pipeline::join(template, recipe.backbone.as_deref(), extractor)?;
                 pipeline.prove()?;
                 Ok(if recipe.any_shape { pipeline.with_any_shape() } else { pipeline })
             })
@@ -82,7 +82,7 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
         match joined {
             Ok(pipeline) => return Ok(Proven { pipeline, passed_over }),
             Err(why) => {
-                passed_over.push(format!("\n  not {}: {}", word(engine.device), why.what()));
+                passed_over.push(format!("\n  not {}: {}", word(extractor.device), why.what()));
                 last = why;
             }
         }

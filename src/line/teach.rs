@@ -7,7 +7,7 @@
 use super::archive::Archive;
 use super::templates::Templates;
 use super::tracker::PartId;
-use crate::backbone::Engine;
+use crate::backbone::ExtractorOptions;
 use crate::containment::Containment;
 use crate::error::{Error, Result};
 use crate::scoring::Verdict;
@@ -47,8 +47,9 @@ pub fn teach(
     };
     let (file, backbone) = templates.files();
     let pictures = [update::NewPicture::File(&picture)];
-    let inserted =
-        contained(|| update::insert(file, backbone, &Engine::default(), &pictures, &options))?;
+    let inserted = contained(|| {
+        update::insert(file, backbone, &ExtractorOptions::default(), &pictures, &options)
+    })?;
     let Some(outcome) = inserted.outcomes.first() else {
         return Err(Error::usage("the template has this picture already"));
     };

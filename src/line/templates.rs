@@ -9,7 +9,7 @@ use super::messages::Message;
 use super::outbox::Outbox;
 use super::proof::{self, Proven, Recipe};
 use super::tracker::{Event, Fault};
-use crate::backbone::{Engine, TRACT};
+use crate::backbone::{ExtractorOptions, TRACT};
 use crate::error::Result;
 use crate::inspection::Pipeline;
 use serde_json::{Value, json};
@@ -134,21 +134,21 @@ impl Templates {
             // Another template was put in use meanwhile, by a feature extractor that was proven with it.
             return;
         }
-        let is_tract = failed.engine() == TRACT;
+        let is_tract = failed.extractor() == TRACT;
         let falls_back = self.fallback && !is_tract;
         let recipe = if self.fallback { self.by_tract() } else { self.recipe.clone() };
         match proof::join(failed.template(), &recipe) {
             Ok(proven) => {
                 let how = if falls_back { "tract takes its place" } else { "it was opened anew" };
-                log::warn!("the engine {} had failed: {how}", failed.engine());
+                log::warn!("the feature extractor {} had failed: {how}", failed.extractor());
                 state.fallen_back |= falls_back;
                 self.fallbacks.fetch_add(u64::from(falls_back), Ordering::SeqCst);
                 self.use_it(proven, &mut state);
             }
             Err(why) => {
                 log::error!(
-                    "the engine {} has failed, and nothing is in its place: {why}",
-                    failed.engine()
+                    "the feature extractor {} has failed, and nothing is in its place: {why}",
+                    failed.extractor()
                 );
                 state.refused = Some(why.to_string());
             }
@@ -156,7 +156,7 @@ impl Templates {
     }
 
     fn by_tract(&self) -> Recipe {
-        Recipe { engines: vec![Engine::default()], ..self.recipe.clone() }
+        Recipe { extractors: vec![ExtractorOptions::default()], ..self.recipe.clone() }
     }
 
     fn use_it(&self, proven: Proven, state: &mut State) -> String {
@@ -181,7 +181,7 @@ impl Templates {
             "threshold": template.map(|t| t.header().calibration.threshold),
             "backbone": template.map(|t| t.header().backbone.to_string()),
             "refused": refused,
-            "engine": current.as_ref().map(|pipeline| pipeline.engine()),
+            "engine": current.as_ref().map(|pipeline| pipeline.extractor()),
             "engine_failures": failures,
             "last_engine_failure": last_failure,
             "fallbacks": self.fallbacks.load(Ordering::SeqCst),
@@ -222,7 +222,7 @@ mod tests {
             self.inner.identity()
         }
 
-        fn engine(&self) -> &str {
+        fn extractor(&self) -> &str {
             self.name
         }
 
@@ -251,7 +251,7 @@ mod tests {
             let recipe = Recipe {
                 file: TEMPLATE.into(),
                 backbone: backbone.map(Into::into),
-                engines: vec![Engine::default()],
+                extractors: vec![ExtractorOptions::default()],
                 threads: 2,
                 any_shape: true,
             };
@@ -269,7 +269,7 @@ mod tests {
             Line { templates, current, jobs: Some(jobs), messages, thread }
         }
 
-        /// Puts the template in use with an engine that can fail.
+        /// Puts the template in use with a feature extractor that can fail.
         fn use_flaky(&self, name: &'static str) -> Arc<Flaky> {
             let recipe = Recipe { backbone: None, ..self.templates.recipe.clone() };
             let proven = proof::load(&recipe).expect("is proven").pipeline;
@@ -303,7 +303,7 @@ mod tests {
             judged.and_then(|result| result.err())
         }
 
-        /// The engine's fault has begun or ended; the template's may end with it.
+        /// The feature extractor's fault has begun or ended; the template's may end with it.
         fn expect_fault(&self, event: Event, begins: bool) {
             let Event::Condition { fault, present } = event else { panic!("{event:?}") };
             let expected = fault == Fault::Engine || (fault == Fault::Template && !begins);

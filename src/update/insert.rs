@@ -4,7 +4,7 @@ use super::Change;
 use super::journal::{self, Entry, MAX_ENTRIES};
 use super::learner::{Learner, Options};
 use super::newcomers::{Candidates, GoodScores, NewPicture, Newcomer, candidates, refuse_defects};
-use crate::backbone::Engine;
+use crate::backbone::ExtractorOptions;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Lock};
 use crate::inspection::Pipeline;
@@ -80,12 +80,12 @@ pub struct Inserted {
 pub fn insert(
     path: &Path,
     model: Option<&Path>,
-    engine: &Engine,
+    extractor: &ExtractorOptions,
     pictures: &[NewPicture],
     options: &Options,
 ) -> Result<Inserted> {
     let lock = if options.dry_run { None } else { Some(files::lock(path)?) };
-    let pipeline = open(path, model, engine, options)?;
+    let pipeline = open(path, model, extractor, options)?;
     let template = pipeline.template();
     let journal = journal::read(template).map_err(|e| e.within(path.display()))?;
     let Candidates { newcomers, known, unreadable } =
@@ -123,8 +123,13 @@ pub fn insert(
     })
 }
 
-fn open(path: &Path, model: Option<&Path>, engine: &Engine, options: &Options) -> Result<Pipeline> {
-    let joined = Pipeline::join(Template::open(path)?, model, engine);
+fn open(
+    path: &Path,
+    model: Option<&Path>,
+    extractor: &ExtractorOptions,
+    options: &Options,
+) -> Result<Pipeline> {
+    let joined = Pipeline::join(Template::open(path)?, model, extractor);
     let pipeline = joined.map_err(|e| match e.kind() {
         Kind::Io => e,
         _ => e.within(path.display()),

@@ -1,6 +1,6 @@
-//! The engine that computes features on the line: ONNX Runtime on the CPU, and how it fails.
+//! The feature extractor that computes features on the line: ONNX Runtime on the CPU, and how it fails.
 //!
-//! The fault is a real one at the place where engines fail: a library stands between the program
+//! The fault is a real one at the place where feature extractors fail: a library stands between the program
 //! and ONNX Runtime's, hands everything on, and lets `Run` fail while a file says so.
 #![cfg(feature = "onnxruntime")]
 
@@ -90,15 +90,15 @@ impl Faulty {
         std::fs::write(&self.file, word).expect("writes");
     }
 
-    fn engine(&self) -> String {
+    fn extractor(&self) -> String {
         let status = self.desk.ask("status");
         status["template"]["engine"].as_str().unwrap_or("none").to_owned()
     }
 
     fn wait_for_engine(&self, name: &str) -> Value {
         self.desk.wait_for(name, |status| {
-            let engine = status["template"]["engine"].as_str();
-            engine.is_some_and(|e| e.starts_with(name)) && status["state"] == "ready"
+            let extractor = status["template"]["engine"].as_str();
+            extractor.is_some_and(|e| e.starts_with(name)) && status["state"] == "ready"
         })
     }
 }
@@ -120,10 +120,10 @@ fn an_engine_that_fails_costs_its_part_and_the_line_goes_on_with_tract() {
         assert_eq!(counted, (&Value::from(round + 1), &Value::from(round + 1)), "{status}");
         assert!(!status["faults"].as_array().expect("faults").contains(&"engine".into()));
         assert_eq!(line.desk.ask("trigger")["outcome"], "passed");
-        // The engine is not tried again by itself, and not taken while it fails.
+        // The feature extractor is not tried again by itself, and not taken while it fails.
         let refused = line.desk.ask("reload");
         assert!(refused["error"].is_string(), "{refused}");
-        assert_eq!(line.engine(), "tract");
+        assert_eq!(line.extractor(), "tract");
         assert_eq!(line.desk.ask("trigger")["outcome"], "passed");
         line.fault("");
         let taken = line.desk.ask("reload");

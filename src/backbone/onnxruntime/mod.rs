@@ -9,7 +9,7 @@ mod cut;
 mod library;
 mod sessions;
 
-use super::device::{Device, Engine};
+use super::device::{Device, ExtractorOptions};
 use super::identity::{Identity, TapIdentity};
 use super::interface::{Backbone, Request};
 use super::model_facts::{ModelFacts, metadata};
@@ -32,7 +32,7 @@ const GPU_BATCH: usize = 16;
 /// An ONNX model that is cut down to what its taps need and runs in ONNX Runtime.
 pub struct OnnxRuntimeBackbone {
     identity: Identity,
-    engine: String,
+    extractor: String,
     sessions: Sessions,
 }
 
@@ -43,8 +43,13 @@ impl OnnxRuntimeBackbone {
     /// # Errors
     /// [`crate::error::Kind::Io`] where the library or the device cannot be used,
     /// [`crate::error::Kind::Model`] where the model cannot be used.
-    pub fn new(name: &str, model: &[u8], request: &Request, engine: &Engine) -> Result<Self> {
-        let version = library::load(engine.library.as_deref())?;
+    pub fn new(
+        name: &str,
+        model: &[u8],
+        request: &Request,
+        extractor: &ExtractorOptions,
+    ) -> Result<Self> {
+        let version = library::load(extractor.library.as_deref())?;
         let (height, width) = (request.height, request.width);
         let within = |e: Error| if e.kind() == Kind::Model { e.within(name) } else { e };
         let mut proto =
@@ -54,19 +59,19 @@ impl OnnxRuntimeBackbone {
         let mut identity = identity(&proto, model, (height, width)).map_err(within)?;
 
         let gpu_batch = (GPU_BATCH * 256 * 256 / (height * width)).clamp(1, 64);
-        let batch = match engine.device {
-            Device::Cpu => engine.batch.unwrap_or(1),
-            _ => engine.batch.unwrap_or(gpu_batch),
+        let batch = match extractor.device {
+            Device::Cpu => extractor.batch.unwrap_or(1),
+            _ => extractor.batch.unwrap_or(gpu_batch),
         };
         let input = cut::cut(&mut proto, &Cut { taps, size: (height, width), batch })
             .map_err(|why| within(unusable_model(&why)))?;
-        let words = words(engine, &version);
+        let words = words(extractor, &version);
         let recipe = Recipe {
             model: proto.encode_to_vec(),
             input,
             size: (height, width),
             batch,
-            engine: engine.clone(),
+            extractor: extractor.clone(),
             version,
         };
         drop(proto);
@@ -83,7 +88,7 @@ impl OnnxRuntimeBackbone {
                 })
             })
             .map_err(within)?;
-        Ok(OnnxRuntimeBackbone { identity, engine: words, sessions })
+        Ok(OnnxRuntimeBackbone { identity, extractor: words, sessions })
     }
 }
 
@@ -92,8 +97,8 @@ impl Backbone for OnnxRuntimeBackbone {
         &self.identity
     }
 
-    fn engine(&self) -> &str {
-        &self.engine
+    fn extractor(&self) -> &str {
+        &self.extractor
     }
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
@@ -145,9 +150,9 @@ fn identity(proto: &ModelProto, model: &[u8], (height, width): (usize, usize)) -
 }
 
 /// Names the feature extractor and its device, as they go into templates.
-fn words(engine: &Engine, version: &str) -> String {
-    let device = match engine.device {
-        Device::TensorRt if engine.fp16 => "tensorrt fp16",
+fn words(extractor: &ExtractorOptions, version: &str) -> String {
+    let device = match extractor.device {
+        Device::TensorRt if extractor.fp16 => "tensorrt fp16",
         Device::TensorRt => "tensorrt",
         Device::Cuda => "cuda",
         Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => "cpu",

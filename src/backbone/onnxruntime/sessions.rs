@@ -4,7 +4,7 @@
 //! lone picture is quick. Where several threads bring pictures at once, each thread gets a session
 //! of its own. That is quicker than sharing every step of the network.
 
-use crate::backbone::device::{Device, Engine};
+use crate::backbone::device::{Device, ExtractorOptions};
 use crate::backbone::refusal::unusable_device;
 use crate::error::{Choice, Error, NextStep, Result};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
@@ -27,7 +27,7 @@ pub struct Recipe {
     /// The most pictures at once.
     pub batch: usize,
     /// The device and its options.
-    pub engine: Engine,
+    pub extractor: ExtractorOptions,
     /// The version of the library.
     pub version: String,
 }
@@ -60,7 +60,7 @@ impl Sessions {
     /// where the model cannot be used.
     pub fn new(mut recipe: Recipe) -> Result<Self> {
         let threads = rayon::current_num_threads();
-        let most = match recipe.engine.device {
+        let most = match recipe.extractor.device {
             Device::Cpu => threads.min(MOST_BYTES / recipe.model.len().max(1)).max(1),
             _ => 1,
         };
@@ -141,9 +141,9 @@ impl Recipe {
 
     /// Returns the providers that the device needs. The list is empty for the CPU.
     fn providers(&self) -> Result<Vec<ExecutionProviderDispatch>> {
-        let engine = &self.engine;
-        let index = i32::try_from(engine.index).map_err(|_| {
-            Error::choice(Choice::DeviceIndex, format!("{} is too large", engine.index))
+        let extractor = &self.extractor;
+        let index = i32::try_from(extractor.index).map_err(|_| {
+            Error::choice(Choice::DeviceIndex, format!("{} is too large", extractor.index))
         })?;
         // Full 32-bit products and one fixed choice of algorithm give the same features as on the
         // CPU, and the same ones every time.
@@ -151,7 +151,7 @@ impl Recipe {
             .with_device_id(index)
             .with_tf32(false)
             .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic);
-        match engine.device {
+        match extractor.device {
             Device::Cuda => {
                 self.require(&cuda, "CUDA")?;
                 Ok(vec![cuda.build().error_on_failure()])
@@ -163,9 +163,9 @@ impl Recipe {
                 let shape = |batch| format!("{}:{batch}x3x{height}x{width}", self.input);
                 let mut tensorrt = ep::TensorRT::default()
                     .with_device_id(index)
-                    .with_fp16(engine.fp16)
+                    .with_fp16(extractor.fp16)
                     .with_engine_cache(true)
-                    .with_engine_cache_path(self.engine_cache()?.display());
+                    .with_engine_cache_path(self.tensorrt_cache()?.display());
                 if self.batch > 1 {
                     tensorrt = tensorrt
                         .with_profile_min_shapes(shape(1))
@@ -188,7 +188,7 @@ impl Recipe {
     }
 
     fn cannot_use(&self, why: &str) -> Error {
-        let (word, needs) = match self.engine.device {
+        let (word, needs) = match self.extractor.device {
             Device::TensorRt => {
                 ("tensorrt", "CUDA, cuDNN and TensorRT of the versions that it names, ")
             }
@@ -206,8 +206,8 @@ impl Recipe {
 
     /// Returns the folder for TensorRT's engines of this model, batch and precision. The folder is
     /// separate because TensorRT does not notice when these differ.
-    fn engine_cache(&self) -> Result<PathBuf> {
-        let folder = match &self.engine.engine_cache {
+    fn tensorrt_cache(&self) -> Result<PathBuf> {
+        let folder = match &self.extractor.tensorrt_cache {
             Some(folder) => folder.clone(),
             None => cache_folder().ok_or_else(|| {
                 unusable_device("there is no folder to keep TensorRT's engines in").next(
@@ -217,7 +217,7 @@ impl Recipe {
         };
         let mut hash = blake3::Hasher::new();
         hash.update(&self.model);
-        hash.update(format!("{} {} {}", self.batch, self.engine.fp16, self.version).as_bytes());
+        hash.update(format!("{} {} {}", self.batch, self.extractor.fp16, self.version).as_bytes());
         let folder = folder.join(&hash.finalize().to_hex()[..16]);
         std::fs::create_dir_all(&folder)
             .map_err(|e| Error::io(&folder, "the folder cannot be made", &e))?;

@@ -1,7 +1,7 @@
 //! `hetmm bench`: how fast a template runs on this machine.
 
 use crate::console::{Console, say};
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
 use hetmm::inspection::Pipeline;
 use hetmm::inspection::Timing;
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 /// Runs that are not counted, to fill caches.
@@ -56,7 +56,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             .advise("100 is the default, and some thousands give a steady 99th percentile"));
     }
     let started = Instant::now();
-    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline =
+        Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
     // The picture that is timed has the size that was asked for, whatever its shape.
     let pipeline = pipeline.with_any_shape();
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -102,7 +103,7 @@ fn report(
             .collect();
         let all = json!({
             "load_ms": load_ms, "runs": args.runs, "threads": rayon::current_num_threads(),
-            "engine": pipeline.engine(), "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
+            "engine": pipeline.extractor(), "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
             "stages": stages, "multiply_adds": products, "giga_multiply_adds_per_s": rate,
             "bare_kernel_giga_multiply_adds_per_s": bare, "resident_mb": resident_mb(),
             "picture": [size.0, size.1],
@@ -115,7 +116,7 @@ fn report(
         "{}: loaded and proven in {load_ms:.0} ms, {} threads, features by {}",
         args.template.display(),
         rayon::current_num_threads(),
-        pipeline.engine()
+        pipeline.extractor()
     );
     say!(text, "{:10} {:>9} {:>9} {:>9}   ms over {} runs", "", "median", "p99", "max", args.runs);
     for (name, times) in STAGES.iter().zip(times) {

@@ -7,7 +7,7 @@
 //! reader that goes away takes nothing with it.
 
 use crate::console::{Console, say};
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use crate::operating;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
@@ -87,7 +87,7 @@ pub struct Args {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 /// The rate of false rejects where none is given.
@@ -331,7 +331,7 @@ fn tell_present(
 /// The template, in memory of this process's own, with what computes its features.
 fn open(args: &Args) -> Result<Pipeline> {
     let template = Template::open(&args.template)?;
-    Pipeline::join(template, args.backbone.as_deref(), &args.engine.engine()).map_err(|e| {
+    Pipeline::join(template, args.backbone.as_deref(), &args.extractor.extractor()).map_err(|e| {
         match e.kind() {
             Kind::Io => e,
             _ => e.within(args.template.display()),

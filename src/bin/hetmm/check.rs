@@ -1,7 +1,7 @@
 //! `hetmm check`: proves a template and computes its golden probes again.
 
 use crate::console::{Console, say};
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use hetmm::Result;
 use hetmm::inspection::Pipeline;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 /// What the scores of the probes mean in a template with a proof.
@@ -29,7 +29,8 @@ const KNOWN: &str = "The template was built from the first two pictures: it know
                      setting. Build it again for a stronger check.";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
-    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline =
+        Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
     let (mut all_agree, mut text) = (true, String::new());
     for probe in pipeline.check_probes()? {
         all_agree &= probe.agrees;

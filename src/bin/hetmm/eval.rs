@@ -3,7 +3,7 @@
 use crate::advice::{self, Names};
 use crate::console::{Console, complain, say};
 use crate::dataset::{self, DatasetArgs};
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use crate::operating;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures::{Remarks, ShapeArgs};
@@ -66,7 +66,7 @@ pub struct Args {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 /// How a table of scores is recognised before another one replaces it: by its first line.
@@ -83,7 +83,8 @@ enum Figure {
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = dataset::read(&args.dataset, &args.layout, console)?;
     let outputs = claim(args, &pictures)?;
-    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline =
+        Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
     let pipeline = args.shape.apply(pipeline);
     let evaluation = evaluate(&pipeline, pictures, args.skip_unreadable, console)?;
     let outcomes = &evaluation.outcomes;

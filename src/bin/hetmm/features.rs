@@ -108,7 +108,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         output.display(),
         counted(made.pictures, "picture"),
         made.bytes as f64 / 1e6,
-        backbone.engine(),
+        backbone.extractor(),
         made.computed,
         made.computed as f64 / seconds.max(1e-9)
     ));

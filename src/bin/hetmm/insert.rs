@@ -1,7 +1,7 @@
 //! `hetmm insert`: further good pictures into a template, on the spot.
 
 use crate::console::{Console, say};
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use hetmm::error::Kind;
 use hetmm::update::{self, Inserted, NewPicture, Options, Outcome};
@@ -59,7 +59,7 @@ pub struct Args {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 /// What to do about pictures that look like defects.
@@ -87,13 +87,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         dry_run: args.dry_run,
         any_shape: args.shape.any_shape,
     };
-    let engine = args.engine.engine();
+    let extractor = args.extractor.extractor();
     let unconfirmed = |e: Error| match e.kind() {
         Kind::Unconfirmed => e.advise(CONFIRM),
         _ => e,
     };
-    let done = update::insert(&args.template, args.backbone.as_deref(), &engine, &files, &options)
-        .map_err(unconfirmed)?;
+    let done =
+        update::insert(&args.template, args.backbone.as_deref(), &extractor, &files, &options)
+            .map_err(unconfirmed)?;
     if is_written(&done, args.dry_run) {
         console.changed(&args.template);
     }

@@ -1,7 +1,7 @@
 //! `hetmm inspect`: pictures to scores, verdicts and heat maps.
 
 use crate::console::Console;
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
 use hetmm::builder::Source;
@@ -45,7 +45,7 @@ pub struct Args {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
@@ -88,7 +88,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 /// The inspector of the template, on as many threads as the program has.
 fn open(args: &Args) -> Result<Inspector> {
     let mut options = Options::builder()
-        .extractor(args.engine.engine())
+        .extractor(args.extractor.extractor())
         .threads(rayon::current_num_threads())
         .any_shape(args.shape.any_shape)
         .prove(false);

@@ -1,7 +1,7 @@
 //! The network that features come from, as the commands are told of it: backbone, layers, input, device.
 
 use crate::defect::{self, DefectSize};
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use hetmm::backbone::{self, Backbone, Identity, ModelFacts, Request};
 use hetmm::builder::Source;
 use hetmm::builder::features_file::FeaturesFile;
@@ -43,7 +43,7 @@ pub struct Network {
     #[arg(long, value_parser = defect::parse_scale, value_name = "MM")]
     mm_per_pixel: Option<f64>,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
     /// What the backbone says about itself, once it was asked.
     #[arg(skip)]
     facts: OnceLock<ModelFacts>,
@@ -164,7 +164,7 @@ impl Network {
         let request = Request { model: self.backbone.as_deref(), taps, height, width };
         let (facts, threads) = (self.facts()?, rayon::current_num_threads());
         memory::require_for_network(facts, size, free_memory())?;
-        let backbone = backbone::open(&request, &self.engine.engine())?;
+        let backbone = backbone::open(&request, &self.extractor.extractor())?;
         memory::require_for_pass(backbone.as_ref(), facts, threads, free_memory())?;
         Ok(backbone)
     }

@@ -80,7 +80,7 @@ pub struct Audit {
     /// One a picture, the most suspicious first.
     pub findings: Vec<Finding>,
     /// What computed the features.
-    pub engine: String,
+    pub extractor: String,
     /// The pictures that could not be read, with the reason.
     pub skipped: Vec<Error>,
     /// Things a person should know about the pictures.
@@ -122,8 +122,8 @@ pub fn audit(
     let Examined { findings, scale, comparison, .. } =
         examine(&gathered, &exposures, backbone.identity(), mask, mirrors, progress)?;
     let paths = gathered.paths();
-    let Gathered { images, engine, skipped, warnings, notices, .. } = gathered;
-    Ok(Audit { images, paths, findings, engine, skipped, warnings, notices, scale, comparison })
+    let Gathered { images, extractor, skipped, warnings, notices, .. } = gathered;
+    Ok(Audit { images, paths, findings, extractor, skipped, warnings, notices, scale, comparison })
 }
 
 impl Audit {

@@ -22,7 +22,7 @@ pub struct Merged {
 /// first stays.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where the files are of different backbones or engines, or
+/// [`crate::error::Kind::Image`] where the files are of different backbones or feature extractors, or
 /// damaged.
 pub fn merge(
     files: &[PathBuf],
@@ -40,7 +40,7 @@ pub fn merge(
             let (a, b) = (first.header(), other.header());
             return Err(data_error(format!(
                 "features of two kinds cannot be one (different: {differences})\n  {}: {}, {}\n  {}: {}, {}",
-                files[0].display(), a.engine, a.backbone, path.display(), b.engine, b.backbone
+                files[0].display(), a.extractor, a.backbone, path.display(), b.extractor, b.backbone
             ))
             .advise("compute both with the same options"));
         }

@@ -58,7 +58,7 @@ pub struct Header {
     /// The backbone, with its preprocessing and taps.
     pub backbone: Identity,
     /// What computed, as [`crate::backbone::Backbone::engine`] says.
-    pub engine: String,
+    pub extractor: String,
     /// The preset that the taps come from.
     pub preset: String,
 }
@@ -122,7 +122,7 @@ impl Header {
     /// What differs from another file's header, in words; empty where both may be joined.
     fn differences(&self, other: &Header) -> String {
         let mut differences = self.backbone.differences(&other.backbone);
-        if self.engine != other.engine {
+        if self.extractor != other.extractor {
             differences.push("engine");
         }
         differences.join(", ")

@@ -60,7 +60,7 @@ pub struct Computed {
 pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Result<Computed> {
     let header = Header {
         backbone: backbone.identity().clone(),
-        engine: backbone.engine().into(),
+        extractor: backbone.extractor().into(),
         preset: order.preset.into(),
     };
     let old = match order.append && order.destination.exists() {
@@ -110,9 +110,9 @@ fn open_to_append(path: &Path, header: &Header) -> Result<FeaturesFile> {
     Err(data_error(format!(
         "{}: its features are of another kind (different: {differences})\n  there: {}, {}\n  here:  {}, {}",
         path.display(),
-        old.header().engine,
+        old.header().extractor,
         old.header().backbone,
-        header.engine,
+        header.extractor,
         header.backbone
     ))
     .advise("add with the options it was made with, or write another file"))

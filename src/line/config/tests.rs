@@ -167,22 +167,22 @@ fn devices_and_their_options() {
         LineConfig::parse(&text, "line.toml")
     };
     let devices = |config: &LineConfig| -> Vec<Device> {
-        config.recipe().engines.iter().map(|engine| engine.device).collect()
+        config.recipe().extractors.iter().map(|extractor| extractor.device).collect()
     };
     let plain = with("").expect("reads");
-    assert_eq!(plain.recipe().engines, [crate::backbone::Engine::default()]);
+    assert_eq!(plain.recipe().extractors, [crate::backbone::ExtractorOptions::default()]);
     assert!(plain.template.fallback);
     let auto = with("device = \"auto\"\nfp16 = true\nonnxruntime = \"lib\"").expect("reads");
     assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract]);
     // Each engine has the options that mean something to it; others would be refused.
-    let engines = auto.recipe().engines;
-    let had = |has: fn(&crate::backbone::Engine) -> bool| -> Vec<bool> {
-        engines.iter().map(has).collect()
+    let extractors = auto.recipe().extractors;
+    let had = |has: fn(&crate::backbone::ExtractorOptions) -> bool| -> Vec<bool> {
+        extractors.iter().map(has).collect()
     };
     assert_eq!(had(|e| e.fp16), [true, false, false, false]);
     assert_eq!(had(|e| e.batch == Some(1)), [true, true, true, false]);
     assert_eq!(had(|e| e.library == Some("lib".into())), [true, true, true, false]);
-    assert_eq!(had(|e| e.engine_cache == Some("a/tensorrt".into())), [true, false, false, false]);
+    assert_eq!(had(|e| e.tensorrt_cache == Some("a/tensorrt".into())), [true, false, false, false]);
     // What to add, and a word of the refusal.
     let refused = [
         ("device = \"gpu\"", "unknown variant `gpu`"),

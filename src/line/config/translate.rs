@@ -55,22 +55,22 @@ impl LineConfig {
             FeatureDevice::Cuda => &[Device::Cuda],
             FeatureDevice::TensorRt => &[Device::TensorRt],
         };
-        let engine = |&device: &Device| {
+        let extractor = |&device: &Device| {
             let (ours, tensorrt) = (device == Device::Tract, device == Device::TensorRt);
-            backbone::Engine {
+            backbone::ExtractorOptions {
                 device,
                 library: template.onnxruntime.clone().filter(|_| !ours),
                 index: 0,
                 // Parts come one by one.
                 batch: (!ours).then_some(1),
                 fp16: template.fp16 && tensorrt,
-                engine_cache: template.engine_cache.clone().filter(|_| tensorrt),
+                tensorrt_cache: template.engine_cache.clone().filter(|_| tensorrt),
             }
         };
         Recipe {
             file: template.file.clone(),
             backbone: template.backbone.clone(),
-            engines: devices.iter().map(engine).collect(),
+            extractors: devices.iter().map(extractor).collect(),
             threads: template.threads,
             any_shape: template.any_shape,
         }

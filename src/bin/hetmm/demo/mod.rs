@@ -10,7 +10,7 @@ use crate::eval;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs};
 use draw::{Defect, Part};
-use hetmm::backbone::Engine;
+use hetmm::backbone::ExtractorOptions;
 use hetmm::builder::Input;
 use hetmm::evaluation::inspect_file;
 use hetmm::files::outputs::Format;
@@ -69,7 +69,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     built.finds.iter().for_each(|line| console.note(format!("  {line}")));
 
     console.note("Evaluating it on parts it has not seen");
-    let pipeline = Pipeline::open(template, None, &Engine::default())?;
+    let pipeline = Pipeline::open(template, None, &ExtractorOptions::default())?;
     let pictures = dataset::read(data, &DatasetArgs::default(), console)?;
     let evaluation = eval::evaluate(&pipeline, pictures, false, console)?;
     let outcomes = &evaluation.outcomes;

@@ -4,7 +4,7 @@ mod options;
 
 use crate::calibrate::{different, without_known};
 use crate::console::Console;
-use crate::engine::EngineArgs;
+use crate::extractor::ExtractorArgs;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures::{self, FolderArgs, ShapeArgs};
 use hetmm::builder::audit::Look;
@@ -76,7 +76,7 @@ pub struct Args {
     #[command(flatten)]
     shape: ShapeArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    extractor: ExtractorArgs,
 }
 
 /// How a file of sizes is recognised before another one replaces it.
@@ -89,7 +89,8 @@ const SIZES: Format = Format {
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let good = pictures::list(&args.images, args.folders, console)?;
     let outputs = claim(args, &good)?;
-    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &args.engine.engine())?;
+    let pipeline =
+        Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
     let pipeline = args.shape.apply(pipeline);
     let fresh = without_known(pipeline.template(), different(good, console), console)
         .map_err(|e| e.advise("give pictures of further good parts"))?;

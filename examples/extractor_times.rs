@@ -5,7 +5,7 @@
 //! For one and two threads: *alone*, one picture at a time; *together*, as many callers as threads,
 //! as `hetmm build` has them. Taps and input of the default preset. Medians over the rounds.
 
-use hetmm::backbone::{self, Backbone, Device, Engine, Request};
+use hetmm::backbone::{self, Backbone, Device, ExtractorOptions, Request};
 use hetmm::builder::presets::PRESETS;
 use hetmm::image::NetworkImage;
 use rayon::prelude::*;
@@ -45,10 +45,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     continue;
                 }
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-                let engine = Engine { device, ..Engine::default() };
-                let backbone = pool.install(|| backbone::open(&request, &engine))?;
+                let extractor = ExtractorOptions { device, ..ExtractorOptions::default() };
+                let backbone = pool.install(|| backbone::open(&request, &extractor))?;
                 let how = if together { "together" } else { "alone" };
-                let name = format!("{} threads {threads} {how}", backbone.engine());
+                let name = format!("{} threads {threads} {how}", backbone.extractor());
                 cases.push(Case { name, pool, backbone, together, times_ms: Vec::new() });
             }
         }

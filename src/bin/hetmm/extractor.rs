@@ -1,13 +1,13 @@
 //! Options that say where features are computed.
 
 use clap::ValueEnum;
-use hetmm::backbone::{Device, Engine};
+use hetmm::backbone::{Device, ExtractorOptions};
 use std::path::PathBuf;
 
 /// Where features are computed.
 #[derive(clap::Args, Clone, Default)]
-#[command(next_help_heading = "Feature engine")]
-pub struct EngineArgs {
+#[command(next_help_heading = "Feature extractor")]
+pub struct ExtractorArgs {
     /// Where features are computed: tract is part of the program; cpu, cuda and tensorrt are ONNX
     /// Runtime's; auto takes cuda, cpu or tract, whichever can be used first, and says so; tract-cuda
     /// is tract on a GPU, where the program was built with it [default: tract]
@@ -40,10 +40,10 @@ enum DeviceName {
     TractCuda,
 }
 
-impl EngineArgs {
-    /// The engine they describe.
-    pub fn engine(&self) -> Engine {
-        Engine {
+impl ExtractorArgs {
+    /// The feature extractor they describe.
+    pub fn extractor(&self) -> ExtractorOptions {
+        ExtractorOptions {
             device: match self.device {
                 Some(DeviceName::Tract) | None => Device::Tract,
                 Some(DeviceName::Auto) => Device::Auto,
@@ -56,7 +56,7 @@ impl EngineArgs {
             index: self.device_index,
             batch: self.batch,
             fp16: self.fp16,
-            engine_cache: self.tensorrt_cache.clone(),
+            tensorrt_cache: self.tensorrt_cache.clone(),
         }
     }
 }
