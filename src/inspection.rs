@@ -97,7 +97,7 @@ impl Timing {
     }
 }
 
-/// How many times the tolerance of the maps of a golden probe passes where another engine than tract computes, or
+/// How many times the tolerance of the maps of a golden probe passes where another feature extractor than tract computes, or
 /// has computed where the template was made: it may do so with 16-bit numbers.
 const ENGINE_SLACK: f32 = 6.0;
 
@@ -179,7 +179,7 @@ impl Pipeline {
         self.built_from.first().copied().filter(|_| !self.built_from.contains(&size))
     }
 
-    /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `engine`.
+    /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `extractor`.
     pub fn open(
         template: &Path,
         model: Option<&Path>,
@@ -192,7 +192,7 @@ impl Pipeline {
         })
     }
 
-    /// Joins a template with the backbone it asks for, `model` or the bundled one, on `engine`.
+    /// Joins a template with the backbone it asks for, `model` or the bundled one, on `extractor`.
     pub fn join(
         template: impl Into<Arc<Template>>,
         model: Option<&Path>,

@@ -11,7 +11,7 @@ use crate::files;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Loads the backbone that `request` asks for, to run on the device that `engine` asks for.
+/// Loads the backbone that `request` asks for, to run on the device that `extractor` asks for.
 ///
 /// # Errors
 /// [`Kind::Model`] where the model cannot be used, [`Kind::Io`] where the device cannot be used.

@@ -85,7 +85,7 @@ fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let containment = Containment::default();
     let pool = containment.pool(1).map_err(|e| e.within("nothing to teach with"))?;
     let done = pool.install(|| containment.run(|| Ok(work())));
-    done.map_err(|panic| panic.within("the engine that teaches"))?
+    done.map_err(|panic| panic.within("the feature extractor that teaches"))?
 }
 
 /// Takes entry `id` of the template's journal back, or the last one, and puts the result in use.
@@ -134,7 +134,10 @@ mod tests {
             Ok(())
         };
         let why = contained(panics).expect_err("panics").to_string();
-        assert!(why.contains("the engine that teaches: it panicked: on purpose"), "{why}");
+        assert!(
+            why.contains("the feature extractor that teaches: it panicked: on purpose"),
+            "{why}"
+        );
         assert!(!is_contained());
     }
 }

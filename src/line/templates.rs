@@ -210,7 +210,7 @@ mod tests {
 
     const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
 
-    /// An engine that does what tract does, until it is told to fail.
+    /// A feature extractor that does what tract does, until it is told to fail.
     struct Flaky {
         inner: Arc<dyn Backbone>,
         name: &'static str,
@@ -352,7 +352,7 @@ mod tests {
             assert_eq!(counted, [Value::from(1), Value::from(1)]);
             let said = line.status("last_engine_failure");
             assert_eq!(said, ["out of memory", "it panicked: on purpose"][round]);
-            // A new template does not bring the failed engine back; asking for it does.
+            // A new template does not bring the failed feature extractor back; asking for it does.
             line.templates.renew().expect("loads");
             assert!(line.templates.state.lock().expect("locks").fallen_back);
             line.templates.reload().expect("loads");

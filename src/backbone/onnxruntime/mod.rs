@@ -37,7 +37,7 @@ pub struct OnnxRuntimeBackbone {
 }
 
 impl OnnxRuntimeBackbone {
-    /// Loads `model` onto the device that `engine` asks for, and runs it once. `model` holds the
+    /// Loads `model` onto the device that `extractor` asks for, and runs it once. `model` holds the
     /// bytes of an ONNX file that messages call `name`.
     ///
     /// # Errors

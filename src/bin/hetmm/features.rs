@@ -53,7 +53,7 @@ enum Command {
     Merge(Merge),
 }
 
-/// Join features files of the same backbone and engine; of equal pictures the first stays
+/// Join features files of the same backbone and feature extractor; of equal pictures the first stays
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   hetmm features merge monday.features tuesday.features -o both.features")]

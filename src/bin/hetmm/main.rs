@@ -127,7 +127,7 @@ fn main() -> ExitCode {
     let auto = if cli.quiet { level } else { level.max(log::LevelFilter::Info) };
     env_logger::Builder::new()
         .filter_module("hetmm", level)
-        // Which engine `--device auto` takes, and why: to be seen without being asked for.
+        // Which feature extractor `--device auto` takes, and why: to be seen without being asked for.
         .filter_module("hetmm::backbone", auto)
         .parse_default_env()
         .format_timestamp(None)

@@ -57,7 +57,7 @@ enum Versions {
 pub struct Header {
     /// The backbone, with its preprocessing and taps.
     pub backbone: Identity,
-    /// What computed, as [`crate::backbone::Backbone::engine`] says.
+    /// What computed, as [`crate::backbone::Backbone::extractor`] says.
     pub extractor: String,
     /// The preset that the taps come from.
     pub preset: String,

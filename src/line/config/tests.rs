@@ -174,7 +174,7 @@ fn devices_and_their_options() {
     assert!(plain.template.fallback);
     let auto = with("device = \"auto\"\nfp16 = true\nonnxruntime = \"lib\"").expect("reads");
     assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract]);
-    // Each engine has the options that mean something to it; others would be refused.
+    // Each feature extractor has the options that mean something to it; others would be refused.
     let extractors = auto.recipe().extractors;
     let had = |has: fn(&crate::backbone::ExtractorOptions) -> bool| -> Vec<bool> {
         extractors.iter().map(has).collect()
