@@ -69,7 +69,7 @@ impl Inspection {
             regions: decided.regions,
             threshold: thresholds.reject,
             review: thresholds.review,
-            peak: pipeline.peak(&scored, (size.width, size.height)),
+            peak: pipeline.peak(&scored, size),
             generation,
             timing: Timing::new(Duration::ZERO, times),
             size,

@@ -222,6 +222,11 @@ impl<'a> PictureView<'a> {
 }
 
 impl Picture {
+    /// Returns its columns and rows.
+    pub fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+
     /// The BLAKE3 of the picture's columns, rows and samples, all in little-endian order.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();

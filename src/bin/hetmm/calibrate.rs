@@ -469,9 +469,9 @@ fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Resu
 }
 
 /// What a picture scores, and its columns and rows.
-fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, (u32, u32))> {
+fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, Size)> {
     let found = inspect_file(pipeline, source)?.found;
-    Ok((found.scored, (found.size.width, found.size.height)))
+    Ok((found.scored, found.size))
 }
 
 /// What a known defect is called: as the folder that it lies in.
