@@ -1,9 +1,9 @@
-//! The size of defects that a template is laid out for, in words.
+//! This module words the size of defects that a template is laid out for.
 
 use crate::image::Size;
 use crate::template::Template;
 
-/// What a template is laid out for, in a line; `None` where the size of its pictures is not known.
+/// One line about the size of defects that a template is laid out for. `None` if the size of its pictures is not known.
 pub fn laid_out_for(template: &Template) -> Option<String> {
     let header = template.header();
     let px = header.smallest_defect_px()?;
@@ -13,14 +13,14 @@ pub fn laid_out_for(template: &Template) -> Option<String> {
     let mm = scale.map(|scale| format!(" ({} mm)", digits(px * scale)));
     let (width, height) = header.picture_size();
     Some(format!(
-        "laid out for defects from {} px{} of pictures of {}",
+        "laid out for defects from {} px{} in pictures of {}",
         digits(px),
         mm.unwrap_or_default(),
         Size { width, height }
     ))
 }
 
-/// A number with two digits that count.
+/// A number with two significant digits.
 pub fn digits(value: f64) -> String {
     let places = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{value:.places$}")
