@@ -210,7 +210,7 @@ fn bad_pictures_are_named_with_a_next_step() {
         ("empty-file", "zero.png: not a picture"),
         ("huge", "wide.png: 20000 x 20000 pixels are more than 100 million"),
         ("bomb", "bomb.png:"),
-        ("empty", "an empty folder"),
+        ("empty", "the folder is empty"),
         ("one", "only.png is the only picture"),
         ("dot", "dot.png: 1 x 1 pixels are too few"),
         ("no-such-folder", "no such file or folder"),
@@ -300,7 +300,11 @@ fn a_region_of_interest_hides_what_lies_outside() {
     );
     let black = bench.path("black.png");
     RgbImage::new(80, 60).save(&black).expect("writes");
-    assert_code(&bench.build(&good, &template, &["--mask", text(&black)]), 2, "the mask is black");
+    assert_code(
+        &bench.build(&good, &template, &["--mask", text(&black)]),
+        2,
+        "the whole mask is black",
+    );
 }
 
 #[test]
@@ -442,13 +446,13 @@ fn calibration_sets_thresholds_and_nothing_else() {
     assert_code(
         &calibrate(&[]),
         3,
-        "30 good pictures cannot promise a false-reject rate of 1 %: that takes 99",
+        "30 good parts are too few to guarantee a false-reject rate of 1 %: that needs 99",
     );
     assert_code(&calibrate(&["--false-reject", "0"]), 2, "a rate above 0");
     assert_code(
         &calibrate(&["--false-reject", "10%", "--review", "5%"]),
         2,
-        "--review must be above",
+        "--review must be larger",
     );
     let known = hetmm(&["calibrate", text(&template), "--images", text(&bench.path("good"))]);
     assert_code(&known, 3, "the template was built from all of them");

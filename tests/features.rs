@@ -101,11 +101,11 @@ fn what_does_not_go_with_a_features_file_is_refused() {
     let nothing = bench.path("nothing");
     let (f, g) = (text(&file), text(&good));
     let cases: [(&[&str], i32, &str); 8] = [
-        (&["build", f, g], 2, "a features file beside other input"),
+        (&["build", f, g], 2, "a features file cannot be combined with other input"),
         (&["build", f, "--size", "96"], 2, "--size differs"),
         (&["build", f, "--layers", "block2.exp"], 2, "other layers were asked for"),
-        (&["build", f, "--patches", "3"], 2, "--patches has 1 numbers for 2 layers"),
-        (&["build", f], 2, "--layers needs --patches"),
+        (&["build", f, "--patches", "3"], 2, "--patches: 1 number given for 2 layers"),
+        (&["build", f], 2, "choose --patches: one odd window for each layer"),
         (&["build", f, "--backbone", text(&model), "--patches", "3,3"], 4, "another backbone"),
         (&["inspect", f, g], 4, "not a hetmm template"),
         (&["features", text(&nothing)], 3, "no such file or folder"),
@@ -317,7 +317,11 @@ fn halves_merge_to_the_whole() {
     let one = bench.path("one");
     let other = [&["features", text(&one), "-o", text(&narrow)], &layers[..]].concat();
     assert_code(&hetmm(&other), 0, "");
-    assert_code(&merge(&[&a, &narrow]), 3, "features of two kinds cannot be one (different: taps)");
+    assert_code(
+        &merge(&[&a, &narrow]),
+        3,
+        "features of two kinds cannot be joined (different: taps)",
+    );
     assert_code(&merge(&[&a, &bench.path("none.features")]), 5, "check the path");
     assert_code(&merge(&[&a, &both]), 2, "both input and output");
     assert_code(&merge(&[&a]), 2, "required");

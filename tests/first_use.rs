@@ -90,8 +90,8 @@ fn a_calibration_says_that_it_removes_the_review_threshold() {
     let with_review = [&calibrate[..], &["--review", "30%"]].concat();
     assert!(!stderr(&hetmm(&with_review)).contains("removed"));
     let dry = [&calibrate[..], &["--dry-run"]].concat();
-    assert_code(&hetmm(&dry), 0, "would be removed: no part is sent to review");
-    assert_code(&hetmm(&calibrate), 0, "is removed: no part is sent to review");
+    assert_code(&hetmm(&dry), 0, "would be removed, so no part is sent to review");
+    assert_code(&hetmm(&calibrate), 0, "is removed, so no part is sent to review");
     assert!(!stderr(&hetmm(&calibrate)).contains("removed"), "there is none any more");
 }
 

@@ -7,6 +7,7 @@ use crate::matching::Storage;
 use crate::scoring::Fusion;
 use crate::selection::Rule;
 use crate::template::LayerUse;
+use crate::wording::counted;
 use regex_lite::Regex;
 
 /// How many sheets a template holds.
@@ -226,7 +227,8 @@ impl Options {
         ];
         for (choice, patches) in windows {
             if patches.len() != layers {
-                let reason = format!("{} numbers for {layers} layers", patches.len());
+                let reason =
+                    format!("{} given for {layers} layers", counted(patches.len(), "number"));
                 return Err(Error::choice(choice, reason).next(NextStep::Choose(
                     choice,
                     "one odd number for each layer, as in 9,7,5".into(),

@@ -415,7 +415,7 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
             figures.defective,
             figures.missed,
             match found.review {
-                Some(_) => format!(" and {} reviewed", figures.reviewed),
+                Some(_) => format!(" and {} would be reviewed", figures.reviewed),
                 None => String::new(),
             },
             figures
@@ -533,7 +533,7 @@ pub fn without_known(
     if fresh.is_empty() {
         return Err(Error::new(
             Kind::Image,
-            "there is no fresh picture: the template was built from all of these",
+            "there is no fresh picture: the template was built from all of them",
         )
         .advise("take pictures of other good parts, or build the template with --false-reject"));
     }
