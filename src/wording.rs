@@ -12,8 +12,8 @@ macro_rules! __say {
 }
 pub use crate::__say as say;
 
-/// A name that is safe to show. Characters that move the cursor, colour the terminal or break a line are escaped, because
-/// files and templates can come from anywhere.
+/// A name that is safe to show. Characters that move the cursor, colour the terminal or break a line are escaped,
+/// because files and templates can come from anywhere.
 pub fn printable(name: &str) -> String {
     let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     name.chars().map(spelled).collect()

@@ -269,7 +269,7 @@ fn pictures_of_other_shapes_and_depths_are_taken_with_a_warning() {
     assert_code(
         &out,
         0,
-        "1 of 5 pictures have another shape than 00.png (80 x 60), as 16bit.png (200 x 40)",
+        "1 of 5 pictures have another shape than 00.png (80 x 60), for example 16bit.png (200 x 40)",
     );
 }
 

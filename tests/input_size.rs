@@ -164,7 +164,7 @@ fn an_input_beyond_the_memory_is_refused_before_any_work() {
     // The features fit, and a template of all sheets beside them does not.
     let many = ["--size", "1024", "--sheets", "6", "--storage", "f32"];
     let large = build("1000000", &many);
-    assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 takes");
+    assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 needs");
     assert_code(&large, 2, "and 1.0 GB are free");
     assert_code(&large, 2, "sheets or fewer");
     assert!(!template.exists());

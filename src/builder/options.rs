@@ -170,11 +170,11 @@ impl Options {
         self.folds.unwrap_or(usual)
     }
 
-    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them matches the tap of its
-    /// own number at its own positions.
+    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them
+    /// matches the tap of its own number at its own positions.
     ///
-    /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a share
-    /// of the parts: few candidates cover each position thinly, but all positions together well.
+    /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a
+    /// share of the parts: few candidates cover each position thinly, but all positions together well.
     pub(super) fn uses(&self, candidates: usize) -> Vec<LayerUse> {
         if self.position_free.is_empty() && self.layers.iter().copied().eq(0..self.layers.len()) {
             return Vec::new();

@@ -191,7 +191,7 @@ fn choose(
     let words: Vec<String> = (ways.iter().zip(&unlike))
         .map(|((way, _), unlike)| {
             let limit = way.limit();
-            format!("{unlike:.1} times the difference if {} (limit {limit})", way.words())
+            format!("{unlike:.1} times as much if {} (limit {limit})", way.words())
         })
         .collect();
     let decided =
@@ -205,9 +205,9 @@ fn choose(
         }
         None => (Vec::new(), "no turned copies of the pictures are used".into()),
     };
-    let words = words.join(", ");
+    let words = words.join(" and ");
     let note = format!(
-        "{what}. Compared with a picture that is not turned, a copy differs from the other pictures by {words}"
+        "{what}. Compared with its own picture, a copy differs from the other pictures {words}"
     );
     Ok(Turning { turns, note: Some(note) })
 }

@@ -53,7 +53,8 @@ fn mm(length: f64) -> String {
     format!("{length:.digits$} mm")
 }
 
-/// What a template finds of one kind, as a sentence without its subject and its end. `None` if no defect could be placed.
+/// What a template finds of one kind, as a sentence without its subject and its end. `None` if no defect could be
+/// placed.
 pub fn statement(result: &KindResult, mm_per_pixel: Option<f64>) -> Option<String> {
     let size = |limit: Limit| {
         let mm =

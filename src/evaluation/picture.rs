@@ -61,9 +61,9 @@ pub struct Marked {
     pub mostly: bool,
 }
 
-/// Reads the mask of a picture of `size` and scales it to `width` x `height` by taking the nearest pixel. Any value above 0
-/// in any channel marks a defect. If the whole mask is black, what is opaque marks the defect. Several masks in a folder
-/// count together.
+/// Reads the mask of a picture of `size` and scales it to `width` x `height` by taking the nearest pixel. Any value
+/// above 0 in any channel marks a defect. If the whole mask is black, what is opaque marks the defect. Several masks in
+/// a folder count together.
 ///
 /// # Errors
 /// [`crate::error::Kind::Image`] if it has another shape than the picture.

@@ -1,5 +1,5 @@
-//! This module draws charts as inline SVG. Colours and text sizes come from the style sheet of the report. So one drawing
-//! serves light mode, dark mode and paper, and a phone gets larger text.
+//! This module draws charts as inline SVG. Colours and text sizes come from the style sheet of the report. So one
+//! drawing serves light mode, dark mode and paper, and a phone gets larger text.
 
 use super::axis::Axis;
 use maud::{Markup, html};

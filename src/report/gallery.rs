@@ -1,8 +1,8 @@
 //! This module makes galleries of pictures with their heat maps, which open in full without any script.
 //!
 //! A card is a `figure` element. The link around its pictures leads to the id of the figure, and the figure that is the
-//! target of the address fills the window. "Close" leads back to the place of the card in the list. So every picture is in
-//! the report only once, and links, back button and keyboard work as usual.
+//! target of the address fills the window. "Close" leads back to the place of the card in the list. So every picture is
+//! in the report only once, and links, back button and keyboard work as usual.
 
 use super::charts::Level;
 use super::outline::outline;
@@ -104,7 +104,7 @@ pub struct Shot {
     pub heat: RgbImage,
     /// Drawings to lie on the picture, of [`outline_layer`].
     pub outlines: Vec<Markup>,
-    /// What is to be seen, for those who cannot see it.
+    /// A description of the picture, for those who cannot see it.
     pub summary: String,
     /// What follows the name below the pictures.
     pub caption: Markup,
@@ -265,7 +265,7 @@ pub fn jpeg_url(mut image: RgbImage) -> Result<String> {
     }
 }
 
-/// The colour scale of all heat maps of a page, as a drawing.
+/// The colour scale of all heat maps of a report, as a drawing.
 pub fn colour_bar(scale: Scale, levels: &[Level]) -> Markup {
     const WIDTH: f32 = 360.0;
     let mut stops = String::new();

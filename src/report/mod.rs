@@ -1,8 +1,8 @@
 //! This module writes reports: HTML files that need no network and no script, with pictures and charts inside.
 //!
-//! [`document`] is the frame of every report. Charts, galleries and the section about the template are functions of their
-//! own, so that several reports can use them. Numbers stand in `data` elements with the full number as their value, so
-//! that programs can read a report, too.
+//! [`document`] is the frame of every report. Charts, galleries and the section about the template are functions of
+//! their own, so that several reports can use them. Numbers stand in `data` elements with the full number as their
+//! value, so that programs can read a report, too.
 
 mod audit;
 mod axis;
@@ -48,7 +48,8 @@ pub struct AdviceLine {
     pub command: Option<String>,
 }
 
-/// The report of an evaluation of the template at `template` on the data set at `dataset`, with `advice` for its reader.
+/// The report of an evaluation of the template at `template` on the data set at `dataset`, with `advice` for its
+/// reader.
 pub fn evaluation(
     pipeline: &Pipeline,
     template: &Path,

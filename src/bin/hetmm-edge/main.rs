@@ -50,8 +50,8 @@ struct Cli {
     /// Check the configuration, all device files and the template, print the complete configuration and exit
     #[arg(long)]
     check: bool,
-    /// Take pictures and trigger times from this folder in place of the camera and the GPIO. Outputs are not driven. Use it
-    /// at the desk
+    /// Take pictures and trigger times from this folder in place of the camera and the GPIO. Outputs are not driven.
+    /// Use it at the desk
     #[arg(long, value_name = "DIR", conflicts_with = "check")]
     replay: Option<PathBuf>,
     /// Print more messages (-v) or all messages (-vv) on stderr
@@ -79,8 +79,8 @@ enum Task {
     Teach {
         /// Number of the part, as in its record and in the archive
         part: u64,
-        /// Also add it if it looks like a defect, with a score of more than 1.25 times the threshold. Look at the part first:
-        /// parts like it pass afterwards
+        /// Also add it if it looks like a defect, with a score of more than 1.25 times the threshold. Look at the part
+        /// first: parts like it pass afterwards
         #[arg(long)]
         force: bool,
         #[command(flatten)]

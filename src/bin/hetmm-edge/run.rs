@@ -108,8 +108,8 @@ impl Line {
         }
     }
 
-    /// Takes the safe state, whatever still works, and writes what is still waiting. Returns `None` if the line thread did
-    /// not stop by itself.
+    /// Takes the safe state, whatever still works, and writes what is still waiting. Returns `None` if the line thread
+    /// did not stop by itself.
     fn end(self, ended: Ended) -> Option<Snapshot> {
         if ended == Ended::BySignal && !self.outbox.try_send(Message::Stop) {
             // Its queue is full, and the outputs must not wait for it.
@@ -158,8 +158,8 @@ fn only_instance(config: &Path) -> Result<Flock<File>> {
     })
 }
 
-/// Locks the process in memory, if this user may lock all of it. With a limit, later allocations would fail, and that is
-/// worse than a page fault.
+/// Locks the process in memory, if this user may lock all of it. With a limit, later allocations would fail, and that
+/// is worse than a page fault.
 fn lock_memory() {
     let unlimited = getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == u64::MAX);
     if !unlimited && !nix::unistd::geteuid().is_root() {

@@ -20,8 +20,8 @@ pub struct Signals {
 
 impl Signals {
     /// Catches SIGTERM, SIGINT and SIGHUP. Call it before any thread exists, so that no other thread gets them. Until
-    /// [`Signals::line_runs`] is called, SIGTERM and SIGINT end the program at once, whatever the main thread waits for.
-    /// No output is driven at that time, and the requested ones have their safe levels.
+    /// [`Signals::line_runs`] is called, SIGTERM and SIGINT end the program at once, whatever the main thread waits
+    /// for. No output is driven at that time, and the requested ones have their safe levels.
     ///
     /// # Errors
     /// [`Kind::Io`] if the system refuses.
@@ -54,8 +54,8 @@ impl Signals {
     }
 }
 
-/// Ends the program if a signal asks for it during the start. Signals are only looked at and not read, so that a signal at
-/// the end of the start is not lost.
+/// Ends the program if a signal asks for it during the start. Signals are only looked at and not read, so that a signal
+/// at the end of the start is not lost.
 fn end_while_starting(ends: &SignalFd, starting: &Mutex<bool>) {
     loop {
         let mut fds = [PollFd::new(ends.as_fd(), PollFlags::POLLIN)];

@@ -164,8 +164,8 @@ fn enlarge(probe: &NetworkImage, (width, height): (u32, u32)) -> Picture {
     Picture { width, height, samples: Samples::Eight(samples) }
 }
 
-/// Billions of multiply-adds per second of the kernel alone, on a panel that stays in the first cache. It is the best of
-/// many short runs, and the most that matching could reach.
+/// Billions of multiply-adds per second of the kernel alone, on a panel that stays in the first cache. It is the best
+/// of many short runs, and the most that matching could reach.
 fn bare_kernel_rate(storage: Storage) -> f64 {
     const LANES: usize = 64;
     const CHANNELS: usize = 192;

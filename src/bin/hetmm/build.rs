@@ -95,7 +95,8 @@ pub struct Settings {
     /// left out and named. `hetmm audit` shows them
     #[arg(long, conflicts_with_all = ["no_audit", "drop_suspects"], help_heading = PICTURES)]
     keep_suspects: bool,
-    /// Leave out all pictures that look unlike the rest, also those that may be rare good parts. Look at them first, with
+    /// Leave out all pictures that look unlike the rest, also those that may be rare good parts. Look at them first,
+    /// with
     /// `hetmm audit`
     #[arg(long, conflicts_with = "no_audit", help_heading = PICTURES)]
     drop_suspects: bool,
@@ -113,20 +114,20 @@ pub struct Settings {
     /// [default: 10, or 20 with --sheets all]
     #[arg(long, value_name = "K", help_heading = THRESHOLD)]
     folds: Option<usize>,
-    /// Hold out together all pictures in whose names this pattern finds the same text. The text is the first group, or the
-    /// whole match, as in '^(lot[0-9]+)_'. Use it when several pictures show one item or one batch [default: neighbours by
-    /// name, and names that are equal up to their last separator]
+    /// Hold out together all pictures in whose names this pattern finds the same text. The text is the first group, or
+    /// the whole match, as in '^(lot[0-9]+)_'. Use it when several pictures show one item or one batch [default:
+    /// neighbours by name, and names that are equal up to their last separator]
     #[arg(long, value_parser = parse_pattern, value_name = "REGEX", help_heading = THRESHOLD)]
     group_by: Option<Regex>,
     #[command(flatten, next_help_heading = METHOD)]
     pub network: Network,
-    /// Prototypes to keep at every position, or "all" for one per picture. More of them know more variants of good parts,
-    /// and make the template larger and slower [default: 60]
+    /// Prototypes to keep at every position, or "all" for one per picture. More of them know more variants of good
+    /// parts, and make the template larger and slower [default: 60]
     #[arg(long, value_parser = parse_sheets, value_name = "N|all", help_heading = METHOD)]
     pub sheets: Option<Sheets>,
-    /// Turned copies of the pictures as further candidates for prototypes: this number of copies per picture, "none", or
-    /// "auto". With "auto" and fewer than 120 pictures, the build adds copies if the pictures show round parts or parts
-    /// that lie at any angle. Choose "none" if a turned part is a defect [default: auto]
+    /// Turned copies of the pictures as further candidates for prototypes: this number of copies per picture, "none",
+    /// or "auto". With "auto" and fewer than 120 pictures, the build adds copies if the pictures show round parts or
+    /// parts that lie at any angle. Choose "none" if a turned part is a defect [default: auto]
     #[arg(long, value_parser = parse_rotations, value_name = "auto|none|N", help_heading = METHOD)]
     rotations: Option<Rotations>,
     /// Rule that chooses the prototypes. The rules other than pts are for comparison [default: pts]
@@ -146,12 +147,12 @@ pub struct Settings {
     /// Number of patches that each position-free layer holds. It is seldom worth a change [default: 1024]
     #[arg(long, value_name = "N", help_heading = METHOD)]
     pub free_patches: Option<usize>,
-    /// Weight of the forward direction, from the picture to the template: 1 uses it alone, 0 uses the backward direction
-    /// alone. It is seldom worth a change [default: 0.8]
+    /// Weight of the forward direction, from the picture to the template: 1 uses it alone, 0 uses the backward
+    /// direction alone. It is seldom worth a change [default: 0.8]
     #[arg(long, value_name = "A", help_heading = METHOD)]
     pub alpha: Option<f32>,
-    /// Share of the usual distances of good parts to subtract: "good-parts" for most of it, and less with few pictures; a
-    /// share from 0 to 1; or "none" [default: good-parts]
+    /// Share of the usual distances of good parts to subtract: "good-parts" for most of it, and less with few pictures;
+    /// a share from 0 to 1; or "none" [default: good-parts]
     #[arg(long, value_parser = parse_baseline, value_name = "good-parts|SHARE|none", help_heading = METHOD)]
     baseline: Option<Baseline>,
     /// Weight of each layer, or "auto" to set the weights from the good pictures. Given weights change the scale of the
@@ -161,8 +162,8 @@ pub struct Settings {
     /// How the layers are joined to one map [default: root-mean]
     #[arg(long, value_enum, help_heading = METHOD)]
     fusion: Option<FusionName>,
-    /// Blur of the anomaly map before its largest value is taken: the standard deviation in pixels of the network input.
-    /// It is seldom worth a change [default: 2 for an input of 256x256, and more for a larger one]
+    /// Blur of the anomaly map before its largest value is taken: the standard deviation in pixels of the network
+    /// input. It is seldom worth a change [default: 2 for an input of 256x256, and more for a larger one]
     #[arg(long, value_name = "PIXELS", help_heading = METHOD)]
     sigma: Option<f32>,
     /// How the template stores its values. i8 is the smallest and the fastest [default: i8]

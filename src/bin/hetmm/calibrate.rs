@@ -297,8 +297,8 @@ impl Present {
     }
 }
 
-/// Ends a dry run that has too few pictures for a rate. It says what the present threshold does, and why there is no other
-/// one. That is an error if the user asked for the rate, or for a report, which needs another threshold.
+/// Ends a dry run that has too few pictures for a rate. It says what the present threshold does, and why there is no
+/// other one. That is an error if the user asked for the rate, or for a report, which needs another threshold.
 fn tell_present(
     args: &Args,
     present: &Present,
@@ -344,7 +344,8 @@ fn is_ruled(template: &Template) -> bool {
     template.settings().rules.is_some()
 }
 
-/// The text of the report, from a pipeline with the new thresholds. In a dry run it is the pipeline of a temporary file.
+/// The text of the report, from a pipeline with the new thresholds. In a dry run it is the pipeline of a temporary
+/// file.
 fn page_text(
     args: &Args,
     old: &Pipeline,
@@ -548,8 +549,8 @@ struct ScoredPicture {
     look: Look,
 }
 
-/// Scores the pictures on all cores and keeps their order. A map with values that are not numbers is always rejected, so
-/// its score counts as not a number.
+/// Scores the pictures on all cores and keeps their order. A map with values that are not numbers is always rejected,
+/// so its score counts as not a number.
 fn scores(
     pipeline: &Pipeline,
     pictures: &[Source],

@@ -1,4 +1,5 @@
-//! `hetmm check` checks that a template is undamaged, and that this computer calculates the scores of its golden probes.
+//! `hetmm check` checks that a template is undamaged, and that this computer calculates the scores of its golden
+//! probes.
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;

@@ -52,8 +52,8 @@ impl Console {
     /// error: the rest of the command decides its exit code.
     ///
     /// # Errors
-    /// [`hetmm::error::Kind::Io`] if standard output cannot be written, as on a full disk. The error says which files the
-    /// command has already changed.
+    /// [`hetmm::error::Kind::Io`] if standard output cannot be written, as on a full disk. The error says which files
+    /// the command has already changed.
     pub fn print(&self, text: &str) -> Result<()> {
         if self.has_lost_reader.load(Ordering::Relaxed) {
             return Ok(());

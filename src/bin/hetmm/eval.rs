@@ -47,8 +47,8 @@ pub struct Args {
     /// Write a report to this file, with results, charts and the hardest pictures
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// End with exit code 1 if a result is below this value. Results are image_auroc, pixel_auroc and aupro30. Repeat it for
-    /// several results
+    /// End with exit code 1 if a result is below this value. Results are image_auroc, pixel_auroc and aupro30. Repeat
+    /// it for several results
     #[arg(long, value_name = "RESULT=VALUE", value_parser = parse_requirement)]
     require: Vec<(Figure, f64)>,
     /// Write one line per picture (defect, score, path) to this file

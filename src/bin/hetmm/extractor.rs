@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Feature extractor")]
 pub struct ExtractorArgs {
     /// What computes the features. tract is part of the program. cpu, cuda and tensorrt use ONNX Runtime, which you
-    /// install yourself; cpu is about twice as fast as tract. auto takes the first usable one of cuda, cpu and tract, and
-    /// says which. tract-cuda is tract on a GPU, if the program was built with it [default: tract]
+    /// install yourself; cpu is about twice as fast as tract. auto takes the first usable one of cuda, cpu and tract,
+    /// and says which. tract-cuda is tract on a GPU, if the program was built with it [default: tract]
     #[arg(long, value_enum, value_name = "DEVICE", hide_possible_values = true)]
     device: Option<DeviceName>,
     /// The library of ONNX Runtime, or its folder. Give it if the program does not find the library [default:
@@ -20,14 +20,15 @@ pub struct ExtractorArgs {
     /// Number of the GPU, if there are several
     #[arg(long, value_name = "N", default_value_t = 0)]
     device_index: u32,
-    /// Number of pictures that go through the network at once. Give fewer if the memory of the GPU is too small [default: 1
-    /// on a CPU, and up to 64 on a GPU]
+    /// Number of pictures that go through the network at once. Give fewer if the memory of the GPU is too small
+    /// [default: 1 on a CPU, and up to 64 on a GPU]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Let TensorRT compute with 16-bit numbers. It changes the scores slightly: compare them before you use it
     #[arg(long)]
     fp16: bool,
-    /// Folder in which TensorRT keeps the engines that it has built [default: hetmm/tensorrt in the user's cache folder]
+    /// Folder in which TensorRT keeps the engines that it has built [default: hetmm/tensorrt in the user's cache
+    /// folder]
     #[arg(long, value_name = "DIR")]
     tensorrt_cache: Option<PathBuf>,
 }

@@ -156,8 +156,10 @@ fn layers_in_words(h: &HeaderV1) -> String {
         let matched = match how.position_free {
             true => format!("{} patches for all positions", layer.sheets),
             false => format!(
-                "{} sheets, window {} forward {} backward",
-                layer.sheets, layer.patch_forward, layer.patch_backward
+                "{}, window {} forward {} backward",
+                counted(layer.sheets as usize, "sheet"),
+                layer.patch_forward,
+                layer.patch_backward
             ),
         };
         let votes = match h.uses.is_empty() {

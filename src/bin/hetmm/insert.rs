@@ -39,8 +39,8 @@ pub struct Args {
     /// Name of the person for the journal [default: the name of the user]
     #[arg(long)]
     who: Option<String>,
-    /// A feature is new if its distance is more than this many times the usual one at that place. A smaller factor adds more
-    /// features
+    /// A feature is new if its distance is more than this many times the usual one at that place. A smaller factor adds
+    /// more features
     #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
     novelty: f32,
     /// Number of sheets up to which the template may grow [default: the next multiple of 128]

@@ -19,12 +19,12 @@ use std::sync::{Arc, OnceLock};
 /// The network and its feature extractor. Features depend on these options.
 #[derive(clap::Args, Clone, Default)]
 pub struct Network {
-    /// Named set of options to start from. Other options on the command line replace its values [default: the preset made
-    /// for the backbone, which is `default` for the bundled one]
+    /// Named set of options to start from. Other options on the command line replace its values [default: the preset
+    /// made for the backbone, which is `default` for the bundled one]
     #[arg(long, value_parser = PRESETS.map(|p| p.name))]
     preset: Option<String>,
-    /// Taps of the backbone for the positional layers, one per layer. `hetmm info` lists those of a template, and a wrong
-    /// name lists all taps. They need --patches [default: those of the preset]
+    /// Taps of the backbone for the positional layers, one per layer. `hetmm info` lists those of a template, and a
+    /// wrong name lists all taps. They need --patches [default: those of the preset]
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
     pub layers: Option<Vec<String>>,
     /// Taps for the position-free layers, which compare a place with good patches from all positions; or "none"
@@ -35,12 +35,12 @@ pub struct Network {
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     /// Network input in pixels, as in 384x256. One number is the side of a square. A larger input can find smaller
-    /// defects and takes more time and memory [default: the shape of the pictures, with as many pixels as 256x256, or as
-    /// 448x448 for DINOv2]
+    /// defects and takes more time and memory [default: the shape of the pictures, with as many pixels as 256x256, or
+    /// as 448x448 for DINOv2]
     #[arg(long, value_parser = parse_input_size, value_name = "WxH|SIDE")]
     size: Option<Size>,
-    /// Choose a network input that is large enough for defects of this diameter, as in 12px or 0.5mm. Use it when you know
-    /// the smallest defect. The build states the time and memory that it costs
+    /// Choose a network input that is large enough for defects of this diameter, as in 12px or 0.5mm. Use it when you
+    /// know the smallest defect. The build states the time and memory that it costs
     #[arg(long, value_parser = defect::parse_size, value_name = "SIZE", conflicts_with = "size")]
     defect: Option<DefectSize>,
     /// Size of a pixel on the part, in millimetres. A defect size in millimetres needs it

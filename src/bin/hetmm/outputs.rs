@@ -7,8 +7,8 @@ use std::path::Path;
 /// The option that says which files may be replaced.
 #[derive(clap::Args, Clone, Default)]
 pub struct Replace {
-    /// Replace an existing file of any kind with an output. Without it, an output replaces only an earlier output of the
-    /// same kind. Inputs, folders and device files are never replaced
+    /// Replace an existing file of any kind with an output. Without it, an output replaces only an earlier output of
+    /// the same kind. Inputs, folders and device files are never replaced
     #[arg(long)]
     force: bool,
 }

@@ -24,8 +24,8 @@ pub struct FolderArgs {
 /// The options that say which shapes of pictures are accepted.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
 pub struct ShapeArgs {
-    /// Also take pictures of another shape than those of the template. They are squeezed, so a round part looks oval. Without
-    /// it such a picture is an error
+    /// Also take pictures of another shape than those of the template. They are squeezed, so a round part looks oval.
+    /// Without it such a picture is an error
     #[arg(long)]
     pub any_shape: bool,
 }
@@ -37,8 +37,8 @@ impl ShapeArgs {
     }
 }
 
-/// The pictures that `arguments` name: single files, and all pictures of folders in the order of their names. A note says
-/// what is left out of a folder.
+/// The pictures that `arguments` name: single files, and all pictures of folders in the order of their names. A note
+/// says what is left out of a folder.
 pub fn list(arguments: &[PathBuf], how: FolderArgs, console: &Console) -> Result<Vec<Source>> {
     let mut pictures = Vec::new();
     for argument in arguments {
@@ -199,8 +199,8 @@ impl Remark {
 }
 
 impl Remarks {
-    /// Takes note of an inspected picture of `size`. `built_from` is the size of the template's pictures, if none of them
-    /// has `size`.
+    /// Takes note of an inspected picture of `size`. `built_from` is the size of the template's pictures, if none of
+    /// them has `size`.
     pub fn add(
         &mut self,
         picture: &Source,

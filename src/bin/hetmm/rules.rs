@@ -36,8 +36,8 @@ about a sixth of the picture.")]
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// Smallest area of a region that counts: 40px, or 0.5mm2 with --mm-per-pixel. Use it when small harmless spots reject
-    /// good parts [default: 0px]
+    /// Smallest area of a region that counts: 40px, or 0.5mm2 with --mm-per-pixel. Use it when small harmless spots
+    /// reject good parts [default: 0px]
     #[arg(long, value_parser = parse_area, value_name = "AREA")]
     min_area: Option<Area>,
     /// Size of a pixel on the part, in millimetres. Areas in mm2 need it
@@ -50,12 +50,12 @@ pub struct Args {
     /// Picture that is black where nothing counts and white elsewhere. It has the same size as the good pictures
     #[arg(long, value_name = "MASK.png")]
     ignore: Option<PathBuf>,
-    /// Label picture: its grey values are the numbers of the zones. Use 1 to 254 for zones, and 0 where the template's own
-    /// threshold holds. 255 is reserved for --ignore
+    /// Label picture: its grey values are the numbers of the zones. Use 1 to 254 for zones, and 0 where the template's
+    /// own threshold holds. 255 is reserved for --ignore
     #[arg(long, value_name = "LABELS.png")]
     zones: Option<PathBuf>,
-    /// Settings of one zone. Repeat the option for each zone. Without --zones it changes a zone of the template and keeps
-    /// its label picture
+    /// Settings of one zone. Repeat the option for each zone. Without --zones it changes a zone of the template and
+    /// keeps its label picture
     #[arg(long, value_parser = parse_zone, value_name = "ZONE")]
     zone: Vec<ZoneChange>,
     /// Remove all rules, so that the score alone decides

@@ -32,7 +32,8 @@ pub fn start(asked: Option<usize>) -> Result<()> {
         .map_err(|e| Error::usage(format!("threads cannot be started: {e}")))
 }
 
-/// Checks that a machine with `cores` cores allows `count` threads. `name` is the option or variable that asks for them.
+/// Checks that a machine with `cores` cores allows `count` threads. `name` is the option or variable that asks for
+/// them.
 fn check(count: usize, cores: usize, name: &str) -> Result<()> {
     let most = (cores * PER_CORE).max(ALWAYS_ALLOWED);
     if count == 0 {

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 /// Take back what `hetmm insert` did
 ///
-/// Restores exactly the file from before the insertion, and checks this with a hash. It also removes every threshold and
-/// every region rule that you set after the insertion: set them again.
+/// Restores exactly the file from before the insertion, and checks this with a hash. It also removes every threshold
+/// and every region rule that you set after the insertion: set them again.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm undo part.hetmm         take back the last picture that was inserted

@@ -124,8 +124,8 @@ impl Reason {
         self.kind == ReasonKind::Different && self.strength >= 1.0
     }
 
-    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places of
-    /// a picture that differs as a whole are odd because all of it is.
+    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places
+    /// of a picture that differs as a whole are odd because all of it is.
     fn is_of_a_stray(&self, differs_as_a_whole: bool) -> bool {
         match self.kind {
             ReasonKind::Duplicate => false,

@@ -24,9 +24,9 @@ use studies::{Base, Study, Variant};
 
 /// Measure what each step of the method contributes on a data set: windows, directions, layers, sheets, rules
 ///
-/// The command builds and measures one template for every row. A row changes one thing and keeps the rest of the preset.
-/// Features are computed once for each choice of layers. Random rules and k-means use one fixed start value. It takes
-/// many minutes.
+/// The command builds and measures one template for every row. A row changes one thing and keeps the rest of the
+/// preset. Features are computed once for each choice of layers. Random rules and k-means use one fixed start value. It
+/// takes many minutes.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm ablate dataset/ --report page.html

@@ -6,6 +6,7 @@ use hetmm::builder::Sheets;
 use hetmm::builder::layers::LayerNames;
 use hetmm::builder::presets::{FREE_PATCHES, Preset};
 use hetmm::selection::HardRule;
+use hetmm::wording::counted;
 use serde::Serialize;
 
 /// What is varied.
@@ -143,7 +144,7 @@ impl Study {
                 .map(|count| Variant {
                     sheets: Sheets::Count(count),
                     x: Some(count as f64),
-                    ..base.variant(self, format!("{count} sheets"))
+                    ..base.variant(self, counted(count, "sheet"))
                 })
                 .collect(),
             Study::Selection => selection(self, base),

@@ -98,7 +98,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = one_of_each_exposure(&pipeline, fresh, args, console)?;
     let subject = Fresh { pipeline, pictures };
     let plan = args.plan();
-    let bar = console.bar("made-up", plan.kinds.len() * plan.runs);
+    let bar = console.bar("artificial", plan.kinds.len() * plan.runs);
     let found = study::run(&subject, &plan, &|done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     let json = format!("{:#}", to_json(args, &subject, &found));
