@@ -230,7 +230,7 @@ pub fn refuse_defects(newcomers: &[Newcomer], threshold: f32) -> Result<()> {
         .filter(|newcomer| newcomer.is_defect_like)
         .map(|n| {
             format!(
-                "{}: looks like a defect: its score {:.4} is {}",
+                "{}: looks like a defect, with a score of {:.4}, {}",
                 n.file.display(),
                 n.record.score,
                 n.place
