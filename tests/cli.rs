@@ -589,7 +589,7 @@ fn evaluation_figures_page_and_requirements() {
     assert_code(
         &hetmm(&["eval", text(&template), text(&set), "--require", "aupro30=1.01"]),
         1,
-        "required aupro30 1.01",
+        "aupro30 must be at least 1.01",
     );
     std::fs::remove_dir_all(bench.path("set/ground_truth")).expect("removes");
     let out = hetmm(&["eval", text(&template), text(&set), "--json", "-"]);

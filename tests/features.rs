@@ -25,7 +25,7 @@ fn made(count: u32) -> (Bench, PathBuf, PathBuf) {
     let (good, file) = (bench.parts("good", 0..count), bench.path("whole.features"));
     let out = features(&good, &file, &[]);
     assert_code(&out, 0, &format!("{count} pictures"));
-    assert!(stderr(&out).contains("a second"));
+    assert!(stderr(&out).contains("per second"));
     assert!(!part_of(&file).exists());
     (bench, good, file)
 }
@@ -162,15 +162,15 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
         stderr(&out)
     };
     // Complete, but not renamed.
-    assert!(continued(&whole, "complete").contains("6 pictures taken over"));
+    assert!(continued(&whole, "complete").contains("6 pictures kept from an interrupted run"));
     let head = 64 + u32::from_le_bytes(whole[12..16].try_into().expect("4 bytes")) as usize;
     let record = (whole.len() - head) / 6;
     let ends = (0..6).flat_map(|i| [0, 1, 40, record - 1].map(|more| head + i * record + more));
     for cut in [0, 1, 63, 64, head - 1].into_iter().chain(ends) {
         let said = continued(&whole[..cut], &format!("cut at {cut}"));
         let taken = cut.saturating_sub(head) / record;
-        let says = said.contains(&format!("{taken} pictures taken over"))
-            || taken == 1 && said.contains("1 picture taken over");
+        let says = said.contains(&format!("{taken} pictures kept from an interrupted run"))
+            || taken == 1 && said.contains("1 picture kept from an interrupted run");
         assert_eq!(says, taken > 0, "cut at {cut}: {said}");
     }
     for at in [9, 30, 70, head + 5, head + 2 * record + 500, whole.len() - 1, whole.len() - record]
@@ -189,7 +189,7 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
     std::fs::write(&part, &whole).expect("writes");
     bench.part("good/003.png", 30);
     let out = features(&good, &file, &[]);
-    assert_code(&out, 0, "3 pictures taken over");
+    assert_code(&out, 0, "3 pictures kept from an interrupted run");
     let fresh = bench.path("fresh.features");
     assert_code(&features(&good, &fresh, &[]), 0, "");
     assert_eq!(read(&file), read(&fresh));
@@ -252,7 +252,7 @@ fn unreadable_pictures_stop_the_pass_unless_they_may_be_skipped() {
     // Also where an interrupted run has passed them already.
     std::fs::rename(&file, part_of(&file)).expect("renames");
     let out = features(&good, &file, &["--skip-unreadable"]);
-    assert_code(&out, 0, "8 pictures taken over");
+    assert_code(&out, 0, "8 pictures kept from an interrupted run");
     assert_eq!(stderr(&out).matches("skipped:").count(), 2);
     assert_eq!(read(&file), read(&whole));
 }

@@ -183,7 +183,11 @@ fn copies_that_make_no_sense_are_refused() {
         (&["--rotations", "360"], 2, "from 1 to 359"),
         (&["--rotations=-3"], 2, "from 1 to 359"),
         (&["--rotations", "some"], 2, "from 1 to 359"),
-        (&["--rotations", "7", "--mask", text(&strip)], 2, "the region of interest is not round"),
+        (
+            &["--rotations", "7", "--mask", text(&strip)],
+            2,
+            "the region of interest changes when it is turned",
+        ),
         (&["--rotations", "1", "--mask", text(&strip)], 0, "a turned copy of each picture"),
         (&["--rotations", "7", "--mask", text(&disc)], 0, "7 turned copies of each picture"),
         (&["--rotations", "auto", "--mask", text(&side)], 0, "region of interest does not turn"),
@@ -204,7 +208,7 @@ fn copies_that_make_no_sense_are_refused() {
     }
     let options = ["--rotations", "3", "--mask-from-alpha", "--sheets", "4", "--threshold", "2"];
     let output = build(&[text(&bench.path("opaque"))], &template, &options);
-    assert_code(&output, 2, "the region of interest is not round");
+    assert_code(&output, 2, "the region of interest changes when it is turned");
     // 6 x 360 candidates: refused with the most that there may be.
     let output = build(&[text(&pictures)], &template, &["--rotations", "359"]);
     assert_code(&output, 2, "2160 candidates, but the limit is 2000");

@@ -183,7 +183,7 @@ fn choose(
         ways.retain(|(_, all)| turns(all));
     }
     if ways.is_empty() {
-        let note = "no turned copies of the pictures are used, because the region of interest is not round";
+        let note = "no turned copies of the pictures are used, because the region of interest changes when it is turned";
         return Ok(Turning::none(Some(note.into())));
     }
     let unlike = unlikeness(pass, parts, backbone, options, &ways, progress)?;
@@ -257,7 +257,7 @@ fn require_round(mask: &Mask, turns: &[Turn], images: &[ImageRecord]) -> Result<
         return Ok(());
     }
     Err(Error::usage(format!(
-        "the region of interest is not round: if a picture is turned by {:.0} degrees, {:.0} % of the region shows \
+        "the region of interest changes when it is turned: if a picture is turned by {:.0} degrees, {:.0} % of the region shows \
          something from outside",
         turn.degrees(),
         100.0 * (1.0 - share)

@@ -102,7 +102,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     made.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
     if made.taken_over > 0 {
         console.note(format!(
-            "note: {} continued from an interrupted run",
+            "note: {} kept from an interrupted run",
             counted(made.taken_over, "picture")
         ));
     }
