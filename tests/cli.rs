@@ -312,10 +312,10 @@ fn wrong_options_are_refused_with_a_next_step() {
     let bench = Bench::new();
     let good = bench.good(3);
     let cases: [(&[&str], i32, &str); 12] = [
-        (&["--patches", "3"], 2, "--patches has 1 numbers for 2 layers"),
+        (&["--patches", "3"], 2, "--patches: 1 number given for 2 layers"),
         (&["--patches", "3,4"], 2, "4 is not an odd number"),
         (&["--alpha", "1.5"], 2, "--alpha 1.5"),
-        (&["--weights", "1"], 2, "--weights needs 2 numbers"),
+        (&["--weights", "1"], 2, "--weights: needs 2 numbers"),
         (&["--weights", "0,0"], 2, "at least one must be above 0"),
         (&["--sigma", "65"], 2, "--sigma 65 is not"),
         (&["--size", "100"], 2, "multiples of 32"),

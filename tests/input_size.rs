@@ -159,13 +159,13 @@ fn an_input_beyond_the_memory_is_refused_before_any_work() {
     };
     // The features alone do not fit.
     let huge = build("2000000", &["--size", "4096"]);
-    assert_code(&huge, 2, "an input of 4096 x 4096 takes about");
-    assert_code(&huge, 2, "GB of memory on 2 threads, and 2.0 GB are free");
+    assert_code(&huge, 2, "an input of 4096 x 4096 needs about");
+    assert_code(&huge, 2, "GB of memory on 2 threads, but only 2.0 GB are free");
     // The features fit, and a template of all sheets beside them does not.
     let many = ["--size", "1024", "--sheets", "6", "--storage", "f32"];
     let large = build("1000000", &many);
     assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 needs");
-    assert_code(&large, 2, "and 1.0 GB are free");
+    assert_code(&large, 2, "but only 1.0 GB are free");
     assert_code(&large, 2, "sheets or fewer");
     assert!(!template.exists());
     assert_code(&build("2000000", &["--size", "64"]), 0, "");
