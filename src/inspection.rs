@@ -262,7 +262,7 @@ impl Pipeline {
         let anomaly_map = self.anomaly_map(&distances);
         let scored = self.score(&anomaly_map);
         let size = picture.size();
-        let decided = self.decide(&scored, size.width, size.height);
+        let decided = self.decide(&scored, size);
         times.scoring = lap();
         Ok(Inspected { size, image, anomaly_map, scored, decided, times })
     }
@@ -396,19 +396,19 @@ impl Pipeline {
 
     /// What is to be done with a part, and why; regions are in pixels of a picture of `width` x
     /// `height`.
-    pub fn decide(&self, scored: &Scored, width: u32, height: u32) -> Decided {
-        self.decide_at(scored, (width, height), self.thresholds())
+    pub fn decide(&self, scored: &Scored, size: Size) -> Decided {
+        self.decide_at(scored, size, self.thresholds())
     }
 
     /// As [`Pipeline::decide`], with other thresholds than the template's. `size` is that of the
     /// picture, columns and rows.
-    pub fn decide_at(&self, scored: &Scored, size: (u32, u32), thresholds: Thresholds) -> Decided {
+    pub fn decide_at(&self, scored: &Scored, size: Size, thresholds: Thresholds) -> Decided {
         let map_width = self.backbone.identity().width as usize;
         decide(scored, map_width, size, thresholds, self.rules())
     }
 
     /// Where the score of a picture of `size` (columns, rows) comes from; also where nothing is above the threshold.
-    pub fn peak(&self, scored: &Scored, size: (u32, u32)) -> Option<Peak> {
+    pub fn peak(&self, scored: &Scored, size: Size) -> Option<Peak> {
         scored.peak(self.backbone.identity().width as usize, size)
     }
 

@@ -54,7 +54,7 @@ fn one_zone_is_changed_without_its_label_picture() {
     let template = text(&path);
     let labels = drawn(&bench, "labels.png", |x, _| if x < 40 { 1 } else { 2 });
     let change = |options: &[&str]| hetmm(&[&["rules", template], options].concat());
-    assert_code(&change(&["--zone", "1=2x"]), 2, "--zone needs --zones");
+    assert_code(&change(&["--zone", "1=2x"]), 2, "--zone: the template has no zones yet");
     let zoned = ["--zones", text(&labels), "--zone", "1=belt:1.5x", "--zone", "2=seal:0.9x:10px"];
     assert_code(&change(&zoned), 0, "");
     let before = rules_of(&path);

@@ -187,7 +187,7 @@ fn judge(file: &[u8], original: &Original) -> Outcome {
     // What is no number never passes, whatever the probes say.
     for picture in &start.pictures {
         let scored = pipeline.run(picture).expect("runs");
-        let verdict = pipeline.decide(&scored, 80, 60).verdict;
+        let verdict = pipeline.decide(&scored, Size { width: 80, height: 60 }).verdict;
         assert!(scored.score.is_finite() || verdict == Verdict::Ng, "{} passes", scored.score);
     }
     match pipeline.check_probes() {
@@ -622,7 +622,7 @@ fn a_picture_whose_features_are_no_use_at_a_tap_is_rejected() {
                 let pipeline = Pipeline::new(template, backbone).expect("joins");
                 for picture in &start.pictures {
                     let scored = pipeline.run(picture).expect("runs");
-                    let verdict = pipeline.decide(&scored, 80, 60).verdict;
+                    let verdict = pipeline.decide(&scored, Size { width: 80, height: 60 }).verdict;
                     assert_eq!(verdict, Verdict::Ng, "tap {tap}, {value} in every {every}");
                 }
             }

@@ -3,7 +3,7 @@
 //! Rules decide what counts as a defect. They never change a score.
 
 use crate::error::{Choice, Error, NextStep, Result, Subject};
-use crate::image::{self, Picture, Samples, Size};
+use crate::image::{self, Picture, Samples};
 use crate::scoring::Rules;
 use crate::scoring::rules::{IGNORED, Limit, Zone};
 use crate::template::{HeaderV1, Template};
@@ -216,9 +216,9 @@ fn pixels(area: Area, rules: &Rules, header: &HeaderV1) -> Result<f32> {
                 .next(NextStep::Choose(Choice::MmPerPixel, what)));
         }
     };
-    let (width, height) = header.picture_size();
-    if f64::from(px) >= f64::from(width) * f64::from(height) {
-        let what = format!("an area of {px} pixels is larger than a picture of {width} x {height}");
+    let picture = header.picture_size();
+    if f64::from(px) >= picture.pixels() as f64 {
+        let what = format!("an area of {px} pixels is larger than a picture of {picture}");
         return Err(Error::usage(what).advise("nothing could ever be bad: give a smaller one"));
     }
     Ok(px)
@@ -226,9 +226,7 @@ fn pixels(area: Area, rules: &Rules, header: &HeaderV1) -> Result<f32> {
 
 /// The grey values of a picture at network size, each that of the nearest pixel: labels are never mixed.
 fn labels_of(file: &Path, picture: &Picture, header: &HeaderV1) -> Result<Vec<u8>> {
-    let (built_width, built_height) = header.picture_size();
-    let built = Size { width: built_width, height: built_height };
-    let own = Size { width: picture.width, height: picture.height };
+    let (built, own) = (header.picture_size(), picture.size());
     if !own.has_shape_of(built) {
         let what = format!(
             "has another shape ({own}) than the pictures that the template was built from ({built})"

@@ -1,6 +1,5 @@
 //! This module words the size of defects that a template is laid out for.
 
-use crate::image::Size;
 use crate::template::Template;
 
 /// One line about the size of defects that a template is laid out for. `None` if the size of its pictures is not known.
@@ -11,12 +10,11 @@ pub fn laid_out_for(template: &Template) -> Option<String> {
     let of_rules = rules.map(|rules| f64::from(rules.mm_per_pixel)).filter(|scale| *scale > 0.0);
     let scale = of_rules.or(header.build.mm_per_pixel());
     let mm = scale.map(|scale| format!(" ({} mm)", digits(px * scale)));
-    let (width, height) = header.picture_size();
     Some(format!(
         "laid out for defects from {} px{} in pictures of {}",
         digits(px),
         mm.unwrap_or_default(),
-        Size { width, height }
+        header.picture_size()
     ))
 }
 

@@ -10,6 +10,16 @@ use std::time::Duration;
 
 /// What was found in a picture.
 ///
+/// ```
+/// use hetmm::{Inspection, Verdict};
+///
+/// fn passes(found: hetmm::Result<Inspection>) -> bool {
+///     // What failed says nothing about the part. With review, a person should look.
+///     found.is_ok_and(|found| found.verdict == Verdict::Ok)
+/// }
+/// # assert!(!passes(Err(hetmm::Error::usage("nothing"))));
+/// ```
+///
 /// There is no empty inspection, and none can be read as a plain true or false: a result that is not there is not
 /// "ok".
 #[non_exhaustive]
@@ -59,7 +69,7 @@ impl Inspection {
             regions: decided.regions,
             threshold: thresholds.reject,
             review: thresholds.review,
-            peak: pipeline.peak(&scored, (size.width, size.height)),
+            peak: pipeline.peak(&scored, size),
             generation,
             timing: Timing::new(Duration::ZERO, times),
             size,

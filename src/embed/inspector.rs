@@ -14,6 +14,24 @@ use std::time::Instant;
 
 /// Inspects pictures with a template.
 ///
+/// ```
+/// use hetmm::{Inspector, Options, PictureView, Template};
+///
+/// # fn main() -> hetmm::Result<()> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
+/// let inspector = Inspector::open(path, &Options::default())?;
+/// let pixels = vec![90; 64 * 64];
+/// let picture = PictureView::gray8(&pixels, 64, 64, 64)?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| inspector.inspect(&picture));
+///     scope.spawn(|| inspector.inspect(&picture));
+/// });
+/// inspector.replace(Template::open(path)?)?;
+/// assert_eq!(inspector.generation(), 2);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// An inspector may be shared between threads; calls share its pool of threads. A child process that was made by
 /// `fork` must make an inspector of its own.
 pub struct Inspector {

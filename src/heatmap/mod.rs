@@ -12,7 +12,7 @@ pub use files::{
 };
 pub use scale::{AT_THRESHOLD, Scale, TOP, colour};
 
-use crate::image::{Picture, Samples};
+use crate::image::{Picture, Samples, Size};
 use crate::inspection::Pipeline;
 use crate::scoring::Scored;
 use image::{RgbImage, imageops};
@@ -31,10 +31,10 @@ pub fn draw(pipeline: &Pipeline, picture: &Picture, scored: &Scored) -> RgbImage
     let panel = panel(picture, PANEL);
     let (width, height) = panel.dimensions();
     let header = pipeline.template().header();
-    let map_size = (header.backbone.width, header.backbone.height);
+    let (map_size, size) = (header.backbone.size(), Size { width, height });
     let scale = Scale::of(header);
     let excess = pipeline.excess(scored);
-    let at = |x: u32, y: u32| sample(&excess, map_size, (x, y), (width, height));
+    let at = |x: u32, y: u32| sample(&excess, map_size, (x, y), size);
     let outlined = RgbImage::from_fn(width, height, |x, y| {
         if on_outline(&at, x, y, width, height, 0.0) { OUTLINE } else { *panel.get_pixel(x, y) }
     });
@@ -58,21 +58,16 @@ pub fn heat(pipeline: &Pipeline, scored: &Scored, width: u32, height: u32) -> Rg
     let id = &pipeline.template().header().backbone;
     heat_of(
         &scored.blurred,
-        (id.width, id.height),
+        id.size(),
         Scale::of(pipeline.template().header()),
-        (width, height),
+        Size { width, height },
     )
 }
 
-/// Draws a map of `columns` x `rows` values in a colour scale, `width` x `height` pixels large.
-pub fn heat_of(
-    map: &[f32],
-    (columns, rows): (u32, u32),
-    scale: Scale,
-    (width, height): (u32, u32),
-) -> RgbImage {
-    RgbImage::from_fn(width, height, |x, y| {
-        colour(scale.place(sample(map, (columns, rows), (x, y), (width, height))))
+/// Draws a map of `map_size` values in a colour scale, at `size`.
+pub fn heat_of(map: &[f32], map_size: Size, scale: Scale, size: Size) -> RgbImage {
+    RgbImage::from_fn(size.width, size.height, |x, y| {
+        colour(scale.place(sample(map, map_size, (x, y), size)))
     })
 }
 
@@ -98,21 +93,16 @@ pub fn panel(picture: &Picture, limit: u32) -> RgbImage {
 }
 
 /// Returns the map's value at a pixel of a panel, by bilinear interpolation.
-fn sample(
-    map: &[f32],
-    (map_width, map_height): (u32, u32),
-    (x, y): (u32, u32),
-    (width, height): (u32, u32),
-) -> f32 {
+fn sample(map: &[f32], map_size: Size, (x, y): (u32, u32), size: Size) -> f32 {
     let place = |at: u32, size: u32, of: u32| {
         let position =
             ((at as f32 + 0.5) * of as f32 / size as f32 - 0.5).clamp(0.0, (of - 1) as f32);
         let low = position as u32;
         (low, (low + 1).min(of - 1), position - low as f32)
     };
-    let (left, right, fx) = place(x, width, map_width);
-    let (above, below, fy) = place(y, height, map_height);
-    let value = |x: u32, y: u32| map.get((y * map_width + x) as usize).copied().unwrap_or(0.0);
+    let (left, right, fx) = place(x, size.width, map_size.width);
+    let (above, below, fy) = place(y, size.height, map_size.height);
+    let value = |x: u32, y: u32| map.get((y * map_size.width + x) as usize).copied().unwrap_or(0.0);
     // Outside the region of interest the map is minus infinity, and zero times minus infinity is
     // NaN.
     let mixed =
@@ -151,12 +141,12 @@ mod tests {
     /// columns.
     #[test]
     fn nothing_is_outlined_where_a_mask_leaves_the_picture_out() {
-        let (columns, rows) = (8, 8);
+        let map_size = Size { width: 8, height: 8 };
         let is_left_out = |at: usize| at % 8 < 4;
         let map: Vec<f32> =
             (0..64).map(|at| if is_left_out(at) { f32::NEG_INFINITY } else { -1.0 }).collect();
         for (width, height) in [(8, 8), (80, 60), (5, 3)] {
-            let at = |x: u32, y: u32| sample(&map, (columns, rows), (x, y), (width, height));
+            let at = |x: u32, y: u32| sample(&map, map_size, (x, y), Size { width, height });
             for (x, y) in (0..width * height).map(|i| (i % width, i / width)) {
                 assert!(at(x, y) <= -1.0, "{x}, {y} of {width} x {height}: {}", at(x, y));
                 assert!(!on_outline(&at, x, y, width, height, 0.0), "{x}, {y}");

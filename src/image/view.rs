@@ -66,6 +66,17 @@ impl PixelFormat {
 
 /// A picture in memory that the caller keeps.
 ///
+/// ```
+/// use hetmm::PictureView;
+///
+/// // Rows of 33 pixels with three bytes each, and one byte of padding.
+/// let buffer = vec![0; 100 * 40];
+/// let picture = PictureView::bgr8(&buffer, 33, 40, 100)?;
+/// assert_eq!(picture.size().width, 33);
+/// assert!(PictureView::bgr8(&buffer, 33, 41, 100).is_err(), "too few bytes");
+/// # Ok::<(), hetmm::Error>(())
+/// ```
+///
 /// The constructors check the sizes, so every pixel of a view can be read.
 #[derive(Debug, Clone, Copy)]
 pub struct PictureView<'a> {
@@ -211,6 +222,11 @@ impl<'a> PictureView<'a> {
 }
 
 impl Picture {
+    /// Returns its columns and rows.
+    pub fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+
     /// The BLAKE3 of the picture's columns, rows and samples, all in little-endian order.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();

@@ -203,16 +203,63 @@ macro_rules! by_size {
     };
 }
 
-#[target_feature(enable = "avx512f")]
-fn avx512(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    let (tiles, rows) = (even_tiles(pixels.len()), panel.rows.len() / panel.width);
-    let number = tiles.len();
-    for (i, (start, count)) in tiles.enumerate() {
-        let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        let (registers, ahead) =
-            (panel.width.div_ceil(16), Ahead::new(panel.ahead, i, number, rows));
-        by_size!(tile512, count, [1, 2, 3, 4], registers, (panel, query, pixels, ahead, best));
+/// Makes a kernel of a tile: it cuts the query pixels into tiles and the panel into passes of so many lanes, each of
+/// a few registers. The kernels differ only by this table:
+///
+/// - the features that the processor must have,
+/// - the types of panel, query and query vectors,
+/// - the number of rows that a tile reads,
+/// - the lanes of a pass and of a register, and how many registers a pass may have.
+macro_rules! kernels {
+    ($(
+        $name:ident: $features:literal, $panel:ty, $query:ty, rows $rows:expr,
+        lanes $pass:literal by $register:literal, $tile:ident [$($l:literal),*];
+    )*) => {$(
+        #[target_feature(enable = $features)]
+        fn $name(panel: &$panel, query: &$query, pixels: &[u32], best: &mut [f32]) {
+            let rows_of: fn(&$panel, &$query) -> usize = $rows;
+            let (tiles, rows) = (even_tiles(pixels.len()), rows_of(panel, query));
+            let passes = tiles.len() * panel.width.div_ceil($pass);
+            let mut pass = 0;
+            for (start, count) in tiles {
+                let (pixels, best) =
+                    (&pixels[start..start + count], &mut best[start..start + count]);
+                for first in (0..panel.width).step_by($pass) {
+                    let registers = (panel.width - first).min($pass).div_ceil($register);
+                    let ahead = Ahead::new(panel.ahead, pass, passes, rows);
+                    by_size!(
+                        $tile, count, [$($l),*], registers,
+                        (panel, first, query, pixels, ahead, best)
+                    );
+                    pass += 1;
+                }
+            }
+        }
+    )*};
+}
+
+kernels! {
+    avx512: "avx512f", PanelView, [f32], rows |panel, _| panel.rows.len() / panel.width,
+        lanes 64 by 16, tile512 [1, 2, 3, 4];
+    avx2: "avx2,fma", PanelView, [f32], rows |panel, _| panel.rows.len() / panel.width,
+        lanes 16 by 8, tile256 [1, 2];
+    avx512_bytes: "avx512f,avx512vnni", BytePanel, ByteQuery, rows |_, query| query.channels / 4,
+        lanes 64 by 16, tile512_bytes [1, 2, 3, 4];
+    avx2_bytes: "avx2", BytePanel, ByteQuery, rows |_, query| query.channels / 4,
+        lanes 8 by 4, tile256_bytes [1, 2];
+}
+
+/// Returns where the vectors of `pixels` begin in `values`, each with `channels` values.
+///
+/// # Panics
+/// If a vector does not lie in `values`.
+#[inline(always)]
+fn vectors<T, const Q: usize>(values: &[T], channels: usize, pixels: &[u32]) -> [*const T; Q] {
+    let mut vectors = [values.as_ptr(); Q];
+    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
+        *vector = values[pixel as usize * channels..][..channels].as_ptr();
     }
+    vectors
 }
 
 /// The lanes of register `l` of `L` that a panel of `width` sheets has.
@@ -223,6 +270,7 @@ fn lanes512<const L: usize>(width: usize, l: usize) -> __mmask16 {
 #[target_feature(enable = "avx512f")]
 fn tile512<const Q: usize, const L: usize>(
     panel: &PanelView,
+    first: usize,
     query: &[f32],
     pixels: &[u32],
     mut ahead: Ahead<f32>,
@@ -230,11 +278,13 @@ fn tile512<const Q: usize, const L: usize>(
 ) {
     let width = panel.width;
     let channels = panel.rows.len() / width;
-    let mut vectors = [query.as_ptr(); Q];
-    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
-        *vector = query[pixel as usize * channels..][..channels].as_ptr();
-    }
-    assert!(width > 16 * (L - 1) && width <= 16 * L && panel.rows.len() >= channels * width);
+    let vectors: [_; Q] = vectors(query, channels, pixels);
+    assert!(
+        first == 0
+            && width > 16 * (L - 1)
+            && width <= 16 * L
+            && panel.rows.len() >= channels * width
+    );
     // SAFETY: every row has `width` values and the last register of a row is loaded only as far as
     // these go (asserted above); every vector has `channels` values (sliced above), c stays below
     // `channels`; `start` has 64 >= 16 * L values.
@@ -269,22 +319,6 @@ fn tile512<const Q: usize, const L: usize>(
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn avx2(panel: &PanelView, query: &[f32], pixels: &[u32], best: &mut [f32]) {
-    let (tiles, rows) = (even_tiles(pixels.len()), panel.rows.len() / panel.width);
-    let passes = tiles.len() * panel.width.div_ceil(16);
-    let mut pass = 0;
-    for (start, count) in tiles {
-        let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        for first in (0..panel.width).step_by(16) {
-            let registers = (panel.width - first).min(16).div_ceil(8);
-            let ahead = Ahead::new(panel.ahead, pass, passes, rows);
-            by_size!(tile256, count, [1, 2], registers, (panel, first, query, pixels, ahead, best));
-            pass += 1;
-        }
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
 fn tile256<const Q: usize, const L: usize>(
     panel: &PanelView,
     first: usize,
@@ -295,10 +329,7 @@ fn tile256<const Q: usize, const L: usize>(
 ) {
     let width = panel.width;
     let channels = panel.rows.len() / width;
-    let mut vectors = [query.as_ptr(); Q];
-    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
-        *vector = query[pixel as usize * channels..][..channels].as_ptr();
-    }
+    let vectors: [_; Q] = vectors(query, channels, pixels);
     assert!(first + 8 * (L - 1) < width && first + 8 * L <= panel.start.len());
     let whole = first + 8 * L <= width;
     let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -345,38 +376,18 @@ fn tile256<const Q: usize, const L: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn avx512_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    let (tiles, rows) = (even_tiles(pixels.len()), query.channels / 4);
-    let number = tiles.len();
-    for (i, (start, count)) in tiles.enumerate() {
-        let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        let (registers, ahead) =
-            (panel.width.div_ceil(16), Ahead::new(panel.ahead, i, number, rows));
-        by_size!(
-            tile512_bytes,
-            count,
-            [1, 2, 3, 4],
-            registers,
-            (panel, query, pixels, ahead, best)
-        );
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512vnni")]
 fn tile512_bytes<const Q: usize, const L: usize>(
     panel: &BytePanel,
+    first: usize,
     query: &ByteQuery,
     pixels: &[u32],
     mut ahead: Ahead<i8>,
     best: &mut [f32],
 ) {
     let (channels, width) = (query.channels, panel.width);
-    let mut vectors = [query.values.as_ptr(); Q];
-    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
-        *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
-    }
+    let vectors: [_; Q] = vectors(&query.values, channels, pixels);
     assert!(panel.rows.len() == channels * width && channels.is_multiple_of(4));
-    assert!(width > 16 * (L - 1) && width <= 16 * L && panel.scale.len() == width);
+    assert!(first == 0 && width > 16 * (L - 1) && width <= 16 * L && panel.scale.len() == width);
     let unsign = _mm512_set1_epi8(-128);
     // SAFETY: every group has `4 * width` bytes, `scale` `width` values, and the last register is
     // loaded only as far as these go (asserted above); every vector has `channels` bytes, a
@@ -419,28 +430,6 @@ fn tile512_bytes<const Q: usize, const L: usize>(
     }
 }
 
-#[target_feature(enable = "avx2")]
-fn avx2_bytes(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]) {
-    let (tiles, rows) = (even_tiles(pixels.len()), query.channels / 4);
-    let passes = tiles.len() * panel.width.div_ceil(8);
-    let mut pass = 0;
-    for (start, count) in tiles {
-        let (pixels, best) = (&pixels[start..start + count], &mut best[start..start + count]);
-        for first in (0..panel.width).step_by(8) {
-            let registers = (panel.width - first).min(8) / 4;
-            let ahead = Ahead::new(panel.ahead, pass, passes, rows);
-            by_size!(
-                tile256_bytes,
-                count,
-                [1, 2],
-                registers,
-                (panel, first, query, pixels, ahead, best)
-            );
-            pass += 1;
-        }
-    }
-}
-
 /// L registers of 4 lanes, each lane two sums of channel pairs.
 #[target_feature(enable = "avx2")]
 fn tile256_bytes<const Q: usize, const L: usize>(
@@ -452,10 +441,7 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     best: &mut [f32],
 ) {
     let channels = query.channels;
-    let mut vectors = [query.values.as_ptr(); Q];
-    for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
-        *vector = query.values[pixel as usize * channels..][..channels].as_ptr();
-    }
+    let vectors: [_; Q] = vectors(&query.values, channels, pixels);
     assert!(panel.rows.len() == channels * panel.width && channels.is_multiple_of(4));
     assert!(first + 4 * L <= panel.width);
     // SAFETY: lanes `first..first + 4 * L` of four bytes lie in every group (asserted above), every

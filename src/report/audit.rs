@@ -8,7 +8,7 @@ use crate::Result;
 use crate::builder::Input;
 use crate::builder::audit::{Audit, Finding, Reason, ReasonKind};
 use crate::heatmap::{self, Scale};
-use crate::image::{NetworkImage, Picture, Samples};
+use crate::image::{NetworkImage, Picture, Samples, Size};
 use maud::{Markup, html};
 
 /// The report, with the first `shown` pictures of the ranking. `name` is the name of what was audited.
@@ -112,10 +112,10 @@ fn card(found: &Audit, input: Input, scale: Scale, place: (usize, usize)) -> Res
         Input::Features(file) => seen_by_network(&file.image(finding.picture)?),
     };
     let scored = found.map(finding.picture);
-    let (columns, rows) = found.map_size();
+    let map_size = found.map_size();
     let longest = image.width.max(image.height);
     let side = |side: u32| (side * HEAT_SIDE / longest).clamp(1, HEAT_SIDE);
-    let size = (side(image.width), side(image.height));
+    let size = Size { width: side(image.width), height: side(image.height) };
     let mut panel = heatmap::panel(&picture, PICTURE_SIDE);
     if matches!(input, Input::Features(_)) {
         panel = image::imageops::resize(
@@ -130,8 +130,13 @@ fn card(found: &Audit, input: Input, scale: Scale, place: (usize, usize)) -> Res
         kind: format!("rank {}", place.0 + 1),
         name: image.name.clone(),
         picture: panel,
-        heat: heatmap::heat_of(&scored.blurred, (columns, rows), scale, size),
-        outlines: vec![outline_layer(&scored.blurred, columns as usize, scale.threshold, "found")],
+        heat: heatmap::heat_of(&scored.blurred, map_size, scale, size),
+        outlines: vec![outline_layer(
+            &scored.blurred,
+            map_size.width as usize,
+            scale.threshold,
+            "found",
+        )],
         summary: words.join("; "),
         caption: html! {
             " " (badge(finding))

@@ -193,6 +193,39 @@ fn with_old<'a>(found: &Calibration, levels: &[Level<'a>]) -> Vec<Level<'a>> {
     shown
 }
 
+/// The threshold at every rank that is worth drawing, with the interval of its true rate.
+fn curve_of_ranks(found: &Calibration, good: &[f32]) -> Line {
+    let n = good.len();
+    let ranks = found.review.as_ref().map_or(0, |r| r.rank).max(found.threshold.rank);
+    let last = (3 * ranks).max(n / 10).max(20).min(n);
+    let at_rank = |k: usize| calibration::threshold(good, k as f64 / (n + 1) as f64).ok();
+    let drawn: Vec<Threshold> =
+        (1..=last).filter_map(at_rank).filter(|t| t.score.is_finite()).collect();
+    Line {
+        name: "threshold".into(),
+        points: drawn.iter().map(|t| (t.rate(), f64::from(t.score))).collect(),
+        area: (drawn.iter().map(|t| (t.interval[0], f64::from(t.score))))
+            .chain(drawn.iter().rev().map(|t| (t.interval[1], f64::from(t.score))))
+            .collect(),
+    }
+}
+
+/// The thresholds for usual rates and for those that were asked for, the lowest rate first.
+fn rows_of_rates(found: &Calibration, good: &[f32]) -> Vec<(f64, Threshold)> {
+    let mut rows: Vec<(f64, Threshold)> = RATES
+        .into_iter()
+        .filter(|rate| {
+            let asked = [Some(found.asked.0), found.asked.1];
+            asked.iter().flatten().all(|a| (a / rate - 1.0).abs() > 1e-9)
+        })
+        .filter_map(|rate| Some((rate, calibration::threshold(good, rate).ok()?)))
+        .chain([(found.asked.0, found.threshold.clone())])
+        .chain(found.asked.1.zip(found.review.clone()))
+        .collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rows
+}
+
 /// Thresholds for other rates, as a chart and as a table.
 fn rates(found: &Calibration) -> Markup {
     let of = |bad: bool| -> Vec<f32> {
@@ -201,30 +234,9 @@ fn rates(found: &Calibration) -> Markup {
     };
     let (good, bad) = (of(false), of(true));
     let n = good.len();
-    let ranks = found.review.as_ref().map_or(0, |r| r.rank).max(found.threshold.rank);
-    let last = (3 * ranks).max(n / 10).max(20).min(n);
-    let at_rank = |k: usize| calibration::threshold(&good, k as f64 / (n + 1) as f64).ok();
-    let drawn: Vec<Threshold> =
-        (1..=last).filter_map(at_rank).filter(|t| t.score.is_finite()).collect();
-    let curve = Line {
-        name: "threshold".into(),
-        points: drawn.iter().map(|t| (t.rate(), f64::from(t.score))).collect(),
-        area: (drawn.iter().map(|t| (t.interval[0], f64::from(t.score))))
-            .chain(drawn.iter().rev().map(|t| (t.interval[1], f64::from(t.score))))
-            .collect(),
-    };
+    let curve = curve_of_ranks(found, &good);
     let marks = [("ng", Some(&found.threshold)), ("review", found.review.as_ref())];
-    let mut rows: Vec<(f64, Threshold)> = RATES
-        .into_iter()
-        .filter(|rate| {
-            let asked = [Some(found.asked.0), found.asked.1];
-            asked.iter().flatten().all(|a| (a / rate - 1.0).abs() > 1e-9)
-        })
-        .filter_map(|rate| Some((rate, calibration::threshold(&good, rate).ok()?)))
-        .chain([(found.asked.0, found.threshold.clone())])
-        .chain(found.asked.1.zip(found.review.clone()))
-        .collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let rows = rows_of_rates(found, &good);
     html! {
         p {
             "Each rank of the sorted scores gives a threshold and its rate. The line shows them. The area is the 95 % interval of the "

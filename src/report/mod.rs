@@ -25,6 +25,7 @@ pub use sensitivity::{Sensitivity, sensitivity};
 use crate::Result;
 use crate::evaluation::{Evaluation, Figures, Outcome};
 use crate::inspection::Pipeline;
+use crate::metrics::Point;
 use crate::scoring::Verdict;
 use crate::wording::{counted, form, percent};
 use charts::{Curve, Level, Series};
@@ -200,64 +201,81 @@ fn curve_figures(pipeline: &Pipeline, evaluation: &Evaluation, levels: &[Level])
             }
         }
         div.charts.three {
-            figure {
-                h3 { "Receiver operating characteristic" }
-                (charts::curve(&Curve {
-                    description: format!("Defective pictures above a score against good ones above it, area {}", percent(figures.image_auroc)),
-                    x_label: "good pictures above a score",
-                    y_label: "defective pictures above it",
-                    x_to: 1.0,
-                    points: &roc,
-                    steps: false,
-                    chance: Some([(0.0, 0.0), (1.0, 1.0)]),
-                    marks: points.iter().map(|(n, p)| (n.to_string(), (p.false_rejects, p.found))).collect(),
-                }))
-                figcaption {
-                    "Area (image AUROC) " (percent(figures.image_auroc)) "."
-                    @for (name, p) in &points {
-                        " Score above " (name) ": " (percent(Some(p.false_rejects))) " of the good pictures and " (percent(Some(p.found)))
-                        " of the defective ones."
-                    }
+            (roc_figure(figures, &roc, &points))
+            (pr_figure(&pr, (average, share), &points))
+            @if !evaluation.pro.is_empty() { (pro_figure(evaluation)) }
+        }
+    }
+}
+
+fn roc_figure(figures: &Figures, roc: &[(f64, f64)], points: &[(&str, Point)]) -> Markup {
+    html! {
+        figure {
+            h3 { "Receiver operating characteristic" }
+            (charts::curve(&Curve {
+                description: format!("Defective pictures above a score against good ones above it, area {}", percent(figures.image_auroc)),
+                x_label: "good pictures above a score",
+                y_label: "defective pictures above it",
+                x_to: 1.0,
+                points: roc,
+                steps: false,
+                chance: Some([(0.0, 0.0), (1.0, 1.0)]),
+                marks: points.iter().map(|(n, p)| (n.to_string(), (p.false_rejects, p.found))).collect(),
+            }))
+            figcaption {
+                "Area (image AUROC) " (percent(figures.image_auroc)) "."
+                @for (name, p) in points {
+                    " Score above " (name) ": " (percent(Some(p.false_rejects))) " of the good pictures and " (percent(Some(p.found)))
+                    " of the defective ones."
                 }
             }
-            figure {
-                h3 { "Precision and recall" }
-                (charts::curve(&Curve {
-                    description: format!("Precision against recall, average precision {}", percent(Some(average))),
-                    x_label: "recall: defective pictures above a score",
-                    y_label: "precision",
-                    x_to: 1.0,
-                    points: &pr,
-                    steps: true,
-                    chance: Some([(0.0, share), (1.0, share)]),
-                    marks: points.iter().map(|(n, p)| (n.to_string(), (p.found, p.precision))).collect(),
-                }))
-                figcaption {
-                    "Average precision " (data("average_precision", average, percent(Some(average)))) "."
-                    @for (name, p) in &points {
-                        " Score above " (name) ": " (percent(Some(p.precision))) " of the pictures are defective."
-                    }
-                    " In the whole set it is " (percent(Some(share))) " (dotted line)."
+        }
+    }
+}
+
+fn pr_figure(pr: &[(f64, f64)], (average, share): (f64, f64), points: &[(&str, Point)]) -> Markup {
+    html! {
+        figure {
+            h3 { "Precision and recall" }
+            (charts::curve(&Curve {
+                description: format!("Precision against recall, average precision {}", percent(Some(average))),
+                x_label: "recall: defective pictures above a score",
+                y_label: "precision",
+                x_to: 1.0,
+                points: pr,
+                steps: true,
+                chance: Some([(0.0, share), (1.0, share)]),
+                marks: points.iter().map(|(n, p)| (n.to_string(), (p.found, p.precision))).collect(),
+            }))
+            figcaption {
+                "Average precision " (data("average_precision", average, percent(Some(average)))) "."
+                @for (name, p) in points {
+                    " Score above " (name) ": " (percent(Some(p.precision))) " of the pictures are defective."
                 }
+                " In the whole set it is " (percent(Some(share))) " (dotted line)."
             }
-            @if !evaluation.pro.is_empty() {
-                figure {
-                    h3 { "Per-region overlap" }
-                    (charts::curve(&Curve {
-                        description: format!("Mean overlap with the regions of defects against good pixels marked by mistake, area {}", percent(figures.aupro30)),
-                        x_label: "good pixels marked by mistake",
-                        y_label: "mean overlap with regions",
-                        x_to: 0.3,
-                        points: &evaluation.pro,
-                        steps: false,
-                        chance: Some([(0.0, 0.0), (0.3, 0.3)]),
-                        marks: Vec::new(),
-                    }))
-                    figcaption {
-                        "Area to 30 % (AUPRO) " (percent(figures.aupro30)) ", pixel AUROC " (percent(figures.pixel_auroc))
-                        ", from the pictures with masks and all good ones."
-                    }
-                }
+        }
+    }
+}
+
+fn pro_figure(evaluation: &Evaluation) -> Markup {
+    let figures = &evaluation.figures;
+    html! {
+        figure {
+            h3 { "Per-region overlap" }
+            (charts::curve(&Curve {
+                description: format!("Mean overlap with the regions of defects against good pixels marked by mistake, area {}", percent(figures.aupro30)),
+                x_label: "good pixels marked by mistake",
+                y_label: "mean overlap with regions",
+                x_to: 0.3,
+                points: &evaluation.pro,
+                steps: false,
+                chance: Some([(0.0, 0.0), (0.3, 0.3)]),
+                marks: Vec::new(),
+            }))
+            figcaption {
+                "Area to 30 % (AUPRO) " (percent(figures.aupro30)) ", pixel AUROC " (percent(figures.pixel_auroc))
+                ", from the pictures with masks and all good ones."
             }
         }
     }

@@ -232,7 +232,7 @@ fn shot(about: &Sensitivity, result: &KindResult, example: Example) -> Result<Sh
     let pipeline = about.subject.pipeline();
     let Example { index, picture, defect } = example;
     let scored = pipeline.run(&pipeline.prepare(&picture.view()?)?)?;
-    let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
+    let verdict = pipeline.decide(&scored, picture.size()).verdict;
     let longest = picture.width.max(picture.height).max(1);
     let side = |side: u32| (side * HEAT_SIDE / longest).clamp(1, HEAT_SIDE);
     let map_width = pipeline.template().header().backbone.width as usize;

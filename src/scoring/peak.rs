@@ -1,6 +1,7 @@
 //! This module tells where the score of a picture comes from, whatever its verdict is.
 
 use super::Scored;
+use crate::image::Size;
 use serde::Serialize;
 
 /// The largest value of the blurred map, and its place in the picture.
@@ -15,10 +16,10 @@ pub struct Peak {
 }
 
 impl Scored {
-    /// Returns the peak of a map of `map_width` columns, for a picture of `width` x `height`
-    /// pixels. Of several equal peaks it returns the first one, row by row. It returns `None` where
+    /// Returns the peak of a map of `map_width` columns, for a picture of `size`. Of several equal peaks it returns the first one, row by row. It returns `None` where
     /// no value of the map is finite.
-    pub fn peak(&self, map_width: usize, (width, height): (u32, u32)) -> Option<Peak> {
+    pub fn peak(&self, map_width: usize, size: Size) -> Option<Peak> {
+        let Size { width, height } = size;
         let mut best: Option<(usize, f32)> = None;
         for (at, &value) in self.blurred.iter().enumerate() {
             let is_larger = best.is_none_or(|(_, largest)| value > largest);
@@ -42,9 +43,9 @@ impl Scored {
 mod tests {
     use super::*;
 
-    fn peak(blurred: Vec<f32>, size: (u32, u32)) -> Option<(u32, u32, f32)> {
+    fn peak(blurred: Vec<f32>, (width, height): (u32, u32)) -> Option<(u32, u32, f32)> {
         let scored = Scored { score: 0.0, blurred, judged: None };
-        scored.peak(8, size).map(|peak| (peak.x, peak.y, peak.value))
+        scored.peak(8, Size { width, height }).map(|peak| (peak.x, peak.y, peak.value))
     }
 
     #[test]

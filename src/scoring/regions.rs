@@ -2,6 +2,7 @@
 
 use super::components::label_components;
 use super::extent::cuts;
+use crate::image::Size;
 use serde::Serialize;
 
 /// A connected region of the blurred map above its threshold, in pixels of the picture. The box and
@@ -43,14 +44,14 @@ pub struct Found {
 }
 
 /// Finds the regions of `blurred`, a map of `map_width` columns, where it is above `limit` of the
-/// pixel. The worst region comes first. Edges and areas are scaled to a picture of `width` x
-/// `height` pixels.
+/// pixel. The worst region comes first. Edges and areas are scaled to a picture of `size`.
 pub fn regions(
     blurred: &[f32],
     map_width: usize,
     limit: &dyn Fn(usize) -> f32,
-    (width, height): (u32, u32),
+    size: Size,
 ) -> Vec<Found> {
+    let Size { width, height } = size;
     let above: Vec<bool> = blurred.iter().enumerate().map(|(at, &v)| v > limit(at)).collect();
     // Most parts are good and have no regions.
     if !above.contains(&true) {
@@ -129,13 +130,15 @@ impl Bounds {
 mod tests {
     use super::*;
 
+    const SIZE: Size = Size { width: 80, height: 80 };
+
     #[test]
     fn boxes_are_in_picture_pixels_and_the_worst_comes_first() {
         let mut map = vec![0.1; 8 * 4];
         map[9] = 0.6;
         map[10] = 0.7;
         map[31] = 0.9;
-        let found = regions(&map, 8, &|_| 0.5, (80, 80));
+        let found = regions(&map, 8, &|_| 0.5, SIZE);
         let whole = |x, y, width, height, area, peak| Region {
             x,
             y,
@@ -152,8 +155,8 @@ mod tests {
             Found { region: whole(10, 20, 20, 20, 400, 0.7), pixels: vec![9, 10], extent: 2 },
         ];
         assert_eq!(found, expected);
-        assert!(regions(&map, 8, &|_| 0.9, (80, 80)).is_empty());
+        assert!(regions(&map, 8, &|_| 0.9, SIZE).is_empty());
         let stricter_left = |at: usize| if [0, 8, 16, 24].contains(&at) { 0.05 } else { 0.5 };
-        assert_eq!(regions(&map, 8, &stricter_left, (80, 80))[1].pixels, [0, 8, 9, 10, 16, 24]);
+        assert_eq!(regions(&map, 8, &stricter_left, SIZE)[1].pixels, [0, 8, 9, 10, 16, 24]);
     }
 }

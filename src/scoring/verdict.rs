@@ -5,6 +5,7 @@
 use super::regions::{Found, Region, regions};
 use super::rules::{IGNORED, Rules, TOLERATED_PEAK, TOLERATED_SHARE};
 use super::scorer::Scored;
+use crate::image::Size;
 use serde::Serialize;
 
 /// The decision about a part.
@@ -93,7 +94,7 @@ pub struct InForce<'a> {
     /// One label per pixel of the map, or nothing where the whole picture is one zone.
     pub labels: &'a [u8],
     /// The columns and rows of the pictures that the template was built from.
-    pub built_from: (u32, u32),
+    pub built_from: Size,
 }
 
 impl<'a> InForce<'a> {
@@ -143,7 +144,7 @@ impl Limits<'_> {
 pub fn decide(
     scored: &Scored,
     map_width: usize,
-    size: (u32, u32),
+    size: Size,
     thresholds: Thresholds,
     in_force: Option<InForce>,
 ) -> Decided {
@@ -176,7 +177,7 @@ pub fn decide(
 struct Judge<'a> {
     scored: &'a Scored,
     map_width: usize,
-    size: (u32, u32),
+    size: Size,
     thresholds: Thresholds,
     in_force: Option<InForce<'a>>,
 }
@@ -221,7 +222,7 @@ impl Judge<'_> {
         let limits = in_force.limits(level, self.thresholds);
         let map = self.scored.for_rules();
         let found = regions(map, self.map_width, &|at| limits.of_pixel(at), self.size);
-        let map_pixel = f64::from(built_from.0) * f64::from(built_from.1) / map.len().max(1) as f64;
+        let map_pixel = built_from.pixels() as f64 / map.len().max(1) as f64;
         // A tolerated region is tolerated at both levels. A part with a weak region does not go to
         // review for it.
         let of_rejects = in_force.limits(self.thresholds.reject, self.thresholds);
@@ -287,6 +288,8 @@ mod tests {
     use super::super::scorer::{Fusion, Scorer};
     use super::*;
 
+    const SIZE: Size = Size { width: 80, height: 80 };
+
     const WIDTH: usize = 8;
     const THRESHOLDS: Thresholds = Thresholds { reject: 1.0, review: 0.5 };
 
@@ -300,8 +303,8 @@ mod tests {
     }
 
     fn judged(values: &[(usize, f32)], rules: Option<(&Rules, &[u8])>) -> Decided {
-        let in_force = rules.map(|(rules, labels)| InForce { rules, labels, built_from: (80, 80) });
-        decide(&scored(values), WIDTH, (80, 80), THRESHOLDS, in_force)
+        let in_force = rules.map(|(rules, labels)| InForce { rules, labels, built_from: SIZE });
+        decide(&scored(values), WIDTH, SIZE, THRESHOLDS, in_force)
     }
 
     /// The upper half is zone 7 ("lid"), and the last row is ignored.
@@ -347,13 +350,12 @@ mod tests {
             assert_eq!((decided.verdict, decided.by.rule), (Verdict::Ng, Rule::NotANumber));
         }
         let by_score = Scored { score: f32::NAN, blurred: vec![0.0; 64], judged: None };
-        assert_eq!(decide(&by_score, WIDTH, (80, 80), THRESHOLDS, None).verdict, Verdict::Ng);
+        assert_eq!(decide(&by_score, WIDTH, SIZE, THRESHOLDS, None).verdict, Verdict::Ng);
         let infinite = vec![f32::INFINITY; 64];
         let infinite =
             Scored { score: f32::INFINITY, blurred: infinite, judged: Some(vec![0.0; 64]) };
-        for in_force in [None, Some(InForce { rules: &lenient, labels: &[], built_from: (80, 80) })]
-        {
-            let decided = decide(&infinite, WIDTH, (80, 80), THRESHOLDS, in_force);
+        for in_force in [None, Some(InForce { rules: &lenient, labels: &[], built_from: SIZE })] {
+            let decided = decide(&infinite, WIDTH, SIZE, THRESHOLDS, in_force);
             assert_eq!((decided.verdict, decided.by.rule), (Verdict::Ng, Rule::NotANumber));
         }
     }
@@ -500,8 +502,8 @@ mod tests {
                 (0..64).map(|at| if ignored[at] { other[at] } else { map[at] }).collect();
             let rules = Rules { min_area_px, ..Rules::default() };
             let regions = [&map, &changed].map(|map| {
-                let in_force = InForce { rules: &rules, labels: &labels, built_from: (80, 80) };
-                decide(&scorer.score(map), WIDTH, (80, 80), THRESHOLDS, Some(in_force))
+                let in_force = InForce { rules: &rules, labels: &labels, built_from: SIZE };
+                decide(&scorer.score(map), WIDTH, SIZE, THRESHOLDS, Some(in_force))
             });
             let [before, after] = regions;
             proptest::prop_assert_eq!(before.verdict, after.verdict);

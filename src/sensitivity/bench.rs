@@ -80,7 +80,7 @@ impl<'a> Bench<'a> {
                 "there is no place where a defect would count: change the mask or the zones",
             ));
         }
-        let (width, height) = header.picture_size();
+        let Size { width, height } = header.picture_size();
         let size = Size { width, height };
         let above = vec![Vec::new(); subject.count()];
         let done = Default::default();
@@ -132,7 +132,7 @@ impl<'a> Bench<'a> {
         let pipeline = self.subject.pipeline();
         let image = pipeline.prepare(&picture.view()?)?;
         let scored = self.subject.scored(index, &image)?;
-        let verdict = pipeline.decide(&scored, picture.width, picture.height).verdict;
+        let verdict = pipeline.decide(&scored, picture.size()).verdict;
         let thresholds = pipeline.thresholds();
         // Regions of a good picture above the lower threshold could hide a defect.
         let level = if verdict == Verdict::Ng { thresholds.reject } else { thresholds.review };

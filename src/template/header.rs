@@ -7,7 +7,7 @@
 use crate::backbone::{Identity, TapIdentity};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::Reading;
+use crate::image::{Reading, Size};
 use crate::matching::{Shape, Storage, Windows};
 use crate::scoring::{Fusion, MapSummary, Rules};
 use crate::selection::Rule;
@@ -323,6 +323,13 @@ pub struct ImageRecord {
     pub score: f32,
 }
 
+impl ImageRecord {
+    /// Returns the columns and rows of the picture.
+    pub fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+}
+
 impl ProbeRecord {
     /// Records `score`, which the probe has on the machine that makes the template. Feature
     /// extractors and instruction sets differ by rounding, and the layer weights magnify it. A good
@@ -377,15 +384,15 @@ impl HeaderV1 {
 
     /// Returns the columns and rows of the pictures that the template was built from. Where their
     /// sizes differ, it returns those of the first picture.
-    pub fn picture_size(&self) -> (u32, u32) {
-        self.build.images.first().map_or((0, 0), |image| (image.width, image.height))
+    pub fn picture_size(&self) -> Size {
+        self.build.images.first().map_or(Size { width: 0, height: 0 }, ImageRecord::size)
     }
 
     /// Returns the diameter of the smallest defect that the input is large enough for. It is in
     /// pixels of the pictures that the template was built from. Returns `None` where their size is
     /// not known.
     pub fn smallest_defect_px(&self) -> Option<f64> {
-        let (width, height) = self.picture_size();
+        let Size { width, height } = self.picture_size();
         let scale = |input: u32, picture: u32| f64::from(input) / f64::from(picture);
         let scale = scale(self.backbone.width, width).min(scale(self.backbone.height, height));
         Some(DEFECT_NETWORK_PX / scale).filter(|px| px.is_finite() && *px > 0.0)

@@ -153,8 +153,7 @@ impl<'a> Learner<'a> {
             scored = self.scored(&self.distances(features));
             self.promise_probes();
         }
-        let verdict =
-            self.pipeline.decide(&scored, newcomer.record.width, newcomer.record.height).verdict;
+        let verdict = self.pipeline.decide(&scored, newcomer.record.size()).verdict;
         let entry = Entry {
             id: 0,
             when_unix_s: self.options.when_unix_s,

@@ -199,7 +199,7 @@ fn newcomer(
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let (width, height) = (picture.width, picture.height);
     let place = good.place(score);
-    let is_rejected = pipeline.decide(&scored, width, height).verdict == Verdict::Ng;
+    let is_rejected = pipeline.decide(&scored, picture.size()).verdict == Verdict::Ng;
     let threshold = template.header().calibration.threshold;
     let warning = || {
         format!(

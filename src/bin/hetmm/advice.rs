@@ -2,6 +2,7 @@
 
 use hetmm::describe::threshold::fewest_parts;
 use hetmm::evaluation::Evaluation;
+use hetmm::image::Size;
 use hetmm::metrics::advice::{Advice, Choice, Prepared, Remedies, Step};
 use hetmm::report::AdviceLine as Line;
 use hetmm::template::Template;
@@ -19,7 +20,7 @@ pub struct Names {
 /// What has been done for a template already.
 pub fn prepared(template: &Template) -> Prepared {
     let header = template.header();
-    let (width, height) = header.picture_size();
+    let Size { width, height } = header.picture_size();
     Prepared {
         has_mask: template.mask().is_some(),
         leaves_out_strays: header.build.options.iter().any(|(key, _)| key == "left-out"),

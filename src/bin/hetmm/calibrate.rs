@@ -468,10 +468,10 @@ fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Resu
     Ok(pipeline.decide_at(&scored, size, thresholds).verdict)
 }
 
-/// The score of a picture with its map, and its columns and rows.
-fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, (u32, u32))> {
+/// The score of a picture with its map, and its size.
+fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, Size)> {
     let found = inspect_file(pipeline, source)?.found;
-    Ok((found.scored, (found.size.width, found.size.height)))
+    Ok((found.scored, found.size))
 }
 
 /// The name of a known defect: the folder that its picture lies in.

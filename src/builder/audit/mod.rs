@@ -46,7 +46,7 @@ use super::gather::{Gathered, gather};
 use super::{Input, Notice, Pass, Progress, Stage};
 use crate::backbone::{Backbone, Identity};
 use crate::error::{Error, Kind, Result};
-use crate::image::Mask;
+use crate::image::{Mask, Size};
 use crate::scoring::Scored;
 use crate::template::ImageRecord;
 use crate::wording::counted;
@@ -137,8 +137,9 @@ impl Audit {
     }
 
     /// Columns and rows of the maps.
-    pub fn map_size(&self) -> (u32, u32) {
-        (self.comparison.size.1 as u32, self.comparison.size.0 as u32)
+    pub fn map_size(&self) -> Size {
+        let (height, width) = self.comparison.size;
+        Size { width: width as u32, height: height as u32 }
     }
 
     /// The pictures beyond a bar, the most suspicious first.
