@@ -166,11 +166,11 @@ impl Pipeline {
         }
         Err(Error::new(
             Kind::Image,
-            format!("a picture of {size}, and the template was built from pictures of {first}: another shape"),
+            format!("the picture has {size} pixels, but the template was built from pictures of {first}, which is another shape"),
         )
         .advise(
-            "take pictures of the shape of the good ones, build a template from pictures of this shape, or \
-             allow any shape, which squeezes them",
+            "take pictures with the shape of the good ones, build a template from pictures of this shape, or \
+             allow any shape, so that they are squeezed",
         ))
     }
 

@@ -1,25 +1,25 @@
-//! Names, counts and shares as they stand in sentences.
+//! This module writes names, counts and shares as they appear in sentences.
 
-/// Adds a line to a `String`, in the form of `println!`.
+/// Adds a line to a `String`, with the arguments of `println!`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __say {
     ($text:expr, $($line:tt)*) => {{
         use std::fmt::Write as _;
-        // Memory takes everything.
+        // Writing to memory cannot fail.
         let _ = writeln!($text, $($line)*);
     }};
 }
 pub use crate::__say as say;
 
-/// A name as it can be shown: what would move the cursor, colour the terminal or break a line is spelled
-/// out. Names come from files and templates, and those from anywhere.
+/// A name that is safe to show. Characters that move the cursor, colour the terminal or break a line are escaped,
+/// because files and templates can come from anywhere.
 pub fn printable(name: &str) -> String {
     let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     name.chars().map(spelled).collect()
 }
 
-/// A count with what is counted, as "1 picture" and "2 pictures"; `one` is the word for one of them.
+/// A count with its noun, as "1 picture" or "2 pictures". `one` is the word for one of them.
 pub fn counted(count: usize, one: &str) -> String {
     match count {
         1 => format!("1 {one}"),
@@ -27,7 +27,7 @@ pub fn counted(count: usize, one: &str) -> String {
     }
 }
 
-/// The form of a verb or of a word for a count: `one` for 1, `more` for any other.
+/// The form of a word for a count: `one` for 1, and `more` for any other count.
 pub fn form<'a>(count: usize, one: &'a str, more: &'a str) -> &'a str {
     if count == 1 { one } else { more }
 }

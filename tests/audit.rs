@@ -129,7 +129,7 @@ fn clean_folders_have_no_suspects_and_few_pictures_no_verdict() {
     assert!(findings.iter().all(|f| f["suspect"] == false), "{:#?}", &findings[..3]);
     let few = bench.parts("few", 0..9);
     let out = hetmm(&[&["audit", text(&few)], &SMALL[..]].concat());
-    assert_code(&out, 3, "9 pictures: too few to tell what is usual among them");
+    assert_code(&out, 3, "9 pictures cannot show what is usual: an audit needs at least 10");
     assert_code(&hetmm(&["audit", text(&bench.path("none"))]), 3, "no such file");
     let out = hetmm(&[&["audit", text(&folder)], &SMALL[..]].concat());
     assert_code(&out, 0, "0 of 40 pictures are suspects");
@@ -163,14 +163,10 @@ fn a_build_warns_of_suspects_and_leaves_them_out_where_it_is_told_to() {
         hetmm(&[&arguments[..], &SMALL[..], &TEMPLATE[..], more].concat())
     };
     let out = build(&plain, &["--keep-suspects"]);
-    assert_code(&out, 0, "7 pictures look unlike the rest (hetmm audit shows them");
+    assert_code(&out, 0, "7 pictures look unlike the rest (`hetmm audit` shows them");
     assert!(stderr(&out).contains("and 4 more"), "{}", stderr(&out));
-    assert_code(&out, 0, "Pictures of an exposure that is there already");
-    assert_code(
-        &build(&dropped, &[]),
-        3,
-        "more than a tenth: the folder holds two different things",
-    );
+    assert_code(&out, 0, "these pictures show the same exposure as another one");
+    assert_code(&build(&dropped, &[]), 3, "the folder contains two different things");
     let out = build(&dropped, &["--drop-suspects"]);
     assert_code(&out, 0, "9 pictures look unlike the rest and were left out");
     let info = |template: &Path| -> Value {

@@ -82,7 +82,8 @@ fn a_picture_that_is_given_twice_counts_once() {
         assert_eq!(json(&output), once, "{images:?}");
     }
     // 40 pictures could promise 3 %, 20 different ones cannot.
-    let refused = "20 good pictures cannot promise a false-reject rate of 3 %: that takes 33";
+    let refused =
+        "20 good parts are too few to guarantee a false-reject rate of 3 %: that needs 33";
     assert_code(&dry(&[&fresh, &fresh], "3%"), 3, refused);
     let bad = blots(&bench, "bad", 4);
     let defects = ["--json", "--dry-run", "--false-reject", "10%", "--defects"];
@@ -119,7 +120,8 @@ fn doubles_among_the_good_pictures_do_not_lower_the_threshold_by_folds() {
     // Every picture of each fold has a double; built from these it would score next to nothing.
     let threshold = |of: &Value| of["threshold"].as_f64().expect("a number");
     assert!(threshold(&told) > 0.5 * threshold(&plain), "{told} {plain}");
-    let refused = "12 good pictures cannot promise a false-reject rate of 5 %: that takes 19";
+    let refused =
+        "12 good parts are too few to guarantee a false-reject rate of 5 %: that needs 19";
     assert_code(&build(&doubled, &good, "5%"), 3, refused);
     let same = bench.path("same");
     std::fs::create_dir(&same).expect("makes");
@@ -193,12 +195,13 @@ fn what_calibrate_counts_is_what_inspect_and_eval_decide_whatever_the_rules() {
         let words = stdout(&calibrate(&path, &[&fresh], &[&options[..], &["--dry-run"]].concat()));
         let about = "That is about the score alone.";
         let under = format!(
-            "Under them {ng} of the 30 good parts are rejected; 2 score above the threshold."
+            "With these rules, {ng} of the 30 good parts are rejected. 2 score above the threshold."
         );
         assert_eq!(words.contains(about) && words.contains(&under), is_ruled, "{words}");
         assert_eq!(calibrated.contains(about), is_ruled, "{rules:?}");
         assert_eq!(stdout(&hetmm(&["info", text(&path)])).contains(about), is_ruled, "{rules:?}");
-        let missed = format!("Of 8 known defects {missed} would be missed and {reviewed} reviewed");
+        let missed =
+            format!("Of 8 known defects, {missed} would pass and {reviewed} would be reviewed");
         assert!(words.contains(&missed), "{words}");
     }
     // The cases differ: a least area that nothing reaches, and a zone that rejects more than the score.
@@ -276,7 +279,7 @@ fn what_was_written_is_said_when_the_rest_cannot_be() {
     let threshold =
         json(&hetmm(&["info", text(&path), "--json"]))["calibration"]["threshold"].clone();
     let threshold = threshold.as_f64().expect("a number");
-    let words = format!("the threshold is set to {threshold:.4}, but there is no page");
+    let words = format!("the threshold is set to {threshold:.4}, but the report is not written");
     assert!(told.contains(&words), "{told}");
     assert!(std::fs::read(&path).expect("reads") != before);
 }
@@ -295,12 +298,12 @@ fn a_threshold_that_was_given_is_called_given() {
         };
         assert_eq!(told(), (Some(given), Some(false)));
         let info = stdout(&hetmm(&["info", text(&path)]));
-        assert_eq!(info.contains(", given."), given, "{info}");
+        assert_eq!(info.contains(", given by the user."), given, "{info}");
         assert_eq!(info.contains("an estimate that about 2 %"), !given, "{info}");
         assert_eq!(info.contains("option     threshold: 5"), given, "{info}");
         assert_code(&hetmm(&["eval", text(&path), text(&set), "--report", text(&page)]), 0, "");
         let written = std::fs::read_to_string(&page).expect("a page");
-        assert_eq!(written.contains("Threshold 5.0000, given."), given);
+        assert_eq!(written.contains("Threshold 5.0000, given by the user."), given);
         assert_eq!(written.contains("an estimate that about 2 %"), !given);
         assert_code(&calibrate(&path, &[&fresh], &["--false-reject", "10%"]), 0, "");
         assert_eq!(told(), (Some(false), Some(false)));

@@ -234,24 +234,27 @@ fn calibrate_prints_the_curve_and_a_dry_run_needs_no_rate() {
     let before = std::fs::read(&path).expect("reads");
     // 20 parts cannot promise the usual 1 %.
     let dry = calibrate(&["--dry-run"]);
-    assert_code(&dry, 0, "20 good pictures cannot promise a false-reject rate of 1 %");
+    assert_code(&dry, 0, "20 good parts are too few to guarantee a false-reject rate of 1 %");
     let words = stdout(&dry);
-    assert!(words.contains("of these 20 good parts; it misses 0 of 5 known defects."), "{words}");
+    assert!(
+        words.contains("of these 20 good parts. It lets 0 of 5 known defects pass."),
+        "{words}"
+    );
     assert!(words.contains("defects caught") && words.contains("100.00 %"), "{words}");
     let told = json(&calibrate(&["--dry-run", "--json"]).stdout);
     assert_eq!((&told["threshold"], &told["present"]["missed"]), (&Value::Null, &0.into()));
     assert_eq!(told["caught_at_5"], 1.0);
     // A rate that was asked for is an error all the same, after the answer.
     let asked = calibrate(&["--dry-run", "--false-reject", "1%"]);
-    assert_code(&asked, 3, "cannot promise");
+    assert_code(&asked, 3, "too few to guarantee");
     assert!(stdout(&asked).contains("The present threshold"));
-    assert_code(&calibrate(&[]), 3, "cannot promise");
+    assert_code(&calibrate(&[]), 3, "too few to guarantee");
     assert_eq!(std::fs::read(&path).expect("reads"), before);
     let page = bench.path("page.html");
     let set = calibrate(&["--false-reject", "7%", "--report", text(&page)]);
     assert_code(&set, 0, "");
     let words = stdout(&set);
-    assert!(words.contains("20 good parts allow only some rates: 4.76 %"), "{words}");
+    assert!(words.contains("Only some rates are possible with 20 good parts: 4.76 %"), "{words}");
     assert!(words.contains("  before "), "{words}");
     let page = std::fs::read_to_string(&page).expect("a page");
     assert!(page.contains("<table id=\"operating\">") && page.contains("<data id=\"caught_at_2\""));

@@ -210,7 +210,7 @@ fn bad_pictures_are_named_with_a_next_step() {
         ("empty-file", "zero.png: not a picture"),
         ("huge", "wide.png: 20000 x 20000 pixels are more than 100 million"),
         ("bomb", "bomb.png:"),
-        ("empty", "an empty folder"),
+        ("empty", "the folder is empty"),
         ("one", "only.png is the only picture"),
         ("dot", "dot.png: 1 x 1 pixels are too few"),
         ("no-such-folder", "no such file or folder"),
@@ -269,7 +269,7 @@ fn pictures_of_other_shapes_and_depths_are_taken_with_a_warning() {
     assert_code(
         &out,
         0,
-        "1 of 5 pictures have another shape than 00.png (80 x 60), as 16bit.png (200 x 40)",
+        "1 of 5 pictures have another shape than 00.png (80 x 60), for example 16bit.png (200 x 40)",
     );
 }
 
@@ -300,7 +300,11 @@ fn a_region_of_interest_hides_what_lies_outside() {
     );
     let black = bench.path("black.png");
     RgbImage::new(80, 60).save(&black).expect("writes");
-    assert_code(&bench.build(&good, &template, &["--mask", text(&black)]), 2, "the mask is black");
+    assert_code(
+        &bench.build(&good, &template, &["--mask", text(&black)]),
+        2,
+        "the whole mask is black",
+    );
 }
 
 #[test]
@@ -308,10 +312,10 @@ fn wrong_options_are_refused_with_a_next_step() {
     let bench = Bench::new();
     let good = bench.good(3);
     let cases: [(&[&str], i32, &str); 12] = [
-        (&["--patches", "3"], 2, "--patches has 1 numbers for 2 layers"),
+        (&["--patches", "3"], 2, "--patches: 1 number given for 2 layers"),
         (&["--patches", "3,4"], 2, "4 is not an odd number"),
         (&["--alpha", "1.5"], 2, "--alpha 1.5"),
-        (&["--weights", "1"], 2, "--weights needs 2 numbers"),
+        (&["--weights", "1"], 2, "--weights: needs 2 numbers"),
         (&["--weights", "0,0"], 2, "at least one must be above 0"),
         (&["--sigma", "65"], 2, "--sigma 65 is not"),
         (&["--size", "100"], 2, "multiples of 32"),
@@ -442,13 +446,13 @@ fn calibration_sets_thresholds_and_nothing_else() {
     assert_code(
         &calibrate(&[]),
         3,
-        "30 good pictures cannot promise a false-reject rate of 1 %: that takes 99",
+        "30 good parts are too few to guarantee a false-reject rate of 1 %: that needs 99",
     );
     assert_code(&calibrate(&["--false-reject", "0"]), 2, "a rate above 0");
     assert_code(
         &calibrate(&["--false-reject", "10%", "--review", "5%"]),
         2,
-        "--review must be above",
+        "--review must be larger",
     );
     let known = hetmm(&["calibrate", text(&template), "--images", text(&bench.path("good"))]);
     assert_code(&known, 3, "the template was built from all of them");
@@ -585,7 +589,7 @@ fn evaluation_figures_page_and_requirements() {
     assert_code(
         &hetmm(&["eval", text(&template), text(&set), "--require", "aupro30=1.01"]),
         1,
-        "required aupro30 1.01",
+        "aupro30 must be at least 1.01",
     );
     std::fs::remove_dir_all(bench.path("set/ground_truth")).expect("removes");
     let out = hetmm(&["eval", text(&template), text(&set), "--json", "-"]);

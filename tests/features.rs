@@ -25,7 +25,7 @@ fn made(count: u32) -> (Bench, PathBuf, PathBuf) {
     let (good, file) = (bench.parts("good", 0..count), bench.path("whole.features"));
     let out = features(&good, &file, &[]);
     assert_code(&out, 0, &format!("{count} pictures"));
-    assert!(stderr(&out).contains("a second"));
+    assert!(stderr(&out).contains("per second"));
     assert!(!part_of(&file).exists());
     (bench, good, file)
 }
@@ -101,11 +101,11 @@ fn what_does_not_go_with_a_features_file_is_refused() {
     let nothing = bench.path("nothing");
     let (f, g) = (text(&file), text(&good));
     let cases: [(&[&str], i32, &str); 8] = [
-        (&["build", f, g], 2, "a features file beside other input"),
+        (&["build", f, g], 2, "a features file cannot be combined with other input"),
         (&["build", f, "--size", "96"], 2, "--size differs"),
         (&["build", f, "--layers", "block2.exp"], 2, "other layers were asked for"),
-        (&["build", f, "--patches", "3"], 2, "--patches has 1 numbers for 2 layers"),
-        (&["build", f], 2, "--layers needs --patches"),
+        (&["build", f, "--patches", "3"], 2, "--patches: 1 number given for 2 layers"),
+        (&["build", f], 2, "choose --patches: one odd window for each layer"),
         (&["build", f, "--backbone", text(&model), "--patches", "3,3"], 4, "another backbone"),
         (&["inspect", f, g], 4, "not a hetmm template"),
         (&["features", text(&nothing)], 3, "no such file or folder"),
@@ -162,15 +162,15 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
         stderr(&out)
     };
     // Complete, but not renamed.
-    assert!(continued(&whole, "complete").contains("6 pictures taken over"));
+    assert!(continued(&whole, "complete").contains("6 pictures kept from an interrupted run"));
     let head = 64 + u32::from_le_bytes(whole[12..16].try_into().expect("4 bytes")) as usize;
     let record = (whole.len() - head) / 6;
     let ends = (0..6).flat_map(|i| [0, 1, 40, record - 1].map(|more| head + i * record + more));
     for cut in [0, 1, 63, 64, head - 1].into_iter().chain(ends) {
         let said = continued(&whole[..cut], &format!("cut at {cut}"));
         let taken = cut.saturating_sub(head) / record;
-        let says = said.contains(&format!("{taken} pictures taken over"))
-            || taken == 1 && said.contains("1 picture taken over");
+        let says = said.contains(&format!("{taken} pictures kept from an interrupted run"))
+            || taken == 1 && said.contains("1 picture kept from an interrupted run");
         assert_eq!(says, taken > 0, "cut at {cut}: {said}");
     }
     for at in [9, 30, 70, head + 5, head + 2 * record + 500, whole.len() - 1, whole.len() - record]
@@ -189,7 +189,7 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
     std::fs::write(&part, &whole).expect("writes");
     bench.part("good/003.png", 30);
     let out = features(&good, &file, &[]);
-    assert_code(&out, 0, "3 pictures taken over");
+    assert_code(&out, 0, "3 pictures kept from an interrupted run");
     let fresh = bench.path("fresh.features");
     assert_code(&features(&good, &fresh, &[]), 0, "");
     assert_eq!(read(&file), read(&fresh));
@@ -252,7 +252,7 @@ fn unreadable_pictures_stop_the_pass_unless_they_may_be_skipped() {
     // Also where an interrupted run has passed them already.
     std::fs::rename(&file, part_of(&file)).expect("renames");
     let out = features(&good, &file, &["--skip-unreadable"]);
-    assert_code(&out, 0, "8 pictures taken over");
+    assert_code(&out, 0, "8 pictures kept from an interrupted run");
     assert_eq!(stderr(&out).matches("skipped:").count(), 2);
     assert_eq!(read(&file), read(&whole));
 }
@@ -317,7 +317,11 @@ fn halves_merge_to_the_whole() {
     let one = bench.path("one");
     let other = [&["features", text(&one), "-o", text(&narrow)], &layers[..]].concat();
     assert_code(&hetmm(&other), 0, "");
-    assert_code(&merge(&[&a, &narrow]), 3, "features of two kinds cannot be one (different: taps)");
+    assert_code(
+        &merge(&[&a, &narrow]),
+        3,
+        "features of two kinds cannot be joined (different: taps)",
+    );
     assert_code(&merge(&[&a, &bench.path("none.features")]), 5, "check the path");
     assert_code(&merge(&[&a, &both]), 2, "both input and output");
     assert_code(&merge(&[&a]), 2, "required");

@@ -54,7 +54,7 @@ fn one_zone_is_changed_without_its_label_picture() {
     let template = text(&path);
     let labels = drawn(&bench, "labels.png", |x, _| if x < 40 { 1 } else { 2 });
     let change = |options: &[&str]| hetmm(&[&["rules", template], options].concat());
-    assert_code(&change(&["--zone", "1=2x"]), 2, "--zone needs --zones");
+    assert_code(&change(&["--zone", "1=2x"]), 2, "--zone: the template has no zones yet");
     let zoned = ["--zones", text(&labels), "--zone", "1=belt:1.5x", "--zone", "2=seal:0.9x:10px"];
     assert_code(&change(&zoned), 0, "");
     let before = rules_of(&path);
@@ -90,8 +90,8 @@ fn a_calibration_says_that_it_removes_the_review_threshold() {
     let with_review = [&calibrate[..], &["--review", "30%"]].concat();
     assert!(!stderr(&hetmm(&with_review)).contains("removed"));
     let dry = [&calibrate[..], &["--dry-run"]].concat();
-    assert_code(&hetmm(&dry), 0, "would be removed: no part is sent to review");
-    assert_code(&hetmm(&calibrate), 0, "is removed: no part is sent to review");
+    assert_code(&hetmm(&dry), 0, "would be removed, so no part is sent to review");
+    assert_code(&hetmm(&calibrate), 0, "is removed, so no part is sent to review");
     assert!(!stderr(&hetmm(&calibrate)).contains("removed"), "there is none any more");
 }
 

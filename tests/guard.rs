@@ -111,10 +111,10 @@ fn after_a_calibration_what_is_far_above_the_threshold_needs_to_be_forced() {
     assert_code(
         &insert(&path, &far, &["--force", "--dry-run"]),
         0,
-        "it is rejected as the template is",
+        "it is rejected by the present template",
     );
     let false_reject = between(&bench, &path, threshold * 1.001, threshold * 1.24);
-    assert_code(&insert(&path, &false_reject, &[]), 0, "it is rejected as the template is");
+    assert_code(&insert(&path, &false_reject, &[]), 0, "it is rejected by the present template");
 }
 
 #[test]

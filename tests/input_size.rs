@@ -159,13 +159,13 @@ fn an_input_beyond_the_memory_is_refused_before_any_work() {
     };
     // The features alone do not fit.
     let huge = build("2000000", &["--size", "4096"]);
-    assert_code(&huge, 2, "an input of 4096 x 4096 takes about");
-    assert_code(&huge, 2, "GB of memory on 2 threads, and 2.0 GB are free");
+    assert_code(&huge, 2, "an input of 4096 x 4096 needs about");
+    assert_code(&huge, 2, "GB of memory on 2 threads, but only 2.0 GB are free");
     // The features fit, and a template of all sheets beside them does not.
     let many = ["--size", "1024", "--sheets", "6", "--storage", "f32"];
     let large = build("1000000", &many);
-    assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 takes");
-    assert_code(&large, 2, "and 1.0 GB are free");
+    assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 needs");
+    assert_code(&large, 2, "but only 1.0 GB are free");
     assert_code(&large, 2, "sheets or fewer");
     assert!(!template.exists());
     assert_code(&build("2000000", &["--size", "64"]), 0, "");
@@ -201,7 +201,7 @@ fn the_input_is_chosen_for_the_smallest_defect() {
         let (smallest, words) = laid_out_for(&template);
         assert!((smallest - px).abs() < 1e-9, "{options:?}: {smallest}");
         let is_costly = want.0 > 288;
-        let cost = "cost: an input of 512 x 384 has 3.0 times the pixels of the usual 288 x 224";
+        let cost = "note: an input of 512 x 384 has 3.0 times the pixels of the usual 288 x 224";
         assert_eq!(stderr(&built).contains(cost), is_costly, "{}", stderr(&built));
         let line = if is_costly { "laid out for defects from 10 px" } else { "from 18 px" };
         assert!(words.contains(line), "{words}");
@@ -209,7 +209,7 @@ fn the_input_is_chosen_for_the_smallest_defect() {
     }
     // What the pictures do not show is said.
     let tiny = build(&good, &template, &["--defect", "3px"]);
-    assert_code(&tiny, 0, "warning: a defect of 3px spans 3.0 pixels of the pictures");
+    assert_code(&tiny, 0, "warning: a defect of 3px covers 3.0 pixels of the pictures");
     assert_eq!(input(&template), (640, 480));
 }
 
@@ -223,15 +223,15 @@ fn a_defect_that_cannot_be_laid_out_for_is_refused() {
         ["features", text(&good), "-o", text(&features), "--layers", "block1.exp,block4.exp"];
     assert_code(&hetmm(&made), 0, "");
     let cases: [(&Path, &[&str], &str); 9] = [
-        (&good, &["--defect", "0.5mm"], "how much a pixel of the pictures shows is not known"),
-        (&good, &["--defect", "0.5mm", "--mm-per-pixel", "1"], "less than a pixel"),
+        (&good, &["--defect", "0.5mm"], "the size of a pixel is not known"),
+        (&good, &["--defect", "0.5mm", "--mm-per-pixel", "1"], "less than one pixel"),
         (&good, &["--defect", "0px"], "a size above 0"),
         (&good, &["--defect", "NaN"], "a size above 0"),
         (&good, &["--defect", "5cm"], "in pixels or millimetres"),
         (&good, &["--defect", "5mm", "--mm-per-pixel", "0"], "millimetres above 0"),
         (&good, &["--defect", "5px", "--size", "64"], "cannot be used with"),
-        (&features, &["--defect", "5px"], "features have theirs"),
-        (&long, &["--defect", "8px"], "4096 is the longest side"),
+        (&features, &["--defect", "5px"], "features have a fixed input"),
+        (&long, &["--defect", "8px"], "a side may have at most 4096 pixels"),
     ];
     for (images, options, message) in cases {
         assert_code(&build(images, &template, options), 2, message);

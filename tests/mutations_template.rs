@@ -129,7 +129,7 @@ fn start() -> &'static Start {
             let built = hetmm(&[&build, &base[..], more].concat());
             assert_code(&built, 0, "");
             assert!(
-                !common::stderr(&built).contains("would not notice"),
+                !common::stderr(&built).contains("do not notice"),
                 "{}",
                 common::stderr(&built)
             );

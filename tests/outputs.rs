@@ -259,7 +259,11 @@ fn thumbnails_and_the_demo_replace_only_what_they_have_written() {
     let before = read(&theirs).expect("reads");
     let out = shop.bench.path("theirs");
     let demo = hetmm(&["demo", "--out", text(&out)]);
-    assert_code(&demo, 2, "007.png: a file lies there that is not a part that the demo has drawn");
+    assert_code(
+        &demo,
+        2,
+        "007.png: a file lies there that is not a picture that the demo has generated",
+    );
     assert_eq!(read(&theirs).expect("reads"), before);
     assert!(
         !out.join("parts/train/good/000.png").exists(),
@@ -362,7 +366,7 @@ fn a_command_that_has_changed_a_file_says_so_where_its_output_cannot_be_written(
     for (arguments, file) in cases {
         let full = File::options().write(true).open("/dev/full").expect("opens");
         let output = command(&arguments).stdout(full).output().expect("runs");
-        let told = format!("has written {}: only its output is lost", text(file));
+        let told = format!("has written {}. Only its output is lost", text(file));
         assert_code(&output, 5, &told);
         if arguments[0] == "undo" {
             assert_eq!(entries(), 0, "the undo was done");
@@ -393,7 +397,7 @@ fn numbers_that_no_machine_can_bear_are_refused() {
     let template = text(&shop.template);
     for (arguments, message) in [
         (["check", template, "--threads", "100000"], "--threads 100000 is too much"),
-        (["check", template, "--threads", "18446744073709551615"], "cores, which allow"),
+        (["check", template, "--threads", "18446744073709551615"], "it allows at most"),
         (["bench", template, "--runs", "18446744073709551615"], "is more than 1000000"),
         (["bench", template, "--runs", "1000001"], "is more than 1000000"),
         (["bench", template, "--picture", "16384x16384"], "million pixels"),

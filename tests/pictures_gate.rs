@@ -43,7 +43,7 @@ fn a_picture_of_another_shape_is_refused_and_one_of_another_size_is_scaled() {
         hetmm(&[&["inspect", text(&template), text(file)], more].concat())
     };
     let said = inspect(&large, &[]);
-    assert_code(&said, 0, "160 x 120, and the template is of 80 x 60");
+    assert_code(&said, 0, "160 x 120 in place of 80 x 60");
     assert!(!stderr(&inspect(&part, &[])).contains("another size"));
     let insert = ["insert", text(&template), text(&wide), "--force"];
     let images = ["calibrate", text(&template), "--false-reject", "50%", "--images", text(&wide)];
@@ -52,7 +52,14 @@ fn a_picture_of_another_shape_is_refused_and_one_of_another_size_is_scaled() {
         assert_code(&refused, 3, "80 x 60");
         assert_code(&refused, 3, "wide.png");
     }
-    assert_code(&inspect(&wide, &["--any-shape"]), 0, "");
+    assert_code(&said, 0, "but the same shape, and is scaled");
+    let squeezed = inspect(&wide, &["--any-shape"]);
+    assert_code(
+        &squeezed,
+        0,
+        "has another shape than the pictures of the template and is squeezed",
+    );
+    assert!(!stderr(&squeezed).contains("scaled"), "{}", stderr(&squeezed));
     assert_code(&hetmm(&[&insert[..], &["--any-shape"]].concat()), 0, "");
 }
 
@@ -62,7 +69,11 @@ fn pictures_that_show_nothing_are_named_and_refused_where_none_shows_anything() 
     let good = bench.parts("good", 0..10);
     save(&good.join("mask_007.png"), GrayImage::from_pixel(80, 60, Luma([255])));
     let out = build(&good, &bench.path("t.hetmm"), &[]);
-    assert_code(&out, 0, "1 of 11 pictures show nothing, all pixels are alike: mask_007.png");
+    assert_code(
+        &out,
+        0,
+        "1 of 11 pictures show nothing, because all pixels are alike: mask_007.png",
+    );
     for i in 0..3 {
         save(&bench.path(&format!("white/{i}.png")), GrayImage::from_pixel(80, 60, Luma([254])));
     }
@@ -102,10 +113,14 @@ fn transparent_pixels_are_black_and_may_be_left_out() {
     let cut = bench.path("cut");
     let plain = bench.path("plain.hetmm");
     let out = build(&cut, &plain, &[]);
-    assert_code(&out, 0, "10 of 10 pictures are transparent in places");
+    assert_code(&out, 0, "10 of 10 pictures have transparent places");
     assert_code(&out, 0, "--mask-from-alpha");
     let new = cut_out(&bench, "new.png", 13);
-    assert_code(&hetmm(&["inspect", text(&plain), text(&new)]), 0, "1 picture is transparent");
+    assert_code(
+        &hetmm(&["inspect", text(&plain), text(&new)]),
+        0,
+        "1 picture has transparent places",
+    );
     let masked = bench.path("masked.hetmm");
     assert_code(&build(&cut, &masked, &["--mask-from-alpha"]), 0, "");
     let info = |template: &Path| -> Value {
@@ -132,7 +147,7 @@ fn pictures_that_are_half_transparent_everywhere_are_read() {
         save(&path, soft);
     }
     let (soft, template) = (bench.path("soft"), bench.path("t.hetmm"));
-    assert_code(&build(&soft, &template, &[]), 0, "8 of 8 pictures are transparent in places");
+    assert_code(&build(&soft, &template, &[]), 0, "8 of 8 pictures have transparent places");
     assert_code(&build(&soft, &template, &["--mask-from-alpha"]), 0, "");
     let info: Value =
         serde_json::from_str(&stdout(&hetmm(&["info", text(&template), "--json"]))).expect("JSON");
@@ -157,13 +172,13 @@ fn what_is_left_out_of_a_folder_is_said_and_subfolders_are_an_option() {
     assert_code(
         &out,
         3,
-        "2 subfolders (monday, tuesday) and 1 file that is no picture of a known kind (1 .gif)",
+        "2 subfolders (monday, tuesday) and 1 file that is not a picture of a known kind (1 .gif)",
     );
     assert_code(&out, 3, "--recursive");
     bench.part("days/000.png", 9);
     bench.part("days/001.png", 10);
     let out = build(&days, &template, &[]);
-    assert_code(&out, 0, "left out 2 subfolders (monday, tuesday)");
+    assert_code(&out, 0, "2 subfolders (monday, tuesday)");
     assert_code(&out, 0, "from 2 pictures");
     let out = build(&days, &template, &["--recursive"]);
     assert_code(&out, 0, "from 10 pictures");
@@ -221,7 +236,7 @@ fn folders_of_good_pictures_by_other_names_are_asked_for_and_system_folders_pass
         std::fs::rename(set.join("test").join(name), set.join("test/good")).expect("renames");
     }
     bench.parts("set/test/ok", 40..42);
-    assert_code(&eval(&[]), 3, "there is `good`, and ok may hold good pictures, too");
+    assert_code(&eval(&[]), 3, "besides `good`, ok may also hold good pictures");
     let (both, _) = figures(&template, &set, &["--good", "good", "--good", "ok"]);
     assert_eq!(both["good"], 6);
     let (one, _) = figures(&template, &set, &["--good", "good"]);
@@ -319,11 +334,11 @@ fn masks_that_cannot_be_meant_are_named_and_make_no_figures() {
         save(&masks.join(format!("{i:03}_mask.png")), inverted());
     }
     let (all, said) = figures(&template, &set, &[]);
-    assert!(said.contains("they look inverted") && all["pixel_auroc"].is_null(), "{said}");
+    assert!(said.contains("They look inverted") && all["pixel_auroc"].is_null(), "{said}");
     assert!(all["image_auroc"].is_f64());
     save(&masks.join("033_mask.png"), GrayImage::from_pixel(80, 30, Luma([255])));
     let out = hetmm(&["eval", text(&template), text(&set)]);
-    assert_code(&out, 3, "033_mask.png: the mask has 80 x 30 pixels, its picture 80 x 60");
+    assert_code(&out, 3, "033_mask.png: the mask has 80 x 30 pixels, but its picture has 80 x 60");
     std::fs::remove_dir_all(set.join("ground_truth")).expect("removes");
     let (none, said) = figures(&template, &set, &[]);
     assert!(said.contains("4 of 4 pictures of defects have no mask"), "{said}");
@@ -363,11 +378,11 @@ fn twelve_bits_in_sixteen_are_noticed_and_the_template_remembers_them() {
     (0..10).for_each(|i| drop(twelve(&format!("dark/{i:03}.tif"), i)));
     let (dark, template) = (bench.path("dark"), bench.path("t.hetmm"));
     let out = build(&dark, &template, &[]);
-    assert_code(&out, 0, "they look like 12 bits in 16");
+    assert_code(&out, 0, "seems to give only 12 bits in 16");
     assert_code(&out, 0, "--bits 12");
     let out = build(&dark, &template, &["--bits", "12"]);
     assert_code(&out, 0, "");
-    assert!(!stderr(&out).contains("look like"), "{}", stderr(&out));
+    assert!(!stderr(&out).contains("seems to give"), "{}", stderr(&out));
     assert_code(&build(&dark, &template, &["--bits", "10"]), 3, "10 bits hold no more than 1023");
     assert_code(&build(&dark, &template, &["--bits", "3"]), 2, "from 8 to 16");
     assert!(stdout(&hetmm(&["info", text(&template)])).contains("12 bits in 16"));

@@ -131,8 +131,8 @@ fn layers_that_make_no_sense_are_refused() {
     };
     let cases: [(&[&str], i32, &str); 3] = [
         (&["--position-free", "block99.exp"], 4, "no tap called block99.exp"),
-        (&["--position-free", "block1.exp", "--free-patches", "0"], 2, "without patches"),
-        (&["--position-free", "block1.exp", "--weights", "1"], 2, "--weights needs 2 numbers"),
+        (&["--position-free", "block1.exp", "--free-patches", "0"], 2, "needs patches"),
+        (&["--position-free", "block1.exp", "--weights", "1"], 2, "--weights: needs 2 numbers"),
     ];
     for (options, code, message) in cases {
         assert_code(&with(options), code, message);

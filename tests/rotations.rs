@@ -64,8 +64,9 @@ fn good_pictures_tell_whether_parts_lie_turned() {
     for (folder, lie_anyhow) in [("anyhow", true), ("alike", false)] {
         let pictures = bars(&bench, folder, 8, lie_anyhow);
         let output = build(&[text(&pictures)], &template, &[]);
-        assert_code(&output, 0, "copies are as unlike the other pictures");
-        let used = stderr(&output).contains("29 turned copies of each picture, turned all round");
+        assert_code(&output, 0, "a copy differs from the other pictures");
+        let used =
+            stderr(&output).contains("29 turned copies of each picture, turned by any angle");
         assert_eq!(used, lie_anyhow, "{folder}: {}", stderr(&output));
         assert_eq!(recorded(&template).is_some(), lie_anyhow, "{folder}");
         // A copy is no picture.
@@ -182,7 +183,11 @@ fn copies_that_make_no_sense_are_refused() {
         (&["--rotations", "360"], 2, "from 1 to 359"),
         (&["--rotations=-3"], 2, "from 1 to 359"),
         (&["--rotations", "some"], 2, "from 1 to 359"),
-        (&["--rotations", "7", "--mask", text(&strip)], 2, "does not turn"),
+        (
+            &["--rotations", "7", "--mask", text(&strip)],
+            2,
+            "the region of interest changes when it is turned",
+        ),
         (&["--rotations", "1", "--mask", text(&strip)], 0, "a turned copy of each picture"),
         (&["--rotations", "7", "--mask", text(&disc)], 0, "7 turned copies of each picture"),
         (&["--rotations", "auto", "--mask", text(&side)], 0, "region of interest does not turn"),
@@ -203,9 +208,9 @@ fn copies_that_make_no_sense_are_refused() {
     }
     let options = ["--rotations", "3", "--mask-from-alpha", "--sheets", "4", "--threshold", "2"];
     let output = build(&[text(&bench.path("opaque"))], &template, &options);
-    assert_code(&output, 2, "does not turn");
+    assert_code(&output, 2, "the region of interest changes when it is turned");
     // 6 x 360 candidates: refused with the most that there may be.
     let output = build(&[text(&pictures)], &template, &["--rotations", "359"]);
-    assert_code(&output, 2, "2160 candidates, more than 2000");
-    assert!(stderr(&output).contains("332 at the most"), "{}", stderr(&output));
+    assert_code(&output, 2, "2160 candidates, but the limit is 2000");
+    assert!(stderr(&output).contains("at most 332"), "{}", stderr(&output));
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 fn template(bench: &Bench) -> (PathBuf, PathBuf) {
     let (good, path) = (bench.parts("good", 0..40), bench.path("t.hetmm"));
     let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
-    assert_code(&hetmm(&build), 0, "confidence; hetmm sensitivity tells more)");
+    assert_code(&hetmm(&build), 0, "confidence; `hetmm sensitivity` has details)");
     (path, bench.parts("fresh", 100..110))
 }
 
@@ -81,12 +81,21 @@ fn only_good_pictures_that_the_template_has_not_seen_count() {
     let good = bench.path("good");
     assert_code(&run(&[text(&good)], &[]), 3, "the template was built from all of them");
     let both = run(&[text(&good), text(&fresh)], &[]);
-    assert_code(&both, 0, "40 of 50 pictures were left out: the template was built from them");
-    assert!(stdout(&both).contains("Made-up defects in 10 good pictures"), "{}", stdout(&both));
+    assert_code(
+        &both,
+        0,
+        "40 of 50 pictures were left out, because the template was built from them",
+    );
+    assert!(stdout(&both).contains("Artificial defects in 10 good pictures"), "{}", stdout(&both));
     // What is rejected without a defect is counted and left out.
     let bad = bench.blotted_parts("bad", 200..203);
     let told = stdout(&run(&[text(&fresh), text(&bad)], &[]));
-    assert!(told.contains("3 of 13 are not ok without any defect, and are left out"), "{told}");
+    assert!(
+        told.contains(
+            "3 of 13 pictures are left out, because they are not ok even without a defect"
+        ),
+        "{told}"
+    );
     assert_code(&run(&[text(&bad)], &[]), 3, "none of the 3 good pictures is ok as it is");
     // Few pictures say so.
     let few = stdout(&run(&[text(&fresh.join("100.png"))], &[]));

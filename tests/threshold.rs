@@ -111,7 +111,7 @@ fn a_folder_of_two_things_is_refused() {
             RgbImage::from_fn(80, 60, |x, y| Rgb([((x * (7 + i) + y * 31) % 256) as u8; 3]));
         other.save(good.join(format!("other-{i}.png"))).expect("writes");
     }
-    assert_code(&build(&good, &path, &[]), 3, "the folder holds two different things");
+    assert_code(&build(&good, &path, &[]), 3, "the folder contains two different things");
     assert!(!path.exists());
     assert_code(&build(&good, &path, &["--keep-suspects"]), 0, "look unlike the rest");
 }
@@ -169,11 +169,15 @@ fn the_same_exposure_counts_once_in_whatever_file_it_comes() {
         doubled(&good, extension, change);
         let built = build(&good, &path, &[]);
         assert_code(&built, 0, "they count as 20 parts");
-        assert_code(&built, 0, "from 20 good parts on 40 pictures");
+        assert_code(&built, 0, "from 20 good parts in 40 pictures");
         let ratio = threshold(&path) / threshold(&clean);
         assert!((0.7..1.4).contains(&ratio), "case {case}: {ratio}");
         let refused = build(&good, &path, &["--false-reject", "4%"]);
-        assert_code(&refused, 3, "20 good pictures cannot promise a false-reject rate of 4 %");
+        assert_code(
+            &refused,
+            3,
+            "20 good parts are too few to guarantee a false-reject rate of 4 %",
+        );
         // Fresh parts count once for a calibration, too.
         let fresh = dotted_parts(&bench, &format!("fresh-{case}"), 100..120);
         doubled(&fresh, extension, change);

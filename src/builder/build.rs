@@ -211,7 +211,7 @@ fn write_probes(
     let unnoticed = chosen.unnoticed;
     Ok((!unnoticed.is_empty()).then(|| {
         format!(
-            "the golden probes would not notice a change of {}: a damaged template may pass its check",
+            "the golden probes do not notice a change of {}, so a damaged template may pass its check",
             unnoticed.join(", ")
         )
     }))
@@ -231,8 +231,9 @@ fn promise_probes(draft: &mut Draft, pipeline: &dyn Fn(&Draft) -> Result<Pipelin
     for probe in pipeline(draft)?.check_probes()? {
         if let Some(difference) = probe.difference() {
             let what = format!("golden probe {} differs: {difference}", probe.name);
-            return Err(Error::template(what)
-                .advise("this machine does not compute the same twice: build on another one"));
+            return Err(Error::template(what).advise(
+                "build on another computer: this one does not compute the same result twice",
+            ));
         }
     }
     Ok(())

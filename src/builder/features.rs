@@ -239,8 +239,8 @@ pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec
         images.iter().filter(|i| !size(i).has_shape_of(size(first))).collect();
     let Some(example) = odd.first() else { return Vec::new() };
     vec![format!(
-        "{} of {} pictures have another shape than {} ({} x {}), as {} ({} x {}): all are squashed to one \
-         size, so parts will look different",
+        "{} of {} pictures have another shape than {} ({} x {}), for example {} ({} x {}). All are squeezed to \
+         one size, so parts look different",
         odd.len(),
         images.len(),
         first.name,

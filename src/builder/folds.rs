@@ -25,19 +25,19 @@ use crate::template::Settings;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
 
-/// The refusal of a rate that so few pictures cannot promise.
+/// The error for a rate that so few parts cannot guarantee.
 pub fn too_few(e: &TooFew, rate: f64) -> Error {
     Error::new(
         Kind::Image,
         format!(
-            "{} good pictures cannot promise a false-reject rate of {}: that takes {}",
+            "{} good parts are too few to guarantee a false-reject rate of {}: that needs {}",
             e.pictures,
             percent(rate),
             e.needed
         ),
     )
     .advise(format!(
-        "give {} more, or ask for {} at the least",
+        "give pictures of {} more, or ask for a rate of at least {}",
         e.needed - e.pictures,
         percent(1.0 / (e.pictures + 1) as f64)
     ))

@@ -140,10 +140,10 @@ pub fn require_possible(px: f64, input: Size, picture: Size) -> Result<()> {
     let longest = f64::from(picture.width.max(picture.height));
     let least = (DEFECT_NETWORK_PX * longest / f64::from(most)).ceil();
     let what = format!(
-        "a defect of {px} px in pictures of {picture} takes an input of {input}, and {most} is the longest side"
+        "a defect of {px} px in pictures of {picture} needs an input of {input}, but a side may have at most {most} pixels"
     );
     Err(Error::usage(what).advise(format!(
-        "ask for defects from {least} px, or cut the pictures into parts of at most {most} pixels a side"
+        "ask for defects from {least} px, or cut the pictures into tiles of at most {most} pixels per side"
     )))
 }
 

@@ -54,10 +54,10 @@ impl LayerNames {
         }
         if asked.positional.is_some() || asked.position_free.is_some() {
             return Err(Error::usage(format!(
-                "the features are of the taps {}, and other layers were asked for",
+                "the features are from the taps {}, but other layers were asked for",
                 taps.join(",")
             ))
-            .advise("ask for layers among these, or compute the features anew"));
+            .advise("ask for layers among these, or compute the features again"));
         }
         Ok(LayerNames { positional: taps.to_vec(), position_free: Vec::new() })
     }
@@ -84,8 +84,8 @@ impl LayerNames {
     ) -> Result<(Vec<usize>, Vec<PositionFree>)> {
         let number = |name: &String| {
             backbone.taps.iter().position(|tap| tap.name == *name).ok_or_else(|| {
-                Error::usage(format!("the backbone gives no tap {name}"))
-                    .advise("name taps that the model has")
+                Error::usage(format!("the backbone has no tap {name}"))
+                    .advise("name taps that the backbone has")
             })
         };
         let positional = self.positional.iter().map(number).collect::<Result<_>>()?;

@@ -102,20 +102,20 @@ pub fn require(
         .find(|&fewer| does_fit(Options { sheets: Sheets::Count(fewer), ..options.clone() }));
     let is_turned = options.rotations != Rotations::None;
     let what = format!(
-        "a template of {sheets} sheets for an input of {input} takes {} of memory and {} to build it on {threads} \
-         threads, and {} are free",
+        "a template of {sheets} sheets for an input of {input} needs {} of memory, and its build on {threads} threads \
+         needs {}, but only {} are free",
         gigabytes(needs.template),
         gigabytes(needs.working),
         gigabytes(free)
     );
     let next = match fewer {
-        Some(fewer) => format!("take {fewer} sheets or fewer, or a smaller input"),
+        Some(fewer) => format!("choose {fewer} sheets or fewer, or a smaller input"),
         None if is_turned
             && does_fit(Options { rotations: Rotations::None, ..options.clone() }) =>
         {
-            "take no turned copies of the pictures, or a smaller input".into()
+            "choose no turned copies of the pictures, or a smaller input".into()
         }
-        None => "take a smaller input, or fewer threads; fewer sheets are not enough".into(),
+        None => "choose a smaller input, or fewer threads; fewer sheets are not enough".into(),
     };
     Err(Error::new(Kind::Usage, what).advise(next))
 }
@@ -141,11 +141,11 @@ pub fn require_for_network(facts: &ModelFacts, input: Size, free: u64) -> Result
         return Ok(());
     }
     let what = format!(
-        "an input of {input} takes at least {} of memory for each picture, and {} are free",
+        "an input of {input} needs at least {} of memory per picture, but only {} are free",
         gigabytes(needed),
         gigabytes(free)
     );
-    Err(Error::new(Kind::Usage, what).advise("take a smaller input"))
+    Err(Error::new(Kind::Usage, what).advise("choose a smaller input"))
 }
 
 /// Refuses an input whose features `free` bytes of memory do not suffice to compute.
@@ -165,11 +165,11 @@ pub fn require_for_pass(
     let id = backbone.identity();
     let input = Size { width: id.width, height: id.height };
     let what = format!(
-        "an input of {input} takes about {} of memory on {threads} threads, and {} are free",
+        "an input of {input} needs about {} of memory on {threads} threads, but only {} are free",
         gigabytes(needed),
         gigabytes(free)
     );
-    Err(Error::new(Kind::Usage, what).advise("take a smaller input, or fewer threads"))
+    Err(Error::new(Kind::Usage, what).advise("choose a smaller input, or fewer threads"))
 }
 
 fn gigabytes(bytes: u64) -> String {

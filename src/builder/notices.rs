@@ -44,21 +44,21 @@ impl fmt::Display for Notice {
             Notice::Blank { names, of } => {
                 write!(
                     f,
-                    "{} of {of} pictures show nothing, all pixels are alike: {}",
+                    "{} of {of} pictures show nothing, because all pixels are alike: {}",
                     names.len(),
                     list(names)
                 )
             }
             Notice::Transparent { names, of } => write!(
                 f,
-                "{} of {of} pictures are transparent in places, which count as black: {}",
+                "{} of {of} pictures have transparent places, which count as black: {}",
                 names.len(),
                 list(names)
             ),
             Notice::FewerBits { bits, largest, pictures } => write!(
                 f,
-                "no sample of {pictures} pictures of 16 bits is above {largest}: they look like {bits} bits in 16, \
-                 and are taken for {:.1} % as bright as they are",
+                "no sample of the {pictures} pictures with 16 bits is above {largest}. The camera seems to give only {bits} bits in 16, \
+                 so the pictures are read with {:.1} % of their brightness",
                 f64::from(*largest) / 655.35
             ),
         }
@@ -85,10 +85,12 @@ pub(super) fn of_set(pictures: &[(String, Facts)], bits: Option<u8>) -> Result<V
     };
     let (blank, transparent) = (names(|f| f.is_blank), names(|f| f.transparent > 0.0));
     if of > 0 && blank.len() == of {
-        let what =
-            format!("none of {of} pictures shows anything, all pixels are alike: {}", list(&blank));
+        let what = format!(
+            "none of the {of} pictures shows anything, because all pixels are alike: {}",
+            list(&blank)
+        );
         return Err(Error::new(Kind::Image, what).advise(
-            "look at the pictures: they may be masks, or samples whose scale is not understood",
+            "look at the pictures: they may be masks, or their samples may have an unknown scale",
         ));
     }
     let mut notices = Vec::new();
@@ -140,7 +142,7 @@ mod tests {
         let words = said(&pictures, None);
         assert_eq!(words.len(), 2);
         assert!(words[0].contains("1 of 6 pictures show nothing") && words[0].ends_with("1.png"));
-        assert!(words[1].contains("1 of 6 pictures are transparent"), "{}", words[1]);
+        assert!(words[1].contains("1 of 6 pictures have transparent places"), "{}", words[1]);
         let words = said(&[facts(false, None, 0.1); 5], None);
         assert!(words[0].ends_with("0.png, 1.png, 2.png and 2 more"), "{}", words[0]);
     }

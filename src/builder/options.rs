@@ -7,6 +7,7 @@ use crate::matching::Storage;
 use crate::scoring::Fusion;
 use crate::selection::Rule;
 use crate::template::LayerUse;
+use crate::wording::counted;
 use regex_lite::Regex;
 
 /// How many sheets a template holds.
@@ -169,11 +170,11 @@ impl Options {
         self.folds.unwrap_or(usual)
     }
 
-    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them matches the tap of its
-    /// own number at its own positions.
+    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them
+    /// matches the tap of its own number at its own positions.
     ///
-    /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a share
-    /// of the parts: few candidates cover each position thinly, but all positions together well.
+    /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a
+    /// share of the parts: few candidates cover each position thinly, but all positions together well.
     pub(super) fn uses(&self, candidates: usize) -> Vec<LayerUse> {
         if self.position_free.is_empty() && self.layers.iter().copied().eq(0..self.layers.len()) {
             return Vec::new();
@@ -208,12 +209,12 @@ impl Options {
     fn check_layers(&self, backbone: &Identity) -> Result<()> {
         let taps = self.layers.iter().chain(self.position_free.iter().map(|layer| &layer.tap));
         if self.layers.is_empty() || taps.copied().any(|tap| tap >= backbone.taps.len()) {
-            return Err(Error::usage("a layer has no tap of the backbone")
+            return Err(Error::usage("a layer names no tap of the backbone")
                 .advise("name taps that the backbone has"));
         }
         if self.position_free.iter().any(|layer| layer.patches == 0) {
-            return Err(Error::usage("a position-free layer without patches sees nothing")
-                .advise("1024 is the default"));
+            return Err(Error::usage("a position-free layer needs patches")
+                .advise("give at least 1; 1024 is the default"));
         }
         Ok(())
     }
@@ -226,7 +227,8 @@ impl Options {
         ];
         for (choice, patches) in windows {
             if patches.len() != layers {
-                let reason = format!("{} numbers for {layers} layers", patches.len());
+                let reason =
+                    format!("{} given for {layers} layers", counted(patches.len(), "number"));
                 return Err(Error::choice(choice, reason).next(NextStep::Choose(
                     choice,
                     "one odd number for each layer, as in 9,7,5".into(),
@@ -234,9 +236,9 @@ impl Options {
             }
             if let Some(even) = patches.iter().find(|&&p| p % 2 == 0 || p > 255) {
                 let reason = format!("{even} is not an odd number up to 255");
-                return Err(
-                    Error::choice(choice, reason).advise("a window has a centre: take 1, 3, 5, ..")
-                );
+                return Err(Error::choice(choice, reason).advise(
+                    "give an odd number such as 1, 3 or 5, because a window has a centre",
+                ));
             }
         }
         Ok(())
@@ -250,7 +252,7 @@ impl Options {
             Error::choice(Choice::Weights, reason).next(NextStep::Choose(Choice::Weights, what))
         };
         if weights.len() != layers || !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
-            return Err(wrong(format!("takes {layers} numbers, none below 0")));
+            return Err(wrong(format!("needs {layers} numbers, none below 0")));
         }
         match weights.iter().all(|&w| w == 0.0) {
             true => Err(wrong("at least one must be above 0".into())),
@@ -264,26 +266,34 @@ impl Options {
         };
         if !(0.0..=1.0).contains(&self.alpha) {
             let reason = format!("{} is not between 0 and 1", self.alpha);
-            return wrong(Choice::Alpha, reason, "1 is forward only, 0 backward only");
+            return wrong(
+                Choice::Alpha,
+                reason,
+                "give a number from 0 (backward only) to 1 (forward only)",
+            );
         }
         if let Baseline::Share(share) = self.baseline
             && !(share > 0.0 && share <= 1.0)
         {
             let reason = format!("a share of {share} of the baseline is not above 0 and up to 1");
-            return Err(
-                Error::usage(reason).advise("1 takes off the whole mean map of the good pictures")
-            );
+            return Err(Error::usage(reason).advise(
+                "give a share up to 1, which subtracts the whole mean map of the good pictures",
+            ));
         }
         if !(0.0..=64.0).contains(&self.sigma) {
             let reason = format!("{} is not between 0 and 64", self.sigma);
-            return wrong(Choice::Sigma, reason, "2 suits an input of 256 x 256 pixels");
+            return wrong(
+                Choice::Sigma,
+                reason,
+                "give a number from 0 to 64; 2 fits an input of 256 x 256 pixels",
+            );
         }
         if self.sheets == Sheets::Count(0) {
-            let reason = "0 leaves nothing to compare with".into();
-            return wrong(Choice::Sheets, reason, "60 is the default");
+            let reason = "0 sheets leave nothing to compare with".into();
+            return wrong(Choice::Sheets, reason, "give at least 1; 60 is the default");
         }
         if self.folds.is_some_and(|folds| folds < 2) {
-            return wrong(Choice::Folds, "must be at least 2".into(), "10 is the default");
+            return wrong(Choice::Folds, "must be at least 2".into(), "leave it out for 10");
         }
         Ok(())
     }
@@ -291,7 +301,7 @@ impl Options {
     fn check_threshold(&self) -> Result<()> {
         if self.threshold.is_some_and(|t| !t.is_finite() || t <= 0.0) {
             return Err(Error::choice(Choice::Threshold, "must be a number above 0")
-                .advise("leave it out to have it set from the good pictures"));
+                .advise("leave it out, and the build sets it from the good pictures"));
         }
         if self.false_reject.is_some() && self.threshold.is_some() {
             let reason = "a threshold and a rate of false rejects contradict each other";
@@ -302,7 +312,7 @@ impl Options {
         }
         match self.suspects == Suspects::LeaveOut && !self.audit {
             true => {
-                Err(Error::usage("suspects cannot be left out without the audit that finds them")
+                Err(Error::usage("suspects cannot be left out if the audit that finds them is off")
                     .advise("do not switch the audit off"))
             }
             false => Ok(()),
@@ -314,11 +324,11 @@ impl Options {
         let wrong = |reason: &str, next: &'static str| Err(Error::usage(reason).advise(next));
         match &self.mask {
             Some(mask) if (mask.height(), mask.width()) != size => {
-                wrong("the mask has another size than the network's input", "make it anew")
+                wrong("the mask has another size than the network input", "make the mask again")
             }
             Some(mask) if mask.count() == 0 => wrong(
-                "the mask is black: nothing would be inspected",
-                "paint white what is to be inspected",
+                "the whole mask is black, so nothing would be inspected",
+                "paint white what the template must inspect",
             ),
             _ => Ok(()),
         }
@@ -339,7 +349,7 @@ impl Options {
             )
         };
         let opaque = opaque.ok_or_else(|| {
-            no_region("no picture is transparent anywhere, so none says what counts")
+            no_region("no picture is transparent anywhere, so the alpha channel does not show what counts")
         })?;
         let mask = match &self.mask {
             Some(mask) => mask.and(opaque).unwrap_or_else(|| opaque.clone()),

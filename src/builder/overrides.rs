@@ -103,7 +103,7 @@ impl Overrides {
             }
             None => {
                 let what = "one odd window for each layer, as in 9,7,5".into();
-                return Err(Error::usage("layers of one's own need windows of one's own")
+                return Err(Error::usage("layers that are given need a window for each of them")
                     .next(NextStep::Choose(Choice::Patches, what)));
             }
         };

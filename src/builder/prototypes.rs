@@ -208,7 +208,7 @@ impl<'a> Layers<'a> {
             Ok(())
         })?;
         if sources.len() != shape.pixels() * shape.sheets {
-            return Err(Error::template("selection gave too few prototypes"));
+            return Err(Error::template("the selection has given too few prototypes"));
         }
         draft.section(|section| section.write(bytemuck::cast_slice(&sources)))?;
         if task.storage == Storage::I8 {

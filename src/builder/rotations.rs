@@ -99,8 +99,8 @@ impl Way {
 
     fn words(self) -> &'static str {
         match self {
-            Way::AllRound => "turned all round",
-            Way::UpsideDown => "upside down",
+            Way::AllRound => "turned by any angle",
+            Way::UpsideDown => "turned upside down",
         }
     }
 }
@@ -147,8 +147,10 @@ pub(super) fn decide(
             if let Some(mask) = &options.mask {
                 require_round(mask, &turns, &pass.images)?;
             }
-            let note =
-                format!("{} of each picture can be prototypes, too, as asked for", count(&turns));
+            let note = format!(
+                "{} of each picture can also become prototypes, as asked for",
+                count(&turns)
+            );
             Ok(Turning { turns, note: Some(note) })
         }
         Rotations::Auto => choose(pass, parts, backbone, options, progress),
@@ -170,8 +172,8 @@ fn choose(
         return Ok(Turning::none(None));
     }
     if backbone.identity().pixels() > LARGEST_INPUT {
-        let note = "no turned copies of the pictures are considered: the input has more than 1024 x 1024 pixels. Where \
-                    parts lie turned, ask for a number of copies";
+        let note = "no turned copies of the pictures are used, because the input has more than 1024 x 1024 pixels. Ask for \
+                    a number of copies if good parts lie at any angle";
         return Ok(Turning::none(Some(note.into())));
     }
     if let Some(mask) = &options.mask {
@@ -181,31 +183,31 @@ fn choose(
         ways.retain(|(_, all)| turns(all));
     }
     if ways.is_empty() {
-        let note =
-            "no turned copies of the pictures are used: the region of interest does not turn";
+        let note = "no turned copies of the pictures are used, because the region of interest changes when it is turned";
         return Ok(Turning::none(Some(note.into())));
     }
     let unlike = unlikeness(pass, parts, backbone, options, &ways, progress)?;
     let found = |&((way, _), unlike): &(&(Way, Vec<Turn>), f32)| unlike <= way.limit();
     let words: Vec<String> = (ways.iter().zip(&unlike))
-        .map(|((way, _), unlike)| format!("{unlike:.1} times {}", way.words()))
+        .map(|((way, _), unlike)| {
+            let limit = way.limit();
+            format!("{unlike:.1} times as much if {} (limit {limit})", way.words())
+        })
         .collect();
     let decided =
         ways.iter().zip(unlike).find(found).map(|((way, turns), _)| (*way, turns.clone()));
     let (turns, what) = match decided {
         Some((way, turns)) => {
-            let what = format!(
-                "{} of each picture, {}, can be prototypes, too",
-                count(&turns),
-                way.words()
-            );
+            let copies = count(&turns);
+            let what =
+                format!("{copies} of each picture, {}, can also become prototypes", way.words());
             (turns, what)
         }
         None => (Vec::new(), "no turned copies of the pictures are used".into()),
     };
-    let words = words.join(", ");
+    let words = words.join(" and ");
     let note = format!(
-        "{what}: copies are as unlike the other pictures as the pictures themselves {words}"
+        "{what}. Compared with its own picture, a copy differs from the other pictures {words}"
     );
     Ok(Turning { turns, note: Some(note) })
 }
@@ -225,13 +227,13 @@ fn refuse_too_many(pictures: usize, copies: usize) -> Result<()> {
     }
     let most = (MOST_CANDIDATES / pictures.max(1)).saturating_sub(1);
     let next = match most {
-        0 => "so many pictures need no copies: ask for none".into(),
+        0 => "ask for no copies, because there are enough pictures".into(),
         most => {
-            format!("ask for {most} at the most; from {ENOUGH_PICTURES} pictures on copies do harm")
+            format!("ask for at most {most}; from {ENOUGH_PICTURES} pictures on, copies do harm")
         }
     };
     Err(Error::usage(format!(
-        "{pictures} pictures with {copies} turned copies each are {candidates} candidates, more than {MOST_CANDIDATES}"
+        "{pictures} pictures with {copies} turned copies each are {candidates} candidates, but the limit is {MOST_CANDIDATES}"
     ))
     .advise(next))
 }
@@ -255,12 +257,12 @@ fn require_round(mask: &Mask, turns: &[Turn], images: &[ImageRecord]) -> Result<
         return Ok(());
     }
     Err(Error::usage(format!(
-        "the region of interest does not turn with the pictures: turned by {:.0} degrees, a copy has something from \
-         outside in {:.0} % of it",
+        "the region of interest changes when it is turned: if a picture is turned by {:.0} degrees, {:.0} % of the region shows \
+         something from outside",
         turn.degrees(),
         100.0 * (1.0 - share)
     ))
-    .advise("draw it as a disc or ring around the centre of the pictures, or ask for no turned copies"))
+    .advise("draw the region as a disc or ring around the centre of the pictures, or ask for no turned copies"))
 }
 
 fn size_of(image: &ImageRecord) -> Size {

@@ -125,7 +125,9 @@ impl Store {
         let failed = |e| {
             Error::io(&self.scratch_folder, "the scratch file for features cannot be written", &e)
                 .next(NextStep::OneOf(vec![
-                    NextStep::Do("free some space there, or set TMPDIR to a roomier disk".into()),
+                    NextStep::Do(
+                        "free some space there, or set TMPDIR to a disk with more space".into(),
+                    ),
                     NextStep::Choose(Choice::MaxMemory, "a larger number".into()),
                 ]))
         };
@@ -220,8 +222,11 @@ pub fn scratch_folder() -> Result<PathBuf> {
     if folder.is_dir() {
         return Ok(folder);
     }
-    Err(Error::new(Kind::Io, format!("{}: not a folder for temporary files", folder.display()))
-        .advise("set TMPDIR to a folder on a roomy disk"))
+    Err(Error::new(
+        Kind::Io,
+        format!("{}: this is not a folder, so it cannot hold temporary files", folder.display()),
+    )
+    .advise("set TMPDIR to a folder on a disk with enough space"))
 }
 
 fn pixels(tap: &TapIdentity) -> usize {

@@ -89,11 +89,11 @@ pub(super) fn choose<'a>(
 fn two_halves(halves: &Halves, images: &[ImageRecord]) -> Error {
     let [few, most] = halves.medoids.map(|at| images[at].name.as_str());
     let what = format!(
-        "the folder holds two different things: {:.0} % of the pictures are like {few}, the rest like {most}",
+        "the folder contains two different things: {:.0} % of the pictures are like {few}, the rest like {most}",
         100.0 * halves.share
     );
     Error::new(Kind::Image, what)
-        .advise("give a folder with good parts of one product; or have all of them kept")
+        .advise("give a folder with good parts of one product, or choose to keep all pictures")
 }
 
 /// The refusal of a folder with too many strays to be one product.
@@ -103,12 +103,12 @@ fn two_things(findings: &[Finding], images: &[ImageRecord], strays: usize) -> Er
         .collect();
     let more = if strays > named.len() { ", .." } else { "" };
     let what = format!(
-        "{strays} of {} pictures look unlike the rest, more than a tenth: the folder holds two different things \
+        "the folder contains two different things: {strays} of {} pictures look unlike the rest, more than a tenth \
          ({}{more})",
         images.len(),
         named.join(", ")
     );
     Error::new(Kind::Image, what).advise(
-        "look at them with an audit, and give a folder with good parts of one product; or have them kept",
+        "look at them with an audit, then give a folder with good parts of one product, or choose to keep all pictures",
     )
 }

@@ -39,21 +39,28 @@ pub(super) fn refuse_too_few(pass: &Gathered, parts: &Parts, options: &Options) 
     }
     let what = match (pass.images.len(), parts.count()) {
         (1, _) => {
-            format!("{} is the only picture: nothing is left to set a threshold by", first.name)
+            format!(
+                "{} is the only picture, so there are no others to set a threshold with",
+                first.name
+            )
         }
-        (count, 1) => format!("all {count} pictures show the same exposure of one part"),
+        (count, 1) => format!(
+            "all {count} pictures show the same exposure of one part, so there are no others to set a threshold with"
+        ),
         _ => return Ok(()),
     };
-    Err(Error::new(Kind::Image, what)
-        .advise("give pictures of different good parts (20 are a start), or give a threshold"))
+    Err(Error::new(Kind::Image, what).advise(
+        "give pictures of different good parts (20 are a start), or choose a threshold yourself",
+    ))
 }
 
 /// The refusal of parts of which none can be held out, since all of them belong together.
 pub(super) fn one_item(parts: usize) -> Error {
-    let what =
-        format!("all {parts} parts count as one item: nothing is left to set a threshold by");
+    let what = format!(
+        "all {parts} parts count as one item, so there are no others to set a threshold with"
+    );
     Error::new(Kind::Image, what)
-        .advise("group the pictures by what tells items apart, or give a threshold")
+        .advise("group the pictures by the part of their names that differs between items, or choose a threshold yourself")
 }
 
 /// Deals the parts into folds by the names of their first pictures.
@@ -113,7 +120,7 @@ pub(super) fn decide(
     };
     if let Some(bad) = scores.iter().find(|score| !score.is_finite()) {
         return Err(Error::model(format!("a good picture has a score of {bad}"))
-            .advise("check the backbone: its features say nothing about these pictures"));
+            .advise("check the backbone: its features are not usable for these pictures"));
     }
     Ok((threshold, decision))
 }
@@ -133,9 +140,9 @@ pub(super) fn neighbours_alike(
     let times = upper(held_out.to_vec()) / upper(left_out);
     (parts.count() >= FEWEST_COMPARED && times.is_finite() && times > MUCH_HIGHER).then(|| {
         format!(
-            "good parts score {times:.1} times as high where their neighbours in the folder are held out, too: these \
-             resemble each other, as pictures of one item or in one light do. Parts of another item or day may be \
-             rejected more often than estimated: calibrate with fresh parts"
+            "good parts score {times:.1} times as high if their neighbours in the folder are held out, too. The neighbours \
+             resemble each other, as pictures of one item or with the same lighting do. Parts of another item or day \
+             may be rejected more often than estimated: calibrate with fresh parts"
         )
     })
 }
@@ -148,8 +155,8 @@ pub(super) fn require_threshold(threshold: f32, scores: &[f32]) -> Result<()> {
     Err(Error::new(
         Kind::Image,
         format!(
-            "the good pictures do not differ: their scores would give a threshold of {threshold}"
+            "the good pictures do not differ from each other, so their scores give an unusable threshold of {threshold}"
         ),
     )
-    .advise("give pictures of different good parts, or a threshold of your own"))
+    .advise("give pictures of different good parts, or choose a threshold yourself"))
 }

@@ -85,8 +85,8 @@ impl<'a> Usable<'a> {
                     tap.name
                 ))
                 .advise(
-                    "a template of them would find no defect: check the weights of the model, or choose \
-                     other taps",
+                    "check the weights of the model, or choose other taps: with these features a template finds no \
+                     defect",
                 )),
             };
         }
@@ -94,14 +94,16 @@ impl<'a> Usable<'a> {
         if finest.is_some_and(is_even) {
             return Err(Error::new(
                 Kind::Image,
-                "the good pictures show nothing: their features are the same at all positions",
+                "the good pictures show nothing, because their features are the same at all positions",
             )
             .advise("give pictures that show the part"));
         }
         Ok(Some(match count {
-            1 => "the template knows a single picture, and no other part looks just like it".into(),
+            1 => {
+                "the template knows only a single picture, so it will reject most good parts".into()
+            }
             _ => {
-                format!("all {count} pictures show the same, to the last pixel: they count as one")
+                format!("all {count} pictures are the same, to the last pixel, and count as one")
             }
         }))
     }
@@ -202,7 +204,7 @@ mod tests {
         let one = (1, 0.1, 0.2, 0.01);
         let warning = |pictures: &[_]| said(pictures).expect("usable").expect("a warning");
         assert!(warning(&[one]).contains("a single picture"));
-        assert!(warning(&[one, one, one]).contains("all 3 pictures show the same"));
+        assert!(warning(&[one, one, one]).contains("all 3 pictures are the same"));
     }
 
     #[test]

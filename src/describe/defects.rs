@@ -1,8 +1,8 @@
-//! The size of defects that a template is laid out for, in words.
+//! This module words the size of defects that a template is laid out for.
 
 use crate::template::Template;
 
-/// What a template is laid out for, in a line; `None` where the size of its pictures is not known.
+/// One line about the size of defects that a template is laid out for. `None` if the size of its pictures is not known.
 pub fn laid_out_for(template: &Template) -> Option<String> {
     let header = template.header();
     let px = header.smallest_defect_px()?;
@@ -11,14 +11,14 @@ pub fn laid_out_for(template: &Template) -> Option<String> {
     let scale = of_rules.or(header.build.mm_per_pixel());
     let mm = scale.map(|scale| format!(" ({} mm)", digits(px * scale)));
     Some(format!(
-        "laid out for defects from {} px{} of pictures of {}",
+        "laid out for defects from {} px{} in pictures of {}",
         digits(px),
         mm.unwrap_or_default(),
         header.picture_size()
     ))
 }
 
-/// A number with two digits that count.
+/// A number with two significant digits.
 pub fn digits(value: f64) -> String {
     let places = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{value:.places$}")

@@ -1,4 +1,4 @@
-//! What a template is, promises and finds, in sentences that programs and pages share.
+//! Sentences about a template, its threshold, its rules and the defects that it finds. Programs and reports share them.
 
 pub mod defects;
 pub mod rules;

@@ -1,15 +1,15 @@
-//! Region rules in words, and as data for programs.
+//! This module gives region rules in words, and as data for programs.
 
 use crate::scoring::Rules;
 use crate::scoring::rules::{IGNORED, Limit};
 use crate::wording::printable;
 use serde_json::json;
 
-/// Which regions may be tolerated.
+/// The condition for tolerated regions.
 const WEAK_AND_SMALL: &str =
-    "if each is at most twice the threshold and covers at most 2 % of the picture";
+    "if the peak of each is at most twice the threshold and each covers at most 2 % of the picture";
 
-/// Rules in words, a line each.
+/// Rules in words, one line each.
 pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
     let Some(rules) = rules else { return vec!["rules      none: the score alone decides".into()] };
     let part = |label: u8| {
@@ -23,17 +23,18 @@ pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
     };
     let counting = match rules.min_area_px {
         0.0 => "regions of any size count".into(),
-        px => format!("regions from {} count", area(px)),
+        px => format!("regions of at least {} count", area(px)),
     };
     let tolerated = match rules.max_regions {
-        0 => "none is tolerated".into(),
-        1 => format!("1 is tolerated {WEAK_AND_SMALL}"),
-        count => format!("{count} are tolerated {WEAK_AND_SMALL}"),
+        0 => "no region is tolerated".into(),
+        1 => format!("1 region is tolerated {WEAK_AND_SMALL}"),
+        count => format!("up to {count} regions are tolerated {WEAK_AND_SMALL}"),
     };
     let mut lines = vec![format!("rules      {counting}; {tolerated}")];
     for zone in &rules.zones {
-        let own =
-            zone.min_area_px.map_or_else(String::new, |px| format!(", regions from {}", area(px)));
+        let own = zone
+            .min_area_px
+            .map_or_else(String::new, |px| format!(", regions of at least {}", area(px)));
         lines.push(format!(
             "zone {:<5} {}: {}{own}; {}",
             zone.label,
@@ -48,7 +49,7 @@ pub fn lines(rules: Option<&Rules>, zones: &[u8]) -> Vec<String> {
     lines
 }
 
-/// Rules for programs; null for none.
+/// Rules for programs. Null if there are none.
 pub fn to_json(rules: Option<&Rules>, zones: &[u8]) -> serde_json::Value {
     let pixels = |label: u8| zones.iter().filter(|&&z| z == label).count();
     rules.map_or(serde_json::Value::Null, |rules| {

@@ -1,12 +1,12 @@
-//! What a template finds, in words.
+//! This module says in words which size of defect a template finds.
 
 use crate::sensitivity::{BlindMap, Kind, KindResult, Limit, Study};
 use crate::wording::say;
 
-/// From so many pictures on their differences are told apart from chance.
+/// The number of pictures from which on their differences are told apart from chance.
 const ENOUGH_PICTURES: usize = 10;
 
-/// A kind of defect, one of them.
+/// The name of one defect of a kind.
 pub fn one(kind: Kind) -> &'static str {
     match kind {
         Kind::Scratch => "scratch",
@@ -18,7 +18,7 @@ pub fn one(kind: Kind) -> &'static str {
     }
 }
 
-/// Several of them, with their contrast.
+/// The name of several defects of a kind, with their contrast.
 pub fn several(result: &KindResult) -> String {
     let name = match result.kind {
         Kind::Scratch => "scratches".to_string(),
@@ -36,7 +36,7 @@ fn px(size: f64) -> String {
     if size >= 10.0 { format!("{:.0} px", up(1.0)) } else { format!("{} px", up(10.0)) }
 }
 
-/// A size as far as it is known, in pixels and, where the scale is known, in millimetres.
+/// A size, as far as it is known, in pixels. It is also in millimetres if the scale is known.
 pub fn limit(limit: Limit, mm_per_pixel: Option<f64>) -> String {
     let word = match limit {
         Limit::At(_) => "",
@@ -53,7 +53,8 @@ fn mm(length: f64) -> String {
     format!("{length:.digits$} mm")
 }
 
-/// What a template finds of one kind, in a sentence without its end; `None` where no defect could be placed.
+/// What a template finds of one kind, as a sentence without its subject and its end. `None` if no defect could be
+/// placed.
 pub fn statement(result: &KindResult, mm_per_pixel: Option<f64>) -> Option<String> {
     let size = |limit: Limit| {
         let mm =
@@ -78,23 +79,23 @@ pub fn after_build(result: &KindResult) -> Option<String> {
     let mut letters = statement.chars();
     let first = letters.next()?.to_uppercase();
     Some(format!(
-        "{first}{} on good parts like these (90 %, with 95 % confidence; hetmm sensitivity tells more).",
+        "{first}{} on good parts like these (90 % of the cases, with 95 % confidence; `hetmm sensitivity` has details).",
         letters.as_str()
     ))
 }
 
-/// The table, with what was left out and what it does not say.
+/// The table, with remarks on what was left out and what it does not say.
 pub fn table(found: &Study) -> String {
     let mut text = String::new();
     say!(text, "{}", pictures(found));
     say!(
         text,
-        "Sizes are lengths of scratches and diameters of the others. Contrast is in grey levels of 255.\n"
+        "A size is the length of a scratch or the diameter of another defect. Contrast is in grey levels of 255.\n"
     );
     say!(
         text,
         "{:<15} {:>8}  {:>12}  {:>16}  {:>16}  90 %, with 95 % confidence",
-        "made up",
+        "artificial",
         "contrast",
         "found",
         "50 % found",
@@ -103,7 +104,7 @@ pub fn table(found: &Study) -> String {
     for result in &found.results {
         let contrast = result.contrast.map_or_else(|| "-".into(), |c| c.to_string());
         let Some(pod) = &result.pod else {
-            say!(text, "{:<15} {contrast:>8}  nowhere would it be visible", one(result.kind));
+            say!(text, "{:<15} {contrast:>8}  not visible at any place", one(result.kind));
             continue;
         };
         say!(
@@ -123,28 +124,32 @@ pub fn table(found: &Study) -> String {
     text
 }
 
-/// Which pictures the defects were drawn into.
+/// Which pictures the artificial defects were added to.
 pub fn pictures(found: &Study) -> String {
     let all = found.used.len() + found.rejected.len();
     let left_out = match found.rejected.len() {
         0 => String::new(),
-        1 => format!(" 1 of {all} is not ok without any defect, and is left out."),
-        count => format!(" {count} of {all} are not ok without any defect, and are left out."),
+        1 => {
+            format!(" 1 of {all} pictures is left out, because it is not ok even without a defect.")
+        }
+        count => format!(
+            " {count} of {all} pictures are left out, because they are not ok even without a defect."
+        ),
     };
     let word = if found.used.len() == 1 { "picture" } else { "pictures" };
     format!(
-        "Made-up defects in {} good {word}; sizes in pixels of the template's pictures, {}.{left_out}",
+        "Artificial defects in {} good {word}. Sizes are in pixels of the template's pictures, {}.{left_out}",
         found.used.len(),
         found.size
     )
 }
 
-/// Where less is found.
+/// The places where fewer defects are found.
 pub fn blind(map: &BlindMap) -> String {
     let (blind, tried) = map.blind();
     match blind {
         0 => format!(
-            "In none of the {tried} cells of the picture clearly less is found than elsewhere."
+            "No cell of the picture is blind: in none of the {tried} cells the template finds clearly less than elsewhere."
         ),
         _ => {
             let numbered = map.cells.iter().enumerate().filter(|(_, cell)| cell.blind);
@@ -154,7 +159,7 @@ pub fn blind(map: &BlindMap) -> String {
             let are = if blind == 1 { "1 cell" } else { "Cells" };
             let count = if blind == 1 { String::new() } else { format!("{blind} ") };
             format!(
-                "Blind: in {count}{} of {tried} clearly less is found than elsewhere (column/row of {} x {}: {}).",
+                "Blind places: in {count}{} of {tried} the template finds clearly less than elsewhere (column/row of {} x {}: {}).",
                 are.to_lowercase(),
                 map.columns,
                 map.rows,
@@ -164,14 +169,14 @@ pub fn blind(map: &BlindMap) -> String {
     }
 }
 
-/// What else has to be said.
+/// Further remarks.
 pub fn remarks(found: &Study) -> Vec<String> {
     let mut remarks = Vec::new();
     let used = found.used.len();
     if used < ENOUGH_PICTURES {
         let say = if used == 1 { "picture says" } else { "pictures say" };
         remarks.push(format!(
-            "{used} good {say} little of how parts differ: the sizes hold for parts like these. Give \
+            "{used} good {say} little about how parts differ, so the sizes hold only for parts like these. Give \
              {ENOUGH_PICTURES} pictures or more."
         ));
     }
@@ -181,16 +186,16 @@ pub fn remarks(found: &Study) -> Vec<String> {
         .fold((0, 0), |(place, above), r| (place + r.without_place, above + r.already_above));
     if without_place > 0 {
         remarks.push(format!(
-            "{without_place} defects were not drawn: nowhere in their picture would they have been visible."
+            "{without_place} defects were left out, because they are not visible at any place of their picture."
         ));
     }
     if already_above > 0 {
         remarks.push(format!(
-            "{already_above} places were passed over: they are above the threshold without a defect."
+            "{already_above} places were left out, because they are above the threshold even without a defect."
         ));
     }
     remarks.push(
-        "A made-up defect is not a real one: real ones of the same size may be easier or harder to find.".into(),
+        "An artificial defect is not a real one: a real one of the same size may be easier or harder to find.".into(),
     );
     remarks
 }
@@ -233,8 +238,8 @@ mod tests {
         let line = |found: &dyn Fn(f64) -> bool| after_build(&result(found)).expect("a line");
         assert_eq!(
             line(&|size| size > 3.0),
-            "Finds dark spots (contrast 60) of 4.1 px and more on good parts like these (90 %, with 95 % \
-             confidence; hetmm sensitivity tells more)."
+            "Finds dark spots (contrast 60) of 4.1 px and more on good parts like these (90 % of the cases, with 95 % \
+             confidence; `hetmm sensitivity` has details)."
         );
         assert!(
             line(&|_| false)

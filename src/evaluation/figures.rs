@@ -1,4 +1,4 @@
-//! The figures of an evaluation.
+//! The results of an evaluation as numbers.
 
 use super::picture::TestPicture;
 use crate::inspection::Timing;
@@ -8,7 +8,7 @@ use crate::scoring::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// All figures, as `hetmm eval --json` writes them.
+/// All results, as `hetmm eval --json` writes them.
 #[derive(Serialize)]
 pub struct Figures {
     /// How many pictures.
@@ -17,13 +17,13 @@ pub struct Figures {
     pub good: usize,
     /// How many of them show a defect.
     pub defective: usize,
-    /// Image AUROC, 0..=1; null without good or without defective pictures.
+    /// Image AUROC (0..=1). Null without good or without defective pictures.
     pub image_auroc: Option<f64>,
-    /// Pixel AUROC, 0..=1; null without masks.
+    /// Pixel AUROC (0..=1). Null without masks.
     pub pixel_auroc: Option<f64>,
-    /// AUPRO up to 30 % false positives, 0..=1; null without masks.
+    /// AUPRO up to 30 % false positives (0..=1). Null without masks.
     pub aupro30: Option<f64>,
-    /// Share of the defective pictures that is caught where 1 % of the good ones are rejected, by score alone; see
+    /// Share of the defective pictures that is caught if 1 % of the good ones are rejected, by score alone. See
     /// [`OperatingCurve`].
     pub caught_at_1: Option<f64>,
     /// The same at 2 %.
@@ -42,7 +42,7 @@ pub struct Figures {
     pub missed: usize,
     /// Defective pictures that are sent to review.
     pub reviewed: usize,
-    /// Milliseconds a picture.
+    /// Milliseconds per picture.
     pub timing_ms: StageTimes,
 }
 
@@ -76,9 +76,9 @@ pub struct StageTimes {
 
 /// Everything that was measured on a data set.
 pub struct Evaluation {
-    /// The figures.
+    /// The results as numbers.
     pub figures: Figures,
-    /// One a picture, in the order of the data set.
+    /// One outcome per picture, in the order of the data set.
     pub outcomes: Vec<Outcome>,
     /// Timings of the pictures that were timed.
     pub times: Vec<Timing>,
@@ -87,11 +87,11 @@ pub struct Evaluation {
     pub pro: Vec<(f64, f64)>,
     /// What any threshold would do.
     pub curve: OperatingCurve,
-    /// What the figures mean.
+    /// What the results mean.
     pub advice: Advice,
 }
 
-/// What `eval --json` writes: the figures, what they mean, and the score of every picture.
+/// What `eval --json` writes: the results, their meaning, and the score of every picture.
 #[derive(Serialize)]
 pub struct Written<'a> {
     #[serde(flatten)]
@@ -106,15 +106,15 @@ pub struct Written<'a> {
 struct PictureScore<'a> {
     /// Its path, as it was given.
     image: String,
-    /// Its defect; null for a good picture.
+    /// Its defect. Null for a good picture.
     defect: Option<&'a str>,
-    /// Null where it is not a finite number.
+    /// Null if it is not a finite number.
     score: f32,
     verdict: Verdict,
 }
 
 impl Evaluation {
-    /// What programs get.
+    /// The data for programs.
     pub fn written(&self) -> Written<'_> {
         Written {
             figures: &self.figures,
@@ -141,7 +141,7 @@ pub fn operating_curve(outcomes: &[Outcome]) -> OperatingCurve {
     OperatingCurve::new(outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())))
 }
 
-/// One picture's result.
+/// The result of one picture.
 pub struct Outcome {
     /// The picture.
     pub picture: TestPicture,
@@ -152,7 +152,7 @@ pub struct Outcome {
 }
 
 impl Figures {
-    /// From one outcome a picture, and the timings of those that were timed.
+    /// Makes the results from one outcome per picture, and from the times of the timed pictures.
     pub fn new(
         outcomes: &[Outcome],
         pixel_auroc: Option<f64>,

@@ -1,4 +1,4 @@
-//! A picture's file, inspected with a watch on every stage.
+//! This module inspects a picture file and measures the time of every stage.
 
 use crate::Result;
 use crate::builder::Source;
@@ -6,11 +6,11 @@ use crate::image::{self, Facts, Picture};
 use crate::inspection::{Inspected, Pipeline, Timing};
 use std::time::Instant;
 
-/// A picture's file, and what was found.
+/// The result for one picture file.
 pub struct FileInspected {
     /// The decoded picture.
     pub picture: Picture,
-    /// What is worth knowing of it.
+    /// Special properties of the picture.
     pub facts: Facts,
     /// What was found.
     pub found: Inspected,

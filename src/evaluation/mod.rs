@@ -1,4 +1,4 @@
-//! What a template makes of a test set: pictures with their truth, and figures.
+//! This module measures a template on a test set of good and defective pictures.
 
 mod figures;
 mod file;

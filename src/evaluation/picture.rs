@@ -1,4 +1,4 @@
-//! A picture of a test set, and where its mask says that the defect is.
+//! A picture of a test set, and its mask, which shows where the defect is.
 
 use crate::builder::Source;
 use crate::image::{self, Samples, Size};
@@ -12,9 +12,9 @@ const JPEG_NOISE: u8 = 128;
 pub struct TestPicture {
     /// Its file.
     pub source: Source,
-    /// The defect's name, or `None` for a good one.
+    /// The name of the defect, or `None` for a good picture.
     pub defect: Option<String>,
-    /// Its mask, where there is one: a file, or a folder of several that count together.
+    /// Its mask, if it has one: a file, or a folder of several masks that count together.
     pub mask: Option<PathBuf>,
 }
 
@@ -26,10 +26,10 @@ impl TestPicture {
     }
 }
 
-/// The files of a mask: itself, or the pictures in it where it is a folder.
+/// The files of a mask: the file itself, or the pictures in its folder.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where there is no such file, or no picture in the folder.
+/// [`crate::error::Kind::Image`] if the file does not exist, or if the folder holds no picture.
 fn mask_files(mask: &Path) -> Result<Vec<PathBuf>> {
     if !mask.is_dir() {
         return match mask.exists() {
@@ -47,26 +47,26 @@ fn mask_files(mask: &Path) -> Result<Vec<PathBuf>> {
         paths.map_err(unreadable)?.into_iter().filter(is_picture).collect();
     files.sort();
     match files.is_empty() {
-        true => Err(Error::image(mask, "no pictures in this folder")
-            .advise("put the masks into it, or take it out")),
+        true => Err(Error::image(mask, "there are no pictures in this folder")
+            .advise("put the masks into this folder, or remove it")),
         false => Ok(files),
     }
 }
 
 /// Where a mask says that the defect is.
 pub struct Marked {
-    /// One flag a pixel.
+    /// One flag per pixel.
     pub pixels: Vec<bool>,
     /// Whether more than half of the picture is marked.
     pub mostly: bool,
 }
 
-/// Reads the mask of a picture of `size`, brought to `width` x `height` by taking the nearest pixel. Any value
-/// above 0 in any channel is defect; where a mask is the same everywhere but for its transparency,
-/// what is opaque is. Several masks in a folder count together.
+/// Reads the mask of a picture of `size` and scales it to `width` x `height` by taking the nearest pixel. Any value
+/// above 0 in any channel marks a defect. If the whole mask is black, what is opaque marks the defect. Several masks in
+/// a folder count together.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where it has another shape than the picture.
+/// [`crate::error::Kind::Image`] if it has another shape than the picture.
 pub fn read_mask(path: &Path, size: Size, width: usize, height: usize) -> Result<Marked> {
     let mut pixels = vec![false; width * height];
     for file in &mask_files(path)? {
@@ -85,9 +85,11 @@ fn read_one(path: &Path, size: Size, width: usize, height: usize) -> Result<Vec<
     if !own.has_shape_of(size) {
         return Err(Error::image(
             path,
-            format!("the mask has {own} pixels, its picture {size}: another shape"),
+            format!(
+                "the mask has {own} pixels, but its picture has {size}, which is another shape"
+            ),
         )
-        .advise("make the mask anew on the picture, or take it out"));
+        .advise("draw the mask again on the picture, or remove the mask"));
     }
     let (from_width, from_height) = (picture.width as usize, picture.height as usize);
     let least = if bytes.starts_with(&[0xFF, 0xD8]) { JPEG_NOISE } else { 1 };
@@ -98,7 +100,6 @@ fn read_one(path: &Path, size: Size, width: usize, height: usize) -> Result<Vec<
             Samples::Eight(samples) => samples[rgb].iter().any(|&v| v >= least),
             Samples::Sixteen(samples) => samples[rgb].iter().any(|&v| v > 0),
         };
-        // A black mask whose transparency says it.
         coloured
     };
     let all_black = (0..from_width * from_height).all(|pixel| !set(pixel));

@@ -1,4 +1,4 @@
-//! The page of an audit: the pictures that look unlike the rest, with what is odd about them.
+//! The report of an audit: the pictures that look unlike the rest, with the reasons.
 
 use super::axis::Axis;
 use super::charts::at;
@@ -11,7 +11,7 @@ use crate::heatmap::{self, Scale};
 use crate::image::{NetworkImage, Picture, Samples, Size};
 use maud::{Markup, html};
 
-/// The page, with the first `shown` pictures of the ranking; `name` is what was audited.
+/// The report, with the first `shown` pictures of the ranking. `name` is the name of what was audited.
 pub fn audit(found: &Audit, input: Input, name: &str, shown: usize) -> Result<String> {
     let suspects = found.suspects().count();
     let sections = [
@@ -20,24 +20,24 @@ pub fn audit(found: &Audit, input: Input, name: &str, shown: usize) -> Result<St
         Section { id: "all", title: "All pictures", body: all(found) },
     ];
     let kinds = [
-        (ReasonKind::Unlike, "Unlike in a place"),
-        (ReasonKind::Different, "Unlike everywhere"),
+        (ReasonKind::Unlike, "Unlike in one place"),
+        (ReasonKind::Different, "Unlike as a whole"),
         (ReasonKind::Blurred, "Blurred"),
         (ReasonKind::Dark, "Too dark"),
         (ReasonKind::Bright, "Too bright"),
         (ReasonKind::Shape, "Other shape"),
-        (ReasonKind::Duplicate, "There twice"),
+        (ReasonKind::Duplicate, "Duplicate"),
     ];
     let of_kind = |kind: ReasonKind| {
         found.suspects().filter(|f| f.reasons.first().is_some_and(|r| r.kind == kind)).count()
     };
     let lead = html! {
         p {
-            (data("audited", found.images.len(), found.images.len())) " pictures of " code { (name) } ", each compared with all others. "
+            (data("audited", found.images.len(), found.images.len())) " pictures of " code { (name) } " were compared with each other. "
             strong { (data("suspects", suspects, suspects)) }
             @if suspects == 1 { " is a suspect" } @else { " are suspects" }
-            ": beyond a bar that good pictures hardly reach. Weaker defects stand further down the ranking. Whether a picture "
-            "belongs to the good ones is for a person to say."
+            ": the suspicion is at least 1, which good pictures hardly reach. Weaker defects stand further down the ranking. A "
+            "person must decide whether a picture belongs to the good ones."
         }
         dl.tiles {
             @for (kind, title) in kinds {
@@ -60,12 +60,12 @@ fn ranking(found: &Audit) -> Markup {
     let levels = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0].into_iter().filter(|v| *v < most);
     html! {
         p {
-            "Suspicion is how far a picture lies beyond the bar of its strongest reason: 1 at the bar. Open the pictures below "
-            "from the left of this chart on until they look good."
+            "The suspicion says how strong the strongest reason of a picture is. From 1 on, the picture is a suspect. Open the "
+            "pictures below, beginning with rank 1, until they look good."
         }
         figure {
             svg.chart viewBox={ "0 0 " (WIDTH) " 246" } role="img"
-                aria-label={ "Suspicion of every picture, the most suspicious first; the table below has the numbers." } {
+                aria-label={ "Suspicion of every picture, the most suspicious first. The table below has the numbers." } {
                 @for level in levels {
                     @let y = place(level as f32);
                     line.(if level == 1.0 { "level" } else { "grid" }) x1="46" x2=(WIDTH - 12.0) y1=(y) y2=(y) {}
@@ -84,7 +84,7 @@ fn ranking(found: &Audit) -> Markup {
                 }
                 text.label x=(WIDTH / 2.0) y="239" text-anchor="middle" { "rank" }
             }
-            figcaption { "Every picture; the dashed line is the bar." }
+            figcaption { "Every picture. The dashed line is the limit for suspects." }
         }
     }
 }
@@ -96,10 +96,10 @@ fn pictures(found: &Audit, input: Input, shown: usize) -> Result<Markup> {
         .collect::<Result<Vec<Markup>>>()?;
     Ok(html! {
         p {
-            "The most suspicious first, each beside the map of what it has that no other picture shows there; open one to see it in full. "
-            span.key.found {} " encloses what lies above the bar. The colours mean the same in all pictures:"
+            "The most suspicious picture comes first. The map beside it shows what differs from all other pictures. Open a picture to see "
+            "it in full. " span.key.found {} " encloses what lies above the limit for suspects. A colour means the same value in all pictures:"
         }
-        (colour_bar(scale, &[("bar", scale.threshold)]))
+        (colour_bar(scale, &[("limit", scale.threshold)]))
         ul.gallery { @for card in &cards { (card) } }
     })
 }
@@ -143,12 +143,12 @@ fn card(found: &Audit, input: Input, scale: Scale, place: (usize, usize)) -> Res
             br;
             (words.first().copied().unwrap_or_default())
         },
-        full: html! { (colour_bar(scale, &[("bar", scale.threshold)])) (reasons(&finding.reasons)) },
+        full: html! { (colour_bar(scale, &[("limit", scale.threshold)])) (reasons(&finding.reasons)) },
     };
     shot.card("odd", place)
 }
 
-/// What the network has seen, as a picture.
+/// The picture as the network has seen it.
 fn seen_by_network(image: &NetworkImage) -> Picture {
     Picture {
         width: image.width() as u32,
@@ -165,7 +165,7 @@ fn badge(finding: &Finding) -> Markup {
 fn reasons(reasons: &[Reason]) -> Markup {
     html! {
         table {
-            caption { "Reasons; 1 is the bar" }
+            caption { "Reasons. From a strength of 1 on, the picture is a suspect." }
             thead { tr { th.n scope="col" { "Strength" } th scope="col" { "Reason" } } }
             tbody {
                 @for reason in reasons {

@@ -1,21 +1,20 @@
-//! Axes: from values to places on paper, and the ticks between.
+//! This module places values on the axis of a chart, and chooses the ticks.
 
 /// How values are spread along an axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Spread {
     Linear,
-    /// By the square root: one picture can still be seen beside hundreds.
+    /// By the square root, so that one picture can still be seen beside hundreds.
     Root,
-    /// By the logarithm: equal ratios are equally far apart. For values above 0.
+    /// By the logarithm, so that equal ratios are equally far apart. For values above 0.
     Log,
-    /// By `asinh(value / unit)`: as a logarithm far from 0, evenly near it, and 0 and below have
-    /// a place.
+    /// By `asinh(value / unit)`: logarithmic far from 0 and linear near it. 0 and values below it have a place, too.
     Scores {
         unit: f64,
     },
 }
 
-/// One axis: values from `low` to `high` lie between the places `from` and `to`.
+/// One axis. Values from `low` to `high` lie between the places `from` and `to`.
 #[derive(Debug, Clone, Copy)]
 pub struct Axis {
     spread: Spread,
@@ -42,7 +41,7 @@ impl Axis {
         Axis { spread: Spread::Log, low, high: high.max(low * (1.0 + 1e-9)), from, to }
     }
 
-    /// Even, round and wide enough for all `values` with some room; never narrower than `least`.
+    /// A linear axis that is wide enough for all `values`, with some room. It is never narrower than `least`.
     pub fn around(values: impl Iterator<Item = f64>, least: f64, ends: (f64, f64)) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|v| v.is_finite()) {
@@ -55,7 +54,7 @@ impl Axis {
         Axis::linear((low - wanting, high + wanting), ends)
     }
 
-    /// Wide enough for all `scores` with some room; numbers that are not finite are passed over.
+    /// An axis that is wide enough for all finite `scores`, with some room.
     pub fn scores(scores: impl Iterator<Item = f32>, (from, to): (f64, f64)) -> Self {
         let mut finite: Vec<f64> = scores.filter(|s| s.is_finite()).map(f64::from).collect();
         finite.sort_by(f64::total_cmp);
@@ -74,7 +73,7 @@ impl Axis {
         Axis { spread, low, high, from, to }
     }
 
-    /// The place of a value; values beyond the ends are put on them.
+    /// The place of a value. Values beyond the ends are put on the ends.
     pub fn place(&self, value: f64) -> f64 {
         self.from + self.part(value) * (self.to - self.from)
     }

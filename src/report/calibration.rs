@@ -1,5 +1,5 @@
-//! The page of a calibration: where the threshold lies among the scores of fresh good parts, what
-//! it promises, and what other rates would have given.
+//! The report of a calibration: where the threshold lies among the scores of fresh good parts, what it guarantees, and
+//! which thresholds other rates give.
 
 use super::charts::Level;
 use super::lines::{Line, Lines, Ticks};
@@ -18,40 +18,40 @@ use std::path::Path;
 pub struct Calibration {
     /// Fresh good parts and known defects, with the verdicts of the new thresholds.
     pub outcomes: Vec<Outcome>,
-    /// The rates asked for: false rejects, and review where asked for.
+    /// The rates that were asked for: of false rejects, and of review if that was asked for.
     pub asked: (f64, Option<f64>),
-    /// The threshold for the first.
+    /// The threshold for the first rate.
     pub threshold: Threshold,
-    /// The threshold for the second.
+    /// The threshold for the second rate.
     pub review: Option<Threshold>,
-    /// The threshold before, and that for review where there was one.
+    /// The threshold before, and the review threshold before if there was one.
     pub before: (f32, Option<f32>),
     /// Whether the template has been written.
     pub written: bool,
 }
 
 impl Calibration {
-    /// How many of the good parts score above `threshold`, whatever is decided of them.
+    /// The number of good parts that score above `threshold`, whatever their verdict is.
     pub fn good_above(&self, threshold: f32) -> usize {
         let good = self.outcomes.iter().filter(|o| o.picture.defect.is_none());
-        // A score that is no number is above everything.
+        // A score that is not a number counts as above every threshold.
         good.filter(|o| o.score.is_nan() || o.score > threshold).count()
     }
 }
 
-/// Rates that the table of other rates lists where so many pictures can promise them.
+/// Rates in the table of other rates, if there are enough pictures to guarantee them.
 const RATES: [f64; 8] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 /// The number of further parts for which a range of rejects is stated.
 const NEXT: usize = 200;
 
-/// The page; `pipeline` has the new thresholds, `template` is the file to describe.
+/// The report. `pipeline` has the new thresholds, and `template` is the file to describe.
 pub fn calibration(pipeline: &Pipeline, template: &Path, found: &Calibration) -> Result<String> {
     let levels = super::levels(pipeline);
     let figures = Figures::new(&found.outcomes, None, None, found.threshold.score, &[]);
     let mut sections = vec![
         Section {
             id: "promise",
-            title: "What is promised",
+            title: "What is guaranteed",
             body: promise(found, pipeline.template(), &figures),
         },
         Section { id: "scores", title: "Scores", body: scores(found, &levels) },
@@ -86,10 +86,10 @@ pub fn calibration(pipeline: &Pipeline, template: &Path, found: &Calibration) ->
         p {
             "Template " code { (name) } " with " (data("good", figures.good, figures.good)) " fresh pictures of good parts"
             @if figures.defective > 0 {
-                " and " (data("defects", figures.defective, figures.defective)) " of known defects, which are counted and never move a threshold"
+                " and " (data("defects", figures.defective, figures.defective)) " pictures of known defects, which are only counted and never change the threshold"
             }
             "."
-            @if !found.written { " A dry run: the file was not changed; its digest below is of the file as it is." }
+            @if !found.written { " This was a dry run: the file was not changed, and the digest below is that of the unchanged file." }
         }
         (tiles(found, &figures))
     };
@@ -106,17 +106,17 @@ fn tiles(found: &Calibration, figures: &Figures) -> Markup {
         dl.tiles {
             (tile("Threshold", score("threshold", t.score), format!("before: {:.4}", found.before.0)))
             @if let Some(review) = &found.review {
-                (tile("Review from", score("review", review.score), match found.before.1 {
+                (tile("Review threshold", score("review", review.score), match found.before.1 {
                     Some(before) => format!("before: {before:.4}"),
                     None => "before: none".into(),
                 }))
             }
-            (tile("False rejects asked", data("asked", found.asked.0, short(found.asked.0)), format!("rank {} of {}", t.rank, t.pictures)))
+            (tile("False rejects asked for", data("asked", found.asked.0, short(found.asked.0)), format!("rank {} of {}", t.rank, t.pictures)))
             (tile("Expected in 10,000", data("expected", 1e4 * t.rate(), format!("{:.0}", 1e4 * t.rate())), "good parts rejected".into()))
-            (tile("True rate, 95 %", html! { (between(t.interval)) }, "of good parts".into()))
+            (tile("True rate, 95 % confidence", html! { (between(t.interval)) }, "of good parts".into()))
             @if figures.defective > 0 {
                 (tile("Defects missed", data("missed", figures.missed, figures.missed), match found.review {
-                    Some(_) => format!("of {}; {} more are reviewed", figures.defective, figures.reviewed),
+                    Some(_) => format!("of {}, and {} reviewed", figures.defective, figures.reviewed),
                     None => format!("of {}", figures.defective),
                 }))
             }
@@ -130,36 +130,36 @@ fn promise(found: &Calibration, template: &Template, figures: &Figures) -> Marku
     html! {
         p {
             "You asked that at most " strong { (short(found.asked.0)) } " of good parts are rejected. With "
-            (t.pictures) " fresh good parts that is kept by the " strong { (ordinal(t.rank)) } " largest of their scores, "
-            strong { (format!("{:.4}", t.score)) } ". A next good part, made and photographed like these, scores above it with a probability of "
-            (t.rank) " in " (t.pictures + 1) ", whatever the distribution of the scores: expect "
-            strong { (format!("{:.0}", 1e4 * t.rate())) } " of 10,000 good parts rejected."
+            (t.pictures) " fresh good parts, the threshold for this is the " strong { (ordinal(t.rank)) } " largest of their scores, "
+            strong { (format!("{:.4}", t.score)) } ". The next good part, made and photographed like these, scores above it with a probability of "
+            (t.rank) " in " (t.pictures + 1) ". This holds for any distribution of the scores. Expect "
+            strong { (format!("{:.0}", 1e4 * t.rate())) } " rejected of 10,000 good parts."
         }
         p {
             (t.pictures) " parts are a sample. The true rate of this threshold lies between "
-            strong { (between(t.interval)) } " in 95 % of all such samples, and of the next " (NEXT) " good parts "
-            strong { (data("range-low", low, low)) " to " (data("range-high", high, high)) } " are rejected, again in 95 % of the cases."
+            strong { (between(t.interval)) } " in 95 % of all such samples. In 95 % of the cases, "
+            strong { (data("range-low", low, low)) " to " (data("range-high", high, high)) } " of the next " (NEXT) " good parts are rejected."
         }
         @if let (Some(rate), Some(review)) = (found.asked.1, &found.review) {
             @let [low, high] = review.expected(NEXT);
             p {
-                "Review begins at the " (ordinal(review.rank)) " largest score, " strong { (format!("{:.4}", review.score)) }
-                ": at most " (short(rate)) " of good parts are rejected or reviewed, expect "
-                (format!("{:.0}", 1e4 * review.rate())) " of 10,000 (true rate " (between(review.interval)) "; "
-                (low) " to " (high) " of the next " (NEXT) ")."
+                "The review threshold is the " (ordinal(review.rank)) " largest score, " strong { (format!("{:.4}", review.score)) }
+                ". At most " (short(rate)) " of good parts are rejected or reviewed: expect "
+                (format!("{:.0}", 1e4 * review.rate())) " of 10,000. The true rate is " (between(review.interval)) ", and "
+                (low) " to " (high) " of the next " (NEXT) " good parts are rejected or reviewed."
             }
         }
         @if template.settings().rules.is_some() {
             p {
-                (crate::describe::threshold::ABOUT_THE_SCORE) " Under them "
+                (crate::describe::threshold::ABOUT_THE_SCORE) " With these rules, "
                 strong { (data("rejected", figures.false_rejects, figures.false_rejects)) " of the " (figures.good) }
-                " good parts are rejected; " (found.good_above(t.score)) " score above the threshold. Verdicts and what is missed "
-                "are under the rules, scores and rates are not."
+                " good parts are rejected. " (found.good_above(t.score)) " score above the threshold. Verdicts and missed defects on "
+                "this page include the rules. Scores and rates do not."
             }
         }
         p.note {
-            "This holds for parts like the fresh ones: other light, another camera or another batch needs fresh parts again. It says "
-            "nothing about defects: how many of them are found is the template's matter."
+            "This holds only for parts like the fresh ones. After a change of lighting, camera or batch, calibrate again with fresh "
+            "parts. It says nothing about how many defects the template finds."
         }
     }
 }
@@ -169,11 +169,11 @@ fn scores(found: &Calibration, levels: &[Level]) -> Markup {
     let shown = with_old(found, levels);
     html! {
         p {
-            "The axis is even near 0 and logarithmic beyond; bars grow with the square root of their count. Scores do not change "
-            "with the threshold."
+            "The axis is linear near 0 and logarithmic beyond. The height of a bar is the square root of its count. A threshold never "
+            "changes a score."
         }
         div.charts.two {
-            figure { (charts::histogram(&all, &shown)) figcaption { "Number of pictures by score, with the thresholds, new and old." } }
+            figure { (charts::histogram(&all, &shown)) figcaption { "Number of pictures by score, with the new and the old thresholds." } }
             figure {
                 (charts::strips(&all, &shown))
                 figcaption { "Every picture, by kind. Hold the pointer over a tick for its name." }
@@ -183,7 +183,7 @@ fn scores(found: &Calibration, levels: &[Level]) -> Markup {
     }
 }
 
-/// The thresholds with those from before, where they differ, lowest first.
+/// The thresholds, and those from before if they differ, the lowest first.
 fn with_old<'a>(found: &Calibration, levels: &[Level<'a>]) -> Vec<Level<'a>> {
     let mut shown: Vec<Level> = levels.to_vec();
     let differs = |old: f32| levels.iter().all(|(_, new)| *new != old);
@@ -226,7 +226,7 @@ fn rows_of_rates(found: &Calibration, good: &[f32]) -> Vec<(f64, Threshold)> {
     rows
 }
 
-/// Thresholds that other rates would have given, as a chart and as a table.
+/// Thresholds for other rates, as a chart and as a table.
 fn rates(found: &Calibration) -> Markup {
     let of = |bad: bool| -> Vec<f32> {
         let kind = found.outcomes.iter().filter(|o| o.picture.defect.is_some() == bad);
@@ -239,14 +239,14 @@ fn rates(found: &Calibration) -> Markup {
     let rows = rows_of_rates(found, &good);
     html! {
         p {
-            "Every rank of the sorted scores is a threshold with a rate of its own. The line shows both, the area the 95 % interval of "
-            "the true rate: it narrows with more fresh parts. The smallest rate that " (n) " parts can promise is "
+            "Each rank of the sorted scores gives a threshold and its rate. The line shows them. The area is the 95 % interval of the "
+            "true rate, which is narrower with more fresh parts. The smallest rate that " (n) " parts can guarantee is "
             (percent(Some(1.0 / (n + 1) as f64))) "."
         }
         div.charts {
             figure {
                 (lines::lines(&Lines {
-                    description: format!("Threshold against the rate of false rejects, from {n} scores; the table has the numbers."),
+                    description: format!("Threshold against the rate of false rejects, from {n} scores. The table has the numbers."),
                     x_label: "good parts rejected",
                     y_label: "threshold",
                     x_ticks: Ticks::PercentRatios,
@@ -258,14 +258,14 @@ fn rates(found: &Calibration) -> Markup {
                         .filter_map(|(name, t)| t.map(|t| (name.to_string(), (t.rate(), f64::from(t.score)))))
                         .collect(),
                 }))
-                figcaption { "Sorted scores of the good parts against their rank over " (n + 1) "." }
+                figcaption { "Sorted scores of the good parts against their rank, divided by " (n + 1) "." }
             }
             div.wide {
                 table id="other-rates" {
-                    caption { "What rates would give; in bold what was asked for" }
+                    caption { "Thresholds for other rates. The rates that you asked for are bold." }
                     thead { tr {
-                        th.n scope="col" { "Asked" } th.n scope="col" { "Rank" } th.n scope="col" { "Threshold" }
-                        th.n scope="col" { "In 10,000" } th.n scope="col" { "True rate, 95 %" } th.n scope="col" { "Of next " (NEXT) }
+                        th.n scope="col" { "Rate" } th.n scope="col" { "Rank" } th.n scope="col" { "Threshold" }
+                        th.n scope="col" { "In 10,000" } th.n scope="col" { "True rate, 95 % confidence" } th.n scope="col" { "Of the next " (NEXT) }
                         @if !bad.is_empty() { th.n scope="col" { "Defects score below" } }
                     } }
                     tbody {

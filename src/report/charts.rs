@@ -1,5 +1,5 @@
-//! Charts as inline SVG. Colours and text sizes come from the page's style sheet, so that one
-//! drawing serves light, dark and paper; a phone gets larger text, for which there is room.
+//! This module draws charts as inline SVG. Colours and text sizes come from the style sheet of the report. So one
+//! drawing serves light mode, dark mode and paper, and a phone gets larger text.
 
 use super::axis::Axis;
 use maud::{Markup, html};
@@ -13,7 +13,7 @@ pub struct Series {
     pub pictures: Vec<(f32, String)>,
 }
 
-/// A value of the score that decides something, as ("ng", 1.25).
+/// A threshold with its name, as ("ng", 1.25).
 pub type Level<'a> = (&'a str, f32);
 
 /// A curve in a square with both axes in percent.
@@ -22,11 +22,11 @@ pub struct Curve<'a> {
     pub description: String,
     pub x_label: &'a str,
     pub y_label: &'a str,
-    /// End of the x axis, 0..=1; it begins at 0, as does the y axis, which ends at 1.
+    /// End of the x axis (0..=1). Both axes begin at 0, and the y axis ends at 1.
     pub x_to: f64,
     /// Vertices, (x, y), parts of 1.
     pub points: &'a [(f64, f64)],
-    /// Whether a value holds up to the next vertex, in place of straight lines between them.
+    /// Whether the curve has steps at its vertices in place of straight lines between them.
     pub steps: bool,
     /// The line of a ranking by chance, from left to right.
     pub chance: Option<[(f64, f64); 2]>,
@@ -88,7 +88,7 @@ pub fn histogram(series: &[Series], levels: &[Level]) -> Markup {
     }
 }
 
-/// One row a kind, one tick a picture; a pointer held over a tick tells its name and score.
+/// One row per kind and one tick per picture. A pointer over a tick shows its name and score.
 pub fn strips(series: &[Series], levels: &[Level]) -> Markup {
     const ROW: f64 = 38.0;
     let axis = score_axis(series, levels);
@@ -96,7 +96,7 @@ pub fn strips(series: &[Series], levels: &[Level]) -> Markup {
     let bottom = top + series.len() as f64 * ROW + 4.0;
     html! {
         svg.chart viewBox={ "0 0 " (WIDTH) " " (bottom + 46.0) } role="img"
-            aria-label={ "The score of every picture, one row a kind, with " (spoken(levels))
+            aria-label={ "The score of every picture, one row per kind, with " (spoken(levels))
                 ". The table below has the numbers." } {
             (level_lines(&axis, levels, bottom))
             @for (row, series) in series.iter().enumerate() {
@@ -162,7 +162,7 @@ pub fn curve(curve: &Curve) -> Markup {
     }
 }
 
-/// A named point; its name lies towards the middle of the chart.
+/// A named point. Its name lies towards the middle of the chart.
 pub fn mark(x: &Axis, y: &Axis, number: usize, name: &str, (a, b): (f64, f64)) -> Markup {
     let (px, py) = (x.place(a), y.place(b));
     let right = x.part(a) < 0.5;

@@ -1,9 +1,8 @@
-//! Galleries of pictures with their heat maps, which open in full without any script.
+//! This module makes galleries of pictures with their heat maps, which open in full without any script.
 //!
-//! A card is a figure; the link around its pictures leads to the figure's own id, and as the
-//! target of the address it fills the window. "Close" leads back to the card's place in the list.
-//! So every picture is in the page once, and links, back button and keyboard do what they always
-//! do.
+//! A card is a `figure` element. The link around its pictures leads to the id of the figure, and the figure that is the
+//! target of the address fills the window. "Close" leads back to the place of the card in the list. So every picture is
+//! in the report only once, and links, back button and keyboard work as usual.
 
 use super::charts::Level;
 use super::outline::outline;
@@ -24,20 +23,20 @@ use std::fmt::Write;
 /// Longest side of a picture and of a heat map, in pixels.
 pub const PICTURE_SIDE: u32 = 640;
 pub const HEAT_SIDE: u32 = 320;
-/// Most bytes of one JPEG: with it, pages have a size that can be promised.
+/// The largest size of one JPEG in bytes. It limits the size of a report.
 const JPEG_BYTES: usize = 110_000;
-/// Most bytes of one outline.
+/// The largest size of one outline in bytes.
 const OUTLINE_BYTES: usize = 40_000;
-/// Columns and rows that a picture takes on a card at the most, in pixels of a screen.
+/// The largest width and height of a picture on a card, in pixels of a screen.
 const CARD_PX: (f64, f64) = (150.0, 224.0);
-/// Between a defect and its outline, in pixels of a screen.
+/// The distance between a defect and its outline, in pixels of a screen.
 const CLEARANCE_PX: f64 = 3.0;
-/// Regions listed in full.
+/// The number of regions that are listed in full.
 const REGIONS: usize = 8;
 
-/// A gallery: `id` begins the ids of its cards.
+/// A gallery. The ids of its cards begin with `id`.
 ///
-/// The pictures are read and inspected again: an evaluation does not keep hundreds of them.
+/// The pictures are read and inspected again, because an evaluation does not keep them.
 pub fn gallery(
     pipeline: &Pipeline,
     levels: &[Level],
@@ -96,7 +95,7 @@ fn card(
     shot.card(id, place)
 }
 
-/// A picture beside its heat map, and what is said about both.
+/// A picture beside its heat map, and the text about both.
 pub struct Shot {
     /// What it is taken for.
     pub kind: String,
@@ -105,7 +104,7 @@ pub struct Shot {
     pub heat: RgbImage,
     /// Drawings to lie on the picture, of [`outline_layer`].
     pub outlines: Vec<Markup>,
-    /// What is to be seen, for those who cannot see it.
+    /// A description of the picture, for those who cannot see it.
     pub summary: String,
     /// What follows the name below the pictures.
     pub caption: Markup,
@@ -167,12 +166,12 @@ pub fn badge(outcome: &Outcome) -> Markup {
 
 /// The regions in one line.
 fn summary(regions: &[Region]) -> String {
-    let Some(worst) = regions.first() else { return "nothing above the threshold".into() };
+    let Some(worst) = regions.first() else { return "nothing is above the threshold".into() };
     let (count, place) = (regions.len(), format!("{}, {}", worst.x, worst.y));
     let size = format!("{} x {}", worst.width, worst.height);
     match count {
         1 => format!("1 region, {size} at {place}"),
-        _ => format!("{count} regions, worst {size} at {place}"),
+        _ => format!("{count} regions, the worst is {size} at {place}"),
     }
 }
 
@@ -192,7 +191,7 @@ fn region_table(regions: &[Region]) -> Markup {
                 }
             }
         }
-        @if regions.len() > REGIONS { p.note { "and " (regions.len() - REGIONS) " smaller peaks" } }
+        @if regions.len() > REGIONS { p.note { "and " (regions.len() - REGIONS) " more with a smaller peak" } }
     }
 }
 
@@ -266,7 +265,7 @@ pub fn jpeg_url(mut image: RgbImage) -> Result<String> {
     }
 }
 
-/// The colour scale of all heat maps of a page, as a drawing.
+/// The colour scale of all heat maps of a report, as a drawing.
 pub fn colour_bar(scale: Scale, levels: &[Level]) -> Markup {
     const WIDTH: f32 = 360.0;
     let mut stops = String::new();

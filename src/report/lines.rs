@@ -1,4 +1,4 @@
-//! Charts of several lines over one axis, told apart by colour, marker and name.
+//! This module draws charts of several lines, which differ in colour, marker and name.
 
 use super::axis::Axis;
 use super::charts::at;
@@ -10,7 +10,7 @@ pub struct Line {
     pub name: String,
     /// In the order of x.
     pub points: Vec<(f64, f64)>,
-    /// Corners of an area around the line, where its values are known no better; or empty.
+    /// Corners of the area of uncertainty around the line, or empty.
     pub area: Vec<(f64, f64)>,
 }
 

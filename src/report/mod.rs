@@ -1,8 +1,8 @@
-//! Self-contained pages about measurements: no network, no script, pictures and charts inline.
+//! This module writes reports: HTML files that need no network and no script, with pictures and charts inside.
 //!
-//! [`document`] is the frame of every page; charts, galleries and the template's section are
-//! functions of their own, for other pages to use. Figures stand in `data` elements with the full
-//! number as their value, so that programs can read a page too.
+//! [`document`] is the frame of every report. Charts, galleries and the section about the template are functions of
+//! their own, so that several reports can use them. Numbers stand in `data` elements with the full number as their
+//! value, so that programs can read a report, too.
 
 mod audit;
 mod axis;
@@ -35,9 +35,9 @@ pub use page::FORMAT;
 use page::{Section, data, data_percent, document};
 use std::path::Path;
 
-/// Pictures shown of the worst good ones and of the best hidden bad ones.
+/// The number of good pictures with the highest scores that are shown, and of defective ones with the lowest scores.
 const HARDEST: usize = 12;
-/// Most kinds of which a typical picture is shown.
+/// The largest number of kinds of which a typical picture is shown.
 const KINDS: usize = 8;
 
 /// One line of advice: what it says, and the command that belongs to it.
@@ -45,11 +45,12 @@ const KINDS: usize = 8;
 pub struct AdviceLine {
     /// What it says.
     pub words: String,
-    /// What to type.
+    /// The command to type.
     pub command: Option<String>,
 }
 
-/// The page of an evaluation of the template at `template` on the data set at `dataset`, with `advice` for whoever reads it.
+/// The report of an evaluation of the template at `template` on the data set at `dataset`, with `advice` for its
+/// reader.
 pub fn evaluation(
     pipeline: &Pipeline,
     template: &Path,
@@ -98,7 +99,7 @@ pub fn evaluation(
     Ok(document(&format!("Evaluation of {set}"), &lead, &sections))
 }
 
-/// The thresholds of a template, lowest first: for review where there is one, and for rejection.
+/// The thresholds of a template, the lowest first: for review, if there is one, and for rejection.
 pub fn levels(pipeline: &Pipeline) -> Vec<Level<'static>> {
     let threshold = pipeline.template().header().calibration.threshold;
     let review = pipeline.template().decision().map(|d| d.review).filter(|r| *r < threshold);
@@ -115,8 +116,8 @@ fn tiles(f: &Figures) -> Markup {
         None => "no masks given".into(),
     };
     let both = match f.image_auroc {
-        Some(_) => "chance: 50 %",
-        None => "needs both kinds",
+        Some(_) => "chance gives 50 %",
+        None => "needs good and defective pictures",
     };
     let tile = |name: &str, value: Markup, note: String| {
         html! { div { dt { (name) } dd { (value) small { (note) } } } }
@@ -128,8 +129,8 @@ fn tiles(f: &Figures) -> Markup {
             (tile("Defects missed", data("missed", f.missed, f.missed), of(f.missed, f.defective)))
             (tile("Pixel AUROC", data_percent("pixel_auroc", f.pixel_auroc), masked(f.pixel_auroc, "pixel by pixel")))
             (tile("AUPRO to 30 %", data_percent("aupro30", f.aupro30), masked(f.aupro30, "overlap with regions")))
-            (tile("Threshold", data("threshold", f.threshold, format!("{:.4}", f.threshold)), "a higher score is bad".into()))
-            (tile("Time a picture", html! { (data("total_p50", f.timing_ms.total_p50, format!("{:.1}", f.timing_ms.total_p50))) " ms" },
+            (tile("Threshold", data("threshold", f.threshold, format!("{:.4}", f.threshold)), "a picture above it is rejected".into()))
+            (tile("Time per picture", html! { (data("total_p50", f.timing_ms.total_p50, format!("{:.1}", f.timing_ms.total_p50))) " ms" },
                 format!("median; p99 {:.1} ms", f.timing_ms.total_p99)))
         }
     }
@@ -140,11 +141,11 @@ fn scores(outcomes: &[Outcome], levels: &[Level]) -> Markup {
     let left_out = outcomes.iter().filter(|o| !o.score.is_finite()).count();
     html! {
         p {
-            "The higher, the more a picture differs from the good ones. The axis is even near 0 and logarithmic beyond; "
-            "bars grow with the square root of their count, so that a single picture can be seen."
+            "The higher the score, the more a picture differs from the good ones. The axis is linear near 0 and logarithmic beyond. "
+            "The height of a bar is the square root of its count, so that a single picture can be seen."
         }
         @if left_out > 0 {
-            p { (counted(left_out, "picture")) (form(left_out, " has no finite score and is", " have no finite score and are")) " not drawn." }
+            p { (counted(left_out, "picture")) (form(left_out, " has no finite score and is", " have no finite score and are")) " not shown." }
         }
         div.charts.two {
             figure { (charts::histogram(&series, levels)) figcaption { "Number of pictures by score, good above defective." } }
@@ -181,7 +182,7 @@ fn curve_figures(pipeline: &Pipeline, evaluation: &Evaluation, levels: &[Level])
     let scored: Vec<(f32, bool)> =
         evaluation.outcomes.iter().map(|o| (o.score, o.picture.defect.is_some())).collect();
     let Some(vertices) = crate::metrics::vertices(&scored) else {
-        return html! { p { "Curves need good and defective pictures; this data set has only one of them." } };
+        return html! { p { "Curves need good and defective pictures, but this data set has only one of the two." } };
     };
     let figures = &evaluation.figures;
     let points: Vec<_> = levels
@@ -194,9 +195,9 @@ fn curve_figures(pipeline: &Pipeline, evaluation: &Evaluation, levels: &[Level])
     let share = figures.defective as f64 / figures.images.max(1) as f64;
     html! {
         p {
-            "Curves and the points on them are by score alone; the points are thresholds of the template."
+            "The curves and their points use the score alone. The points are the thresholds of the template."
             @if pipeline.template().settings().rules.is_some() {
-                " Its region rules decide, too: what is rejected and missed, above and below, is so by verdict."
+                " Its region rules decide, too: the counts of rejected and missed pictures on this page are by verdict."
             }
         }
         div.charts.three {
@@ -212,7 +213,7 @@ fn roc_figure(figures: &Figures, roc: &[(f64, f64)], points: &[(&str, Point)]) -
         figure {
             h3 { "Receiver operating characteristic" }
             (charts::curve(&Curve {
-                description: format!("Defective pictures above a score over good ones above it, area {}", percent(figures.image_auroc)),
+                description: format!("Defective pictures above a score against good ones above it, area {}", percent(figures.image_auroc)),
                 x_label: "good pictures above a score",
                 y_label: "defective pictures above it",
                 x_to: 1.0,
@@ -224,8 +225,8 @@ fn roc_figure(figures: &Figures, roc: &[(f64, f64)], points: &[(&str, Point)]) -
             figcaption {
                 "Area (image AUROC) " (percent(figures.image_auroc)) "."
                 @for (name, p) in points {
-                    " Score above " (name) ": " (percent(Some(p.false_rejects))) " of the good, " (percent(Some(p.found)))
-                    " of the defective."
+                    " Score above " (name) ": " (percent(Some(p.false_rejects))) " of the good pictures and " (percent(Some(p.found)))
+                    " of the defective ones."
                 }
             }
         }
@@ -237,7 +238,7 @@ fn pr_figure(pr: &[(f64, f64)], (average, share): (f64, f64), points: &[(&str, P
         figure {
             h3 { "Precision and recall" }
             (charts::curve(&Curve {
-                description: format!("Precision over recall, average precision {}", percent(Some(average))),
+                description: format!("Precision against recall, average precision {}", percent(Some(average))),
                 x_label: "recall: defective pictures above a score",
                 y_label: "precision",
                 x_to: 1.0,
@@ -249,9 +250,9 @@ fn pr_figure(pr: &[(f64, f64)], (average, share): (f64, f64), points: &[(&str, P
             figcaption {
                 "Average precision " (data("average_precision", average, percent(Some(average)))) "."
                 @for (name, p) in points {
-                    " Score above " (name) ": " (percent(Some(p.precision))) " are defective."
+                    " Score above " (name) ": " (percent(Some(p.precision))) " of the pictures are defective."
                 }
-                " In this set " (percent(Some(share))) " are (dotted)."
+                " In the whole set it is " (percent(Some(share))) " (dotted line)."
             }
         }
     }
@@ -263,8 +264,8 @@ fn pro_figure(evaluation: &Evaluation) -> Markup {
         figure {
             h3 { "Per-region overlap" }
             (charts::curve(&Curve {
-                description: format!("Mean overlap with the defects' regions over good pixels called bad, area {}", percent(figures.aupro30)),
-                x_label: "good pixels called bad",
+                description: format!("Mean overlap with the regions of defects against good pixels marked by mistake, area {}", percent(figures.aupro30)),
+                x_label: "good pixels marked by mistake",
                 y_label: "mean overlap with regions",
                 x_to: 0.3,
                 points: &evaluation.pro,
@@ -274,7 +275,7 @@ fn pro_figure(evaluation: &Evaluation) -> Markup {
             }))
             figcaption {
                 "Area to 30 % (AUPRO) " (percent(figures.aupro30)) ", pixel AUROC " (percent(figures.pixel_auroc))
-                ", from the pictures that have masks and all good ones."
+                ", from the pictures with masks and all good ones."
             }
         }
     }
@@ -295,29 +296,29 @@ fn pictures(pipeline: &Pipeline, outcomes: &[Outcome], levels: &[Level]) -> Resu
     let (good_cards, bad_cards) = (hardest("good", &good)?, hardest("bad", &bad)?);
     Ok(html! {
         p {
-            "Each picture beside its anomaly map; open one to see it in full. "
+            "Each picture stands beside its heat map. Open one to see it in full. "
             span.key.found {} " encloses what lies above the threshold"
-            @if masks { ", " span.key.truth {} " the defect as the data set marks it" }
-            ". The colours mean the same in all pictures of this template:"
+            @if masks { ", and " span.key.truth {} " encloses the defect as the data set marks it" }
+            ". A colour means the same value in all pictures of this template:"
         }
         (gallery::colour_bar(crate::heatmap::Scale::of(pipeline.template().header()), levels))
         h3 id="typical" { "Typical pictures" }
-        p.note { "Of each kind the picture with the median score." }
+        p.note { "The picture with the median score of each kind." }
         (gallery::gallery(pipeline, levels, "typical", &typical)?)
         @if !good.is_empty() {
             h3 id="worst-good" { "Good pictures with the highest scores" }
-            p.note { "The highest first; " (rejected) " of " (good.len()) " are rejected." }
+            p.note { "The highest score comes first. " (rejected) " of " (good.len()) (form(good.len(), " picture ", " pictures ")) (form(rejected, "is", "are")) " rejected." }
             (good_cards)
         }
         @if !bad.is_empty() {
             h3 id="hidden-bad" { "Defective pictures with the lowest scores" }
-            p.note { "The lowest first; " (missed) " of " (bad.len()) " pass." }
+            p.note { "The lowest score comes first. " (missed) " of " (bad.len()) (form(bad.len(), " picture ", " pictures ")) (form(missed, "passes", "pass")) "." }
             (bad_cards)
         }
     })
 }
 
-/// What the figures mean and what to try next.
+/// What the results mean and what to try next.
 fn advice_box(evaluation: &Evaluation, lines: &[AdviceLine]) -> Markup {
     html! {
         @if !lines.is_empty() {
@@ -330,29 +331,29 @@ fn advice_box(evaluation: &Evaluation, lines: &[AdviceLine]) -> Markup {
     }
 }
 
-/// The words of the page, for who meets them the first time.
+/// The words of the report, for readers who do not know them.
 fn words() -> Markup {
     const WORDS: [(&str, &str); 7] = [
         (
             "score",
-            "How much a picture differs from the good ones, at its worst place. A new good part scores about 1.",
+            "How much a picture differs from the good ones, at its worst place. With default options a fresh good part scores about 1.",
         ),
         (
             "threshold",
-            "A picture that scores above it is rejected (ng). With region rules, they decide, too.",
+            "A picture with a higher score is rejected (ng). If the template has region rules, they decide, too.",
         ),
         (
             "ok, review, ng",
-            "The verdict: the part passes, a person should look, or the part is rejected.",
+            "The verdict. The part passes (ok), a person should look at it (review), or it is rejected (ng, not good).",
         ),
         (
             "image AUROC",
-            "How often a defective picture scores above a good one, of all such pairs. 100 % is a perfect ranking, 50 % is chance. No threshold changes it.",
+            "The share of all pairs of a defective and a good picture in which the defective one has the higher score. 100 % is a perfect ranking, 50 % is chance. No threshold changes it.",
         ),
         ("pixel AUROC", "The same for single pixels inside and outside the marked defects."),
         (
             "AUPRO",
-            "How well the regions of defects are covered, averaged up to 30 % of the good pixels marked by mistake.",
+            "How well the heat map covers the marked defects, while at most 30 % of the good pixels are marked by mistake.",
         ),
         ("caught", "The share of defective pictures that a threshold rejects."),
     ];

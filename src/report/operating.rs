@@ -1,4 +1,4 @@
-//! The operating curve on a page: what a threshold rejects of the good pictures, and what it catches.
+//! The operating curve in a report: how many good pictures each threshold rejects, and how many defects it catches.
 
 use super::axis::Axis;
 use super::charts::{Level, at};
@@ -11,20 +11,20 @@ use maud::{Markup, html};
 /// Rates at which the axis has ticks.
 const TICKS: [f64; 8] = [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
-/// The curve with the thresholds of the template on it, and the figures beside it.
+/// The curve with the thresholds of the template, and a table beside it.
 pub fn operating(curve: &OperatingCurve, levels: &[Level], has_rules: bool) -> Markup {
     if curve.caught_at(0.0).is_none() {
-        return html! { p { "The choice needs good and defective pictures; here is only one of them." } };
+        return html! { p { "The choice needs good and defective pictures, but here is only one of the two." } };
     }
     html! {
         p {
-            "A lower threshold catches more defects and rejects more good parts. The curve shows every choice; the marked "
+            "A lower threshold catches more defects and rejects more good parts. The curve shows every choice. The marked "
             "points are the thresholds of the template."
-            @if has_rules { " All this is by score alone: the region rules of the template decide, too." }
+            @if has_rules { " The curve uses the score alone, but the region rules of the template decide, too." }
         }
         div.columns.choice {
             figure { (chart(curve, levels)) figcaption {
-                "Good pictures rejected against defects caught. The horizontal axis is spread so that small rates can be told apart."
+                "Good pictures rejected against defects caught. The horizontal axis gives more room to small rates."
             } }
             (table(curve, levels))
         }
@@ -46,7 +46,7 @@ fn chart(curve: &OperatingCurve, levels: &[Level]) -> Markup {
         .collect();
     html! {
         svg.chart viewBox="0 0 530 336" role="img"
-            aria-label="Defective pictures caught against good pictures rejected; the table has the numbers." {
+            aria-label="Defective pictures caught against good pictures rejected. The table has the numbers." {
             @for tick in TICKS {
                 line.grid x1=(at(x.place(tick))) x2=(at(x.place(tick))) y1=(y.to) y2=(y.from) {}
                 text.tick x=(at(x.place(tick))) y=(FOOT + 17.0) text-anchor="middle" { (format!("{:.0}", 100.0 * tick)) }
@@ -120,8 +120,8 @@ fn table(curve: &OperatingCurve, levels: &[Level]) -> Markup {
                 }
             }
             p.note {
-                "Rates of 1, 2 and 5 % are read between the sorted scores of the good pictures. With fewer than 100 of them the "
-                "first figures rest on one or two pictures."
+                "The thresholds for 1, 2 and 5 % lie between the sorted scores of the good pictures. With fewer than 100 good pictures, "
+                "the first rows depend on one or two pictures."
             }
         }
     }

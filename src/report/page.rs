@@ -1,18 +1,18 @@
-//! The frame of every page, and figures that programs can read in it.
+//! The frame of every report, and numbers that programs can read in it.
 
 use crate::files::outputs::Format;
 use crate::wording::percent;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// How a page is recognised before another one replaces it: by the program that it names in its head.
+/// How a report is recognised before another one replaces it: by the name of the program in its head.
 pub const FORMAT: Format = Format {
-    name: "a page by hetmm",
+    name: "a report by hetmm",
     reads: 4096,
     is_one: |bytes| bytes.windows(GENERATOR.len()).any(|window| window == GENERATOR),
 };
 const GENERATOR: &[u8] = b"<meta name=\"generator\" content=\"hetmm ";
 
-/// One part of a page, with an id for links.
+/// One section of a report, with an id for links.
 pub struct Section {
     /// The id, for links.
     pub id: &'static str,
@@ -22,7 +22,7 @@ pub struct Section {
     pub body: Markup,
 }
 
-/// A whole page.
+/// A whole report.
 pub fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
     let page = html! {
         (DOCTYPE)
@@ -54,7 +54,7 @@ pub fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
                     }
                 }
                 footer {
-                    p { "Made by hetmm " (env!("CARGO_PKG_VERSION")) ". This file holds everything it shows." }
+                    p { "Made by hetmm " (env!("CARGO_PKG_VERSION")) ". This file contains everything that it shows." }
                 }
             }
         }
@@ -62,12 +62,12 @@ pub fn document(title: &str, lead: &Markup, sections: &[Section]) -> String {
     page.into_string()
 }
 
-/// A figure for people, with the full number for programs.
+/// A number for people, with the full number for programs.
 pub fn data(id: &str, value: impl std::fmt::Display, shown: impl std::fmt::Display) -> Markup {
     html! { data id=(id) value={ (format_args!("{value}")) } { (format_args!("{shown}")) } }
 }
 
-/// A part of 1 that may be missing, in percent.
+/// A share (0..=1) in percent, which may be missing.
 pub fn data_percent(id: &str, value: Option<f64>) -> Markup {
     match value {
         Some(v) => data(id, v, percent(value)),

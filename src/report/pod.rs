@@ -1,4 +1,4 @@
-//! The chart of the probability of detection over size.
+//! The chart of the probability of detection against the size.
 
 use super::axis::Axis;
 use super::charts::at;
@@ -11,7 +11,7 @@ const LEFT: f64 = 62.0;
 const WIDTH: f64 = 430.0;
 const TOP: f64 = 12.0;
 const HEIGHT: f64 = 230.0;
-/// Radius of the dot of the size with most tries.
+/// Radius of the dot for the size with the most tries.
 const LARGEST_DOT: f64 = 6.0;
 
 /// One contrast of a kind.
@@ -28,7 +28,7 @@ pub fn chart(kind: &str, curves: &[Curve], ends: (f64, f64)) -> Markup {
     let share = at(y.place(SHARE));
     html! {
         svg.chart.lines viewBox={ "0 0 " (LEFT + WIDTH + 14.0) " " (foot + 20.0 * curves.len() as f64) } role="img"
-            aria-label={ "Probability of detection of a " (kind) " over its size; the table has the sizes." } {
+            aria-label={ "Probability of detection of a " (kind) " against its size. The table has the sizes." } {
             @for (value, label) in x.ticks(40.0) {
                 @let place = at(x.place(value));
                 line.grid x1=(place) x2=(place) y1=(y.to) y2=(y.from) {}
@@ -42,7 +42,7 @@ pub fn chart(kind: &str, curves: &[Curve], ends: (f64, f64)) -> Markup {
             }
             path.chance d={ "M" (x.from) " " (share) "H" (x.to) } {}
             @for (i, curve) in curves.iter().enumerate() { (drawn(curve, i, &x, &y)) }
-            text.label x=((x.from + x.to) / 2.0) y=(y.from + 40.0) text-anchor="middle" { "size, pixels of the picture" }
+            text.label x=((x.from + x.to) / 2.0) y=(y.from + 40.0) text-anchor="middle" { "size in pixels of the picture" }
             text.label x="14" y=((y.from + y.to) / 2.0) text-anchor="middle"
                 transform={ "rotate(-90 14 " ((y.from + y.to) / 2.0) ")" } { "found" }
             @for (i, curve) in curves.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The page about what a template finds: sizes, curves, blind places, and what the made-up defects look like.
+//! The report about what a template finds: sizes, curves, blind places, and examples of the artificial defects.
 
 use super::gallery::{HEAT_SIDE, PICTURE_SIDE, Shot, colour_bar, jpeg_url, outline_layer};
 use super::page::{Section, data, document};
@@ -13,7 +13,7 @@ use crate::{Result, scoring::Verdict};
 use maud::{Markup, html};
 use std::path::Path;
 
-/// What the page is about.
+/// What the report is about.
 pub struct Sensitivity<'a> {
     /// The pictures, with names, and what inspects them.
     pub subject: &'a dyn Subject,
@@ -25,7 +25,7 @@ pub struct Sensitivity<'a> {
     pub found: &'a Study,
 }
 
-/// The page; `path` is the file of the template.
+/// The report. `path` is the file of the template.
 pub fn sensitivity(about: &Sensitivity, path: &Path) -> Result<String> {
     let Sensitivity { found, .. } = about;
     let sections = [
@@ -48,7 +48,7 @@ pub fn sensitivity(about: &Sensitivity, path: &Path) -> Result<String> {
     Ok(document(&format!("What {name} finds"), &lead, &sections))
 }
 
-/// The id of a figure of one kind and contrast.
+/// The id of the number for one kind and contrast.
 fn id(result: &KindResult) -> String {
     let contrast = result.contrast.map_or_else(String::new, |c| format!("-{c}"));
     format!("a90_95-{}{contrast}", result.kind.name())
@@ -72,7 +72,7 @@ fn tiles(found: &Study) -> Markup {
                 }
             }
         }
-        p.note { "Sizes found in 90 % of the cases, with 95 % confidence." }
+        p.note { "These sizes are found in 90 % of the cases, with 95 % confidence." }
     }
 }
 
@@ -80,14 +80,14 @@ fn sizes(found: &Study) -> Markup {
     html! {
         ul {
             @for result in &found.results {
-                @if let Some(statement) = words::statement(result, found.mm_per_pixel) { li { "It " (statement) "." } }
+                @if let Some(statement) = words::statement(result, found.mm_per_pixel) { li { "The template " (statement) "." } }
             }
         }
         div.wide {
             table {
-                caption { "Length of a scratch, diameter of the others; contrast in grey levels of 255" }
+                caption { "Length of a scratch, or diameter of another defect. Contrast in grey levels of 255." }
                 thead { tr {
-                    th scope="col" { "Made up" }
+                    th scope="col" { "Artificial defect" }
                     @for head in ["Contrast", "Tries", "Found", "50 % found", "90 % found", "90 %, with 95 % confidence"] {
                         th.n scope="col" { (head) }
                     }
@@ -105,7 +105,7 @@ fn sizes(found: &Study) -> Markup {
                                     td.n { (words::limit(pod.a90, None)) }
                                     td.n { strong { (words::limit(pod.a90_95, found.mm_per_pixel)) } }
                                 }
-                                None => { td.n { "0" } td colspan="4" { "nowhere would it be visible" } }
+                                None => { td.n { "0" } td colspan="4" { "not visible at any place" } }
                             }
                         }
                     }
@@ -127,8 +127,9 @@ fn curves(found: &Study) -> Markup {
     let bounds = |curve: &Curve| Some((curve.pod.sizes.first()?.px, curve.pod.sizes.last()?.px));
     html! {
         p {
-            "Each dot is a size that was tried, the larger the more often. A curve is the most likely one, its band holds the true "
-            "curve with 95 % confidence on each side. The size that is stated is where the lower edge of the band reaches 90 % (dashed)."
+            "Each dot is a size that was tried. A larger dot was tried more often. The line is the most likely curve, and its band "
+            "contains the true curve with 95 % confidence on each side. The stated size is where the lower edge of the band reaches "
+            "90 % (dashed line)."
         }
         div.charts.two {
             @for (kind, own) in kinds {
@@ -137,7 +138,7 @@ fn curves(found: &Study) -> Markup {
                     h3 { (words::one(kind)) }
                     (chart(words::one(kind), &own, ends))
                     @if own.iter().any(|curve| curve.pod.fit.is_none()) {
-                        figcaption { "No curve is drawn where one size parts hits from misses, or where more size finds no more." }
+                        figcaption { "There is no curve if one size separates hits from misses, or if larger defects are not found more often." }
                     }
                 }
             }
@@ -157,9 +158,9 @@ fn blind(about: &Sensitivity) -> Result<Markup> {
     let scale = 800.0 / width.max(height).max(1.0);
     Ok(html! {
         p {
-            (words::blind(map)) " Every cell says how many of the defects made up there were found. A cell is called blind where less "
-            "than half of what its kinds and sizes lead to expect is found, and chance hardly explains it. The redder a cell, the less is found "
-            "there of what is expected."
+            (words::blind(map)) " Each cell shows how many of its artificial defects were found. A cell is blind if the template finds less "
+            "than half of the number that is expected for these kinds and sizes, and if chance is an unlikely reason. A redder cell has "
+            "found a smaller share of the expected number."
         }
         div.blindmap.stack style=(shape) {
             img src=(jpeg_url(picture)?) alt="A good picture";
@@ -175,13 +176,13 @@ fn grid(map: &BlindMap, (width, height): (f64, f64)) -> Markup {
     let letters = (cell_width / 4.5).min(cell_height / 2.0).min(22.0);
     html! {
         svg viewBox={ "0 0 " (width.round()) " " (height.round()) } role="img" preserveAspectRatio="none"
-            aria-label={ "Defects found in each cell; " (blind) " of " (tried) " cells are blind" } {
+            aria-label={ "Defects found in each cell. " (blind) " of " (tried) " cells are blind." } {
             @for (at, cell) in map.cells.iter().enumerate() {
                 @let (x, y) = ((at % map.columns) as f64 * cell_width, (at / map.columns) as f64 * cell_height);
                 g.cell.blind[cell.blind].untried[cell.tries == 0] {
                     rect style={ "fill-opacity:" (format!("{:.2}", shortfall(cell))) } x=(format!("{x:.1}")) y=(format!("{y:.1}")) width=(format!("{cell_width:.1}")) height=(format!("{cell_height:.1}")) {
                         title {
-                            @if cell.tries == 0 { "Nothing was made up here" }
+                            @if cell.tries == 0 { "No defect was tried here" }
                             @else { (cell.found) " of " (cell.tries) " found, " (format!("{:.1}", cell.expected)) " expected" }
                         }
                     }
@@ -200,7 +201,7 @@ fn shortfall(cell: &Cell) -> f64 {
     0.65 * (1.0 - cell.found as f64 / cell.expected.max(1e-9)).clamp(0.0, 1.0)
 }
 
-/// One made-up defect of every kind and contrast, of the size that is stated.
+/// One artificial defect of every kind and contrast, of the stated size.
 fn examples(about: &Sensitivity) -> Result<Markup> {
     let Sensitivity { subject, plan, found, .. } = about;
     let mut shots = Vec::new();
@@ -219,7 +220,7 @@ fn examples(about: &Sensitivity) -> Result<Markup> {
     }
     Ok(html! {
         p {
-            "One defect of every kind and contrast, of the size that is stated for it, or of the largest size that was tried. "
+            "One defect of every kind and contrast, of its stated size, or of the largest size that was tried. "
             span.key.truth {} " surrounds the defect, " span.key.found {} " encloses what lies above the threshold."
         }
         (colour_bar(Scale::of(subject.pipeline().template().header()), &levels))
@@ -272,18 +273,18 @@ fn ring(defect: &Defect, (width, height): (u32, u32)) -> Markup {
 fn meaning() -> Markup {
     html! {
         p {
-            "A defect counts as found where the verdict is not ok and something above the threshold overlaps or touches it. Good pictures "
-            "that are not ok without any defect are left out."
+            "A defect counts as found if the verdict is not ok and something above the threshold overlaps or touches it. Good pictures "
+            "that are not ok even without a defect are left out."
         }
         p {
-            "The size stated is a90/95 of MIL-HDBK-1823A for hits and misses: a logistic curve on the logarithm of size, and the lower 95 % "
-            "bound of it by the likelihood ratio, wider where tries on one picture resemble each other. Nothing is said of sizes beyond "
-            "those that were tried."
+            "The stated size is a90/95 of MIL-HDBK-1823A for hits and misses. The method fits a logistic curve to the logarithm of the "
+            "size. It takes the lower 95 % limit of the curve by the likelihood ratio. The limit is wider if tries on one picture resemble "
+            "each other. The report says nothing about sizes beyond those that were tried."
         }
         p {
-            "A made-up defect is not a real one. A crack, a dent or a stain may be easier or harder to find than a drawn line or disc of "
-            "its size. The page tells what to expect of a template, and it is no means to choose settings: made-up defects rank those "
-            "badly on products with thin cracks or faint specks."
+            "An artificial defect is not a real one. A crack, a dent or a stain may be easier or harder to find than a line or disc of the "
+            "same size. The report says what to expect of a template. Do not choose settings with it: on products with thin cracks or faint "
+            "specks, artificial defects rank the settings badly."
         }
     }
 }

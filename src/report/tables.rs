@@ -39,7 +39,7 @@ fn confusion(outcomes: &[Outcome], review: bool) -> Markup {
             h3 { "Verdicts" }
             div.wide {
                 table.matrix {
-                    caption { "What pictures are, and what the template says" }
+                    caption { "Kind of picture and verdict of the template" }
                     thead { tr { td {} @for (_, name) in VERDICTS { th.n scope="col" { (name) } } } }
                     tbody {
                         @for (bad, name) in [(false, "good"), (true, "defective")] {
@@ -58,7 +58,7 @@ fn confusion(outcomes: &[Outcome], review: bool) -> Markup {
                     }
                 }
             }
-            @if !review { p.note { "The template has no threshold for review." } }
+            @if !review { p.note { "The template has no review threshold." } }
         }
     }
 }
@@ -76,7 +76,7 @@ fn by_defect(figures: &Figures, outcomes: &[Outcome]) -> Markup {
             h3 { "By defect" }
             div.wide {
                 table {
-                    caption { "Each kind against all good pictures" }
+                    caption { "Each kind of defect, compared with all good pictures" }
                     thead { tr {
                         th scope="col" { "Kind" } th.n scope="col" { "Pictures" } th.n scope="col" { "Image AUROC" }
                         th.n scope="col" { "Missed" } th.n scope="col" { "Median score" }
@@ -107,7 +107,7 @@ fn by_defect(figures: &Figures, outcomes: &[Outcome]) -> Markup {
     }
 }
 
-/// Median and 99th percentile of every stage, with a bar for its part of the whole.
+/// Median and 99th percentile of every stage, with a bar for its share of the total.
 pub fn times(times: &[Timing]) -> Markup {
     type Stage = (&'static str, &'static str, fn(&Timing) -> f64);
     const STAGES: [Stage; 6] = [
@@ -124,15 +124,15 @@ pub fn times(times: &[Timing]) -> Markup {
     let whole = of(|t| t.total_ms, 0.5).max(1e-9);
     html! {
         p {
-            "Measured here, one picture after the other, on " (times.len()) " pictures with "
+            "Measured on this computer, one picture after the other, on " (times.len()) " pictures with "
             (rayon::current_num_threads()) " threads (" (crate::matching::kernel::Kernel::best().name()) ")."
         }
         div.wide {
             table {
-                caption { "Milliseconds a picture" }
+                caption { "Milliseconds per picture" }
                 thead { tr {
                     th scope="col" { "Stage" } th.n scope="col" { "Median" } th.n scope="col" { "p99" }
-                    th scope="col" { "Part of the whole" }
+                    th scope="col" { "Share of the total" }
                 } }
                 tbody {
                     @for (id, name, stage) in STAGES {

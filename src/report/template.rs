@@ -1,4 +1,4 @@
-//! What a page says about the template: enough to know later which one it was, and from what.
+//! The section of a report about its template: enough to know later which template it was and what it was built from.
 
 use super::page::data;
 use crate::error::Kind;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// Provenance and settings of the template at `path`.
 ///
 /// # Errors
-/// [`crate::error::Kind::Io`] where the file cannot be read again for its digest.
+/// [`crate::error::Kind::Io`] if the file cannot be read again for its digest.
 pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
     let template = pipeline.template();
     let h = template.header();
@@ -34,7 +34,7 @@ pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
                 code { (pictures_digest(built_from)) }
             }))
             (fact("Options", html! {
-                @if h.build.options.is_empty() { "none: the default" }
+                @if h.build.options.is_empty() { "none, so the defaults" }
                 @for (i, (key, value)) in h.build.options.iter().enumerate() {
                     @if i > 0 { ", " } (key) " " code { (value) }
                 }
@@ -64,7 +64,7 @@ pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
             }
             @if !inserted.is_empty() {
                 (fact("Inserted later", html! {
-                    (data("inserted", inserted.len(), inserted.len())) (form(inserted.len(), " picture", " pictures")) "; the journal is in the file"
+                    (data("inserted", inserted.len(), inserted.len())) (form(inserted.len(), " picture", " pictures")) ". The journal is in the file."
                 }))
             }
             (fact("Colour scale", html! {
@@ -73,7 +73,7 @@ pub fn facts(pipeline: &Pipeline, path: &Path) -> Result<Markup> {
             }))
         }
         (layers(h))
-        (images("Pictures the template was built from", "Score left out", built_from))
+        (images("Pictures the template was built from", "Leave-one-out score", built_from))
         @if !inserted.is_empty() { (images("Pictures that were inserted later", "Score before", inserted)) }
         (probes(h))
     })
@@ -112,7 +112,7 @@ fn layers(h: &HeaderV1) -> Markup {
     }
 }
 
-/// Pictures of a template, with what their score is.
+/// A table of pictures of a template. `score` is the heading of their scores.
 fn images(title: &str, score: &str, images: &[ImageRecord]) -> Markup {
     html! {
         details {

@@ -37,14 +37,14 @@ impl Outcome {
     pub fn still(&self, threshold: f32) -> Option<String> {
         match self.verdict {
             Verdict::Ok => None,
-            Verdict::Review => Some("still for review".into()),
+            Verdict::Review => Some("still sent to review".into()),
             Verdict::Ng => Some(format!("still rejected at the threshold of {threshold:.4}")),
         }
     }
 
     /// The reason why nothing in a picture that does not pass may have been new.
-    pub const NOT_LEARNED: &str = "only what the part has and the template has not is learned, from the novelty \
-                                   on: for what the part lacks, build the template again with its picture";
+    pub const NOT_LEARNED: &str = "only new features of the part are added. If the part lacks something that the \
+                                   template expects, build the template again with its picture";
 }
 
 /// The result of an insertion.

@@ -81,7 +81,7 @@ impl GoodScores {
     /// Says in words above how many of these scores a score is.
     fn place(&self, score: f32) -> String {
         match (self.0.iter().filter(|&&good| good < score).count(), self.0.len()) {
-            (_, 0) => "no scores of good pictures are known".into(),
+            (_, 0) => "not comparable, because no scores of good pictures are known".into(),
             (below, of) => format!("higher than {below} of {of} good pictures"),
         }
     }
@@ -203,7 +203,7 @@ fn newcomer(
     let threshold = template.header().calibration.threshold;
     let warning = || {
         format!(
-            "it is rejected as the template is: score {score:.4}, threshold {threshold:.4}, {place}"
+            "it is rejected by the present template: its score {score:.4} is {place}, and the threshold is {threshold:.4}"
         )
     };
     Ok(Newcomer {

@@ -1,4 +1,4 @@
-//! `hetmm-edge --check`: everything that can be known before the line runs.
+//! `hetmm-edge --check` checks everything that can be known before the device inspects parts.
 
 use crate::output;
 use hetmm::gpio::{self, LineRef};
@@ -10,7 +10,7 @@ use hetmm::{Error, Result};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Finds every device, proves the template, prints the resolved configuration.
+/// Finds every device file, checks the template, and prints the complete configuration.
 pub fn run(config: &LineConfig) -> Result<ExitCode> {
     output::print(format_args!("{}\n", config.to_toml()?))?;
     let mut wrong: Vec<Error> = vec![];
@@ -52,16 +52,17 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
     }
 }
 
-/// That a path is of the right kind, or nothing yet.
+/// Checks that a path has the right kind, or does not exist yet.
 fn writable(path: &Path, kind: &str, is_of_kind: fn(&Path) -> bool) -> Result<String> {
     match (is_of_kind(path), std::fs::symlink_metadata(path)) {
         (true, _) => Ok(path.display().to_string()),
         (false, Err(e)) if e.kind() == std::io::ErrorKind::NotFound => {
-            Ok(format!("{}, made when it is needed", path.display()))
+            Ok(format!("{}, which is created when it is needed", path.display()))
         }
         _ => {
-            let what = format!("{}: not a {kind}, so nothing would be written", path.display());
-            Err(Error::new(hetmm::error::Kind::Io, what).advise("name another one"))
+            let what = format!("{}: not a {kind}, so nothing can be written there", path.display());
+            Err(Error::new(hetmm::error::Kind::Io, what)
+                .advise("give another path in the configuration"))
         }
     }
 }
@@ -70,10 +71,11 @@ fn writable(path: &Path, kind: &str, is_of_kind: fn(&Path) -> bool) -> Result<St
 fn shape(pipeline: &Pipeline, size: Size) -> Result<String> {
     pipeline.check_shape(size)?;
     Ok(match pipeline.other_size(size) {
-        None => format!("the camera's pictures are {size}, as the template's"),
+        None => format!("the camera's pictures are {size}, like those of the template"),
         Some(built_from) => {
+            let what = if size.has_shape_of(built_from) { "scaled" } else { "squeezed" };
             format!(
-                "the camera's pictures are {size}, the template's {built_from}: they are scaled"
+                "the camera's pictures are {size}, the template's {built_from}: they are {what}"
             )
         }
     })
@@ -81,7 +83,7 @@ fn shape(pipeline: &Pipeline, size: Size) -> Result<String> {
 
 type Wired<'a> = (String, Option<&'a String>, &'a LineRef);
 
-/// Every GPIO line of the configuration.
+/// Every GPIO line in the configuration.
 fn lines(config: &LineConfig) -> Vec<Wired<'_>> {
     let mut lines: Vec<Wired<'_>> = vec![];
     if let (TriggerSource::Gpio, Some(line)) = (config.trigger.source, &config.trigger.line) {
@@ -103,13 +105,14 @@ fn lines(config: &LineConfig) -> Vec<Wired<'_>> {
 }
 
 fn find(chip: Option<&String>, line: &LineRef) -> Result<String> {
-    let chip = chip.ok_or_else(|| Error::usage("no GPIO chip"))?;
+    let chip =
+        chip.ok_or_else(|| Error::usage("the configuration names no GPIO chip for this line"))?;
     let found = gpio::find(chip, line)?;
     let place = format!("{} line {}", found.chip.display(), found.offset);
     match &found.user {
         None => Ok(place),
         Some(user) => {
-            let what = format!("{place} is in use by \"{user}\"");
+            let what = format!("{place} is already in use by \"{user}\"");
             Err(Error::new(hetmm::error::Kind::Io, what).advise(gpio::remedy(&found)))
         }
     }

@@ -1,5 +1,4 @@
-//! The log goes to stderr through a thread of its own: a journal that stalls must not stall the
-//! thread that times pulses.
+//! The log goes to stderr through its own thread, so that a slow journal does not delay the thread that times pulses.
 
 use hetmm::error::{Error, Kind};
 use std::io::Write;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-/// Lines that may wait; more are dropped.
+/// The number of lines that may wait. Further lines are dropped.
 const QUEUE: usize = 1024;
 
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -32,17 +31,19 @@ impl Write for Queue {
     }
 }
 
-/// Starts logging: `RUST_LOG` decides what, or the number of `-v`.
+/// Starts the log. `RUST_LOG` sets what is logged, or else the number of `-v`.
 pub fn start(verbose: u8) -> Result<(), Error> {
     let (sender, lines) = sync_channel::<Vec<u8>>(QUEUE);
     let spawned = std::thread::Builder::new().name("log".into()).spawn(move || {
         while let Ok(line) = lines.recv() {
-            // Nobody can be told that the log is gone.
+            // If the log cannot be written, nobody can be told.
             let _ = std::io::stderr().write_all(&line);
             WAITING.fetch_sub(1, Ordering::SeqCst);
         }
     });
-    spawned.map_err(|e| Error::new(Kind::Io, format!("no thread for the log: {e}")))?;
+    spawned.map_err(|e| {
+        Error::new(Kind::Io, format!("the thread for the log cannot be started: {e}"))
+    })?;
     let _ = SENDER.set(sender);
     let default = ["info,tract=warn", "debug,tract=warn", "trace"];
     let default = default.get(usize::from(verbose)).unwrap_or(&"trace");
@@ -58,7 +59,7 @@ pub fn start(verbose: u8) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until what was logged is written, for a moment at most.
+/// Waits for a moment until the log is written.
 pub fn drain() {
     for _ in 0..50 {
         if WAITING.load(Ordering::SeqCst) == 0 {

@@ -1,4 +1,4 @@
-//! The device program: waits for parts, inspects them, rejects the bad ones at the right moment.
+//! The program for the device. It waits for parts, inspects them and rejects the bad ones at the right moment.
 
 #![deny(
     clippy::expect_used,
@@ -28,32 +28,33 @@ use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Inspect triggered parts on a smart camera and reject bad ones
+/// Inspect parts at the production line and reject bad ones
 #[derive(Parser)]
 #[command(
     name = "hetmm-edge",
     version,
     after_help = "Examples:
-  hetmm-edge --config line.toml --check          validate, show the resolved configuration
-  hetmm-edge --config line.toml                  run the line
+  hetmm-edge --config line.toml --check          check everything, print the complete configuration
+  hetmm-edge --config line.toml                  inspect parts until the program is stopped
   hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
-  hetmm-edge --config line.toml status           ask the running device
-  hetmm-edge --config line.toml teach 17         part 17 was good: teach it, undo takes it back
+  hetmm-edge --config line.toml status           print the state of the running device
+  hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
 
-Exit codes: 0 done, 1 done but the answer is no, 2 wrong configuration, 3 unreadable pictures,
-4 unusable template or model, 5 device or I/O failure."
+Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used;
+4 a template or a model cannot be used; 5 a device file or a file operation failed."
 )]
 struct Cli {
-    /// The line's configuration
+    /// Configuration of the device
     #[arg(long, value_name = "line.toml", global = true, default_value = "/etc/hetmm/line.toml")]
     config: PathBuf,
-    /// Validate everything, print the resolved configuration and exit
+    /// Check the configuration, all device files and the template, print the complete configuration and exit
     #[arg(long)]
     check: bool,
-    /// Take frames and trigger times from files in place of camera and GPIO; outputs are not driven
+    /// Take pictures and trigger times from this folder in place of the camera and the GPIO. Outputs are not driven.
+    /// Use it at the desk
     #[arg(long, value_name = "DIR", conflicts_with = "check")]
     replay: Option<PathBuf>,
-    /// Say more (-v) or everything (-vv) on stderr
+    /// Print more messages (-v) or all messages (-vv) on stderr
     #[arg(short, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -62,40 +63,41 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// State, counters and latencies of the running device, as JSON
+    /// Print state, counters and latencies of the running device as JSON
     Status(Ask),
-    /// A part now: prints its record when it has passed the gate
+    /// Inspect a part now, and print its record when it has passed the gate
     Trigger(Ask),
-    /// Load and prove the template again
+    /// Load and check the template again
     Reload(Ask),
-    /// Take the safe state
+    /// Take the safe state: all outputs get their safe levels
     Safe(Ask),
     /// Leave the safe state
     Resume(Ask),
     /// Acknowledge the alarm of consecutive rejects
     Acknowledge(Ask),
-    /// Teach a part that was wrongly rejected as good: its archived picture goes into the template
+    /// Add a good part that was rejected to the template, from its picture in the archive
     Teach {
         /// Number of the part, as in its record and in the archive
         part: u64,
-        /// Also where it looks like a defect: its score is far above that of any good part
+        /// Also add it if it looks like a defect, with a score of more than 1.25 times the threshold. Look at the part
+        /// first: parts like it pass afterwards
         #[arg(long)]
         force: bool,
         #[command(flatten)]
         ask: Ask,
     },
-    /// Take back what was taught: the last part, or an entry of the history and all after it
+    /// Take back the last part that was taught, or an entry of the history and all entries after it
     Undo {
-        /// Entry of the history
+        /// First entry of the history to take back [default: the last entry]
         entry: Option<u32>,
         #[command(flatten)]
         ask: Ask,
     },
-    /// What was inserted into the template, when and by whom
+    /// List what was added to the template, when and by whom
     History(Ask),
     /// Print a completion script for a shell
     Completions {
-        /// bash, zsh, fish, elvish or powershell
+        /// The shell that runs the script: bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
     /// Write manual pages into a folder
@@ -107,7 +109,7 @@ enum Task {
 
 #[derive(clap::Args)]
 struct Ask {
-    /// Control socket of the device, in place of the configuration's
+    /// Control socket of the device [default: control.socket of the configuration]
     #[arg(long)]
     socket: Option<PathBuf>,
 }
@@ -165,9 +167,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         }
     };
     let answer = control::ask(&socket(ask, &cli.config)?, &request)?;
-    let parsed: serde_json::Value = serde_json::from_str(&answer)
-        .map_err(|e| Error::new(hetmm::error::Kind::Io, format!("an answer cut short: {e}")))?;
-    // Whatever becomes of the answer, the request was carried out.
+    let parsed: serde_json::Value = serde_json::from_str(&answer).map_err(|e| {
+        Error::new(hetmm::error::Kind::Io, format!("the answer of the device is incomplete: {e}"))
+    })?;
+    // The request was carried out, also if its answer cannot be printed.
     let printed = output::print(format_args!("{parsed:#}\n"));
     printed.map_err(|why| {
         let gist =
@@ -183,7 +186,7 @@ fn socket(ask: &Ask, config: &Path) -> Result<PathBuf> {
         return Ok(socket.clone());
     }
     LineConfig::read(config)?.control.socket.ok_or_else(|| {
-        Error::usage(format!("{}: names no control.socket", config.display()))
-            .advise("give one there, or with --socket")
+        Error::usage(format!("{}: control.socket is missing", config.display()))
+            .advise("add it there, or give the socket with --socket")
     })
 }

@@ -1,25 +1,25 @@
-//! Standard output and standard error. What cannot be written there is an error or is left out, but no panic.
+//! This module writes to standard output and standard error. It never panics if they cannot be written.
 
 use hetmm::error::{Error, Kind, Result};
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Prints `text` on standard output. A reader that has gone away, as `| head` does, is no failure.
+/// Prints `text` on standard output. It is not an error if the reader has gone away, as `| head` does.
 ///
 /// # Errors
-/// [`Kind::Io`] where it cannot be written.
+/// [`Kind::Io`] if it cannot be written.
 pub fn print(text: impl Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
     written(write!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// Prints `text` and a line's end on standard error, for a person, where that can be written.
+/// Prints `text` and a line end on standard error, for a person. Nothing happens if that cannot be written.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Says what is wrong with a command line, or prints the help or the version that it asks for.
+/// Prints what is wrong with a command line, or the help or the version that it asks for.
 pub fn usage(said: &clap::Error) -> Result<ExitCode> {
     let printed = said.print().and_then(|()| std::io::stdout().flush());
     if said.use_stderr() {

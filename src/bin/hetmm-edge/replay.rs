@@ -1,4 +1,4 @@
-//! `--replay DIR`: the real program on recorded triggers and pictures.
+//! `--replay DIR` runs the real program on recorded triggers and pictures.
 
 use hetmm::Result;
 use hetmm::camera::{Camera, Recorded, ReplayCamera, read_recording};
@@ -18,7 +18,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Reads the recording and takes camera, trigger and outputs out of the configuration.
+    /// Reads the recording, and replaces camera, trigger and outputs of the configuration.
     pub fn open(folder: &Path, config: &mut LineConfig) -> Result<Self> {
         let parts = read_recording(folder)?;
         config.outputs.simulate = true;
@@ -26,7 +26,7 @@ impl Replay {
         config.camera.source = CameraSource::Folder;
         config.encoder = None;
         if let (Some(_), Some(deadline)) = (config.reject.delay_counts, config.reject.deadline_us) {
-            log::warn!("a recording has no encoder: the gate is taken to be at the deadline");
+            log::warn!("a recording has no encoder, so a part passes the gate at its deadline");
             config.reject.delay_counts = None;
             config.reject.delay_us = Some(deadline);
         }
@@ -41,7 +41,7 @@ impl Replay {
         Box::new(ReplayCamera::new(self.start.clone(), self.parts.clone()))
     }
 
-    /// Plays the triggers once the line is ready, then lets the last part pass the gate.
+    /// Plays the triggers as soon as the device is ready, then waits until the last part has passed the gate.
     pub fn run(&self, hub: &Outbox, alive: &Alive) {
         while !alive.was_ready() {
             if hub.stopped() {

@@ -1,4 +1,4 @@
-//! How the line runs: what is done before, why it ends, and what is done then.
+//! The main loop of the device program: what it does before, why it ends, and what it does then.
 
 use crate::logging;
 use crate::output;
@@ -29,14 +29,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often the other threads are looked after.
+/// How often the main thread checks the other threads, in milliseconds.
 const LOOK_MS: u16 = 100;
-/// How long the line's thread may take to stop.
+/// How long the line thread may take to stop.
 const STOP: Duration = Duration::from_secs(1);
-/// How long records and pictures may take to be written at the end.
+/// How long the program waits for records and pictures to be written at its end.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// Runs the line until a signal, or until a recording is over.
+/// Runs until a signal comes or a recording is over.
 pub fn run(
     path: &Path,
     mut config: LineConfig,
@@ -102,17 +102,17 @@ impl Line {
                     log::error!("{why}");
                 }
             } else {
-                log::warn!("asked to stop: safe state");
+                log::warn!("asked to stop: the outputs take their safe levels");
                 return Ended::BySignal;
             }
         }
     }
 
-    /// Takes the safe state, whatever still works, and writes what waits to be written. `None`
-    /// where the line's thread did not stop by itself.
+    /// Takes the safe state, whatever still works, and writes what is still waiting. Returns `None` if the line thread
+    /// did not stop by itself.
     fn end(self, ended: Ended) -> Option<Snapshot> {
         if ended == Ended::BySignal && !self.outbox.try_send(Message::Stop) {
-            // Its queue is full: the outputs do not wait for it.
+            // Its queue is full, and the outputs must not wait for it.
             supervise::take_safe_state(&self.bank);
             within(STOP, || self.outbox.try_send(Message::Stop));
         }
@@ -120,7 +120,7 @@ impl Line {
         supervise::take_safe_state(&self.bank);
         self.stop.store(true, Ordering::SeqCst);
         if !stopped {
-            log::error!("the line's thread does not answer; the outputs have their safe levels");
+            log::error!("the line thread does not answer; the outputs have their safe levels");
         }
         let snapshot = if stopped { self.hub.join().ok() } else { None };
         if let Some((archive, thread)) = self.archive {
@@ -145,22 +145,26 @@ fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
     true
 }
 
-/// Two programs on one line would drive each other's parts.
+/// Locks the configuration, because two programs must not drive the same outputs.
 fn only_instance(config: &Path) -> Result<Flock<File>> {
     let file = files::open_regular(config, u64::MAX, Kind::Usage)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| {
-        let what = format!("{}: another hetmm-edge runs with it ({why})", config.display());
-        Error::new(Kind::Io, what).advise("stop it first: systemctl stop hetmm-edge")
+        let what = format!(
+            "{}: another hetmm-edge is running with this configuration ({why})",
+            config.display()
+        );
+        Error::new(Kind::Io, what)
+            .advise("stop the other one first, as in systemctl stop hetmm-edge")
     })
 }
 
-/// Keeps the process in memory, where this user may lock all of it. A limit would make later
-/// allocations fail, which is worse than a page fault.
+/// Locks the process in memory, if this user may lock all of it. With a limit, later allocations would fail, and that
+/// is worse than a page fault.
 fn lock_memory() {
     let unlimited = getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == u64::MAX);
     if !unlimited && !nix::unistd::geteuid().is_root() {
         log::warn!(
-            "memory is not locked: pulses may be late when memory is short \
+            "memory is not locked, so pulses may be late when memory is short \
              (set LimitMEMLOCK=infinity as in firmware-config/hetmm-edge.service)"
         );
         return;

@@ -1,4 +1,5 @@
-//! Signals: from the first moment on they end the program in an orderly way, or load the template again.
+//! This module handles signals. From the first moment on, they end the program in an orderly way or load the template
+//! again.
 
 use crate::logging;
 use hetmm::error::{Error, Kind, Result};
@@ -8,7 +9,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How often it is looked whether the line runs.
+/// How often the start is checked, in milliseconds.
 const LOOK_MS: u16 = 50;
 
 /// The signals that are caught.
@@ -18,12 +19,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches SIGTERM, SIGINT and SIGHUP. Called before any thread exists, so that every thread leaves them to
-    /// this one. Until [`Signals::line_runs`] is called, SIGTERM and SIGINT end the program at once, whatever the
-    /// main thread waits for: no output is driven yet, and those that were requested have their safe levels.
+    /// Catches SIGTERM, SIGINT and SIGHUP. Call it before any thread exists, so that no other thread gets them. Until
+    /// [`Signals::line_runs`] is called, SIGTERM and SIGINT end the program at once, whatever the main thread waits
+    /// for. No output is driven at that time, and the requested ones have their safe levels.
     ///
     /// # Errors
-    /// [`Kind::Io`] where the system refuses.
+    /// [`Kind::Io`] if the system refuses.
     pub fn catch() -> Result<Self> {
         let ends: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
         let mut all = ends;
@@ -42,19 +43,19 @@ impl Signals {
         Ok(Signals { caught, starting })
     }
 
-    /// From now on whoever reads [`Signals::caught`] deals with all signals, also with those that came before.
+    /// From now on, the reader of [`Signals::caught`] handles all signals, also those that came before.
     pub fn line_runs(&self) {
         *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = false;
     }
 
-    /// Where the signals can be read.
+    /// The file descriptor from which signals are read.
     pub fn caught(&self) -> &SignalFd {
         &self.caught
     }
 }
 
-/// Ends the program when it is asked to, as long as it starts. Signals are only looked at and not read, so that
-/// one that comes when the line begins to run is not lost.
+/// Ends the program if a signal asks for it during the start. Signals are only looked at and not read, so that a signal
+/// at the end of the start is not lost.
 fn end_while_starting(ends: &SignalFd, starting: &Mutex<bool>) {
     loop {
         let mut fds = [PollFd::new(ends.as_fd(), PollFlags::POLLIN)];

@@ -1,4 +1,4 @@
-//! The wiring: which thread runs what, in which order they start, and what connects them.
+//! This module starts the threads and connects them with queues.
 
 use crate::replay::Replay;
 use hetmm::camera::Camera;
@@ -38,7 +38,7 @@ pub struct Line {
     pub templates: Arc<Templates>,
     pub archive: Option<ArchiveThread>,
     pub records: Option<JoinHandle<()>>,
-    /// Dropped, and with it the socket's file, when the process ends.
+    /// It is dropped when the process ends, and the file of the socket with it.
     pub control: Option<JoinHandle<()>>,
 }
 
@@ -49,7 +49,7 @@ impl Line {
     /// Starts every thread of the line.
     ///
     /// # Errors
-    /// [`Kind::Io`] where a thread or an input line cannot be had.
+    /// [`Kind::Io`] if a thread cannot be started or an input line cannot be opened.
     pub fn start(
         config: &LineConfig,
         bank: Arc<Mutex<Bank>>,
@@ -66,13 +66,14 @@ impl Line {
             current: Arc::default(),
             replay: replay.map(Arc::new),
         };
-        // One more than may wait: the one that is being worked on has left its queue.
+        // One more than may wait, because the one in work has left its queue.
         let room = config.reject.max_waiting + 1;
         let (captures, wanted) = sync_channel(room);
         let (job_sender, jobs) = sync_channel(room);
         let (ask, asked) = sync_channel(REQUESTS);
-        let (records, records_thread) = Records::start(&config.records)
-            .map_err(|e| Error::new(Kind::Io, format!("no thread for the records: {e}")))?;
+        let (records, records_thread) = Records::start(&config.records).map_err(|e| {
+            Error::new(Kind::Io, format!("the thread for the records cannot be started: {e}"))
+        })?;
         let losses = records.losses();
         let links = wiring.links(captures, job_sender.clone(), records, asked);
 
@@ -97,7 +98,7 @@ impl Line {
     }
 }
 
-/// What the threads have in common.
+/// What the threads share.
 struct Wiring<'a> {
     config: &'a LineConfig,
     outbox: Outbox,
@@ -226,7 +227,7 @@ impl Wiring<'_> {
 /// Starts a thread.
 ///
 /// # Errors
-/// [`Kind::Io`] where the system refuses.
+/// [`Kind::Io`] if the system refuses.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -234,7 +235,7 @@ pub fn spawn<T: Send + 'static>(
     std::thread::Builder::new()
         .name(name.into())
         .spawn(work)
-        .map_err(|e| Error::new(Kind::Io, format!("no thread for {name}: {e}")))
+        .map_err(|e| Error::new(Kind::Io, format!("the thread {name} cannot be started: {e}")))
 }
 
 fn realtime(thread: &str, priority: u8) {

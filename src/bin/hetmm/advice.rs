@@ -1,4 +1,4 @@
-//! What the figures of a test mean and what to try next, in words.
+//! This module says in words what the results of a test mean and what to try next.
 
 use hetmm::describe::threshold::fewest_parts;
 use hetmm::evaluation::Evaluation;
@@ -9,7 +9,7 @@ use hetmm::template::Template;
 use hetmm::wording::{percent, printable};
 use std::path::Path;
 
-/// The names that commands get.
+/// The names of files and folders in the commands that are advised.
 pub struct Names {
     /// The template.
     pub template: String,
@@ -38,7 +38,7 @@ impl Names {
         Names { template: word(template), good }
     }
 
-    /// The names for a page that leaves this machine: without folders.
+    /// The names for a report, without folders, because a report may be sent to somebody else.
     pub fn without_folders(template: &Path) -> Self {
         let name = template.file_name().unwrap_or(template.as_os_str());
         Names { template: word(Path::new(name)), good: "good/".into() }
@@ -63,7 +63,7 @@ pub fn of_evaluation(evaluation: &Evaluation, names: &Names) -> Vec<Line> {
     lines(&evaluation.advice, caught, part(f.false_rejects, f.good), names)
 }
 
-/// What the figures mean, then what to try, the next thing first. Nothing where there is nothing to compare.
+/// What the results mean, then what to try, the next step first. Empty if good or defective pictures are missing.
 pub fn lines(advice: &Advice, caught: f64, rejected: f64, names: &Names) -> Vec<Line> {
     let said = |words: String| Line { words, command: None };
     let calibrate = |choice: &Choice| Line {
@@ -144,7 +144,7 @@ fn step_in_words(step: &Step, Names { template, good }: &Names) -> (String, Stri
     let names = Names { template: template.clone(), good: good.clone() };
     match step {
         Step::Mask => (
-            "leave out what is no part, such as background, fixtures and ragged edges.".into(),
+            "leave out everything that does not belong to the part, such as background, fixtures and ragged edges.".into(),
             format!("hetmm build {good} -o new.hetmm --mask roi.png"),
         ),
         Step::Strays => (
@@ -153,18 +153,18 @@ fn step_in_words(step: &Step, Names { template, good }: &Names) -> (String, Stri
         ),
         Step::Threshold(choice) => (
             format!(
-                "set a threshold for {} false rejects, which catches {} in this test.",
+                "set a threshold for {} false rejects. In this test it catches {} of the defects.",
                 rate(choice.rate),
                 percent(Some(choice.caught))
             ),
             calibrate(choice, &names),
         ),
         Step::Size(side) => (
-            format!("show the network smaller details, at {side} x {side} pixels."),
+            format!("show the network smaller details, with an input of {side} x {side} pixels."),
             format!("hetmm build {good} -o new.hetmm --size {side}"),
         ),
         Step::MorePictures => (
-            "take pictures of more good parts, and build again.".into(),
+            "take pictures of more good parts, then build again.".into(),
             format!("hetmm build {good} -o new.hetmm"),
         ),
     }

@@ -1,4 +1,4 @@
-//! `hetmm audit`: which pictures of a folder look unlike the rest.
+//! `hetmm audit` lists the pictures of a folder that look unlike the rest.
 
 use crate::build::{features_among, parse_bytes, read_mask};
 use crate::console::{Console, say};
@@ -15,46 +15,45 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Most suspects with pictures on the page, unless more are asked for: keeps it a page that opens at once.
+/// The largest number of suspects with pictures in the report, unless more are asked for. So the report opens fast.
 const MOST_SHOWN: usize = 100;
 
-/// Find pictures that look unlike the rest: defects, other products, blurred, badly lit, twice there
+/// List pictures that look unlike the rest: defects, other products, blurred, badly lit or duplicate pictures
 ///
-/// Every picture is compared with all others; nothing else is needed. Suspects are beyond a bar that
-/// clean folders hardly reach; weaker defects are to be found by looking down the ranking.
+/// Every picture is compared with all others. A suspect differs more than pictures of clean folders do. Weaker defects
+/// stand further down the list, so look at the first pictures until they look good.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm audit good/
-  hetmm audit good/ --report audit.html            look at them
+  hetmm audit good/ --report audit.html            with pictures and heat maps
   hetmm audit good/ --json | jq -r 'select(.suspect) | .image'
   hetmm build good/ -o part.hetmm --drop-suspects")]
 pub struct Args {
     /// Pictures of good parts: a folder, or files; or one .features file
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Pictures to list beside the suspects, down the ranking
+    /// Number of pictures to list at least. All suspects are listed in any case
     #[arg(long, value_name = "N", default_value_t = 25)]
     top: usize,
-    /// One JSON object a line in place of text, for all pictures
+    /// Print one JSON object per line for all pictures, in place of text
     #[arg(long)]
     json: bool,
-    /// Write a page with pictures and heat maps of what is listed to this file
+    /// Write a report to this file, with pictures and heat maps of the listed pictures
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Region of interest: a black and white picture of the size of the others, white where defects count
+    /// Region of interest: a black and white picture of the same size as the others, white where defects count
     #[arg(long, value_name = "ROI.png")]
     mask: Option<PathBuf>,
-    /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is
-    /// free]
+    /// Memory for features. Features beyond it go to a scratch file in $TMPDIR [default: half of the free memory]
     #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
     max_memory: Option<u64>,
-    /// Do not compare with mirrored pictures: quicker, and enough where parts always lie alike
+    /// Do not compare with mirrored pictures. This is faster, and enough if all parts lie in the same position
     #[arg(long)]
     quick: bool,
-    /// Leave unreadable pictures out in place of refusing the folder
+    /// Leave out unreadable pictures. Without it, one unreadable picture is an error
     #[arg(long)]
     skip_unreadable: bool,
-    /// Bits that the camera fills of samples of 16: 12, say
+    /// Number of bits that the camera uses of 16-bit samples, for example 12 [default: 16]
     #[arg(long, value_name = "BITS")]
     bits: Option<u8>,
     #[command(flatten)]
@@ -100,7 +99,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     found.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
     pictures::tell(&found.notices, console);
     let suspects = found.suspects().count();
-    // Before anything is printed: a reader that goes away takes no page with it.
+    // The report is written before anything is printed, so it is not lost if the reader of the output goes away.
     if let Some(path) = &args.report {
         let shown = suspects.min(MOST_SHOWN).max(args.top).min(found.images.len());
         let page = report::audit(&found, input, &names(args), shown)?;
@@ -118,7 +117,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         counted(found.images.len(), "picture"),
         form(suspects, "is a suspect", "are suspects"),
         if suspects > 0 {
-            "; hetmm build leaves strays out, and all of them with --drop-suspects"
+            ". `hetmm build` leaves out those that clearly do not belong, and all suspects with --drop-suspects."
         } else {
             ""
         }
@@ -126,7 +125,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Claims the page, where one is asked for.
+/// Claims the report, if one is asked for.
 fn claim(args: &Args, sources: &[Source]) -> Result<Outputs> {
     let pictures = sources.iter().map(|source| source.path.as_path());
     let others = args.images.iter().chain(&args.mask).map(PathBuf::as_path);
@@ -136,7 +135,7 @@ fn claim(args: &Args, sources: &[Source]) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// What the command line calls the pictures.
+/// The pictures as the command line names them.
 fn names(args: &Args) -> String {
     let names: Vec<String> = args.images.iter().take(3).map(|p| p.display().to_string()).collect();
     let more = if args.images.len() > 3 { " and more" } else { "" };
@@ -156,7 +155,7 @@ fn line(found: &Audit, rank: usize) -> Value {
     value
 }
 
-/// The suspects, or the first pictures of the ranking where those are more.
+/// The suspects, or the first `top` pictures of the ranking if those are more.
 fn in_words(found: &Audit, top: usize) -> String {
     let mut text = String::new();
     let shown = found.suspects().count().max(top);

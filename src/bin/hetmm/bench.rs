@@ -1,4 +1,4 @@
-//! `hetmm bench`: how fast a template runs on this machine.
+//! `hetmm bench` measures how fast a template runs on this computer.
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Time a template on this machine, stage by stage
+/// Measure the time of each stage of an inspection on this computer
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm bench part.hetmm
@@ -24,41 +24,43 @@ use std::time::{Duration, Instant};
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// Pictures to time, up to a million
+    /// Number of pictures to time, up to a million. Some thousands give a steady 99th percentile
     #[arg(long, value_name = "N", default_value_t = 100)]
     runs: usize,
-    /// Columns and rows of the pictures, as they come from the camera [default: as many pixels as 1024x1024 has, in
-    /// the shape of the template's input]
+    /// Columns and rows of the camera's pictures. Give them to see the true cost of scaling [default: as many pixels as
+    /// 1024x1024, in the shape of the template's input]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     picture: Option<(u32, u32)>,
-    /// One JSON object in place of text
+    /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
-    /// The backbone it was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     #[command(flatten)]
     extractor: ExtractorArgs,
 }
 
-/// Runs that are not counted, to fill caches.
+/// The number of first runs that are not counted, because they fill the caches.
 const WARM_UP: usize = 3;
-/// Most runs: their times are kept, and nobody waits for more.
+/// The largest number of runs. All times are kept in memory.
 const MOST_RUNS: usize = 1_000_000;
 const STAGES: [&str; 5] = ["resize", "backbone", "matching", "scoring", "total"];
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if args.runs == 0 {
-        return Err(Error::usage("--runs 0 times nothing").advise("100 is the default"));
+        return Err(Error::usage("--runs 0 measures nothing")
+            .advise("give at least 1, or leave it out for 100 runs"));
     }
     if args.runs > MOST_RUNS {
-        return Err(Error::usage(format!("--runs {} is more than {MOST_RUNS}", args.runs))
-            .advise("100 is the default, and some thousands give a steady 99th percentile"));
+        return Err(Error::usage(format!("--runs {} is more than {MOST_RUNS}", args.runs)).advise(
+            "give less: 100 is the default, and some thousands give a steady 99th percentile",
+        ));
     }
     let started = Instant::now();
     let pipeline =
         Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
-    // The picture that is timed has the size that was asked for, whatever its shape.
+    // The picture has the size that was asked for, which may have another shape.
     let pipeline = pipeline.with_any_shape();
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
     let template = pipeline.template();
@@ -113,7 +115,7 @@ fn report(
     }
     say!(
         text,
-        "{}: loaded and proven in {load_ms:.0} ms, {} threads, features by {}",
+        "{}: loaded and checked in {load_ms:.0} ms, {} threads, features by {}",
         args.template.display(),
         rayon::current_num_threads(),
         pipeline.extractor()
@@ -125,15 +127,18 @@ fn report(
     }
     say!(
         text,
-        "matching: {:.0} million multiply-adds a picture, {rate:.1} billion a second ({}, {});\n\
-         the bare kernel on one thread, everything in its cache: {bare:.1} billion a second",
+        "matching: {:.0} million multiply-adds per picture, {rate:.1} billion per second ({}, {})\n\
+         The kernel alone, on one thread and with all data in its cache: {bare:.1} billion per second",
         products as f64 / 1e6,
         template.header().storage,
         Kernel::best().name()
     );
     if let Some(resident) = resident_mb() {
         let file = std::fs::metadata(&args.template).map_or(0.0, |m| m.len() as f64 / 1e6);
-        say!(text, "memory: {resident:.0} MB resident, of it up to {file:.0} MB template");
+        say!(
+            text,
+            "memory: {resident:.0} MB resident, including up to {file:.0} MB of the template"
+        );
     }
     text
 }
@@ -145,7 +150,7 @@ fn usual_picture(probe: &NetworkImage) -> (u32, u32) {
     (scaled(probe.width()), scaled(probe.height()))
 }
 
-/// A picture of the size asked for that shows what the probe shows.
+/// A picture of this size that shows what the probe shows.
 fn enlarge(probe: &NetworkImage, (width, height): (u32, u32)) -> Picture {
     let (from_width, from_height) = (probe.width(), probe.height());
     let mut samples = Vec::with_capacity(width as usize * height as usize * 3);
@@ -159,8 +164,8 @@ fn enlarge(probe: &NetworkImage, (width, height): (u32, u32)) -> Picture {
     Picture { width, height, samples: Samples::Eight(samples) }
 }
 
-/// Multiply-adds a second, in billions, of the kernel alone on a panel that stays in the first
-/// cache: what matching could reach at most. The best of many short runs.
+/// Billions of multiply-adds per second of the kernel alone, on a panel that stays in the first cache. It is the best
+/// of many short runs, and the most that matching could reach.
 fn bare_kernel_rate(storage: Storage) -> f64 {
     const LANES: usize = 64;
     const CHANNELS: usize = 192;
@@ -201,7 +206,7 @@ fn bare_kernel_rate(storage: Storage) -> f64 {
     (LANES * CHANNELS * PIXELS) as f64 / fastest / 1e9
 }
 
-/// Memory of this process, in megabytes; `None` where the system does not say.
+/// Memory of this process, in megabytes. `None` if the system does not say.
 fn resident_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
@@ -215,12 +220,14 @@ fn parse_size(text: &str) -> std::result::Result<(u32, u32), String> {
         |(w, h): &(u32, u32)| *w >= 8 && *h >= 8 && u64::from(*w) * u64::from(*h) <= MAX_PIXELS;
     let usage = || {
         let most = MAX_PIXELS / 1_000_000;
-        format!("columns x rows, each from 8, of at most {most} million pixels, as in 1024x1024")
+        format!(
+            "give columns x rows, each at least 8, with at most {most} million pixels, as in 1024x1024"
+        )
     };
     size.filter(is_readable).ok_or_else(usage)
 }
 
-/// Products that the matching of a layer takes, borders counted exactly.
+/// The number of multiply-adds for the matching of a layer, with borders counted exactly.
 fn multiply_adds(pipeline: &Pipeline, layer: usize) -> u64 {
     let header = pipeline.template().header();
     let (Some(shape), Some(windows)) = (header.shape(layer), header.windows(layer)) else {

@@ -1,4 +1,4 @@
-//! `hetmm build`: good pictures to a template.
+//! `hetmm build` makes a template from good pictures.
 
 use crate::console::Console;
 use crate::defect;
@@ -39,111 +39,136 @@ use std::time::Instant;
   hetmm build good/ -o part.hetmm --defect 12px     input large enough for defects of 12 pixels
   hetmm build good/ -o part.hetmm --group-by '^(lot[0-9]+)_'
   hetmm build good/ -o part.hetmm --sheets all --mask roi.png
-  hetmm build ten/ -o part.hetmm --rotations 23    ten pictures of parts that lie anyhow
+  hetmm build ten/ -o part.hetmm --rotations 23    ten pictures of parts that lie at any angle
   hetmm build good/*.png -o part.hetmm --backbone wrn101.onnx --preset paper
-  hetmm build part.features -o part.hetmm          features that `hetmm features` has computed")]
+  hetmm build part.features -o part.hetmm          features that `hetmm features` has computed
+
+Defaults are those of the preset `default`. Another preset has other ones: `hetmm info` shows what a template uses.")]
 pub struct Args {
     /// Pictures of good parts: a folder, or files; or one .features file
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// The template to write; an old one is replaced only by a whole new one
-    #[arg(short, long, value_name = "T.hetmm")]
+    /// The template to write. An existing template is replaced only after a successful build
+    #[arg(short, long, value_name = "T.hetmm", help_heading = INPUT_AND_OUTPUT)]
     output: PathBuf,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = INPUT_AND_OUTPUT)]
     replace: Replace,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = INPUT_AND_OUTPUT)]
     folders: FolderArgs,
     #[command(flatten)]
     settings: Settings,
 }
 
+/// The heading in the help of what is read and written.
+const INPUT_AND_OUTPUT: &str = "Input and output";
+/// The heading of which pictures are used and which area of them counts.
+const PICTURES: &str = "Pictures";
+/// The heading of how the threshold is set.
+const THRESHOLD: &str = "Threshold";
+/// The heading of how the template is made from the features.
+const METHOD: &str = "Method";
+
 /// Everything that shapes a template.
+///
+/// Every option names its heading, because the heading of [`Network`]'s feature extractor holds for all options that
+/// follow it without one.
 #[derive(clap::Args, Default)]
 pub struct Settings {
-    #[command(flatten)]
-    pub network: Network,
-    /// Prototypes kept at every pixel, or "all" for one a picture [default: 60]
-    #[arg(long, value_parser = parse_sheets, value_name = "N|all")]
-    pub sheets: Option<Sheets>,
-    /// Turned copies of the pictures as further candidates: a number of each picture, "none", or "auto" for some where
-    /// there are fewer than 120 pictures that show round parts or parts that lie anyhow [default: auto]
-    #[arg(long, value_parser = parse_rotations, value_name = "auto|none|N")]
-    rotations: Option<Rotations>,
-    /// How prototypes are chosen [default: pts]
-    #[arg(long, value_enum, value_name = "RULE")]
-    pub select: Option<Select>,
-    /// Hard-nominal rule of pts: farthest first, or the paper's largest sum [default: maxmin]
-    #[arg(long, value_enum, value_name = "RULE")]
-    pub hard_rule: Option<HardRuleName>,
-    /// Forward window of each layer, odd, in pixels of the layer
-    #[arg(long, value_delimiter = ',', value_name = "P,P,..")]
-    pub patches: Option<Vec<usize>>,
-    /// Backward window of each layer [default: as forward]
-    #[arg(long, value_delimiter = ',', value_name = "P,P,..")]
-    patches_backward: Option<Vec<usize>>,
-    /// Patches that each position-free layer holds [default: 1024]
-    #[arg(long, value_name = "N")]
-    pub free_patches: Option<usize>,
-    /// Weight of the forward direction, 0 to 1; the backward one has the rest
-    #[arg(long, value_name = "A")]
-    pub alpha: Option<f32>,
-    /// Take off the mean distance map of the good pictures: "good-parts" for most of it, and less where there are
-    /// few pictures; a share from 0 to 1; or "none" [default: good-parts]
-    #[arg(long, value_parser = parse_baseline, value_name = "good-parts|SHARE|none")]
-    baseline: Option<Baseline>,
-    /// Weight of each layer, or "auto" to set them from the good pictures
-    #[arg(long, value_parser = parse_weights, value_name = "W,W,..|auto")]
-    weights: Option<Weights>,
-    /// How the layers are joined [default: root-mean]
-    #[arg(long, value_enum)]
-    fusion: Option<FusionName>,
-    /// Blur before the maximum, in pixels at network size
-    #[arg(long, value_name = "PIXELS")]
-    sigma: Option<f32>,
-    /// How values are stored [default: i8]
-    #[arg(long, value_enum)]
-    storage: Option<StorageName>,
-    /// Region of interest: a black and white picture of the size of the others, white where defects count
-    #[arg(long, value_name = "ROI.png")]
-    mask: Option<PathBuf>,
-    /// Region of interest: what is opaque in all pictures, where they have an alpha channel
-    #[arg(long)]
-    mask_from_alpha: bool,
-    /// Bits that the camera fills of samples of 16: 12, say. The template remembers it
-    #[arg(long, value_name = "BITS")]
-    bits: Option<u8>,
-    /// Threshold to use in place of one that rejects about 2 % of good parts
-    #[arg(long, value_name = "SCORE")]
-    threshold: Option<f32>,
-    /// Set the threshold for at most this rate of false rejects, as in 0.5%; refused where there are too few
-    /// parts to promise it
-    #[arg(long, value_parser = parse_rate, value_name = "RATE")]
-    false_reject: Option<f64>,
-    /// How many times a share of the pictures is held out to set the threshold [default: 10; 20 where every
-    /// picture is a sheet]
-    #[arg(long, value_name = "K")]
-    folds: Option<usize>,
-    /// Hold out together the pictures in whose names this finds the same text: the first group, or the whole match,
-    /// as in '^(lot[0-9]+)_' [default: runs of the names, and names that are equal up to their last separator]
-    #[arg(long, value_parser = parse_pattern, value_name = "REGEX")]
-    group_by: Option<Regex>,
-    /// Features to hold in memory; more go to a scratch file in $TMPDIR [default: half of what is
-    /// free]
-    #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G")]
-    max_memory: Option<u64>,
-    /// Leave unreadable pictures out in place of refusing the folder
-    #[arg(long)]
+    /// Leave out unreadable pictures. Without it, one unreadable picture stops the build
+    #[arg(long, help_heading = INPUT_AND_OUTPUT)]
     skip_unreadable: bool,
-    /// Keep pictures that clearly do not belong to the rest, such as a mask or a dark frame; they are left out
-    /// otherwise (`hetmm audit` shows them)
-    #[arg(long, conflicts_with_all = ["no_audit", "drop_suspects"])]
+    /// Memory for features. Features beyond it go to a scratch file in $TMPDIR [default: half of the free memory]
+    #[arg(long, value_parser = parse_bytes, value_name = "BYTES|4G", help_heading = INPUT_AND_OUTPUT)]
+    max_memory: Option<u64>,
+    /// Region of interest: a black and white picture of the same size as the good pictures, white where defects count.
+    /// Use it when background, fixtures or ragged edges raise the scores of good parts
+    #[arg(long, value_name = "ROI.png", help_heading = PICTURES)]
+    mask: Option<PathBuf>,
+    /// Region of interest: what is opaque in all pictures. It needs pictures with an alpha channel
+    #[arg(long, help_heading = PICTURES)]
+    mask_from_alpha: bool,
+    /// Number of bits that the camera uses of 16-bit samples, for example 12. The template remembers it. Use it when a
+    /// warning says that the pictures look darker than they are [default: 16]
+    #[arg(long, value_name = "BITS", help_heading = PICTURES)]
+    bits: Option<u8>,
+    /// Keep also pictures that clearly do not belong to the rest, such as a mask or a dark frame. Without it they are
+    /// left out and named. `hetmm audit` shows them
+    #[arg(long, conflicts_with_all = ["no_audit", "drop_suspects"], help_heading = PICTURES)]
     keep_suspects: bool,
-    /// Leave out all pictures that look unlike the rest, also those that may be rare good parts
-    #[arg(long, conflicts_with = "no_audit")]
+    /// Leave out all pictures that look unlike the rest, also those that may be rare good parts. Look at them first,
+    /// with
+    /// `hetmm audit`
+    #[arg(long, conflicts_with = "no_audit", help_heading = PICTURES)]
     drop_suspects: bool,
-    /// Do not look for pictures that look unlike the rest; all are kept
-    #[arg(long)]
+    /// Keep all pictures and do not look for those that look unlike the rest. The build is faster
+    #[arg(long, help_heading = PICTURES)]
     pub no_audit: bool,
+    /// Set the threshold for at most this rate of false rejects, for example 0.5%. The build refuses a rate that so few
+    /// parts cannot guarantee: 1 % needs 99 parts. It says nothing about defects [default: an estimate for about 2 %]
+    #[arg(long, value_parser = parse_rate, value_name = "RATE", help_heading = THRESHOLD)]
+    false_reject: Option<f64>,
+    /// Use this score as the threshold. Without it the build sets one from the scores of the good pictures
+    #[arg(long, value_name = "SCORE", help_heading = THRESHOLD)]
+    threshold: Option<f32>,
+    /// Number of groups of good parts. Each group is held out once to set the threshold. More groups take longer
+    /// [default: 10, or 20 with --sheets all]
+    #[arg(long, value_name = "K", help_heading = THRESHOLD)]
+    folds: Option<usize>,
+    /// Hold out together all pictures in whose names this pattern finds the same text. The text is the first group, or
+    /// the whole match, as in '^(lot[0-9]+)_'. Use it when several pictures show one item or one batch [default:
+    /// neighbours by name, and names that are equal up to their last separator]
+    #[arg(long, value_parser = parse_pattern, value_name = "REGEX", help_heading = THRESHOLD)]
+    group_by: Option<Regex>,
+    #[command(flatten, next_help_heading = METHOD)]
+    pub network: Network,
+    /// Prototypes to keep at every position, or "all" for one per picture. More of them know more variants of good
+    /// parts, and make the template larger and slower [default: 60]
+    #[arg(long, value_parser = parse_sheets, value_name = "N|all", help_heading = METHOD)]
+    pub sheets: Option<Sheets>,
+    /// Turned copies of the pictures as further candidates for prototypes: this number of copies per picture, "none",
+    /// or "auto". With "auto" and fewer than 120 pictures, the build adds copies if the pictures show round parts or
+    /// parts that lie at any angle. Choose "none" if a turned part is a defect [default: auto]
+    #[arg(long, value_parser = parse_rotations, value_name = "auto|none|N", help_heading = METHOD)]
+    rotations: Option<Rotations>,
+    /// Rule that chooses the prototypes. The rules other than pts are for comparison [default: pts]
+    #[arg(long, value_enum, value_name = "RULE", help_heading = METHOD)]
+    pub select: Option<Select>,
+    /// How pts chooses rare prototypes: maxmin takes the farthest first, sum is the rule of the HETMM paper
+    /// [default: maxmin]
+    #[arg(long, value_enum, value_name = "RULE", help_heading = METHOD)]
+    pub hard_rule: Option<HardRuleName>,
+    /// Side of the window of each layer, odd, in positions of the layer. Larger windows forgive parts that lie less
+    /// exactly, and take longer [default: 3 for each layer]
+    #[arg(long, value_delimiter = ',', value_name = "P,P,..", help_heading = METHOD)]
+    pub patches: Option<Vec<usize>>,
+    /// Side of the window of each layer in the backward direction [default: as --patches]
+    #[arg(long, value_delimiter = ',', value_name = "P,P,..", help_heading = METHOD)]
+    patches_backward: Option<Vec<usize>>,
+    /// Number of patches that each position-free layer holds. It is seldom worth a change [default: 1024]
+    #[arg(long, value_name = "N", help_heading = METHOD)]
+    pub free_patches: Option<usize>,
+    /// Weight of the forward direction, from the picture to the template: 1 uses it alone, 0 uses the backward
+    /// direction alone. It is seldom worth a change [default: 0.8]
+    #[arg(long, value_name = "A", help_heading = METHOD)]
+    pub alpha: Option<f32>,
+    /// Share of the usual distances of good parts to subtract: "good-parts" for most of it, and less with few pictures;
+    /// a share from 0 to 1; or "none" [default: good-parts]
+    #[arg(long, value_parser = parse_baseline, value_name = "good-parts|SHARE|none", help_heading = METHOD)]
+    baseline: Option<Baseline>,
+    /// Weight of each layer, or "auto" to set the weights from the good pictures. Given weights change the scale of the
+    /// scores [default: auto]
+    #[arg(long, value_parser = parse_weights, value_name = "W,W,..|auto", help_heading = METHOD)]
+    weights: Option<Weights>,
+    /// How the layers are joined to one map [default: root-mean]
+    #[arg(long, value_enum, help_heading = METHOD)]
+    fusion: Option<FusionName>,
+    /// Blur of the anomaly map before its largest value is taken: the standard deviation in pixels of the network
+    /// input. It is seldom worth a change [default: 2 for an input of 256x256, and more for a larger one]
+    #[arg(long, value_name = "PIXELS", help_heading = METHOD)]
+    sigma: Option<f32>,
+    /// How the template stores its values. i8 is the smallest and the fastest [default: i8]
+    #[arg(long, value_enum, help_heading = METHOD)]
+    storage: Option<StorageName>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -199,8 +224,8 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
     let times = &report.times;
     console.note(format!(
-        "features {:.2} s, turned copies {:.2} s, selection {:.2} s, leave-one-out {:.2} s, folds {:.2} s, \
-         audit {:.2} s",
+        "The build took {:.2} s for features, {:.2} s for turned copies, {:.2} s for the selection, {:.2} s for \
+         leave-one-out scores, {:.2} s for folds and {:.2} s for the audit.",
         times.features.as_secs_f64(),
         times.turned.as_secs_f64(),
         times.selection.as_secs_f64(),
@@ -229,10 +254,11 @@ pub fn features_among(inputs: &[PathBuf]) -> Result<Option<FeaturesFile>> {
         [one] if FeaturesFile::is_one(one) => FeaturesFile::open(one).map(Some),
         [_] => Ok(None),
         many => match many.iter().find(|path| FeaturesFile::is_one(path)) {
-            Some(path) => {
-                Err(Error::usage(format!("{}: a features file beside other input", path.display()))
-                    .advise("give it alone; `hetmm features merge` joins several"))
-            }
+            Some(path) => Err(Error::usage(format!(
+                "{}: a features file cannot be combined with other input",
+                path.display()
+            ))
+            .advise("give it alone, or join several features files with `hetmm features merge`")),
             None => Ok(None),
         },
     }
@@ -241,11 +267,11 @@ pub fn features_among(inputs: &[PathBuf]) -> Result<Option<FeaturesFile>> {
 /// A template that was built.
 pub struct Built {
     pub report: Report,
-    /// What it finds, in a line; `None` where nothing was made up.
+    /// One line about the size of the defects that it finds; `None` if no artificial defects were tried.
     pub finds: Option<String>,
 }
 
-/// Builds with a progress display; prints what a person should know.
+/// Builds a template with a progress display, and prints all warnings and notes.
 pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console) -> Result<Built> {
     let (backbone, options) = settings.resolve(input, console)?;
     let progress = |stage, done, total| console.build_step(stage, done, total);
@@ -269,19 +295,19 @@ pub fn build(output: &Path, input: Input, settings: &Settings, console: &Console
     Ok(Built { report, finds })
 }
 
-/// What the template finds of made-up spots. The build is done: where none can be made up, nothing is said.
+/// The size of artificial spots that the template finds. The build is already done, so a failure here is only logged.
 fn finds(template: &Path, pictures: &[Source], backbone: &Arc<dyn Backbone>) -> Option<String> {
     match hetmm::builder::short_form(template, pictures, backbone) {
         Ok(found) => words::after_build(&found?),
         Err(e) => {
-            log::info!("what the template finds is not known: {e}");
+            log::info!("the size of the defects that the template finds is not known: {e}");
             None
         }
     }
 }
 
 impl Settings {
-    /// The backbone and the options, from the preset and what was given beside it.
+    /// The backbone and the options: those of the preset, changed by the options of the command line.
     fn resolve(&self, input: Input, console: &Console) -> Result<(Arc<dyn Backbone>, Options)> {
         let (preset, backbone) = match input {
             Input::Pictures(pictures) => {
@@ -331,7 +357,7 @@ impl Settings {
         Ok((backbone, options))
     }
 
-    /// What is asked for in place of the preset's own.
+    /// The options of the command line that replace those of the preset.
     fn overrides(&self, preset: &Preset) -> Overrides {
         let hard_rule = self.hard_rule.map(|name| match name {
             HardRuleName::Maxmin => HardRule::MaxMin,
@@ -368,12 +394,12 @@ impl Settings {
         }
     }
 
-    /// How the samples of the pictures are to be understood.
+    /// How the samples of the pictures are read.
     fn reading(&self, input: Input) -> Result<Reading> {
         match (self.bits, input) {
             (None, _) => Ok(Reading::default()),
             (Some(_), Input::Features(_)) => {
-                Err(Error::usage("--bits is about pictures, and features have none")
+                Err(Error::usage("--bits needs pictures, but the input is a features file")
                     .advise("build from the pictures"))
             }
             (Some(bits), Input::Pictures(_)) => Reading::of_bits(bits),
@@ -397,7 +423,7 @@ pub fn read_mask(path: &Path, input: Input, size: Size) -> Result<Mask> {
         return Err(Error::image(
             path,
             format!(
-                "the mask has {} x {} pixels, the pictures {width} x {height}",
+                "the mask has {} x {} pixels, but the pictures have {width} x {height}",
                 picture.width, picture.height
             ),
         )
@@ -412,7 +438,7 @@ fn parse_sheets(text: &str) -> std::result::Result<Sheets, String> {
         "all" => Ok(Sheets::All),
         _ => match text.parse() {
             Ok(count) if count > 0 => Ok(Sheets::Count(count)),
-            _ => Err("a number from 1, or \"all\"".into()),
+            _ => Err("give a number of at least 1, or \"all\"".into()),
         },
     }
 }
@@ -423,7 +449,7 @@ fn parse_rotations(text: &str) -> std::result::Result<Rotations, String> {
         "none" => Ok(Rotations::None),
         _ => match text.parse() {
             Ok(copies) if (1..360).contains(&copies) => Ok(Rotations::Copies(copies)),
-            _ => Err("\"auto\", \"none\", or a number from 1 to 359".into()),
+            _ => Err("give \"auto\", \"none\", or a number from 1 to 359".into()),
         },
     }
 }
@@ -435,7 +461,7 @@ fn parse_baseline(text: &str) -> std::result::Result<Baseline, String> {
         _ => match text.parse() {
             Ok(0.0) => Ok(Baseline::None),
             Ok(share) if share > 0.0 && share <= 1.0 => Ok(Baseline::Share(share)),
-            _ => Err("\"good-parts\", a share from 0 to 1, or \"none\"".into()),
+            _ => Err("give \"good-parts\", a share from 0 to 1, or \"none\"".into()),
         },
     }
 }
@@ -446,7 +472,9 @@ fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
     }
     let numbers: std::result::Result<Vec<f32>, _> =
         text.split(',').map(|n| n.trim().parse()).collect();
-    numbers.map(Weights::Given).map_err(|_| "numbers with commas between them, or \"auto\"".into())
+    numbers
+        .map(Weights::Given)
+        .map_err(|_| "give numbers with commas between them, or \"auto\"".into())
 }
 
 fn parse_pattern(text: &str) -> std::result::Result<Regex, String> {
@@ -461,8 +489,8 @@ pub fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
         _ => (text, 1),
     };
     let number: u64 =
-        number.parse().map_err(|_| "a number of bytes, as in 500M or 4G".to_string())?;
-    number.checked_mul(unit).ok_or_else(|| "too large".into())
+        number.parse().map_err(|_| "give a number of bytes, as in 500M or 4G".to_string())?;
+    number.checked_mul(unit).ok_or_else(|| "the number is too large: give less, as in 4G".into())
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! `hetmm calibrate`: a threshold for a rate of false rejects, from good parts alone.
+//! `hetmm calibrate` sets a threshold for a rate of false rejects, from good parts alone.
 //!
-//! What is promised is about the score: its order statistics hold whatever the scores are of. Region
-//! rules decide by regions, and a part that they reject at one threshold they may let pass at a lower
-//! one (two regions above it can be one above that), so nothing is promised of them: they are tried on
-//! the pictures at hand, and the counts are told. Files are written before anything is printed: a
-//! reader that goes away takes nothing with it.
+//! The guarantee is about the score alone: ranks of sorted scores hold for any distribution. It does not cover region
+//! rules, because they can reject a part at one threshold and pass it at a lower one. Two regions above the first
+//! threshold can be one region above the second. So the command tries the rules on the given pictures and prints the
+//! counts. It writes all files before it prints anything, so no file is lost if the reader of its output goes away.
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
@@ -38,46 +37,47 @@ use std::time::Duration;
 
 /// Set a template's threshold from fresh pictures of good parts
 ///
-/// The pictures must be of good parts that the template was not built from, taken as on the line.
-/// Defects, where known, are only counted: they never move a threshold.
+/// The pictures must show good parts that the template was not built from, taken as on the production line. Pictures of
+/// known defects are only counted. They never change the threshold.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5%
   hetmm calibrate part.hetmm --images fresh/ --false-reject 0.5% --review 3%
   hetmm calibrate part.hetmm --images fresh/ --defects known/ --report page.html
-  hetmm calibrate part.hetmm --images fresh/ --dry-run     what does the present threshold do to them?")]
+  hetmm calibrate part.hetmm --images fresh/ --dry-run     only say what the present threshold does")]
 pub struct Args {
     /// The template
     template: PathBuf,
     /// Fresh pictures of good parts: folders or files
     #[arg(long, required = true, num_args = 1.., value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Pictures of known defects, to report how many would be missed
+    /// Pictures of known defects: folders or files. The command says how many of them would pass
     #[arg(long, num_args = 1.., value_name = "BAD")]
     defects: Vec<PathBuf>,
-    /// Good parts that may be rejected [default: 1%]
+    /// Rate of good parts that may be rejected. A rate of 1 % needs 99 parts, 2 % needs 49, 5 % needs 19 [default: 1%]
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
     false_reject: Option<f64>,
-    /// Good parts that may be rejected or sent to review together, as in 3%: sets a second, lower threshold. Without
-    /// it the template has no review threshold from then on
+    /// Rate of good parts that may be rejected or sent to review together, for example 3%. It must be larger than
+    /// --false-reject and sets a second, lower threshold. Without it the command removes a review threshold
     #[arg(long, value_parser = parse_rate, value_name = "RATE")]
     review: Option<f64>,
-    /// Write here in place of the template itself
+    /// Write the result to this file. The original template stays unchanged
     #[arg(short, long, value_name = "T.hetmm")]
     output: Option<PathBuf>,
-    /// Print what the present threshold does to these parts and what would be set, and write nothing
+    /// Only print what the present threshold does to these parts, and which threshold would be set. The template stays
+    /// unchanged
     #[arg(long)]
     dry_run: bool,
-    /// One JSON object in place of text
+    /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
-    /// Write a page with the scores, what the threshold promises, and the hardest pictures
+    /// Write a report to this file: the scores, the guarantee of the threshold, and the hardest pictures
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// The backbone it was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
-    /// Go on past unreadable pictures
+    /// Leave out unreadable pictures. Without it, one unreadable picture is an error
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
@@ -90,11 +90,11 @@ pub struct Args {
     extractor: ExtractorArgs,
 }
 
-/// The rate of false rejects where none is given.
+/// The rate of false rejects, if none is given.
 const DEFAULT_RATE: f64 = 0.01;
 
 impl Args {
-    /// Good parts that may be rejected.
+    /// The rate of good parts that may be rejected.
     fn rate(&self) -> f64 {
         self.false_reject.unwrap_or(DEFAULT_RATE)
     }
@@ -102,8 +102,8 @@ impl Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if args.review.is_some_and(|review| review <= args.rate()) {
-        return Err(Error::usage("--review must be above --false-reject").advise(
-            "it is the rate of good parts rejected or reviewed, as in --false-reject 0.5% --review 3%",
+        return Err(Error::usage("--review must be larger than --false-reject").advise(
+            "give the rate of good parts that are rejected or reviewed together, as in --false-reject 0.5% --review 3%",
         ));
     }
     let output = args.output.as_ref().unwrap_or(&args.template);
@@ -139,7 +139,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if !args.dry_run {
         fresh.write(template, output, lock.as_ref())?;
         console.changed(output);
-        console.note(format!("{}: threshold {:.4}", output.display(), threshold.score));
+        console.note(format!("{}: the threshold is {:.4}", output.display(), threshold.score));
     }
     if let Some(page) = &args.report {
         write_page(args, page, &outputs, &pipeline, &found, &fresh)?;
@@ -148,7 +148,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if let (Some(review), None) = (found.before.1, args.review) {
         let is = if args.dry_run { "would be" } else { "is" };
         console.note(format!(
-            "The review threshold {review:.4} {is} removed: no part is sent to review. --review RATE sets a new one."
+            "note: the review threshold {review:.4} {is} removed, so no part is sent to review. --review RATE sets a new one."
         ));
     }
     console.print(&told(args, &found, &fresh, template, present.as_ref()))?;
@@ -167,7 +167,7 @@ fn scored(
     console: &Console,
 ) -> Result<Scores> {
     let good = different(good, console);
-    // Every picture of a defect counts, as for `eval`; a file that was given twice is one picture.
+    // Every picture of a defect counts, as for `eval`. A file that was given twice is one picture.
     let bad = files(bad);
     let good = without_known(pipeline.template(), good, console)?;
     let good = one_of_each_part(scores(pipeline, &good, args, console)?, console);
@@ -175,14 +175,14 @@ fn scored(
     Ok((good, bad.into_iter().map(|s| (s.source, s.score)).collect()))
 }
 
-/// The thresholds for the rates that were asked for: to reject, and to review where that was asked for.
+/// The thresholds for the rates that were asked for: for rejects, and for review if that was asked for.
 fn asked(args: &Args, good: &[(Source, f32)]) -> Result<(Threshold, Option<Threshold>)> {
     let scores: Vec<f32> = good.iter().map(|(_, score)| *score).collect();
     let at = |rate| calibration::threshold(&scores, rate).map_err(|e| too_few(&e, rate));
     Ok((at(args.rate())?, args.review.map(at).transpose()?))
 }
 
-/// Writes the page. Where that fails, the error says that the threshold is set all the same.
+/// Writes the report. If that fails, the error says that the threshold is already set.
 fn write_page(
     args: &Args,
     page: &Path,
@@ -195,7 +195,7 @@ fn write_page(
     let told = |e: Error| match args.dry_run {
         true => e,
         false => e.within(format!(
-            "{}: the threshold is set to {:.4}, but there is no page",
+            "{}: the threshold is set to {:.4}, but the report is not written",
             output.display(),
             found.threshold.score
         )),
@@ -226,19 +226,19 @@ fn told(
     text + &in_words(found, &figures, &promise, is_ruled(template))
 }
 
-/// Claims what is to be written: the template, unless it is changed in its place, and the page.
+/// Claims the output files: the template, unless it is changed in its place, and the report.
 fn claim(args: &Args, good: &[Source], bad: &[Source]) -> Result<Outputs> {
     let pictures = good.iter().chain(bad).map(|source| source.path.as_path());
     let mut outputs = args.replace.outputs(pictures.chain(args.backbone.as_deref()));
     let of_template = args.output.as_deref().filter(|_| !args.dry_run);
     outputs.claim_if(of_template, &template::FORMAT)?;
-    // The template may be changed in its place, but no page replaces it.
+    // The template may be changed in its place, but a report must not replace it.
     outputs.reads([args.template.as_path()]);
     outputs.claim_if(args.report.as_deref(), &report::FORMAT)?;
     Ok(outputs)
 }
 
-/// What the thresholds that stand do to the pictures.
+/// What the present thresholds do to the pictures.
 struct Present {
     thresholds: Thresholds,
     good: usize,
@@ -281,7 +281,7 @@ impl Present {
         };
         let of_defects = match defects {
             0 => String::new(),
-            _ => format!("; it misses {missed} of {}", counted(*defects, "known defect")),
+            _ => format!(". It lets {missed} of {} pass", counted(*defects, "known defect")),
         };
         let threshold = self.thresholds.reject;
         format!(
@@ -297,8 +297,8 @@ impl Present {
     }
 }
 
-/// Ends a dry run with too few pictures for a rate: says what the present threshold does, and why there is no other
-/// one. That is an error where the rate was asked for, and where a page was, which needs another threshold.
+/// Ends a dry run that has too few pictures for a rate. It says what the present threshold does, and why there is no
+/// other one. That is an error if the user asked for the rate, or for a report, which needs another threshold.
 fn tell_present(
     args: &Args,
     present: &Present,
@@ -322,13 +322,13 @@ fn tell_present(
     match args.false_reject.is_some() || args.report.is_some() {
         true => Err(refusal),
         false => {
-            console.note(format!("note: no other threshold is tried: {refusal}"));
+            console.note(format!("note: the command tries no other threshold: {refusal}"));
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-/// The template, in memory of this process's own, with what computes its features.
+/// The template in memory of this process, with its feature extractor.
 fn open(args: &Args) -> Result<Pipeline> {
     let template = Template::open(&args.template)?;
     Pipeline::join(template, args.backbone.as_deref(), &args.extractor.extractor()).map_err(|e| {
@@ -339,13 +339,13 @@ fn open(args: &Args) -> Result<Pipeline> {
     })
 }
 
-/// Whether region rules decide beside the score.
+/// Whether the template has region rules.
 fn is_ruled(template: &Template) -> bool {
     template.settings().rules.is_some()
 }
 
-/// The page, from a pipeline with the new thresholds: after a dry run that of a file which
-/// goes again.
+/// The text of the report, from a pipeline with the new thresholds. In a dry run it is the pipeline of a temporary
+/// file.
 fn page_text(
     args: &Args,
     old: &Pipeline,
@@ -355,7 +355,8 @@ fn page_text(
     let written = args.output.as_ref().unwrap_or(&args.template);
     let scratch;
     let (described, opened) = if args.dry_run {
-        let failed = |e| Error::io(&std::env::temp_dir(), "a folder cannot be made in it", &e);
+        let failed =
+            |e| Error::io(&std::env::temp_dir(), "a temporary folder cannot be made in it", &e);
         scratch = tempfile::tempdir().map_err(failed)?;
         let path = scratch.path().join("dry-run.hetmm");
         fresh.write(old.template(), &path, None)?;
@@ -367,8 +368,7 @@ fn page_text(
     report::calibration(&pipeline, described, found)
 }
 
-/// What was found, for programs. What is rejected or reviewed is so by verdict: under the template's
-/// region rules, where it has any.
+/// What was found, for programs. Rejected and reviewed parts are counted by verdict, so region rules have an effect.
 fn to_json(found: &Calibration, figures: &Figures, decision: &Decision, is_ruled: bool) -> Value {
     let threshold = &found.threshold;
     json!({
@@ -389,12 +389,12 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
     let mut text = String::new();
     say!(text, "{promise}");
     let [low, high] = found.threshold.expected(200);
-    say!(text, "Of the next 200 good parts {low} to {high} are rejected, in 95 % of the cases.");
+    say!(text, "In 95 % of the cases, {low} to {high} of the next 200 good parts are rejected.");
     let (rate, asked) = (found.threshold.rate(), found.asked.0);
     if rate < 0.9 * asked {
         say!(
             text,
-            "{} allow only some rates: {:.2} % is the largest that is not above {:.2} %.",
+            "Only some rates are possible with {}: {:.2} % is the largest that is not above {:.2} %.",
             counted(found.threshold.pictures, "good part"),
             100.0 * rate,
             100.0 * asked
@@ -403,7 +403,7 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
     if is_ruled {
         say!(
             text,
-            "{ABOUT_THE_SCORE} Under them {} of the {} good parts are rejected; {} score above the threshold.",
+            "{ABOUT_THE_SCORE} With these rules, {} of the {} good parts are rejected. {} score above the threshold.",
             figures.false_rejects,
             figures.good,
             found.good_above(found.threshold.score)
@@ -412,11 +412,11 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
     if figures.defective > 0 {
         say!(
             text,
-            "Of {} known defects {} would be missed{}{}.",
+            "Of {} known defects, {} would pass{}{}.",
             figures.defective,
             figures.missed,
             match found.review {
-                Some(_) => format!(" and {} reviewed", figures.reviewed),
+                Some(_) => format!(" and {} would be reviewed", figures.reviewed),
                 None => String::new(),
             },
             figures
@@ -433,8 +433,8 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
     text
 }
 
-/// The pictures with the verdicts that they get from `thresholds`. Where region rules decide, they are
-/// inspected again: their maps are not kept.
+/// The pictures with the verdicts that they get from `thresholds`. If the template has region rules, the pictures are
+/// inspected again, because their maps are not kept.
 fn outcomes(
     pipeline: &Pipeline,
     scored: Vec<(Source, f32)>,
@@ -468,22 +468,22 @@ fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Resu
     Ok(pipeline.decide_at(&scored, size, thresholds).verdict)
 }
 
-/// What a picture scores, and its columns and rows.
+/// The score of a picture with its map, and its size.
 fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, Size)> {
     let found = inspect_file(pipeline, source)?.found;
     Ok((found.scored, found.size))
 }
 
-/// What a known defect is called: as the folder that it lies in.
+/// The name of a known defect: the folder that its picture lies in.
 fn kind_of(source: &Source) -> String {
     let folder = source.path.parent().and_then(Path::file_name);
     folder.map_or_else(|| "defect".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// A picture with the BLAKE3 of its file; none where it cannot be read, which is told when it is scored.
+/// A picture with the BLAKE3 of its file. It is `None` if the file cannot be read; scoring reports that error.
 pub type Listed = (Source, Option<[u8; 32]>);
 
-/// The pictures without doubles: the same file, or the same bytes under another name, is one part.
+/// The pictures without doubles. The same file, or the same bytes under another name, is one part.
 pub fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
     let count = pictures.len();
     let digest = |picture: Source| {
@@ -499,7 +499,7 @@ pub fn different(pictures: Vec<Source>, console: &Console) -> Vec<Listed> {
     let doubles = count - once.len();
     if doubles > 0 {
         console.note(format!(
-            "{doubles} of {count} pictures {}: each is a double of another one, and every picture counts once",
+            "note: {doubles} of {count} pictures {}, because the same picture is there twice and counts once",
             form(doubles, "was left out", "were left out")
         ));
     }
@@ -510,8 +510,8 @@ fn sources(listed: Vec<Listed>) -> Vec<Source> {
     listed.into_iter().map(|(source, _)| source).collect()
 }
 
-/// The pictures that the template was not built from; those it was are counted and left out, since
-/// they would score too low.
+/// The pictures that the template was not built from. The others are left out, because their scores would be too low. A
+/// note says how many.
 pub fn without_known(
     template: &Template,
     pictures: Vec<Listed>,
@@ -526,7 +526,7 @@ pub fn without_known(
     let left_out = count - fresh.len();
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {count} pictures {}: the template was built from {}",
+            "note: {left_out} of {count} pictures {}, because the template was built from {}",
             form(left_out, "was left out", "were left out"),
             form(left_out, "it", "them")
         ));
@@ -534,14 +534,14 @@ pub fn without_known(
     if fresh.is_empty() {
         return Err(Error::new(
             Kind::Image,
-            "no fresh picture: the template was built from all of them",
+            "there is no fresh picture: the template was built from all of them",
         )
-        .advise("take pictures of further good parts, or build with --false-reject"));
+        .advise("take pictures of other good parts, or build the template with --false-reject"));
     }
     Ok(fresh)
 }
 
-/// A picture's score, and what tells whether another one shows the same exposure.
+/// The score of a picture, and the data that finds other pictures of the same exposure.
 struct ScoredPicture {
     source: Source,
     score: f32,
@@ -549,8 +549,8 @@ struct ScoredPicture {
     look: Look,
 }
 
-/// The pictures that could be read with their scores, all cores, in their order. A map that holds no
-/// numbers is rejected whatever its largest value: its score counts as no number.
+/// Scores the pictures on all cores and keeps their order. A map with values that are not numbers is always rejected,
+/// so its score counts as not a number.
 fn scores(
     pipeline: &Pipeline,
     pictures: &[Source],
@@ -590,7 +590,7 @@ fn scores(
     Ok(scores.into_iter().flatten().collect())
 }
 
-/// The first picture of every part: further pictures of the same exposure say nothing new about good parts.
+/// The first picture of every part. Other pictures of the same exposure say nothing new about good parts.
 fn one_of_each_part(scored: Vec<ScoredPicture>, console: &Console) -> Vec<(Source, f32)> {
     let records: Vec<ImageRecord> = scored.iter().map(|s| s.record.clone()).collect();
     let looks: Vec<Look> = scored.iter().map(|s| s.look.clone()).collect();
@@ -598,8 +598,8 @@ fn one_of_each_part(scored: Vec<ScoredPicture>, console: &Console) -> Vec<(Sourc
     let (count, left_out) = (scored.len(), scored.len() - parts.count());
     if left_out > 0 {
         console.note(format!(
-            "{left_out} of {count} pictures {} the same exposure as others, and each part counts once",
-            form(left_out, "was left out: it shows", "were left out: they show")
+            "note: {left_out} of {count} pictures {} the same exposure as another one, and each part counts once",
+            form(left_out, "was left out, because it shows", "were left out, because they show")
         ));
     }
     let is_first = |picture: &usize| parts.first.contains(picture);
@@ -607,7 +607,7 @@ fn one_of_each_part(scored: Vec<ScoredPicture>, console: &Console) -> Vec<(Sourc
     numbered.filter(|(i, _)| is_first(i)).map(|(_, s)| (s.source, s.score)).collect()
 }
 
-/// Every file once, in their order.
+/// Every file once, in the given order.
 fn files(pictures: Vec<Source>) -> Vec<Source> {
     let mut seen = HashSet::new();
     let mut is_new = |picture: &Source| {

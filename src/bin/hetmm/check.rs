@@ -1,4 +1,5 @@
-//! `hetmm check`: proves a template and computes its golden probes again.
+//! `hetmm check` checks that a template is undamaged, and that this computer calculates the scores of its golden
+//! probes.
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
@@ -7,26 +8,29 @@ use hetmm::inspection::Pipeline;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Prove a template: every byte, and the scores of its golden probes on this machine
+/// Check that a template is undamaged and that this computer calculates the same scores
+///
+/// The command checks every byte of the template. Then it inspects the golden probes, the small test pictures in the
+/// template, and compares their scores with the expected ones.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  hetmm check part.hetmm && scp part.hetmm camera:")]
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// The backbone it was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     #[command(flatten)]
     extractor: ExtractorArgs,
 }
 
-/// What the scores of the probes mean in a template with a proof.
-const DISTURBED: &str = "The probes are good pictures that were changed on purpose, and one that was inverted: their \
-                         scores do not say what a new good part scores.";
-/// The same in a template of an older version, whose probes are pictures that it knows.
-const KNOWN: &str = "The template was built from the first two pictures: it knows them, so they score far below a new \
-                     good part.\nThis template is of an older version, whose probes do not notice every changed \
-                     setting. Build it again for a stronger check.";
+/// What the scores of the probes mean in a template of this version.
+const DISTURBED: &str = "The probes are good pictures that were changed on purpose, and one that was inverted. Their \
+                         scores do not show what a fresh good part scores.";
+/// The same in a template of an older version, which was built from its probes.
+const KNOWN: &str = "The template was built from the first two pictures, so they score far below a fresh good part.\n\
+                     This template is from an older version. Its probes do not notice every changed setting. Build \
+                     it again for a stronger check.";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pipeline =
@@ -48,9 +52,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     say!(text, "{}", if is_disturbed { DISTURBED } else { KNOWN });
     let template = args.template.display();
     match all_agree {
-        true => say!(text, "{template}: whole, and this machine computes what it promises"),
+        true => {
+            say!(text, "{template}: undamaged, and this computer calculates the expected scores")
+        }
         false => {
-            say!(text, "{template}: this machine computes other scores than the one that built it")
+            say!(
+                text,
+                "{template}: this computer calculates other scores than the one that built the template.\n  \
+                 -> do not use the template here: build it again on this computer, or use another feature extractor"
+            )
         }
     }
     console.print(&text)?;

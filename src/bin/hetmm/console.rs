@@ -1,7 +1,7 @@
-//! Everything that the program says: results on standard output, progress bars and notes on standard error.
+//! Everything that the program prints: results on standard output, progress bars and notes on standard error.
 //!
-//! `println!` panics when nobody can take what it prints, and the exit code is then none of ours. So the lints
-//! deny it, and all commands print by [`Console::print`].
+//! `println!` panics if standard output cannot be written, and then the exit code is not one of ours. So the lints deny
+//! it, and all commands print with [`Console::print`].
 
 use hetmm::builder::Stage;
 use hetmm::wording::printable;
@@ -14,17 +14,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use hetmm::wording::say;
 
-/// A line on standard error that `--quiet` does not silence.
+/// Prints a line on standard error that `--quiet` does not silence.
 pub fn complain(text: impl std::fmt::Display) {
-    // Where standard error cannot be written either, the exit code is left.
+    // If standard error cannot be written either, only the exit code is left.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Results, progress and notes; no notes when asked to be quiet, bars only on a terminal.
+/// Prints results, progress and notes. With `--quiet` it prints no notes. Progress bars appear only on a terminal.
 pub struct Console {
     quiet: bool,
     bar: Mutex<Option<(Stage, ProgressBar)>>,
-    /// Whether what reads standard output has gone away, as `head` does.
+    /// Whether the reader of standard output has gone away, as `head` does.
     has_lost_reader: AtomicBool,
     /// Files that the command has changed so far.
     changed: Mutex<Vec<String>>,
@@ -36,24 +36,24 @@ impl Console {
         Console { quiet, bar, has_lost_reader: AtomicBool::new(false), changed }
     }
 
-    /// Whether notes are not wanted.
+    /// Whether notes are switched off.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// A line for people.
+    /// Prints a note, unless notes are switched off.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
             complain(text.as_ref());
         }
     }
 
-    /// Prints a result as it is, without a line end of its own. Where the reader has gone away nothing is
-    /// printed, and that is no error: what the command does beside printing decides about its exit code.
+    /// Prints a result as it is and adds no line end. If the reader has gone away, nothing is printed. That is not an
+    /// error: the rest of the command decides its exit code.
     ///
     /// # Errors
-    /// [`hetmm::error::Kind::Io`] where standard output cannot be written, as on a full disk. The error says
-    /// which files the command has changed by then.
+    /// [`hetmm::error::Kind::Io`] if standard output cannot be written, as on a full disk. The error says which files
+    /// the command has already changed.
     pub fn print(&self, text: &str) -> Result<()> {
         if self.has_lost_reader.load(Ordering::Relaxed) {
             return Ok(());
@@ -69,12 +69,12 @@ impl Console {
         }
     }
 
-    /// Whether somebody still reads standard output, as far as is known.
+    /// Whether somebody still reads standard output, as far as the program knows.
     pub fn has_reader(&self) -> bool {
         !self.has_lost_reader.load(Ordering::Relaxed)
     }
 
-    /// Remembers that the command has changed a file, for the case that its output cannot be written.
+    /// Remembers that the command has changed a file. The error says so if the output cannot be written.
     pub fn changed(&self, file: &Path) {
         let mut changed = self.changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         changed.push(printable(&file.display().to_string()));
@@ -86,14 +86,13 @@ impl Console {
         match &changed[..] {
             [] => error,
             files => error.advise(format!(
-                "the command has done its work and has written {}: only its output is lost, so do not run it \
-                 again for that",
+                "the command has done its work and has written {}. Only its output is lost: do not run it again",
                 files.join(", ")
             )),
         }
     }
 
-    /// A bar for `length` steps of `what`, with the time left.
+    /// A progress bar for `length` steps of `what`, with the time that is left.
     pub fn bar(&self, what: &'static str, length: usize) -> ProgressBar {
         if self.quiet || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
@@ -105,7 +104,7 @@ impl Console {
         bar.with_style(style).with_message(what)
     }
 
-    /// Shows one step of a build.
+    /// Shows the progress of one stage of a build.
     pub fn build_step(&self, stage: Stage, done: usize, total: usize) {
         let Ok(mut current) = self.bar.lock() else { return };
         if current.as_ref().is_none_or(|(shown, _)| *shown != stage) {

@@ -1,4 +1,4 @@
-//! Data sets in MVTec layout: `test/good`, `test/<defect>`, `ground_truth/<defect>`.
+//! This module reads data sets in MVTec layout: `test/good`, `test/<defect>` and `ground_truth/<defect>`.
 
 use crate::console::Console;
 use crate::pictures::{self, FolderArgs};
@@ -8,7 +8,7 @@ use hetmm::wording::form;
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Names that folders of good pictures have elsewhere.
+/// Other names that folders of good pictures often have.
 const LIKE_GOOD: [&str; 12] = [
     "good",
     "ok",
@@ -23,23 +23,22 @@ const LIKE_GOOD: [&str; 12] = [
     "no_defect",
     "goods",
 ];
-/// How a data set is read.
+/// The options that say how a data set is read.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct DatasetArgs {
-    /// Name of the folder of good pictures in test/, where that is not "good"; may be given
-    /// several times
+    /// Name of a folder of good pictures in test/. Repeat it for several folders [default: good]
     #[arg(long = "good", value_name = "NAME")]
     good: Vec<String>,
     #[command(flatten)]
     pub folders: FolderArgs,
 }
 
-/// All test pictures of a data set.
+/// Reads the list of all test pictures of a data set.
 pub fn read(folder: &Path, how: &DatasetArgs, console: &Console) -> Result<Vec<TestPicture>> {
     let test = folder.join("test");
     if !test.is_dir() {
-        return Err(Error::image(folder, "no data set in MVTec layout: it has no folder `test`")
-            .advise("arrange it as test/good, test/<defect>, ground_truth/<defect>"));
+        return Err(Error::image(folder, "no data set in MVTec layout: the folder `test` is missing")
+            .advise("sort the pictures into test/good and test/<defect>, and the masks into ground_truth/<defect>"));
     }
     let mut classes: Vec<PathBuf> = std::fs::read_dir(&test)
         .map_err(|e| Error::io(&test, "the folder cannot be read", &e))?
@@ -60,14 +59,14 @@ pub fn read(folder: &Path, how: &DatasetArgs, console: &Console) -> Result<Vec<T
         }
     }
     if found.is_empty() {
-        return Err(Error::image(&test, "no pictures in it")
-            .advise("put them into test/good and test/<defect>"));
+        return Err(Error::image(&test, "there are no pictures in this folder")
+            .advise("put the pictures into test/good and test/<defect>"));
     }
     tell_without_masks(&found, console);
     Ok(found)
 }
 
-/// Which of the folders `names` in `test` hold good pictures.
+/// The folders among `names` in `test` that hold good pictures.
 fn good_among(
     test: &Path,
     names: &[String],
@@ -75,7 +74,9 @@ fn good_among(
     console: &Console,
 ) -> Result<Vec<String>> {
     if let Some(missing) = said.iter().find(|name| !names.contains(name)) {
-        return Err(Error::image(test, format!("no folder {missing}")).advise("check the name"));
+        return Err(
+            Error::image(test, format!("there is no folder {missing}")).advise("check the name")
+        );
     }
     if !said.is_empty() {
         return Ok(said.to_vec());
@@ -88,32 +89,37 @@ fn good_among(
         let list: Vec<&str> = alike.iter().map(|name| name.as_str()).collect();
         let (what, advice) = match has_good {
             true => (
-                format!("there is `good`, and {} may hold good pictures, too", list.join(", ")),
-                format!("say which are good: --good good --good {first}, or --good good alone"),
+                format!("besides `good`, {} may also hold good pictures", list.join(", ")),
+                format!(
+                    "name all folders of good pictures, as in --good good --good {first}, or only --good good"
+                ),
             ),
             false => (
-                format!("no folder `good`, but {} may hold the good pictures", list.join(", ")),
-                format!("say so with --good {first}, or name the folder `good`"),
+                format!(
+                    "there is no folder `good`, but {} may hold the good pictures",
+                    list.join(", ")
+                ),
+                format!("name the folder with --good {first}, or rename it to `good`"),
             ),
         };
         return Err(Error::image(test, what).advise(advice));
     }
     if !has_good {
         console.note(format!(
-            "note: {}: no folder `good`, so nothing can be said about good pictures (--good names another)",
+            "note: {} has no folder `good`, so there are no results for good pictures (--good names another folder)",
             test.display()
         ));
     }
     Ok(vec!["good".into()])
 }
 
-/// Says how many pictures of defects have no mask, where others have one or there are none at all.
+/// Says how many pictures of defects have no mask.
 fn tell_without_masks(pictures: &[TestPicture], console: &Console) {
     let defective = pictures.iter().filter(|p| p.defect.is_some());
     let without: Vec<&TestPicture> = defective.clone().filter(|p| p.mask.is_none()).collect();
     if let Some(first) = without.first() {
         console.note(format!(
-            "note: {} of {} pictures of defects {} no mask in ground_truth, as {}: pixel figures leave {} out",
+            "note: {} of {} pictures of defects {} no mask in ground_truth, for example {}. Pixel AUROC and AUPRO leave {} out.",
             without.len(),
             defective.count(),
             form(without.len(), "has", "have"),
@@ -123,8 +129,8 @@ fn tell_without_masks(pictures: &[TestPicture], console: &Console) {
     }
 }
 
-/// The mask of a picture: the same stem, or with `_mask` behind it, in any format; or a folder of
-/// that stem with several masks.
+/// The mask of a picture, in any format. Its name is the stem of the picture, with or without `_mask`. It can also be a
+/// folder with this name that holds several masks.
 fn mask_of(picture: &Path, masks: &Path) -> Option<PathBuf> {
     let stem = picture.file_stem()?.to_string_lossy().into_owned();
     let entries = std::fs::read_dir(masks).ok()?;

@@ -1,4 +1,4 @@
-//! The size of defects that a template is laid out for: how it is given, what it costs, and how it is told.
+//! The size of the defects that a template is laid out for: how the user gives it, and what the program says about it.
 
 use hetmm::backbone::{Identity, ModelFacts};
 use hetmm::builder::memory::Needs;
@@ -9,15 +9,15 @@ use hetmm::template::header::{DEFECT, DEFECT_NETWORK_PX, HeaderV1};
 use hetmm::{Error, Result};
 use std::fmt;
 
-/// An input that has so many times the pixels of the usual one is worth a word.
+/// An input with this many times the pixels of the usual one gets a note about its cost.
 const WORTH_A_WORD: f64 = 1.25;
 
-/// The diameter of a defect, as it was given.
+/// The diameter of a defect, as the user gave it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DefectSize {
     /// In pixels of the pictures.
     Px(f64),
-    /// On the part.
+    /// In millimetres on the part.
     Mm(f64),
 }
 
@@ -34,29 +34,29 @@ impl DefectSize {
     /// In pixels of the pictures, of which each shows `mm_per_pixel` millimetres.
     ///
     /// # Errors
-    /// [`hetmm::error::Kind::Usage`] where that is needed and not known, or what comes of it is less than a pixel.
+    /// [`hetmm::error::Kind::Usage`] if the scale is needed and not known, or if the result is less than a pixel.
     pub fn px(self, mm_per_pixel: Option<f64>) -> Result<f64> {
         let px = match (self, mm_per_pixel) {
             (DefectSize::Px(px), _) => px,
             (DefectSize::Mm(mm), Some(scale)) => mm / scale,
             (DefectSize::Mm(_), None) => {
                 return Err(Error::usage(format!(
-                    "--defect {self}: how much a pixel of the pictures shows is not known"
+                    "--defect {self} is in millimetres, but the size of a pixel is not known"
                 ))
-                .advise("give it beside, as in --mm-per-pixel 0.05, or give the size in pixels"));
+                .advise("add the size of a pixel, as in --mm-per-pixel 0.05, or give the defect in pixels"));
             }
         };
         if px < 1.0 {
             return Err(Error::usage(format!(
-                "--defect {self} is {px:.2} px of the pictures: less than a pixel cannot be seen"
+                "--defect {self} is {px:.2} px in these pictures, and less than one pixel cannot be seen"
             ))
-            .advise("take pictures in which it spans several pixels"));
+            .advise("take pictures in which the defect covers several pixels"));
         }
         Ok(px)
     }
 }
 
-/// A size as in `12px`, `12` or `0.5mm`.
+/// Reads a size such as `12px`, `12` or `0.5mm`.
 pub fn parse_size(text: &str) -> std::result::Result<DefectSize, String> {
     let text = text.trim();
     let (number, of): (&str, fn(f64) -> DefectSize) = match text.strip_suffix("mm") {
@@ -65,19 +65,19 @@ pub fn parse_size(text: &str) -> std::result::Result<DefectSize, String> {
     };
     match number.trim().parse::<f64>() {
         Ok(size) if size.is_finite() && size > 0.0 => Ok(of(size)),
-        _ => Err("a size above 0 in pixels or millimetres, as in 12px or 0.5mm".into()),
+        _ => Err("give a size above 0 in pixels or millimetres, as in 12px or 0.5mm".into()),
     }
 }
 
-/// Millimetres a pixel.
+/// Reads the size of a pixel in millimetres.
 pub fn parse_scale(text: &str) -> std::result::Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(scale) if scale.is_finite() && scale > 0.0 => Ok(scale),
-        _ => Err("a number of millimetres above 0, as in 0.05".into()),
+        _ => Err("give a number of millimetres above 0, as in 0.05".into()),
     }
 }
 
-/// What an input larger than that of `preset` costs; nothing for one that is not.
+/// A note about the cost of an input that is larger than that of `preset`. Empty for other inputs.
 pub fn cost(
     (preset, facts): (&Preset, &ModelFacts),
     backbone: &Identity,
@@ -94,18 +94,18 @@ pub fn cost(
     let memory = needs.working + needs.features.min(max_memory);
     let scratch = needs.features.saturating_sub(max_memory);
     let mut line = format!(
-        "cost: an input of {input} has {times:.1} times the pixels of the usual {usual}. A picture takes about \
-         {times:.1} times as long (an estimate), the template {:.0} MB, the build up to {:.1} GB of memory",
+        "note: an input of {input} has {times:.1} times the pixels of the usual {usual}. An estimate of the cost: a picture \
+         takes about {times:.1} times as long, the template {:.0} MB, and the build up to {:.1} GB of memory",
         needs.template as f64 / mb,
         memory as f64 / gb
     );
     if scratch > 0 {
-        line += &format!(" and {:.1} GB of scratch file", scratch as f64 / gb);
+        line += &format!(" and a scratch file of {:.1} GB", scratch as f64 / gb);
     }
     vec![line]
 }
 
-/// A warning where a template is not laid out for the defects that were asked for: the pictures have no more pixels.
+/// A warning if the pictures have too few pixels for the defects that were asked for.
 pub fn warning(header: &HeaderV1) -> Option<String> {
     let (_, asked) = header.build.options.iter().find(|(key, _)| key == DEFECT)?;
     let asked = parse_size(asked).ok()?;
@@ -114,7 +114,7 @@ pub fn warning(header: &HeaderV1) -> Option<String> {
     // Sides are rounded to the step of the network.
     (px < 0.9 * smallest && px < DEFECT_NETWORK_PX).then(|| {
         format!(
-            "warning: a defect of {asked} spans {} pixels of the pictures, and it takes {DEFECT_NETWORK_PX}: the \
+            "warning: a defect of {asked} covers {} pixels of the pictures, but the network needs {DEFECT_NETWORK_PX}. The \
              template is laid out for defects from {} px. Take pictures with more pixels",
             digits(px),
             digits(smallest)

@@ -1,4 +1,4 @@
-//! `hetmm eval`: figures of a template on a data set.
+//! `hetmm eval` measures a template on a data set.
 
 use crate::advice::{self, Names};
 use crate::console::{Console, complain, say};
@@ -23,9 +23,9 @@ use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// How a file of figures is recognised before another one replaces it.
+/// How a file of results is recognised before another one replaces it.
 const FORMAT: Format = Format {
-    name: "a file of figures",
+    name: "a file of results",
     reads: 1 << 24,
     is_one: |bytes| has_keys(bytes, &["images", "image_auroc", "timing_ms"]),
 };
@@ -35,28 +35,29 @@ const FORMAT: Format = Format {
 #[command(after_help = "Examples:
   hetmm eval part.hetmm dataset/
   hetmm eval part.hetmm dataset/ --json figures.json --report report.html
-  hetmm eval part.hetmm dataset/ --require image_auroc=0.95   (exit code 1 when below)")]
+  hetmm eval part.hetmm dataset/ --require image_auroc=0.95   (exit code 1 if it is less)")]
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// The data set: test/good, test/<defect>, ground_truth/<defect>
+    /// Folder of the data set, with test/good, test/<defect> and ground_truth/<defect>
     dataset: PathBuf,
-    /// Write the figures to this file, beside the text ("-" for standard output, in place of the text)
+    /// Write the results as JSON to this file and print the text as well. With "-", print the JSON in place of the text
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with figures, charts and the hardest pictures to this file
+    /// Write a report to this file, with results, charts and the hardest pictures
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Fail (exit code 1) unless a figure reaches a value: image_auroc, pixel_auroc or aupro30
-    #[arg(long, value_name = "FIGURE=VALUE", value_parser = parse_requirement)]
+    /// End with exit code 1 if a result is below this value. Results are image_auroc, pixel_auroc and aupro30. Repeat
+    /// it for several results
+    #[arg(long, value_name = "RESULT=VALUE", value_parser = parse_requirement)]
     require: Vec<(Figure, f64)>,
-    /// Write one line a picture (defect, score, path) to this file
+    /// Write one line per picture (defect, score, path) to this file
     #[arg(long, value_name = "FILE.tsv")]
     scores: Option<PathBuf>,
-    /// The backbone the template was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
-    /// Go on past unreadable pictures
+    /// Leave out unreadable pictures. Without it, one unreadable picture is an error
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
@@ -72,7 +73,7 @@ pub struct Args {
 /// How a table of scores is recognised before another one replaces it: by its first line.
 const SCORES: Format = Format { name: "a table of scores", reads: 65_536, is_one: are_scores };
 
-/// The figures that can be required.
+/// The results that can be required.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Figure {
     ImageAuroc,
@@ -107,7 +108,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         console.changed(path);
     }
     let json = serde_json::to_string_pretty(&evaluation.written())
-        .map_err(|e| Error::usage(format!("the figures cannot be written: {e}")))?;
+        .map_err(|e| Error::usage(format!("the results cannot be written: {e}")))?;
     if let Some(path) = args.json_file() {
         outputs.write(path, &FORMAT, json.as_bytes())?;
         console.changed(path);
@@ -125,7 +126,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     for (figure, wanted) in &args.require {
         let got = figure.of(&evaluation.figures);
         if !got.is_some_and(|got| got >= *wanted) {
-            complain(format_args!("required {} {wanted}, got {}", figure.name(), percent(got)));
+            complain(format_args!(
+                "{} must be at least {wanted}, but it is {}",
+                figure.name(),
+                percent(got)
+            ));
             met = false;
         }
     }
@@ -133,13 +138,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 }
 
 impl Args {
-    /// The file for the figures, where they do not go to standard output.
+    /// The file for the results, if they do not go to standard output.
     fn json_file(&self) -> Option<&Path> {
         self.json.as_deref().filter(|path| path.as_os_str() != "-")
     }
 }
 
-/// Claims all files that are asked for.
+/// Claims all output files.
 fn claim(args: &Args, pictures: &[TestPicture]) -> Result<Outputs> {
     let files: Vec<PathBuf> = pictures.iter().flat_map(TestPicture::files).collect();
     let inputs = files.iter().map(PathBuf::as_path);
@@ -151,7 +156,7 @@ fn claim(args: &Args, pictures: &[TestPicture]) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// Whether the first line has a kind, a score and a path.
+/// Whether the first line has a defect, a score and a path.
 fn are_scores(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let mut fields = text.lines().next().unwrap_or_default().split('\t').skip(1);
@@ -159,10 +164,10 @@ fn are_scores(bytes: &[u8]) -> bool {
     is_score && fields.next().is_some_and(|path| !path.is_empty())
 }
 
-/// Pictures that are timed, one after the other; those after them are inspected side by side.
+/// The number of pictures that are inspected one after the other and timed. The others are inspected side by side.
 const TIMED: usize = 100;
 
-/// Inspects all pictures and computes the figures.
+/// Inspects all pictures and computes the results.
 pub fn evaluate(
     pipeline: &Pipeline,
     pictures: Vec<TestPicture>,
@@ -178,8 +183,8 @@ pub fn evaluate(
     let (timed, others) = pictures.split_at(pictures.len().min(TIMED));
     let mut results: Vec<Result<Measured>> = timed.iter().map(one).collect();
     let times: Vec<Timing> = results.iter().flatten().map(|m| m.timing).collect();
-    // A thread that waits for its picture's matching takes up another picture: few at a time, so
-    // that they do not pile up on its stack.
+    // A thread that waits for the matching of its picture takes up another picture. Only few pictures are given to the
+    // threads at a time, so that they do not pile up on the stack of one thread.
     let few = (4 * rayon::current_num_threads()).min(pipeline.pictures_at_once());
     for few in others.chunks(few) {
         results.par_extend(few.par_iter().map(one));
@@ -217,16 +222,16 @@ pub fn evaluate(
     Ok(Evaluation { figures, outcomes, times, pro: curve.points, curve: operating, advice })
 }
 
-/// What one picture gives.
+/// The result of one picture.
 struct Measured {
     score: f32,
     verdict: Verdict,
     timing: Timing,
     facts: Facts,
     size: Size,
-    /// Whether its mask marks more than half of it; `None` where it has none.
+    /// Whether its mask marks more than half of it. `None` if it has no mask.
     mostly_marked: Option<bool>,
-    /// Its anomaly map and the truth about it, where that is known.
+    /// Its anomaly map and the truth about it, if that is known.
     map: Option<(Vec<f32>, PixelTruth)>,
 }
 
@@ -249,7 +254,7 @@ fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
     Ok(Measured { score, verdict, timing, facts, size, mostly_marked, map })
 }
 
-/// Masks that mark most of their picture, as those do that are black where the defect is.
+/// Masks that mark most of their picture. A mask that is black on the defect does that.
 #[derive(Default)]
 struct Inverted {
     masks: usize,
@@ -264,27 +269,27 @@ impl Inverted {
         }
     }
 
-    /// Says which; whether they are so many that no figure may be made of the masks.
+    /// Warns about them. Returns whether they are so many that the masks must not be used.
     fn tell(&self, console: &Console) -> bool {
         let Some(first) = self.suspicious.first() else { return false };
         let most = 2 * self.suspicious.len() > self.masks;
         let (count, of) = (self.suspicious.len(), self.masks);
         let then = match most {
             true => {
-                ": they look inverted (white must be the defect), and no pixel figures are made"
+                ". They look inverted: the defect must be white. So there is no pixel AUROC and no AUPRO."
             }
-            false => "",
+            false => ".",
         };
         let first = printable(&first.display().to_string());
         let (mark, their) = (form(count, "marks", "mark"), form(count, "its", "their"));
         console.note(format!(
-            "warning: {count} of {of} masks {mark} more than half of {their} picture, as {first}{then}"
+            "warning: {count} of {of} masks {mark} more than half of {their} picture, for example {first}{then}"
         ));
         most
     }
 }
 
-/// What the figures mean and what to try next, for people.
+/// What the results mean and what to try next, for people.
 fn advice_in_words(evaluation: &Evaluation, names: &Names) -> String {
     let mut text = String::new();
     for line in advice::of_evaluation(evaluation, names) {
@@ -296,7 +301,7 @@ fn advice_in_words(evaluation: &Evaluation, names: &Names) -> String {
     text
 }
 
-/// The figures for people; `levels` are the thresholds of the template.
+/// The results for people. `levels` are the thresholds of the template.
 pub fn in_words(evaluation: &Evaluation, levels: &[(&str, f32)]) -> String {
     let f = &evaluation.figures;
     let mut text = String::new();
@@ -327,7 +332,7 @@ pub fn in_words(evaluation: &Evaluation, levels: &[(&str, f32)]) -> String {
     let t = &f.timing_ms;
     say!(
         text,
-        "ms a picture   {:.1} median, {:.1} p99 (decode {:.1}, resize {:.1}, backbone {:.1}, matching {:.1}, scoring {:.1})",
+        "ms per picture {:.1} median, {:.1} p99 (decode {:.1}, resize {:.1}, backbone {:.1}, matching {:.1}, scoring {:.1})",
         t.total_p50,
         t.total_p99,
         t.decode,
@@ -361,7 +366,7 @@ impl Figure {
 
 fn parse_requirement(text: &str) -> std::result::Result<(Figure, f64), String> {
     let names = Figure::ALL.map(Figure::name).join(", ");
-    let usage = || format!("FIGURE=VALUE with one of {names}, as in image_auroc=0.95");
+    let usage = || format!("give RESULT=VALUE with one of {names}, as in image_auroc=0.95");
     let (name, value) = text.split_once('=').ok_or_else(usage)?;
     let figure = Figure::ALL.into_iter().find(|f| f.name() == name).ok_or_else(usage)?;
     Ok((figure, value.parse().map_err(|_| usage())?))

@@ -1,31 +1,34 @@
-//! Options that say where features are computed.
+//! The options that choose the feature extractor.
 
 use clap::ValueEnum;
 use hetmm::backbone::{Device, ExtractorOptions};
 use std::path::PathBuf;
 
-/// Where features are computed.
+/// The options that choose the feature extractor. Their heading holds for all options that follow them in a command.
 #[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Feature extractor")]
 pub struct ExtractorArgs {
-    /// Where features are computed: tract is part of the program; cpu, cuda and tensorrt are ONNX
-    /// Runtime's; auto takes cuda, cpu or tract, whichever can be used first, and says so; tract-cuda
-    /// is tract on a GPU, where the program was built with it [default: tract]
+    /// What computes the features. tract is part of the program. cpu, cuda and tensorrt use ONNX Runtime, which you
+    /// install yourself; cpu is about twice as fast as tract. auto takes the first usable one of cuda, cpu and tract,
+    /// and says which. tract-cuda is tract on a GPU, if the program was built with it [default: tract]
     #[arg(long, value_enum, value_name = "DEVICE", hide_possible_values = true)]
     device: Option<DeviceName>,
-    /// ONNX Runtime's library, or its folder [default: $ORT_DYLIB_PATH, then the usual places]
+    /// The library of ONNX Runtime, or its folder. Give it if the program does not find the library [default:
+    /// $ORT_DYLIB_PATH, then the usual places]
     #[arg(long, value_name = "libonnxruntime.so")]
     onnxruntime: Option<PathBuf>,
-    /// Number of the GPU
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    /// Number of the GPU, if there are several
+    #[arg(long, value_name = "N", default_value_t = 0)]
     device_index: u32,
-    /// Pictures that go through the network at once [default: 1 on a CPU, on a GPU up to 64 by size]
+    /// Number of pictures that go through the network at once. Give fewer if the memory of the GPU is too small
+    /// [default: 1 on a CPU, and up to 64 on a GPU]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Let TensorRT compute with 16-bit numbers
+    /// Let TensorRT compute with 16-bit numbers. It changes the scores slightly: compare them before you use it
     #[arg(long)]
     fp16: bool,
-    /// Where TensorRT keeps the engines it has built [default: hetmm/tensorrt in the user's cache]
+    /// Folder in which TensorRT keeps the engines that it has built [default: hetmm/tensorrt in the user's cache
+    /// folder]
     #[arg(long, value_name = "DIR")]
     tensorrt_cache: Option<PathBuf>,
 }
@@ -41,7 +44,7 @@ enum DeviceName {
 }
 
 impl ExtractorArgs {
-    /// The feature extractor they describe.
+    /// The feature extractor that these options describe.
     pub fn extractor(&self) -> ExtractorOptions {
         ExtractorOptions {
             device: match self.device {

@@ -1,4 +1,4 @@
-//! `hetmm features`: the feature pass alone, into a file that `build` takes in place of pictures.
+//! `hetmm features` computes only the features, into a file that `build` reads in place of pictures.
 
 use crate::console::Console;
 use crate::network::Network;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Compute the features of pictures into a file, to build templates from later
+/// Compute and store the features of pictures, so that several builds are faster
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -22,8 +22,8 @@ use std::time::Instant;
   hetmm features merge monday.features tuesday.features -o both.features
   hetmm build part.features -o part.hetmm
 
-An interrupted pass goes on where it was when the same command is run again. A folder called merge \
-is given as ./merge."
+Run the same command again after an interruption: it continues where it stopped. Write ./merge for a folder that \
+is called merge."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -31,13 +31,13 @@ pub struct Args {
     /// Pictures of good parts: a folder, or files
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// The features file to write; it grows beside it, as F.features.part
+    /// The features file to write. During the run it is called F.features.part
     #[arg(short, long, required = true, value_name = "F.features")]
     output: Option<PathBuf>,
-    /// Add the pictures that the file does not have yet
+    /// Add pictures to an existing features file. Pictures that it already has are left out
     #[arg(long)]
     append: bool,
-    /// Leave unreadable pictures out in place of refusing the folder
+    /// Leave out unreadable pictures. Without it, one unreadable picture is an error
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
@@ -53,12 +53,14 @@ enum Command {
     Merge(Merge),
 }
 
-/// Join features files of the same backbone and feature extractor; of equal pictures the first stays
+/// Join features files of the same backbone and feature extractor
+///
+/// If a picture is in several files, the first one is kept.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   hetmm features merge monday.features tuesday.features -o both.features")]
 struct Merge {
-    /// Features files
+    /// The features files to join
     #[arg(required = true, num_args = 2.., value_name = "F.features")]
     files: Vec<PathBuf>,
     /// The features file to write
@@ -73,13 +75,14 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         return run_merge(merge, console);
     }
     let Some(output) = &args.output else {
-        return Err(Error::usage("no file to write").advise("name it with -o F.features"));
+        return Err(Error::usage("there is no file to write")
+            .advise("give its name, as in -o part.features"));
     };
     let preset = args.network.preset(None)?;
     let pictures = pictures::list(&args.images, args.folders, console)?;
     let inputs = pictures.iter().map(|source| source.path.as_path()).chain(args.network.files());
     claim(&args.replace, inputs, output)?;
-    // What is added has the input size of what is there.
+    // Added pictures need the input size of the existing ones.
     let backbone = match args.append && output.exists() {
         true => args.network.open_like(preset, &FeaturesFile::open(output)?)?,
         false => args.network.open(preset, args.network.input_size(preset, &pictures)?)?,
@@ -99,12 +102,12 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     made.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
     if made.taken_over > 0 {
         console.note(format!(
-            "{} taken over from an interrupted run",
+            "note: {} kept from an interrupted run",
             counted(made.taken_over, "picture")
         ));
     }
     console.note(format!(
-        "{}: {}, {:.1} MB by {}; {} computed in {seconds:.1} s, {:.1} a second",
+        "{}: {}, {:.1} MB by {}; {} computed in {seconds:.1} s, {:.1} per second",
         output.display(),
         counted(made.pictures, "picture"),
         made.bytes as f64 / 1e6,
@@ -115,7 +118,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Claims a features file, and the one that grows beside it.
+/// Claims a features file, and its file during the run.
 fn claim<'a>(
     replace: &Replace,
     inputs: impl Iterator<Item = &'a Path>,
@@ -137,7 +140,7 @@ fn run_merge(args: &Merge, console: &Console) -> Result<ExitCode> {
     bar.finish_and_clear();
     if merged.left_out > 0 {
         console.note(format!(
-            "{} {} there already and left out",
+            "note: {} {} there already and left out",
             counted(merged.left_out, "picture"),
             form(merged.left_out, "was", "were")
         ));

@@ -1,9 +1,9 @@
-//! Errors of the library in the words of this program: choices are options of the command line.
+//! This module words the errors of the library for the command line: a choice becomes the name of an option.
 
 use hetmm::Error;
 use hetmm::error::Choice;
 
-/// What went wrong and what to do about it.
+/// What went wrong, and what the user can do about it.
 pub fn in_words(error: &Error) -> String {
     error.in_words(&|choice| option(choice).map_or_else(|| choice.to_string(), str::to_owned))
 }

@@ -1,4 +1,4 @@
-//! `hetmm history`: what was inserted into a template.
+//! `hetmm history` lists what was inserted into a template.
 
 use crate::console::{Console, say};
 use crate::outputs::Replace;
@@ -21,10 +21,10 @@ use std::process::ExitCode;
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// One JSON array in place of text
+    /// Print one JSON array in place of text
     #[arg(long)]
     json: bool,
-    /// Write the small pictures that the journal keeps into this folder
+    /// Write the small pictures of the journal to this folder
     #[arg(long, value_name = "DIR")]
     thumbnails: Option<PathBuf>,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let journal = journal::read(&template).map_err(|e| e.within(args.template.display()))?;
     if let Some(folder) = &args.thumbnails {
         std::fs::create_dir_all(folder)
-            .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
+            .map_err(|e| Error::io(folder, "the folder cannot be created", &e))?;
         let path = |entry: &Entry| folder.join(format!("{:04}.jpg", entry.id));
         let mut outputs = args.replace.outputs([args.template.as_path()]);
         for (entry, _) in &journal {
@@ -61,7 +61,11 @@ fn text(args: &Args, journal: &[(Entry, &[u8])]) -> String {
         return text;
     }
     if journal.is_empty() {
-        say!(text, "{}: nothing was inserted since it was built", args.template.display());
+        say!(
+            text,
+            "{}: nothing was inserted since the template was built",
+            args.template.display()
+        );
         return text;
     }
     say!(
@@ -89,7 +93,7 @@ fn text(args: &Args, journal: &[(Entry, &[u8])]) -> String {
     }
     let bytes: usize = journal.iter().map(|(_, bytes)| bytes.len()).sum();
     let (pictures, them) = (counted(journal.len(), "picture"), form(journal.len(), "it", "them"));
-    say!(text, "{pictures}, {:.1} MB to undo {them}", bytes as f64 / 1e6);
+    say!(text, "{pictures}; the data to undo {them} takes {:.2} MB", bytes as f64 / 1e6);
     text
 }
 

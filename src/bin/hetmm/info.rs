@@ -1,4 +1,4 @@
-//! `hetmm info`: what a template holds.
+//! `hetmm info` shows what a template contains.
 
 use crate::console::{Console, say};
 use hetmm::Result;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show what is inside a template
+/// Show what a template contains
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hetmm info part.hetmm\n  hetmm info part.hetmm --json | jq .calibration"
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// One JSON object in place of text
+    /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
 }
@@ -33,7 +33,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the template holds, for programs.
+/// What the template contains, for programs.
 fn to_json(template: &Template) -> Value {
     let h = template.header();
     let id = &h.backbone;
@@ -90,7 +90,7 @@ fn layers_to_json(h: &HeaderV1) -> Vec<Value> {
         .collect()
 }
 
-/// What the template holds, for people.
+/// What the template contains, for people.
 fn in_words(args: &Args, template: &Template) -> String {
     let mut text = String::new();
     let h = template.header();
@@ -156,8 +156,10 @@ fn layers_in_words(h: &HeaderV1) -> String {
         let matched = match how.position_free {
             true => format!("{} patches for all positions", layer.sheets),
             false => format!(
-                "{} sheets, window {} forward {} backward",
-                layer.sheets, layer.patch_forward, layer.patch_backward
+                "{}, window {} forward {} backward",
+                counted(layer.sheets as usize, "sheet"),
+                layer.patch_forward,
+                layer.patch_backward
             ),
         };
         let votes = match h.uses.is_empty() {
@@ -182,7 +184,7 @@ fn pictures_in_words(template: &Template) -> String {
     let (built_from, inserted) = template.pictures();
     if !inserted.is_empty() {
         let pictures = if inserted.len() == 1 { "picture" } else { "pictures" };
-        // A journal that cannot be read costs `history` its entries, not the rest of what is shown here.
+        // If the journal cannot be read, the rest is shown all the same.
         let since = journal::read(template).map_or_else(
             |_| String::new(),
             |entries| {
@@ -191,7 +193,7 @@ fn pictures_in_words(template: &Template) -> String {
             },
         );
         let count = inserted.len();
-        say!(text, "inserted   {count} {pictures} later{since}: hetmm history shows them");
+        say!(text, "inserted   {count} {pictures} later{since} (`hetmm history` shows them)");
     }
     say!(
         text,
@@ -203,7 +205,7 @@ fn pictures_in_words(template: &Template) -> String {
     text
 }
 
-/// What the build knew of good parts.
+/// What the build knew about good parts.
 fn evidence(evidence: &Evidence) -> Value {
     json!({
         "origin": match evidence.origin {

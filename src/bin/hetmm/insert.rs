@@ -1,4 +1,4 @@
-//! `hetmm insert`: further good pictures into a template, on the spot.
+//! `hetmm insert` adds good pictures to an existing template.
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
@@ -12,46 +12,47 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Teach a template further good parts, without a rebuild
+/// Add good parts to a template, without a new build
 ///
 /// The command adds only features that the template does not have yet. When a position is full, it replaces the
-/// most redundant prototype there. The weights of the layers and the threshold stay. The template's journal keeps
-/// who inserted what and when, and what was there before: `hetmm history` shows it, `hetmm undo` takes it back.
+/// most redundant prototype there. The weights of the layers and the threshold stay. The journal of the template stores
+/// who inserted what and when, and what was there before: `hetmm history` shows it, and `hetmm undo` takes it back.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm insert part.hetmm false-reject.png
   hetmm insert part.hetmm new-light/ --who 'M. Keller'
   hetmm insert part.hetmm stain.png --force         a good part that looks like a defect
-  hetmm insert part.hetmm new/ --dry-run            what it would do")]
+  hetmm insert part.hetmm new/ --dry-run            only say what would change")]
 pub struct Args {
     /// The template
     template: PathBuf,
     /// Pictures of good parts: folders or files
     #[arg(required = true, value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Insert pictures that look like defects, too: their score is more than 1.25 times the threshold. Without it
-    /// nothing is inserted then, and the exit code is 1
+    /// Also insert pictures that look like defects, with a score of more than 1.25 times the threshold. Without it the
+    /// command inserts nothing then and ends with exit code 1. Look at the part first: parts like it pass afterwards
     #[arg(long)]
     force: bool,
-    /// Leave unreadable pictures out in place of inserting none
+    /// Leave out unreadable pictures. Without it, one unreadable picture stops the command and nothing is inserted
     #[arg(long)]
     skip_unreadable: bool,
-    /// Who inserts them, for the journal [default: the user's name]
+    /// Name of the person for the journal [default: the name of the user]
     #[arg(long)]
     who: Option<String>,
-    /// A feature is new if its distance is more than this many times the usual one at that place
+    /// A feature is new if its distance is more than this many times the usual one at that place. A smaller factor adds
+    /// more features
     #[arg(long, value_name = "FACTOR", default_value_t = update::NOVELTY)]
     novelty: f32,
-    /// Sheets up to which the template grows [default: the next multiple of 128]
+    /// Number of sheets up to which the template may grow [default: the next multiple of 128]
     #[arg(long, value_name = "SHEETS")]
     capacity: Option<usize>,
-    /// Print what would change and write nothing
+    /// Only print what would change. The template stays unchanged
     #[arg(long)]
     dry_run: bool,
-    /// One JSON object in place of text
+    /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
-    /// The backbone the template was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
     #[command(flatten)]
@@ -62,17 +63,18 @@ pub struct Args {
     extractor: ExtractorArgs,
 }
 
-/// What to do about pictures that look like defects.
-const CONFIRM: &str = "look at the part: once a picture is inserted, parts like it pass. If it shows a good part, run \
-                       the same command again with --force";
+/// The next step for pictures that look like defects.
+const CONFIRM: &str = "look at the part: parts like it pass once it is inserted. If it is a good part, run the same \
+                       command again with --force";
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     if !(0.0..=1000.0).contains(&args.novelty) {
-        return Err(Error::usage("--novelty is a factor from 0 to 1000")
-            .advise("0 takes every vector for new, 1 those that are farther than the mean"));
+        return Err(Error::usage("--novelty must be a factor from 0 to 1000").advise(
+            "give 1.25, which is the default; a smaller factor adds more features, and 0 adds all",
+        ));
     }
     if args.capacity.is_some_and(|c| !(1..=100_000).contains(&c)) {
-        return Err(Error::usage("--capacity is a number of sheets from 1 to 100000"));
+        return Err(Error::usage("--capacity must be a number of sheets from 1 to 100000"));
     }
     let listed = pictures::list(&args.images, args.folders, console)?;
     let files: Vec<NewPicture> =
@@ -122,7 +124,7 @@ fn is_written(done: &Inserted, dry_run: bool) -> bool {
     !dry_run && done.outcomes.iter().any(|outcome| outcome.id.is_some())
 }
 
-/// What became of every picture, a line each.
+/// One line for each picture: what was done with it.
 fn in_words(done: &Inserted) -> String {
     let mut text = String::new();
     for outcome in &done.outcomes {
@@ -131,7 +133,11 @@ fn in_words(done: &Inserted) -> String {
             outcome.still(done.threshold).map_or_else(String::new, |still| format!(", {still}"));
         match outcome.id {
             None => {
-                say!(text, "{file}: nothing new (score {:.4}){still}", outcome.score_before);
+                say!(
+                    text,
+                    "{file}: nothing new to insert (score {:.4}){still}",
+                    outcome.score_before
+                );
                 if !still.is_empty() {
                     say!(text, "  -> {}", Outcome::NOT_LEARNED);
                 }
@@ -146,12 +152,16 @@ fn in_words(done: &Inserted) -> String {
         }
     }
     for file in &done.known {
-        say!(text, "{}: the template has it already", printable(&file.display().to_string()));
+        say!(
+            text,
+            "{}: the template already contains this picture",
+            printable(&file.display().to_string())
+        );
     }
     text
 }
 
-/// What became of the template, for standard error.
+/// What was done with the template, for standard error.
 fn summary(done: &Inserted, args: &Args) -> Vec<String> {
     let inserted = done.outcomes.iter().filter(|o| o.id.is_some()).count();
     let [before, after] = done.sheets;
@@ -169,8 +179,8 @@ fn summary(done: &Inserted, args: &Args) -> Vec<String> {
     )];
     if inserted > 0 && done.is_promised && !args.dry_run {
         lines.push(format!(
-            "the threshold stays: it was set before {} came in, and good parts score lower now; \
-             after many, `hetmm calibrate` sets it anew",
+            "note: the threshold stays. It was set before {} came in, and good parts score lower now. Set it again with \
+             `hetmm calibrate` after many insertions.",
             counted(done.since_threshold, "picture")
         ));
     }
@@ -190,7 +200,7 @@ fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
            "written": is_written(done, dry_run)})
 }
 
-/// The name of who runs this program.
+/// The name of the user who runs this program.
 fn user() -> String {
     ["USER", "LOGNAME", "USERNAME"]
         .iter()

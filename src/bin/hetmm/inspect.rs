@@ -1,4 +1,4 @@
-//! `hetmm inspect`: pictures to scores, verdicts and heat maps.
+//! `hetmm inspect` gives pictures scores, verdicts and heat maps.
 
 use crate::console::Console;
 use crate::extractor::ExtractorArgs;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Score pictures against a template
+/// Compare pictures with a template: score, verdict and heat map
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm inspect part.hetmm new.png
@@ -26,16 +26,16 @@ pub struct Args {
     /// Pictures: a folder, or files
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// One JSON object a line in place of text
+    /// Print one JSON object per picture and line in place of text
     #[arg(long)]
     json: bool,
-    /// Write a picture of each result into this folder
+    /// Write a heat map of each picture to this folder
     #[arg(long, value_name = "DIR")]
     heatmaps: Option<PathBuf>,
-    /// The backbone the template was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
-    /// Go on past unreadable pictures
+    /// Leave out unreadable pictures. Without it, an unreadable picture ends the command with an error after the others
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             Err(e) => failed.push(e),
         }
         bar.inc(1);
-        // Where nobody reads the results any more, only heat maps are left to make.
+        // If nobody reads the results any more, only heat maps are left to write.
         if !console.has_reader() && args.heatmaps.is_none() {
             break;
         }
@@ -114,14 +114,14 @@ fn inspect(inspector: &Inspector, source: &Source) -> Result<(Picture, Facts, In
     Ok((picture, facts, found.after_decoding(decoding)))
 }
 
-/// Claims a heat map for every picture, where they are asked for.
+/// Claims a heat map for every picture, if heat maps were asked for.
 fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> {
     let inputs = pictures.iter().map(|source| source.path.as_path());
     let of_template = [Some(args.template.as_path()), args.backbone.as_deref()];
     let mut outputs = args.replace.outputs(inputs.chain(of_template.into_iter().flatten()));
     if let Some(folder) = &args.heatmaps {
         std::fs::create_dir_all(folder)
-            .map_err(|e| Error::io(folder, "the folder cannot be made", &e))?;
+            .map_err(|e| Error::io(folder, "the folder cannot be created", &e))?;
         for name in names {
             outputs.claim(&folder.join(name), &heatmap::FORMAT)?;
         }
@@ -155,7 +155,7 @@ fn line(args: &Args, inspector: &Inspector, source: &Source, found: &Inspection)
     )
 }
 
-/// Why a part is what it is: nothing where nothing is above any threshold. So many regions are tolerated.
+/// The reason for a verdict. Empty if nothing is above any threshold. `tolerated` is the number of tolerated regions.
 fn in_words(found: &Inspection, tolerated: usize) -> String {
     let by = &found.decided_by;
     let place = found.regions.first().map_or_else(String::new, |r| {
@@ -173,7 +173,7 @@ fn in_words(found: &Inspection, tolerated: usize) -> String {
         (Rule::NotANumber, _) => "its score is not a number".into(),
         (Rule::Threshold, Verdict::Ok) => return String::new(),
         (Rule::Threshold, _) => place,
-        (Rule::Zone, Verdict::Ok) => "above the threshold only where a zone allows it".into(),
+        (Rule::Zone, Verdict::Ok) => "above the threshold only in a zone that allows it".into(),
         (Rule::Zone, _) => format!("above {:.4}: {place}", by.limit),
         (Rule::Area, _) => format!("too small to count: {place}"),
         (Rule::Count, Verdict::Ok) if counting == 1 => format!("1 region is tolerated: {place}"),
@@ -186,7 +186,7 @@ fn in_words(found: &Inspection, tolerated: usize) -> String {
     format!("  {why}")
 }
 
-/// A file name for every picture: its stem, with the folder's name in front where two are equal.
+/// A file name for every heat map: the stem of the picture, with the name of its folder in front if two are equal.
 fn heatmap_names(pictures: &[Source]) -> Vec<String> {
     let stem = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut names: Vec<String> = Vec::with_capacity(pictures.len());

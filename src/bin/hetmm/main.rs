@@ -1,6 +1,6 @@
-//! The workstation tool: builds templates from good pictures, inspects, evaluates.
+//! The program for the workstation. It builds templates from good pictures, inspects pictures and evaluates templates.
 
-// They panic where nobody can take what they print; see `console`.
+// These macros panic if nobody reads what they print; see `console`.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod ablate;
@@ -40,18 +40,19 @@ use std::process::ExitCode;
 
 /// Visual inspection from good pictures alone.
 ///
-/// Build a template from pictures of good parts, then find what differs: scratches and stains as
-/// well as missing or misplaced parts. No training, no pictures of defects, no cloud.
+/// Build a template from pictures of good parts. Then inspect new pictures: the program finds what differs, such as
+/// scratches, stains, and missing or misplaced parts. It needs no training, no pictures of defects and no cloud.
 #[derive(Parser)]
 #[command(name = "hetmm", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
-    /// Print results only: no progress, no notes
+    /// Print results only, without progress and notes
     #[arg(long, global = true)]
     quiet: bool,
-    /// Say more on stderr; twice for even more
+    /// Print more messages on stderr. Give it twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Threads to use, up to four for each core or 64 in all [default: one for each core]
+    /// Number of threads, up to four per core, or up to 64 if that is more. Give fewer to leave cores to other programs
+    /// [default: one per core]
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
     #[command(subcommand)]
@@ -59,18 +60,18 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  hetmm demo                                       draw parts, build, inspect, evaluate
+  hetmm demo                                       try the whole program on artificial parts
   hetmm audit good/                                find pictures that look unlike the rest
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
-  hetmm insert part.hetmm false-reject.png         teach it a further good part; undo forgets it
-  hetmm eval part.hetmm dataset/ --report r.html   figures for a data set in MVTec layout
-  hetmm sensitivity part.hetmm fresh/              size of the defects that it finds, from made-up ones
+  hetmm insert part.hetmm false-reject.png         add a good part that was rejected; `hetmm undo` removes it
+  hetmm eval part.hetmm dataset/ --report r.html   measure a template on a data set in MVTec layout
+  hetmm sensitivity part.hetmm fresh/              size of the defects that it finds, from artificial ones
 
-Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 unreadable picture or data set, 4 unusable template or \
-model, 5 device or I/O failure. A command that has changed a file and cannot print its result ends with 5 and says \
-what it has changed.";
+Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 a picture or a data set cannot be used; 4 a template or a \
+model cannot be used; 5 a device or a file operation failed. A command that has changed a file and cannot print its \
+result ends with 5. It says what it has changed.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -100,11 +101,11 @@ enum Command {
     after_help = "Example:\n  hetmm completions bash > ~/.local/share/bash-completion/completions/hetmm"
 )]
 struct Completions {
-    /// Which shell
+    /// The shell that runs the script
     shell: clap_complete::Shell,
 }
 
-/// Write manual pages, one for the program and one for each command
+/// Write manual pages: one for the program and one for each command
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  hetmm manuals ~/.local/share/man/man1 && man hetmm-build")]
 struct Manuals {
@@ -127,7 +128,7 @@ fn main() -> ExitCode {
     let auto = if cli.quiet { level } else { level.max(log::LevelFilter::Info) };
     env_logger::Builder::new()
         .filter_module("hetmm", level)
-        // Which feature extractor `--device auto` takes, and why: to be seen without being asked for.
+        // Always shows which feature extractor `--device auto` takes, and why.
         .filter_module("hetmm::backbone", auto)
         .parse_default_env()
         .format_timestamp(None)
@@ -141,7 +142,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the help that was asked for, or what is wrong with the command line.
+/// Prints the help, or what is wrong with the command line.
 fn usage(e: &clap::Error) -> ExitCode {
     let code = u8::try_from(e.exit_code()).unwrap_or(2);
     match e.print() {
@@ -153,7 +154,7 @@ fn usage(e: &clap::Error) -> ExitCode {
     }
 }
 
-/// A panic that the library contains becomes an error, which says what there is to say.
+/// Silences panics that the library contains: they become errors, which are printed later.
 fn install_panic_hook() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -193,7 +194,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let failed = |e| Error::io(&args.folder, "the manual pages cannot be written", &e);
             std::fs::create_dir_all(&args.folder).map_err(failed)?;
             clap_mangen::generate_to(Cli::command(), &args.folder).map_err(failed)?;
-            console.note(format!("{}: written", args.folder.display()));
+            console.note(format!("The manual pages are written to {}.", args.folder.display()));
             Ok(ExitCode::SUCCESS)
         }
     }

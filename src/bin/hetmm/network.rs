@@ -1,4 +1,4 @@
-//! The network that features come from, as the commands are told of it: backbone, layers, input, device.
+//! The options that describe the network and its feature extractor: backbone, layers, input and device.
 
 use crate::defect::{self, DefectSize};
 use crate::extractor::ExtractorArgs;
@@ -16,59 +16,62 @@ use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// The network and where it runs: what features depend on.
+/// The network and its feature extractor. Features depend on these options.
 #[derive(clap::Args, Clone, Default)]
 pub struct Network {
-    /// Settings to start from; options given beside it win [default: those made for the backbone]
+    /// Named set of options to start from. Other options on the command line replace its values [default: the preset
+    /// made for the backbone, which is `default` for the bundled one]
     #[arg(long, value_parser = PRESETS.map(|p| p.name))]
     preset: Option<String>,
-    /// Taps of the backbone, one a layer (`hetmm info` lists a template's)
+    /// Taps of the backbone for the positional layers, one per layer. `hetmm info` lists those of a template, and a
+    /// wrong name lists all taps. They need --patches [default: those of the preset]
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
     pub layers: Option<Vec<String>>,
-    /// Taps of the layers that compare a pixel with patches from all positions, or "none"
+    /// Taps for the position-free layers, which compare a place with good patches from all positions; or "none"
+    /// [default: those of the preset]
     #[arg(long, value_delimiter = ',', value_name = "TAP,..")]
     pub position_free: Option<Vec<String>>,
-    /// Backbone to use in place of the bundled one (see models/export.py)
+    /// ONNX file of the backbone. models/export.py writes such files [default: the bundled EfficientNet-Lite0]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
-    /// The network's input in pixels, as in 384x256; one number is the side of a square [default: the shape of the
-    /// pictures, with the area of 256x256, or of 448x448 for DINOv2]
+    /// Network input in pixels, as in 384x256. One number is the side of a square. A larger input can find smaller
+    /// defects and takes more time and memory [default: the shape of the pictures, with as many pixels as 256x256, or
+    /// as 448x448 for DINOv2]
     #[arg(long, value_parser = parse_input_size, value_name = "WxH|SIDE")]
     size: Option<Size>,
-    /// Choose the network's input so that a defect of this diameter can be found, as in 12px or 0.5mm; a larger input
-    /// takes more time and memory, which the build states
+    /// Choose a network input that is large enough for defects of this diameter, as in 12px or 0.5mm. Use it when you
+    /// know the smallest defect. The build states the time and memory that it costs
     #[arg(long, value_parser = defect::parse_size, value_name = "SIZE", conflicts_with = "size")]
     defect: Option<DefectSize>,
-    /// How many millimetres of the part a pixel of the pictures shows; for sizes in millimetres
+    /// Size of a pixel on the part, in millimetres. A defect size in millimetres needs it
     #[arg(long, value_parser = defect::parse_scale, value_name = "MM")]
     mm_per_pixel: Option<f64>,
     #[command(flatten)]
     extractor: ExtractorArgs,
-    /// What the backbone says about itself, once it was asked.
+    /// What the backbone says about itself, read once.
     #[arg(skip)]
     facts: OnceLock<ModelFacts>,
 }
 
 impl Network {
-    /// The files that it is read from.
+    /// The files that the network is read from.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.backbone.as_deref().into_iter()
     }
 
-    /// The preset to start from: the one asked for, or else `otherwise`, or else the one made for the backbone.
+    /// The preset to start from: the one that was asked for, or `otherwise`, or the one made for the backbone.
     pub fn preset(&self, otherwise: Option<&str>) -> Result<&'static Preset> {
         match self.preset.as_deref().or(otherwise) {
-            Some(name) => {
-                presets::find(name).ok_or_else(|| Error::usage(format!("no preset called {name}")))
-            }
+            Some(name) => presets::find(name)
+                .ok_or_else(|| Error::usage(format!("there is no preset called {name}"))),
             None => Ok(presets::of_backbone(self.facts()?.name.as_deref())),
         }
     }
 
-    /// The network's input for these pictures: what was asked for, or what the preset has for them.
+    /// The network input for these pictures: the one that was asked for, or the one of the preset.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where a defect was given that no input is large enough for.
+    /// [`Kind::Usage`] if no input is large enough for the size of the defects.
     pub fn input_size(&self, preset: &Preset, pictures: &[Source]) -> Result<Size> {
         let multiple = self.facts()?.multiple;
         let Some(px) = self.defect_px()? else {
@@ -103,7 +106,7 @@ impl Network {
         Ok(self.facts.get_or_init(|| facts))
     }
 
-    /// Opens the backbone for pictures at `size`: with the taps asked for, or those of the preset.
+    /// Opens the backbone for pictures at `size`, with the taps that were asked for or those of the preset.
     pub fn open(&self, preset: &Preset, size: Size) -> Result<Arc<dyn Backbone>> {
         let free = self.free_names();
         let candidates = LayerNames::candidates(preset, self.asked(free.as_deref()));
@@ -126,8 +129,8 @@ impl Network {
         LayerNames::of_features(preset, self.asked(self.free_names().as_deref()), &taps)
     }
 
-    /// Opens the backbone for pictures that are added to a features file: as [`Network::open`], at the file's size
-    /// where no other was asked for.
+    /// Opens the backbone for pictures that are added to a features file. It uses the size of the file, unless another
+    /// size was asked for.
     pub fn open_like(&self, preset: &Preset, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
         let id = &file.header().backbone;
         self.refuse_defect()?;
@@ -141,8 +144,8 @@ impl Network {
         let size = Size { width: id.width, height: id.height };
         self.refuse_defect()?;
         if self.size.is_some_and(|s| s != size) {
-            return Err(Error::usage("--size differs from what the features are of")
-                .advise("leave it out, or compute the features anew"));
+            return Err(Error::usage("--size differs from the input size of the features")
+                .advise("leave it out, or compute the features again"));
         }
         self.open_with(vec![taps], size).map_err(|e| match e.kind() {
             Kind::Model => e.within(format!("the features need {id}")),
@@ -150,11 +153,13 @@ impl Network {
         })
     }
 
-    /// Refuses a size of defects where the input has its size already.
+    /// Refuses a size of defects, because features have a fixed input size.
     fn refuse_defect(&self) -> Result<()> {
         match self.defect {
-            Some(_) => Err(Error::usage("--defect chooses an input, and features have theirs")
-                .advise("leave it out, or compute the features anew with it")),
+            Some(_) => Err(Error::usage(
+                "--defect chooses the network input, but features have a fixed input",
+            )
+            .advise("leave it out, or compute the features again with it")),
             None => Ok(()),
         }
     }
@@ -174,12 +179,12 @@ fn parse_input_size(text: &str) -> std::result::Result<Size, String> {
     let (width, height) = text.split_once(['x', 'X']).unwrap_or((text, text));
     match (width.trim().parse(), height.trim().parse()) {
         (Ok(width), Ok(height)) => Ok(Size { width, height }),
-        _ => Err("columns x rows, as in 384x256, or the side of a square".into()),
+        _ => Err("give columns x rows, as in 384x256, or the side of a square".into()),
     }
 }
 
-/// Memory that the system could give to this process, or 4 GiB where it does not say: what is
-/// free, or the limit of the container or of the process where that is less.
+/// Memory that the system can give to this process: the free memory, or the limit of the container or of the process if
+/// that is less. 4 GiB if the system does not say.
 pub fn free_memory() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));

@@ -1,4 +1,4 @@
-//! The operating curve as a table of text.
+//! This module prints the operating curve as a table of text.
 
 use crate::console::say;
 use hetmm::metrics::OperatingCurve;
@@ -6,8 +6,8 @@ use hetmm::metrics::advice::RATES;
 use hetmm::wording::percent;
 use serde_json::{Value, json};
 
-/// The thresholds at a few rates, and what they catch; then those that the template has. Empty where good or defective
-/// pictures are missing.
+/// The thresholds at a few rates and the defects that they catch, then the thresholds of the template. Empty if good or
+/// defective pictures are missing.
 pub fn in_words(curve: &OperatingCurve, levels: &[(&str, f32)]) -> String {
     let mut text = String::new();
     if curve.caught_at(0.0).is_none() {
@@ -44,7 +44,7 @@ pub fn in_words(curve: &OperatingCurve, levels: &[(&str, f32)]) -> String {
     text
 }
 
-/// What is caught at a few rates, for programs; null where good or defective pictures are missing.
+/// The share of defects that is caught at a few rates, for programs. Null if good or defective pictures are missing.
 pub fn add_to_json(curve: &OperatingCurve, object: &mut Value) {
     for rate in RATES {
         object[format!("caught_at_{:.0}", 100.0 * rate)] = json!(curve.caught_at(rate));

@@ -1,14 +1,14 @@
-//! Files that a command writes: claimed before the work begins, with words about what is in the way.
+//! The files that a command writes. A command claims them before its work begins, and says what is in the way.
 
 use hetmm::files::outputs::{self, Format, Obstacle, Refusal};
 use hetmm::{Error, Result};
 use std::path::Path;
 
-/// What may be replaced.
+/// The option that says which files may be replaced.
 #[derive(clap::Args, Clone, Default)]
 pub struct Replace {
-    /// Replace files of any kind where an output goes; without it, only earlier outputs of the same kind are
-    /// replaced. Inputs, folders and devices are never replaced
+    /// Replace an existing file of any kind with an output. Without it, an output replaces only an earlier output of
+    /// the same kind. Inputs, folders and device files are never replaced
     #[arg(long)]
     force: bool,
 }
@@ -41,7 +41,7 @@ impl Outputs {
         self.outputs.claim(path, format).map_err(in_words)
     }
 
-    /// As [`Outputs::claim`], for an output that was perhaps not asked for.
+    /// Claims a file as [`Outputs::claim`] does, if the user asked for it.
     pub fn claim_if<'a>(
         &mut self,
         path: impl Into<Option<&'a Path>>,
@@ -56,17 +56,17 @@ impl Outputs {
     }
 }
 
-/// The error, with what the user can do about it.
+/// The error, with the next step for the user.
 fn in_words(refusal: Refusal) -> Error {
     let next_step = match refusal.obstacle {
         Obstacle::Input => {
             "give another name or folder: a command never writes over a file that it reads"
         }
-        Obstacle::Twice => "give every output a name of its own",
+        Obstacle::Twice => "give each output its own name",
         Obstacle::Folder => "give the name of a file",
         Obstacle::Device | Obstacle::Pipe | Obstacle::Socket => "give the name of a file",
         Obstacle::Foreign => "give another name, or replace that file with --force",
-        Obstacle::NoFolder => "make the folder, or give another name",
+        Obstacle::NoFolder => "create the folder, or give another name",
     };
     Error::from(refusal).advise(next_step)
 }

@@ -1,4 +1,4 @@
-//! Which pictures a command line means.
+//! This module finds the pictures that a command line names, and says what is special about them.
 
 use crate::console::Console;
 use hetmm::builder::{Notice, Source};
@@ -8,36 +8,37 @@ use hetmm::{Error, Result, image};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Folders within folders are looked into up to this depth.
+/// The depth up to which subfolders are searched.
 const DEEPEST: usize = 32;
-/// Names of subfolders and kinds of files that are listed.
+/// The number of subfolders and of kinds of files that are listed.
 const LISTED: usize = 4;
 
-/// How folders of pictures are read.
+/// The options that say how folders of pictures are read.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
 pub struct FolderArgs {
-    /// Take the pictures in subfolders, too
+    /// Also take the pictures in subfolders
     #[arg(long)]
     recursive: bool,
 }
 
-/// Which shapes of pictures a template takes.
+/// The options that say which shapes of pictures are accepted.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
 pub struct ShapeArgs {
-    /// Take pictures of another shape than the template's, too: they are squeezed
+    /// Also take pictures of another shape than those of the template. They are squeezed, so a round part looks oval.
+    /// Without it such a picture is an error
     #[arg(long)]
     pub any_shape: bool,
 }
 
 impl ShapeArgs {
-    /// The pipeline, as these options have it.
+    /// The pipeline with these options.
     pub fn apply(self, pipeline: Pipeline) -> Pipeline {
         if self.any_shape { pipeline.with_any_shape() } else { pipeline }
     }
 }
 
-/// The pictures that `arguments` name: files as they are, folders with all pictures in them, in the
-/// order of their names. What is left out of a folder is said.
+/// The pictures that `arguments` name: single files, and all pictures of folders in the order of their names. A note
+/// says what is left out of a folder.
 pub fn list(arguments: &[PathBuf], how: FolderArgs, console: &Console) -> Result<Vec<Source>> {
     let mut pictures = Vec::new();
     for argument in arguments {
@@ -58,32 +59,37 @@ fn in_folder(folder: &Path, how: FolderArgs, console: &Console) -> Result<Vec<So
     let left_out = found.left_out();
     if found.pictures.is_empty() {
         let why = match left_out.is_empty() {
-            true => "an empty folder".into(),
-            false => format!("no pictures in this folder, but {left_out}"),
+            true => "the folder is empty".into(),
+            false => format!("there are no pictures in this folder, but {left_out}"),
         };
         let advice = match found.folders.is_empty() {
             true => "give a folder with PNG, JPEG, BMP, TIFF, PNM or WebP files directly in it",
-            false => "name the subfolder, or take the pictures of all of them with --recursive",
+            false => {
+                "name the subfolder, or add --recursive to take the pictures of all subfolders"
+            }
         };
         return Err(Error::image(folder, why).advise(advice));
     }
     if !left_out.is_empty() {
-        let hint =
-            if found.folders.is_empty() { "" } else { " (--recursive goes into subfolders)" };
+        let hint = if found.folders.is_empty() {
+            ""
+        } else {
+            " (--recursive also takes the pictures in subfolders)"
+        };
         let folder = printable(&folder.display().to_string());
-        console.note(format!("{folder}: left out {left_out}{hint}"));
+        console.note(format!("note: {folder}: {left_out} left out{hint}"));
     }
     found.pictures.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found.pictures)
 }
 
-/// What lies in a folder.
+/// The contents of a folder.
 #[derive(Default)]
 struct Found {
     pictures: Vec<Source>,
-    /// Subfolders that were not looked into.
+    /// Subfolders that were not searched.
     folders: Vec<String>,
-    /// How many other files there are of each extension.
+    /// The number of other files of each extension.
     others: BTreeMap<String, usize>,
 }
 
@@ -96,7 +102,7 @@ impl Found {
             if image::is_system_name(&path) {
                 continue;
             }
-            // A link to a folder above would lead round in a circle.
+            // A link to a folder above would lead into an endless circle.
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             if path.is_dir() {
                 match depth > 0 && !is_link {
@@ -115,7 +121,7 @@ impl Found {
         Ok(())
     }
 
-    /// What was left out, in words; empty for nothing.
+    /// What was left out, in words. Empty if nothing was left out.
     fn left_out(&self) -> String {
         let mut parts = Vec::new();
         let count = self.folders.len();
@@ -132,8 +138,11 @@ impl Found {
             let kinds =
                 self.others.iter().take(LISTED).map(|(kind, count)| format!("{count} {kind}"));
             let more = if self.others.len() > LISTED { ", .." } else { "" };
-            let word =
-                if files == 1 { "file that is no picture" } else { "files that are no pictures" };
+            let word = if files == 1 {
+                "file that is not a picture"
+            } else {
+                "files that are not pictures"
+            };
             let kinds: Vec<String> = kinds.collect();
             parts.push(format!("{files} {word} of a known kind ({}{more})", kinds.join(", ")));
         }
@@ -145,15 +154,17 @@ fn name_of(path: &Path) -> String {
     printable(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Says what pictures say of themselves, and what can be done about it.
+/// Prints the notices about pictures, with the next step for each.
 pub fn tell(notices: &[Notice], console: &Console) {
     for notice in notices {
         let next = match notice {
-            Notice::Blank { .. } => "look at them, and take them out of the folder".into(),
+            Notice::Blank { .. } => "look at them, and remove them from the folder".into(),
             Notice::Transparent { .. } => {
-                "--mask-from-alpha leaves out what is transparent in any of them".into()
+                "use --mask-from-alpha to ignore what is transparent in any of them".into()
             }
-            Notice::FewerBits { bits, .. } => format!("--bits {bits} takes them for what they are"),
+            Notice::FewerBits { bits, .. } => {
+                format!("use --bits {bits} to read them at their full brightness")
+            }
         };
         console.note(format!("warning: {}\n  -> {next}", printable_lines(&notice.to_string())));
     }
@@ -163,18 +174,19 @@ fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// What is said once about all pictures of a run, after it.
+/// Remarks about the pictures of a run. Each is printed once, after the run.
 #[derive(Default)]
 pub struct Remarks {
     transparent: Remark,
     blank: Remark,
-    other_size: Remark,
+    scaled: Remark,
+    squeezed: Remark,
 }
 
 #[derive(Default)]
 struct Remark {
     count: usize,
-    /// The first of them, and what else there is to say of it.
+    /// The first of them, with details.
     first: Option<(String, String)>,
 }
 
@@ -187,8 +199,8 @@ impl Remark {
 }
 
 impl Remarks {
-    /// Takes note of a picture of `size` that a template inspects; `built_from` is another size that
-    /// the template's pictures have.
+    /// Takes note of an inspected picture of `size`. `built_from` is the size of the template's pictures, if none of
+    /// them has `size`.
     pub fn add(
         &mut self,
         picture: &Source,
@@ -203,36 +215,43 @@ impl Remarks {
             self.blank.add(picture, "");
         }
         if let Some(built_from) = built_from {
-            self.other_size.add(picture, format!("{size}, and the template is of {built_from}"));
+            let is_scaled = size.has_shape_of(built_from);
+            let remark = if is_scaled { &mut self.scaled } else { &mut self.squeezed };
+            remark.add(picture, format!("{size} in place of {built_from}"));
         }
     }
 
-    /// Says it.
+    /// Prints the remarks.
     pub fn tell(&self, console: &Console) {
         let say = |remark: &Remark, one: &str, more: &str| {
             let what = form(remark.count, one, more);
             if let Some((name, detail)) = &remark.first {
                 let colon = if detail.is_empty() { "" } else { ": " };
                 console.note(format!(
-                    "note: {} {what}, as {name}{colon}{detail}",
+                    "note: {} {what}. The first is {name}{colon}{detail}",
                     counted(remark.count, "picture")
                 ));
             }
         };
         say(
             &self.transparent,
-            "is transparent in places, which count as black",
-            "are transparent in places, which count as black",
+            "has transparent places, which count as black",
+            "have transparent places, which count as black",
         );
         say(
             &self.blank,
-            "shows nothing, all pixels are alike",
-            "show nothing, all pixels are alike",
+            "shows nothing, because all pixels are alike",
+            "show nothing, because all pixels are alike",
         );
         say(
-            &self.other_size,
-            "has another size than the template's, but its shape, and is scaled",
-            "have another size than the template's, but its shape, and are scaled",
+            &self.scaled,
+            "has another size than the pictures of the template, but the same shape, and is scaled",
+            "have another size than the pictures of the template, but the same shape, and are scaled",
+        );
+        say(
+            &self.squeezed,
+            "has another shape than the pictures of the template and is squeezed",
+            "have another shape than the pictures of the template and are squeezed",
         );
     }
 }
@@ -249,13 +268,13 @@ mod tests {
         found.others.insert(".gif".into(), 1);
         assert_eq!(
             found.left_out(),
-            "2 subfolders (monday, tuesday) and 1 file that is no picture of a known kind (1 .gif)"
+            "2 subfolders (monday, tuesday) and 1 file that is not a picture of a known kind (1 .gif)"
         );
         found.folders = (0..9).map(|i| i.to_string()).collect();
         found.others.insert("without an extension".into(), 3);
         assert_eq!(
             found.left_out(),
-            "9 subfolders (0, 1, 2, 3, ..) and 4 files that are no pictures of a known kind \
+            "9 subfolders (0, 1, 2, 3, ..) and 4 files that are not pictures of a known kind \
              (1 .gif, 3 without an extension)"
         );
     }

@@ -1,11 +1,11 @@
-//! A rate of false rejects, as it is asked for.
+//! This module reads a rate of false rejects from the command line.
 
-/// A rate between 0 and 1, as 0.005 or 0.5%.
+/// Reads a rate between 0 and 1, written as 0.005 or 0.5%.
 pub fn parse_rate(text: &str) -> std::result::Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 0.01));
     match number.trim().parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate * unit < 1.0 => Ok(rate * unit),
-        _ => Err("a rate above 0 and below 1, as in 0.5% or 0.005".into()),
+        _ => Err("give a rate above 0 and below 1, as in 0.5% or 0.005".into()),
     }
 }
 

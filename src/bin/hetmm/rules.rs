@@ -1,4 +1,4 @@
-//! `hetmm rules`: what of a map above the threshold makes a part bad.
+//! `hetmm rules` sets which regions above the threshold reject a part.
 
 use crate::console::{Console, say};
 use crate::outputs::Replace;
@@ -12,58 +12,59 @@ use hetmm::template::{self, Template, writer};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Set or show a template's region rules: least area, number, zones, ignored parts
+/// Set or show the region rules of a template: smallest area, number, zones, ignored areas
 ///
-/// Scores stay what they are: rules only decide what is bad. They live in the template, so that workstation
-/// and device decide alike. Areas are pixels of the pictures that the template was built from. Without options
-/// the rules in force are shown.
+/// Rules decide which regions above the threshold reject a part. They never change a score. They are stored in the
+/// template, so the workstation and the device decide in the same way. Areas are in pixels of the pictures that the
+/// template was built from. Without options the command shows the present rules.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm rules part.hetmm --min-area 40px
   hetmm rules part.hetmm --mm-per-pixel 0.05 --min-area 0.5mm2 --max-regions 2
-  hetmm rules part.hetmm --ignore fixture.png              what is black there is left out
+  hetmm rules part.hetmm --ignore fixture.png              nothing counts where it is black
   hetmm rules part.hetmm --zones labels.png --zone 1=lid:1.5x --zone 2=seal:0.9x:10px
-  hetmm rules part.hetmm --zone 1=2x                       change one zone, keep the others
-  hetmm rules part.hetmm                                   show them
-  hetmm rules part.hetmm --clear                           the score alone decides again
+  hetmm rules part.hetmm --zone 1=2x                       change one zone and keep the others
+  hetmm rules part.hetmm                                   show the rules
+  hetmm rules part.hetmm --clear                           remove all rules
 
 A zone is NUMBER=[NAME:]THRESHOLD[:AREA]. NUMBER is its grey value in the label picture, from 1 to 254. \
-THRESHOLD is a factor on the template's threshold (1.5x) or a score (2.4). AREA is its own least area. Where a \
-region touches several zones, the smallest of their least areas decides whether it counts.
+THRESHOLD is a factor for the threshold of the template (1.5x) or a score (2.4). AREA is the smallest area of the \
+zone. A region may touch several zones: then the smallest of their areas decides whether it counts.
 
 A strong disturbance inside the ignored area also raises the map around it. Draw the area with a margin of \
 about a sixth of the picture.")]
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// Smaller regions do not count: 40px, or 0.5mm2 with --mm-per-pixel
+    /// Smallest area of a region that counts: 40px, or 0.5mm2 with --mm-per-pixel. Use it when small harmless spots
+    /// reject good parts [default: 0px]
     #[arg(long, value_parser = parse_area, value_name = "AREA")]
     min_area: Option<Area>,
-    /// Side of a pixel in millimetres
+    /// Size of a pixel on the part, in millimetres. Areas in mm2 need it
     #[arg(long, value_name = "MM")]
     mm_per_pixel: Option<f32>,
-    /// A part passes with up to this many regions that count, where each of them is weak and small: its peak is at
-    /// most twice the threshold, and it covers at most 2 % of the picture
+    /// A part passes with up to this number of counted regions, if each of them is weak and small: its peak is at most
+    /// twice the threshold, and it covers at most 2 % of the picture [default: 0]
     #[arg(long, value_name = "N")]
     max_regions: Option<u32>,
-    /// A picture that is black where nothing counts
+    /// Picture that is black where nothing counts and white elsewhere. It has the same size as the good pictures
     #[arg(long, value_name = "MASK.png")]
     ignore: Option<PathBuf>,
-    /// A picture whose grey values are the numbers of zones: 1 to 254 for a zone, 0 where the template's own
-    /// threshold holds; 255 is reserved for what --ignore leaves out
+    /// Label picture: its grey values are the numbers of the zones. Use 1 to 254 for zones, and 0 where the template's
+    /// own threshold holds. 255 is reserved for --ignore
     #[arg(long, value_name = "LABELS.png")]
     zones: Option<PathBuf>,
-    /// The settings of one zone; repeat it for each zone. Without --zones it changes a zone that the template
-    /// has, and its label picture stays
+    /// Settings of one zone. Repeat the option for each zone. Without --zones it changes a zone of the template and
+    /// keeps its label picture
     #[arg(long, value_parser = parse_zone, value_name = "ZONE")]
     zone: Vec<ZoneChange>,
-    /// Take all rules away
+    /// Remove all rules, so that the score alone decides
     #[arg(long, conflicts_with_all = ["min_area", "mm_per_pixel", "max_regions", "ignore", "zones", "zone"])]
     clear: bool,
-    /// Write here in place of the template itself
+    /// Write the result to this file. The original template stays unchanged
     #[arg(short, long, value_name = "T.hetmm")]
     output: Option<PathBuf>,
-    /// One JSON object in place of text
+    /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -71,8 +72,9 @@ pub struct Args {
 }
 
 fn parse_area(text: &str) -> std::result::Result<Area, String> {
-    let usage =
-        || format!("{text} is no area: give pixels or square millimetres, as in 40px or 0.5mm2");
+    let usage = || {
+        format!("{text} is not an area: give pixels or square millimetres, as in 40px or 0.5mm2")
+    };
     let (number, kind): (&str, fn(f32) -> Area) = match text.strip_suffix("mm2") {
         Some(number) => (number, Area::SquareMillimetres),
         None => (text.strip_suffix("px").ok_or_else(usage)?, Area::Pixels),
@@ -82,13 +84,16 @@ fn parse_area(text: &str) -> std::result::Result<Area, String> {
 }
 
 fn parse_zone(text: &str) -> std::result::Result<ZoneChange, String> {
-    let usage =
-        || format!("{text} is no zone: give NUMBER=[NAME:]THRESHOLD[:AREA], as in 1=lid:1.5x:40px");
+    let usage = || {
+        format!(
+            "{text} does not describe a zone: give NUMBER=[NAME:]THRESHOLD[:AREA], as in 1=lid:1.5x:40px"
+        )
+    };
     let (label, rest) = text.split_once('=').ok_or_else(usage)?;
     let label: u8 = label.trim().parse().map_err(|_| usage())?;
     if label == 0 || label == IGNORED {
         return Err(
-            "zones have the numbers 1 to 254: 0 is the rest of the picture, 255 is ignored".into(),
+            "give a zone a number from 1 to 254: 0 is the rest of the picture, and 255 is the ignored area".into(),
         );
     }
     let mut parts: Vec<&str> = rest.split(':').collect();
@@ -136,7 +141,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         let header = template.header().clone();
         writer::rewrite(output, lock.as_ref(), &template, header, settings.clone(), &zones)?;
         console.changed(output);
-        console.note(format!("{}: written", output.display()));
+        console.note(format!("{}: the rules are written", output.display()));
     }
     let mut text = String::new();
     match args.json {
@@ -147,7 +152,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rules that the options make of those in force, and their zones.
+/// The new rules, made from the present ones and the options, and the new label picture.
 fn changed(args: &Args, template: &Template) -> Result<(Option<Rules>, Vec<u8>)> {
     let read = |file: &Option<PathBuf>| -> Result<Option<LabelPicture>> {
         let read = file.as_ref().map(|file| Ok((file.clone(), image::read(file)?)));

@@ -1,12 +1,11 @@
-//! What a build says of the pictures that look unlike the rest.
+//! This module words what a build says about pictures that look unlike the rest.
 
 use hetmm::builder::Suspect;
 
-/// Suspects of each sort that are named where they are kept.
+/// The number of kept suspects of each sort that are named.
 const SUSPECTS_TOLD: usize = 3;
 
-/// What is said about pictures that look unlike the rest: all that were left out, and the first of those that
-/// were kept.
+/// The lines about pictures that look unlike the rest: all that were left out, and the first of those that were kept.
 pub fn told(suspects: &[Suspect]) -> Vec<String> {
     let line = |s: &&Suspect| format!("  {}: {}", s.name, s.reason);
     let count = |count: usize| match count {
@@ -37,12 +36,12 @@ pub fn told(suspects: &[Suspect]) -> Vec<String> {
     tell(
         &kept,
         format!(
-            "warning: {unlike} unlike the rest (hetmm audit shows them, --drop-suspects leaves them out):"
+            "warning: {unlike} unlike the rest (`hetmm audit` shows them, --drop-suspects leaves them out):"
         ),
     );
     tell(
         &doubles,
-        "Pictures of an exposure that is there already (--drop-suspects leaves them out):".into(),
+        "note: these pictures show the same exposure as another one (--drop-suspects leaves them out):".into(),
     );
     told
 }

@@ -1,20 +1,20 @@
-//! How many threads the program computes with.
+//! This module starts the threads that the program computes with.
 
 use hetmm::{Error, Result};
 use std::num::NonZero;
 
 /// Environment variable that gives the number of threads where the command line does not.
 const VARIABLE: &str = "RAYON_NUM_THREADS";
-/// So many threads are allowed on every machine.
+/// The number of threads that is allowed on every machine.
 const ALWAYS_ALLOWED: usize = 64;
-/// Threads that are allowed for each core. Threads beyond the cores only take turns, and those that wait for
-/// work keep asking for it: a thousand of them starve the machine.
+/// The number of threads that is allowed per core. More threads than cores only take turns. Threads that wait for work
+/// keep asking for it, so a thousand of them starve the machine.
 const PER_CORE: usize = 4;
 
-/// Starts the threads that all parts of the program share: those asked for, or one for each core.
+/// Starts the threads that the whole program shares: the number that was asked for, or one per core.
 ///
 /// # Errors
-/// [`hetmm::error::Kind::Usage`] where these are none, or more than the machine can bear.
+/// [`hetmm::error::Kind::Usage`] if the number is zero, or larger than the machine allows.
 pub fn start(asked: Option<usize>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let of_variable =
@@ -24,8 +24,7 @@ pub fn start(asked: Option<usize>) -> Result<()> {
         None => (of_variable().unwrap_or(cores), VARIABLE),
     };
     check(count, cores, name)?;
-    // This thread is one of them: handing every small piece of work to another one takes longer
-    // than doing it.
+    // This thread is one of them, because small pieces of work are done faster than they are handed over.
     rayon::ThreadPoolBuilder::new()
         .num_threads(count)
         .use_current_thread()
@@ -33,18 +32,21 @@ pub fn start(asked: Option<usize>) -> Result<()> {
         .map_err(|e| Error::usage(format!("threads cannot be started: {e}")))
 }
 
-/// Whether a machine with so many cores can bear so many threads; `name` is what asks for them.
+/// Checks that a machine with `cores` cores allows `count` threads. `name` is the option or variable that asks for
+/// them.
 fn check(count: usize, cores: usize, name: &str) -> Result<()> {
     let most = (cores * PER_CORE).max(ALWAYS_ALLOWED);
     if count == 0 {
-        return Err(Error::usage(format!("{name} 0 computes nothing"))
-            .advise("give at least 1, or leave it out for one thread on each core"));
+        return Err(Error::usage(format!(
+            "{name} is 0, but the program needs at least one thread"
+        ))
+        .advise("give at least 1, or leave it out for one thread per core"));
     }
     if count > most {
         return Err(Error::usage(format!(
-            "{name} {count} is too much for this machine: it has {cores} cores, which allow {most} threads"
+            "{name} {count} is too much for this machine: it allows at most {most} threads on {cores} cores"
         ))
-        .advise("leave it out for one thread on each core: more are seldom quicker"));
+        .advise("leave it out for one thread per core: more threads are seldom faster"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `hetmm undo`: the template as it was before an insertion.
+//! `hetmm undo` restores the template from before an insertion.
 
 use crate::console::{Console, say};
 use hetmm::Result;
@@ -9,16 +9,16 @@ use std::process::ExitCode;
 
 /// Take back what `hetmm insert` did
 ///
-/// Restores the bytes of the template from before, and proves it by their digest. A threshold and region
-/// rules that were set since go, too.
+/// Restores exactly the file from before the insertion, and checks this with a hash. It also removes every threshold
+/// and every region rule that you set after the insertion: set them again.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  hetmm undo part.hetmm         the last picture that was inserted
-  hetmm undo part.hetmm 3       entry 3 of the journal, and all after it")]
+  hetmm undo part.hetmm         take back the last picture that was inserted
+  hetmm undo part.hetmm 3       take back entry 3 of the journal and all entries after it")]
 pub struct Args {
     /// The template
     template: PathBuf,
-    /// The first entry of the journal to undo [default: the last one]
+    /// First entry of the journal to take back. All entries after it are taken back, too [default: the last entry]
     entry: Option<u32>,
 }
 
@@ -31,12 +31,19 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     let [before, after] = undone.thresholds;
     if before != after {
-        say!(text, "the threshold is {after:.4} again ({before:.4} was set since)");
+        let (shown, since) = (format!("{after:.4}"), format!("{before:.4}"));
+        // Two thresholds can differ by less than what is shown of them.
+        let was_set =
+            if shown == since { String::new() } else { format!(" ({since} was set since)") };
+        say!(text, "the threshold from before the insertion holds again: {shown}{was_set}");
     }
     if undone.rules_changed {
-        say!(text, "the region rules are those from before again: others were set since");
+        say!(
+            text,
+            "the region rules are again those from before the insertion: others were set since"
+        );
     }
-    let proven = if undone.proven { ", the bytes are those from before" } else { "" };
+    let proven = if undone.proven { ", and the bytes are those from before" } else { "" };
     console.note(format!("{}: restored{proven}", args.template.display()));
     console.print(&text)?;
     Ok(ExitCode::SUCCESS)

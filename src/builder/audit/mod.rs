@@ -49,6 +49,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Mask, Size};
 use crate::scoring::Scored;
 use crate::template::ImageRecord;
+use crate::wording::counted;
 pub(super) use comparison::Comparison;
 pub(super) use neighbours::References;
 use ranking::{DOUBTFUL, Signals, Spreads};
@@ -110,9 +111,12 @@ pub fn audit(
     if count < LEAST {
         return Err(Error::new(
             Kind::Image,
-            format!("{count} pictures: too few to tell what is usual among them"),
+            format!(
+                "{} cannot show what is usual: an audit needs at least {LEAST}",
+                counted(count, "picture")
+            ),
         )
-        .advise(format!("give {LEAST} at the least; a hundred tell more")));
+        .advise("give more pictures of good parts; a hundred are better"));
     }
     let mirrors = is_mirrored.then(|| Mirrors {
         backbone,

@@ -124,8 +124,8 @@ impl Reason {
         self.kind == ReasonKind::Different && self.strength >= 1.0
     }
 
-    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places of
-    /// a picture that differs as a whole are odd because all of it is.
+    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places
+    /// of a picture that differs as a whole are odd because all of it is.
     fn is_of_a_stray(&self, differs_as_a_whole: bool) -> bool {
         match self.kind {
             ReasonKind::Duplicate => false,
@@ -210,7 +210,7 @@ impl Spreads {
                 Unlike,
                 UNLIKE.strength(self.unlike_z(s)),
                 format!(
-                    "looks like no other at {x:.0}, {y:.0}: {:.1} times the usual excess",
+                    "differs from all others at x = {x:.0}, y = {y:.0}, {:.1} times as much as a usual picture",
                     times(s.unlike, &self.unlike)
                 ),
             ),
@@ -218,7 +218,7 @@ impl Spreads {
                 Different,
                 DIFFERENT.strength(self.different.z(log(s.different))),
                 format!(
-                    "differs as a whole: {:.1} times the usual distance to a tenth of the others",
+                    "differs from the others as a whole, {:.1} times as much as a usual picture",
                     times(s.different, &self.different)
                 ),
             ),
@@ -226,7 +226,7 @@ impl Spreads {
                 Blurred,
                 BLURRED.strength(self.softness.z(s.softness)),
                 format!(
-                    "blurred: finest detail {:.0} % of the usual",
+                    "blurred: the finest detail is {:.0} % of the usual one",
                     percent((self.softness.centre - s.softness).exp())
                 ),
             ),
@@ -238,7 +238,7 @@ impl Spreads {
             (
                 Dark,
                 LIGHT.strength(self.black.z(s.black)),
-                light("dark: black in", s.black, &self.black),
+                light("dark: black pixels", s.black, &self.black),
             ),
             (
                 Bright,
@@ -248,7 +248,7 @@ impl Spreads {
             (
                 Bright,
                 LIGHT.strength(self.white.z(s.white)),
-                light("bright: white in", s.white, &self.white),
+                light("bright: white pixels", s.white, &self.white),
             ),
         ]
     }
@@ -266,7 +266,7 @@ impl Spreads {
                 kind: ReasonKind::Shape,
                 strength: off as f32,
                 words: format!(
-                    "{} x {} pixels: another shape than {width} x {height}, as nearly all have",
+                    "{} x {} pixels: another shape than nearly all others, which have {width} x {height}",
                     s.size[0], s.size[1]
                 ),
             });
@@ -279,7 +279,7 @@ impl Spreads {
                 words: match part {
                     0.0 => format!("the same picture as {name}"),
                     _ => format!(
-                        "nearly the same picture as {name}: {:.0} % of the usual difference",
+                        "nearly the same picture as {name}, with {:.0} % of the usual difference",
                         100.0 * part
                     ),
                 },
@@ -368,25 +368,25 @@ mod tests {
             (
                 Signals { unlike: 12.0, contrast: 9.0, ..base.clone() },
                 ReasonKind::Unlike,
-                "at 50, 50: 12",
+                "at x = 50, y = 50, 12",
             ),
             (
                 Signals { different: 4.0, ..base.clone() },
                 ReasonKind::Different,
-                "a whole: 4.0 times",
+                "as a whole, 4.0 times",
             ),
-            (Signals { softness: 1.5, ..base.clone() }, ReasonKind::Blurred, "detail 22 %"),
+            (Signals { softness: 1.5, ..base.clone() }, ReasonKind::Blurred, "detail is 22 %"),
             (
                 Signals { brightness: 0.05, ..base.clone() },
                 ReasonKind::Dark,
                 "brightness 5.0 % (usual 49.9 %)",
             ),
-            (Signals { black: 0.4, ..base.clone() }, ReasonKind::Dark, "black in 40.0 %"),
+            (Signals { black: 0.4, ..base.clone() }, ReasonKind::Dark, "black pixels 40.0 %"),
             (Signals { brightness: 0.95, ..base.clone() }, ReasonKind::Bright, "brightness 95.0 %"),
             (
                 Signals { white: 0.4, ..base.clone() },
                 ReasonKind::Bright,
-                "white in 40.0 % (usual 1.0 %)",
+                "white pixels 40.0 % (usual 1.0 %)",
             ),
             (Signals { size: [200, 120], ..base.clone() }, ReasonKind::Shape, "200 x 120 pixels"),
             (
@@ -397,7 +397,7 @@ mod tests {
             (
                 Signals { duplicate: Some((7, 0.1)), ..base.clone() },
                 ReasonKind::Duplicate,
-                "nearly the same picture as 7.png: 10 %",
+                "nearly the same picture as 7.png, with 10 %",
             ),
         ];
         for (odd, kind, words) in cases {

@@ -32,17 +32,17 @@ pub fn merge(
     let opened: Vec<FeaturesFile> =
         files.iter().map(|path| FeaturesFile::open(path)).collect::<Result<_>>()?;
     let Some(first) = opened.first() else {
-        return Err(data_error("no features files to merge"));
+        return Err(data_error("there are no features files to join"));
     };
     for (path, other) in files.iter().zip(&opened) {
         let differences = first.header().differences(other.header());
         if !differences.is_empty() {
             let (a, b) = (first.header(), other.header());
             return Err(data_error(format!(
-                "features of two kinds cannot be one (different: {differences})\n  {}: {}, {}\n  {}: {}, {}",
+                "features of two kinds cannot be joined (different: {differences})\n  {}: {}, {}\n  {}: {}, {}",
                 files[0].display(), a.extractor, a.backbone, path.display(), b.extractor, b.backbone
             ))
-            .advise("compute both with the same options"));
+            .advise("compute both files with the same options"));
         }
     }
     let mut part = Part::open(destination, first.header().clone())?;

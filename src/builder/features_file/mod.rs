@@ -94,7 +94,7 @@ impl Header {
     fn decode(bytes: &[u8]) -> Result<Self> {
         let (Versions::V1(header), rest) = postcard::take_from_bytes(bytes).map_err(|e| {
             data_error(format!("its header cannot be read: {e}"))
-                .advise("it may come from a newer version: update this program")
+                .advise("update this program: the file may come from a newer version")
         })?;
         let id = &header.backbone;
         let side = |side: &u32| (1..=4096).contains(side);
@@ -162,8 +162,10 @@ fn parse_prelude(bytes: &[u8; PRELUDE]) -> Result<(u32, u32, Option<Totals>)> {
     }
     let major = u16::from_le_bytes([bytes[8], bytes[9]]);
     if major != MAJOR {
-        return Err(data_error(format!("it has format {major}, this program reads {MAJOR}"))
-            .advise("compute the features again, with the version that is to read them"));
+        return Err(data_error(format!(
+            "the file has format {major}, but this program reads format {MAJOR}"
+        ))
+        .advise("compute the features again with this version of the program"));
     }
     let length = u32_at(bytes, 12);
     if length > MAX_HEADER {
@@ -225,5 +227,5 @@ fn data_error(what: impl Into<String>) -> Error {
 
 fn damaged(part: &str) -> Error {
     data_error(format!("the features file is damaged in {part}"))
-        .advise("copy it again from its source, or compute it again")
+        .advise("copy the file again from its source, or compute the features again")
 }

@@ -47,8 +47,9 @@ impl FeaturesFile {
         let read = || -> Result<Self> {
             let (header, totals, end) = read_head(&file)?;
             let totals = totals.ok_or_else(|| {
-                data_error("the feature pass that makes it was interrupted")
-                    .advise("run the same `hetmm features` command again: it goes on where it was")
+                data_error("the run that writes this file was interrupted").advise(
+                    "run the same `hetmm features` command again: it continues where it stopped",
+                )
             })?;
             let records = walk(&file, &header, end)?;
             let last = records.last().map_or(end, |r| end_of(r, &header));
@@ -102,7 +103,7 @@ impl FeaturesFile {
     }
 
     fn record(&self, index: usize) -> Result<&Record> {
-        self.records.get(index).ok_or_else(|| data_error("no such picture in the features file"))
+        self.records.get(index).ok_or_else(|| data_error("the features file has no such picture"))
     }
 }
 

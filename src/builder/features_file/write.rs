@@ -115,7 +115,7 @@ fn open_to_append(path: &Path, header: &Header) -> Result<FeaturesFile> {
         header.extractor,
         header.backbone
     ))
-    .advise("add with the options it was made with, or write another file"))
+    .advise("use the options with which it was made, or write to another file"))
 }
 
 /// The file that grows beside `destination` until it is whole.
@@ -141,7 +141,7 @@ impl Part {
     /// another header is begun anew.
     pub(super) fn open(destination: &Path, header: Header) -> Result<Self> {
         if destination.is_dir() {
-            return Err(Error::usage(format!("{}: is a folder", destination.display()))
+            return Err(Error::usage(format!("{}: this is a folder", destination.display()))
                 .advise("give the name of a .features file"));
         }
         let path = growing(destination);
@@ -156,8 +156,11 @@ impl Part {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(data_error(format!("{}: another run is writing it", path.display()))
-                    .advise("wait for it, or write another file"));
+                return Err(data_error(format!(
+                    "{}: another run is writing this file",
+                    path.display()
+                ))
+                .advise("wait until it is done, or write to another file"));
             }
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }

@@ -1,4 +1,4 @@
-//! Building and measuring one template after the other from features that are computed once.
+//! This module builds and measures one template after the other, from features that are computed once.
 
 use super::studies::{Study, Variant};
 use crate::build::{self, Settings};
@@ -22,24 +22,24 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tempfile::TempDir;
 
-/// One template and what it gives.
+/// One template and its results.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     pub study: Study,
     pub name: String,
-    /// The number that is varied, where it is one.
+    /// The number that is varied, if a number is varied.
     pub x: Option<f64>,
     pub image_auroc: Option<f64>,
     pub pixel_auroc: Option<f64>,
     pub aupro30: Option<f64>,
-    /// Median milliseconds of matching a picture.
+    /// Median time for the matching of a picture, in milliseconds.
     pub matching_ms: f64,
     pub template_bytes: u64,
     /// Seconds from features to template.
     pub build_s: f64,
 }
 
-/// Pictures that are timed, one after the other.
+/// The number of pictures that are inspected one after the other and timed.
 const TIMED: usize = 30;
 
 /// What all rows share.
@@ -50,12 +50,12 @@ pub struct Bench<'a> {
     size: Size,
     train: &'a [Source],
     test: &'a [TestPicture],
-    /// The truth about each test picture, where it is known, by side of the map.
+    /// The truth about each test picture, if it is known, for each size of the map.
     truth: HashMap<(usize, usize), Vec<Option<PixelTruth>>>,
     scratch: TempDir,
     /// Features of the taps that were used last.
     features: Option<(Vec<String>, FeaturesFile, FeaturesFile)>,
-    /// Rows that were measured: studies share some.
+    /// Rows that were measured. Studies share some of them.
     done: Vec<(Variant, Row)>,
 }
 
@@ -66,10 +66,9 @@ impl<'a> Bench<'a> {
         train: &'a [Source],
         test: &'a [TestPicture],
     ) -> Result<Self> {
-        let scratch = tempfile::Builder::new()
-            .prefix("hetmm-ablate-")
-            .tempdir()
-            .map_err(|e| Error::io(&std::env::temp_dir(), "a scratch folder cannot be made", &e))?;
+        let scratch = tempfile::Builder::new().prefix("hetmm-ablate-").tempdir().map_err(|e| {
+            Error::io(&std::env::temp_dir(), "a scratch folder cannot be created", &e)
+        })?;
         let (truth, done) = (HashMap::new(), Vec::new());
         Ok(Bench { network, preset, size, train, test, truth, scratch, features: None, done })
     }
@@ -108,7 +107,7 @@ impl<'a> Bench<'a> {
         settings
     }
 
-    /// Computes the features of train and test pictures for the taps of `variant`, unless they are there.
+    /// Computes the features of all pictures for the taps of `variant`, unless they are already there.
     fn compute_features(&mut self, variant: &Variant) -> Result<()> {
         let names = LayerNames {
             positional: variant.taps.clone(),
@@ -118,7 +117,7 @@ impl<'a> Bench<'a> {
         if self.features.as_ref().is_some_and(|(of, ..)| of == taps) {
             return Ok(());
         }
-        // The space is needed before the next ones are written.
+        // Frees the disk space before the next features are written.
         self.features = None;
         let network = self.settings(variant).network;
         let backbone = network.open(self.preset, self.size)?;
@@ -134,8 +133,11 @@ impl<'a> Bench<'a> {
             };
             let made = features_file::compute(&order, backbone.as_ref(), &|_, _, _| {})?;
             if made.pictures != pictures.len() {
-                return Err(Error::image(&pictures[0].path, "the data set holds pictures twice")
-                    .advise("remove copies: every picture counts once"));
+                return Err(Error::image(
+                    &pictures[0].path,
+                    "the data set contains the same picture twice",
+                )
+                .advise("remove the copies"));
             }
             FeaturesFile::open(&destination)
         };
@@ -155,7 +157,7 @@ impl<'a> Bench<'a> {
         settings.hard_rule = Some(variant.hard_rule);
         settings.patches = Some(variant.patches.clone());
         settings.alpha = Some(variant.alpha);
-        // What is compared are templates from the same pictures.
+        // All templates must come from the same pictures.
         settings.no_audit = true;
         build::build(template, Input::Features(train), &settings, &Console::new(true))?;
         Ok(())
@@ -168,7 +170,7 @@ impl<'a> Bench<'a> {
         let size = (id.width as usize, id.height as usize);
         self.read_truth(size)?;
         let Some((_, _, test)) = &self.features else {
-            return Err(Error::usage("no features to measure with"));
+            return Err(Error::usage("there are no features to measure with"));
         };
         let one = |index: usize| -> Result<(f32, Vec<f32>, f64)> {
             let maps = test.maps(index)?;

@@ -1,4 +1,4 @@
-//! `hetmm ablate`: what each part of the method gives on a data set.
+//! `hetmm ablate` measures what each step of the method contributes on a data set.
 
 pub mod measure;
 mod page;
@@ -22,32 +22,33 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use studies::{Base, Study, Variant};
 
-/// Measure what each part of the method gives on a data set: windows, directions, layers, sheets, rules
+/// Measure what each step of the method contributes on a data set: windows, directions, layers, sheets, rules
 ///
-/// Builds a template for every row and measures it, with everything else as in the preset. Features are
-/// computed once for each choice of layers. Random rules and k-means have one fixed seed.
+/// The command builds and measures one template for every row. A row changes one thing and keeps the rest of the
+/// preset. Features are computed once for each choice of layers. Random rules and k-means use one fixed start value. It
+/// takes many minutes.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm ablate dataset/ --report page.html
   hetmm ablate dataset/ --studies windows,alpha --json rows.json
-  hetmm ablate dataset/ --pictures 100               from the first 100 good pictures: quicker
+  hetmm ablate dataset/ --pictures 100               faster, from the first 100 good pictures
 
-Studies: windows (pixel to pixel against patch to patch, in each direction), alpha (weight of the forward \
-direction), patches (sides of the window), layers, position-free (without all, without each, numbers of patches), sheets, selection (rules), selection-slow (k-means at \
-every pixel: many minutes).")]
+Studies: windows (pixel to pixel and patch to patch, in each direction), alpha (weight of the forward direction), \
+patches (side of the window), layers, position-free (without all, without each, numbers of patches), sheets, \
+selection (rules), selection-slow (k-means at every pixel, which takes many minutes).")]
 pub struct Args {
-    /// The data set: train/good, test/good, test/<defect>, ground_truth/<defect>
+    /// Folder of the data set, with train/good, test/good, test/<defect> and ground_truth/<defect>
     dataset: PathBuf,
     /// Studies to run [default: all but selection-slow]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STUDY,..")]
     studies: Vec<Study>,
-    /// Build from the first pictures only
+    /// Build from this number of pictures only [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pictures: Option<u32>,
-    /// Write the rows to this file, beside the text ("-" for standard output, in place of the text)
+    /// Write the rows as JSON to this file and print the text as well. With "-", print the JSON in place of the text
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with tables and charts to this file
+    /// Write a report to this file, with tables and charts
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -71,15 +72,18 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         pictures::list(&[args.dataset.join("train/good")], args.layout.folders, console)?;
     train.truncate(args.pictures.map_or(usize::MAX, |n| n as usize));
     if train.len() < 2 {
-        return Err(Error::image(&args.dataset, "one good picture is too few to build from")
-            .advise("put more into train/good"));
+        return Err(Error::image(
+            &args.dataset,
+            "a template cannot be built from one good picture",
+        )
+        .advise("put more good pictures into train/good"));
     }
     let test = dataset::read(&args.dataset, &args.layout, console)?;
     for (of, class) in [(true, "good"), (false, "defective")] {
         if !test.iter().any(|picture| picture.defect.is_none() == of) {
-            let what = format!("no {class} pictures in its folder `test`");
+            let what = format!("there are no {class} pictures in its folder `test`");
             return Err(Error::image(&args.dataset, what)
-                .advise("rows are compared by how well they tell good from defective pictures: put some of both there"));
+                .advise("put some good and some defective pictures there: the command measures how well they are told apart"));
         }
     }
     let outputs = claim(args, &train, &test)?;
@@ -93,13 +97,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let bar = console.bar("ablating", variants.len());
     let mut bench = Bench::new(&args.network, (preset, size), &train, &test)?;
     let mut rows: Vec<Row> = Vec::with_capacity(variants.len());
-    // The files that are asked for are written all the same where rows cannot be printed any more.
+    // The output files are written also if rows can no longer be printed.
     let mut printed = Ok(());
     let is_for_reader_alone = args.report.is_none() && args.json.is_none();
     for variant in &variants {
         let started = Instant::now();
         let row = bench.measure(variant)?;
-        // The first row computes the features, too, and takes longer than the others.
+        // The first row also computes the features, so it takes longer than the others.
         if rows.len() == 1 {
             tell_time_left(started.elapsed(), variants.len() - 2, console);
         }
@@ -137,21 +141,21 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 }
 
 impl Args {
-    /// The file for the rows, where they do not go to standard output.
+    /// The file for the rows, if they do not go to standard output.
     fn json_file(&self) -> Option<&Path> {
         self.json.as_deref().filter(|path| path.as_os_str() != "-")
     }
 }
 
-/// Says about how long `rows` more take, where one has taken `one`.
+/// Estimates the time for `rows` more rows, if one row has taken `one`.
 fn tell_time_left(one: Duration, rows: usize, console: &Console) {
     if rows > 0 {
         let minutes = one.as_secs_f64() * rows as f64 / 60.0;
-        console.note(format!("{} to go, about {minutes:.0} min", counted(rows, "row")));
+        console.note(format!("note: {} left, about {minutes:.0} min", counted(rows, "row")));
     }
 }
 
-/// Claims all files that are asked for.
+/// Claims all output files.
 fn claim(args: &Args, train: &[Source], test: &[TestPicture]) -> Result<Outputs> {
     let pictures = train.iter().map(|source| source.path.as_path());
     let of_test: Vec<PathBuf> = test.iter().flat_map(TestPicture::files).collect();
@@ -162,7 +166,7 @@ fn claim(args: &Args, train: &[Source], test: &[TestPicture]) -> Result<Outputs>
     Ok(outputs)
 }
 
-/// A row, with the head of the table in front where a study begins.
+/// A row of the table. The head of the table comes first if a study begins.
 fn in_words(row: &Row, with_head: bool) -> String {
     let mut text = String::new();
     if with_head {

@@ -1,4 +1,4 @@
-//! The page of an ablation: a table a study, and a chart where a number is varied.
+//! The report of an ablation: one table per study, and a chart if a number is varied.
 
 use super::measure::Row;
 use super::studies::Study;
@@ -8,7 +8,7 @@ use hetmm::wording::percent;
 use maud::{Markup, html};
 use serde::Serialize;
 
-/// The rows of an ablation and what they were measured on; what `--json` writes.
+/// The rows of an ablation and what they were measured on. `--json` writes this.
 #[derive(Serialize)]
 pub struct Ablation<'a> {
     pub dataset: String,
@@ -18,7 +18,7 @@ pub struct Ablation<'a> {
     pub rows: &'a [Row],
 }
 
-/// The page about all rows of an ablation.
+/// The report about all rows of an ablation.
 pub fn ablation(found: &Ablation) -> String {
     let studies: Vec<&[Row]> = found.rows.chunk_by(|a, b| a.study == b.study).collect();
     let sections: Vec<Section> = studies
@@ -30,22 +30,22 @@ pub fn ablation(found: &Ablation) -> String {
         .collect();
     let lead = html! {
         p {
-            "Templates from " (data("train", found.train, found.train)) " good pictures, measured on "
-            (data("test", found.test, found.test)) " others; preset " (found.preset) ". Every row changes one thing and leaves the "
-            "rest as it is there. Rules that draw at random have one fixed seed, so small differences between them mean nothing. "
-            "Matching was timed one picture at a time; other programs on the machine disturb it."
+            "The templates are built from " (data("train", found.train, found.train)) " good pictures and measured on "
+            (data("test", found.test, found.test)) " others, with the preset " (found.preset) ". Every row changes one thing and keeps "
+            "the rest of the preset. Rules that choose at random have one fixed start value, so small differences between them mean "
+            "nothing. Matching was timed one picture at a time. Other programs on the computer disturb the time."
         }
     };
     document(&format!("Ablation on {}", found.dataset), &lead, &sections)
 }
 
-/// What a study is called on the page, and what it varies.
+/// The name of a study in the report, and what it varies.
 fn titles(study: Study) -> (&'static str, &'static str, &'static str) {
     match study {
         Study::Windows => ("windows", "Windows and directions", ""),
         Study::Alpha => ("alpha", "Weight of the forward direction", "alpha"),
         Study::Patches => {
-            ("patches", "Sides of the window", "side of the window, pixels of a layer")
+            ("patches", "Sides of the window", "side of the window, in positions of a layer")
         }
         Study::Layers => ("layers", "Layers", ""),
         Study::PositionFree => ("position-free", "Position-free layers", ""),

@@ -1,4 +1,4 @@
-//! The studies: which templates are compared with each other.
+//! The studies say which templates are compared with each other.
 
 use crate::build::{HardRuleName, Select};
 use clap::ValueEnum;
@@ -6,6 +6,7 @@ use hetmm::builder::Sheets;
 use hetmm::builder::layers::LayerNames;
 use hetmm::builder::presets::{FREE_PATCHES, Preset};
 use hetmm::selection::HardRule;
+use hetmm::wording::counted;
 use serde::Serialize;
 
 /// What is varied.
@@ -22,7 +23,7 @@ pub enum Study {
     SelectionSlow,
 }
 
-/// What stays as it is.
+/// The settings that stay the same.
 pub struct Base {
     taps: Vec<String>,
     position_free: Vec<String>,
@@ -40,7 +41,7 @@ pub struct Variant {
     pub study: Study,
     /// What is different.
     pub name: String,
-    /// The number that is varied, where it is one.
+    /// The number that is varied, if a number is varied.
     pub x: Option<f64>,
     /// Taps of the positional layers.
     pub taps: Vec<String>,
@@ -48,7 +49,7 @@ pub struct Variant {
     pub position_free: Vec<String>,
     /// Patches of each of them.
     pub free_patches: usize,
-    /// One a positional layer.
+    /// One window per positional layer.
     pub patches: Vec<usize>,
     pub alpha: f32,
     pub sheets: Sheets,
@@ -57,7 +58,7 @@ pub struct Variant {
 }
 
 impl Base {
-    /// The preset's settings for these layers; windows of 3 where it has none for them.
+    /// The settings of the preset for these layers, with windows of 3 if it has none for them.
     pub fn new(preset: &Preset, layers: LayerNames, pictures: usize) -> Self {
         let LayerNames { positional: taps, position_free } = layers;
         let fits = preset.patches_forward.len() >= taps.len();
@@ -90,7 +91,7 @@ impl Base {
 }
 
 impl Study {
-    /// Those that take minutes.
+    /// The studies that run by default.
     pub const USUAL: [Study; 7] = [
         Study::Windows,
         Study::Alpha,
@@ -143,7 +144,7 @@ impl Study {
                 .map(|count| Variant {
                     sheets: Sheets::Count(count),
                     x: Some(count as f64),
-                    ..base.variant(self, format!("{count} sheets"))
+                    ..base.variant(self, counted(count, "sheet"))
                 })
                 .collect(),
             Study::Selection => selection(self, base),
@@ -209,7 +210,7 @@ fn selection(study: Study, base: &Base) -> Vec<Variant> {
     ]
 }
 
-/// Each layer alone, each but one, neighbouring pairs, all; nothing twice.
+/// Each layer alone, all layers but one, neighbouring pairs, and all layers. No subset appears twice.
 fn subsets(layers: usize) -> Vec<Vec<usize>> {
     let all: Vec<usize> = (0..layers).collect();
     let alone = all.iter().map(|&i| vec![i]);

@@ -1,4 +1,4 @@
-//! The demo's part: a bolted metal plate with a gasket and a label, and ways for it to be bad.
+//! This module draws the part of the demo, a bolted metal plate with a gasket and a label, and its defects.
 
 use image::{Rgb, RgbImage};
 use rand_xoshiro::Xoshiro256Plus;
@@ -13,7 +13,7 @@ const PLATE: (f32, f32, f32, f32) = (40.0, 50.0, 240.0, 220.0);
 const LABEL: (f32, f32, f32, f32) = (122.0, 216.0, 76.0, 36.0);
 const STEEL: (u8, u8, u8) = (168, 174, 180);
 
-/// A way for a part to be bad.
+/// A defect of the part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Defect {
     Scratch,

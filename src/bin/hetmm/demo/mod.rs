@@ -1,4 +1,4 @@
-//! `hetmm demo`: the whole way, on parts that it draws itself.
+//! `hetmm demo` runs the whole program on artificial parts.
 
 mod draw;
 
@@ -23,26 +23,26 @@ use image::{RgbImage, imageops};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Draw parts, good and bad, then build, inspect and evaluate: a first look in one command
+/// Generate pictures of artificial parts, then build, inspect and evaluate: a first look in one command
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  hetmm demo --out first-look")]
 pub struct Args {
-    /// Folder for everything that the demo makes
+    /// Folder for everything that the demo writes
     #[arg(long, value_name = "DIR", default_value = "hetmm-demo")]
     out: PathBuf,
     #[command(flatten)]
     replace: Replace,
 }
 
-/// How a drawn part is recognised before another one replaces it.
+/// How a generated part is recognised before another one replaces it.
 const PART: Format = Format {
-    name: "a part that the demo has drawn",
+    name: "a picture that the demo has generated",
     reads: 256,
     is_one: |bytes| heatmap::is_marked_png(bytes, DRAWN),
 };
 const DRAWN: &str = "demo part";
 
-/// Good pictures to build from, good ones to test with, bad ones of each kind.
+/// The numbers of good pictures to build from, of good ones to test with, and of defective ones of each kind.
 const TRAIN: u64 = 40;
 const GOOD: u64 = 20;
 const BAD: u64 = 6;
@@ -53,7 +53,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     draw_parts(&files.data, &outputs, console)?;
 
     console.note(format!(
-        "Building a template from the {TRAIN} good pictures in {}",
+        "Building a template from the {TRAIN} good pictures in {}.",
         files.data.join("train/good").display()
     ));
     let Files { data, template, page, heatmaps, result } = &files;
@@ -68,7 +68,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     ));
     built.finds.iter().for_each(|line| console.note(format!("  {line}")));
 
-    console.note("Evaluating it on parts it has not seen");
+    console.note("Testing it on parts that it was not built from.");
     let pipeline = Pipeline::open(template, None, &ExtractorOptions::default())?;
     let pictures = dataset::read(data, &DatasetArgs::default(), console)?;
     let evaluation = eval::evaluate(&pipeline, pictures, false, console)?;
@@ -94,15 +94,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     console.changed(&args.out);
     console.print(&eval::in_words(&evaluation, &report::levels(&pipeline)))?;
 
-    console.note("Look at:");
+    console.note("The demo has written:");
     console.note(format!(
-        "  {}   one part of each kind: picture, outline of what is wrong, anomaly map",
+        "  {}   one part of each kind: picture, outline of the defect, heat map",
         result.display()
     ));
-    console.note(format!("  {}   the figures and the hardest parts, as a page", page.display()));
-    console.note(format!("  {}   every tested part", heatmaps.display()));
+    console.note(format!("  {}   a report with the results and the hardest parts", page.display()));
+    console.note(format!("  {}   a heat map of every tested part", heatmaps.display()));
     console.note(format!(
-        "Try: hetmm inspect {} {}",
+        "Try next: hetmm inspect {} {}",
         template.display(),
         data.join("test/missing-screw").display()
     ));
@@ -110,7 +110,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Where everything goes that the demo makes.
+/// The paths of everything that the demo writes.
 struct Files {
     /// The parts, in MVTec layout.
     data: PathBuf,
@@ -133,7 +133,7 @@ impl Files {
         }
     }
 
-    /// Makes the folders and claims every file.
+    /// Creates the folders and claims every file.
     fn claim(&self, replace: &Replace) -> Result<Outputs> {
         let mut outputs = replace.outputs([]);
         make_folder(&self.heatmaps)?;
@@ -155,7 +155,7 @@ impl Files {
     }
 }
 
-/// A part that is going to be drawn.
+/// A part that will be generated.
 struct Planned {
     /// Its class below the data set, as in `test/good`.
     class: String,
@@ -163,7 +163,7 @@ struct Planned {
     defect: Option<Defect>,
 }
 
-/// What is drawn: the part itself, or the mask of its defect.
+/// What a picture shows: the part itself, or the mask of its defect.
 #[derive(Clone, Copy)]
 enum Drawn {
     Picture,
@@ -188,14 +188,14 @@ impl Planned {
         self.folders().into_iter().map(file).collect()
     }
 
-    /// The name of its heat map, where it is one of the parts to test with.
+    /// The name of its heat map, if the part is used for the test.
     fn heatmap(&self) -> Option<String> {
         let kind = self.class.strip_prefix("test/")?;
         Some(format!("{kind}_{}", self.name()))
     }
 }
 
-/// All parts, in the order in which they are drawn.
+/// All parts, in the order in which they are generated.
 fn plan() -> Vec<Planned> {
     let good = [("train/good", TRAIN), ("test/good", GOOD)];
     let good = good.map(|(class, count)| (class.to_owned(), count, None));
@@ -207,11 +207,11 @@ fn plan() -> Vec<Planned> {
     .collect()
 }
 
-/// Draws the data set, in MVTec layout.
+/// Generates the data set, in MVTec layout.
 fn draw_parts(data: &Path, outputs: &Outputs, console: &Console) -> Result<()> {
     let plan = plan();
-    console.note(format!("Drawing {} parts into {}", plan.len(), data.display()));
-    let bar = console.bar("drawing", plan.len());
+    console.note(format!("Generating {} pictures of parts in {}.", plan.len(), data.display()));
+    let bar = console.bar("generating", plan.len());
     for (seed, planned) in (1..).zip(&plan) {
         let part = Part::draw(seed, planned.defect);
         for (drawn, path) in planned.files(data) {
@@ -228,7 +228,8 @@ fn draw_parts(data: &Path, outputs: &Outputs, console: &Console) -> Result<()> {
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "the folder cannot be made", &e))
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Error::io(folder, "the folder cannot be created", &e))
 }
 
 /// Pictures of equal width, one below the other.

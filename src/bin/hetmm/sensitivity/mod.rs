@@ -1,4 +1,4 @@
-//! `hetmm sensitivity`: the size of the defects that a template finds, from made-up ones.
+//! `hetmm sensitivity` states the size of the defects that a template finds, from artificial ones.
 
 mod options;
 
@@ -18,6 +18,7 @@ use hetmm::scoring::Scored;
 use hetmm::sensitivity::{KindResult, Plan, Study, Subject};
 use hetmm::sensitivity::{LEAST_RUNS, MOST_RUNS, study};
 use hetmm::template::ImageRecord;
+use hetmm::wording::form;
 use hetmm::{Error, Result};
 use options::{KindName, parse_contrast};
 use rayon::prelude::*;
@@ -25,11 +26,11 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Say what size of defects a template finds, from made-up ones in good pictures
+/// State which size of defect a template finds, from artificial defects in good pictures
 ///
-/// Draws scratches, spots, and missing, moved and smoothed pieces of known size into good pictures that the template
-/// was not built from, and inspects them. It states the size that is found in 90 % of the cases with 95 % confidence
-/// (a90/95 of MIL-HDBK-1823A). It changes nothing, and a made-up defect is not a real one.
+/// The command adds scratches, spots, and missing, moved and smoothed pieces of known size to good pictures that the
+/// template was not built from, and inspects them. It states the size that is found in 90 % of the cases with 95 %
+/// confidence (a90/95 of MIL-HDBK-1823A). It does not change the template. An artificial defect is not a real one.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm sensitivity part.hetmm fresh/
@@ -44,29 +45,29 @@ pub struct Args {
     /// Good pictures that the template was not built from: folders or files
     #[arg(required = true, value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Kinds of defects to make up [default: all]
+    /// Kinds of artificial defects [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
     kinds: Vec<KindName>,
-    /// Contrasts of scratches and spots, in grey levels from 1 to 255
+    /// Contrasts of scratches and spots, in grey levels from 1 to 255. Give the contrasts of your real defects
     #[arg(long, value_parser = parse_contrast, value_delimiter = ',', value_name = "LEVELS,..", default_value = "20,60")]
     contrasts: Vec<f32>,
-    /// Defects of each kind and contrast, from 60 to 5000
+    /// Number of defects of each kind and contrast, from 60 to 5000. More of them give narrower limits and take longer
     #[arg(long, value_name = "N", default_value_t = 160,
           value_parser = clap::value_parser!(u32).range(LEAST_RUNS as i64..=MOST_RUNS as i64))]
     runs: u32,
-    /// Seed of what is drawn: another one gives other places
+    /// Start value for the choice of places. Another value gives other places
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Write the figures to this file, beside the text ("-" for standard output, in place of the text)
+    /// Write the results as JSON to this file and print the text as well. With "-", print the JSON in place of the text
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with curves, the map of blind places and examples to this file
+    /// Write a report to this file, with curves, the map of blind places and examples
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// The backbone the template was made with, where that is not the bundled one
+    /// ONNX file of the backbone that the template was built with [default: the bundled one]
     #[arg(long, value_name = "M.onnx")]
     backbone: Option<PathBuf>,
-    /// Go on past unreadable pictures
+    /// Leave out unreadable pictures. Without it, one unreadable picture is an error
     #[arg(long)]
     skip_unreadable: bool,
     #[command(flatten)]
@@ -93,11 +94,11 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
     let pipeline = args.shape.apply(pipeline);
     let fresh = without_known(pipeline.template(), different(good, console), console)
-        .map_err(|e| e.advise("give pictures of further good parts"))?;
+        .map_err(|e| e.advise("give pictures of other good parts"))?;
     let pictures = one_of_each_exposure(&pipeline, fresh, args, console)?;
     let subject = Fresh { pipeline, pictures };
     let plan = args.plan();
-    let bar = console.bar("made-up", plan.kinds.len() * plan.runs);
+    let bar = console.bar("artificial", plan.kinds.len() * plan.runs);
     let found = study::run(&subject, &plan, &|done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     let json = format!("{:#}", to_json(args, &subject, &found));
@@ -121,7 +122,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
 }
 
 impl Args {
-    /// The file for the figures, where they do not go to standard output.
+    /// The file for the results, if they do not go to standard output.
     fn json_file(&self) -> Option<&Path> {
         self.json.as_deref().filter(|path| path.as_os_str() != "-")
     }
@@ -135,7 +136,7 @@ impl Args {
     }
 }
 
-/// Claims all files that are asked for.
+/// Claims all output files.
 fn claim(args: &Args, pictures: &[Source]) -> Result<Outputs> {
     let inputs = pictures.iter().map(|source| source.path.as_path());
     let of_template = [Some(args.template.as_path()), args.backbone.as_deref()];
@@ -145,7 +146,7 @@ fn claim(args: &Args, pictures: &[Source]) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// The pictures that can be read, the first of every exposure: further ones say nothing new of good parts.
+/// The first readable picture of every exposure. Other pictures of the same exposure say nothing new about good parts.
 fn one_of_each_exposure(
     pipeline: &Pipeline,
     pictures: Vec<Source>,
@@ -183,8 +184,9 @@ fn one_of_each_exposure(
     let doubles = readable.len() - parts.count();
     if doubles > 0 {
         console.note(format!(
-            "{doubles} of {} pictures were left out: they show the same exposure as others",
-            readable.len()
+            "note: {doubles} of {} pictures {} the same exposure as another one",
+            readable.len(),
+            form(doubles, "was left out, because it shows", "were left out, because they show")
         ));
     }
     let numbered = readable.into_iter().enumerate();

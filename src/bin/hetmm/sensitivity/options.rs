@@ -1,9 +1,9 @@
-//! Kinds and contrasts, as they are asked for.
+//! The kinds and contrasts of artificial defects, as the command line names them.
 
 use clap::ValueEnum;
 use hetmm::sensitivity::Kind;
 
-/// A kind of made-up defect, by its name on the command line.
+/// A kind of artificial defect, by its name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub enum KindName {
     Scratch,
@@ -14,7 +14,7 @@ pub enum KindName {
     Smoothed,
 }
 
-/// The kinds that are asked for, each once, in their usual order; all where none is.
+/// The kinds that are asked for, each once, in their usual order. All kinds if none is asked for.
 pub fn kinds(asked: &[KindName]) -> Vec<Kind> {
     let of_name = |name: &KindName| match name {
         KindName::Scratch => Kind::Scratch,
@@ -32,7 +32,7 @@ pub fn kinds(asked: &[KindName]) -> Vec<Kind> {
 pub fn parse_contrast(text: &str) -> Result<f32, String> {
     match text.trim().parse::<f32>() {
         Ok(levels) if (1.0..=255.0).contains(&levels) => Ok(levels),
-        _ => Err("a number of grey levels from 1 to 255".into()),
+        _ => Err("give a number of grey levels from 1 to 255".into()),
     }
 }
 
