@@ -1,4 +1,4 @@
-//! Layers whose patches serve all positions: from outside, and the kernel against its definition.
+//! Tests layers whose patches serve all positions: from outside, and the kernel against its definition.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -11,7 +11,7 @@ use hetmm::matching::sheets::{pack, pack_bytes};
 use hetmm::matching::{Shape, Sheets, Storage, Values, Windows, Without};
 use std::path::{Path, PathBuf};
 
-/// Two positional layers, and two that are position-free, one of which shares its tap with a positional one.
+/// The options for two positional layers and two position-free ones, one of which shares its tap with a positional one.
 const LAYERS: [&str; 12] = [
     "--size",
     "64",
@@ -140,7 +140,7 @@ fn layers_that_make_no_sense_are_refused() {
     assert_code(&with(&["--position-free", "none"]), 0, "");
 }
 
-/// By the definition: every pixel against every patch, less those of a picture that is left out.
+/// Follows the definition: every pixel is compared with every patch, except those of a picture that is left out.
 #[test]
 fn every_kernel_finds_the_nearest_patch_wherever_it_comes_from() {
     for (channels, patches, (height, width)) in
