@@ -136,7 +136,7 @@ fn stay_quiet() {
     }));
 }
 
-/// SplitMix64.
+/// Gives random numbers that a seed repeats (SplitMix64).
 struct Random(u64);
 
 impl Random {

@@ -150,7 +150,7 @@ mod traced {
 
     /// Says what becomes of a system call.
     pub enum Call {
-        /// It is made.
+        /// The call is made.
         Go,
         /// The program is killed before the call.
         Kill,

@@ -24,7 +24,7 @@ const RUNS: usize = 20;
 pub struct Dealt {
     /// The fold of every part.
     pub fold: Vec<u32>,
-    /// How many folds there are.
+    /// The number of folds.
     pub folds: usize,
     /// The number of items. It equals the number of parts if nothing says which parts belong together.
     pub items: usize,
@@ -65,7 +65,7 @@ pub fn deal(names: &[&str], label: Option<&dyn Fn(&str) -> String>, folds: usize
             None => items.push(vec![part]),
         }
     }
-    // A run needs at least two pictures.
+    // A run in the order of the names needs at least two parts.
     let least = if grouping == Grouping::Order { 2 } else { 1 };
     let most = (items.len() / least).max(2).min(items.len());
     let count = (folds * RUNS.div_ceil(folds.max(1))).min(most).max(1);

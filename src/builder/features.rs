@@ -152,7 +152,7 @@ fn chunk_size(backbone: &Identity) -> usize {
     (CHUNK_BYTES / bytes.max(1)).clamp(least, 64.max(least))
 }
 
-/// The number of bytes that the features of a chunk aim at.
+/// The target size of the features of a chunk, in bytes.
 const CHUNK_BYTES: usize = 192 << 20;
 
 /// Holds a picture that is ready for the network.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 /// The bytes that the maps of one picture take for each pixel of the input, from distances to a score.
 pub(super) const MAP_BYTES: u64 = 16;
-/// The number of bytes that such maps aim at, for all pictures that are scored at the same time.
+/// The target size of such maps, in bytes, for all pictures that are scored at the same time.
 const MAPS_AT_ONCE_BYTES: u64 = 1 << 30;
 
 /// Returns the largest number of pictures whose maps should be in memory at the same time.

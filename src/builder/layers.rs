@@ -17,9 +17,9 @@ pub struct LayerNames {
 /// Holds what was asked for in place of a preset's layers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
-    /// Layers that match at their own positions.
+    /// The layers that match at their own positions.
     pub positional: Option<&'a [String]>,
-    /// Position-free layers.
+    /// The position-free layers.
     pub position_free: Option<&'a [String]>,
 }
 

@@ -12,14 +12,14 @@ const NAMED: usize = 3;
 /// Says something that a person should know about a set of good pictures and may want to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Pictures that show nothing: all of their pixels are alike.
+    /// Some pictures show nothing: all of their pixels are alike.
     Blank {
         /// The names of these pictures.
         names: Vec<String>,
         /// The number of all pictures.
         of: usize,
     },
-    /// Pictures that are not fully opaque.
+    /// Some pictures are not fully opaque.
     Transparent {
         /// The names of these pictures.
         names: Vec<String>,

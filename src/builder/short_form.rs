@@ -1,8 +1,8 @@
 //! Estimates what a template that was just built finds: dark spots drawn into some of its own good pictures.
 //!
 //! Each of these pictures is inspected without the prototypes from pictures of its part. So no picture is kept back for
-//! it. It takes as long as inspecting [`MOST_INSPECTIONS`] pictures, and fewer if there are few. A build of n pictures
-//! takes about as long as inspecting two and a half n.
+//! it. It takes as long as inspecting [`MOST_INSPECTIONS`] pictures, or fewer if the template has few. A build of n
+//! pictures takes about as long as inspecting two and a half n pictures.
 
 use super::Source;
 use super::leave_one_out::groups;

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// The number of bytes that one batch aims at.
+/// The target size of one batch, in bytes.
 const BATCH_BYTES: u64 = 192 << 20;
 
 /// Holds feature maps of any number of pictures and of copies of them.

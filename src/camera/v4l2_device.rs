@@ -50,7 +50,7 @@ mod ioctls {
 pub enum StampSource {
     /// The moment at which the exposure began.
     StartOfExposure,
-    /// The moment at which the frame's last byte had come.
+    /// The moment at which the frame's last byte came.
     EndOfFrame,
     /// Nothing that can be compared with the monotonic clock.
     OtherClock,

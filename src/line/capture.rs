@@ -30,7 +30,7 @@ pub struct Capture<'a> {
 }
 
 impl Capture<'_> {
-    /// Takes a frame for every wanted frame until the device stops.
+    /// Answers every `WantedFrame` until the device stops.
     pub fn on_demand(mut self, requests: &Receiver<WantedFrame>) {
         let mut camera = None;
         while let Some(open) = self.ready(&mut camera, Some(requests)) {

@@ -38,7 +38,7 @@ pub struct Links {
     pub jobs: SyncSender<Job>,
     /// The log of parts and edges.
     pub records: Records,
-    /// Signs of life.
+    /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// The earliest beginning of an exposure after its trigger.
     pub capture_delay: Duration,

@@ -26,7 +26,7 @@ pub struct Inspection {
     pub review_passes: bool,
     /// The archive of pictures of bad parts.
     pub archive: Option<Arc<Archive>>,
-    /// Signs of life.
+    /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// The way to the hub thread.
     pub hub: Outbox,

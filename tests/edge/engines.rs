@@ -18,9 +18,10 @@ fn library() -> Option<PathBuf> {
     named
 }
 
-/// Is the source of a library in between. If the file FAULT says `error`, `Run` returns an error. If it says `nothing`,
-/// `Run` reports success and returns nothing, which panics in the program. CreateStatus is the first function of the
-/// interface, and Run the tenth. Both have stood there since the first release.
+/// The source of a library that stands between the program and ONNX Runtime. If the file FAULT says `error`, `Run`
+/// returns an error. If it says `nothing`, `Run` reports success and returns nothing, which panics in the program.
+/// CreateStatus is the first function of the interface, and Run the tenth. Both have stood there since the first
+/// release.
 const BETWEEN: &str = r#"
 #include <dlfcn.h>
 #include <stdio.h>

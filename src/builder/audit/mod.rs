@@ -60,7 +60,7 @@ pub const LEAST: usize = 10;
 /// The largest number of pictures that the others are compared with, evenly taken from all. It bounds time and memory.
 /// Mirrored copies of them are not counted.
 const REFERENCES: usize = 256;
-/// The number of bytes that the vectors of these pictures aim at. At least [`LEAST`] pictures are used even if they
+/// The target size of the vectors of these pictures, in bytes. At least [`LEAST`] pictures are used even if they
 /// take more.
 const REFERENCE_BYTES: u64 = 2 << 30;
 /// The largest number of times that all pictures are compared.

@@ -126,7 +126,7 @@ impl Reason {
     }
 
     /// Returns whether this reason alone makes its picture a stray. Being there twice does not. If the picture differs
-    /// as a whole, odd places do not count by themselves, because all of the picture is odd.
+    /// as a whole, its odd places need the higher limit, because all of the picture is odd.
     fn is_of_a_stray(&self, differs_as_a_whole: bool) -> bool {
         match self.kind {
             ReasonKind::Duplicate => false,

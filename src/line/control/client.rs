@@ -1,4 +1,4 @@
-//! Serves one connection. It sends its request, waits, gets its answer and leaves, each within a time limit.
+//! Serves one connection. The client sends its request, waits, gets its answer and leaves, each within a time limit.
 
 use crate::clock::LineTime;
 use crate::line::reply::Answer;

@@ -192,8 +192,8 @@ impl Belt {
         self.passing = self.passing.max(Some(tail));
     }
 
-    /// Returns, once, the moment at which the last of the rejected belt was due to have passed the gate. Returns `None`
-    /// until then.
+    /// Returns the moment at which the last of the rejected belt passed the gate. It does so once, and returns `None`
+    /// otherwise.
     pub fn take_passed(&mut self, at: LineTime, count: u64) -> Option<LineTime> {
         let tail = self.passing.take_if(|tail| tail.is_reached(at, count))?;
         Some(tail.moment().unwrap_or(at))

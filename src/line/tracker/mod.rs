@@ -1,6 +1,6 @@
 //! Decides what happens to every part between trigger and gate, as a pure state machine.
 //!
-//! It reads no clock and touches no device file. The caller hands it events with the time and carries out the commands
+//! It reads no clock and touches no hardware. The caller hands it events with the time and carries out the commands
 //! that it returns. The same events give the same commands.
 //!
 //! ```text
