@@ -50,7 +50,7 @@ pub struct TemplateConfig {
     /// The feature extractor.
     #[serde(default)]
     pub device: FeatureDevice,
-    /// The library of ONNX Runtime, or its folder. Without it, the program searches the library.
+    /// The library of ONNX Runtime, or its folder. Without it, the program searches for the library.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onnxruntime: Option<PathBuf>,
     /// Whether TensorRT may compute with 16-bit numbers.
@@ -133,7 +133,7 @@ pub struct TriggerConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// The GPIO chip. It is that of the trigger.
+    /// The GPIO chip. It must be that of the trigger, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
     /// The GPIO line.
