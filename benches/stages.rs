@@ -1,7 +1,7 @@
-//! Every stage of a picture's way and of selection, alone: `cargo bench --bench stages [-- FILTER]`.
+//! Measures every stage of inspection and of selection alone: `cargo bench --bench stages [-- FILTER]`.
 //!
-//! Sizes are those of the preset `classic` (bundled network, six taps, windows of 3, 60 sheets); values are
-//! pseudo-random, which changes no operation count. For a template on real data use `hetmm bench`.
+//! Sizes are those of the preset `classic` (bundled network, six taps, windows of 3, 60 sheets). Values are
+//! pseudo-random, which does not change the number of operations. For a template on real data use `hetmm bench`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use hetmm::backbone::{self, ExtractorOptions, Request};
@@ -15,7 +15,7 @@ use hetmm::selection::{HardRule, optics, pts, xi};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// The taps of `classic`: name, channels, side of the map.
+/// The taps of `classic`: name, channels, side of the map in pixels.
 const TAPS: [(&str, usize, usize); 6] = [
     ("block4.exp", 240, 32),
     ("block5.exp", 240, 16),
@@ -43,7 +43,7 @@ fn map(side: usize, channels: usize, seed: u64) -> FeatureMap {
     FeatureMap::normalised(side, side, channels, noise(side * side * channels, seed))
 }
 
-/// One layer's template in every storage.
+/// Holds one layer's template in every storage type.
 struct Stored {
     shape: Shape,
     f32s: Vec<f32>,
@@ -144,7 +144,7 @@ fn matching(c: &mut Criterion) {
     group.finish();
 }
 
-/// What a matrix product of a well-kept library reaches here, for comparison with `matching/f32`.
+/// Measures a matrix product of a well-maintained library on this machine, for comparison with `matching/f32`.
 fn gemm(c: &mut Criterion) {
     let mut group = c.benchmark_group("gemm");
     let (m, k, n) = (768, 480, 256);

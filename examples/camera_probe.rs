@@ -1,5 +1,5 @@
-//! Takes a few frames from a V4L2 camera and says what came: to find out whether a camera and
-//! its driver work with `hetmm-edge`, and with which settings.
+//! Takes a few frames from a V4L2 camera and prints what came. It shows whether a camera and its driver work with
+//! `hetmm-edge`, and with which settings.
 //!
 //! `cargo run --release --example camera_probe -- --device /dev/video0 --width 640 --height 480`
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Take frames from a V4L2 camera and print when they were exposed and their mean colour.
 #[derive(Parser)]
 struct Arguments {
-    /// Device node
+    /// Device file
     #[arg(long, default_value = "/dev/video0")]
     device: PathBuf,
     /// Columns
@@ -47,7 +47,7 @@ struct Arguments {
     /// How long to wait for each
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000)]
     patience: u64,
-    /// How long to drop frames before each, as a line does between its parts
+    /// How long to drop frames before each, as a production line does between its parts
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pause: u64,
     /// Write every frame there as a PNG, named by its number
@@ -128,7 +128,7 @@ fn drain(camera: &mut impl Camera, pause: Duration) -> Result<(), CameraError> {
     Ok(())
 }
 
-/// Age is the time since the exposure began, or since a moment that is certainly not later.
+/// Describes a frame. Age is the time since the exposure began, or since a moment that is certainly not later.
 fn text(frame: &Frame) -> String {
     let age = LineTime::now().since(frame.exposed_at);
     let [red, green, blue] = mean(&frame.picture.samples);

@@ -1,9 +1,10 @@
-//! Milliseconds a picture that the bundled backbone takes: tract and ONNX Runtime, turn by turn.
+//! Measures the milliseconds per picture of the bundled backbone: tract and ONNX Runtime, in turn.
 //!
-//!     ORT_DYLIB_PATH=$(models/fetch_onnxruntime.sh) cargo run --release --example engine_times [ROUNDS]
+//!     ORT_DYLIB_PATH=$(models/fetch_onnxruntime.sh) cargo run --release --example extractor_times [ROUNDS]
 //!
-//! For one and two threads: *alone*, one picture at a time; *together*, as many callers as threads,
-//! as `hetmm build` has them. Taps and input of the default preset. Medians over the rounds.
+//! It measures with one and with two threads. *alone* is one picture at a time. *together* is as many callers as
+//! threads, as in `hetmm build`. Taps and input are those of the default preset. The figures are medians over the
+//! rounds.
 
 use hetmm::backbone::{self, Backbone, Device, ExtractorOptions, Request};
 use hetmm::builder::presets::PRESETS;
@@ -12,9 +13,9 @@ use rayon::prelude::*;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Side of the input in pixels, as the default has it for square pictures.
+/// The side of the input in pixels, as in the default for square pictures.
 const SIDE: usize = 256;
-/// Pictures a thread computes in a round.
+/// The number of pictures that a thread computes in a round.
 const PICTURES: usize = 8;
 
 struct Case {
@@ -64,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
                 false => (0..count).try_for_each(|_| backbone.features(&image).map(drop)),
             })?;
-            // The first rounds fill caches and make sessions.
+            // The first rounds fill caches and make sessions, so they do not count.
             if round >= 2 {
                 case.times_ms.push(start.elapsed().as_secs_f64() * 1e3 / count as f64);
             }

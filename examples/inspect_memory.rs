@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let inspector = Inspector::new(Template::open(template)?, &Options::default())?;
 
-    // A camera's buffer: blue, green, red and one unused byte, with padding at the end of each row.
+    // This is a camera's buffer: blue, green, red and one unused byte, with padding at the end of each row.
     let decoded = hetmm::image::read(picture.as_ref())?;
     let hetmm::image::Samples::Eight(rgb) = &decoded.samples else {
         return Err("this example takes pictures of 8 bits".into());

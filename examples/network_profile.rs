@@ -1,6 +1,6 @@
-//! Where the time of a network goes: `network_profile MODEL.onnx TAP,TAP,.. [RUNS]`.
+//! Shows where the time of a network goes: `network_profile MODEL.onnx TAP,TAP,.. [RUNS]`.
 //!
-//! Prints milliseconds a picture by kind of operator (medians), for the network cut to its taps.
+//! It prints milliseconds per picture by kind of operator (medians), for the network cut to its taps.
 
 use hetmm::backbone::{Backbone, TractBackbone};
 use hetmm::image::NetworkImage;

@@ -2,14 +2,14 @@
 //!
 //!     cargo run --release --example own_threshold -- part.hetmm new.png ...
 //!
-//! The template's own verdict is stricter where it can be: this example never passes what the template rejects.
+//! The example never passes what the template rejects, because the template's own verdict counts as well.
 
 use hetmm::{Inspection, Inspector, Options, Verdict};
 
 /// The share of the picture from which a region is large.
 const LARGE: f64 = 0.01;
 
-/// A part passes if the template passes it, and no large part of its map is above half of the threshold.
+/// Returns whether a part passes: the template passes it, and no large share of its map is above half of the threshold.
 fn passes(found: &Inspection) -> bool {
     let map = found.map();
     let limit = 0.5 * found.threshold;

@@ -1,5 +1,5 @@
-//! What the outputs do when the device program has a fault of its own: requests the lines `ng` and
-//! `fault` of a GPIO chip, drives them as a healthy line does, and panics. For the board test.
+//! Shows what the outputs do when the device program panics. It requests the outputs `ng` and `fault` of a GPIO chip,
+//! drives them as a healthy device does, and panics. It is for the board test.
 
 use hetmm::gpio::LineRef;
 use hetmm::line::config::{FaultConfig, LineConfig, NgConfig};
@@ -34,7 +34,7 @@ fn main() {
     }
     std::thread::sleep(Duration::from_millis(500));
     let worker = std::thread::spawn(|| panic!("a fault of its own, made for the test"));
-    // The hook ends the process before anybody could go on.
+    // The hook ends the process before anything else can happen.
     let _ = worker.join();
     std::thread::sleep(Duration::from_secs(5));
 }

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let now = changed_at(path);
         if now != known {
             known = now;
-            // Another thread may inspect meanwhile: it ends with the old template.
+            // Another thread may inspect meanwhile. It ends with the old template.
             match Template::open(path).and_then(|template| inspector.replace(template)) {
                 Ok(()) => println!("template {} is in use", inspector.generation()),
                 Err(error) => eprintln!("the old template stays in use: {error}"),

@@ -1,4 +1,4 @@
-//! From a decoded picture to a verdict: the one path that workstation and device share.
+//! Turns a decoded picture into a verdict. Workstation and device share this one path.
 
 use crate::backbone::{self, Backbone, ExtractorOptions, Request, TRACT};
 use crate::containment::contained_here;
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A template, its backbone and everything prepared for pictures.
+/// Holds a template, its backbone and everything that is prepared for pictures.
 pub struct Pipeline {
     template: Arc<Template>,
     backbone: Arc<dyn Backbone>,
@@ -27,24 +27,24 @@ pub struct Pipeline {
     any_shape: bool,
 }
 
-/// What an inspection gives.
+/// Holds what an inspection returns.
 #[derive(Debug, Clone)]
 pub struct Inspected {
-    /// Columns and rows of the picture.
+    /// The columns and rows of the picture.
     pub size: Size,
     /// The picture at the network's size.
     pub image: NetworkImage,
     /// The anomaly map at the network's size, before the blur.
     pub anomaly_map: Vec<f32>,
-    /// The image score and the blurred map that it is the largest value of.
+    /// The score and the blurred map, whose largest value is the score.
     pub scored: Scored,
-    /// Verdict, deciding rule and regions, in pixels of the picture.
+    /// The verdict, the deciding rule and the regions, in pixels of the picture.
     pub decided: Decided,
-    /// How long it took.
+    /// How long the stages took.
     pub times: StageTimes,
 }
 
-/// How long each stage of an inspection took.
+/// Holds how long each stage of an inspection took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// The resize to the network's input.
@@ -57,10 +57,10 @@ pub struct StageTimes {
     pub scoring: Duration,
 }
 
-/// Milliseconds of each stage.
+/// Holds the milliseconds of each stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Timing {
-    /// Decoding the picture's file; 0 for a picture from memory.
+    /// Decoding the picture's file. It is 0 for a picture from memory.
     #[serde(rename = "decode")]
     pub decode_ms: f64,
     /// The resize to the network's input.
@@ -75,13 +75,13 @@ pub struct Timing {
     /// Map, score, regions and verdict.
     #[serde(rename = "scoring")]
     pub scoring_ms: f64,
-    /// All of them.
+    /// The sum of all stages.
     #[serde(rename = "total")]
     pub total_ms: f64,
 }
 
 impl Timing {
-    /// The stages of an inspection, after a picture that took `decode` to decode.
+    /// Returns the times of the stages of an inspection, for a picture that took `decode` to decode.
     pub fn new(decode: Duration, times: StageTimes) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let stages = [decode, times.prepare, times.features, times.matching, times.scoring];
@@ -97,11 +97,11 @@ impl Timing {
     }
 }
 
-/// How many times the tolerance of the maps of a golden probe passes where another feature extractor than tract computes, or
-/// has computed where the template was made: it may do so with 16-bit numbers.
+/// The factor of the tolerance for the maps of a golden probe if another feature extractor than tract computes here, or
+/// computed where the template was made. Such a feature extractor may use 16-bit numbers.
 const ENGINE_SLACK: f32 = 6.0;
 
-/// A golden probe that was computed again.
+/// Holds the result of a golden probe that was computed again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeResult {
     /// Where the probe's picture comes from.
@@ -110,15 +110,15 @@ pub struct ProbeResult {
     pub expected: f32,
     /// The score computed here.
     pub score: f32,
-    /// Whether they agree, and the maps do.
+    /// Whether the scores agree and the maps do.
     pub agrees: bool,
-    /// Where its maps differ most from those that the template promises, where they differ by more than
-    /// rounding; `None` also in a template that promises no maps.
+    /// The place where its maps differ most from those that the template promises, if they differ by more than
+    /// rounding. It is also `None` in a template that promises no maps.
     pub deviation: Option<Deviation>,
 }
 
 impl ProbeResult {
-    /// What differs, in words; `None` where it agrees.
+    /// Returns in words what differs, or `None` if the probe agrees.
     pub fn difference(&self) -> Option<String> {
         if self.agrees {
             return None;
@@ -132,7 +132,7 @@ impl Pipeline {
     /// Joins a template with a backbone.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Template`] where the template was made with another backbone.
+    /// Returns [`crate::error::Kind::Template`] if the template was made with another backbone.
     pub fn new(template: impl Into<Arc<Template>>, backbone: Arc<dyn Backbone>) -> Result<Self> {
         let template = template.into();
         backbone.identity().require_same_as(&template.header().backbone)?;
@@ -149,16 +149,16 @@ impl Pipeline {
         Ok(Pipeline { template, backbone, scorer, built_from, any_shape: false })
     }
 
-    /// The same, but pictures of any shape are squeezed into the network's input.
+    /// Returns the same pipeline, which now squeezes pictures of any shape into the network's input.
     pub fn with_any_shape(self) -> Self {
         Pipeline { any_shape: true, ..self }
     }
 
-    /// Refuses pictures of another shape than those that the template was built from: the network
-    /// would see them squeezed. Where these differ in shape, any shape between them will do.
+    /// Refuses pictures of another shape than those that the template was built from, because the network would see
+    /// them squeezed. If these differ in shape, any shape between them is accepted.
     ///
     /// # Errors
-    /// [`Kind::Image`], with both sizes.
+    /// Returns [`Kind::Image`], with both sizes.
     pub fn check_shape(&self, size: Size) -> Result<()> {
         let Some(first) = self.built_from.first() else { return Ok(()) };
         if self.any_shape || size.is_among(&self.built_from) {
@@ -174,12 +174,13 @@ impl Pipeline {
         ))
     }
 
-    /// The size of the pictures that the template was built from, where none of them had `size`.
+    /// Returns the size of the pictures that the template was built from, if none of them had `size`.
     pub fn other_size(&self, size: Size) -> Option<Size> {
         self.built_from.first().copied().filter(|_| !self.built_from.contains(&size))
     }
 
-    /// Opens a template file with the backbone it asks for, `model` or the bundled one, on `extractor`.
+    /// Opens a template file with the backbone that it asks for: `model`, or the bundled one. `extractor` says how
+    /// features are computed.
     pub fn open(
         template: &Path,
         model: Option<&Path>,
@@ -192,7 +193,8 @@ impl Pipeline {
         })
     }
 
-    /// Joins a template with the backbone it asks for, `model` or the bundled one, on `extractor`.
+    /// Joins a template with the backbone that it asks for: `model`, or the bundled one. `extractor` says how features
+    /// are computed.
     pub fn join(
         template: impl Into<Arc<Template>>,
         model: Option<&Path>,
@@ -213,35 +215,35 @@ impl Pipeline {
         Self::new(template, backbone)
     }
 
-    /// The template.
+    /// Returns the template.
     pub fn template(&self) -> &Arc<Template> {
         &self.template
     }
 
-    /// What computes the features, to join with another template.
+    /// Returns the backbone that computes the features, to join it with another template.
     pub fn backbone(&self) -> &Arc<dyn Backbone> {
         &self.backbone
     }
 
-    /// Most pictures that are to be inspected at the same time, whatever the number of threads: their features must fit
-    /// the memory.
+    /// Returns the largest number of pictures that should be inspected at the same time, whatever the number of
+    /// threads. Their features must fit into memory.
     pub fn pictures_at_once(&self) -> usize {
         self.backbone.identity().pictures_at_once()
     }
 
-    /// Name of what computes the features.
+    /// Returns the name of the feature extractor.
     pub fn extractor(&self) -> &str {
         self.backbone.extractor()
     }
 
-    /// From a picture to its verdict: the one path that workstation, device and other programs share.
+    /// Inspects a picture. Workstation, device and other programs share this one path.
     ///
-    /// `clock` gives the time since any fixed moment; [`Inspected::times`] come from it. Where the calling thread
+    /// `clock` returns the time since any fixed moment. [`Inspected::times`] come from it. If the calling thread
     /// belongs to a [`crate::containment::Containment`], a panic of the feature extractor is an error.
     ///
     /// # Errors
-    /// [`Kind::Image`] where the picture cannot be used, as for [`Pipeline::prepare`]; any other kind where the
-    /// feature extractor fails.
+    /// Returns [`Kind::Image`] if the picture cannot be used, as [`Pipeline::prepare`] does. Returns any other kind if
+    /// the feature extractor fails.
     pub fn inspect(
         &self,
         picture: &PictureView,
@@ -270,29 +272,30 @@ impl Pipeline {
     /// Brings a picture to the network's size.
     ///
     /// # Errors
-    /// As [`Pipeline::check_shape`]; [`Kind::Image`] where its samples are larger than the template's bits
-    /// allow.
+    /// Returns the errors of [`Pipeline::check_shape`], and [`Kind::Image`] if its samples are larger than the
+    /// template's bits allow.
     pub fn prepare(&self, picture: &PictureView) -> Result<NetworkImage> {
         self.check_shape(picture.size())?;
         let reading = self.template.settings().reading;
         NetworkImage::read(picture, reading, self.backbone.identity().size())
     }
 
-    /// The feature maps of a picture.
+    /// Computes the feature maps of a picture.
     pub fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
         self.backbone.features(image)
     }
 
-    /// Distances of every layer; `leave_out` drops the prototypes that come from that picture. They are no
-    /// numbers at a tap whose features are no use ([`FeatureMap::fault`]), so that the picture is rejected.
+    /// Computes the distances of every layer. `leave_out` drops the prototypes that come from that picture. The
+    /// distances are not numbers at a tap whose features cannot be used ([`FeatureMap::fault`]). So the picture is
+    /// rejected.
     pub fn distances(&self, features: &[FeatureMap], leave_out: Option<u32>) -> Vec<Distances> {
         self.matched(features, |layer| {
             leave_out.map(|picture| Without { sources: self.template.sources(layer), picture })
         })
     }
 
-    /// As [`Pipeline::distances`], without the prototypes of group `left_out`; `groups` has the group of every
-    /// prototype, a layer, in the order of [`Template::sources`].
+    /// Does the same as [`Pipeline::distances`], without the prototypes of group `left_out`. `groups` holds for each
+    /// layer the group of every prototype, in the order of [`Template::sources`].
     pub fn distances_without(
         &self,
         features: &[FeatureMap],
@@ -325,7 +328,7 @@ impl Pipeline {
             .collect()
     }
 
-    /// Distances of one layer with other windows than the template's.
+    /// Computes the distances of one layer with other windows than the template's.
     #[cfg(feature = "desktop")]
     pub(crate) fn distances_in(
         &self,
@@ -336,8 +339,8 @@ impl Pipeline {
         match_layer(query, &self.template.sheets(layer), windows, None)
     }
 
-    /// The maps that `distances` would give in short, were the template's header `header`; without the
-    /// baseline where that is asked for.
+    /// Returns a summary of the maps that `distances` would give with the header `header`. The baseline is used only if
+    /// `has_baseline` is true.
     #[cfg(feature = "desktop")]
     pub(crate) fn summary_under(
         &self,
@@ -349,7 +352,7 @@ impl Pipeline {
         scorer_for(&self.template, header, baselines).summary(distances).1
     }
 
-    /// Whether [`Pipeline::summary_under`] would differ from `promised` by more than rounding.
+    /// Returns whether [`Pipeline::summary_under`] would differ from `promised` by more than rounding.
     #[cfg(feature = "desktop")]
     pub(crate) fn deviates_under(
         &self,
@@ -362,33 +365,33 @@ impl Pipeline {
         scorer_for(&self.template, header, baselines).deviates(distances, promised, 1.0)
     }
 
-    /// What joins the distances of the layers, with another baseline a layer (empty for none).
+    /// Returns a scorer of this template with another baseline for each layer. An empty one means no baseline.
     pub fn scorer_with(&self, baselines: Vec<Vec<f32>>) -> Scorer {
         scorer_for(&self.template, self.template.header(), baselines)
     }
 
-    /// What joins the distances of the layers.
+    /// Returns what joins the distances of the layers.
     pub fn scorer(&self) -> &Scorer {
         &self.scorer
     }
 
-    /// The anomaly map `S+` at network size.
+    /// Computes the anomaly map `S+` at network size.
     pub fn anomaly_map(&self, distances: &[Distances]) -> Vec<f32> {
         self.scorer.anomaly_map(distances)
     }
 
-    /// The image score and the blurred map behind it.
+    /// Computes the score and the blurred map behind it.
     pub fn score(&self, anomaly_map: &[f32]) -> Scored {
         self.scorer.score(anomaly_map)
     }
 
-    /// Everything from network size to score.
+    /// Does everything from network size to score.
     pub fn run(&self, image: &NetworkImage) -> Result<Scored> {
         let features = self.features(image)?;
         Ok(self.score(&self.anomaly_map(&self.distances(&features, None))))
     }
 
-    /// The template's thresholds.
+    /// Returns the template's thresholds.
     pub fn thresholds(&self) -> Thresholds {
         let reject = self.template.header().calibration.threshold;
         Thresholds { reject, review: self.template.decision().map_or(reject, |d| d.review) }
@@ -412,21 +415,21 @@ impl Pipeline {
         scored.peak(self.backbone.identity().width as usize, size)
     }
 
-    /// The template's region rules.
+    /// Returns the template's region rules.
     fn rules(&self) -> Option<InForce<'_>> {
         let rules = self.template.settings().rules.as_ref()?;
         let (labels, built_from) = (self.template.zones(), self.template.header().picture_size());
         Some(InForce { rules, labels, built_from })
     }
 
-    /// How far the map that is judged is above what a pixel must exceed to belong to the extent of a region: its
-    /// threshold, or a part of the local peak where that is more (see [`crate::scoring::extent`]). Outlines lie at 0.
+    /// Returns how far the judged map is above what a pixel must exceed to belong to the extent of a region. That is
+    /// its threshold, or a share of the local peak if that is more (see [`crate::scoring::extent`]). Outlines lie at 0.
     pub fn excess(&self, scored: &Scored) -> Vec<f32> {
         self.excess_over(scored, self.thresholds().reject)
     }
 
-    /// Which pixels of the map belong to the extent of a region above `level`: the threshold or the review threshold,
-    /// or what a zone has in its place.
+    /// Says which pixels of the map belong to the extent of a region above `level`. `level` is the threshold or the
+    /// review threshold, or what a zone has in its place.
     #[cfg(feature = "desktop")]
     pub(crate) fn extents(&self, scored: &Scored, level: f32) -> Vec<bool> {
         self.excess_over(scored, level).iter().map(|excess| *excess > 0.0).collect()
@@ -447,10 +450,10 @@ impl Pipeline {
         map.iter().zip(cuts).map(|(value, cut)| value - cut).collect()
     }
 
-    /// Refuses the template where a golden probe differs here from what it was where the template was made.
+    /// Refuses the template if a golden probe differs here from its result where the template was made.
     ///
     /// # Errors
-    /// As [`Pipeline::check_probes`], and [`Kind::Template`] with the first probe that differs.
+    /// Returns the errors of [`Pipeline::check_probes`], and [`Kind::Template`] with the first probe that differs.
     pub fn prove(&self) -> Result<()> {
         for probe in self.check_probes()? {
             if let Some(difference) = probe.difference() {
@@ -466,12 +469,12 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Proves the template as far as this machine can: that every prototype is a unit vector, and that the
-    /// golden probes have the scores and, in a template that promises them, the maps that they had where the
-    /// template was made.
+    /// Checks the template as far as this machine can. Every prototype must be a unit vector. The golden probes must
+    /// have the scores that they had where the template was made. They must also have the maps, in a template that
+    /// promises them.
     ///
     /// # Errors
-    /// [`Kind::Template`] where a prototype is no unit vector; whatever the backbone refuses.
+    /// Returns [`Kind::Template`] if a prototype is not a unit vector. Passes on the errors of the backbone.
     pub fn check_probes(&self) -> Result<Vec<ProbeResult>> {
         self.template.check_prototypes()?;
         let promised = self.template.settings().proof.as_ref().map(|proof| &proof.maps);
@@ -494,7 +497,7 @@ impl Pipeline {
         Ok(self.observe_probes()?.into_iter().enumerate().filter_map(result).collect())
     }
 
-    /// The scores and maps that the golden probes have here.
+    /// Computes the scores and maps that the golden probes have here.
     pub(crate) fn observe_probes(&self) -> Result<Vec<(f32, MapSummary)>> {
         let records = self.template.header().probes.iter().enumerate();
         records
@@ -510,14 +513,14 @@ impl Pipeline {
     }
 }
 
-/// The baseline of every layer of `template`; empty for none.
+/// Returns the baseline of every layer of `template`. It is empty for a layer without one.
 fn baselines(template: &Template) -> Vec<Vec<f32>> {
     let of_layer = |layer| template.baseline(layer).unwrap_or_default().to_vec();
     (0..template.layers()).map(of_layer).collect()
 }
 
-/// What joins the distances of `template`, were its header `header`, with one baseline a layer. A layer whose baseline
-/// is empty or missing has none.
+/// Makes what joins the distances of `template` with the header `header` and one baseline per layer. A layer whose
+/// baseline is empty or missing has none.
 fn scorer_for(template: &Template, header: &HeaderV1, mut baselines: Vec<Vec<f32>>) -> Scorer {
     baselines.resize(header.layers.len(), Vec::new());
     let size = (header.backbone.height as usize, header.backbone.width as usize);

@@ -1,4 +1,4 @@
-//! `hetmm ablate` from outside.
+//! Runs `hetmm ablate` from outside.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use common::{Bench, SMALL, assert_code, hetmm, stdout, text};
 use serde_json::Value;
 
-/// A small data set: ten good parts to build from, four to test with, four with a blot.
+/// Makes a small data set: ten good parts to build from, four to test with, four with a blot.
 fn dataset() -> Bench {
     let bench = Bench::new();
     bench.parts("set/train/good", 0..10);
@@ -31,7 +31,7 @@ fn every_row_is_a_template_of_its_own_and_the_same_everywhere() {
     let rows = told["rows"].as_array().expect("rows");
     let of = |study: &str| -> Vec<&Value> { rows.iter().filter(|r| r["study"] == study).collect() };
     let count = |study| of(study).len();
-    // Sheets 1, 2, 5 and all ten; layers alone and both.
+    // The sheets are 1, 2, 5 and all ten. The layers are alone and both.
     let counts = ["windows", "alpha", "layers", "sheets", "selection"].map(count);
     assert_eq!(counts, [6, 11, 3, 4, 5]);
     for row in rows {
@@ -51,7 +51,7 @@ fn every_row_is_a_template_of_its_own_and_the_same_everywhere() {
     }
     assert!(!page.contains("NaN") && !page.contains("http"), "made of itself alone");
 
-    // A row is what build and eval give.
+    // A row has the figures of `build` and `eval`.
     let (path, figures) = (bench.path("t.hetmm"), bench.path("figures.json"));
     let (good, set) = (bench.path("set/train/good"), bench.path("set"));
     let build = ["build", text(&good), "-o", text(&path), "--patches", "3,3", "--sheets", "5"];

@@ -1,11 +1,11 @@
-//! The invariants of ARCHITECTURE.md that a test can keep.
+//! Checks the invariants of ARCHITECTURE.md that a test can check.
 
 mod imports;
 
 use imports::Crate;
 use std::path::{Path, PathBuf};
 
-/// Modules from the lowest to the highest; each uses only those before it.
+/// The modules from the lowest to the highest. Each uses only those before it.
 const ORDER: &[&str] = &[
     "error",
     "wording",
@@ -34,10 +34,10 @@ const ORDER: &[&str] = &[
     "report",
     "line",
 ];
-/// Modules that do no I/O, read no clock and start no threads.
+/// The modules that do no I/O, read no clock and start no threads.
 const PURE: [&str; 7] =
     ["feature_map", "matching", "selection", "scoring", "metrics", "sensitivity", "line/tracker"];
-/// What pure modules must not name.
+/// The names that pure modules must not use.
 const IMPURE: [&str; 9] = [
     "std::fs",
     "std::io",
@@ -71,7 +71,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Every file of a module, with its path below `src` and its text.
+/// Returns every file of a module, with its path below `src` and its text.
 fn files_of(module: &str) -> Vec<(String, String)> {
     let (single, folder) = (source().join(format!("{module}.rs")), source().join(module));
     let single = single.exists().then_some(single);
@@ -116,7 +116,7 @@ fn no_file_imports_another_that_imports_it() {
     assert!(circles.is_empty(), "circles of imports: {circles:#?}");
 }
 
-/// What the tests above read from sources, in every form that Rust has for it.
+/// Covers everything that the tests above read from sources, in every form that Rust has for it.
 #[test]
 fn every_form_of_import_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -149,7 +149,7 @@ fn every_form_of_import_is_seen() {
     assert_eq!(read.circles(), circles);
 }
 
-/// A plugin has no command line, and the device has a configuration: the programs word what to choose.
+/// A plugin has no command line, and the device has a configuration. So the programs word what to choose.
 #[test]
 fn the_library_names_no_option_of_a_command_line() {
     let programs = source().join("bin");
@@ -161,7 +161,7 @@ fn the_library_names_no_option_of_a_command_line() {
             let is_code = !line.trim_start().starts_with("//");
             is_code && after.any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
         };
-        // A custom property of a style sheet is none.
+        // A custom property of a style sheet is not an option.
         let is_style = |line: &&str| line.contains("\"--w:{}");
         let found = code.lines().find(|line| is_option(line) && !is_style(line));
         assert!(found.is_none(), "{}: {found:?}", path.display());
@@ -195,15 +195,15 @@ fn unsafe_code_stays_where_it_is_declared() {
     }
 }
 
-/// The folders and files of the device program and of what only it uses.
+/// Returns the files of the device program and of what only it uses.
 fn device_files() -> Vec<PathBuf> {
     let folders = ["bin/hetmm-edge", "camera", "gpio", "line"].map(|folder| source().join(folder));
     let below = folders.iter().flat_map(|folder| rust_files(folder));
     below.chain([source().join("clock.rs")]).collect()
 }
 
-/// NTP may step the wall clock at any moment: only what is written for people may ask for it: the
-/// records and the journal of a template.
+/// NTP may step the wall clock at any moment. Only what is written for people may read it: the records and the journal
+/// of a template.
 #[test]
 fn nothing_on_the_line_is_timed_by_the_wall_clock() {
     for path in device_files() {
@@ -215,8 +215,7 @@ fn nothing_on_the_line_is_timed_by_the_wall_clock() {
     }
 }
 
-/// The device's path must not panic: the lints are at the top of its roots, and nothing
-/// but tests switches them off.
+/// The code of the device must not panic. The lints are at the top of its roots, and only tests switch them off.
 #[test]
 fn the_device_denies_what_can_panic() {
     let lints = ["expect_used", "indexing_slicing", "panic", "unwrap_used", "unreachable", "todo"];
@@ -240,7 +239,7 @@ fn the_device_denies_what_can_panic() {
     }
 }
 
-/// `println!` and its like panic where nobody can take what they print, as on a full disk.
+/// `println!` and similar macros panic if nobody can take what they print, as on a full disk.
 #[test]
 fn the_programs_deny_printing_that_can_panic() {
     for root in ["bin/hetmm/main.rs", "bin/hetmm-edge/main.rs"] {

@@ -1,4 +1,4 @@
-//! `hetmm audit` and what a build does with its findings, run from outside on drawn parts.
+//! Runs `hetmm audit` from outside on drawn parts, and checks what a build does with its findings.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -8,7 +8,7 @@ use image::{GenericImageView, Rgb, RgbImage, imageops};
 use serde_json::Value;
 use std::path::Path;
 
-/// Pictures that do not belong, and the reasons that may be given for them.
+/// The pictures that do not belong, and the reasons that may be given for them.
 const PLANTED: [(&str, &[&str]); 9] = [
     ("other-1.png", &["different", "unlike", "shape", "bright", "dark", "blurred"]),
     ("other-2.png", &["different", "unlike", "bright", "dark", "blurred"]),
@@ -21,7 +21,7 @@ const PLANTED: [(&str, &[&str]); 9] = [
     ("twin.png", &["duplicate"]),
 ];
 
-/// Forty good parts and the planted ones.
+/// Makes forty good parts and the planted ones.
 fn spoiled(bench: &Bench) -> std::path::PathBuf {
     let folder = bench.parts("good", 0..40);
     let open = |number: u32| {
@@ -32,7 +32,7 @@ fn spoiled(bench: &Bench) -> std::path::PathBuf {
         let path = bench.part("fresh/one.png", number);
         image::open(path).expect("reads").into_rgb8()
     };
-    // Three pictures of another product, alike but for noise of their own.
+    // These are three pictures of another product, alike except for noise of their own.
     for i in 1..4u32 {
         let mut state = i;
         let picture = RgbImage::from_fn(80, 60, |x, y| {
@@ -53,7 +53,7 @@ fn spoiled(bench: &Bench) -> std::path::PathBuf {
     save("dim.png", &dim);
     save("cut.png", &fresh(54).view(0, 0, 60, 60).to_image());
     std::fs::copy(folder.join("007.png"), folder.join("copy.png")).expect("copies");
-    // The same part again, with noise of the camera.
+    // This is the same part again, with noise of the camera.
     let mut twin = open(11);
     let mut state = 7u32;
     twin.pixels_mut().for_each(|p| {
@@ -105,7 +105,7 @@ fn what_does_not_belong_stands_at_the_top_with_its_reason() {
     });
     assert!((x - 13.0 / 80.0).abs() < 0.1 && (y - 45.0 / 60.0).abs() < 0.1, "{x}, {y}");
 
-    // Features give the same, but for the names of the folder, which they do not have.
+    // Features give the same result, except for the names of the folder, which they do not have.
     let features = bench.path("good.features");
     assert_code(
         &hetmm(&[&["features", text(&folder), "-o", text(&features)], &SMALL[..]].concat()),
@@ -178,7 +178,7 @@ fn a_build_warns_of_suspects_and_leaves_them_out_where_it_is_told_to() {
     for (planted, _) in PLANTED {
         assert!(stderr(&out).contains(&format!("  {planted}: ")), "{planted}");
         assert!(all.contains(planted));
-        // Named once: among the options, as left out.
+        // It is named once: among the options, as left out.
         assert_eq!(kept.matches(planted).count(), 1, "{planted}");
     }
     assert!(kept.contains("left-out") && !all.contains("left-out"));

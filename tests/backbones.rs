@@ -1,5 +1,5 @@
-//! Backbones that are no network of convolutions, or not the bundled one: a tiny network of DINOv2's kind, which
-//! `models/golden_dinov2.py` wrote, against PyTorch, and through the program.
+//! Tests backbones that are not convolutional networks, or not the bundled one. A tiny network of DINOv2's kind, which
+//! `models/golden_dinov2.py` wrote, is compared with PyTorch and run through the program.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -15,10 +15,11 @@ use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto, ValueInfoPro
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tiny_dinov2.onnx");
 const GOLDEN: &str = include_str!("golden/tiny_dinov2.json");
-/// Largest difference of a value of vectors of length 1.
+/// The largest difference of a value of vectors of length 1.
 const TOLERANCE: f32 = 2e-5;
 
-/// The feature extractors that this machine has: tract, and ONNX Runtime with one picture and with two at a time.
+/// Returns the feature extractors that this machine has: tract, and ONNX Runtime with one picture and with two at a
+/// time.
 fn extractors() -> Vec<ExtractorOptions> {
     let mut extractors = vec![ExtractorOptions::default()];
     if cfg!(feature = "onnxruntime")
@@ -33,7 +34,7 @@ fn extractors() -> Vec<ExtractorOptions> {
     extractors
 }
 
-/// The picture of the golden file's formula.
+/// Returns the picture of the golden file's formula.
 fn picture(height: usize, width: usize) -> NetworkImage {
     let samples = (0..height * width * 3).map(|i| {
         let (x, y, c) = (i / 3 % width, i / 3 / width, i % 3);
@@ -42,7 +43,7 @@ fn picture(height: usize, width: usize) -> NetworkImage {
     NetworkImage::from_samples(height, width, samples.collect()).expect("fits")
 }
 
-/// The tiny network with what `change` does to it, as a file of that name.
+/// Writes the tiny network with what `change` does to it, as a file of that name.
 fn changed(bench: &Bench, name: &str, change: impl FnOnce(&mut ModelProto)) -> PathBuf {
     let mut model = ModelProto::decode(&std::fs::read(TINY).expect("reads")[..]).expect("parses");
     change(&mut model);
@@ -62,7 +63,7 @@ fn build(images: &Path, template: &Path, more: &[&str]) -> std::process::Output 
     hetmm(&[&start[..], more].concat())
 }
 
-/// What `info` says of a template.
+/// Returns what `info` says of a template.
 fn info(template: &Path) -> Value {
     let output = hetmm(&["info", text(template), "--json"]);
     assert_code(&output, 0, "");
@@ -112,7 +113,7 @@ fn the_input_has_sides_that_the_network_can_have_without_a_word() {
     let more = [&network[..], &["--patches", "3,3"]].concat();
     assert_code(&build(&good, &template, &more), 0, "");
     let found = info(&template);
-    // The shape of 80 x 60, the area of 256 x 256: both multiples of 14.
+    // The input has the shape of 80 x 60 and the area of 256 x 256. Both sides are multiples of 14.
     assert_eq!(
         (&found["backbone"]["width"], &found["backbone"]["height"]),
         (&294.into(), &224.into())
@@ -150,7 +151,7 @@ fn sizes_and_metadata_that_make_no_sense_are_refused() {
         (TINY, &["--size", "256"], 2, "as 252 x 252"),
         (TINY, &["--size", "448x450"], 2, "take multiples of 14"),
         (text(&no_multiple), &[], 4, "hetmm.multiple is not a number from 1"),
-        // 5.6 TB on a thread.
+        // This would take 5.6 TB on a thread.
         (text(&heads), &["--size", "2044"], 2, "GB of memory"),
     ];
     for (model, more, code, message) in cases {
@@ -191,14 +192,14 @@ fn a_backbone_brings_the_preset_that_is_made_for_it() {
     let backbone = ["--backbone", text(&model)];
     assert_code(&build(&good, &template, &backbone), 0, "");
     let found = info(&template);
-    // The shape of 80 x 60, the area of 448 x 448.
+    // The input has the shape of 80 x 60 and the area of 448 x 448.
     let input = (&found["backbone"]["width"], &found["backbone"]["height"]);
     assert_eq!(input, (&518.into(), &392.into()));
     let layers = found["layers"].as_array().expect("layers");
     let names: Vec<_> = layers.iter().map(|layer| layer["tap"].as_str().expect("a name")).collect();
     assert_eq!(names, taps);
     assert_eq!(found["build"]["options"]["preset"], "dinov2");
-    // What is asked for wins.
+    // What is asked for has priority.
     let asked = build(&good, &template, &[&backbone[..], &["--preset", "default"]].concat());
     assert_code(&asked, 4, "has no tap called");
 }

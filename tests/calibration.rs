@@ -1,5 +1,5 @@
-//! What `hetmm calibrate` and `build --false-reject` promise, run from outside: what counts as a part,
-//! what region rules make of it, and what is written when something ends in between.
+//! Checks from outside what `hetmm calibrate` and `build --false-reject` promise: what counts as a part, what region
+//! rules make of it, and what is written if something ends in between.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-/// A template from eight parts; parts 100 and up are fresh.
+/// Builds a template from eight parts. Parts 100 and up are fresh.
 fn template(bench: &Bench, options: &[&str]) -> PathBuf {
     let (good, path) = (bench.parts("good", 0..8), bench.path("part.hetmm"));
     let build =
@@ -19,7 +19,7 @@ fn template(bench: &Bench, options: &[&str]) -> PathBuf {
     path
 }
 
-/// Parts with a speckled patch, smaller with every number and the last one hardly there.
+/// Makes parts with a speckled patch. It is smaller with every number, and the last one is hardly visible.
 fn blots(bench: &Bench, folder: &str, count: u32) -> PathBuf {
     let folder = bench.parts(folder, 200..200 + count);
     for (i, entry) in std::fs::read_dir(&folder).expect("reads").enumerate() {
@@ -44,7 +44,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&stdout(output)).expect("JSON")
 }
 
-/// How many pictures get each verdict, as `inspect` has it.
+/// Returns how many pictures get each verdict from `inspect`.
 fn verdicts(template: &Path, images: &Path) -> [usize; 3] {
     let output = hetmm(&["inspect", text(template), text(images), "--json"]);
     assert_code(&output, 0, "");
@@ -63,7 +63,7 @@ fn a_picture_that_is_given_twice_counts_once() {
     };
     let once = json(&dry(&[&fresh], "10%"));
     assert_eq!((&once["pictures"], &once["rank"]), (&20.into(), &2.into()));
-    // The same folder again, one of its files, and equal bytes under other names.
+    // This adds the same folder again, one of its files, and equal bytes under other names.
     let copies = bench.path("copies");
     std::fs::create_dir(&copies).expect("makes");
     for i in 100..105 {
@@ -117,7 +117,8 @@ fn doubles_among_the_good_pictures_do_not_lower_the_threshold_by_folds() {
     let (plain, told) = (calibration(&plain), calibration(&doubled));
     assert_eq!(told["decision"]["pictures"], 12);
     assert_eq!(told["decision"]["rank"], plain["decision"]["rank"]);
-    // Every picture of each fold has a double; built from these it would score next to nothing.
+    // Every picture of each fold has a double. If a template were built from the doubles, it would score next to
+    // nothing.
     let threshold = |of: &Value| of["threshold"].as_f64().expect("a number");
     assert!(threshold(&told) > 0.5 * threshold(&plain), "{told} {plain}");
     let refused =
@@ -161,7 +162,7 @@ fn what_calibrate_counts_is_what_inspect_and_eval_decide_whatever_the_rules() {
         let ([_, _, ng], [missed, reviewed, _]) = (verdicts(&path, &fresh), verdicts(&path, &bad));
         assert_eq!((&told["rejected"], &told["missed"]), (&ng.into(), &missed.into()), "{rules:?}");
         assert_eq!(told["reviewed"], reviewed, "{rules:?}");
-        // The threshold is the third largest score, with rules as without.
+        // The threshold is the third largest score, with and without rules.
         assert_eq!((&told["rank"], &told["above_threshold"]), (&3.into(), &2.into()), "{rules:?}");
         assert_eq!(told["region_rules"], is_ruled);
         rejected.push(ng);
@@ -204,7 +205,7 @@ fn what_calibrate_counts_is_what_inspect_and_eval_decide_whatever_the_rules() {
             format!("Of 8 known defects, {missed} would pass and {reviewed} would be reviewed");
         assert!(words.contains(&missed), "{words}");
     }
-    // The cases differ: a least area that nothing reaches, and a zone that rejects more than the score.
+    // The cases differ: a smallest area that nothing reaches, and a zone that rejects more than the score.
     assert_eq!((rejected[0], rejected[2]), (2, 0));
     assert!(rejected[3] > 2, "{rejected:?}");
 }
@@ -260,7 +261,7 @@ fn what_was_written_is_said_when_the_rest_cannot_be() {
     let before = std::fs::read(&path).expect("reads");
     let fresh = bench.parts("fresh", 100..120);
     let (nowhere, early) = (bench.path("none/t.hetmm"), bench.path("none/page.html"));
-    // No file system takes a name of this length, but that shows only when the page is written.
+    // No file system accepts a name of this length, but that shows only when the page is written.
     let page = bench.path(&"none".repeat(100));
     let run = |options: &[&str]| {
         let output =
@@ -269,7 +270,7 @@ fn what_was_written_is_said_when_the_rest_cannot_be() {
         assert!(stdout(&output).is_empty(), "{}", stdout(&output));
         stderr(&output)
     };
-    // Nothing says that it was written where it was not.
+    // No message says that a file was written when it was not.
     run(&["-o", text(&nowhere)]);
     run(&["--report", text(&early)]);
     let told = run(&["--report", text(&page), "--dry-run"]);
@@ -310,7 +311,7 @@ fn a_threshold_that_was_given_is_called_given() {
     }
 }
 
-/// A template that is mapped shows what is written into its file; that must get no checksums of its own.
+/// A template that is mapped shows what is written into its file. Such changes must not get checksums of their own.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_source_that_is_changed_meanwhile_is_not_copied_with_new_checksums() {

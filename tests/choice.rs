@@ -1,4 +1,4 @@
-//! The choice of a threshold, run from outside: the operating curve, advice in both situations, the peak of a part
+//! Tests the choice of a threshold from outside: the operating curve, advice in both situations, the peak of a part
 //! that is ok, and colours that follow the threshold.
 #![cfg(feature = "desktop")]
 
@@ -9,8 +9,8 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Parts `numbers` in one folder: a disc on a gradient under soft clouds, which are others on every part. With a blot
-/// from 10, 8 to 30, 18 where they are bad.
+/// Makes the parts `numbers` in one folder: a disc on a gradient under soft clouds, which differ on every part. Bad
+/// parts have a blot from 10, 8 to 30, 18.
 fn parts(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>, is_bad: bool) -> PathBuf {
     for number in numbers {
         let mut state = number * 2_654_435 + 1;
@@ -45,11 +45,11 @@ fn template(bench: &Bench, options: &[&str]) -> PathBuf {
     path
 }
 
-/// A data set with 20 good parts and 10 of each kind of defect.
+/// Makes a data set with 20 good parts and 10 of each kind of defect.
 fn dataset(bench: &Bench, is_weak: bool) -> PathBuf {
     parts(bench, "set/test/good", 100..120, false);
     match is_weak {
-        // Good parts under another name: nothing tells them apart.
+        // These are good parts under another name. Nothing distinguishes them.
         true => drop(parts(bench, "set/test/invisible", 200..210, false)),
         false => drop(parts(bench, "set/test/blot", 300..310, true)),
     }
@@ -60,7 +60,7 @@ fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).expect("JSON")
 }
 
-/// What `eval` says in JSON and in words.
+/// Returns what `eval` says in JSON and in words.
 fn eval(template: &Path, set: &Path) -> (Value, String) {
     let figures = hetmm(&["eval", text(template), text(set), "--json", "-"]);
     assert_code(&figures, 0, "");
@@ -69,7 +69,8 @@ fn eval(template: &Path, set: &Path) -> (Value, String) {
     (json(&figures.stdout), stdout(&words))
 }
 
-/// The definition: the share of defects above the (1 - R) quantile of the good scores, linear between neighbours.
+/// Follows the definition: the share of defects above the (1 - R) quantile of the good scores, linear between
+/// neighbours.
 fn caught_at(rate: f64, scores: &[Value]) -> f64 {
     let of = |is_good: bool| -> Vec<f64> {
         let class = scores.iter().filter(|s| s["defect"].is_null() == is_good);
@@ -111,7 +112,7 @@ fn eval_has_every_score_and_what_is_caught_at_three_rates() {
         assert!(words.contains(&row), "{row} in {words}");
     }
     assert!(words.contains("good rejected  score above  defects caught"), "{words}");
-    // Without good or without defective pictures there is no such figure.
+    // Without good or without defective pictures, this figure does not exist.
     std::fs::remove_dir_all(set.join("test/good")).expect("removes");
     let (figures, words) = eval(&path, &set);
     assert_eq!((&figures["caught_at_5"], &figures["advice"]), (&Value::Null, &"incomplete".into()));
@@ -173,7 +174,7 @@ fn a_part_that_is_ok_has_a_peak() {
     }
 }
 
-/// The largest brightness in the third panel of a heat map of an 80 x 60 picture.
+/// Returns the largest brightness in the third panel of a heat map of an 80 x 60 picture.
 fn brightest(map: &RgbImage) -> u32 {
     let grey = |p: &Rgb<u8>| {
         (299 * u32::from(p.0[0]) + 587 * u32::from(p.0[1]) + 114 * u32::from(p.0[2])) / 1000
@@ -181,7 +182,7 @@ fn brightest(map: &RgbImage) -> u32 {
     let bar = (0..map.width()).rev().find(|x| map.get_pixel(*x, map.height() - 1).0 == [0, 0, 4]);
     let end = bar.expect("a colour bar that ends in black") - 40;
     let inside = |x: u32, y: u32| (end - 140..end).contains(&x) && (18..70).contains(&y);
-    // Paper is white, letters and what lies beside a small panel, too.
+    // The ground is white. So are letters and what lies beside a small panel.
     let is_colour = |p: &Rgb<u8>| p.0 != [255; 3];
     map.enumerate_pixels()
         .filter(|(x, y, p)| inside(*x, *y) && is_colour(p))
@@ -218,7 +219,7 @@ fn the_colours_follow_the_threshold_and_panels_have_names() {
         let dark = |x: u32, y: u32| map.get_pixel(x, y).0 == [20; 3];
         (from..to).flat_map(|x| (0..14).map(move |y| (x, y))).filter(|(x, y)| dark(*x, *y)).count()
     };
-    // "picture", then two longer names, then the bar.
+    // The strip shows "picture", then two longer names, then the bar.
     assert!(ink(0, 80) > 50 && ink(158, 300) > 100 && ink(316, 460) > 100);
 }
 
@@ -244,7 +245,7 @@ fn calibrate_prints_the_curve_and_a_dry_run_needs_no_rate() {
     let told = json(&calibrate(&["--dry-run", "--json"]).stdout);
     assert_eq!((&told["threshold"], &told["present"]["missed"]), (&Value::Null, &0.into()));
     assert_eq!(told["caught_at_5"], 1.0);
-    // A rate that was asked for is an error all the same, after the answer.
+    // A rate that was asked for still leads to an error, after the answer.
     let asked = calibrate(&["--dry-run", "--false-reject", "1%"]);
     assert_code(&asked, 3, "too few to guarantee");
     assert!(stdout(&asked).contains("The present threshold"));

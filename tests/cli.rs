@@ -1,4 +1,4 @@
-//! The programs, run from outside as a user runs them.
+//! Runs the programs from outside, as a user does.
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// Options that make a small, quick template.
+/// The options that make a small, quick template.
 const SMALL: [&str; 8] =
     ["--size", "64", "--layers", "block1.exp,block4.exp", "--patches", "3,3", "--sheets", "6"];
 
@@ -23,7 +23,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// A part: a disc on a gradient, in a slightly different place and light every time.
+    /// Draws a part: a disc on a gradient, in a slightly different place and light every time.
     fn part(&self, name: &str, number: u32, spot: bool) -> PathBuf {
         let (dx, dy, light) = (number % 3, number / 3 % 3, number * 7 % 11);
         let image: RgbImage = ImageBuffer::from_fn(80, 60, |x, y| {
@@ -119,7 +119,7 @@ fn a_defect_scores_above_every_good_part() {
         assert!(result["timing_ms"]["total"].as_f64().expect("ms") > 0.0);
     }
     let drawn = image::open(heat.join("0-spot.png")).expect("a picture");
-    // The panels, and a strip with their names above.
+    // There are the panels, and above them a strip with their names.
     assert!(drawn.width() > 3 * 80 + 3 * 8 + 20 && drawn.height() == 60 + 16);
 }
 
@@ -251,7 +251,7 @@ fn unreadable_pictures_stop_a_folder_unless_they_may_be_skipped() {
     assert_code(&out, 3, "07b.jpg");
     assert_eq!(std::fs::read(&template).expect("still there"), kept);
     assert_code(&bench.build(&good, &template, &["--skip-unreadable"]), 0, "skipped:");
-    // The pictures that can be read are the ones from before: the same template.
+    // The readable pictures are the same as before, so the template is the same.
     assert_eq!(std::fs::read(&template).expect("reads"), kept);
     assert_code(&hetmm(&["inspect", text(&template), text(&good)]), 3, "--skip-unreadable");
     let out = hetmm(&["inspect", text(&template), text(&good), "--json", "--skip-unreadable"]);
@@ -360,7 +360,7 @@ fn unusable_models_and_foreign_templates_are_refused() {
         hetmm(&["build", text(&good), "-o", text(&by_name), "--backbone", lite0, "--size", "64"]);
     assert_code(&out, 0, "");
     let mut other = std::fs::read(lite0).expect("reads");
-    // One bit of a weight: the same network with another digest.
+    // One bit of a weight changes: the same network gets another digest.
     let at = other.len() / 2;
     other[at] ^= 1;
     std::fs::write(&model, &other).expect("writes");
@@ -471,7 +471,7 @@ fn calibration_sets_thresholds_and_nothing_else() {
     let only_scores = |r: &[(f64, String)]| r.iter().map(|(s, _)| *s).collect::<Vec<_>>();
     assert_eq!(only_scores(&scores), only_scores(&after), "scores never change");
     let with = |verdict: &str| after.iter().filter(|(_, v)| v == verdict).count();
-    // At a threshold that is a score: that part still passes it.
+    // The threshold is a score. The part with this score still passes.
     assert_eq!((with("\"ng\""), with("\"review\"")), (2, 3));
     assert!(inspect(&bad).iter().all(|(_, verdict)| verdict == "\"ng\""));
     assert_code(&hetmm(&["check", text(&template)]), 0, "");
@@ -524,7 +524,7 @@ fn a_full_disk_leaves_the_old_template() {
     let bench = Bench::new();
     let template = bench.template();
     let kept = std::fs::read(&template).expect("reads");
-    // The shell's limit on file sizes stands in for the end of the disk: writes fail in the middle.
+    // The shell's limit on file sizes replaces a full disk: writes fail in the middle.
     let script = format!(
         "trap '' XFSZ; ulimit -f 200; exec {} build {} -o {} {}",
         env!("CARGO_BIN_EXE_hetmm"),
@@ -613,7 +613,7 @@ fn bench_reports_every_stage() {
         let of = |figure: &str| figures["stages"][stage][figure].as_f64().expect("a number");
         assert!(0.0 < of("p50") && of("p50") <= of("p99") && of("p99") <= of("max"), "{figures}");
     }
-    // 16 x 16 and 8 x 8 pixels, windows of 3 cut at the border, 6 sheets, 96 and 240 channels.
+    // The maps have 16 x 16 and 8 x 8 pixels, windows of 3 cut at the border, 6 sheets, 96 and 240 channels.
     assert_eq!(figures["multiply_adds"], 46 * 46 * 6 * 96 + 22 * 22 * 6 * 240);
     assert_code(&hetmm(&["bench", text(&template), "--runs", "0"]), 2, "--runs 0");
 }
@@ -650,13 +650,13 @@ fn help_completions_and_the_device_program_answer() {
     assert!(stdout(&edge).contains("--replay"));
 }
 
-/// Files that a failed run left behind.
+/// Returns files that a failed run left behind.
 fn left_overs(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("reads").map(|e| e.expect("reads").path());
     entries.filter(|p| p.extension().is_some_and(|e| e == "part")).collect()
 }
 
-/// A PNG that promises a size and ends.
+/// Returns a PNG that declares a size and then ends.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut chunk = b"IHDR".to_vec();
     chunk.extend(width.to_be_bytes());

@@ -1,5 +1,5 @@
-//! `hetmm-edge` from outside: the real program, a real template, recorded or simulated lines.
-//! What needs kernel GPIO and a kernel camera runs on the virtual board, `cross/board-test.sh`.
+//! Runs `hetmm-edge` from outside: the real program, a real template, recorded or simulated signals. Tests that need
+//! kernel GPIO and a kernel camera run on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
 #[path = "edge/control.rs"]
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const EDGE: &str = env!("CARGO_BIN_EXE_hetmm-edge");
 
-/// The demo's parts and template, made once.
+/// Makes the demo's parts and template once.
 fn demo() -> &'static Path {
     static DEMO: OnceLock<tempfile::TempDir> = OnceLock::new();
     DEMO.get_or_init(|| {
@@ -39,7 +39,7 @@ fn template() -> PathBuf {
     demo().join("part.hetmm")
 }
 
-/// A picture of the demo's test set.
+/// Returns a picture of the demo's test set.
 fn picture(kind: &str, number: usize) -> PathBuf {
     let folder = demo().join("parts/test").join(kind);
     let mut files: Vec<PathBuf> =
@@ -48,7 +48,7 @@ fn picture(kind: &str, number: usize) -> PathBuf {
     files[number % files.len()].clone()
 }
 
-/// Good pictures that the template passes, so that verdicts do not hang on its threshold.
+/// Returns good pictures that the template passes, so that verdicts do not depend on its threshold.
 fn good() -> &'static [PathBuf] {
     static GOOD: OnceLock<Vec<PathBuf>> = OnceLock::new();
     GOOD.get_or_init(|| {
@@ -72,7 +72,7 @@ fn good() -> &'static [PathBuf] {
     })
 }
 
-/// A line at a desk: a folder with its configuration, and perhaps a running program.
+/// Holds a production line at a desk: a folder with its configuration, and perhaps a running program.
 struct Desk {
     folder: tempfile::TempDir,
     child: Option<Child>,
@@ -137,7 +137,7 @@ impl Desk {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// The answer to a request of one or more words.
+    /// Returns the answer to a request of one or more words.
     fn ask(&self, request: &str) -> Value {
         let out = self.command().args(request.split(' ')).output().expect("runs");
         serde_json::from_slice(&out.stdout).unwrap_or(Value::Null)
@@ -187,7 +187,7 @@ impl Desk {
         folder
     }
 
-    /// Plays a recording to its end; its final status.
+    /// Plays a recording to its end. Returns its final status.
     fn replay(&self, parts: &[(u64, Option<&Path>, u64)]) -> Value {
         let folder = self.record(parts);
         let out = self.command().arg("--replay").arg(folder).output().expect("runs");
@@ -195,7 +195,7 @@ impl Desk {
         serde_json::from_slice(&out.stdout).expect("a status")
     }
 
-    /// Outcome and reason of every part.
+    /// Returns `passed` or the reason for every part.
     fn outcomes(&self) -> Vec<String> {
         let mut records = self.lines("parts.jsonl");
         records.sort_by_key(|r| r["part"].as_u64());
@@ -251,7 +251,7 @@ fn a_recorded_line_passes_good_parts_and_rejects_everything_else() {
     assert_eq!(desk.outcomes(), expected);
     assert_eq!(status["counters"]["passed"], 2);
     assert_eq!(status["counters"]["triggers"], 8);
-    // Every reject has its pulse, due exactly one delay after its trigger; passes have none.
+    // Every reject has its pulse, due exactly one delay after its trigger. Passes have none.
     let edges = desk.lines("edges.jsonl");
     let due = |line: &str| -> Vec<u64> {
         let rises = edges.iter().filter(|e| e["line"] == line && e["active"] == true);
@@ -272,12 +272,12 @@ fn a_recorded_line_passes_good_parts_and_rejects_everything_else() {
         assert_eq!(a.len(), b.len(), "{a:?} {b:?}");
         assert!(a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) <= 1), "{a:?} {b:?}");
     };
-    // The last edge of ng is the safe state at the end.
+    // The last edge of ng comes from the safe state at the end.
     let mut ng = due("ng");
     ng.pop();
     close(ng, gates(false));
     close(due("ok"), gates(true));
-    // The defect is kept, with the picture as it was, its map and its numbers.
+    // The pictures of the defect are kept: the picture as it was, its map and its numbers.
     let kept: Vec<String> = std::fs::read_dir(desk.path("archive"))
         .expect("an archive")
         .map(|e| e.expect("reads").file_name().into_string().expect("text"))
@@ -286,7 +286,7 @@ fn a_recorded_line_passes_good_parts_and_rejects_everything_else() {
     assert_eq!(kept.len(), 3, "{kept:?}");
     let archived = image::open(desk.path("archive/000000000-part2-defect.png")).expect("opens");
     assert_eq!(archived.to_rgb8(), image::open(&defect).expect("opens").to_rgb8());
-    // A record of a part that was looked at tells score, regions and stages.
+    // The record of an inspected part holds score, regions and stages.
     let defect = &desk.lines("parts.jsonl")[1];
     assert!(defect["score"].as_f64() > defect["threshold"].as_f64(), "{defect}");
     assert!(defect["regions"][0]["area"].as_u64() > Some(0), "{defect}");
@@ -359,7 +359,7 @@ fn a_template_swap_under_load_loses_no_part_and_a_bad_one_changes_nothing() {
         let child = desk.child.as_ref().expect("runs");
         signal(child, "HUP");
     }
-    // No part but a frame: a trigger by hand would wait for a frame that never comes.
+    // Only frames are parts. A trigger by hand would wait for a frame that never comes.
     for _ in 0..6 {
         assert!(desk.ask("trigger")["error"].is_string());
     }
@@ -369,7 +369,7 @@ fn a_template_swap_under_load_loses_no_part_and_a_bad_one_changes_nothing() {
     let status = desk.ask("status");
     assert_eq!(status["state"], "safe");
     assert_eq!(desk.stop(), 0);
-    // Parts are numbered without a gap, and each that was looked at was looked at once.
+    // Parts are numbered without a gap, and each inspected part was inspected once.
     let records = desk.lines("parts.jsonl");
     let parts: Vec<u64> = records.iter().map(|r| r["part"].as_u64().expect("a number")).collect();
     assert_eq!(parts, (1..=parts.len() as u64).collect::<Vec<_>>());
@@ -437,7 +437,7 @@ fn the_archive_keeps_no_more_than_it_may() {
         .filter(|name| name.ends_with(".json"))
         .collect();
     kept.sort();
-    // The number in front goes on after a restart; part numbers begin anew.
+    // The number in front continues after a restart. Part numbers begin again.
     assert_eq!(kept, ["000000002-part1-defect.json", "000000003-part2-defect.json"]);
 }
 
@@ -499,7 +499,7 @@ fn a_false_reject_is_taught_and_passes_until_that_is_undone() {
     assert_eq!(desk.stop(), 0);
 }
 
-/// Part numbers begin anew with every start: the picture of another part must not be taught.
+/// Part numbers begin again with every start. The picture of another part must not be taught.
 #[test]
 fn a_part_is_not_mistaken_for_one_of_an_earlier_start() {
     let mut desk = Desk::new(CONFIG);
@@ -627,7 +627,7 @@ fn a_second_instance_is_refused_and_the_first_goes_on() {
     let second = desk.command().output().expect("runs");
     assert_eq!(second.status.code(), Some(5));
     assert!(stderr(&second).contains("another hetmm-edge"), "{}", stderr(&second));
-    // Another configuration with the same socket is no way around it.
+    // Another configuration with the same socket does not help.
     std::fs::copy(desk.path("line.toml"), desk.path("other.toml")).expect("copies");
     let third = Command::new(EDGE).arg("--config").arg(desk.path("other.toml")).output();
     let third = third.expect("runs");
@@ -707,7 +707,7 @@ fn missing_devices_are_named_with_a_remedy() {
         assert!(stderr(&out).contains(word), "{}", stderr(&out));
         assert!(stderr(&out).contains("-> "), "{}", stderr(&out));
     }
-    // Without the outputs or the trigger nothing runs at all.
+    // Without the outputs or the trigger nothing runs.
     for config in [&gpio, &output] {
         let out = Desk::new(config).command().output().expect("runs");
         assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));

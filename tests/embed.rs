@@ -1,4 +1,4 @@
-//! The public face: the same bits from every kind of memory, from many threads, while templates are replaced.
+//! Tests the public face: the same bits from every kind of memory, from many threads, while templates are replaced.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -23,7 +23,7 @@ fn open(template: &Path) -> Inspector {
     Inspector::open(template, &options).expect("opens")
 }
 
-/// The samples of a decoded picture, 8 bits each.
+/// Returns the samples of a decoded picture, 8 bits each.
 fn eight(picture: &Picture) -> &[u8] {
     match &picture.samples {
         hetmm::image::Samples::Eight(samples) => samples,
@@ -108,7 +108,7 @@ fn eight_threads_share_an_inspector_while_its_template_is_replaced_a_thousand_ti
     let paths = [build(&bench, "a.hetmm", &[]), build(&bench, "b.hetmm", &["--threshold", "7.5"])];
     let part = hetmm::image::read(&bench.part("new/0.png", 50)).expect("reads");
     let templates = paths.map(|path| std::sync::Arc::new(Template::open(path).expect("opens")));
-    // The probes are computed once, and not a thousand times more.
+    // The golden probes are computed once, and not a thousand times.
     let options = Options::builder().threads(2).prove(false).build();
     let inspector = Inspector::new(templates[0].clone(), &options).expect("opens");
     shared(&inspector);
@@ -152,7 +152,7 @@ fn a_template_that_is_refused_leaves_the_old_one_in_use() {
     std::fs::write(&other, b"no model").expect("writes");
     let part = hetmm::image::read(&bench.part("new/0.png", 50)).expect("reads");
     let before = inspector.inspect(&part.view().expect("fits")).expect("inspects");
-    // The file is cut while it is in use, as `cp` over it does: the inspector has its own copy.
+    // The file is cut while it is in use, as `cp` over it does. The inspector has its own copy.
     std::fs::write(&path, b"cut").expect("writes");
     assert!(Template::open(&path).is_err());
     let after = inspector.inspect(&part.view().expect("fits")).expect("inspects");

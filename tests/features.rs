@@ -1,4 +1,4 @@
-//! Features files: what is built from them, interruptions, damage, additions, merges.
+//! Tests features files: what is built from them, interruptions, damage, additions, merges.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -19,7 +19,7 @@ fn part_of(file: &Path) -> PathBuf {
     PathBuf::from(format!("{}.part", text(file)))
 }
 
-/// A bench, its pictures, and the features of them all.
+/// Makes a bench, its pictures, and the features of all of them.
 fn made(count: u32) -> (Bench, PathBuf, PathBuf) {
     let bench = Bench::new();
     let (good, file) = (bench.parts("good", 0..count), bench.path("whole.features"));
@@ -56,7 +56,7 @@ fn features_build_the_same_bytes_as_their_pictures() {
         build(&file, &b, &[]);
         assert_eq!(read(&a), read(&b), "{more:?}");
     }
-    // The preset is remembered: its windows are those of `build`.
+    // The file remembers the preset: its windows are those of `build`.
     let paper = bench.path("paper.features");
     let preset = ["--preset", "paper", "--size", "64"];
     let images = text(&good);
@@ -69,7 +69,7 @@ fn features_build_the_same_bytes_as_their_pictures() {
     assert_eq!(read(&a), read(&b));
 }
 
-/// They share one open file, and it once had one position for all of them.
+/// The threads share one open file. In a former version it had one position for all of them.
 #[test]
 fn threads_that_read_at_once_do_not_disturb_each_other() {
     let (_bench, _, file) = made(6);
@@ -126,7 +126,7 @@ fn a_killed_pass_goes_on_where_it_was() {
     let file = bench.path("killed.features");
     let part = part_of(&file);
     let mut kills = 0;
-    // Killed again and again, each time a little later, until a run is quicker than its end.
+    // The run is killed again and again, each time a little later, until a run ends before it is killed.
     for goal in (1..40).step_by(4) {
         let arguments = [&["features", text(&good), "-o", text(&file)], &SMALL[..]].concat();
         let mut run = command(&arguments).stderr(Stdio::null()).spawn().expect("runs");
@@ -181,11 +181,11 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
     }
     continued(&[&whole[..], b"more"].concat(), "too long");
     continued(&[0; 100], "zeros, as a power loss leaves them");
-    // What is no features file at all is somebody's data.
+    // A file that is not a features file belongs to somebody.
     std::fs::write(&part, b"something else altogether").expect("writes");
     assert_code(&features(&good, &file, &[]), 2, "not a features file that was interrupted");
     assert_eq!(read(&part), b"something else altogether");
-    // A picture that has changed: what was computed from it and behind it is not taken over.
+    // A picture has changed. What was computed from it and behind it is not kept.
     std::fs::write(&part, &whole).expect("writes");
     bench.part("good/003.png", 30);
     let out = features(&good, &file, &[]);
@@ -194,7 +194,7 @@ fn whatever_end_an_interruption_leaves_the_file_becomes_the_same() {
     assert_code(&features(&good, &fresh, &[]), 0, "");
     assert_eq!(read(&file), read(&fresh));
     assert_ne!(read(&file), whole);
-    // A file that is not finished passes for nothing else.
+    // An unfinished file does not pass for a complete one.
     let mut unfinished = whole.clone();
     unfinished[20..40].fill(0);
     let crc = crc32fast::hash(&unfinished[..60]).to_le_bytes();
@@ -249,7 +249,7 @@ fn unreadable_pictures_stop_the_pass_unless_they_may_be_skipped() {
     assert!(!file.exists());
     assert_code(&features(&good, &file, &["--skip-unreadable"]), 0, "skipped:");
     assert_eq!(read(&file), read(&whole));
-    // Also where an interrupted run has passed them already.
+    // The same holds if an interrupted run has passed them already.
     std::fs::rename(&file, part_of(&file)).expect("renames");
     let out = features(&good, &file, &["--skip-unreadable"]);
     assert_code(&out, 0, "8 pictures kept from an interrupted run");
@@ -268,7 +268,7 @@ fn pictures_are_added_once() {
     assert_eq!(read(&file), read(&whole));
     assert_code(&features(&good, &file, &["--append"]), 0, "0 computed");
     assert_eq!(read(&file), read(&whole));
-    // Interrupted while the old pictures are copied, and behind them.
+    // The run is interrupted while the old pictures are copied, and behind them.
     for cut in [four.len() / 2, whole_cut(&whole, 6, 9)] {
         std::fs::write(&file, &four).expect("writes");
         std::fs::write(part_of(&file), &read(&whole)[..cut]).expect("writes");
@@ -290,7 +290,7 @@ fn pictures_are_added_once() {
     assert_eq!(read(&file), read(&whole));
 }
 
-/// A place in the middle of picture `index` of a file of `count`.
+/// Returns a place in the middle of picture `index` of a file of `count`.
 fn whole_cut(file: &Path, index: usize, count: usize) -> usize {
     let bytes = std::fs::metadata(file).expect("reads").len() as usize;
     bytes * index / count + 1000

@@ -1,4 +1,4 @@
-//! Small traps that a first user of the command line fell into.
+//! Tests small traps that a first user of the command line fell into.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -16,7 +16,7 @@ fn template(bench: &Bench, options: &[&str]) -> PathBuf {
     path
 }
 
-/// A grey picture of the parts' size.
+/// Draws a grey picture of the parts' size.
 fn drawn(bench: &Bench, name: &str, value: impl Fn(u32, u32) -> u8) -> PathBuf {
     let path = bench.path(name);
     GrayImage::from_fn(80, 60, |x, y| Luma([value(x, y)])).save(&path).expect("writes");
@@ -110,7 +110,7 @@ fn figures_in_a_file_leave_the_text_on_standard_output() {
     assert!(serde_json::from_str::<Value>(&stdout(&eval("-"))).is_ok());
 }
 
-/// Cyan strips at the upper and lower edge, over columns that the mask had left out.
+/// Covers a former fault: there were cyan strips at the upper and lower edge, over columns that the mask had left out.
 #[test]
 fn heat_maps_outline_nothing_where_the_mask_leaves_the_picture_out() {
     let bench = Bench::new();
@@ -121,7 +121,7 @@ fn heat_maps_outline_nothing_where_the_mask_leaves_the_picture_out() {
     assert_code(&inspected, 0, "");
     assert!(stdout(&inspected).starts_with("ok"), "{}", stdout(&inspected));
     let drawn = image::open(heat.join("002.png")).expect("a picture").to_rgb8();
-    // The second panel: the picture with its outlines.
+    // The second panel shows the picture with its outlines.
     let outlined = (88..168).flat_map(|x| (0..60).map(move |y| (x, y)));
     let cyan = outlined.filter(|&(x, y)| *drawn.get_pixel(x, y) == Rgb([0, 255, 255])).count();
     assert_eq!(cyan, 0);

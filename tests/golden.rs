@@ -1,7 +1,7 @@
-//! The golden vectors of the method: NumPy float64 with scikit-learn and SciPy as oracles.
+//! Checks the golden vectors of the method: NumPy float64 with scikit-learn and SciPy as oracles.
 //!
-//! They are read from `$HETMM_GOLDEN_DIR`, else from `../shared/reference/golden`; a small set
-//! of the same form is always read from `tests/golden`.
+//! They are read from `$HETMM_GOLDEN_DIR`, or else from `../shared/reference/golden`. A small set of the same form is
+//! always read from `tests/golden`.
 
 use hetmm::feature_map::FeatureMap;
 use hetmm::matching::kernel::Kernel;
@@ -345,7 +345,7 @@ fn every_storage_stays_within_its_bound_on_every_kernel() {
                     );
                 }
                 if storage == Storage::I8 {
-                    // Integer sums are exact: kernels differ by the rounding of two products.
+                    // Integer sums are exact, so kernels differ only by the rounding of two products.
                     let first = of_bytes.get_or_insert_with(|| got.clone());
                     for (got, first) in got.forward.iter().zip(&first.forward) {
                         assert!((got - first).abs() <= 3e-7, "{}: {got}, {first}", kernel.name());

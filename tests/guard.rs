@@ -1,5 +1,5 @@
-//! What stands between a template and what should not be learned, or cannot be read: warnings, refusals and
-//! names that are shown, from outside.
+//! Tests from outside what protects a template from pictures that should not be inserted or cannot be read: warnings,
+//! refusals and names that are shown.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// A template from eight parts. Parts 20 and up are new to it.
+/// Builds a template from eight parts. Parts 20 and up are new to it.
 fn template(bench: &Bench) -> PathBuf {
     let (good, path) = (bench.parts("good", 0..8), bench.path("part.hetmm"));
     let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
@@ -17,7 +17,7 @@ fn template(bench: &Bench) -> PathBuf {
     path
 }
 
-/// A part with a speckled patch that stands out the more, the larger `strength` is, up to 400.
+/// Makes a part with a speckled patch. It stands out more with a larger `strength`, up to 400.
 fn spoiled(bench: &Bench, strength: u32) -> PathBuf {
     let mut image = image::open(bench.part("plain.png", 20)).expect("a picture").to_rgb8();
     for (x, y) in (0..400).map(|i| (30 + i % 20, 20 + i / 20)) {
@@ -44,7 +44,7 @@ fn insert(template: &Path, picture: &Path, options: &[&str]) -> Output {
     hetmm(&[&["insert", text(template), text(picture)], options].concat())
 }
 
-/// A spoiled part with a score from `above` on, no higher than `up_to`.
+/// Returns a spoiled part with a score from `above` to `up_to`.
 fn between(bench: &Bench, template: &Path, above: f64, up_to: f64) -> PathBuf {
     let score = |picture: &Path| inspected(template, picture)["score"].as_f64().expect("a score");
     let mut scores = Vec::new();
@@ -58,7 +58,7 @@ fn between(bench: &Bench, template: &Path, above: f64, up_to: f64) -> PathBuf {
     panic!("none between {above} and {up_to}: {scores:?}");
 }
 
-/// The threshold of a template, and the largest score of a picture that it was built from.
+/// Returns the threshold of a template, and the largest score of a picture that it was built from.
 fn levels(template: &Path) -> (f64, f64) {
     let info = json(&hetmm(&["info", text(template), "--json"]));
     let images = info["build"]["images"].as_array().expect("pictures");
@@ -90,7 +90,7 @@ fn what_was_rejected_and_goes_in_is_warned_of_with_its_place_among_the_good() {
 #[test]
 fn after_a_calibration_what_is_far_above_the_threshold_needs_to_be_forced() {
     let bench = Bench::new();
-    // One of the pictures that the template is built from is like none of the others.
+    // One of the pictures that the template is built from differs from all others.
     let mut odd = image::open(bench.part("odd.png", 5)).expect("a picture").to_rgb8();
     for (x, y) in (0..150).map(|i| (62 + i % 15, 5 + i / 15)) {
         odd.put_pixel(x, y, image::Rgb([250, 0, 0]));
@@ -156,7 +156,7 @@ fn unreadable_pictures_are_all_named_and_counted_and_left_out_only_when_told_so(
     assert_eq!(told["skipped"].as_array().map(Vec::len), Some(2), "{told}");
 }
 
-/// A pipe waits for its other end, and a device never ends.
+/// A pipe waits for its other end, and a device file may never end.
 #[cfg(target_os = "linux")]
 #[test]
 fn only_regular_files_are_read() {
@@ -186,7 +186,7 @@ fn only_regular_files_are_read() {
     }
 }
 
-/// Names of zones and files come from anywhere.
+/// Names of zones and files can come from anywhere.
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_would_move_the_cursor_are_shown_spelled_out_everywhere() {

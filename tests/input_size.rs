@@ -1,4 +1,4 @@
-//! The network's input takes the shape of the pictures, run from outside.
+//! Tests from outside that the network's input takes the shape of the pictures.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -8,7 +8,7 @@ use image::{RgbImage, imageops};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Options that make templates quickly, and say nothing of the input.
+/// The options that make templates quickly and say nothing about the input.
 const QUICK: [&str; 8] =
     ["--layers", "block1.exp,block4.exp", "--patches", "3,3", "--sheets", "4", "--threshold", "2"];
 
@@ -16,7 +16,7 @@ fn build(images: &Path, template: &Path, more: &[&str]) -> std::process::Output 
     hetmm(&[&["build", text(images), "-o", text(template)], &QUICK[..], more].concat())
 }
 
-/// Columns and rows of a template's input.
+/// Returns the columns and rows of a template's input.
 fn input(template: &Path) -> (u64, u64) {
     let output = hetmm(&["info", text(template), "--json"]);
     assert_code(&output, 0, "");
@@ -25,7 +25,7 @@ fn input(template: &Path) -> (u64, u64) {
     (side("width"), side("height"))
 }
 
-/// Parts `numbers` in a folder, scaled to a size.
+/// Draws the parts `numbers` in a folder, scaled to a size.
 fn scaled(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>, size: (u32, u32)) -> PathBuf {
     for number in numbers {
         let path = bench.part(&format!("{folder}/{number:03}.png"), number);
@@ -40,7 +40,7 @@ fn scaled(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>, size: (u32
 fn the_input_has_the_shape_of_most_pictures() {
     let bench = Bench::new();
     let template = bench.path("t.hetmm");
-    // (sizes of the pictures and how many of each, input)
+    // Each case holds the sizes of the pictures with how many of each, and the input.
     let cases = [
         (vec![((320, 240), 4)], (288, 224)),
         (vec![((300, 300), 4)], (256, 256)),
@@ -68,7 +68,7 @@ fn every_step_follows_an_input_that_is_no_square() {
     assert_code(&build(&good, &template, &[]), 0, "");
     assert_eq!(input(&template), (416, 160));
 
-    // From a features file come the same bytes, and what is added to it has its input.
+    // A features file gives the same bytes, and what is added to it has its input.
     let bytes = std::fs::read(&template).expect("reads");
     let layers = ["--layers", "block1.exp,block4.exp"];
     let make = |images: &Path, more: &[&str]| {
@@ -83,7 +83,7 @@ fn every_step_follows_an_input_that_is_no_square() {
     assert_eq!(input(&template), (416, 160));
     assert_code(&build(&good, &template, &[]), 0, "");
 
-    // A region of interest, heat maps, timing, learning and its undo.
+    // This covers a region of interest, heat maps, timing, inserting and its undo.
     let mut roi = RgbImage::from_pixel(400, 160, image::Rgb([255; 3]));
     (0..80).for_each(|x| (0..160).for_each(|y| roi.put_pixel(x, y, image::Rgb([0; 3]))));
     let mask = bench.path("roi.png");
@@ -171,7 +171,7 @@ fn an_input_beyond_the_memory_is_refused_before_any_work() {
     assert_code(&build("2000000", &["--size", "64"]), 0, "");
 }
 
-/// The number that `info` has for the smallest defect, and its text.
+/// Returns the number that `info` has for the smallest defect, and its text.
 fn laid_out_for(template: &Path) -> (f64, String) {
     let output = hetmm(&["info", text(template), "--json"]);
     assert_code(&output, 0, "");
@@ -186,12 +186,12 @@ fn the_input_is_chosen_for_the_smallest_defect() {
     let bench = Bench::new();
     let good = scaled(&bench, "good", 0..4, (640, 480));
     let template = bench.path("t.hetmm");
-    // (options, input, smallest defect in pixels of the pictures)
+    // Each case holds the options, the input, and the smallest defect in pixels of the pictures.
     let cases: [(&[&str], (u64, u64), f64); 4] = [
         (&[], (288, 224), 160.0 / 9.0),
         (&["--defect", "10px"], (512, 384), 10.0),
         (&["--defect", "0.5mm", "--mm-per-pixel", "0.05"], (512, 384), 10.0),
-        // Larger than what the usual input is laid out for.
+        // This defect is larger than what the usual input is laid out for.
         (&["--defect", "100"], (288, 224), 160.0 / 9.0),
     ];
     for (options, want, px) in cases {
@@ -207,7 +207,7 @@ fn the_input_is_chosen_for_the_smallest_defect() {
         assert!(words.contains(line), "{words}");
         assert_eq!(words.contains("(0.50 mm)"), options.contains(&"0.5mm"), "{words}");
     }
-    // What the pictures do not show is said.
+    // The program says what the pictures do not show.
     let tiny = build(&good, &template, &["--defect", "3px"]);
     assert_code(&tiny, 0, "warning: a defect of 3px covers 3.0 pixels of the pictures");
     assert_eq!(input(&template), (640, 480));

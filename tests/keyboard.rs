@@ -1,5 +1,5 @@
-//! The pages of the product under a real browser's keyboard: everything that can be used is reached with Tab,
-//! and pictures open and close. Keys go through the browser's debugging pipe.
+//! Tests the pages of the product with a real browser's keyboard. Tab reaches everything that can be used, and pictures
+//! open and close. Keys go through the browser's debugging pipe.
 #![cfg(all(feature = "desktop", unix))]
 
 mod common;
@@ -14,25 +14,25 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// No visit takes longer, even on a busy machine; then the browser is stopped, and its pipe ends.
+/// The longest time of a visit, even on a busy machine. Then the browser is stopped, and its pipe ends.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Presses of Tab after which no small page goes on.
+/// The largest number of Tab presses that a small page needs.
 const MOST_TABS: usize = 1000;
 
-/// A page in a browser, with the focus.
+/// Holds a page in a browser, with the focus.
 struct Page {
     browser: Child,
     to: File,
     from: BufReader<File>,
     session: Option<Value>,
     calls: u64,
-    /// Until it is dropped, the browser is watched; afterwards its number may be another program's.
+    /// The browser is watched until this is dropped. Afterwards its process number may belong to another program.
     watched: Option<Sender<()>>,
     _profile: TempDir,
 }
 
 impl Page {
-    /// Opens a page; none where there is no Chromium.
+    /// Opens a page. Returns `None` if there is no Chromium.
     fn open(path: &Path) -> Option<Self> {
         let program = chromium()?;
         let profile = TempDir::new().expect("a temporary folder");
@@ -98,7 +98,7 @@ impl Page {
         }
     }
 
-    /// What an expression of the page's is.
+    /// Returns the value of an expression of the page.
     fn value(&mut self, expression: &str) -> Value {
         let result =
             self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
@@ -138,7 +138,7 @@ impl Page {
         panic!("Tab does not come to {expression}");
     }
 
-    /// Presses Tab once around the page. What can be used and is shown has been reached then, and each
+    /// Presses Tab once around the page. Then everything that can be used and is shown has been reached, and each
     /// element showed that it was.
     fn walk(&mut self, name: &str) {
         self.value("window.reached = new Set(); window.hidden = []");
@@ -179,7 +179,7 @@ impl Drop for Page {
     }
 }
 
-/// A data set of small parts, some with a blot, and a template of them.
+/// Makes a data set of small parts, some with a blot, and a template of them.
 fn dataset(bench: &Bench) -> PathBuf {
     bench.parts("set/train/good", 0..24);
     bench.parts("set/test/good", 30..54);
@@ -233,7 +233,7 @@ fn pictures_open_and_close_by_keyboard() {
     page.press("Enter");
     assert!(page.is(&is_open), "Enter opens the picture in full");
 
-    // What lies behind it is out of reach.
+    // What lies behind the open picture is out of reach.
     page.tab_until("document.activeElement.matches('.outlines')");
     assert!(page.is(&format!("{figure}.contains(document.activeElement)")));
     let are_seen = format!(
@@ -251,7 +251,7 @@ fn pictures_open_and_close_by_keyboard() {
         assert_eq!(page.value(&outside), "", "Tab leaves the open picture");
     }
 
-    // On to the next one and back to its place in the list.
+    // Go on to the next picture, and back to its place in the list.
     page.tab_until("document.activeElement.textContent === 'Next'");
     page.press("Enter");
     assert!(!page.is(&is_open), "one picture at a time");

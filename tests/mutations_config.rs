@@ -1,7 +1,7 @@
-//! Damaged configurations and requests: refused or understood, but never a panic and never a hang. What is accepted
-//! is shown, read again, and means the same.
+//! Tests damaged configurations and requests: they are refused or understood, but there is never a panic and never a
+//! hang. An accepted configuration is shown and read again, and must mean the same.
 //!
-//! Deterministic. `HETMM_MUTATIONS=1000000` tries more, `HETMM_SEED=7` others.
+//! The test is deterministic. `HETMM_MUTATIONS=1000000` tries more changes, and `HETMM_SEED=7` tries others.
 #![cfg(feature = "edge")]
 
 use hetmm::error::Kind;
@@ -11,10 +11,10 @@ use std::fmt::Write;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
-/// No single configuration may take longer.
+/// The longest time for a single configuration.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Numbers without end, always the same (splitmix64).
+/// Gives endless numbers, always the same (splitmix64).
 #[derive(Clone, Copy)]
 struct Random(u64);
 
@@ -27,7 +27,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 where that is 0.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     fn below(&mut self, end: usize) -> usize {
         (self.next() % (end.max(1) as u64)) as usize
     }
@@ -41,7 +41,7 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// Every configuration that the project ships, and one that gives every key that is explained there.
+/// Returns every configuration that the project ships, and one that sets every key that is explained there.
 fn configurations() -> Vec<(String, String)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config");
     let entries = std::fs::read_dir(folder).expect("reads").map(|e| e.expect("reads").path());
@@ -57,7 +57,7 @@ fn configurations() -> Vec<(String, String)> {
     for (name, text) in &seeds {
         assert!(LineConfig::parse(text, name).is_ok(), "{name}");
     }
-    // Short, so that most changes hit something, and of the two kinds that the others are not.
+    // These are short, so that most changes hit something. They are of the two kinds that the others are not.
     let small = "[template]\nfile = \"a.hetmm\"\n[trigger]\nsource = \"free-run\"\n[camera]\n\
                  source = \"folder\"\nfolder = \"b\"\nframes_per_second = 2.5\n[reject]\n\
                  delay_us = 400000\npulse_width_us = 3000\nmin_pitch_us = 6000\n[outputs]\nsimulate = true\n\
@@ -138,7 +138,7 @@ const PIECES: [&str; 34] = [
     "line = \"\"\n",
 ];
 
-/// The words of a text, as places in it: runs of letters, digits, `_`, `-` and `.`.
+/// Returns the words of a text as places in it: runs of letters, digits, `_`, `-` and `.`.
 fn words(text: &str) -> Vec<std::ops::Range<usize>> {
     let is_word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     let mut words: Vec<std::ops::Range<usize>> = vec![];
@@ -151,7 +151,7 @@ fn words(text: &str) -> Vec<std::ops::Range<usize>> {
     words
 }
 
-/// One change of a text.
+/// Makes one change in a text.
 fn change(text: &mut String, seeds: &[(String, String)], random: &mut Random) {
     let kind = random.below(12);
     if kind < 3 {
@@ -193,7 +193,7 @@ fn change(text: &mut String, seeds: &[(String, String)], random: &mut Random) {
             lines.concat()
         }
         10 => {
-            // A key that is explained and not given.
+            // This sets a key that is explained but not set.
             let explained: Vec<usize> =
                 (0..lines.len()).filter(|i| lines[*i].starts_with('#')).collect();
             if let Some(&at) = explained.get(random.below(explained.len())) {
@@ -211,7 +211,7 @@ fn change(text: &mut String, seeds: &[(String, String)], random: &mut Random) {
     };
 }
 
-/// What became of a configuration.
+/// Says what became of a configuration.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Accepted,
@@ -262,7 +262,7 @@ fn changed_configurations_are_refused_or_mean_what_they_show() {
         }
     }
     eprintln!("{accepted} accepted, {refused} refused, the slowest took {slowest:?}");
-    // Neither side of the test sleeps.
+    // Both outcomes must occur often enough.
     assert!(accepted > count / 20 && refused > count / 20, "{accepted} {refused}");
 }
 
@@ -293,7 +293,7 @@ fn configurations_that_are_deep_or_long_are_refused_soon() {
     }
 }
 
-/// A request as it is written.
+/// Returns a request as it is written.
 fn written(request: Request) -> String {
     match request {
         Request::Status => "status".into(),
@@ -354,7 +354,7 @@ fn changed_requests_are_refused_or_mean_what_they_say() {
         let Ok(parsed) = parsed else { panic!("trial {trial}: {line:?}") };
         let Some(request) = parsed else { continue };
         accepted += 1;
-        // The words say the same, but for how a number is written.
+        // The words say the same, except for how a number is written.
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let (said, number) = (written(request), |word: &str| word.parse::<u64>().ok());
         assert_eq!(Request::parse(&said), Some(request), "{line:?}");

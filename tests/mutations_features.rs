@@ -1,4 +1,4 @@
-//! Features files that were changed, with all their checksums made anew, and features that say nothing.
+//! Tests features files that were changed and got new checksums, and features that say nothing.
 //!
 //! `HETMM_MUTATIONS` says how many random changes are tried.
 #![cfg(feature = "desktop")]
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tract_onnx::pb::ModelProto;
 
-/// Changes that are tried where nothing else is asked for.
+/// The number of changes that are tried by default.
 const MUTATIONS: u64 = 20_000;
 const LONGEST: Duration = Duration::from_secs(10);
 const PRELUDE: usize = 64;
@@ -28,7 +28,7 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")) as usize
 }
 
-/// The places of a features file: where each record begins, and the bytes of samples and maps of a record.
+/// Holds the places of a features file: where each record begins, and the bytes of samples and maps of a record.
 struct Layout {
     records: Vec<usize>,
     end: usize,
@@ -53,13 +53,13 @@ impl Layout {
         Layout { records: records.collect(), end: bytes.len(), samples, maps }
     }
 
-    /// The bytes of the maps of a record.
+    /// Returns the bytes of the maps of a record.
     fn maps_of<'a>(&self, bytes: &'a mut [u8], record: usize) -> &'a mut [u8] {
         let end = self.records.get(record + 1).copied().unwrap_or(self.end);
         &mut bytes[end - self.maps..end]
     }
 
-    /// Makes the checksums of all records, of the header and of the prelude anew.
+    /// Computes new checksums of all records, of the header and of the prelude.
     fn seal(&self, bytes: &mut [u8]) {
         let put = |bytes: &mut [u8], at: usize, crc: u32| {
             bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
@@ -86,7 +86,7 @@ impl Layout {
     }
 }
 
-/// A features file of four parts, and its layout.
+/// Makes a features file of four parts, and returns its layout.
 fn made(bench: &Bench) -> (PathBuf, Layout) {
     let (good, file) = (bench.parts("good", 0..4), bench.path("good.features"));
     let small = ["--size", "32", "--layers", "block1.exp,block4.exp"];
@@ -165,7 +165,7 @@ fn whatever_is_changed_is_refused_or_holds_unit_vectors() {
         .collect();
     let accepted = outcomes.iter().filter(|accepted| **accepted).count();
     eprintln!("{} changes, {accepted} accepted", outcomes.len());
-    // Both happen: the checksums are right, and what they cover is looked at.
+    // Both outcomes happen: the checksums are right, and what they cover is checked.
     assert!(accepted > outcomes.len() / 50 && accepted < outcomes.len());
 }
 
@@ -188,7 +188,7 @@ fn features_that_say_nothing_build_no_template() {
             assert!(!template.exists());
         }
     };
-    // The first tap of all pictures, of one, and values that are no unit vectors.
+    // These are the first tap of all pictures, the first tap of one, and values that are not unit vectors.
     let coarse = 4 * 4 * 240 * 4;
     let fine = layout.maps - coarse;
     let all = 0..layout.records.len();
@@ -207,7 +207,7 @@ fn features_that_say_nothing_build_no_template() {
         layout.maps_of(&mut bytes, 1)[..4].copy_from_slice(&f32::to_le_bytes(value));
         refused(&mut bytes, 3, "damaged in the features of 001.png");
     }
-    // One picture's features for all of them.
+    // All pictures get the features of one.
     let mut bytes = original.clone();
     let first = layout.maps_of(&mut bytes, 0)[fine..].to_vec();
     all.for_each(|record| layout.maps_of(&mut bytes, record)[fine..].copy_from_slice(&first));
@@ -217,8 +217,8 @@ fn features_that_say_nothing_build_no_template() {
     assert_code(&hetmm(&build), 0, "");
 }
 
-/// An export that overflowed, or lost its weights: 10 of these 15 gave templates with a threshold of 0 that
-/// passed every defect.
+/// The export overflowed, or lost its weights. In a former version, 10 of these 15 gave templates with a threshold of 0
+/// that passed every defect.
 #[test]
 fn a_backbone_with_spoiled_weights_is_refused_with_the_reason() {
     let bench = Bench::new();
@@ -255,7 +255,7 @@ fn a_backbone_with_spoiled_weights_is_refused_with_the_reason() {
     for ((value, part), answer) in cases.iter().zip(answers) {
         eprintln!("{value} in {part:?}: {answer}");
     }
-    // The pass alone refuses it, too, and leaves no file.
+    // The feature pass alone refuses it, too, and leaves no file.
     let (path, file) = (bench.path("0.onnx"), bench.path("0.features"));
     let features = ["features", text(&good), "-o", text(&file), "--backbone", text(&path)];
     assert_code(&hetmm(&[&features, &SMALL[..]].concat()), 4, "->");

@@ -1,7 +1,7 @@
-//! Whatever bytes a picture file holds: an answer, soon, without reserving much, and never a panic.
+//! Tests that any bytes of a picture file give an answer, soon, without much reserved memory, and never a panic.
 //!
-//! 20,000 changed pictures; `HETMM_MUTATIONS=10000000 cargo test --release --test mutations_pictures`
-//! makes as many as that, and `HETMM_SEED` makes others.
+//! It tries 20,000 changed pictures. `HETMM_MUTATIONS=10000000 cargo test --release --test mutations_pictures` tries
+//! that many, and `HETMM_SEED` makes others.
 #![allow(unsafe_code)]
 
 mod by_hand;
@@ -15,16 +15,16 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// What may be reserved beside the picture that a file declares.
+/// The bytes that may be reserved beside the picture that a file declares.
 const MOST_BYTES: usize = 256 << 20;
-/// What the picture itself may take, for each of its pixels: four samples of 16 bits as the file has them
-/// and three of 16 bits as they are given on.
+/// The bytes that the picture itself may take for each of its pixels: four samples of 16 bits as the file has them, and
+/// three of 16 bits as they are passed on.
 const BYTES_PER_PIXEL: usize = 14;
-/// A file of so many bytes reserves no more than [`MOST_BYTES`], whatever it declares.
+/// The size up to which a file reserves no more than [`MOST_BYTES`], whatever it declares.
 const SMALL_FILE: usize = 8 << 10;
 const MOST_TIME: Duration = Duration::from_secs(10);
 
-/// Counts what each thread holds.
+/// Counts the bytes that each thread holds.
 struct Counting;
 
 thread_local! {
@@ -39,8 +39,8 @@ fn count(change: isize) {
     });
 }
 
-// SAFETY: every call is handed on to the system's allocator as it came; the counters beside it are
-// thread-local and never allocate.
+// SAFETY: every call is passed on to the system's allocator as it came. The counters beside it are thread-local and
+// never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -58,7 +58,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(pointer, layout) }
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Both may be there while the bytes are copied.
+        // Both blocks may exist while the bytes are copied.
         count(new_size as isize);
         count(-(layout.size() as isize));
         // SAFETY: as above.
@@ -69,7 +69,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What decoding some bytes came to.
+/// Holds the result of decoding some bytes.
 struct Seen {
     accepted: bool,
     words: String,
@@ -77,7 +77,7 @@ struct Seen {
     time: Duration,
 }
 
-/// How long this thread has computed. The clock of the wall also counts what other programs do.
+/// Returns how long this thread has computed. The wall clock would also count what other programs do.
 fn time_on_cpu() -> Duration {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says it");
     let nanoseconds = told.split_whitespace().next().and_then(|text| text.parse().ok());
@@ -96,7 +96,7 @@ fn look(bytes: &[u8]) -> Seen {
     Seen { accepted: result.is_ok(), words, peak_bytes, time }
 }
 
-/// Pixels that a file declares; 0 where it cannot be said.
+/// Returns the pixels that a file declares, or 0 if that cannot be said.
 fn declared_pixels(bytes: &[u8]) -> usize {
     let by_image = || {
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
@@ -111,7 +111,7 @@ fn declared_pixels(bytes: &[u8]) -> usize {
 fn check(bytes: &[u8], case: &str) -> Seen {
     let seen = look(bytes);
     if seen.peak_bytes > MOST_BYTES {
-        // A picture of more pixels than are read takes nothing, and a small file declares only few.
+        // A picture with more pixels than are accepted takes nothing, and a small file declares only few.
         let pixels = declared_pixels(bytes).min(hetmm::image::MAX_PIXELS as usize);
         let most = MOST_BYTES + BYTES_PER_PIXEL * pixels;
         assert!(bytes.len() > SMALL_FILE, "{case}: {} bytes: {}", seen.peak_bytes, hex(bytes));
@@ -121,12 +121,12 @@ fn check(bytes: &[u8], case: &str) -> Seen {
     seen
 }
 
-/// The bytes, to make a case of: the first 8 KB.
+/// Returns the first 8 KB of the bytes in hexadecimal, to make a case of them.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(8192).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Contained panics say nothing on standard error; others do.
+/// Silences contained panics on standard error. Others are still printed.
 fn stay_quiet() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -136,7 +136,7 @@ fn stay_quiet() {
     }));
 }
 
-/// SplitMix64.
+/// Gives random numbers that a seed repeats (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -159,7 +159,7 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Pictures of every kind that is read, and of some that are not.
+/// Returns pictures of every kind that is read, and of some that are not.
 fn seeds() -> Vec<Vec<u8>> {
     let wide: DynamicImage = ImageBuffer::from_fn(24, 20, |x, y| {
         image::Rgba([x as u16 * 2700, y as u16 * 3200, (x * y) as u16 * 131, 65535 - x as u16 * 99])
@@ -255,7 +255,7 @@ fn jpegs(image: &image::RgbImage) -> Vec<Vec<u8>> {
 fn tiffs() -> Vec<Vec<u8>> {
     let size = (24, 20);
     let deflated = by_hand::stored(&[9; 24 * 20 * 3]);
-    // The code that clears the table, 9 bits, and the one that ends: nothing between them.
+    // These are the code that clears the table, 9 bits, and the one that ends. Nothing lies between them.
     let lzw = vec![0x80, 0x40, 0x40];
     let half: Vec<u8> = vec![77; 16 * 16 * 3];
     let mut tiled = Page::new(size, 8, 3, 2)
@@ -286,18 +286,18 @@ fn tiffs() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Numbers at which code goes wrong.
+/// The numbers at which code often goes wrong.
 const NUMBERS: [u32; 12] =
     [0, 1, 7, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 
-/// `seed` with one to four changes.
+/// Returns a seed with one to four changes.
 fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut bytes = seeds[random.below(seeds.len())].clone();
     for _ in 0..1 + random.below(4) {
         if bytes.is_empty() {
             break;
         }
-        // Most of what a decoder believes stands in the beginning.
+        // Most of what a decoder relies on stands at the beginning.
         let reach = if random.below(2) == 0 { bytes.len().min(160) } else { bytes.len() };
         let at = random.below(reach);
         match random.below(8) {
@@ -347,8 +347,8 @@ fn no_changed_picture_ends_the_program_or_takes_much_memory_or_time() {
         .filter(|seen| !seen.accepted)
         .map(|seen| seen.words)
         .collect();
-    // Two pages; LZW and fax data without a picture, each as TIFF and BigTIFF; kinds of progressive JPEG
-    // for which the decoder has no code.
+    // The refused seeds are: two pages; LZW and fax data without a picture, each as TIFF and BigTIFF; kinds of
+    // progressive JPEG for which the decoder has no code.
     assert!(refused.len() <= 8, "{} of {}: {refused:#?}", refused.len(), seeds.len());
     let (mut accepted, mut contained, mut slowest, mut largest) = (0u64, 0u64, Duration::ZERO, 0);
     for round in 0..rounds {
@@ -370,7 +370,8 @@ fn no_changed_picture_ends_the_program_or_takes_much_memory_or_time() {
     assert!(accepted < rounds * 9 / 10, "too few are broken: {accepted}");
 }
 
-/// A palette of 61 bytes made the `png` crate panic, which ended the device program and the tool.
+/// Covers a former fault: a palette of 61 bytes made the `png` crate panic, which ended the device program and the
+/// tool.
 #[test]
 fn a_palette_that_is_no_multiple_of_three_long_is_an_unreadable_picture() {
     stay_quiet();
@@ -389,7 +390,7 @@ fn a_palette_that_is_no_multiple_of_three_long_is_an_unreadable_picture() {
     assert!(refused > 0, "the case that panicked is among them");
 }
 
-/// A TIFF of 5 KB said that it was 3,866,648 pixels wide, and 1.47 GiB were reserved for it.
+/// Covers a former fault: a TIFF of 5 KB declared a width of 3,866,648 pixels, and 1.47 GiB were reserved for it.
 #[test]
 fn a_small_tiff_that_says_that_it_is_huge_reserves_nothing() {
     let floats = Page::new((24, 17), 32, 3, 2).with(339, 3, vec![3, 3, 3]);
@@ -399,13 +400,13 @@ fn a_small_tiff_that_says_that_it_is_huge_reserves_nothing() {
         let page = page.with(256, 4, vec![3_866_648]).with(259, 3, vec![compression]);
         let seen = check(&tiff(&[page], false), "huge");
         assert!(!seen.accepted && seen.words.contains("->"), "{}", seen.words);
-        // One strip may be decoded before it turns out that the file has no such thing.
+        // One strip may be decoded before it turns out that the file does not have the data.
         let most = if compression == 1 { 1 << 20 } else { 3_866_648 * 17 * 12 + (1 << 20) };
         assert!(seen.peak_bytes <= most, "compression {compression}: {}", seen.peak_bytes);
     }
 }
 
-/// Tiles, channels and entries that are far larger than the picture or the file.
+/// Tiles, channels and entries are declared far larger than the picture or the file.
 #[test]
 fn what_a_tiff_says_of_tiles_channels_and_entries_reserves_nothing() {
     let page = || Page::new((24, 20), 8, 3, 2);
@@ -430,7 +431,7 @@ fn what_a_tiff_says_of_tiles_channels_and_entries_reserves_nothing() {
     }
 }
 
-/// The largest picture that is allowed is read, whatever its format, and one with a row more is not.
+/// The largest picture that is allowed is read, whatever its format. A picture with one row more is not.
 #[test]
 fn the_largest_picture_is_read_without_much_beside_it() {
     let grey = |height: u32| {

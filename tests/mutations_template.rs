@@ -1,8 +1,8 @@
-//! Templates that were changed, with all their checksums made anew: refused, failed by their golden probes,
-//! or no different.
+//! Tests templates that were changed and got new checksums. Each must be refused, fail its golden probes, or behave as
+//! before.
 //!
-//! `HETMM_MUTATIONS` says how many random changes are tried; the number goes with a seed each, so that a
-//! failure names what repeats it.
+//! `HETMM_MUTATIONS` says how many random changes are tried. Each change has a seed of its own, so a failure names what
+//! repeats it.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -27,18 +27,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Changes that are tried where nothing else is asked for.
+/// The number of changes that are tried by default.
 const MUTATIONS: u64 = 3000;
-/// No change may take longer than this.
+/// The longest time of a change.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Nor may it reserve more memory than this, touched or not.
+/// The largest memory that a change may reserve, touched or not.
 const LARGEST_RESERVATION_KIB: u64 = 2 << 20;
-/// Scores that differ by less than this, and by less than as large a part of themselves, are the same.
+/// Scores are equal if they differ by less than this, absolutely and relative to themselves.
 const TOLERANCE: f32 = 0.01;
 const TAPS: [&str; 2] = ["block1.exp", "block4.exp"];
 const SIDE: usize = 32;
 
-/// A backbone that computes every picture once.
+/// Computes every picture once, and remembers its features.
 struct Remembering {
     backbone: Arc<dyn Backbone>,
     known: Mutex<HashMap<Vec<u16>, Vec<FeatureMap>>>,
@@ -66,14 +66,14 @@ impl Backbone for Remembering {
     }
 }
 
-/// What all changes start from.
+/// Holds what all changes start from.
 struct Start {
     backbone: Arc<dyn Backbone>,
     templates: Vec<Original>,
     pictures: Vec<NetworkImage>,
 }
 
-/// A template as it was built, and what it says of the pictures.
+/// Holds a template as it was built, and its scores of the pictures.
 struct Original {
     parts: Parts,
     scores: Vec<f32>,
@@ -97,7 +97,7 @@ fn scores(pipeline: &Pipeline, pictures: &[NetworkImage]) -> Vec<f32> {
     pictures.iter().map(|picture| pipeline.run(picture).expect("runs").score).collect()
 }
 
-/// Three small templates of different kinds, with and without journal and rules, and pictures of good and bad
+/// Builds three small templates of different kinds, with and without journal and rules, and pictures of good and bad
 /// parts.
 fn start() -> &'static Start {
     static START: OnceLock<Start> = OnceLock::new();
@@ -117,7 +117,7 @@ fn start() -> &'static Start {
             "--no-audit",
         ];
         let options: [&[&str]; 3] = [
-            // As the default, but for the number of sheets: every picture is its own prototype.
+            // This is the default except for the number of sheets: every picture is its own prototype.
             &["--sheets", "all"],
             &["--sheets", "5", "--storage", "f16", "--patches-backward", "5,1"],
             &["--sheets", "4", "--storage", "f32", "--alpha", "0.5", "--fusion", "sum"],
@@ -167,14 +167,14 @@ fn start() -> &'static Start {
     })
 }
 
-/// What came of a changed template.
+/// Says what came of a changed template.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Outcome {
-    /// Not loaded, or not joined with its backbone.
+    /// It was not loaded, or not joined with its backbone.
     Refused,
-    /// Loaded, and found out by its golden probes or its prototypes.
+    /// It was loaded, and its golden probes or its prototypes failed.
     Failed,
-    /// Passed by its probes; the largest difference of a score, in tolerances.
+    /// Its golden probes passed. The number is the largest difference of a score, in tolerances.
     Passed(f32),
 }
 
@@ -184,7 +184,7 @@ fn judge(file: &[u8], original: &Original) -> Outcome {
     let Ok(pipeline) = Pipeline::new(template, start.backbone.clone()) else {
         return Outcome::Refused;
     };
-    // What is no number never passes, whatever the probes say.
+    // A score that is not a number never passes, whatever the probes say.
     for picture in &start.pictures {
         let scored = pipeline.run(picture).expect("runs");
         let verdict = pipeline.decide(&scored, Size { width: 80, height: 60 }).verdict;
@@ -202,7 +202,7 @@ fn judge(file: &[u8], original: &Original) -> Outcome {
     Outcome::Passed(now.iter().zip(&original.scores).map(off).fold(0.0, f32::max))
 }
 
-/// What is changed.
+/// Says what is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Target {
     Prelude,
@@ -227,7 +227,7 @@ const TARGETS: [Target; 10] = [
     Target::Order,
 ];
 
-/// A changed file, what was changed, and whether the seal was made anew.
+/// Returns a changed file, what was changed, and whether it got a new seal.
 fn mutated(original: &Original, random: &mut Random) -> (Vec<u8>, Target, bool) {
     let target = random.of(&TARGETS);
     let is_sealed = random.below(2) == 0;
@@ -290,7 +290,7 @@ fn spoiled(byte: u8, random: &mut Random) -> u8 {
     }
 }
 
-/// Changes the bytes of a section as damage, or a program with an error, may.
+/// Changes the bytes of a section, as damage or a program with an error may do.
 fn change_bytes(kind: SectionKind, bytes: &mut [u8], random: &mut Random) {
     if bytes.is_empty() {
         return;
@@ -309,7 +309,7 @@ fn change_bytes(kind: SectionKind, bytes: &mut [u8], random: &mut Random) {
         3 => bytes[from..from + length].iter_mut().for_each(|b| *b = b.wrapping_neg()),
         4 => bytes[from..from + length].rotate_left(random.below(length)),
         _ => {
-            // Whole numbers of the kind that stands there.
+            // Change whole numbers of the kind that stands there.
             let step = if kind == SectionKind::Probe { 2 } else { 4 };
             let start = from / step * step;
             for number in bytes[start..].chunks_exact_mut(4).take(1 + length / 64) {
@@ -357,7 +357,7 @@ fn change_field(header: &mut HeaderV1, settings: &mut Settings, random: &mut Ran
     }
 }
 
-/// Address space that this process has had at most, in KiB.
+/// Returns the largest address space that this process has had, in KiB.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
@@ -423,16 +423,16 @@ fn whatever_is_changed_is_refused_or_noticed_or_makes_no_difference() {
     for one in unnoticed.iter().take(20) {
         eprintln!("unnoticed: {one:?}");
     }
-    // Where only the checksums are made anew, nothing at all passes.
+    // If only the checksums are computed again, no change passes.
     assert_eq!(count_of(&|one| !one.2 && differs(&one.3)), 0);
-    // Who makes the seal anew, too, can hide one prototype that the probes do not need, and nothing else: about one
-    // change in a thousand.
+    // A program that also makes a new seal can hide one prototype that the probes do not need, and nothing else. That
+    // is about one change in a thousand.
     assert!(unnoticed.iter().all(|one| one.1 == Target::Section), "a probe misses a setting");
     let sections = count_of(&|one| one.2 && one.1 == Target::Section);
     assert!(unnoticed.len() <= 2 + sections / 500, "{} of {sections}", unnoticed.len());
 }
 
-/// Whether a change of the first template is refused or failed by its probes, also when it is sealed anew.
+/// Returns whether a change of the first template is refused or fails its probes, even with a new seal.
 fn is_found(change: impl FnOnce(&mut Parts)) -> Outcome {
     let original = &start().templates[0];
     let mut parts = original.parts.clone();
@@ -449,7 +449,8 @@ fn a_template_with_right_checksums_and_seal_is_as_before() {
     }
 }
 
-/// These went unnoticed in a template that keeps every picture: only the inverted probe had a score.
+/// Covers a former fault: these changes went unnoticed in a template that keeps every picture, because only the
+/// inverted probe had a score.
 #[test]
 fn the_probes_notice_every_setting_of_the_score() {
     type Change = (&'static str, fn(&mut HeaderV1));
@@ -504,7 +505,7 @@ fn the_probes_notice_sections_that_are_others() {
     }
 }
 
-/// With infinite scales every defect passed; only the probes noticed, and inspecting computes none.
+/// With infinite scales every defect would pass. Only the probes would notice, and inspecting computes none.
 #[test]
 fn numbers_that_no_build_writes_are_refused_at_load() {
     let put = |kind: SectionKind, value: f32| {
@@ -548,7 +549,7 @@ fn numbers_that_no_build_writes_are_refused_at_load() {
     for (i, change) in sections.into_iter().enumerate() {
         assert_eq!(is_found(change), Outcome::Refused, "section {i}");
     }
-    // Numbers of 16 and 32 bits: infinite prototypes are the same as infinite scales.
+    // The numbers have 16 and 32 bits. Infinite prototypes have the same effect as infinite scales.
     for (at, number) in
         [(1, &half::f16::INFINITY.to_le_bytes()[..]), (2, &2.0f32.to_le_bytes()[..])]
     {
@@ -565,7 +566,7 @@ fn check_names_the_prototype_that_is_no_unit_vector() {
     let path = bench.path("t.hetmm");
     let original = &start().templates[0];
     let mut parts = original.parts.clone();
-    // The second sheet of the first pixel, four channels at a time.
+    // This is the second sheet of the first pixel, four channels at a time.
     let values = parts.section(SectionKind::Values, 0);
     values[4..8].copy_from_slice(&[127, 127, 127, 127]);
     std::fs::write(&path, parts.sealed()).expect("writes");
@@ -579,7 +580,7 @@ fn check_names_the_prototype_that_is_no_unit_vector() {
     assert_eq!(stdout(&check), "");
 }
 
-/// Kept for the day when a shortcut in the scoring forgets it: maxima ignore what is no number.
+/// This test guards against a future shortcut in the scoring: maxima ignore what is not a number.
 #[test]
 fn a_picture_whose_features_are_no_use_at_a_tap_is_rejected() {
     struct Failing(Arc<dyn Backbone>, usize, f32, usize);
@@ -603,7 +604,7 @@ fn a_picture_whose_features_are_no_use_at_a_tap_is_rejected() {
     }
     let start = start();
     for original in &start.templates {
-        // The most lenient template that loads.
+        // This is the most lenient template that loads.
         let parts = original.parts.with_header(|header, settings| {
             header.calibration.threshold = 1e30;
             header.calibration.scale_top = 1e30;
@@ -630,7 +631,7 @@ fn a_picture_whose_features_are_no_use_at_a_tap_is_rejected() {
     }
 }
 
-/// Another engine rounds in another way, up to 16 bits.
+/// Another feature extractor rounds in another way, up to 16 bits.
 #[test]
 fn the_probes_agree_where_features_are_rounded() {
     struct Rounding(Arc<dyn Backbone>);

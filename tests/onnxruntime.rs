@@ -1,7 +1,7 @@
-//! ONNX Runtime beside tract: the same features, and clear errors where it cannot be used.
+//! Compares ONNX Runtime with tract: the same features, and clear errors if it cannot be used.
 //!
-//! `models/fetch_onnxruntime.sh` gets a library; `ORT_DYLIB_PATH` names it. Without one, the tests
-//! that need it say so and pass.
+//! `models/fetch_onnxruntime.sh` gets a library, and `ORT_DYLIB_PATH` names it. Without a library, the tests that need
+//! it say so and pass.
 #![cfg(all(feature = "onnxruntime", feature = "desktop"))]
 
 mod common;
@@ -18,7 +18,7 @@ use tract_onnx::pb::ModelProto;
 
 const LITE0: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet_lite0.onnx");
 
-/// ONNX Runtime's library, or `None` with a loud word.
+/// Returns ONNX Runtime's library, or `None` with a clear message.
 fn library() -> Option<PathBuf> {
     let named = std::env::var_os("ORT_DYLIB_PATH").filter(|v| !v.is_empty()).map(PathBuf::from);
     if named.is_none() {
@@ -27,7 +27,7 @@ fn library() -> Option<PathBuf> {
     named
 }
 
-/// `hetmm` without any ONNX Runtime that the environment names.
+/// Runs `hetmm` without any ONNX Runtime that the environment names.
 fn plain(arguments: &[&str]) -> Output {
     command(arguments).env_remove("ORT_DYLIB_PATH").output().expect("runs")
 }
@@ -38,14 +38,14 @@ fn open(taps: &[String], device: Device, batch: Option<usize>) -> Arc<dyn Backbo
         .expect("opens")
 }
 
-/// All taps of the bundled model.
+/// Returns all taps of the bundled model.
 fn all_taps() -> Vec<String> {
     let model = std::fs::read(LITE0).expect("reads");
     let graph = ModelProto::decode(&model[..]).expect("parses").graph.expect("a graph");
     graph.output.into_iter().map(|o| o.name).collect()
 }
 
-/// Pictures with structure at every scale.
+/// Makes pictures with structure at every scale.
 fn pictures() -> Vec<NetworkImage> {
     (0..3u32)
         .map(|seed| {
@@ -129,8 +129,8 @@ fn templates_and_scores_agree_with_tract() {
     let build = |name: &str, more: &[&str]| -> PathBuf {
         let template = bench.path(name);
         let base = ["build", text(&good), "-o", text(&template)];
-        // Without choices between equals: which prototype is kept, and which way 8 bits round, can
-        // hang on the last digit of a feature.
+        // These options leave no choices between equals. Which prototype is kept, and how 8 bits round, can depend on
+        // the last digit of a feature.
         let sheets = ["--patches", "3,3", "--sheets", "all", "--storage", "f32"];
         let out = command(&[&base, &SMALL[..], &sheets, more].concat())
             .env("ORT_DYLIB_PATH", &library)
@@ -200,7 +200,7 @@ fn auto_says_what_it_takes_and_why() {
     assert_code(&nothing, 0, "not cpu: /no/such/library.so");
     let quiet = [&["--quiet"], &base[..]].concat();
     assert_eq!(stderr(&command(&quiet).env("ORT_DYLIB_PATH", "/none").output().expect("runs")), "");
-    // A library that is named on the command line is meant.
+    // A library that is named on the command line must be used.
     assert_code(&plain(&[&base[..], &["--onnxruntime", "/none.so"]].concat()), 5, "/none.so");
     let Some(library) = library() else { return };
     let out = command(&base).env("ORT_DYLIB_PATH", library).output().expect("runs");
@@ -243,7 +243,7 @@ fn a_library_that_cannot_be_used_is_refused_with_a_next_step() {
     }
 }
 
-/// A shared library of a few lines of C.
+/// Compiles a shared library of a few lines of C.
 fn compiled(bench: &Bench, name: &str, source: &str) -> PathBuf {
     let (c, so) = (bench.path(&format!("{name}.c")), bench.path(&format!("lib{name}.so")));
     std::fs::write(&c, source).expect("writes");

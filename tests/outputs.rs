@@ -1,5 +1,5 @@
-//! What the tool writes over, what it reads, and what it does when nobody can take what it prints: run from
-//! outside, all commands in tables.
+//! Tests from outside, with all commands in tables: what the tool may write over, what it reads, and what it does if
+//! nobody can take what it prints.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -10,11 +10,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-/// Everything that the commands work on.
+/// Holds everything that the commands work on.
 struct Shop {
     bench: Bench,
     good: PathBuf,
-    /// One of the good parts.
+    /// The first of the good parts.
     first: PathBuf,
     fresh: PathBuf,
     set: PathBuf,
@@ -41,8 +41,8 @@ impl Shop {
         Shop { bench, good, first, fresh, set, features, template }
     }
 
-    /// Every command that writes a file whose name is given, with `out` as that name, and a picture that it
-    /// reads. Quick options, and `--quiet` so that only errors are told.
+    /// Returns every command that writes a named file, with `out` as that name, and a picture that it reads. The
+    /// options are quick, and `--quiet` leaves only errors.
     fn writers<'a>(&'a self, out: &'a str) -> Vec<(Vec<&'a str>, PathBuf)> {
         let (good, fresh, set) = (text(&self.good), text(&self.fresh), text(&self.set));
         let (features, template) = (text(&self.features), text(&self.template));
@@ -75,7 +75,7 @@ fn forced(arguments: &[&str]) -> Output {
     hetmm(&[arguments, &["--force"]].concat())
 }
 
-/// A table of the attack: `-o in/000.png` ended with 0, and the picture was a template.
+/// Covers a former fault: `-o in/000.png` ended with 0, and the picture was a template.
 #[test]
 fn no_output_replaces_a_picture_or_another_input_under_any_name_even_when_forced() {
     let shop = Shop::new();
@@ -101,7 +101,7 @@ fn no_output_replaces_a_picture_or_another_input_under_any_name_even_when_forced
     }
 }
 
-/// A pipe or a device was replaced by a file without a word.
+/// Covers a former fault: a file replaced a pipe or a device file without a message.
 #[test]
 fn no_output_replaces_a_pipe_a_socket_or_a_folder_even_when_forced() {
     let shop = Shop::new();
@@ -126,7 +126,7 @@ fn no_output_replaces_a_pipe_a_socket_or_a_folder_even_when_forced() {
     }
 }
 
-/// Only looked at, never written: a test that fails must not take `/dev/null` from the machine.
+/// The device file is only checked, never written. A test that fails must not remove `/dev/null` from the machine.
 #[test]
 fn a_device_is_never_replaced() {
     use hetmm::files::outputs::{Obstacle, Outputs};
@@ -143,7 +143,7 @@ fn what_is_no_earlier_output_of_the_same_kind_is_replaced_only_when_forced() {
     let place = shop.bench.path("place");
     for (arguments, _) in shop.writers(text(&place)) {
         let _ = std::fs::remove_file(&place);
-        // Rules need a picture of zones or of what is ignored that is none of the parts.
+        // Rules need a picture of zones or of an ignored area that is not one of the parts.
         let arguments: Vec<&str> = match arguments[0] {
             "rules" => vec!["rules", arguments[1], "--min-area", "4px", "-o", text(&place)],
             "ablate" => [&arguments[..], &["--pictures", "2"], &SMALL].concat(),
@@ -159,7 +159,7 @@ fn what_is_no_earlier_output_of_the_same_kind_is_replaced_only_when_forced() {
         }
         assert_code(&forced(&arguments), 0, "");
         assert!(read(&place).expect("reads").len() > 100, "{arguments:?}");
-        // The second run replaces the output of the first, and an empty file is nobody's.
+        // The second run replaces the output of the first. An empty file belongs to nobody.
         assert_code(&hetmm(&arguments), 0, "");
         write(&place, b"").expect("writes");
         assert_code(&hetmm(&arguments), 0, "");
@@ -207,7 +207,7 @@ fn two_outputs_of_one_name_are_refused() {
     assert_code(&forced(&over), 2, "is both input and output");
 }
 
-/// `inspect T in --heatmaps in` replaced every picture in `in`.
+/// Covers a former fault: `inspect T in --heatmaps in` replaced every picture in `in`.
 #[test]
 fn heat_maps_never_replace_the_pictures_that_they_are_of() {
     let shop = Shop::new();
@@ -219,7 +219,7 @@ fn heat_maps_never_replace_the_pictures_that_they_are_of() {
         assert_eq!(stdout(&output), "", "nothing is inspected before that is known");
     }
     assert_eq!(read(shop.good.join("003.png")).expect("reads"), before);
-    // Pictures of the same name that are not given stay, too; links to given ones even when forced.
+    // Pictures of the same name that are not given stay, too. Links to given pictures stay even when forced.
     let fresh = text(&shop.fresh);
     let others = shop.bench.parts("others", 100..103);
     let inspect = ["inspect", text(&shop.template), fresh, "--heatmaps", text(&others)];
@@ -238,7 +238,7 @@ fn heat_maps_never_replace_the_pictures_that_they_are_of() {
         assert_code(&hetmm(&inspect), 0, "");
     }
     let drawn = image::open(heat.join("100.png")).expect("a picture");
-    // The panels, and a strip with their names above.
+    // There are the panels, and above them a strip with their names.
     assert!(drawn.width() > 3 * 80 + 3 * 8 + 20 && drawn.height() == 60 + 16);
 }
 
@@ -271,7 +271,7 @@ fn thumbnails_and_the_demo_replace_only_what_they_have_written() {
     );
 }
 
-/// Commands that print, with what they are to end with where everything can be printed.
+/// Returns commands that print, in all their forms.
 fn printers(shop: &Shop) -> Vec<Vec<&str>> {
     let (fresh, set, template) = (text(&shop.fresh), text(&shop.set), text(&shop.template));
     let calibrate = ["calibrate", template, "--images", fresh, "--false-reject", "10%"];
@@ -307,7 +307,7 @@ fn printers(shop: &Shop) -> Vec<Vec<&str>> {
     ]
 }
 
-/// A panic with exit code 101, after the work was done.
+/// Covers a former fault: a panic with exit code 101, after the work was done.
 #[test]
 fn standard_output_on_a_full_disk_is_an_error_and_no_panic_in_any_command() {
     let shop = Shop::new();
@@ -340,7 +340,7 @@ fn heat_maps_are_all_drawn_also_where_nobody_reads_the_results() {
     assert_eq!(std::fs::read_dir(heat).expect("reads").count(), 20);
 }
 
-/// A script on a full disk took an undo that was done for a crash, and did it again.
+/// Covers a former fault: a script on a full disk took a finished undo for a crash, and did it again.
 #[test]
 fn a_command_that_has_changed_a_file_says_so_where_its_output_cannot_be_written() {
     let shop = Shop::new();
@@ -390,7 +390,7 @@ fn standard_error_that_cannot_be_written_changes_no_exit_code() {
     }
 }
 
-/// 100,000 threads starved the machine, and 2^64 - 1 runs printed zeros.
+/// Covers a former fault: 100,000 threads starved the machine, and 2^64 - 1 runs printed zeros.
 #[test]
 fn numbers_that_no_machine_can_bear_are_refused() {
     let shop = Shop::new();
@@ -409,7 +409,7 @@ fn numbers_that_no_machine_can_bear_are_refused() {
     assert_code(&of_variable.expect("runs"), 2, "RAYON_NUM_THREADS 100000 is too much");
 }
 
-/// Opening a pipe waited for its other end, and `--backbone /dev/zero` filled the memory.
+/// Covers a former fault: opening a pipe waited for its other end, and `--backbone /dev/zero` filled the memory.
 #[test]
 fn pipes_and_endless_devices_are_refused_as_inputs_before_anything_waits() {
     let shop = Shop::new();
@@ -451,7 +451,8 @@ fn pipes_and_endless_devices_are_refused_as_inputs_before_anything_waits() {
     }
 }
 
-/// A file that is no template was read into memory before that was known; this one has a terabyte.
+/// Covers a former fault: a file was read into memory before it was known not to be a template. This one has a
+/// terabyte.
 #[test]
 fn what_is_no_template_is_refused_whatever_its_size() {
     let shop = Shop::new();
@@ -489,7 +490,7 @@ fn make_pipe(path: &Path) {
     assert!(made.success());
 }
 
-/// A run whose standard output is a pipe that nobody reads.
+/// Runs a command whose standard output is a pipe that nobody reads.
 fn closed(arguments: &[&str]) -> Output {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

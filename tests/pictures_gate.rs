@@ -1,4 +1,4 @@
-//! What people hand over as pictures, masks and folders: taken as it is meant, or named and refused.
+//! Tests what people give as pictures, masks and folders: each is used as it is meant, or named and refused.
 #![cfg(feature = "desktop")]
 
 mod by_hand;
@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, Rgba};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A template of good parts in `good`.
+/// Builds a template of good parts in `good`.
 fn template(bench: &Bench, more: &[&str]) -> PathBuf {
     let path = bench.path("part.hetmm");
     assert_code(&build(&bench.parts("good", 0..10), &path, more), 0, "");
@@ -90,7 +90,7 @@ fn pictures_that_show_nothing_are_named_and_refused_where_none_shows_anything() 
     assert_code(&computed, 3, "none of 3 pictures shows anything");
 }
 
-/// Cut-outs from an editor, with noise where they are transparent.
+/// Makes a cut-out as from an editor, with noise where it is transparent.
 fn cut_out(bench: &Bench, name: &str, number: u32) -> PathBuf {
     let path = bench.part(name, number);
     let image = image::open(&path).expect("opens").to_rgb8();
@@ -133,7 +133,7 @@ fn transparent_pixels_are_black_and_may_be_left_out() {
     assert_code(&opaque, 3, "no picture is transparent anywhere");
 }
 
-/// Opacity was checked as a drawn mask is, for black and white, and such pictures were unreadable.
+/// Covers a former fault: opacity was checked for black and white like a drawn mask, and such pictures were unreadable.
 #[test]
 fn pictures_that_are_half_transparent_everywhere_are_read() {
     let bench = Bench::new();
@@ -187,7 +187,7 @@ fn what_is_left_out_of_a_folder_is_said_and_subfolders_are_an_option() {
     assert_eq!(stdout(&out).lines().count(), 10, "{}", stderr(&out));
 }
 
-/// A small data set with masks of the blots.
+/// Makes a small data set with masks of the blots.
 fn dataset(bench: &Bench, name: &str) -> PathBuf {
     bench.parts(&format!("{name}/test/good"), 20..24);
     bench.blotted_parts(&format!("{name}/test/blot"), 30..34);
@@ -198,12 +198,12 @@ fn dataset(bench: &Bench, name: &str) -> PathBuf {
     bench.path(name)
 }
 
-/// Where `blotted_parts` have their blot.
+/// Returns whether a pixel lies in the blot of `blotted_parts`.
 fn marked(x: u32, y: u32) -> bool {
     (10..30).contains(&x) && (8..18).contains(&y)
 }
 
-/// The figures of a data set.
+/// Returns the figures of a data set.
 fn figures(template: &Path, dataset: &Path, more: &[&str]) -> (Value, String) {
     let out = hetmm(&[&["eval", text(template), text(dataset), "--json", "-"], more].concat());
     assert_code(&out, 0, "");
@@ -287,7 +287,7 @@ fn masks_of_every_kind_give_the_same_figures() {
         });
         same(&format!("palette, colour {index}"));
     }
-    // Several masks of a picture, in a folder of its name.
+    // A picture has several masks, in a folder of its name.
     std::fs::remove_dir_all(&masks).expect("removes");
     for i in 30..34 {
         for (half, right) in [(0, false), (1, true)] {
@@ -301,7 +301,7 @@ fn masks_of_every_kind_give_the_same_figures() {
     let input = masks.join("030/001.png");
     let over = hetmm(&["eval", text(&template), text(&set), "--json", text(&input), "--force"]);
     assert_code(&over, 2, "001.png: is both input and output");
-    // Of twice the size.
+    // These masks have twice the size.
     std::fs::remove_dir_all(&masks).expect("removes");
     for i in 30..34 {
         let mask =
@@ -362,7 +362,7 @@ fn floats_that_are_no_brightness_are_refused_with_what_is_understood() {
     assert_code(&build(&bench.path("right"), &bench.path("t.hetmm"), &[]), 0, "");
 }
 
-/// A 12-bit camera's values in 16-bit files: they were built at 6 % brightness, without a word.
+/// Covers a former fault: a 12-bit camera's values in 16-bit files were used at 6 % brightness, without a message.
 #[test]
 fn twelve_bits_in_sixteen_are_noticed_and_the_template_remembers_them() {
     let bench = Bench::new();
@@ -393,7 +393,7 @@ fn twelve_bits_in_sixteen_are_noticed_and_the_template_remembers_them() {
         let line: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
         line["score"].as_f64().expect("a score")
     };
-    // The same parts with 8 bits: nearly the same template, and nearly the same scores.
+    // The same parts with 8 bits give nearly the same template and nearly the same scores.
     let eight = self::template(&bench, &[]);
     let (new, same) = (twelve("new.tif", 17), bench.part("new.png", 17));
     let (by_twelve, by_eight) = (score(&template, &new), score(&eight, &same));

@@ -1,4 +1,4 @@
-//! Layers whose patches serve all positions: from outside, and the kernel against its definition.
+//! Tests layers whose patches serve all positions: from outside, and the kernel against its definition.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -11,7 +11,7 @@ use hetmm::matching::sheets::{pack, pack_bytes};
 use hetmm::matching::{Shape, Sheets, Storage, Values, Windows, Without};
 use std::path::{Path, PathBuf};
 
-/// Two positional layers, and two that are position-free, one of which shares its tap with a positional one.
+/// The options for two positional layers and two position-free ones, one of which shares its tap with a positional one.
 const LAYERS: [&str; 12] = [
     "--size",
     "64",
@@ -140,7 +140,7 @@ fn layers_that_make_no_sense_are_refused() {
     assert_code(&with(&["--position-free", "none"]), 0, "");
 }
 
-/// By the definition: every pixel against every patch, less those of a picture that is left out.
+/// Follows the definition: every pixel is compared with every patch, except those of a picture that is left out.
 #[test]
 fn every_kernel_finds_the_nearest_patch_wherever_it_comes_from() {
     for (channels, patches, (height, width)) in
@@ -199,4 +199,21 @@ fn every_kernel_finds_the_nearest_patch_wherever_it_comes_from() {
             }
         }
     }
+}
+
+/// A layer with fewer positions in all pictures than patches ended the build with a panic.
+#[test]
+fn a_template_from_few_positions_has_a_threshold_of_held_out_parts() {
+    let bench = Bench::new();
+    let good = bench.parts("good", 0..8);
+    let path = bench.path("t.hetmm");
+    let command = ["build", text(&good), "-o", text(&path), "--size", "64", "--sheets", "4"];
+    assert_code(&hetmm(&command), 0, "an estimate");
+    let info = json(&hetmm(&["info", text(&path), "--json"]));
+    let free = info["layers"].as_array().expect("layers").iter();
+    let patches: Vec<u64> = free
+        .filter(|layer| layer["position_free"] == true)
+        .filter_map(|layer| layer["sheets"].as_u64())
+        .collect();
+    assert!(patches.contains(&(8 * 2 * 2)), "all positions of a tap of 2 x 2: {patches:?}");
 }

@@ -1,5 +1,7 @@
-//! Power loss, a disk that fails and a source that is cut short while a template is changed. Alone in their program, and one after the
-//! other: they wait for every process that is traced, and other tests start processes, too.
+//! Tests power loss, a failing disk and a source that is cut short while a template is changed.
+//!
+//! These tests have a program of their own and run one after the other. They wait for every process that is traced, and
+//! other tests start processes, too.
 #![cfg(all(feature = "desktop", target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod common;
@@ -9,7 +11,7 @@ use nix::libc;
 use std::sync::{Mutex, PoisonError};
 use traced::Call;
 
-/// Held by the test that runs.
+/// The test that runs holds this lock.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// The calls that change files.
@@ -25,8 +27,8 @@ const CHANGES: [i64; 9] = [
     libc::SYS_unlink,
 ];
 
-/// Power loss: the program is killed at every system call by which it changes files. Whatever was
-/// done until then, the template is the old or the new one, and works.
+/// Kills the program at every system call that changes files, as a power loss would. Whatever was done until then, the
+/// template is the old or the new one, and works.
 #[test]
 fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +68,7 @@ fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
     }
 }
 
-/// By then the new file has its name: that nothing was inserted would be wrong.
+/// By then the new file has its name. It would be wrong to say that nothing was inserted.
 #[test]
 fn a_folder_that_cannot_be_synced_is_an_error_that_says_what_is_in_place() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +103,7 @@ fn a_folder_that_cannot_be_synced_is_an_error_that_says_what_is_in_place() {
     }
 }
 
-/// As `cp` over the source does while a copy of it is made.
+/// The source is cut as `cp` over it does while a copy of it is made.
 #[test]
 fn a_source_that_is_cut_short_meanwhile_does_no_harm_to_its_copy() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,19 +148,19 @@ mod traced {
     use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
-    /// What becomes of a system call.
+    /// Says what becomes of a system call.
     pub enum Call {
-        /// It is made.
+        /// The call is made.
         Go,
-        /// The program is killed before.
+        /// The program is killed before the call.
         Kill,
-        /// It is not made, and this is its error.
+        /// The call is not made, and this is its error.
         Fail(i32),
     }
 
-    /// Runs `command`. `on_call` is asked at every system call with the thread, the call and its first
-    /// argument. Returns the exit code, `None` where the program was killed, and what it said on stderr.
-    // Its processes are waited for by `waitpid`, as ptrace wants it.
+    /// Runs `command`. `on_call` is asked at every system call with the thread, the call and its first argument.
+    /// Returns the exit code, or `None` if the program was killed, and what it said on stderr.
+    // `waitpid` waits for its processes, as ptrace requires.
     #[allow(clippy::zombie_processes)]
     pub fn run(
         command: Command,
@@ -183,7 +185,7 @@ mod traced {
         ptrace::interrupt(main).expect("stops");
         child.stdin.take().expect("a pipe").write_all(b"go\n").expect("tells it to go");
         let mut running = false;
-        // The threads inside a call that is to fail, and its error.
+        // This holds the threads inside a call that is to fail, with its error.
         let mut failing: HashMap<Pid, i32> = HashMap::new();
         let code = loop {
             let status = waitpid(None, Some(WaitPidFlag::__WALL)).expect("waits");
@@ -198,11 +200,11 @@ mod traced {
                     let (Ok(mut regs), Ok(stop)) =
                         (ptrace::getregs(pid), ptrace::syscall_info(pid))
                     else {
-                        // A thread that is gone needs no word.
+                        // A thread that is gone need not be continued.
                         let _ = ptrace::syscall(pid, None);
                         continue;
                     };
-                    // Counting would not do: a new thread begins with the end of the call that made it.
+                    // Counting would not work: a new thread begins with the end of the call that made it.
                     if stop.op == libc::PTRACE_SYSCALL_INFO_ENTRY && running {
                         match on_call(pid, regs.orig_rax as i64, regs.rdi) {
                             Call::Go => {}

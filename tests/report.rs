@@ -1,4 +1,4 @@
-//! The page of an evaluation: read as a file, then opened in a browser that logs what it does.
+//! Tests the page of an evaluation. The page is read as a file, then opened in a browser that logs what it does.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A kind of defect whose name a page has to escape.
+/// The name of a kind of defect that a page has to escape.
 const AWKWARD: &str = "dent <b>&amp;";
 
 fn hetmm(arguments: &[&str]) {
@@ -18,7 +18,7 @@ fn hetmm(arguments: &[&str]) {
     assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-/// A part: a disc on a gradient, a dark spot of some size where it is bad.
+/// Draws a part: a disc on a gradient, with a dark spot of some size if it is bad.
 fn part(path: PathBuf, number: u32, spot: u32) {
     let (dx, dy, light) = (number % 3, number / 3 % 3, number * 7 % 11);
     let image: RgbImage = ImageBuffer::from_fn(80, 60, |x, y| {
@@ -41,7 +41,7 @@ fn save(path: &Path, image: &RgbImage) {
     image.save(path).expect("writes");
 }
 
-/// A small template of parts.
+/// Builds a small template of parts.
 fn template(folder: &Path) -> PathBuf {
     for i in 0..12 {
         part(folder.join(format!("good/{i:02}.png")), i, 0);
@@ -53,19 +53,19 @@ fn template(folder: &Path) -> PathBuf {
     template
 }
 
-/// What stands between `from` and `to`, wherever it does.
+/// Returns what stands between `from` and `to`, everywhere on the page.
 fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
     page.split(from).skip(1).filter_map(|rest| rest.split(to).next()).collect()
 }
 
-/// The value of a figure of the page and what is shown of it.
+/// Returns the value of a figure of the page and what is shown of it.
 fn figure<'a>(page: &'a str, id: &str) -> (&'a str, &'a str) {
     let found = between(page, &format!("<data id=\"{id}\" value=\""), "</data>");
     assert_eq!(found.len(), 1, "figure {id}");
     found[0].split_once("\">").expect("a value and a text")
 }
 
-/// Everything that can be read in the page, as it is in the file or in a browser's memory.
+/// Checks everything that can be read in the page, as it is in the file or in a browser's memory.
 fn check(page: &str, figures: &Value) {
     for (id, of) in [
         ("images", &figures["images"]),
@@ -91,7 +91,7 @@ fn check(page: &str, figures: &Value) {
         ("timing-scoring", &figures["timing_ms"]["scoring"]),
     ] {
         let value: f64 = figure(page, id).0.parse().expect(id);
-        // Equal but for the last bit, which `serde_json` may read otherwise.
+        // They are equal except for the last bit, which `serde_json` may read differently.
         let want = of.as_f64().expect(id);
         assert!((value - want).abs() <= 1e-12 * want.abs(), "{id}: {value}, want {want}");
     }
@@ -101,7 +101,7 @@ fn check(page: &str, figures: &Value) {
     assert_eq!(shown("aupro30"), percent(&figures["aupro30"]));
     for (kind, name) in [("spot", "spot"), (AWKWARD, "dent &lt;b&gt;&amp;amp;")] {
         let counts = &figures["defects"][kind];
-        // Browsers leave < and > in attributes as they are, the program does not.
+        // Browsers leave < and > in attributes as they are. The program does not.
         let rows = between(page, "<tr data-defect=\"", "</tr>");
         let row = rows.iter().find(|r| r.contains(&format!(">{name}</th>"))).expect(kind);
         let cells: Vec<&str> = between(row, "<td", "</td>");
@@ -135,7 +135,7 @@ fn check(page: &str, figures: &Value) {
     let table = between(page, "<table id=\"all\">", "</table>")[0];
     assert_eq!(table.matches("<tr>").count(), pictures + 1);
     assert_eq!(page.matches("<path class=\"curve\"").count(), 4);
-    // Three typical ones, twelve of each side; two pictures each.
+    // There are three typical pictures and twelve of each side, with two pictures each.
     assert_eq!(page.matches("<figure class=\"shot\"").count(), 3 + 12 + 12);
     assert_eq!(page.matches("<img ").count(), 2 * 27);
     assert_eq!(page.matches("<img src=\"data:image/jpeg;base64,").count(), 2 * 27);
@@ -157,7 +157,7 @@ fn check(page: &str, figures: &Value) {
     alone(page);
 }
 
-/// Nothing from elsewhere, nothing that runs; links lead to places that are there, once.
+/// Checks that the page loads nothing from elsewhere and runs nothing. Links lead to places that exist exactly once.
 fn alone(page: &str) {
     for foreign in ["<script", "<iframe", "<object", "<embed", "://", "@import", "url(", "onload="]
     {
@@ -175,13 +175,13 @@ fn alone(page: &str) {
     assert_eq!(between(page, "<body>", "</a>")[0].matches("class=\"skip\"").count(), 1);
 }
 
-/// What a browser did with a page.
+/// Holds what a browser did with a page.
 struct Visit {
     /// The page as it stands in the browser's memory.
     dom: String,
-    /// Lines on its console.
+    /// The lines of text on its console.
     console: Vec<String>,
-    /// Addresses that the page, not the browser itself, asked the network for.
+    /// The addresses that the page, not the browser itself, asked the network for.
     requests: Vec<String>,
 }
 
@@ -216,7 +216,7 @@ impl Browser {
         let (dom, stderr) = self.run(&options, &format!("file://{}", text(page)));
         let log: Value =
             serde_json::from_slice(&std::fs::read(&log).expect("a log")).expect("JSON");
-        // The browser's own requests, as for updates, have no origin.
+        // The browser's own requests, for example for updates, have no origin.
         let requests = (log["events"].as_array().expect("events").iter())
             .map(|event| &event["params"])
             .filter(|params| params["initiator"].as_str().is_some_and(|i| i != "not an origin"))
@@ -228,7 +228,7 @@ impl Browser {
         Visit { dom, console, requests }
     }
 
-    /// The longest row of dark pixels in a window of 800 x 600 at an address.
+    /// Returns the longest row of dark pixels in a window of 800 x 600 at an address.
     fn widest_dark_row(&self, address: &str) -> usize {
         let shot = self.folder.path().join("shot.png");
         let option = format!("--screenshot={}", text(&shot));
@@ -249,7 +249,7 @@ fn the_page_holds_the_figures_and_a_browser_shows_it_without_network_or_complain
     let path = |name: &str| folder.path().join(name);
     let template = template(folder.path());
     for i in 0..14 {
-        // One of them is taken for bad, whatever the threshold.
+        // One of them looks bad, whatever the threshold.
         part(path(&format!("set/test/good/{i}.png")), 30 + i, if i == 13 { 9 } else { 0 });
     }
     for i in 0..9 {
@@ -276,12 +276,12 @@ fn the_page_holds_the_figures_and_a_browser_shows_it_without_network_or_complain
     assert!(visit.console.is_empty() && visit.requests.is_empty(), "{:?}", visit.console);
     assert!(visit.requests.is_empty(), "{:?}", visit.requests);
 
-    // An address with the id of a figure opens it in full: the anomaly map fills half the window.
+    // An address with the id of a figure opens it in full. The anomaly map fills half the window.
     let at = |id: &str| browser.widest_dark_row(&format!("file://{}#{id}", text(&page)));
     let (card, opened) = (at("at-good-1"), at("good-1"));
     assert!(card < 200 && opened > 300, "{card} and {opened} pixels");
 
-    // The same watch sees what it is there for.
+    // The same check finds what it is meant to find.
     let noisy = path("noisy.html");
     let image = "http://127.0.0.1:9/missing.png";
     std::fs::write(&noisy, format!("<img src='{image}'><script>console.error('no')</script>"))
@@ -323,7 +323,7 @@ fn the_pages_of_other_commands_stand_alone_and_a_browser_has_no_complaint() {
         let visit = browser.visit(&page);
         for page in [&file, &visit.dom] {
             alone(page);
-            // Outside of pictures, whose letters may say anything.
+            // Look only outside of pictures, whose letters may say anything.
             let words: String = page
                 .split("base64,")
                 .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest))
@@ -381,10 +381,10 @@ fn the_page_of_a_calibration_says_what_the_command_says() {
         ("range-low", told(&figures["range_per_200"][0])),
         ("range-high", told(&figures["range_per_200"][1])),
     ] {
-        // Scores are of single precision; the page has their shortest digits.
+        // Scores are of single precision, and the page has their shortest digits.
         assert!((shown(id) - want).abs() <= 1e-7 * want.abs(), "{id}: {}, want {want}", shown(id));
     }
-    // Parts that were drawn alike count once, known defects always.
+    // Parts that were drawn alike count once. Known defects always count.
     let counted = told(&figures["pictures"]) as usize;
     assert!((30..=50).contains(&counted), "{counted}");
     assert_eq!(page.matches("<path class=\"score\"").count(), counted + 12, "all in the strips");

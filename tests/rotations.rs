@@ -1,4 +1,4 @@
-//! Turned copies of few good pictures, run from outside.
+//! Tests turned copies of few good pictures from outside.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 const PATCHES: [&str; 2] = ["--patches", "3,3"];
 
-/// A bar with a thick end on an even ground, turned by `degrees`, with noise of its own.
+/// Draws a bar with a thick end on an even ground, turned by `degrees`, with noise of its own.
 fn bar(bench: &Bench, name: &str, number: u32, degrees: f64) -> PathBuf {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let mut state = number.wrapping_mul(7919) + 1;
@@ -29,10 +29,10 @@ fn bar(bench: &Bench, name: &str, number: u32, degrees: f64) -> PathBuf {
     path
 }
 
-/// Bars that lie anyhow, or all alike.
+/// Draws bars that lie in any orientation, or all alike.
 fn bars(bench: &Bench, folder: &str, count: u32, lie_anyhow: bool) -> PathBuf {
     for number in 0..count {
-        // The golden angle: no two of them lie alike.
+        // This is the golden angle: no two bars lie alike.
         let degrees = if lie_anyhow { 137.5 * f64::from(number) } else { f64::from(number % 3) };
         bar(bench, &format!("{folder}/{number:02}.png"), number, degrees);
     }
@@ -51,7 +51,7 @@ fn info(template: &Path) -> Value {
     serde_json::from_str(&stdout(&output)).expect("JSON")
 }
 
-/// What the template says of turned copies.
+/// Returns what the template says of turned copies.
 fn recorded(template: &Path) -> Option<String> {
     let output = hetmm(&["info", text(template)]);
     stdout(&output).lines().find(|line| line.contains("turned copies")).map(str::to_string)
@@ -69,13 +69,13 @@ fn good_pictures_tell_whether_parts_lie_turned() {
             stderr(&output).contains("29 turned copies of each picture, turned by any angle");
         assert_eq!(used, lie_anyhow, "{folder}: {}", stderr(&output));
         assert_eq!(recorded(&template).is_some(), lie_anyhow, "{folder}");
-        // A copy is no picture.
+        // A copy is not a picture.
         assert_eq!(info(&template)["build"]["images"].as_array().expect("a list").len(), 8);
         assert_code(&hetmm(&["check", text(&template)]), 0, "");
     }
 }
 
-/// The score of picture `name` of the folder `pictures` by a template from the others.
+/// Returns the score of picture `name` of the folder `pictures` by a template from the others.
 fn fresh_score(pictures: &Path, name: &str, template: &Path, options: &[&str]) -> f64 {
     let others: Vec<PathBuf> = std::fs::read_dir(pictures)
         .expect("reads")
@@ -90,8 +90,8 @@ fn fresh_score(pictures: &Path, name: &str, template: &Path, options: &[&str]) -
     told["score"].as_f64().expect("a score")
 }
 
-/// Every picture scores as it does against a template that was built without it, so neither it nor a copy of it took
-/// part in its own score. Baseline and weights come from all pictures and would differ: they are given.
+/// Every picture scores as against a template that was built without it. So neither it nor a copy of it took part in
+/// its own score. Baseline and weights come from all pictures and would differ, so they are given.
 #[test]
 fn no_picture_is_compared_with_its_own_copies() {
     let bench = Bench::new();
@@ -116,7 +116,7 @@ fn no_picture_is_compared_with_its_own_copies() {
         let of_fold = held_out[number].as_f64().expect("a score");
         assert!((of_fold - fresh).abs() < 1e-5, "{name}: {of_fold} by folds, fresh {fresh}");
     }
-    // Where a fold chooses its own prototypes, it has none of its pictures' copies either.
+    // If a fold chooses its own prototypes, it has no copies of its pictures, either.
     let chosen = [&plain[..], &["7"]].concat();
     assert_code(&build(&[text(&pictures)], &with, &chosen), 0, "");
     let held_out = info(&with)["calibration"]["evidence"]["held_out_scores"].clone();
@@ -124,7 +124,7 @@ fn no_picture_is_compared_with_its_own_copies() {
         let name = images[number]["name"].as_str().expect("a name");
         let fresh = fresh_score(&pictures, name, &without, &chosen);
         let held_out = held_out.as_f64().expect("a score");
-        // A fold goes on from the prototypes that stay, so it is like a template without it, not the same.
+        // A fold continues from the prototypes that stay. So it is like a template without the fold, but not the same.
         assert!(
             (held_out - fresh).abs() < 0.15 * fresh,
             "{name}: {held_out} by folds, fresh {fresh}"
@@ -148,7 +148,7 @@ fn copies_are_the_same_on_any_number_of_threads_and_from_a_features_file() {
     };
     let one = built("one.hetmm", &["--threads", "1"]);
     assert_eq!(one, built("three.hetmm", &["--threads", "3"]));
-    // Copies that spill to the scratch file, batch by batch.
+    // The copies spill to the scratch file, batch by batch.
     assert_eq!(one, built("spilled.hetmm", &["--max-memory", "1M"]));
     let template = bench.path("features.hetmm");
     let output = hetmm(
@@ -196,7 +196,7 @@ fn copies_that_make_no_sense_are_refused() {
         let options = [options, &["--sheets", "4", "--threshold", "2"]].concat();
         assert_code(&build(&[text(&pictures)], &template, &options), code, message);
     }
-    // What is opaque is a region of interest, too.
+    // The opaque area is a region of interest, too.
     for number in 0..4 {
         let path = bar(&bench, &format!("opaque/{number}.png"), number, 40.0 * f64::from(number));
         let opaque = image::open(&path).expect("a picture").to_rgba8();

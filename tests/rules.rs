@@ -1,4 +1,4 @@
-//! Region rules from outside: what they decide, what they leave alone, what is refused.
+//! Tests region rules from outside: what they decide, what they do not change, what is refused.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -8,7 +8,7 @@ use image::{GrayImage, Luma, Rgb};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A template, and a part with a large blot on the left and a small one on the right.
+/// Builds a template, and a part with a large blot on the left and a small one on the right.
 fn bench() -> (Bench, PathBuf, PathBuf) {
     let bench = Bench::new();
     let (good, path) = (bench.parts("good", 0..8), bench.path("part.hetmm"));
@@ -35,7 +35,7 @@ fn rules(template: &Path, options: &[&str]) -> std::process::Output {
     hetmm(&[&["rules", text(template)], options].concat())
 }
 
-/// A grey picture of the parts' size.
+/// Draws a grey picture of the parts' size.
 fn drawn(bench: &Bench, name: &str, value: impl Fn(u32, u32) -> u8) -> PathBuf {
     let path = bench.path(name);
     GrayImage::from_fn(80, 60, |x, y| Luma([value(x, y)])).save(&path).expect("writes");
@@ -62,7 +62,7 @@ fn rules_decide_and_the_score_stays() {
     let mm2 = format!("{}mm2", (largest + 60) as f64 * 0.25);
     let many = found.to_string();
     let (left, right_only) = (text(&left), text(&right_only));
-    // Options, verdict, the rule that decides.
+    // Each case holds the options, the verdict, and the rule that decides.
     let cases: [(&[&str], &str, &str); 8] = [
         (&["--max-regions", "0"], "ng", "threshold"),
         (&["--min-area", &over], "ok", "area"),
@@ -108,7 +108,7 @@ fn rules_outlive_calibration_and_insertion_and_undo() {
     assert_code(&hetmm(&["insert", text(&path), text(&part), "--novelty", "1"]), 0, "");
     let now = inspected(&path, &bad);
     assert_eq!((&now["verdict"], &now["decided_by"]["rule"]), (&"ok".into(), &"area".into()));
-    // Rules that are set between an insertion and its undo are not from before.
+    // Rules that are set between an insertion and its undo are not those from before.
     assert_code(&rules(&path, &["--max-regions", "1"]), 0, "");
     assert_code(&hetmm(&["undo", text(&path)]), 0, "");
     let shown: Value = serde_json::from_str(&stdout(&rules(&path, &["--json"]))).expect("JSON");
@@ -154,8 +154,8 @@ fn rules_that_cannot_be_are_refused_and_change_nothing() {
     assert!(stdout(&rules(&path, &[])).contains("the score alone decides"));
 }
 
-/// A zone of 3000 pixels and half the threshold must not hide a blot that reaches into it from where 10 are
-/// enough.
+/// A zone of 3000 pixels with half the threshold must not hide a blot that reaches into it from an area where 10 pixels
+/// are enough.
 #[test]
 fn a_zone_with_a_large_least_area_hides_nothing_beside_it() {
     let (bench, path, bad) = bench();
@@ -169,7 +169,7 @@ fn a_zone_with_a_large_least_area_hides_nothing_beside_it() {
     }
 }
 
-/// What is ignored takes its pixels from a zone, and all of them leave none.
+/// An ignored area takes its pixels from a zone, and may take all of them.
 #[test]
 fn a_zone_that_is_ignored_altogether_is_refused_whichever_comes_first() {
     let (bench, path, _) = bench();

@@ -1,4 +1,4 @@
-//! What a template finds of made-up defects, run from outside on small drawn parts.
+//! Tests from outside what a template finds of made-up defects, on small drawn parts.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -7,7 +7,7 @@ use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A template of 40 small parts, and a folder of ten others.
+/// Builds a template of 40 small parts, and a folder of ten others.
 fn template(bench: &Bench) -> (PathBuf, PathBuf) {
     let (good, path) = (bench.parts("good", 0..40), bench.path("t.hetmm"));
     let build = [&["build", text(&good), "-o", text(&path)], &SMALL[..], &TEMPLATE].concat();
@@ -15,7 +15,7 @@ fn template(bench: &Bench) -> (PathBuf, PathBuf) {
     (path, bench.parts("fresh", 100..110))
 }
 
-/// The figures of a run with these options.
+/// Returns the figures of a run with these options.
 fn figures(template: &Path, good: &Path, options: &[&str]) -> Value {
     let run = ["sensitivity", text(template), text(good), "--json", "-", "--runs", "60"];
     let output = hetmm(&[&run[..], options].concat());
@@ -97,10 +97,10 @@ fn only_good_pictures_that_the_template_has_not_seen_count() {
         "{told}"
     );
     assert_code(&run(&[text(&bad)], &[]), 3, "none of the 3 good pictures is ok as it is");
-    // Few pictures say so.
+    // With few pictures, the output says so.
     let few = stdout(&run(&[text(&fresh.join("100.png"))], &[]));
     assert!(few.contains("1 good picture says little"), "{few}");
-    // Unreadable ones are named.
+    // Unreadable pictures are named.
     std::fs::write(fresh.join("broken.png"), b"no picture").expect("writes");
     assert_code(&run(&[text(&fresh)], &[]), 3, "broken.png");
     assert_code(&run(&[text(&fresh)], &["--skip-unreadable"]), 0, "skipped: ");
@@ -144,12 +144,12 @@ fn a_page_and_a_file_are_written_and_wrong_options_refused() {
         let px = kind["pod"]["a90_95"]["px"].as_f64().expect("a size");
         let rest = html.split(&format!("<data id=\"{id}\" value=\"")).nth(1).expect("a figure");
         let shown: f64 = rest.split('"').next().and_then(|v| v.parse().ok()).expect("a number");
-        // Equal but for the last bit, which `serde_json` may read otherwise.
+        // They are equal except for the last bit, which `serde_json` may read differently.
         assert!((shown - px).abs() <= 1e-12 * px, "{id}: {shown}, want {px}");
     }
     assert_eq!(html.matches("<g class=\"cell").count(), 64);
     assert!(!html.contains("NaN") && !html.contains("inf "));
-    // Both are recognised and replaced; a picture is not.
+    // Both outputs are recognised and replaced. A picture is not.
     assert_code(&of(&both), 0, "");
     let picture = fresh.join("101.png");
     assert_code(&of(&["--report", text(&picture)]), 2, "101.png");

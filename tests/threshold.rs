@@ -1,5 +1,5 @@
-//! The threshold of a plain build, run from outside: an estimate from parts that were held out, which strays do
-//! not decide and the same exposure does not move.
+//! Tests from outside the threshold of a plain build: an estimate from held-out parts. Strays do not decide it, and
+//! pictures of the same exposure do not move it.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -16,7 +16,7 @@ fn build(images: &Path, template: &Path, options: &[&str]) -> Output {
     )
 }
 
-/// What `info` says of a template's calibration.
+/// Returns what `info` says of a template's calibration.
 fn calibration(template: &Path) -> Value {
     let output = hetmm(&["info", text(template), "--json"]);
     assert_code(&output, 0, "");
@@ -32,7 +32,7 @@ fn open(path: &Path) -> RgbImage {
     image::open(path).expect("a picture").to_rgb8()
 }
 
-/// Scores of pictures.
+/// Returns the scores of pictures.
 fn scores(template: &Path, images: &Path) -> Vec<f64> {
     let output = hetmm(&["inspect", text(template), text(images), "--json"]);
     assert_code(&output, 0, "");
@@ -61,13 +61,13 @@ fn a_plain_build_estimates_its_threshold_from_parts_that_were_held_out() {
     assert_eq!(evidence["held_out_scores"].as_array().map(Vec::len), Some(40));
     assert_eq!(told["decision"]["pictures"], 40);
     assert_eq!((&told["provisional"], &told["given"]), (&false.into(), &false.into()));
-    // Fresh parts of the same kind hardly cross it, blotted ones do.
+    // Fresh parts of the same kind hardly exceed it. Blotted ones do.
     let level = threshold(&path);
     let above = |images: &Path| scores(&path, images).iter().filter(|s| **s > level).count();
     let rejected = above(&bench.parts("fresh", 100..140));
     assert!(rejected <= 4, "{rejected} of 40");
     assert_eq!(above(&bench.blotted_parts("bad", 200..210)), 10);
-    // The same bytes again, with one thread.
+    // One thread gives the same bytes.
     let again = bench.path("again.hetmm");
     assert_code(&build(&good, &again, &["--threads", "1"]), 0, "");
     assert_eq!(std::fs::read(&path).expect("reads"), std::fs::read(&again).expect("reads"));
@@ -127,7 +127,7 @@ fn doubled(good: &Path, extension: &str, change: impl Fn(RgbImage, u32) -> RgbIm
     }
 }
 
-/// Parts with a dot each, everywhere else: more different than by light and position alone.
+/// Draws parts with a dot each, always at another place. They differ by more than light and position.
 fn dotted_parts(bench: &Bench, folder: &str, numbers: std::ops::Range<u32>) -> PathBuf {
     for number in numbers {
         let path = bench.part(&format!("{folder}/{number:03}.png"), number);

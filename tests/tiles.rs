@@ -1,4 +1,4 @@
-//! A template gives the same scores whether its network runs on tiles or on the whole.
+//! Tests that a template gives the same scores whether its network runs on tiles or on the whole picture.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -26,7 +26,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
         picture(&bench, &name, number).save(bench.path(&name)).expect("writes");
     }
     let template = bench.path("t.hetmm");
-    // In 32 bits: the 8-bit values of a query jump by a step where features differ by rounding.
+    // The values have 32 bits, because the 8-bit values of a query jump by a step if features differ by rounding.
     let options = ["--size", "384", "--sheets", "3", "--threshold", "2", "--storage", "f32"];
     let good = bench.path("good");
     let build = [&["build", text(&good), "-o", text(&template)], &options[..]].concat();
@@ -42,7 +42,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     };
     let model =
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientnet_lite0.onnx"));
-    // Tiles of 128 to 176 pixels overlap by 48: defects in steps of 44 pixels lie across every border.
+    // Tiles of 128 to 176 pixels overlap by 48. Defects in steps of 44 pixels lie across every border.
     let tiled = open_by_tiles(&model.expect("reads"), &request, 128).expect("can be cut");
     assert_eq!(*tiled.identity(), id);
     let tiled = Pipeline::new(Template::map(&template).expect("opens"), tiled).expect("joins");

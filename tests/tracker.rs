@@ -1,4 +1,4 @@
-//! The part tracker against a simulated line: what must hold whatever happens.
+//! Tests the part tracker with a simulated production line, and checks what must always hold.
 
 use hetmm::clock::LineTime;
 use hetmm::line::tracker::{
@@ -32,14 +32,14 @@ fn settings() -> Settings {
     }
 }
 
-/// A tracker, its clock, and everything that it said.
+/// Holds a part tracker, its clock, and everything that it said.
 struct Bench {
     tracker: PartTracker,
     max_in_flight: usize,
     now: LineTime,
     said: Vec<Command>,
     finished: Vec<Finished>,
-    /// Changes of every line: when they were carried out, when they were due, the level.
+    /// The changes of every output: when they were carried out, when they were due, the level.
     edges: [Vec<(LineTime, LineTime, bool)>; 7],
     captures: HashMap<PartId, LineTime>,
 }
@@ -59,7 +59,7 @@ impl Bench {
         bench
     }
 
-    /// A bench whose line is ready and whose gate is free of unknown parts.
+    /// Makes a bench whose line is ready and whose gate is free of unknown parts.
     fn ready(settings: &Settings) -> Self {
         let mut bench = Bench::new(settings);
         for fault in [Fault::Template, Fault::Camera] {
@@ -70,7 +70,7 @@ impl Bench {
         bench
     }
 
-    /// As [`Bench::ready`], also where counts tell that the gate is free.
+    /// Does the same as [`Bench::ready`], also if counts say that the gate is free.
     fn ready_by_counts(settings: &Settings) -> Self {
         let mut bench = Bench::ready(settings);
         bench.event(Event::Count(1000));
@@ -101,7 +101,7 @@ impl Bench {
         assert!(self.tracker.deadlines() <= (2 * most).max(16), "more deadlines than places");
     }
 
-    /// Lets time pass; the tracker is called `lateness` after each moment that it asked for.
+    /// Lets time pass. The part tracker is called `lateness` after each moment that it asked for.
     fn run_to(&mut self, end: LineTime, lateness: Duration) {
         while let Some(wake) = self.tracker.next_wake().filter(|w| *w + lateness <= end) {
             self.now = self.now.max(wake + lateness);
@@ -136,14 +136,14 @@ impl Bench {
         self.edges[line.index()].last().is_some_and(|e| e.2)
     }
 
-    /// Active stretches of a line as it was driven; one that still lasts ends at the end of time.
+    /// Returns the active stretches of an output as it was driven. One that still lasts ends at the end of time.
     fn active(&self, line: Line) -> Vec<(LineTime, LineTime)> {
         let edges = &self.edges[line.index()];
         let ends = edges.iter().skip(1).map(|e| e.0).chain([LineTime::from_nanos(u64::MAX)]);
         edges.iter().zip(ends).filter(|(e, _)| e.2).map(|(e, end)| (e.0, end)).collect()
     }
 
-    /// Active stretches after the line became ready, relative to `from`, in microseconds.
+    /// Returns the active stretches after the line became ready, relative to `from`, in microseconds.
     fn pulses(&self, line: Line, from: LineTime) -> Vec<(u64, u64)> {
         let relative = |t: LineTime| (t.as_nanos() - from.as_nanos()) / 1000;
         let all = self.active(line).into_iter().filter(|(begin, _)| *begin >= from);
@@ -279,7 +279,7 @@ fn a_belt_with_an_encoder_may_stop_between_trigger_and_gate() {
     bench.after(100_000);
     assert_eq!(bench.outcome(good), Some(Outcome::Passed));
     assert_eq!(bench.pulses(Line::Ng, at_gate), [(0, 10_000)]);
-    // An encoder that stands still while triggers come: parts on one spot.
+    // The encoder stands still while triggers come, so the parts lie on one spot.
     let (a, b) = (bench.trigger(), bench.after(50_000).trigger());
     bench.after(1000).event(Event::Count(9000));
     for part in [a, b] {
@@ -366,7 +366,7 @@ fn more_parts_than_can_be_followed_pass_the_gate_as_one_reject() {
     assert!(!bench.tracker.faults().any(|f| f == Fault::Overflow));
 }
 
-/// One in two edges was lost for hours: 200,007 stretches were followed with a limit of 16.
+/// Covers a former fault: one in two edges was lost for hours, and 200,007 stretches were followed with a limit of 16.
 #[test]
 fn lost_edges_take_no_more_places_than_there_are() {
     let far = Settings { travel: Travel::Time(us(3_600_000_000)), ..settings() };
@@ -382,7 +382,7 @@ fn lost_edges_take_no_more_places_than_there_are() {
     assert_eq!(bench.pulses(Line::Ng, t0).len(), 1, "the belt is rejected as a whole");
 }
 
-/// With an encoder the gate stayed open until the next count.
+/// Covers a former fault: with an encoder, the gate stayed open until the next count.
 #[test]
 fn a_lost_edge_whose_belt_is_at_the_gate_closes_it_at_once_with_an_encoder_too() {
     let by_counts = Settings {
@@ -404,7 +404,7 @@ fn a_lost_edge_whose_belt_is_at_the_gate_closes_it_at_once_with_an_encoder_too()
     assert_eq!(bench.pulses(Line::Ng, t0), [(0, 11_000)]);
 }
 
-/// With a heartbeat, `handle` did not return at the end of the clock.
+/// Covers a former fault: with a heartbeat, `handle` did not return at the end of the clock.
 #[test]
 fn at_the_end_of_time_the_tracker_returns() {
     for travel in [Travel::Time(us(200_000)), Travel::Counts(10)] {
@@ -438,7 +438,7 @@ fn belt_that_passes_a_blind_watch_is_rejected_from_the_part_before_to_the_part_a
         assert_eq!(bench.outcome(before), Some(Outcome::Rejected(Reason::TooClose)));
         assert_eq!(bench.outcome(during), Some(Outcome::Rejected(Reason::Missed)));
         assert_eq!(bench.outcome(after), Some(Outcome::Passed));
-        // From the gate of the part before to that of what passed the trigger when it saw again.
+        // The pulse lasts from the gate of the part before to the gate of what passed the trigger when it saw again.
         assert_eq!(bench.pulses(Line::Ng, t0), [(200_000, 420_000)]);
     }
 }
@@ -481,7 +481,7 @@ fn the_belt_stays_rejected_until_every_watch_sees_again_and_after_a_resume() {
     assert_eq!(bench.tracker.counters().rejected_for(Reason::LostTrigger), 7);
 }
 
-/// What the world does, one step after another.
+/// Says what the world does, one step after another.
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u32),
@@ -528,7 +528,7 @@ fn line_settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// What the checks need to know about a part, kept apart from the tracker.
+/// Holds what the checks need to know about a part, kept apart from the part tracker.
 #[derive(Default)]
 struct Seen {
     good_in_time: bool,
@@ -625,7 +625,7 @@ proptest! {
         for finished in &bench.finished {
             let part = &seen[&finished.part.0];
             if finished.outcome == Outcome::Passed {
-                // No pass without a good result in time.
+                // No part passes without a good result in time.
                 prop_assert!(part.good_in_time, "{:?} passed", finished.part);
             }
         }
@@ -650,7 +650,7 @@ proptest! {
                 if reason == Reason::Safe || steps.iter().any(|s| matches!(s, Step::Safe)) {
                     continue;
                 }
-                // The tracker clamps trigger times to be monotone; its own time is the truth.
+                // The part tracker clamps trigger times to be monotone, so its own time counts.
                 let begin = finished.triggered_at + delay + lateness + us(3_000);
                 let end = finished.triggered_at + delay + settings.ng_width;
                 prop_assert!(
@@ -659,12 +659,12 @@ proptest! {
                 );
             }
         }
-        // The same events, the same commands.
+        // The same events give the same commands.
         prop_assert_eq!(&play(&settings, &steps, lateness).0.said, &bench.said);
     }
 
-    /// However parts come: no more stretches are followed than there are places (every call checks it), and a part
-    /// that finds no place is rejected and counted at once.
+    /// However parts come, no more stretches are followed than there are places (every call checks it). A part that
+    /// finds no place is rejected and counted at once.
     #[test]
     fn a_flood_takes_no_more_places_than_there_are(
         settings in line_settings(),
@@ -729,8 +729,8 @@ proptest! {
             bench.result(part, (!good).then_some(Reason::Defect));
         }
         bench.after(1_000_000);
-        // Exactly one pulse of exactly the width for every reject: none is lost, early, short,
-        // long or there without cause.
+        // Every reject has exactly one pulse of exactly the width. No pulse is lost, early, short, long or without a
+        // reason.
         let pulses: Vec<(LineTime, LineTime)> =
             bench.active(Line::Ng).into_iter().filter(|p| p.0 >= t0).collect();
         let expected: Vec<(LineTime, LineTime)> =
@@ -739,7 +739,7 @@ proptest! {
     }
 }
 
-/// A deterministic source of numbers for the long run.
+/// Gives deterministic numbers for the long run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -764,7 +764,7 @@ fn a_million_parts() {
     let mut now = START + us(1_000_000);
     tracker.handle(now, Event::Tick, &mut out);
     out.clear();
-    // Results on their way: when they arrive, and what they say.
+    // These are results on their way: when they arrive, and what they say.
     let mut pending: BTreeMap<(LineTime, u64), Option<Reason>> = BTreeMap::new();
     let mut good_in_time: HashMap<u64, bool> = HashMap::new();
     let (mut finished, mut ng, mut ng_since, mut max_followed) = (0u64, false, now, 0);

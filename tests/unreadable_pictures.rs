@@ -1,5 +1,5 @@
-//! A picture whose decoder panics is an unreadable picture, for the tool and for the device; and what the
-//! device says of pictures of another shape than the template's.
+//! Tests that a picture whose decoder panics is an unreadable picture, for the tool and for the device. Also tests what
+//! the device says of pictures of another shape than the template's.
 #![cfg(all(feature = "desktop", feature = "edge"))]
 
 mod by_hand;
@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A palette of 61 bytes, no multiple of three, for which the decoder panics.
+/// Returns a picture with a palette of 61 bytes, which is not a multiple of three. The decoder panics for it.
 fn broken_palette() -> Vec<u8> {
     let mut png = Png::new(80, 60, 4, 3);
     png.palette = (0..61).collect();
     png.bytes(0)
 }
 
-/// A template of good parts that lie in `good`.
+/// Builds a template of good parts that lie in `good`.
 fn template(bench: &Bench) -> PathBuf {
     let good = bench.parts("good", 0..10);
     let template = bench.path("part.hetmm");
@@ -75,7 +75,7 @@ file = "parts.jsonl"
 socket = "edge.sock"
 "#;
 
-/// The device program of a folder with `line.toml`.
+/// Returns the command of the device program for a folder with `line.toml`.
 fn edge(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hetmm-edge"));
     command.arg("--config").arg(folder.join("line.toml")).args(arguments);

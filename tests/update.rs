@@ -1,5 +1,4 @@
-//! Insert, undo and history, run from outside: bytes before and after, and everything that can go
-//! wrong on the way.
+//! Tests insert, undo and history from outside: bytes before and after, and everything that can go wrong on the way.
 #![cfg(feature = "desktop")]
 
 mod common;
@@ -8,7 +7,7 @@ use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A template from eight parts, and its bytes. Parts 20 and up are new to it.
+/// Builds a template from eight parts, and returns its bytes, too. Parts 20 and up are new to it.
 fn template(bench: &Bench, options: &[&str]) -> (PathBuf, Vec<u8>) {
     let good = bench.parts("good", 0..8);
     let path = bench.path("part.hetmm");
@@ -23,7 +22,7 @@ fn new_part(bench: &Bench, number: u32) -> PathBuf {
     bench.part(&format!("new/{number}.png"), number)
 }
 
-/// Inserts, at the limit of six sheets unless told otherwise.
+/// Inserts pictures, at the limit of six sheets unless the options say otherwise.
 fn insert(template: &Path, pictures: &[&Path], options: &[&str]) -> std::process::Output {
     let pictures: Vec<&str> = pictures.iter().map(|p| text(p)).collect();
     let limit: &[&str] = if options.contains(&"--capacity") { &[] } else { &["--capacity", "6"] };
@@ -34,14 +33,14 @@ fn json(output: &std::process::Output) -> serde_json::Value {
     serde_json::from_str(&stdout(output)).expect("JSON")
 }
 
-/// The score of a picture, on its own.
+/// Returns the score of a single picture.
 fn score(template: &Path, picture: &Path) -> f64 {
     json(&hetmm(&["inspect", text(template), text(picture), "--json"]))["score"]
         .as_f64()
         .expect("a score")
 }
 
-/// A part with a speckled patch, number 0 or 1 at another place.
+/// Makes a part with a speckled patch, whose place depends on the number, 0 or 1.
 fn defect(bench: &Bench, number: u32) -> PathBuf {
     let mut image = image::open(new_part(bench, 20)).expect("a picture").to_rgb8();
     for (x, y) in (0..600).map(|i| (30 + i % 20, 20 + i / 30)) {
@@ -78,7 +77,7 @@ fn undo_restores_the_bytes_whatever_the_storage_and_the_sheets() {
             let one = std::fs::read(&path).expect("reads");
             assert_code(&insert(&path, &parts[1..], options), 0, "");
 
-            // The last of three: no file like that has been there.
+            // This is the last of three. Such a file has never existed.
             let output = hetmm(&["undo", text(&path)]);
             assert_code(&output, 0, "restored");
             assert!(!stderr(&output).contains("bytes"), "{}", stderr(&output));
@@ -198,8 +197,8 @@ fn whatever_is_in_the_way_leaves_the_template_as_it_is() {
     unchanged(&hetmm(&["undo", text(&path), "7"]), 2, "nothing was inserted");
 }
 
-/// A disk without room, as far as the system can play one: files may not become longer than some
-/// size. Tried at every size up to that of the template.
+/// Plays a disk without room, as far as the system can: files may not become longer than some size. It tries every size
+/// up to that of the template.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_clear_error_and_leaves_nothing_behind() {
@@ -239,7 +238,7 @@ fn a_damaged_journal_is_refused_by_name_at_every_byte() {
         }
         flipped[at] = whole[at];
     }
-    // The programs refuse what the reader does.
+    // The programs refuse what the reader refuses.
     for at in [start, (start + whole.len()) / 2, whole.len() - 1] {
         flipped[at] ^= 0x10;
         for (bytes, message) in [(&whole[..at], cut), (&flipped, damaged)] {
@@ -362,7 +361,7 @@ fn a_template_behind_a_link_is_changed_and_the_link_stays() {
     assert_eq!(std::fs::read_dir(bench.path("line")).expect("reads").count(), 1);
 }
 
-/// Whoever runs as root, as `sudo` does, must not take the template away from the service it belongs to.
+/// A user who runs as root, as with `sudo`, must not take the template away from the service that owns it.
 #[cfg(unix)]
 #[test]
 fn a_changed_template_keeps_its_owner_and_permissions() {
@@ -370,7 +369,7 @@ fn a_changed_template_keeps_its_owner_and_permissions() {
     let bench = Bench::new();
     let (path, _) = template(&bench, &[]);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("sets");
-    // Only root may give files away; for others the owner is their own before and after.
+    // Only root may give files away. For others the owner is the same before and after.
     let _ = chown(&path, Some(12_345), Some(12_346));
     let of = || {
         let m = std::fs::metadata(&path).expect("is there");
@@ -383,7 +382,7 @@ fn a_changed_template_keeps_its_owner_and_permissions() {
     assert_eq!(of(), before);
 }
 
-/// `cp` over a template cuts the file short first; whoever has it mapped would be ended by that.
+/// `cp` over a template first cuts the file short. A process that has it mapped would be ended by that.
 #[test]
 fn a_template_that_is_cut_short_while_it_is_in_use_does_no_harm() {
     let bench = Bench::new();
@@ -478,7 +477,7 @@ fn what_was_inserted_is_not_said_to_be_built_from() {
     for fact in ["<data id=\"built-from\" value=\"8\">", "<data id=\"inserted\" value=\"1\">"] {
         assert!(page.contains(fact), "{fact}");
     }
-    // The digest of the pictures is that of those it was built from, too.
+    // The digest of the pictures is also that of the pictures that it was built from.
     let mut hasher = blake3::Hasher::new();
     for number in 0..8 {
         let bytes = std::fs::read(bench.path(&format!("good/{number:03}.png"))).expect("reads");

@@ -1,5 +1,5 @@
-//! A picture of which something is missing or damaged is refused, whatever a viewer would make of it; what
-//! follows a whole picture does no harm.
+//! Tests that a picture with missing or damaged data is refused, whatever a viewer would show. Data behind a complete
+//! picture does no harm.
 
 mod by_hand;
 
@@ -11,7 +11,7 @@ use std::io::Cursor;
 
 const END: [u8; 2] = [0xFF, 0xD9];
 
-/// A picture with enough in it that its data does not repeat.
+/// Makes a picture with so much detail that its data does not repeat.
 fn photo(width: u32, height: u32) -> RgbImage {
     let mut state = 7u32;
     ImageBuffer::from_fn(width, height, |x, y| {
@@ -32,7 +32,7 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// JPEGs of every kind that is decoded, with a name.
+/// Returns JPEGs of every kind that is decoded, each with a name.
 fn jpegs() -> Vec<(String, Vec<u8>)> {
     let (width, height) = (61, 45);
     let image = photo(width, height);
@@ -73,7 +73,7 @@ fn jpegs() -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Where the data of the first scan begins.
+/// Returns where the data of the first scan begins.
 fn first_scan(bytes: &[u8]) -> usize {
     let at = bytes.windows(2).position(|w| w == [0xFF, 0xDA]).expect("a scan");
     at + 2 + usize::from(bytes[at + 2]) * 256 + usize::from(bytes[at + 3])
@@ -87,7 +87,7 @@ fn whole_jpegs_of_every_kind_are_read() {
     }
 }
 
-/// The decoder filled the rest with grey; with little missing the verdict was ok.
+/// Covers a former fault: the decoder filled the rest with grey, and with little missing the verdict was ok.
 #[test]
 fn a_jpeg_that_is_cut_and_closed_with_an_end_marker_is_unreadable() {
     for (name, bytes) in jpegs() {
@@ -116,7 +116,7 @@ fn a_jpeg_that_lost_a_byte_of_its_data_is_more_often_than_not_unreadable() {
         }
     }
     println!("{read} of {damaged} JPEGs that lost a byte are read");
-    // What is left may be what an encoder could have written: codes fall into step again.
+    // What is left may be what an encoder could have written, because codes fall into step again.
     assert!(read * 2 < damaged, "{read} of {damaged} that lost a byte are read");
 }
 
@@ -160,7 +160,7 @@ fn what_follows_a_picture_does_no_harm() {
     assert!(decode(&too_much).is_err(), "data for which there is no picture");
 }
 
-/// Cameras leave out the tables that all of them share.
+/// Cameras leave out the tables that all JPEGs of a motion JPEG share.
 #[test]
 fn a_motion_jpeg_frame_without_tables_is_read_and_a_cut_one_is_not() {
     let jpeg = encoded(&DynamicImage::from(photo(61, 45)), ImageFormat::Jpeg);
@@ -296,7 +296,7 @@ fn kinds_of_tiff_that_are_read() {
 
 #[test]
 fn tiles_lie_where_they_belong() {
-    // 20 x 18 pixels in four tiles of 16 x 16, each of its own value.
+    // There are 20 x 18 pixels in four tiles of 16 x 16, each with a value of its own.
     let mut page = Page::new((20, 18), 8, 1, 1)
         .with(322, 4, vec![16])
         .with(323, 4, vec![16])

@@ -1,4 +1,4 @@
-//! Changes to the region rules of a template that is built.
+//! Changes the region rules of a template that is built.
 //!
 //! Rules decide what counts as a defect. They never change a score.
 
@@ -10,53 +10,55 @@ use crate::template::{HeaderV1, Template};
 use crate::wording::printable;
 use std::path::{Path, PathBuf};
 
-/// A least area.
+/// Holds a smallest area.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Area {
-    /// In pixels of the pictures that the template was built from.
+    /// An area in pixels of the pictures that the template was built from.
     Pixels(f32),
-    /// In square millimetres of the part.
+    /// An area in square millimetres of the part.
     SquareMillimetres(f32),
 }
 
-/// What is to hold in a zone.
+/// Says what shall hold in a zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ZoneChange {
-    /// Its grey value in the label picture, 1 to 254.
+    /// The grey value of the zone in the label picture, 1 to 254.
     pub label: u8,
-    /// Its name; `None` keeps the name that it has, or takes the number.
+    /// The name of the zone. `None` keeps the name that it has, or takes the number.
     pub name: Option<String>,
-    /// Its threshold.
+    /// The threshold of the zone.
     pub limit: Limit,
-    /// Its own least area.
+    /// The smallest area of the zone itself.
     pub min_area: Option<Area>,
 }
 
-/// A picture that labels are taken from, with the file that errors name.
+/// Holds a picture that labels are taken from, with the file that errors name.
 pub type LabelPicture = (PathBuf, Picture);
 
-/// What is to be changed of the rules in force; what is `None` or empty stays.
+/// Says what changes in the rules in force. What is `None` or empty stays.
 #[derive(Debug, Clone, Default)]
 pub struct RuleChange {
-    /// Smaller regions do not count.
+    /// The smallest area of a region that counts.
     pub min_area: Option<Area>,
-    /// Side of a pixel in millimetres.
+    /// The side of a pixel in millimetres.
     pub mm_per_pixel: Option<f32>,
-    /// So many weak and small regions are tolerated.
+    /// The number of weak and small regions that are tolerated.
     pub max_regions: Option<u32>,
     /// A picture that is black where nothing counts.
     pub ignore: Option<LabelPicture>,
-    /// A picture whose grey values are the numbers of zones; each needs an entry in `zone`.
+    /// A picture whose grey values are the numbers of zones. Each zone needs an entry in `zone`.
     pub zones: Option<LabelPicture>,
-    /// The settings of zones: all of them with a new label picture, else those that change.
+    /// The settings of zones. With a new label picture they are the settings of all zones, otherwise of those that
+    /// change.
     pub zone: Vec<ZoneChange>,
 }
 
 impl RuleChange {
-    /// The rules of `template` after the change, and the label of every pixel at network size (none for one zone).
+    /// Returns the rules of `template` after the change, and the label of every pixel at network size. There are no
+    /// labels for one zone.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where the rules would make no sense; [`crate::error::Kind::Image`] where a
+    /// Returns [`crate::error::Kind::Usage`] if the rules would make no sense, and [`crate::error::Kind::Image`] if a
     /// picture does not fit the template.
     pub fn apply(&self, template: &Template) -> Result<(Rules, Vec<u8>)> {
         let header = template.header();
@@ -120,7 +122,7 @@ impl RuleChange {
         Ok(labels)
     }
 
-    /// The zones that are given, each with pixels of its own.
+    /// Returns the zones that are given. Each must have pixels of its own.
     fn given_zones(&self, drawn: &[u8], rules: &Rules, header: &HeaderV1) -> Result<Vec<Zone>> {
         let mut zones: Vec<Zone> = Vec::new();
         for zone in &self.zone {
@@ -146,7 +148,7 @@ impl RuleChange {
         Ok(zones)
     }
 
-    /// The zones of a template after some of them are given anew, on the same label picture. One that is given
+    /// Returns the zones of a template after some of them are set again on the same label picture. A zone that is set
     /// without a name keeps its name.
     fn changed_zones(&self, old: &[Zone], given: Vec<Zone>) -> Vec<Zone> {
         let is_named = |label: u8| self.zone.iter().any(|z| z.label == label && z.name.is_some());
@@ -165,7 +167,7 @@ fn ignore(labels: &mut Vec<u8>, file: &Path, picture: &Picture, template: &Templ
     image::require_black_and_white(picture).map_err(|e| e.within(file.display()))?;
     labels.resize(drawn.len(), 0);
     for (label, drawn) in labels.iter_mut().zip(drawn) {
-        // A pixel that is no longer ignored has no zone: its zone was replaced when it was ignored.
+        // A pixel that is no longer ignored has no zone. It lost its zone when it was ignored.
         *label = match *label {
             _ if drawn < 128 => IGNORED,
             IGNORED => 0,
@@ -203,7 +205,7 @@ fn grey_values(drawn: &[u8]) -> String {
     format!("{count} grey values: {}{}", first.join(", "), if count > 12 { ", .." } else { "" })
 }
 
-/// An area in pixels of the pictures that the template was built from.
+/// Returns an area in pixels of the pictures that the template was built from.
 fn pixels(area: Area, rules: &Rules, header: &HeaderV1) -> Result<f32> {
     let px = match area {
         Area::Pixels(px) => px,
@@ -224,7 +226,7 @@ fn pixels(area: Area, rules: &Rules, header: &HeaderV1) -> Result<f32> {
     Ok(px)
 }
 
-/// The grey values of a picture at network size, each that of the nearest pixel: labels are never mixed.
+/// Returns the grey values of a picture at network size, each that of the nearest pixel. Labels are never mixed.
 fn labels_of(file: &Path, picture: &Picture, header: &HeaderV1) -> Result<Vec<u8>> {
     let (built, own) = (header.picture_size(), picture.size());
     if !own.has_shape_of(built) {
@@ -244,7 +246,7 @@ fn labels_of(file: &Path, picture: &Picture, header: &HeaderV1) -> Result<Vec<u8
             let at = 3 * (nearest(y, height, rows) * columns + nearest(x, width, columns));
             labels.push(match &picture.samples {
                 Samples::Eight(samples) => samples[at],
-                // 16-bit label pictures hold numbers, not brightness; masks are white or black.
+                // 16-bit label pictures hold numbers and not brightness. Masks are white or black.
                 Samples::Sixteen(samples) => samples[at].min(255) as u8,
             });
         }

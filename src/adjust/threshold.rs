@@ -1,4 +1,4 @@
-//! A threshold from fresh good parts, put into a template that is built.
+//! Puts a threshold from fresh good parts into a template that is built.
 
 use crate::builder::calibration::Threshold;
 use crate::error::Result;
@@ -7,25 +7,25 @@ use crate::scoring::Thresholds;
 use crate::template::{Basis, Decision, HeaderV1, Origin, Settings, Template, writer};
 use std::path::Path;
 
-/// The thresholds that fresh good parts give.
+/// Holds the thresholds that fresh good parts give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FromFreshParts<'a> {
-    /// For rejection, with its rank among the scores of the parts.
+    /// The threshold for rejection, with its rank among the scores of the parts.
     pub reject: &'a Threshold,
-    /// For review, where that is asked for.
+    /// The review threshold, if one was asked for.
     pub review: Option<&'a Threshold>,
     /// The rate of false rejects that was asked for, 0..1.
     pub false_reject: f64,
 }
 
 impl FromFreshParts<'_> {
-    /// Both thresholds; the review threshold is that for rejection where there is none.
+    /// Returns both thresholds. Without a review threshold, the threshold for rejection counts as both.
     pub fn thresholds(&self) -> Thresholds {
         let review = self.review.map_or(self.reject.score, |review| review.score);
         Thresholds { reject: self.reject.score, review }
     }
 
-    /// What the template is to record of the decision.
+    /// Returns what the template records of the decision.
     pub fn decision(&self) -> Decision {
         Decision {
             review: self.thresholds().review,
@@ -36,7 +36,7 @@ impl FromFreshParts<'_> {
         }
     }
 
-    /// Header and settings of `template` with these thresholds.
+    /// Returns the header and settings of `template` with these thresholds.
     pub fn apply(&self, template: &Template) -> (HeaderV1, Settings) {
         let mut header = template.header().clone();
         header.calibration.threshold = self.reject.score;
@@ -50,7 +50,7 @@ impl FromFreshParts<'_> {
     /// Writes `template` with these thresholds to `path`. Returns the bytes of the file.
     ///
     /// # Errors
-    /// As [`writer::rewrite`].
+    /// Returns the same errors as [`writer::rewrite`].
     pub fn write(&self, template: &Template, path: &Path, lock: Option<&Lock>) -> Result<u64> {
         let (header, settings) = self.apply(template);
         writer::rewrite(path, lock, template, header, settings, template.zones())

@@ -1,9 +1,9 @@
-//! Which parts are held out together.
+//! Decides which parts are held out together.
 //!
-//! A score is only held out if nothing that resembles the part more than a part of tomorrow will was in the
-//! template. Pictures of one item resemble each other, and so do pictures that were taken one after another: light,
-//! lens and tool change slowly. So parts are held out in runs of their order, and what the names say belongs to one
-//! item is never torn apart. A fold of several runs takes them from places that are far apart: names are often sorted by
+//! A score is only held out if the template knew nothing that resembles the part more than a future part will. Pictures
+//! of one item resemble each other. So do pictures that were taken one after another, because light, lens and tool
+//! change slowly. So parts are held out in runs of their order. Parts that belong to one item by their names always
+//! stay together. A fold of several runs takes runs that are far apart. The reason is that names are often sorted by
 //! kind, and a template without a whole kind knows less than the one that is delivered.
 
 use super::exposures::Parts;
@@ -11,35 +11,36 @@ use crate::template::Grouping;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// Fewest items before names count as naming items.
+/// The smallest number of items for which names count as naming items.
 const FEWEST_ITEMS: usize = 10;
-/// Most of all parts that one item may hold: more is a kind or a day, and what is left knows nothing of it.
+/// The largest share of all parts that one item may hold. A larger group is a kind or a day, and the rest of the parts
+/// knows nothing of it.
 const LARGEST_ITEM: f64 = 0.125;
-/// Runs that parts are held out in, at the least.
+/// The smallest number of runs in which parts are held out, if there are enough parts.
 const RUNS: usize = 20;
 
-/// How parts are dealt into folds.
+/// Says how parts are dealt into folds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dealt {
     /// The fold of every part.
     pub fold: Vec<u32>,
-    /// How many folds there are.
+    /// The number of folds.
     pub folds: usize,
-    /// How many items there are; as many as parts where nothing says which belong together.
+    /// The number of items. It equals the number of parts if nothing says which parts belong together.
     pub items: usize,
     /// What says which parts are one item.
     pub grouping: Grouping,
 }
 
 impl Dealt {
-    /// The fold of every picture.
+    /// Returns the fold of every picture.
     pub fn of_pictures(&self, parts: &Parts) -> Vec<u32> {
         parts.of_picture.iter().map(|&part| self.fold[part as usize]).collect()
     }
 }
 
-/// Deals parts of the given names into at most `folds` folds: runs of `items`, in the order of their names.
-/// `label` gives the item of a name, where the caller knows.
+/// Deals parts of the given names into at most `folds` folds. A fold consists of runs of items in the order of their
+/// names. `label` returns the item of a name, if the caller knows it.
 pub fn deal(names: &[&str], label: Option<&dyn Fn(&str) -> String>, folds: usize) -> Dealt {
     let (labels, grouping) = match label {
         Some(label) => (names.iter().map(|n| label(n)).collect(), Grouping::Pattern),
@@ -48,7 +49,7 @@ pub fn deal(names: &[&str], label: Option<&dyn Fn(&str) -> String>, folds: usize
             None => (names.iter().map(|n| n.to_string()).collect::<Vec<_>>(), Grouping::Order),
         },
     };
-    // Items in the order of their first names; parts without an item of their own are one each.
+    // Items are in the order of their first names. Without a grouping, each part is an item.
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by(|&a, &b| natural(names[a], names[b]).then(a.cmp(&b)));
     let mut number = HashMap::new();
@@ -64,7 +65,7 @@ pub fn deal(names: &[&str], label: Option<&dyn Fn(&str) -> String>, folds: usize
             None => items.push(vec![part]),
         }
     }
-    // A run of one picture would be no run.
+    // A run in the order of the names needs at least two parts.
     let least = if grouping == Grouping::Order { 2 } else { 1 };
     let most = (items.len() / least).max(2).min(items.len());
     let count = (folds * RUNS.div_ceil(folds.max(1))).min(most).max(1);
@@ -74,12 +75,12 @@ pub fn deal(names: &[&str], label: Option<&dyn Fn(&str) -> String>, folds: usize
     Dealt { fold, folds, items: items.len(), grouping }
 }
 
-/// The run of every part: `count` runs of items, of about equal numbers of parts.
+/// Returns the run of every part. There are `count` runs of items with about equal numbers of parts.
 fn runs(items: &[Vec<usize>], parts: usize, count: usize) -> Vec<u32> {
     let mut run = vec![0; parts];
     let (mut before, mut current) = (0, 0);
     for (item, members) in items.iter().enumerate() {
-        // The run in which the middle of the item lies; never one that is left behind, and none is left out.
+        // Take the run in which the middle of the item lies. Never go back to an earlier run, and leave none out.
         let wanted = (2 * before + members.len()) * count / (2 * parts);
         let needed = count.saturating_sub(items.len() - item);
         let next = if item == 0 { 0 } else { wanted.min(current + 1).max(current) };
@@ -90,7 +91,7 @@ fn runs(items: &[Vec<usize>], parts: usize, count: usize) -> Vec<u32> {
     run
 }
 
-/// The item of every name, where the names are such that they name items: several parts each, none with too many.
+/// Returns the item of every name if the names look like names of items: several parts each, and no item with too many.
 fn items_of(names: &[&str]) -> Option<Vec<String>> {
     let items: Vec<String> = names.iter().map(|name| item_of(name).to_string()).collect();
     let mut sizes: HashMap<&str, usize> = HashMap::new();
@@ -102,7 +103,8 @@ fn items_of(names: &[&str]) -> Option<Vec<String>> {
     is_items.then_some(items)
 }
 
-/// A name without its extension, up to its last separator; up to its last number where it has none.
+/// Returns a name without its extension, up to its last separator. Without a separator it ends before the number at its
+/// end.
 fn item_of(name: &str) -> &str {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     match stem.rfind(['_', '-', ' ', '.']) {
@@ -111,7 +113,7 @@ fn item_of(name: &str) -> &str {
     }
 }
 
-/// The order of names in which 9 comes before 10.
+/// Compares names so that 9 comes before 10.
 fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
@@ -152,7 +154,7 @@ mod tests {
         let found = dealt(&all, 5);
         assert_eq!(found.fold, (0..20).map(|i| i / 2 % 5).collect::<Vec<u32>>());
         assert_eq!((found.items, found.grouping), (20, Grouping::Order));
-        // The order is that of the numbers, wherever a picture stands in the list.
+        // The order follows the numbers, wherever a picture stands in the list.
         all.reverse();
         let reversed: Vec<u32> = found.fold.iter().rev().copied().collect();
         assert_eq!(dealt(&all, 5).fold, reversed);

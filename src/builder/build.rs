@@ -1,4 +1,4 @@
-//! From good pictures to a template's file: the steps of a build, in their order.
+//! Builds a template's file from good pictures: the steps of a build, in their order.
 
 use super::draft::{first_header, first_settings, section_lengths};
 use super::exposures::Parts;
@@ -23,49 +23,49 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a build made.
+/// Holds what a build made.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Header of the template.
+    /// The header of the template.
     pub header: HeaderV1,
-    /// Bytes of the file.
+    /// The number of bytes of the file.
     pub size: u64,
-    /// Pictures that could not be read and were skipped, with the reason.
+    /// The errors of pictures that could not be read and were skipped.
     pub skipped: Vec<Error>,
-    /// Things that are as they should be, and worth knowing.
+    /// Facts that are as they should be and that are worth knowing.
     pub notes: Vec<String>,
-    /// Things a person should know about the pictures.
+    /// What a person should know about the pictures.
     pub warnings: Vec<String>,
-    /// What the pictures say of themselves.
+    /// Notices that come from the pictures themselves.
     pub notices: Vec<Notice>,
-    /// Pictures that look unlike the rest, the most suspicious first, by name.
+    /// Pictures that look unlike the rest, the most suspicious first.
     pub suspects: Vec<Suspect>,
-    /// Where the time went.
+    /// How long the steps took.
     pub times: Times,
 }
 
-/// How long each [`Stage`] of a build took, the files it wrote included.
+/// Holds how long each [`Stage`] of a build took, including the files that it wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// [`Stage::Features`].
+    /// The time of [`Stage::Features`].
     pub features: Duration,
-    /// [`Stage::Audit`].
+    /// The time of [`Stage::Audit`].
     pub audit: Duration,
-    /// [`Stage::Turned`], and what decides about it.
+    /// The time of [`Stage::Turned`], including the decision about it.
     pub turned: Duration,
-    /// [`Stage::Selection`].
+    /// The time of [`Stage::Selection`].
     pub selection: Duration,
-    /// Templates without a part of the pictures, for the threshold.
+    /// The time of the temporary templates without one fold each, which the threshold needs.
     pub folds: Duration,
-    /// [`Stage::LeaveOneOut`], with the baseline, weights and scores that come of it.
+    /// The time of [`Stage::LeaveOneOut`], with the baseline, weights and scores that come from it.
     pub leave_one_out: Duration,
 }
 
 /// Builds a template from good pictures, or their features, and writes it to `destination`.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped), too
-/// few, or of two different things; whatever the backbone and the disk refuse.
+/// Returns [`crate::error::Kind::Image`] if pictures are unreadable (unless they may be skipped), too few, or of two
+/// different things. Passes on the errors of the backbone and the disk.
 pub fn build(
     destination: &Path,
     input: Input,
@@ -128,7 +128,7 @@ pub fn build(
     Ok(report(prepared, header, size, warnings, times))
 }
 
-/// The features of all pictures, and what the pictures say of themselves.
+/// Computes or reads the features of all pictures, with the notices that come from the pictures.
 fn gather_pictures<'a>(
     input: Input<'a>,
     backbone: &Arc<dyn Backbone>,
@@ -144,19 +144,19 @@ fn gather_pictures<'a>(
     gather::gather(input, backbone.as_ref(), how, progress)
 }
 
-/// The candidates of a build.
+/// Holds the candidates of a build.
 struct Prepared<'a> {
-    /// The pictures that belong, with the features of their turned copies.
+    /// The pictures that belong to the folder, with the features of their turned copies.
     pass: Gathered<'a>,
     /// Which pictures show the same part.
     parts: Parts,
-    /// Those that look unlike the rest.
+    /// The pictures that look unlike the rest.
     suspects: Vec<Suspect>,
     audited_at: Instant,
     turned_at: Instant,
 }
 
-/// Leaves out the pictures that do not belong, and adds turned copies where the pictures call for them.
+/// Leaves out the pictures that do not belong, and adds turned copies if the pictures call for them.
 fn prepare<'a>(
     gathered: Gathered<'a>,
     backbone: &Arc<dyn Backbone>,
@@ -186,7 +186,7 @@ fn report(
     Report { header, size, skipped, notes, warnings, notices, suspects, times }
 }
 
-/// Gives a draft its threshold, the scale of its heat maps, and every picture its leave-one-out score.
+/// Sets the threshold of a draft, the scale of its heat maps, and the leave-one-out score of every picture.
 fn set_scores(draft: &mut Draft, threshold: f32, scores: &[f32]) {
     draft.set_header(|h| {
         h.calibration.threshold = threshold;
@@ -195,8 +195,8 @@ fn set_scores(draft: &mut Draft, threshold: f32, scores: &[f32]) {
     });
 }
 
-/// Chooses the golden probes of a draft that is whole but for them, and writes them. Says what none of them would
-/// notice.
+/// Chooses the golden probes of a draft that is complete except for them, and writes them. Returns a sentence about
+/// what none of them would notice.
 fn write_probes(
     draft: &mut Draft,
     pass: &Gathered,
@@ -217,7 +217,7 @@ fn write_probes(
     }))
 }
 
-/// Gives the golden probes the scores and maps that they have, and proves that they have them.
+/// Stores the scores and maps of the golden probes in the draft, and checks that a second computation agrees.
 fn promise_probes(draft: &mut Draft, pipeline: &dyn Fn(&Draft) -> Result<Pipeline>) -> Result<()> {
     let found = pipeline(draft)?.observe_probes()?;
     draft.set_header(|h| {
@@ -239,7 +239,7 @@ fn promise_probes(draft: &mut Draft, pipeline: &dyn Fn(&Draft) -> Result<Pipelin
     Ok(())
 }
 
-/// Says that pictures of the same exposure count once.
+/// Returns a sentence that pictures of the same exposure count once, if there are any.
 fn same_exposures(parts: &Parts) -> Option<String> {
     let (pictures, count) = (parts.of_picture.len(), parts.count());
     (count < pictures).then(|| {

@@ -1,70 +1,70 @@
-//! A threshold from good parts alone, with what it promises.
+//! Computes a threshold from good parts alone, with what it promises.
 //!
 //! # Order statistics
-//! Let n scores of good parts be given that the template has not seen, and a next good part like
-//! them. Its score is equally likely to fall into each of the n + 1 gaps between the n, whatever the
-//! distribution. So with the k-th largest score as threshold, the next good part is rejected with
-//! probability `k / (n + 1)`; over all such sets of n, the threshold's own false-reject rate follows
-//! `Beta(k, n + 1 - k)`. For a rate asked for, k is the largest whole number with `k / (n + 1)` not
-//! above it; there is none where `n + 1 < 1 / rate`: then the rate cannot be promised.
+//! Let n scores of good parts be given that the template has not seen, and a next good part like them. Its score is
+//! equally likely to fall into each of the n + 1 gaps between the n scores, whatever the distribution. So with the k-th
+//! largest score as threshold, the next good part is rejected with probability `k / (n + 1)`. Over all such sets of n,
+//! the threshold's own false-reject rate follows `Beta(k, n + 1 - k)`. For a rate that was asked for, k is the largest
+//! whole number with `k / (n + 1)` not above the rate. If `n + 1 < 1 / rate`, there is no such k, and the rate cannot
+//! be promised.
 //!
 //! # An estimate
-//! Where no rate was asked for, nothing has to be promised, and few parts need not mean a lenient threshold.
-//! [`estimate`] joins two estimates of the same quantile:
+//! If no rate was asked for, nothing has to be promised, and few parts need not mean a lenient threshold. [`estimate`]
+//! joins two estimates of the same quantile:
 //!
-//! - that of a normal distribution above the median, with the root mean square of what lies above it, as a prediction
-//!   for the next part (Student's t, times `sqrt(1 + 1/n)`): it needs few parts, and is wrong by as much as the upper
-//!   half of the scores is not normal. The lower half says nothing about the tail: on some products many parts
-//!   score next to nothing;
-//! - that of Harrell and Davis, a mean of the sorted scores weighed by a beta distribution: it is right for every
-//!   distribution, and needs many parts.
+//! - The first assumes a normal distribution above the median, with the root mean square of what lies above it, as a
+//!   prediction for the next part (Student's t, times `sqrt(1 + 1/n)`). It needs few parts. It is wrong as far as the
+//!   upper half of the scores is not normal. The lower half says nothing about the tail: on some products many parts
+//!   score next to nothing.
+//! - The second is that of Harrell and Davis, a mean of the sorted scores weighed by a beta distribution. It is right
+//!   for every distribution, and it needs many parts.
 //!
-//! The second counts `n r / (n r + 5)` for the rate r: as much as the first where the sample holds five parts
-//! beyond the quantile. A score more than four robust deviations above the median counts as that much, so that a
-//! stray cannot move the threshold far.
+//! The second has the weight `n r / (n r + 5)` for the rate r. Both weigh the same if the scores hold five parts beyond
+//! the quantile. A score more than four robust deviations above the median counts as that much. So a stray cannot move
+//! the threshold far.
 //!
-//! Whatever the distribution, the true rate of any threshold with m of n scores above it lies between the rates of
-//! the two neighbouring scores as thresholds: between the lower quantile of `Beta(m, n + 1 - m)` and the upper
-//! one of `Beta(m + 1, n - m)`.
+//! Let m of n scores lie above a threshold. Whatever the distribution, the threshold's true rate lies between the rates
+//! of the two neighbouring scores as thresholds. These are the lower quantile of `Beta(m, n + 1 - m)` and the upper one
+//! of `Beta(m + 1, n - m)`.
 //!
-//! Among m further parts the number of rejects follows the beta-binomial distribution of the same
-//! parameters: [`Threshold::expected`] gives its central 95 %.
+//! Among m further parts, the number of rejects follows the beta-binomial distribution of the same parameters.
+//! [`Threshold::expected`] returns its central 95 %.
 
 use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use statrs::function::beta::ln_beta;
 use statrs::function::factorial::ln_binomial;
 
-/// Part of the cases that the stated intervals cover.
+/// The share of the cases that the stated intervals cover.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// A threshold and what it promises about good parts.
+/// Holds a threshold and what it promises about good parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
     /// Above this score a part is rejected.
     pub score: f32,
-    /// How many of the scores lie at or above it, k.
+    /// The number of scores at or above it, k.
     pub rank: usize,
-    /// How many scores it comes from, n.
+    /// The number of scores that it comes from, n.
     pub pictures: usize,
-    /// 95 % interval of its true false-reject rate.
+    /// The 95 % interval of its true false-reject rate.
     pub interval: [f64; 2],
 }
 
-/// Too few good parts for the rate asked for.
+/// Says that there are too few good parts for the rate that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooFew {
-    /// How many there are.
+    /// The number of good parts.
     pub pictures: usize,
-    /// How many it takes.
+    /// The number of good parts that the rate needs.
     pub needed: usize,
 }
 
-/// The threshold that rejects at most `rate` (between 0 and 1) of good parts, from their `scores`.
+/// Computes the threshold that rejects at most `rate` (between 0 and 1) of good parts, from their `scores`.
 ///
-/// Scores that are no numbers count as the worst.
+/// Scores that are not numbers count as the worst.
 pub fn threshold(scores: &[f32], rate: f64) -> Result<Threshold, TooFew> {
     let n = scores.len();
-    // A product like 0.01 * 100 must not fall below 1 by its rounding.
+    // A product like 0.01 * 100 must not fall below 1 because of rounding.
     let rank = (rate * (n + 1) as f64 * (1.0 + 1e-12)) as usize;
     if rank == 0 || rank > n {
         let needed = ((1.0 / rate) * (1.0 - 1e-12)).ceil() as usize - 1;
@@ -79,19 +79,20 @@ pub fn threshold(scores: &[f32], rate: f64) -> Result<Threshold, TooFew> {
     Ok(Threshold { score: sorted[rank - 1], rank, pictures: n, interval })
 }
 
-/// An estimate of the score that a given share of good parts exceeds.
+/// Holds an estimate of the score that a given share of good parts exceeds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
     /// Above this score a part is rejected.
     pub score: f32,
-    /// How many of the scores lie above it.
+    /// The number of scores above it.
     pub above: usize,
-    /// 95 % interval of its true false-reject rate.
+    /// The 95 % interval of its true false-reject rate.
     pub interval: [f64; 2],
 }
 
-/// Estimates the score that a share `rate` (between 0 and 1) of good parts exceeds, from the held-out `scores` of at
-/// least two parts of `items` items. Parts of one item are alike: the interval is as wide as `items` parts make it.
+/// Estimates the score that a share `rate` (between 0 and 1) of good parts exceeds. It needs the held-out `scores` of
+/// at least two parts, which belong to `items` items. Parts of one item are alike, so the interval is as wide as for
+/// `items` parts.
 pub fn estimate(scores: &[f32], rate: f64, items: usize) -> Estimate {
     let mut sorted: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
     sorted.sort_by(f64::total_cmp);
@@ -108,16 +109,17 @@ pub fn estimate(scores: &[f32], rate: f64, items: usize) -> Estimate {
     Estimate { score, above, interval }
 }
 
-/// Robust deviations above the median beyond which a score counts no more.
+/// A score beyond this number of robust deviations above the median counts as that much.
 const MOST_DEVIATIONS: f64 = 4.0;
-/// What makes the median of what lies above the median of normally distributed values their standard deviation.
+/// The factor that turns the median excess over the median of normally distributed values into their standard
+/// deviation.
 const NORMAL: f64 = 1.4826;
-/// Scores beyond the quantile from which on a sample says more than a fitted distribution.
+/// The number of scores beyond the quantile at which the sorted scores weigh as much as the fitted distribution.
 const ENOUGH_BEYOND: f64 = 5.0;
-/// Most deviations that the fitted distribution is followed, for two or three parts.
+/// The largest number of deviations that the fitted distribution adds. It matters for two or three parts.
 const FARTHEST: f64 = 5.0;
 
-/// The median of sorted values; 0 of none.
+/// Returns the median of sorted values, or 0 if there are none.
 fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
@@ -125,13 +127,14 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// How far the values above the median of `sorted` lie above it, in rising order.
+/// Returns how far the values above the median of `sorted` lie above it, in rising order.
 fn excess(sorted: &[f64]) -> Vec<f64> {
     let centre = median(sorted);
     sorted.iter().map(|v| v - centre).filter(|v| *v > 0.0).collect()
 }
 
-/// Sorted values of which none is far above the others.
+/// Returns the sorted values with those far above the others reduced to the limit. It changes nothing for fewer than
+/// five.
 fn capped(mut sorted: Vec<f64>) -> Vec<f64> {
     let most = median(&sorted) + MOST_DEVIATIONS * NORMAL * median(&excess(&sorted));
     if sorted.len() >= 5 {
@@ -140,7 +143,7 @@ fn capped(mut sorted: Vec<f64>) -> Vec<f64> {
     sorted
 }
 
-/// The value that a next one exceeds with probability `rate`, from sorted values.
+/// Returns the value that a next one exceeds with probability `rate`, from sorted values.
 fn quantile(sorted: &[f64], rate: f64) -> f64 {
     let n = sorted.len() as f64;
     let excess = excess(sorted);
@@ -153,7 +156,7 @@ fn quantile(sorted: &[f64], rate: f64) -> f64 {
     say * harrell_davis(sorted, rate) + (1.0 - say) * fitted
 }
 
-/// The quantile of Harrell and Davis (Biometrika 1982) that a share `rate` exceeds, of sorted values.
+/// Returns the quantile of Harrell and Davis (Biometrika 1982) that a share `rate` exceeds, of sorted values.
 fn harrell_davis(sorted: &[f64], rate: f64) -> f64 {
     let n = sorted.len() as f64;
     let Ok(beta) = Beta::new((n + 1.0) * (1.0 - rate), (n + 1.0) * rate) else {
@@ -169,12 +172,12 @@ fn harrell_davis(sorted: &[f64], rate: f64) -> f64 {
 }
 
 impl Threshold {
-    /// The probability that the next good part is rejected, `k / (n + 1)`.
+    /// Returns the probability that the next good part is rejected, `k / (n + 1)`.
     pub fn rate(&self) -> f64 {
         self.rank as f64 / (self.pictures + 1) as f64
     }
 
-    /// Between which numbers of rejects `parts` further good parts stay in 95 % of the cases.
+    /// Returns the range of the number of rejects among `parts` further good parts that holds in 95 % of the cases.
     pub fn expected(&self, parts: usize) -> [usize; 2] {
         let (a, b) = (self.rank as f64, (self.pictures + 1 - self.rank) as f64);
         let chance = |rejects: usize| {
@@ -232,7 +235,7 @@ mod tests {
         assert_eq!(threshold(&scores, 0.5).map(|t| t.score), Ok(2.0));
     }
 
-    /// Numbers that look like draws from a normal distribution.
+    /// Returns a pseudo-random number from a normal distribution.
     fn normal(state: &mut u64) -> f64 {
         let mut random = || {
             *state ^= *state << 13;
@@ -286,7 +289,7 @@ mod tests {
         }
     }
 
-    /// The promise itself: thresholds from random sets, tried on further random parts.
+    /// Checks the promise itself: it computes thresholds from random sets and tries them on further random parts.
     #[test]
     fn rejects_fall_into_the_stated_range_as_often_as_stated() {
         let mut state = 88_172_645_463_325_252u64;
@@ -298,7 +301,7 @@ mod tests {
         };
         let (mut inside, mut rejected, trials, parts) = (0, 0, 2000, 150);
         for _ in 0..trials {
-            // Any distribution will do: squares lean to small values.
+            // Any distribution will do. Squares favour small values.
             let scores: Vec<f32> = (0..299).map(|_| random().powi(2)).collect();
             let threshold = threshold(&scores, 0.02).expect("enough");
             let rejects = (0..parts).filter(|_| random().powi(2) > threshold.score).count();

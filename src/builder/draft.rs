@@ -1,4 +1,4 @@
-//! What a template's file says of itself before anything of it is computed: header, settings, lengths of sections.
+//! Prepares header, settings and lengths of sections of a template's file before anything is computed.
 
 use super::blocks::Dealt;
 use super::exposures::Parts;
@@ -17,7 +17,7 @@ use crate::template::{
     Provenance, Settings,
 };
 
-/// Settings that will most likely take as many bytes as those of the decision, before there are scores.
+/// Returns settings that most likely take as many bytes as those of the decision, before there are scores.
 pub(super) fn first_settings(
     header: &HeaderV1,
     evidence: &Evidence,
@@ -41,7 +41,7 @@ pub(super) fn first_settings(
     }
 }
 
-/// The header with everything that is known before selection, and what a person should know of the build.
+/// Returns the header with everything that is known before selection, and with what a person should know of the build.
 pub(super) fn first_header(
     pass: &Gathered,
     suspects: &[Suspect],
@@ -82,7 +82,7 @@ pub(super) fn first_header(
     header
 }
 
-/// How many suspects and which, for a template's provenance.
+/// Returns how many suspects there are and which, for a template's provenance.
 fn names_of(suspects: &[&Suspect]) -> String {
     let names: Vec<&str> = suspects.iter().map(|s| s.name.as_str()).collect();
     match names.len() {
@@ -91,8 +91,8 @@ fn names_of(suspects: &[&Suspect]) -> String {
     }
 }
 
-/// The header with everything that is known before selection, and zeros for the rest; `images`, and copies of them,
-/// give so many candidates.
+/// Returns the header with everything that is known before selection, and zeros for the rest. `images` and copies of
+/// them give `candidates` candidates.
 pub(super) fn draft_header(
     backbone: &Identity,
     options: &Options,
@@ -141,10 +141,10 @@ pub(super) fn draft_header(
     }
 }
 
-/// Kind, index and bytes of every section that a template with this header has, in their order.
+/// Returns kind, index and bytes of every section of a template with this header, in their order.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] where the template has no size that can be stored.
+/// Returns [`crate::error::Kind::Usage`] if the template's size cannot be stored.
 pub(super) fn section_lengths(
     header: &HeaderV1,
     options: &Options,

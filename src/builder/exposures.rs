@@ -1,58 +1,60 @@
-//! Which pictures show the same exposure: one file in two formats or sizes, or a burst of one part.
+//! Finds pictures of the same exposure: one file in two formats or sizes, or a burst of one part.
 //!
-//! A statistic over parts must count such pictures once: each of them is known to a template that was built
-//! from another. Files differ in every byte, so the pictures are compared by what they show.
+//! A statistic over parts must count such pictures once, because a template that was built from one of them knows the
+//! others. Their files differ in every byte, so the pictures are compared by what they show.
 //!
 //! # How two pictures are compared
-//! By their small copies, blurred, without the margin, where a shift brings something new. Between two shots of
-//! one part lie noise, which the blur takes away, and a small shift, which is fitted by least squares along the
-//! gradients. A small constant difference is taken off, too: where white is clipped, noise makes it darker. A
-//! change of exposure is not fitted: the same part under another light is another exposure.
+//! Small blurred copies are compared. Their margin does not count, because a shift brings something new there. Two
+//! shots of one part differ by noise, which the blur removes, and by a small shift, which is fitted by least squares
+//! along the gradients. A small constant difference is subtracted, too: where white is clipped, noise makes it darker.
+//! A change of exposure is not fitted. The same part under another light is another exposure.
 //!
 //! # How small is small enough
-//! What remains between two shots of one part is noise, which the blur makes smaller than one step of 255
-//! (`NOISE`). Parts differ by very different amounts from product to product, so a second limit comes from the
-//! folder. Groups are joined, the nearest first, as long as any two of their pictures differ by less than
-//! `SAME` of the usual difference of a part to the nearest other part. This limit is taken after the joining: a
-//! folder where every picture is there twice has no other measure. To take different parts for one is the worse
-//! error, since it throws evidence away: so no group may hold more than half of the folder, unless its pictures are
-//! equal. Measured on a dozen folders of good parts and on doubles made of them: `docs/thresholds.md`.
+//! The difference that remains between two shots of one part is noise. The blur makes it smaller than one step of 255
+//! (`NOISE`). Parts differ by very different amounts from product to product, so a second limit comes from the folder.
+//! Groups are joined, the nearest first, as long as any two of their pictures differ by less than `SAME` of the usual
+//! difference of a part to the nearest other part. This limit is measured after the joining, because a folder where
+//! every picture is there twice has no other measure. It is the worse error to treat different parts as one, since that
+//! throws evidence away. So no group may hold more than half of the folder, unless its pictures are equal. The limits
+//! were measured on a dozen folders of good parts and on doubles made of them, see `docs/thresholds.md`.
 
 use super::look::Look;
 use crate::template::ImageRecord;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// Part of the usual difference to the nearest other part. In clean folders hardly a pair lies between 0.15 and 0.2.
+/// The limit as a share of the usual difference to the nearest other part. In clean folders hardly any pair lies
+/// between 0.15 and 0.2.
 const SAME: f64 = 0.18;
-/// Largest difference that noise, a resize or JPEG compression leaves after the blur, part of full scale.
+/// The largest difference that noise, a resize or JPEG compression leaves after the blur, as a share of full scale.
 const NOISE: f64 = 1.0 / 255.0;
-/// So many of the nearest pictures by their coarse copies are compared closely.
+/// The number of nearest pictures, by their coarse copies, that are compared closely.
 const CANDIDATES: usize = 16;
-/// Distances, as parts of the folder, at which pairs are taken for the usual difference of any two.
+/// Distances in the folder's order, as shares of its length. Pairs at these distances give the usual difference of any
+/// two pictures.
 const STRIDES: [f64; 4] = [0.5, 0.31, 0.17, 0.07];
 
-/// Which part every picture shows.
+/// Says which part every picture shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parts {
-    /// The number of its part for every picture, numbered in the order in which parts first appear.
+    /// The part number of every picture. Parts are numbered in the order in which they first appear.
     pub of_picture: Vec<u32>,
     /// The first picture of every part.
     pub first: Vec<usize>,
 }
 
-/// What was found about the pictures of a folder.
+/// Holds what was found about the pictures of a folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exposures {
     /// Which part every picture shows.
     pub parts: Parts,
-    /// For a picture that is not the first of its part, the nearest earlier one of it, and their difference in parts
-    /// of the usual one to the nearest other part; 0 for the same file.
+    /// For a picture that is not the first of its part: the nearest earlier picture of the part, and their difference
+    /// relative to the usual one to the nearest other part. The difference is 0 for the same file.
     pub twins: Vec<Option<(usize, f64)>>,
 }
 
 impl Parts {
-    /// From any numbers, equal for pictures of the same part.
+    /// Numbers the parts from any numbers that are equal for pictures of the same part.
     pub fn new(numbers: &[usize]) -> Self {
         let mut known = HashMap::new();
         let mut first = Vec::new();
@@ -69,19 +71,19 @@ impl Parts {
         Parts { of_picture, first }
     }
 
-    /// How many different parts there are.
+    /// Returns the number of different parts.
     pub fn count(&self) -> usize {
         self.first.len()
     }
 
-    /// Of some of the pictures, in their order; `keep` says for each whether it stays.
+    /// Returns the same for some of the pictures, in their order. `keep` says for each picture whether it stays.
     pub fn only(&self, keep: &[bool]) -> Self {
         let kept = self.of_picture.iter().zip(keep).filter(|(_, keep)| **keep);
         Parts::new(&kept.map(|(part, _)| *part as usize).collect::<Vec<_>>())
     }
 }
 
-/// A pair of pictures and their difference.
+/// Holds two pictures and, first, their difference.
 type Pair = (f64, usize, usize);
 
 /// Finds the pictures of the same exposure.
@@ -101,7 +103,7 @@ pub fn find(images: &[ImageRecord], looks: &[Look]) -> Exposures {
             twins[later] = Some((earlier, ratio));
         }
     }
-    // A picture that is near to later ones of its part alone is named with the first.
+    // A picture that is near only to later ones of its part is named with the first.
     for (picture, &part) in parts.of_picture.iter().enumerate() {
         let first = parts.first[part as usize];
         if first != picture && twins[picture].is_none() {
@@ -111,7 +113,7 @@ pub fn find(images: &[ImageRecord], looks: &[Look]) -> Exposures {
     Exposures { parts, twins }
 }
 
-/// Pictures whose files are the same, each with the first of them.
+/// Returns pairs of pictures with equal files: each picture with the first of them.
 fn equal_files(images: &[ImageRecord]) -> Vec<Pair> {
     let mut first = HashMap::new();
     let of = |(picture, image): (usize, &ImageRecord)| {
@@ -121,7 +123,7 @@ fn equal_files(images: &[ImageRecord]) -> Vec<Pair> {
     images.iter().enumerate().filter_map(of).collect()
 }
 
-/// Every picture with those that are nearest to it, and how they differ.
+/// Returns every picture paired with those that are nearest to it, and how they differ.
 fn near_pairs(looks: &[Look]) -> Vec<Pair> {
     let coarse: Vec<Vec<f32>> = looks.par_iter().map(Look::coarse).collect();
     let mut pairs: Vec<(usize, usize)> = (0..looks.len())
@@ -149,8 +151,8 @@ fn square_distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// The median difference of pictures that are far from each other in the folder's order. A shift is fitted here, too:
-/// parts that differ in nothing but their position would else look equal.
+/// Returns the median difference of pictures that are far from each other in the folder's order. A shift is fitted
+/// here, too. Without that, parts that differ only in their position would look equal.
 fn usual_difference(looks: &[Look]) -> f64 {
     let count = looks.len();
     let strides = STRIDES.map(|part| ((part * count as f64) as usize).max(1));
@@ -160,8 +162,8 @@ fn usual_difference(looks: &[Look]) -> f64 {
     median(&mut all).unwrap_or(0.0)
 }
 
-/// The groups of the same exposure, from `pairs` in rising order, and the usual difference of a part to its nearest
-/// other.
+/// Joins pictures of the same exposure into groups, from `pairs` in rising order. Also returns the usual difference of
+/// a part to its nearest other part.
 fn joined(pairs: &[Pair], looks: &[Look]) -> (Forest, f64) {
     let usual = usual_difference(looks);
     let mut groups = Forest::new(looks.len());
@@ -182,7 +184,8 @@ fn joined(pairs: &[Pair], looks: &[Look]) -> (Forest, f64) {
     (best.0, best.1.max(f64::MIN_POSITIVE))
 }
 
-/// The median, over groups, of the difference to the nearest other group; none where no pair says it.
+/// Returns the median, over groups, of the difference to the nearest other group, or `None` if no pair joins two
+/// groups.
 fn nearest_others(pairs: &[Pair], groups: &Forest) -> Option<f64> {
     let mut nearest = vec![f64::INFINITY; groups.parent.len()];
     for &(difference, a, b) in pairs {
@@ -200,13 +203,13 @@ fn median(values: &mut [f64]) -> Option<f64> {
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// Groups that are joined pair by pair.
+/// Holds groups that are joined pair by pair.
 #[derive(Clone)]
 struct Forest {
     parent: Vec<usize>,
-    /// The pictures of every group, under its root.
+    /// The pictures of every group, stored at its root.
     members: Vec<Vec<usize>>,
-    /// The largest difference inside a group.
+    /// The largest difference inside any group.
     widest: f64,
 }
 
@@ -226,8 +229,8 @@ impl Forest {
         i
     }
 
-    /// Whether the groups of two pictures are different and no two of their pictures differ by more than noise; their
-    /// own difference is known. Takes note of the largest difference.
+    /// Returns whether two pictures are in different groups and no two pictures of these groups differ by more than
+    /// noise. The difference of the two pictures themselves is given. Updates the largest difference.
     fn may_join(&mut self, a: usize, b: usize, difference: f64, looks: &[Look]) -> bool {
         let (a, b) = (self.root(a), self.root(b));
         let (first, second) = (&self.members[a], &self.members[b]);
@@ -274,7 +277,8 @@ mod tests {
         }
     }
 
-    /// Part number `part`: soft spots of its own on a common shape; `shift` pixels to the right, with noise.
+    /// Makes a picture of part number `part`: soft spots of its own on a common shape, `shift` pixels to the right,
+    /// with noise.
     fn picture(part: u32, shift: f32, noise: f32, seed: u32) -> Look {
         let mut random = pseudo_random(part.wrapping_mul(97) + 13);
         let spots: Vec<[f32; 3]> =
@@ -306,14 +310,14 @@ mod tests {
     fn different_parts_count_and_shots_of_one_part_do_not() {
         let parts: Vec<Look> = (0..24).map(|i| picture(i, 0.0, 0.04, 100 + i)).collect();
         assert_eq!(find(&images(24), &parts).parts.count(), 24);
-        // A burst of four of one part, with noise of their own and a pixel between them.
+        // A burst of four pictures of one part has noise of its own and a shift of one pixel between them.
         let mut burst = parts.clone();
         burst.extend((0..3).map(|i| picture(5, i as f32 - 1.0, 0.04, 200 + i)));
         let found = find(&images(27), &burst);
         assert_eq!(found.parts.count(), 24);
         assert!((24..27).all(|i| found.parts.of_picture[i] == 5), "{:?}", found.parts);
         assert!(found.twins[24].is_some_and(|(_, ratio)| ratio > 0.0 && ratio < SAME));
-        // Every part twice: then the nearest other picture is no measure of how parts differ.
+        // If every part is there twice, the nearest other picture does not measure how parts differ.
         let mut all = parts.clone();
         all.extend((0..24).map(|i| picture(i, 0.5, 0.04, 300 + i)));
         let found = find(&images(48), &all);
@@ -321,7 +325,7 @@ mod tests {
         assert!((0..24).all(|i| found.parts.of_picture[i] == found.parts.of_picture[24 + i]));
     }
 
-    /// To take different parts for one is the worse error, so a group stays below half of the folder.
+    /// It is the worse error to treat different parts as one, so a group stays below half of the folder.
     #[test]
     fn no_group_holds_more_than_half_of_the_folder() {
         let mut looks: Vec<Look> = (0..20).map(|i| picture(3, 0.0, 0.02, 100 + i)).collect();

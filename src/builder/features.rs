@@ -1,4 +1,4 @@
-//! The feature pass: every picture read once, decoded, and run through the backbone.
+//! Runs the feature pass: reads and decodes every picture once, and runs it through the backbone.
 
 use super::features_file::PictureRecord;
 use super::{Progress, Stage};
@@ -10,31 +10,31 @@ use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A picture to build from.
+/// Names a picture to build from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Its file.
+    /// The file of the picture.
     pub path: PathBuf,
 }
 
 impl Source {
-    /// The name that goes into templates: the file's own, without folders.
+    /// Returns the name that goes into templates: the file's own name, without folders.
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
-    /// The BLAKE3 of its file.
+    /// Reads the file and returns its BLAKE3.
     pub fn digest(&self) -> Result<[u8; 32]> {
         Ok(blake3::hash(&image::load(&self.path)?).into())
     }
 
-    /// The decoded picture and the BLAKE3 of its file.
+    /// Reads and decodes the picture. Also returns the BLAKE3 of its file.
     pub fn read(&self) -> Result<(Picture, [u8; 32])> {
         let (decoded, digest) = self.read_with_opacity()?;
         Ok((decoded.picture, digest))
     }
 
-    /// As [`Source::read`], with how opaque each pixel is.
+    /// Does the same as [`Source::read`], and also returns how opaque each pixel is.
     pub fn read_with_opacity(&self) -> Result<(Decoded, [u8; 32])> {
         let bytes = image::load(&self.path)?;
         let decoded =
@@ -43,38 +43,38 @@ impl Source {
     }
 }
 
-/// What the pass gives of one picture.
+/// Holds what the pass gives of one picture.
 pub struct Extracted {
-    /// What it is.
+    /// The record of the picture.
     pub picture: PictureRecord,
     /// The picture at network size.
     pub image: NetworkImage,
     /// Its feature maps.
     pub maps: Vec<FeatureMap>,
-    /// What is known of the file itself; `None` where only its features are.
+    /// What is known of the file itself. It is `None` if only features were given.
     pub seen: Option<Seen>,
 }
 
-/// What is known of a picture's file beside its pixels.
+/// Holds what is known of a picture's file beside its pixels.
 pub struct Seen {
-    /// What is worth knowing.
+    /// Facts that are worth knowing.
     pub facts: Facts,
-    /// Where it is opaque, at network size; `None` where it is everywhere.
+    /// The opaque pixels at network size. It is `None` if every pixel is opaque.
     pub opaque: Option<Mask>,
 }
 
-/// How the pictures of a pass are read.
+/// Says how the pictures of a pass are read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manner {
-    /// How their samples are to be understood.
+    /// How the samples are to be understood.
     pub reading: Reading,
-    /// Unreadable pictures are left out instead of ending the pass.
+    /// Whether unreadable pictures are left out. Otherwise they end the pass.
     pub skip_unreadable: bool,
 }
 
-/// Runs `backbone` over `pictures`, on all threads of the pool or in its own batches, and gives
-/// each picture to `sink`, in their order. Returns the pictures that could not be read; unless
-/// they may be skipped, the pass only looks for more of them after the first.
+/// Runs `backbone` over `pictures`, on all threads of the pool or in its own batches. It gives each picture to `sink`,
+/// in their order. Returns the errors of the pictures that could not be read. Unless they may be skipped, the pass
+/// computes no more features after the first such picture and only looks for more of them.
 pub fn extract(
     pictures: &[&Source],
     backbone: &dyn Backbone,
@@ -94,7 +94,7 @@ pub fn extract(
     let mut take = |sources: &[&Source], results: Vec<Result<Extracted>>| -> Result<()> {
         for (source, result) in sources.iter().zip(results) {
             match result {
-                // Nothing was computed: another picture, further on, has ended the pass.
+                // Nothing was computed, because another picture further on has ended the pass.
                 Ok(one) if one.maps.is_empty() => {}
                 Ok(one) if skipped.is_empty() || manner.skip_unreadable => {
                     backbone::require_usable(backbone.identity(), &one.maps)
@@ -133,7 +133,7 @@ pub fn extract(
     Ok(skipped)
 }
 
-/// The features of pictures at network size, on all threads of the pool or in the batches of `backbone`.
+/// Computes the features of pictures at network size, on all threads of the pool or in the batches of `backbone`.
 pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
     match backbone.batch() {
         1 => images.par_iter().map(|image| backbone.features(image)).collect(),
@@ -145,20 +145,20 @@ pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec
     }
 }
 
-/// Pictures whose features are held before the first of them is given on.
+/// Returns the number of pictures whose features are held before the first of them is passed on.
 fn chunk_size(backbone: &Identity) -> usize {
     let bytes = backbone.feature_bytes() as usize;
     let least = rayon::current_num_threads().min(backbone.pictures_at_once());
     (CHUNK_BYTES / bytes.max(1)).clamp(least, 64.max(least))
 }
 
-/// Bytes that the features of a chunk aim at.
+/// The target size of the features of a chunk, in bytes.
 const CHUNK_BYTES: usize = 192 << 20;
 
-/// A picture that is ready for the network.
+/// Holds a picture that is ready for the network.
 type Prepared = (PictureRecord, NetworkImage, Seen);
 
-/// What the threads of a pass share.
+/// Holds what the threads of a pass share.
 struct Pass<'a> {
     backbone: &'a dyn Backbone,
     manner: Manner,
@@ -190,7 +190,7 @@ impl Pass<'_> {
         result
     }
 
-    /// Whether no features are needed any more.
+    /// Returns whether no features are needed any more.
     fn is_lost(&self) -> bool {
         self.failed.load(Ordering::Relaxed) && !self.manner.skip_unreadable
     }
@@ -229,7 +229,7 @@ impl Pass<'_> {
     }
 }
 
-/// What a person should know about the sizes of the pictures.
+/// Returns warnings about pictures whose shape differs from the usual one.
 pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec<String> {
     let images: Vec<&PictureRecord> = images.collect();
     let size = |i: &PictureRecord| Size { width: i.width, height: i.height };
@@ -252,7 +252,7 @@ pub fn size_warnings<'a>(images: impl Iterator<Item = &'a PictureRecord>) -> Vec
     )]
 }
 
-/// The value that is there most often; of equally frequent ones, the first.
+/// Returns the most frequent value. Of equally frequent ones it returns the first.
 pub fn most_frequent<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut counts: Vec<(T, usize)> = Vec::new();
     for value in values {

@@ -1,25 +1,25 @@
-//! Work for many pictures, of which only a few are worked on at the same time, so that their maps fit the memory.
+//! Does work for many pictures, but only for a few at the same time, so that their maps fit into memory.
 
 use crate::inspection::Pipeline;
 use rayon::prelude::*;
 
-/// Bytes that the maps of one picture take for each pixel of the input, from distances to a score.
+/// The bytes that the maps of one picture take for each pixel of the input, from distances to a score.
 pub(super) const MAP_BYTES: u64 = 16;
-/// Bytes that such maps aim at, of all pictures that are scored at the same time.
+/// The target size of such maps, in bytes, for all pictures that are scored at the same time.
 const MAPS_AT_ONCE_BYTES: u64 = 1 << 30;
 
-/// Most pictures whose maps are to be in memory at the same time.
+/// Returns the largest number of pictures whose maps should be in memory at the same time.
 pub(super) fn maps_at_once(pipeline: &Pipeline) -> usize {
     maps_of(pipeline.backbone().identity().pixels())
 }
 
-/// As [`maps_at_once`], for an input of so many pixels.
+/// Does the same as [`maps_at_once`] for an input of so many pixels.
 pub(super) fn maps_of(pixels: u64) -> usize {
     (MAPS_AT_ONCE_BYTES / (MAP_BYTES * pixels).max(1)).clamp(1, 1024) as usize
 }
 
-/// `work` for every number below `count`, in their order, for so many at once at the most. What one of them does on
-/// the thread pool itself goes on side by side.
+/// Calls `work` for every number below `count` and returns the results in their order. At most `at_once` calls run at
+/// the same time. What one call itself does on the thread pool runs in parallel.
 pub(super) fn few_at_once<T: Send>(
     count: usize,
     at_once: usize,

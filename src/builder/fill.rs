@@ -1,4 +1,4 @@
-//! What the good pictures give a template: prototypes, mask, baseline, layer weights.
+//! Fills a template with what comes from the good pictures: prototypes, mask, baseline, layer weights.
 
 use super::exposures::Parts;
 use super::leave_one_out::LeaveOneOut;
@@ -14,27 +14,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a template is made of.
+/// Holds what a template is made of.
 pub struct Material<'a> {
     /// The features of all pictures.
     pub store: &'a Store,
-    /// What computed them.
+    /// The backbone that computed them.
     pub backbone: &'a Arc<dyn Backbone>,
     /// How the template is built.
     pub options: &'a Options,
     /// Which part every picture shows.
     pub parts: &'a Parts,
-    /// Where the template will be: drafts are made beside it, and go again.
+    /// The path of the finished template. Drafts are made beside it and removed again.
     pub destination: &'a Path,
 }
 
-/// What filling a draft leaves behind for its threshold.
+/// Holds what is left for the threshold after a draft was filled.
 pub(super) struct Filled {
     /// Leave-one-out distances of all pictures.
     pub left_out: LeaveOneOut,
-    /// For every fold the prototypes of a template without it; empty where the rule does not give them.
+    /// For every fold, the prototypes of a template without it. It is empty if the rule does not give them.
     pub of_folds: Vec<prototypes::Chosen>,
-    /// When the prototypes were chosen.
+    /// The moment at which the prototypes had been chosen.
     pub selected_at: Instant,
 }
 

@@ -1,13 +1,13 @@
-//! Scores of good parts that their template has not seen, by folds.
+//! Computes scores of good parts that their template has not seen, by folds.
 //!
-//! Every part is scored against a template built without its fold (`blocks` says which parts are held out
-//! together), under the weights of the template that is delivered and a baseline without the fold. A
-//! leave-one-out score needs no second selection, but is too high: a picture that is unusual gives many
-//! prototypes, and without them the template has a hole where a template built without the picture would have put
-//! others. Here the hole is filled by the selection rule. The templates are a little poorer than the one that is
-//! delivered, so a threshold from these scores errs to the side of too few rejects of good parts.
+//! Every part is scored against a template built without its fold (`blocks` says which parts are held out together).
+//! The weights are those of the template that is delivered, and the baseline is computed without the fold. A
+//! leave-one-out score needs no second selection, but it is too high. An unusual picture gives many prototypes. Without
+//! them the template has a hole that a template built without the picture would have filled with others. Here the
+//! selection rule fills the hole. The temporary templates are a little poorer than the one that is delivered. So a
+//! threshold from these scores errs towards too few rejects of good parts.
 //!
-//! Pictures of the same exposure are one part: they are held out together and give one score, that of the first.
+//! Pictures of the same exposure are one part. They are held out together and give one score, that of the first.
 
 use super::calibration::TooFew;
 use super::draft::{draft_header, section_lengths};
@@ -25,7 +25,7 @@ use crate::template::Settings;
 use crate::template::container::SectionKind;
 use crate::template::writer::Draft;
 
-/// The error for a rate that so few parts cannot guarantee.
+/// Returns the refusal of a rate that so few pictures cannot promise.
 pub fn too_few(e: &TooFew, rate: f64) -> Error {
     Error::new(
         Kind::Image,
@@ -43,17 +43,17 @@ pub fn too_few(e: &TooFew, rate: f64) -> Error {
     ))
 }
 
-/// A rate in per cent, rounded up to two digits, so that asking for what is advised is enough.
+/// Returns a rate in per cent, rounded up to two digits. So it is enough to ask for the rate that the message advises.
 fn percent(rate: f64) -> String {
     format!("{} %", (rate * 1e4 * (1.0 - 1e-9)).ceil() / 100.0)
 }
 
 impl Material<'_> {
-    /// The score of every part against a template without its fold; `pipeline` is the template from all pictures,
-    /// `filled` what came of filling it.
+    /// Computes the score of every part against a template without its fold. `pipeline` holds the template from all
+    /// pictures, and `filled` what filling it left.
     ///
     /// # Errors
-    /// What the disk refuses.
+    /// Passes on the errors of the disk.
     pub fn scores(
         &self,
         pipeline: &Pipeline,
@@ -87,7 +87,7 @@ impl Material<'_> {
         Ok(scores)
     }
 
-    /// What gives the distances of a picture to a template without `fold`.
+    /// Returns a function that computes the distances of a picture to a template without `fold`.
     fn distances<'a>(
         &'a self,
         pipeline: &'a Pipeline,
@@ -105,7 +105,8 @@ impl Material<'_> {
         Ok(Box::new(move |picture| without.distances(&self.store.maps(picture), None)))
     }
 
-    /// A template from the `kept` pictures alone: of the prototypes that were chosen for it, else selected anew.
+    /// Builds a template from the `kept` pictures alone. It uses the prototypes that were `chosen` for it, or selects
+    /// anew.
     fn template_without(
         &self,
         pipeline: &Pipeline,
@@ -124,7 +125,7 @@ impl Material<'_> {
         header.probes.clear();
         let mut lengths = section_lengths(&header, &options)?;
         lengths.retain(|(kind, ..)| *kind != SectionKind::Probe);
-        // Never finished: the file has no name that anyone sees, and goes with the draft.
+        // The draft is never finished. Its file has no name that anyone sees, and it goes with the draft.
         let mut draft = Draft::create(self.destination, header, Settings::default(), &lengths)?;
         match chosen {
             Some(chosen) => prototypes::write_chosen(&mut draft, self.store, chosen)?,

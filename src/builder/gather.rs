@@ -1,4 +1,4 @@
-//! The features that a template is built from: computed from pictures, or read from a file.
+//! Gathers the features that a template is built from: it computes them from pictures or reads them from a file.
 
 use super::features::{Extracted, Manner, Seen, Source, extract, size_warnings};
 use super::features_file::{FeaturesFile, PictureRecord};
@@ -16,12 +16,12 @@ use crate::template::ImageRecord;
 use rayon::prelude::*;
 use std::path::PathBuf;
 
-/// How a feature pass goes.
+/// Says how a feature pass runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
-    /// Bytes of features to hold in memory; beyond them a scratch file is used.
+    /// The bytes of features to hold in memory. A scratch file takes the rest.
     pub max_memory: u64,
-    /// Unreadable pictures are left out instead of ending the pass.
+    /// Whether unreadable pictures are left out. Otherwise they end the pass.
     pub skip_unreadable: bool,
     /// Whether to look at every picture for an audit.
     pub looks: bool,
@@ -29,51 +29,52 @@ pub struct Pass {
     pub reading: Reading,
 }
 
-/// What a template is built from.
+/// Says what a template is built from.
 #[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// Pictures of good parts.
     Pictures(&'a [Source]),
-    /// Their features.
+    /// The features of pictures of good parts.
     Features(&'a FeaturesFile),
 }
 
-/// The features of all pictures, and what is known about them.
+/// Holds the features of all pictures, and what is known about them.
 pub struct Gathered<'a> {
-    /// Features of the pictures that could be read.
+    /// The features of the pictures that could be read.
     pub store: Store,
-    /// Their records, in the order of the store.
+    /// The records of the pictures, in the order of the store.
     pub images: Vec<ImageRecord>,
-    /// What each picture says of itself, where that was asked for.
+    /// The look of each picture, if the pass was asked for looks.
     pub looks: Vec<Look>,
-    /// What computed the features.
+    /// The feature extractor that computed the features.
     pub extractor: String,
-    /// The pictures that could not be read, with the reason.
+    /// The errors of the pictures that could not be read.
     pub skipped: Vec<Error>,
-    /// Things that are as they should be, and worth knowing.
+    /// Facts that are as they should be and that are worth knowing.
     pub notes: Vec<String>,
-    /// Things a person should know.
+    /// What a person should know about the pictures.
     pub warnings: Vec<String>,
-    /// What the pictures say of themselves.
+    /// Notices that come from the pictures themselves.
     pub notices: Vec<Notice>,
-    /// What is opaque in all of them; `None` where everything is.
+    /// The pixels that are opaque in all pictures. It is `None` if every pixel is.
     pub opaque: Option<Mask>,
     reading: Reading,
     originals: Originals<'a>,
 }
 
-/// Where the pictures of the store are.
+/// Says where the pictures of the store are.
 enum Originals<'a> {
     Files(Vec<Source>),
-    /// A features file, and which of its pictures they are.
+    /// A features file, and the numbers of the pictures in it.
     Features(&'a FeaturesFile, Vec<usize>),
 }
 
 /// Fills a store from `input`.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or blank;
-/// [`crate::error::Kind::Template`] where features are of another backbone; whatever the backbone and the disk refuse.
+/// Returns [`crate::error::Kind::Image`] if pictures are unreadable (unless they may be skipped) or blank. Returns
+/// [`crate::error::Kind::Template`] if the features are of another backbone. Passes on the errors of the backbone and
+/// the disk.
 pub fn gather<'a>(
     input: Input<'a>,
     backbone: &dyn Backbone,
@@ -120,7 +121,7 @@ fn from_pictures<'a>(
     if !skipped.is_empty() && !pass.skip_unreadable {
         return Err(Error::unreadable(&skipped, pictures.len()));
     }
-    // Blank pictures first: they say more of the cause than their features do.
+    // Check for blank pictures first, because they say more about the cause than their features.
     let notices = notices::of_set(&facts, pass.reading.bits())?;
     let mut warnings = size_warnings(records.iter());
     warnings.extend(usable.finish()?);
@@ -193,7 +194,7 @@ fn require_same_backbone(file: &FeaturesFile, backbone: &dyn Backbone) -> Result
 }
 
 impl Gathered<'_> {
-    /// Picture `index` at the network's size.
+    /// Returns picture `index` at the network's size.
     pub fn image(&self, index: usize, size: Size) -> Result<NetworkImage> {
         match &self.originals {
             Originals::Files(sources) => {
@@ -204,7 +205,7 @@ impl Gathered<'_> {
         }
     }
 
-    /// The files of the pictures; only names where their features were given.
+    /// Returns the files of the pictures. They are only names if features were given.
     pub fn paths(&self) -> Vec<PathBuf> {
         match &self.originals {
             Originals::Files(sources) => sources.iter().map(|s| s.path.clone()).collect(),
@@ -212,7 +213,7 @@ impl Gathered<'_> {
         }
     }
 
-    /// The same without some pictures; `keep` says for each whether it stays.
+    /// Returns the same without some pictures. `keep` says for each whether it stays.
     pub fn only(mut self, keep: &[bool], max_memory: u64) -> Result<Self> {
         let kept: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
         self.store = self.store.subset(&kept, max_memory)?;
@@ -230,7 +231,7 @@ impl Gathered<'_> {
     }
 }
 
-/// What is opaque in two sets of pictures.
+/// Returns what is opaque in both of two sets of pictures.
 fn common(one: Option<Mask>, other: Option<Mask>) -> Option<Mask> {
     match (one, other) {
         (Some(one), Some(other)) => one.and(&other),
@@ -238,7 +239,7 @@ fn common(one: Option<Mask>, other: Option<Mask>) -> Option<Mask> {
     }
 }
 
-/// A store that gets its pictures one by one, and looks at them batch by batch.
+/// Holds a store that gets its pictures one by one, and computes their looks batch by batch.
 struct Filling {
     store: Store,
     pending: Vec<Vec<FeatureMap>>,
@@ -247,7 +248,7 @@ struct Filling {
 }
 
 impl Filling {
-    /// `image` is there to be looked at.
+    /// Adds the maps of a picture. If `image` is given, its look is computed.
     fn push(&mut self, maps: Vec<FeatureMap>, image: Option<NetworkImage>) -> Result<()> {
         self.pending.push(maps);
         self.images.extend(image);

@@ -1,10 +1,10 @@
-//! The golden probes of a template: pictures that must fail where the template is not what was built.
+//! Chooses the golden probes of a template: pictures whose result must differ if the template is not what was built.
 //!
-//! A good picture as it is proves little: in a template that keeps every picture it is its own prototype
-//! and scores 0 whatever is changed. So a probe is a good picture that is *disturbed*: shifted by a few
-//! pixels, and with patches of other brightness. Whether a probe notices is tried before it is taken: its maps
-//! are computed once more under settings that are a little off, and have to differ from what is promised by
-//! more than the tolerance.
+//! An unchanged good picture shows little. In a template that keeps every picture it is its own prototype and scores 0,
+//! whatever is changed. So a probe is a good picture that is *disturbed*: shifted by a few pixels, and with patches of
+//! other brightness. The build tries whether a probe notices changes before it takes the probe. It computes the probe's
+//! maps once more under settings that are a little off. They have to differ from the promised maps by more than the
+//! tolerance.
 
 use super::gather::Gathered;
 use crate::error::Result;
@@ -16,30 +16,31 @@ use crate::scoring::Fusion;
 use crate::template::HeaderV1;
 use std::collections::BTreeSet;
 
-/// The probes that a template carries, all of them or the first. The names say where the pictures come from.
+/// The probes that a template carries: all of them or only the first. The names say where the pictures come from.
 const PROBES: [&str; 3] = [
     "the median good picture, disturbed",
     "the least usual good picture, disturbed",
     "the median one, inverted",
 ];
-/// Inputs of more pixels carry only the first probe: a probe takes 6 bytes for each.
+/// Inputs with more pixels carry only the first probe, because a probe takes 6 bytes per pixel.
 const PIXELS_OF_ALL: u64 = 1024 * 1024;
-/// Ways to disturb a picture that are tried.
+/// The number of ways to disturb a picture that are tried.
 const WAYS: usize = 4;
-/// How far off the settings are under which a probe is tried: alpha, and factors of a layer weight and of sigma.
+/// How far off the settings are under which a probe is tried: a step of alpha, and a factor of a layer weight and of
+/// sigma.
 const ALPHA_STEP: f32 = 0.1;
 const FACTOR: f32 = 1.2;
 
-/// The names of the probes of a template whose input has so many pixels.
+/// Returns the names of the probes of a template whose input has so many pixels.
 pub fn names(pixels: u64) -> &'static [&'static str] {
     if pixels > PIXELS_OF_ALL { &PROBES[..1] } else { &PROBES }
 }
 
-/// The probes, and what none of them notices, in words.
+/// Holds the probes, and in words what none of them notices.
 pub struct Chosen {
-    /// The pictures of [`names`].
+    /// The pictures, in the order of [`names`].
     pub images: Vec<NetworkImage>,
-    /// Settings whose change would go unnoticed.
+    /// The settings whose change would go unnoticed.
     pub unnoticed: Vec<String>,
 }
 
@@ -63,7 +64,7 @@ pub fn choose(pass: &Gathered, scores: &[f32], pipeline: &Pipeline) -> Result<Ch
     Ok(Chosen { images: vec![first, second, inverted], unnoticed })
 }
 
-/// The first of the disturbed pictures that notices everything, or the one that notices most; and what it does
+/// Returns the first disturbed picture that notices everything, or the one that notices most. Also returns what it does
 /// not notice. The ways are tried from `from` on.
 fn best_disturbed(
     image: &NetworkImage,
@@ -86,18 +87,18 @@ fn best_disturbed(
     Ok(best.unwrap_or_else(|| (image.clone(), BTreeSet::new())))
 }
 
-/// `image` shifted, with the border repeated, and with patches of other brightness, small and large.
+/// Shifts `image`, repeats its border, and adds small and large patches of other brightness.
 fn disturbed(image: &NetworkImage, way: usize) -> NetworkImage {
     let (height, width) = (image.height(), image.width());
     let unit = (height.min(width) / 32).max(1);
-    // A step is less than a pixel of the finest layers and more than one of theirs after a few ways.
+    // A step is less than a pixel of the finest layers. After a few ways it is more than one of their pixels.
     let (down, right) = ((1 + way) * unit, (2 + way) * unit);
     let mut samples = vec![0; image.samples().len()];
     for (at, pixel) in samples.chunks_exact_mut(3).enumerate() {
         let (y, x) = (at / width, at % width);
         let from = 3 * (y.saturating_sub(down) * width + x.saturating_sub(right));
         pixel.copy_from_slice(&image.samples()[from..from + 3]);
-        // Patches of a third, a half and a whole cell of 8 units, in every fourth cell.
+        // Add patches of a third, a half and a whole cell of 8 units, in every fourth cell.
         let (row, column) = (y / (8 * unit), x / (8 * unit));
         let kind = (row + 2 * column + way) % 4;
         let within = (y % (8 * unit)).max(x % (8 * unit));
@@ -111,7 +112,7 @@ fn disturbed(image: &NetworkImage, way: usize) -> NetworkImage {
     NetworkImage::from_samples(height, width, samples).unwrap_or_else(|| image.clone())
 }
 
-/// The settings of the template whose change `image` does not notice, in words.
+/// Returns in words the settings of the template whose change `image` does not notice.
 fn unnoticed(image: &NetworkImage, pipeline: &Pipeline) -> Result<BTreeSet<String>> {
     let features = pipeline.features(image)?;
     let probe = Tried {
@@ -142,7 +143,7 @@ fn unnoticed(image: &NetworkImage, pipeline: &Pipeline) -> Result<BTreeSet<Strin
     Ok(missed)
 }
 
-/// A picture that is tried as a probe.
+/// Holds a picture that is tried as a probe.
 struct Tried<'a> {
     pipeline: &'a Pipeline,
     features: Vec<FeatureMap>,
@@ -151,7 +152,7 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    /// The header with each setting of the score a little off, as far as that has a say in it.
+    /// Returns the header with each setting of the score a little off, as far as the setting has an influence.
     fn settings_off(&self) -> Vec<(String, HeaderV1)> {
         let mut all = Vec::new();
         let mut off = |what: String, change: &dyn Fn(&mut HeaderV1)| {
@@ -186,7 +187,8 @@ impl Tried<'_> {
         all
     }
 
-    /// The distances with each window a step narrower, or wider where it is 1, as far as it ends inside its map.
+    /// Returns the distances with each window one step narrower, or wider if the window is 1. It does so only for
+    /// windows that end inside their map.
     fn windows_off(&self) -> Vec<(String, Vec<Distances>)> {
         let mut all = Vec::new();
         for layer in 0..self.header.layers.len() {
@@ -199,7 +201,7 @@ impl Tried<'_> {
             for (direction, own, other) in
                 [("forward", windows.forward, forward), ("backward", windows.backward, backward)]
             {
-                // A window of 0 leaves the direction out; one beyond twice the map is the whole map.
+                // A window of 0 leaves the direction out. A window beyond twice the map covers the whole map.
                 if own == 0 || size < 2 || own.saturating_sub(2) / 2 >= size - 1 {
                     continue;
                 }

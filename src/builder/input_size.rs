@@ -1,8 +1,9 @@
-//! The size of the network's input: which one suits the pictures that a template is built from.
+//! Chooses the size of the network's input that suits the pictures of a template.
 //!
-//! A network sees a picture at the size of its input. Where the input is a square and the picture is not, the picture
-//! is squeezed, and thin things in the squeezed direction are lost. So an input of a given *area* takes the shape of
-//! the pictures, as nearly as sides that the network can have allow: time and template depend on the area alone.
+//! A network sees a picture at the size of its input. If the input is a square and the picture is not, the picture is
+//! squeezed, and thin things in the squeezed direction are lost. So an input of a given *area* takes the shape of the
+//! pictures, as nearly as the possible sides of the network allow. The time and the size of the template depend on the
+//! area alone.
 
 use super::features::{Source, most_frequent};
 use super::features_file::PictureRecord;
@@ -12,42 +13,42 @@ use crate::image::{self, Size};
 use crate::template::header::DEFECT_NETWORK_PX;
 use rayon::prelude::*;
 
-/// Sides are multiples of this where the network allows it: the coarsest maps of most networks have a pixel for so
-/// many of the input.
+/// Sides are multiples of this number if the network allows it. The coarsest maps of most networks have one pixel for
+/// so many pixels of the input.
 const STEP: u32 = 32;
-/// Sides of other networks are multiples of at least this.
+/// Sides of other networks are multiples of at least this number.
 const LEAST_STEP: u32 = 14;
-/// Longest side against the shortest; a longer picture is squeezed.
+/// The largest ratio of the longest side to the shortest. A longer picture is squeezed.
 const MOST_ASPECT: f64 = 4.0;
-/// Smallest and largest area, as parts of the one that was asked for.
+/// The smallest and the largest area, as shares of the one that was asked for.
 const AREA_BETWEEN: [f64; 2] = [0.85, 1.1];
-/// How much a deviation of the area counts beside one of the shape, both as squares of logarithms.
+/// How much a deviation of the area counts beside a deviation of the shape. Both are squares of logarithms.
 const AREA_WEIGHT: f64 = 0.25;
 
-/// Which input a network is to have.
+/// Says which input a network should have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum InputSize {
-    /// About so many pixels, in the shape of the pictures.
+    /// An input of about so many pixels, in the shape of the pictures.
     Area(u32),
-    /// This one, whatever the shape of the pictures.
+    /// This input, whatever the shape of the pictures.
     Exactly(Size),
-    /// In the shape of the pictures, so large that a defect of this diameter spans [`DEFECT_NETWORK_PX`] pixels of it;
-    /// about `area` pixels at the least, and no more than the picture has.
+    /// An input in the shape of the pictures. It is so large that a defect of this diameter spans [`DEFECT_NETWORK_PX`]
+    /// pixels of it. It has about `area` pixels at least, and no more pixels than the picture.
     Defect {
-        /// Pixels of the pictures.
+        /// The diameter of the defect in pixels of the pictures.
         px: f64,
-        /// Pixels of the input.
+        /// The smallest area in pixels of the input.
         area: u32,
     },
 }
 
 impl InputSize {
-    /// A square input.
+    /// Returns a square input.
     pub const fn square(side: u32) -> Self {
         InputSize::Exactly(Size { width: side, height: side })
     }
 
-    /// The input for a picture of size `picture`, of a network whose sides are multiples of `multiple` pixels.
+    /// Returns the input for a picture of size `picture`, for a network whose sides are multiples of `multiple` pixels.
     pub fn of_picture(self, picture: Size, multiple: u32) -> Size {
         match self {
             InputSize::Exactly(size) => size,
@@ -56,22 +57,22 @@ impl InputSize {
         }
     }
 
-    /// The input for pictures of different sizes: the one that suits most of them; of equally many, the one that
-    /// suits the first. A square where there are no pictures.
+    /// Returns the input for pictures of different sizes: the one that suits most of them. If several suit equally
+    /// many, it is the one that suits the first. Without pictures it is a square.
     pub fn of_pictures(self, pictures: impl IntoIterator<Item = Size>, multiple: u32) -> Size {
         let of_each = pictures.into_iter().map(|picture| self.of_picture(picture, multiple));
         let square = Size { width: 1, height: 1 };
         most_frequent(of_each).unwrap_or_else(|| self.of_picture(square, multiple))
     }
 
-    /// The size of most of the picture files; of none, a square of one pixel.
+    /// Returns the size that most of the picture files have. Without readable files it is one pixel.
     pub fn size_of_most(pictures: &[Source]) -> Size {
         let size = |source: &Source| image::size_of_file(&source.path).ok();
         let sizes: Vec<Option<Size>> = pictures.par_iter().map(size).collect();
         most_frequent(sizes.into_iter().flatten()).unwrap_or(Size { width: 1, height: 1 })
     }
 
-    /// The input for picture files. Those that cannot be read have no say: the feature pass tells them.
+    /// Returns the input for picture files. Unreadable files have no influence here. The feature pass reports them.
     pub fn of_files(self, pictures: &[Source], multiple: u32) -> Size {
         if let InputSize::Exactly(size) = self {
             return size;
@@ -82,14 +83,14 @@ impl InputSize {
     }
 }
 
-/// Sides that come into question for a network are multiples of this.
+/// Returns the number of which the sides for a network should be multiples.
 fn step(multiple: u32) -> u32 {
     let multiple = multiple.max(1);
     if STEP.is_multiple_of(multiple) { STEP } else { LEAST_STEP.div_ceil(multiple) * multiple }
 }
 
-/// The input of about `area` pixels, with sides that are multiples of `step`, that has the shape of `picture` most
-/// nearly.
+/// Returns the input of about `area` pixels whose shape is nearest to that of `picture`. Its sides are multiples of
+/// `step`.
 fn shaped(area: u32, picture: Size, step: u32) -> Size {
     let logarithm = |value: u32| f64::from(value.max(1)).ln();
     let longest = MOST_ASPECT.ln();
@@ -115,8 +116,9 @@ fn shaped(area: u32, picture: Size, step: u32) -> Size {
     best.1
 }
 
-/// The input on which a defect of `px` pixels of `picture` is large enough to be found, or that of `area` pixels where
-/// that is larger. Sides are rounded up to `step`, and down to it where the picture has no more.
+/// Returns the input on which a defect of `px` pixels of `picture` is large enough to be found. If the input of `area`
+/// pixels is larger, it returns that one. Sides are rounded up to `step`, and down to it if the picture has no more
+/// pixels.
 fn for_defect(px: f64, area: u32, picture: Size, step: u32) -> Size {
     let scale = (DEFECT_NETWORK_PX / px).min(1.0);
     let side = |of: u32| {
@@ -131,7 +133,7 @@ fn for_defect(px: f64, area: u32, picture: Size, step: u32) -> Size {
 /// Refuses an input for defects of `px` pixels that no network takes.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`], with the smallest defect that is possible.
+/// Returns [`crate::error::Kind::Usage`], with the smallest possible defect.
 pub fn require_possible(px: f64, input: Size, picture: Size) -> Result<()> {
     let most = LARGEST_SIDE;
     if input.width.max(input.height) <= most {
@@ -147,7 +149,7 @@ pub fn require_possible(px: f64, input: Size, picture: Size) -> Result<()> {
     )))
 }
 
-/// Says that pictures have fewer pixels than the network's input: they are enlarged, which adds nothing to see.
+/// Says how many pictures have fewer pixels than the network's input. They are enlarged, which adds nothing to see.
 pub fn smaller_than_input<'a>(
     pictures: impl Iterator<Item = &'a PictureRecord>,
     backbone: &Identity,
@@ -189,7 +191,7 @@ mod tests {
             ((640, 480), (288, 224)),
             ((1920, 1080), (352, 192)),
             ((2448, 2048), (288, 224)),
-            // Longer than 1:4.
+            // These pictures are longer than 1:4.
             ((3000, 100), (512, 128)),
             ((1, 100_000_000), (128, 512)),
         ];
@@ -225,7 +227,7 @@ mod tests {
             (448 * 448, 14, (640, 480), (518, 392)),
             (448 * 448, 14, (1920, 1080), (602, 336)),
             (256 * 256, 14, (1, 1), (252, 252)),
-            // Any size, or every 16th: as networks that do not say.
+            // These networks take any size or a multiple of 16. They get the same input as networks that do not say.
             (256 * 256, 1, (640, 480), (288, 224)),
             (256 * 256, 16, (640, 480), (288, 224)),
             (256 * 256, 5, (100, 100), (255, 255)),
@@ -272,13 +274,13 @@ mod tests {
                 }
                 assert!(found.width <= width && found.height <= height, "{picture} {px}: {found}");
                 for (side, of) in [(found.width, width), (found.height, height)] {
-                    // A step is missing where the picture has no more pixels.
+                    // One step is missing if the picture has no more pixels.
                     let spans = px * f64::from(side + step - 1) / f64::from(of);
                     assert!(spans >= DEFECT_NETWORK_PX.min(px), "{picture} {px}: {found}");
                 }
             }
         }
-        // Never below the usual input, and never above the picture.
+        // The input is never below the usual one and never above the picture.
         let of = |px, picture| of_multiple(px, picture, 32);
         assert_eq!(of(1e6, size(4096, 4096)), size(256, 256));
         assert_eq!(of(1.0, size(100, 100)), size(256, 256));

@@ -1,31 +1,32 @@
-//! Which taps of a backbone the layers of a template match.
+//! Decides which taps of a backbone the layers of a template match.
 
 use super::PositionFree;
 use super::presets::{Preset, Taps};
 use crate::backbone::Identity;
 use crate::error::{Error, Result};
 
-/// Names of the taps that the layers match.
+/// Holds the names of the taps that the layers match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerNames {
-    /// Of the layers that match at their own positions.
+    /// The taps of the layers that match at their own positions.
     pub positional: Vec<String>,
-    /// Of the position-free layers.
+    /// The taps of the position-free layers.
     pub position_free: Vec<String>,
 }
 
-/// What was asked for in place of a preset's layers.
+/// Holds what was asked for in place of a preset's layers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
-    /// Layers that match at their own positions.
+    /// The layers that match at their own positions.
     pub positional: Option<&'a [String]>,
-    /// Position-free layers.
+    /// The position-free layers.
     pub position_free: Option<&'a [String]>,
 }
 
 impl LayerNames {
-    /// The layers that `preset` can have, with what was asked for in place of its own: of each kind of backbone that
-    /// it knows. Where layers of one's own were asked for, none is position-free unless that was asked for, too.
+    /// Returns the layers that `preset` can have, one entry for each kind of backbone that it knows. What was `asked`
+    /// for replaces the preset's own layers. If the caller names positional layers, there are no position-free layers
+    /// unless the caller names them, too.
     pub fn candidates(preset: &Preset, asked: Asked) -> Vec<LayerNames> {
         if let Some(positional) = asked.positional {
             let position_free = asked.position_free.unwrap_or_default().to_vec();
@@ -41,11 +42,11 @@ impl LayerNames {
         preset.taps.iter().map(of_kind).collect()
     }
 
-    /// The layers for features of the taps `taps`: those of the preset or those asked for, where the features have
-    /// them; else every tap is a layer that matches at its own positions.
+    /// Returns the layers for features of the taps `taps`. These are the layers of the preset or those asked for, if
+    /// the features have them. Otherwise every tap becomes a layer that matches at its own positions.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where layers were asked for that the features do not have.
+    /// Returns [`crate::error::Kind::Usage`] if the features do not have the layers that were asked for.
     pub fn of_features(preset: &Preset, asked: Asked, taps: &[String]) -> Result<LayerNames> {
         let has = |names: &LayerNames| names.taps().iter().all(|tap| taps.contains(tap));
         let candidates = LayerNames::candidates(preset, asked);
@@ -62,7 +63,7 @@ impl LayerNames {
         Ok(LayerNames { positional: taps.to_vec(), position_free: Vec::new() })
     }
 
-    /// Every tap once, in the order in which layers name them first.
+    /// Returns every tap once, in the order in which layers first name them.
     pub fn taps(&self) -> Vec<String> {
         let mut taps: Vec<String> = Vec::new();
         for name in self.positional.iter().chain(&self.position_free) {
@@ -73,10 +74,11 @@ impl LayerNames {
         taps
     }
 
-    /// Numbers of the taps of the positional layers, and the position-free layers with so many patches each.
+    /// Returns the numbers of the taps of the positional layers, and the position-free layers with so many patches
+    /// each.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where the backbone gives no such tap.
+    /// Returns [`crate::error::Kind::Usage`] if the backbone has no such tap.
     pub fn numbers(
         &self,
         backbone: &Identity,

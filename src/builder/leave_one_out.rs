@@ -1,4 +1,4 @@
-//! Every good picture against the template without its own prototypes.
+//! Scores every good picture against the template without its own prototypes.
 
 use super::few_at_once::{few_at_once, maps_at_once};
 use super::store::Store;
@@ -8,13 +8,14 @@ use crate::matching::Distances;
 use crate::scoring::Fusion;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Smallest mean peak that a layer's weight is derived from: good parts closer to each other than
-/// this are taken for equal, or the weight would blow up noise.
+/// The smallest mean peak that a layer's weight is derived from. Good parts that are closer to each other count as
+/// equal. Otherwise the weight would amplify noise.
 const LEAST_PEAK: f64 = 1e-3;
-/// The distance where nothing was left to compare with.
+/// The distance if nothing was left to compare with.
 const NOTHING: f32 = 2.0;
 
-/// The group of the picture that every prototype comes from, a layer; `group` has that of every picture.
+/// Returns for each layer the group of the picture that every prototype comes from. `group` holds the group of every
+/// picture.
 pub fn groups(pipeline: &Pipeline, group: &[u32]) -> Vec<Vec<u32>> {
     let template = pipeline.template();
     let of_layer = |layer| -> Vec<u32> {
@@ -23,15 +24,15 @@ pub fn groups(pipeline: &Pipeline, group: &[u32]) -> Vec<Vec<u32>> {
     (0..template.layers()).map(of_layer).collect()
 }
 
-/// Leave-one-out distances of all good pictures.
+/// Holds the leave-one-out distances of all good pictures.
 pub struct LeaveOneOut {
-    /// `[picture][layer]`.
+    /// The distances, `[picture][layer]`.
     distances: Vec<Vec<Distances>>,
 }
 
 impl LeaveOneOut {
-    /// Matches every picture of `store` against the template, less the prototypes that pictures of its part gave;
-    /// `part` has the part of every picture.
+    /// Matches every picture of `store` against the template without the prototypes from pictures of its part. `part`
+    /// holds the part of every picture.
     pub fn compute(pipeline: &Pipeline, store: &Store, part: &[u32], progress: Progress) -> Self {
         let done = AtomicUsize::new(0);
         let parts = groups(pipeline, part);
@@ -45,8 +46,8 @@ impl LeaveOneOut {
         LeaveOneOut { distances: few_at_once(store.pictures(), at_once, of_picture) }
     }
 
-    /// `share` of the mean distance map of a layer over the pictures that `counts`: what good parts leave there. Zero
-    /// for a single picture.
+    /// Returns `share` of the mean distance map of a layer, over the pictures for which `counts` returns true. This is
+    /// what good parts leave there. It is zero for a single picture.
     pub fn baseline(
         &self,
         pipeline: &Pipeline,
@@ -73,9 +74,9 @@ impl LeaveOneOut {
         sum.iter().zip(count).map(|both| share * mean(both)).collect()
     }
 
-    /// Layer weights: one over the mean, over the good pictures, of the peak of the layer's own
-    /// blurred map; for a sum, also over the number of layers. So every layer counts by how far it
-    /// stands out from what it does on good parts, and a good picture scores about 1.
+    /// Returns the layer weights: one over the mean peak of the layer's own blurred map, over the good pictures. For a
+    /// sum they are also divided by the number of layers. So every layer counts by how far it stands out from its usual
+    /// value on good parts, and a good picture scores about 1.
     pub fn weights(&self, pipeline: &Pipeline) -> Vec<f32> {
         let layers = pipeline.template().layers();
         (0..layers)
@@ -93,7 +94,7 @@ impl LeaveOneOut {
             .collect()
     }
 
-    /// The score of every picture.
+    /// Returns the score of every picture.
     pub fn scores(&self, pipeline: &Pipeline) -> Vec<f32> {
         let score =
             |picture: usize| pipeline.score(&pipeline.anomaly_map(&self.distances[picture])).score;

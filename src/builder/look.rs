@@ -1,52 +1,52 @@
-//! What a picture says of itself, at the network's size: light, sharpness, and a small copy.
+//! Computes what a picture alone shows, at the network's size: light, sharpness, and a small copy.
 //!
-//! At the network's size, since what is lost on the way to it changes nothing: a blur that it does
-//! not see harms neither template nor inspection.
+//! It uses the network's size, because what is lost on the way to it changes nothing. A blur that the network does not
+//! see harms neither template nor inspection.
 
 use crate::image::NetworkImage;
 use crate::scoring::blur::GaussianBlur;
 
-/// Most rows and columns of the small copy.
+/// The largest number of rows and columns of the small copy.
 const COPY_SIDE: usize = 64;
-/// Blurs between which detail is measured, in pixels: finest detail is what the first takes away, coarse
-/// detail what the third takes beyond the second.
+/// The sigmas of the blurs between which detail is measured, in pixels. The first blur removes the finest detail. The
+/// third removes coarse detail beyond the second.
 const SIGMAS: [f32; 3] = [0.7, 1.4, 2.8];
-/// Detail that counts as none, part of full scale: noise of recording.
+/// The detail that counts as none, as a share of full scale: noise of recording.
 const NO_DETAIL: f64 = 2e-4;
-/// Blur of the small copy where two pictures are compared whatever their noise, in its pixels.
+/// The sigma of the blur of the small copy, in its pixels. It removes noise before two pictures are compared.
 const COPY_SIGMA: f32 = 1.5;
-/// Most rows and columns of the coarse copy.
+/// The largest number of rows and columns of the coarse copy.
 const COARSE_SIDE: usize = 16;
-/// Part of the copy's sides that is not compared where a shift is fitted.
+/// The share of the copy's sides that is not compared when a shift is fitted.
 const MARGIN: f64 = 0.09;
-/// Most pixels of the copy that a shift is fitted for.
+/// The largest shift that is fitted, in pixels of the copy.
 const MOST_SHIFT: f64 = 1.0;
-/// Largest constant difference that noise makes where it is clipped at white or black, part of full scale: noise of 5
-/// steps of 255 shifts the mean by 2 steps.
+/// The largest constant difference that noise makes where it is clipped at white or black, as a share of full scale.
+/// Noise of 5 steps of 255 shifts the mean by 2 steps.
 const MOST_CONSTANT: f64 = 2.0 / 255.0;
-/// Samples within this of black or white are clipped: one step of 8 bits.
+/// Samples within this distance of black or white are clipped. It is one step of 8 bits.
 const STEP: u16 = 257;
 
-/// Light, sharpness and a small copy of one picture.
+/// Holds light, sharpness and a small copy of one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
-    /// Mean of all samples, 0..=1.
+    /// The mean of all samples, 0..=1.
     pub brightness: f64,
-    /// Part of the samples that are black, 0..=1.
+    /// The share of black samples, 0..=1.
     pub black: f64,
-    /// Part of the samples that are white, 0..=1.
+    /// The share of white samples, 0..=1.
     pub white: f64,
-    /// Logarithm of coarse over finest detail: the higher, the softer. A matter of the picture's
-    /// sharpness more than of what it shows.
+    /// The logarithm of coarse detail over finest detail: the higher, the softer. It depends more on the picture's
+    /// sharpness than on what the picture shows.
     pub softness: f64,
-    /// Grey copy, 0..=1, of at most 64 x 64 pixels.
+    /// The grey copy, 0..=1, of at most 64 x 64 pixels.
     copy: Vec<f32>,
-    /// Columns of the copy.
+    /// The number of columns of the copy.
     columns: usize,
 }
 
 impl Look {
-    /// Looks at a picture.
+    /// Computes the look of a picture.
     pub fn new(image: &NetworkImage) -> Self {
         let (samples, width) = (image.samples(), image.width());
         let count = samples.len().max(1) as f64;
@@ -69,13 +69,13 @@ impl Look {
         }
     }
 
-    /// The same with a blurred copy, to be compared whatever the noise.
+    /// Returns the same look with a blurred copy, which can be compared in spite of noise.
     pub fn blurred(&self) -> Look {
         let copy = GaussianBlur::new(COPY_SIGMA).apply(&self.copy, self.columns);
         Look { copy, ..self.clone() }
     }
 
-    /// Means over blocks of the copy, at most 16 x 16.
+    /// Returns means over blocks of the copy, at most 16 x 16.
     pub fn coarse(&self) -> Vec<f32> {
         let rows = self.copy.len().checked_div(self.columns).unwrap_or(0);
         let side = |of: usize| of.min(COARSE_SIDE);
@@ -90,8 +90,8 @@ impl Look {
         sum.iter().map(|sum| sum / of_block).collect()
     }
 
-    /// Root mean square of what differs between two pictures beside a small shift and a small constant, inside the
-    /// margin. Symmetric; for blurred copies of pictures of equal network size.
+    /// Returns the root mean square difference of two pictures inside the margin, without a small shift and a small
+    /// constant. It is symmetric. It is meant for blurred copies of pictures of equal network size.
     pub fn residual(&self, other: &Look) -> f64 {
         let rows = self.copy.len().checked_div(self.columns).unwrap_or(0);
         let margin = |of: usize| (of as f64 * MARGIN).ceil().max(1.0) as usize;
@@ -99,7 +99,7 @@ impl Look {
         if rows <= 2 * top || self.columns <= 2 * left {
             return self.distance(other);
         }
-        // Sums of the gradients gx and gy of the mean picture, of the difference d, and of their products.
+        // The sums are of the gradients gx and gy of the mean picture, of the difference d, and of their products.
         let (mut count, mut sums) = (0.0f64, [0.0f64; 9]);
         let (a, b) = (&self.copy, &other.copy);
         for y in top..rows - top {
@@ -133,19 +133,19 @@ impl Look {
         (left.max(0.0) + constant * constant).sqrt()
     }
 
-    /// Root mean square difference of the small copies of two pictures of equal network size.
+    /// Returns the root mean square difference of the small copies of two pictures of equal network size.
     pub fn distance(&self, other: &Look) -> f64 {
         difference(&self.copy, &other.copy)
     }
 }
 
-/// Root mean square difference.
+/// Returns the root mean square difference.
 fn difference(a: &[f32], b: &[f32]) -> f64 {
     let square: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
     (f64::from(square) / a.len().max(1) as f64).sqrt()
 }
 
-/// Means over blocks.
+/// Returns means over blocks.
 fn small_copy(grey: &[f32], height: usize, width: usize) -> Vec<f32> {
     let (rows, columns) = (height.min(COPY_SIDE), width.min(COPY_SIDE));
     let mut sum = vec![0.0f32; rows * columns];

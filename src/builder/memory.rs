@@ -1,8 +1,8 @@
-//! What a build takes of memory, known before it begins.
+//! Computes how much memory a build takes, before it begins.
 //!
-//! Everything grows with the pixels of the network's input: the maps inside the network, the features of a picture,
-//! the template, and the maps of distances and scores. So what is done for many pictures side by side is done for a
-//! few at once (`few_at_once`) where they are large.
+//! Everything grows with the pixels of the network's input: the maps inside the network, the features of a picture, the
+//! template, and the maps of distances and scores. So if they are large, work for many pictures is done for a few at
+//! once (`few_at_once`).
 
 use super::draft::{draft_header, section_lengths};
 use super::few_at_once::{MAP_BYTES, maps_of};
@@ -13,26 +13,28 @@ use crate::error::{Error, Kind, Result};
 use crate::image::Size;
 use crate::selection::Rule;
 
-/// Bytes that a picture of the network's size takes while it is read and prepared, for each pixel.
+/// The bytes per pixel of a picture at the network's size while it is read and prepared.
 const PICTURE_BYTES: u64 = 12;
 
-/// What a build takes, in bytes.
+/// Holds what a build takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
-    /// Memory beside the template and the features of the good pictures.
+    /// The memory beside the template and the features of the good pictures.
     pub working: u64,
-    /// The template, which whoever inspects has in memory as a whole.
+    /// The size of the template. A program that inspects holds all of it in memory.
     pub template: u64,
-    /// The features of all good pictures and of the most turned copies that there can be, in memory or in a scratch
+    /// The features of all good pictures and of the largest possible number of turned copies, in memory or in a scratch
     /// file.
     pub features: u64,
 }
 
 impl Needs {
-    /// What a template from so many pictures takes at the most, on so many threads, with a backbone of these `facts`.
+    /// Computes the largest need of a template from so many pictures, on so many threads, with a backbone of these
+    /// `facts`.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where `options` do not fit the backbone, or the template has no size.
+    /// Returns [`Kind::Usage`] if `options` do not fit the backbone or the size of the template is too large to
+    /// compute.
     pub fn of(
         backbone: &dyn Backbone,
         facts: &ModelFacts,
@@ -48,7 +50,7 @@ impl Needs {
         let template = section_lengths(&header, options)?.iter().map(|(_, _, bytes)| bytes).sum();
         let pixels = |layer| header.map_pixels(layer).unwrap_or(0) as u64;
         let layers = 0..header.layers.len();
-        // A position-free layer has few prototypes, and distances at every position.
+        // A position-free layer has few prototypes, but distances at every position.
         let positional = layers.clone().filter(|layer| !header.layer_use(*layer).position_free);
         let largest = positional.clone().map(pixels).max().unwrap_or(0);
         let positions: u64 = positional.map(pixels).sum();
@@ -57,7 +59,7 @@ impl Needs {
         let (at_once, features) = (id.pictures_at_once().min(threads) as u64, id.feature_bytes());
 
         let audit = if options.audit { audit::memory(pictures, id) } else { 0 };
-        // Where each prototype comes from: of one layer, and of every layer for every fold.
+        // These say where each prototype comes from: of one layer, and of every layer for every fold.
         let is_chosen = matches!(options.rule, Rule::Pts(_)) && sheets < count;
         let folds = if is_chosen && options.threshold.is_none() {
             options.folds_of(pictures) as u64
@@ -74,11 +76,10 @@ impl Needs {
     }
 }
 
-/// Refuses a build from so many pictures that `free` bytes of memory do not suffice for, and says what it takes where
-/// they do.
+/// Refuses a build from so many pictures if `free` bytes of memory are too few for it. Otherwise returns what it takes.
 ///
 /// # Errors
-/// [`Kind::Usage`], with the numbers, and the number of sheets that would fit.
+/// Returns [`Kind::Usage`], with the numbers, and the number of sheets that would fit.
 pub fn require(
     backbone: &dyn Backbone,
     facts: &ModelFacts,
@@ -120,7 +121,8 @@ pub fn require(
     Err(Error::new(Kind::Usage, what).advise(next))
 }
 
-/// Bytes that the feature pass takes beside what it keeps: the network's activations, the pictures and their features.
+/// Returns the bytes that the feature pass takes beside what it keeps: the network's activations, the pictures and
+/// their features.
 pub fn memory_of_pass(backbone: &dyn Backbone, facts: &ModelFacts, threads: usize) -> u64 {
     let id = backbone.identity();
     let pictures = id.pictures_at_once().min(threads).max(backbone.batch());
@@ -131,10 +133,11 @@ pub fn memory_of_pass(backbone: &dyn Backbone, facts: &ModelFacts, threads: usiz
     of_picture.saturating_add(backbone.working_bytes(pictures, threads))
 }
 
-/// Refuses an input that attention in a network of these `facts` has no memory for, before the network is loaded.
+/// Refuses an input if there is no memory for attention in a network of these `facts`. It does so before the network is
+/// loaded.
 ///
 /// # Errors
-/// [`Kind::Usage`], with both numbers of bytes.
+/// Returns [`Kind::Usage`], with both numbers of bytes.
 pub fn require_for_network(facts: &ModelFacts, input: Size, free: u64) -> Result<()> {
     let needed = facts.attention_bytes(input);
     if needed <= free {
@@ -148,10 +151,10 @@ pub fn require_for_network(facts: &ModelFacts, input: Size, free: u64) -> Result
     Err(Error::new(Kind::Usage, what).advise("choose a smaller input"))
 }
 
-/// Refuses an input whose features `free` bytes of memory do not suffice to compute.
+/// Refuses an input if `free` bytes of memory are too few to compute its features.
 ///
 /// # Errors
-/// [`Kind::Usage`], with both numbers of bytes.
+/// Returns [`Kind::Usage`], with both numbers of bytes.
 pub fn require_for_pass(
     backbone: &dyn Backbone,
     facts: &ModelFacts,
@@ -210,12 +213,12 @@ mod tests {
             std: [1.0; 3],
             taps: vec![tap],
         });
-        // 100 MB of features a picture: no more than ten at once, whatever the threads.
+        // A picture has 100 MB of features, so at most ten are computed at once, whatever the number of threads.
         let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
         let needed = memory_of_pass(&backbone, &facts(0), 4);
         assert_eq!(needed, 4 * ((256 + 12) * 2_000_000 + 8 * 25_000_000));
         assert_eq!(memory_of_pass(&backbone, &facts(0), 64), needed / 4 * 10);
-        // Attention on 40 x 20 patches and the token of the class.
+        // Attention is on 40 x 20 patches and the class token.
         let attention = 12 * 3 * 801 * 801;
         assert_eq!(memory_of_pass(&backbone, &facts(3), 4), needed + 4 * attention);
         let input = Size { width: 1000, height: 2000 };

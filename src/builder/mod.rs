@@ -1,11 +1,10 @@
-//! Building a template: the feature pass, selection, leave-one-out scores, the file.
+//! Builds a template: the feature pass, selection, leave-one-out scores, the file.
 //!
 //! `gather` computes the features of all pictures, or reads them from a [`features_file`]. [`store`] holds them, in
-//! memory or in a scratch file. `strays` leaves out what does not belong, as [`audit`] and [`exposures`] find it.
-//! `rotations` adds turned copies where there are few. `prototypes` chooses at every pixel, `patches` for the layers
-//! that match at any position, and `leave_one_out` scores every good picture without its own prototypes.
-//! `folds` and `threshold` set the threshold. The same pictures and options give the same bytes with any number of
-//! threads.
+//! memory or in a scratch file. `strays` leaves out what does not belong, as [`audit`] and [`exposures`] find it. If
+//! there are few pictures, `rotations` adds turned copies. `prototypes` chooses at every pixel, and `patches` chooses
+//! for the position-free layers. `leave_one_out` scores every good picture without its own prototypes. `folds` and
+//! `threshold` set the threshold. The same pictures and options give the same bytes with any number of threads.
 
 pub mod audit;
 mod blocks;

@@ -1,39 +1,38 @@
-//! What a set of good pictures says of itself before anything is computed of it.
+//! Finds what a set of good pictures shows about itself before anything is computed from it.
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Facts;
 use std::fmt;
 
-/// Bits that cameras give in samples of 16.
+/// The numbers of bits that cameras store in samples of 16 bits.
 const CAMERA_BITS: [u8; 4] = [8, 10, 12, 14];
-/// Names that are listed.
+/// The number of names that a message lists.
 const NAMED: usize = 3;
 
-/// Something that a person should know about a set of good pictures, and may want to do something
-/// about.
+/// Says something that a person should know about a set of good pictures and may want to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Pictures that show nothing: all of their pixels are alike.
+    /// Some pictures show nothing: all of their pixels are alike.
     Blank {
-        /// Their names.
+        /// The names of these pictures.
         names: Vec<String>,
-        /// How many pictures there are.
+        /// The number of all pictures.
         of: usize,
     },
-    /// Pictures that are not fully opaque.
+    /// Some pictures are not fully opaque.
     Transparent {
-        /// Their names.
+        /// The names of these pictures.
         names: Vec<String>,
-        /// How many pictures there are.
+        /// The number of all pictures.
         of: usize,
     },
     /// All samples have 16 bits, and none uses the upper ones.
     FewerBits {
-        /// How many bits a camera must give for them.
+        /// The number of bits of a camera that gives such samples.
         bits: u8,
         /// The largest sample.
         largest: u16,
-        /// How many pictures there are.
+        /// The number of all pictures.
         pictures: usize,
     },
 }
@@ -65,7 +64,7 @@ impl fmt::Display for Notice {
     }
 }
 
-/// The first names.
+/// Returns the first names in words.
 fn list(names: &[String]) -> String {
     let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
@@ -74,10 +73,11 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// What there is to say of pictures with these names, read as `bits` bits where those are known.
+/// Returns the notices about pictures with these names. `bits` is the number of bits with which they are read, if it is
+/// known.
 ///
 /// # Errors
-/// [`Kind::Image`] where none of several pictures shows anything.
+/// Returns [`Kind::Image`] if no picture shows anything.
 pub(super) fn of_set(pictures: &[(String, Facts)], bits: Option<u8>) -> Result<Vec<Notice>> {
     let of = pictures.len();
     let names = |holds: fn(&Facts) -> bool| -> Vec<String> {
@@ -130,7 +130,7 @@ mod tests {
         assert!(
             said(&[facts(false, Some(65535), 0.0), facts(false, Some(900), 0.0)], None).is_empty()
         );
-        // One of 8 bits among them: nobody stores 12 bits so.
+        // If one picture among them has 8 bits, there is no notice: nobody stores 12 bits so.
         assert!(said(&[facts(false, None, 0.0), facts(false, Some(900), 0.0)], None).is_empty());
         assert!(of_set(&[], None).expect("none").is_empty());
     }

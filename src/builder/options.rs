@@ -1,4 +1,4 @@
-//! What a build can be told.
+//! Holds the options of a build.
 
 use crate::backbone::Identity;
 use crate::error::{Choice, Error, Kind, NextStep, Result};
@@ -10,17 +10,17 @@ use crate::template::LayerUse;
 use crate::wording::counted;
 use regex_lite::Regex;
 
-/// How many sheets a template holds.
+/// Says how many sheets a template holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sheets {
-    /// One a picture, and one a turned copy where copies are asked for.
+    /// One sheet per picture, and one per turned copy if copies are asked for.
     All,
-    /// At most this many.
+    /// At most this many sheets.
     Count(usize),
 }
 
 impl Sheets {
-    /// Sheets of a template from so many pictures and turned copies.
+    /// Returns the number of sheets of a template from so many pictures and turned copies.
     pub fn of(self, candidates: usize) -> usize {
         match self {
             Sheets::All => candidates,
@@ -29,37 +29,37 @@ impl Sheets {
     }
 }
 
-/// Whether turned copies of the good pictures are candidates for prototypes, too.
+/// Says whether turned copies of the good pictures are candidates for prototypes, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotations {
-    /// Where there are few pictures, and these say that parts lie turned or are round.
+    /// Copies are added if there are few pictures and these show that parts lie turned or are round.
     Auto,
-    /// None.
+    /// No copies.
     None,
-    /// So many of each picture, evenly all the way round.
+    /// So many copies of each picture, evenly all the way round.
     Copies(usize),
 }
 
-/// How much of the mean leave-one-out distance map of the good pictures is taken off every layer.
+/// Says how much of the mean leave-one-out distance map of the good pictures is subtracted from every layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Baseline {
-    /// Nothing, as in the paper.
+    /// Nothing is subtracted, as in the HETMM paper.
     None,
-    /// This share of it, above 0 up to 1.
+    /// This share of the map, above 0 up to 1.
     Share(f32),
-    /// Nearly all of it where there are many parts, less where there are few: see [`Baseline::share`].
+    /// Nearly all of the map for many parts, and less for few: see [`Baseline::share`].
     ByParts,
 }
 
-/// With so many parts, half of the mean map is taken off. A part that is left out of few leaves a hole that no other
-/// part fills, so the mean map of few parts is larger than what a fresh part will leave.
+/// With so many parts, half of the mean map is subtracted. If one of few parts is left out, it leaves a hole that no
+/// other part fills. So the mean map of few parts is larger than what a fresh part will leave.
 const PARTS_FOR_HALF: f32 = 50.0;
 
-/// Votes that a positional layer has at least.
+/// The smallest number of votes of a positional layer.
 const LEAST_VOTES: f32 = 0.05;
 
 impl Baseline {
-    /// The share of the mean map that is taken off in a template from so many parts, 0..=1.
+    /// Returns the share of the mean map that is subtracted in a template from so many parts, 0..=1.
     pub fn share(self, parts: usize) -> f32 {
         match self {
             Baseline::None => 0.0,
@@ -72,109 +72,110 @@ impl Baseline {
     }
 }
 
-/// A layer whose prototypes serve all positions.
+/// Describes a layer whose prototypes serve all positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PositionFree {
-    /// Its tap, a number among the backbone's.
+    /// The number of its tap among the taps of the backbone.
     pub tap: usize,
-    /// How many patches it holds.
+    /// The number of patches that it holds.
     pub patches: usize,
 }
 
-/// How much each layer counts in the sum over layers (Eq. 10).
+/// Says how much each layer counts in the sum over layers (Eq. 10).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Weights {
-    /// Set from the leave-one-out maps of the good pictures.
+    /// The weights are set from the leave-one-out maps of the good pictures.
     FromGoodParts,
-    /// One number a layer.
+    /// One number per layer.
     Given(Vec<f32>),
 }
 
-/// What happens to pictures that look unlike the rest.
+/// Says what happens to pictures that look unlike the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspects {
-    /// All of them are told and kept.
+    /// All of them are reported and kept.
     Keep,
-    /// Strays are left out; weaker suspects and doubles are told and kept.
+    /// Strays are left out. Weaker suspects and doubles are reported and kept.
     LeaveOutStrays,
     /// All of them are left out.
     LeaveOut,
 }
 
-/// Everything that a build can be told, apart from backbone and pictures.
+/// Holds everything that a caller can choose for a build, apart from backbone and pictures.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many sheets.
+    /// How many sheets the template holds.
     pub sheets: Sheets,
     /// Whether turned copies of the pictures are candidates, too.
     pub rotations: Rotations,
-    /// How prototypes are chosen where there are more candidates than sheets.
+    /// How prototypes are chosen if there are more candidates than sheets.
     pub rule: Rule,
-    /// The taps of the layers that match at their own positions, numbers among the backbone's.
+    /// The taps of the layers that match at their own positions, as numbers among those of the backbone.
     pub layers: Vec<usize>,
-    /// Full width of the forward window of each of these layers, odd.
+    /// The full width of the forward window of each of these layers, odd.
     pub patches_forward: Vec<usize>,
-    /// Full width of the backward window of each of these layers, odd.
+    /// The full width of the backward window of each of these layers, odd.
     pub patches_backward: Vec<usize>,
-    /// The position-free layers, which come after them.
+    /// The position-free layers, which come after the others.
     pub position_free: Vec<PositionFree>,
-    /// Weight of the forward direction, 0..1.
+    /// The weight of the forward direction, 0..=1.
     pub alpha: f32,
-    /// How much of the mean distance map of the good pictures is taken off.
+    /// How much of the mean distance map of the good pictures is subtracted.
     pub baseline: Baseline,
     /// How the layers are joined.
     pub fusion: Fusion,
-    /// Layer weights.
+    /// The layer weights.
     pub weights: Weights,
-    /// Standard deviation of the blur, in pixels at network size.
+    /// The standard deviation of the blur, in pixels at network size.
     pub sigma: f32,
     /// How values are stored.
     pub storage: Storage,
     /// The region of interest at network size.
     pub mask: Option<Mask>,
-    /// Whether only what is opaque in all pictures counts, too.
+    /// Whether only what is opaque in all pictures counts, in addition to the region of interest.
     pub opaque_only: bool,
     /// How the samples of the pictures are to be understood, now and when parts are inspected.
     pub reading: Reading,
     /// A threshold to use in place of one from held-out scores.
     pub threshold: Option<f32>,
-    /// The false-reject rate to set the threshold for, with a promise, in place of an estimate for the usual one.
+    /// The false-reject rate for which the threshold is set, with a promise. Without it, the threshold is an estimate
+    /// for the usual rate.
     pub false_reject: Option<f64>,
-    /// How many times a share of the pictures is held out for that; see [`Options::folds_of`] for the usual number.
+    /// The number of folds that are held out in turn for the threshold. See [`Options::folds_of`] for the usual number.
     pub folds: Option<usize>,
-    /// Finds in a picture's name which item it shows (the first group, or the whole match), where pictures of one
-    /// item are to be held out together.
+    /// Finds in a picture's name which item it shows: the first group, or the whole match. Pictures of one item are
+    /// then held out together.
     pub group_by: Option<Regex>,
-    /// Bytes of features to hold in memory; beyond them a scratch file is used.
+    /// The bytes of features to hold in memory. A scratch file takes the rest.
     pub max_memory: u64,
-    /// Unreadable pictures are left out instead of ending the build.
+    /// Whether unreadable pictures are left out. Otherwise they end the build.
     pub skip_unreadable: bool,
-    /// Whether pictures that look unlike the rest are looked for.
+    /// Whether the build looks for pictures that look unlike the rest.
     pub audit: bool,
-    /// What happens to them.
+    /// What happens to such pictures.
     pub suspects: Suspects,
     /// Options worth recording in the template.
     pub provenance: Vec<(String, String)>,
 }
 
-/// Folds where every one takes a selection of its own.
+/// The number of folds if each of them needs a selection of its own.
 const FOLDS: usize = 10;
-/// Folds where every picture is a sheet: then another fold costs next to nothing, and a template that lacks less is
-/// more like the one that is delivered.
+/// The number of folds if every picture is a sheet. Then another fold costs next to nothing, and a template that lacks
+/// less is more like the one that is delivered.
 const FOLDS_OF_ALL: usize = 20;
 
 impl Options {
-    /// How many folds a template from so many pictures has.
+    /// Returns the number of folds of a template from so many pictures.
     pub fn folds_of(&self, pictures: usize) -> usize {
         let usual = if self.sheets.of(pictures) == pictures { FOLDS_OF_ALL } else { FOLDS };
         self.folds.unwrap_or(usual)
     }
 
-    /// How the layers of a template from so many `candidates` at a position use the taps; empty where each of them
-    /// matches the tap of its own number at its own positions.
+    /// Says how the layers of a template from so many `candidates` at a position use the taps. It is empty if each of
+    /// them matches the tap of its own number at its own positions.
     ///
     /// Beside position-free layers, a positional one has n / (n + 50) votes for n candidates, as the baseline has a
-    /// share of the parts: few candidates cover each position thinly, but all positions together well.
+    /// share of the parts. Few candidates cover each position thinly, but all positions together well.
     pub(super) fn uses(&self, candidates: usize) -> Vec<LayerUse> {
         if self.position_free.is_empty() && self.layers.iter().copied().eq(0..self.layers.len()) {
             return Vec::new();
@@ -196,7 +197,7 @@ impl Options {
     /// Refuses options that contradict each other or the backbone.
     ///
     /// # Errors
-    /// [`Kind::Usage`], naming the choice that is wrong.
+    /// Returns [`Kind::Usage`], which names the wrong choice.
     pub fn check(&self, backbone: &Identity) -> Result<()> {
         self.check_layers(backbone)?;
         self.check_windows()?;
@@ -334,10 +335,10 @@ impl Options {
         }
     }
 
-    /// The same where only what is `opaque` counts, if that was asked for.
+    /// Returns the same options with a region of interest that holds only what is `opaque`, if that was asked for.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Image`] where it was and nothing says what is opaque, or nothing is.
+    /// Returns [`crate::error::Kind::Image`] if it was asked for and nothing says what is opaque, or nothing is opaque.
     pub(super) fn within_opaque(&self, opaque: Option<&Mask>) -> Result<Options> {
         let mut options = self.clone();
         if !self.opaque_only {

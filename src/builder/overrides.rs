@@ -1,4 +1,4 @@
-//! From a preset, and what a person asks for in its place, to the options of a build.
+//! Turns a preset, and what a person asks for in its place, into the options of a build.
 
 use super::layers::LayerNames;
 use super::options::{Baseline, Options, Rotations, Sheets, Suspects, Weights};
@@ -10,43 +10,44 @@ use crate::matching::Storage;
 use crate::scoring::Fusion;
 use crate::selection::{HardRule, Rule};
 
-/// What is asked for in place of a preset's own; `None` takes the preset's.
+/// Holds what is asked for in place of a preset's own values. `None` means the preset's value.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// How many sheets.
+    /// How many sheets the template holds.
     pub sheets: Option<Sheets>,
-    /// Turned copies of the pictures.
+    /// Whether turned copies of the pictures are candidates.
     pub rotations: Option<Rotations>,
-    /// Another rule than PTS.
+    /// A rule other than PTS.
     pub rule: Option<Rule>,
     /// The hard-nominal rule of PTS.
     pub hard_rule: Option<HardRule>,
-    /// Full widths of the forward windows, odd, one for each positional layer.
+    /// The full widths of the forward windows, odd, one for each positional layer.
     pub patches: Option<Vec<usize>>,
-    /// Full widths of the backward windows; those of the forward ones where these are given.
+    /// The full widths of the backward windows. Without them, the given forward widths count for both.
     pub patches_backward: Option<Vec<usize>>,
-    /// How many patches each position-free layer holds.
+    /// The number of patches that each position-free layer holds.
     pub free_patches: Option<usize>,
     /// The weight of the forward direction, 0..=1.
     pub alpha: Option<f32>,
-    /// How much of the mean map of good parts is taken off.
+    /// How much of the mean map of good parts is subtracted.
     pub baseline: Option<Baseline>,
     /// How layers are joined.
     pub fusion: Option<Fusion>,
     /// The weights of the layers.
     pub weights: Option<Weights>,
-    /// The blur, in pixels at network size.
+    /// The standard deviation of the blur, in pixels at network size.
     pub sigma: Option<f32>,
     /// How values are stored.
     pub storage: Option<Storage>,
 }
 
 impl Overrides {
-    /// The options of a build with the layers `names` of `backbone`. The rest of them has its defaults: no mask, an
-    /// estimated threshold, strays left out.
+    /// Returns the options of a build with the layers `names` of `backbone`. Everything else has its default: no mask,
+    /// an estimated threshold, strays left out.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where the backbone has no such tap, or layers of one's own have no windows.
+    /// Returns [`crate::error::Kind::Usage`] if the backbone has no such tap, or if layers other than the preset's have
+    /// no windows.
     pub fn over(
         &self,
         preset: &Preset,
@@ -91,7 +92,7 @@ impl Overrides {
         })
     }
 
-    /// The windows of each positional layer; a preset's are for its own taps only.
+    /// Returns the windows of each positional layer. A preset's windows are for its own taps only.
     fn windows(&self, preset: &Preset, names: &LayerNames) -> Result<(Vec<usize>, Vec<usize>)> {
         let layers = names.positional.len();
         let of_preset =

@@ -1,20 +1,20 @@
-//! Choosing the prototypes of a position-free layer: patches from any position of any good picture.
+//! Chooses the prototypes of a position-free layer: patches from any position of any good picture.
 //!
-//! Farthest first: the first patch is the candidate nearest to the mean of all, and every further one is the
-//! candidate that is farthest from those chosen so far. So rare appearances get a patch each, and frequent ones no
-//! more than they need. Candidates are a fixed random part of all positions of all pictures, at most
-//! [`CANDIDATES`], and fewer where vectors are long. They are compared in 8 bits. A random projection to 64 values, as
-//! PatchCore uses (Roth et al., CVPR 2022), is as quick and chooses worse: farthest first prefers the points whose
-//! distance it takes for too large.
+//! The search takes the farthest first. The first patch is the candidate nearest to the mean of all. Every further
+//! patch is the candidate that is farthest from those chosen so far. So rare appearances get one patch each, and
+//! frequent ones get no more than they need. The candidates are a fixed random share of all positions of all pictures,
+//! at most [`CANDIDATES`], and fewer if vectors are long. They are compared in 8 bits. PatchCore uses a random
+//! projection to 64 values (Roth et al., CVPR 2022). It is as quick and chooses worse, because the search prefers the
+//! points whose distance the projection overestimates.
 //!
 //! # Lazy search
-//! The distance of a candidate to what is chosen only ever falls. So an old distance is an upper bound, and a candidate is
-//! compared with the patches that came since only when its bound is the largest of all. This finds the same patches as
-//! comparing all candidates with each new patch, with a small part of the work.
+//! The distance of a candidate to the chosen patches only ever falls. So an old distance is an upper bound. A candidate
+//! is compared with the later patches only when its bound is the largest of all. This finds the same patches as
+//! comparing all candidates with each new patch, with a small share of the work.
 //!
-//! # Without a part of the pictures
-//! A template without a fold keeps the patches of the other folds and goes on from there, farthest first, until it has
-//! as many again. The distances of all candidates to the patches of each fold come from the matching kernel.
+//! # Templates without a fold
+//! A template without a fold keeps the patches of the other folds. From there it adds patches, farthest first, until it
+//! has as many again. The matching kernel computes the distances of all candidates to the patches of each fold.
 
 use super::store::Store;
 use crate::backbone::TapIdentity;
@@ -27,31 +27,31 @@ use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Most candidates of a layer.
+/// The largest number of candidates of a layer.
 const CANDIDATES: usize = 32_768;
-/// Most bytes of all candidates: what a processor's caches hold.
+/// The largest number of bytes of all candidates: what a processor's caches hold.
 const CANDIDATE_BYTES: usize = 16 << 20;
 
-/// A position of a good picture or of a copy of one.
+/// Names a position of a good picture or of a copy of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
-    /// Number of its entry in the store.
+    /// The number of its entry in the store.
     pub entry: u32,
-    /// Pixel of the tap's map.
+    /// The pixel of the tap's map.
     pub pixel: u32,
 }
 
-/// What was chosen for a layer.
+/// Holds what was chosen for a layer.
 pub struct Chosen {
     /// The patches of the template.
     pub patches: Vec<Patch>,
-    /// For every fold the patches of a template without it.
+    /// For every fold, the patches of a template without it.
     pub without: Vec<Vec<Patch>>,
 }
 
-/// Chooses `count` patches of tap `layer` of `store`, at the pixels of its map that `counts` (all, where that is
-/// empty); `fold` has the fold of every picture, numbered below `folds`, or is empty. The same for any number of
-/// threads. Where there are fewer candidates than `count`, patches repeat.
+/// Chooses `count` patches of tap `layer` of `store`, at the pixels of its map for which `counts` is true. An empty
+/// `counts` means all pixels. `fold` holds the fold of every picture, numbered below `folds`, or is empty. The result
+/// is the same for any number of threads. If there are fewer candidates than `count`, patches repeat.
 pub fn choose(
     store: &Store,
     (layer, tap, counts): (usize, &TapIdentity, &[bool]),
@@ -102,7 +102,7 @@ pub fn choose(
     Chosen { patches: patches_of(&chosen), without: without.iter().map(patches_of).collect() }
 }
 
-/// A fixed random part of all positions that count, in order.
+/// Returns a fixed random share of all positions that count, in order.
 fn candidates(entries: usize, tap: &TapIdentity, counts: &[bool], seed: u64) -> Vec<Patch> {
     let pixels = tap.height * tap.width;
     let counts = |pixel: &u32| counts.get(*pixel as usize).copied().unwrap_or(true);
@@ -114,7 +114,7 @@ fn candidates(entries: usize, tap: &TapIdentity, counts: &[bool], seed: u64) -> 
     if all <= most {
         return (0..all).map(patch).collect();
     }
-    // One of every stretch of positions: spread evenly over pictures and map.
+    // Take one position of every stretch. So they are spread evenly over pictures and map.
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     (0..most)
         .map(|at| {
@@ -124,7 +124,7 @@ fn candidates(entries: usize, tap: &TapIdentity, counts: &[bool], seed: u64) -> 
         .collect()
 }
 
-/// Unit vectors in 8 bits, each with one scale.
+/// Holds unit vectors in 8 bits, each with one scale.
 struct Points {
     bytes: Vec<i8>,
     scales: Vec<f32>,
@@ -154,13 +154,13 @@ impl Points {
         &self.bytes[at * self.channels..(at + 1) * self.channels]
     }
 
-    /// The cosine distance of two points.
+    /// Returns the cosine distance of two points.
     fn distance(&self, a: usize, b: usize) -> f32 {
         let sum = dot(self.get(a), self.get(b)) as f32;
         (1.0 - self.scales[a] * self.scales[b] * sum).max(0.0)
     }
 
-    /// The distance of every point to the nearest of `patches`; infinite where there are none.
+    /// Returns the distance of every point to the nearest of `patches`. It is infinite if there are no patches.
     fn distances_to(&self, patches: &[usize]) -> Vec<f32> {
         if patches.is_empty() {
             return vec![f32::INFINITY; self.len()];
@@ -183,7 +183,7 @@ impl Points {
             .unwrap_or_else(|| vec![f32::INFINITY; self.len()])
     }
 
-    /// The point nearest to the mean of all; of equally near ones, the first.
+    /// Returns the point nearest to the mean of all. Of equally near points it returns the first.
     fn nearest_to_mean(&self) -> usize {
         let mut mean = vec![0.0f32; self.channels];
         for at in 0..self.len() {
@@ -204,10 +204,11 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a) * i16::from(b))).sum()
 }
 
-/// Below every distance: what may not be chosen.
+/// Marks a candidate that may not be chosen. It is below every distance.
 const NEVER: f32 = -1.0;
 
-/// A candidate with the largest distance to what is chosen that it may have; the first of equals comes first.
+/// Holds a candidate with an upper bound of its distance to the chosen ones. Of equal bounds, the first candidate ranks
+/// highest.
 #[derive(Clone, Copy, PartialEq)]
 struct Bound {
     distance: f32,
@@ -228,10 +229,10 @@ impl PartialOrd for Bound {
     }
 }
 
-/// The search, farthest first.
+/// Searches candidates, farthest first.
 struct Search<'a> {
     points: &'a Points,
-    /// The distance of every candidate to what was chosen before the search; [`NEVER`] for what may not be chosen.
+    /// The distance of every candidate to what was chosen before the search, or [`NEVER`] if it may not be chosen.
     nearest: Vec<f32>,
 }
 
@@ -240,14 +241,14 @@ impl<'a> Search<'a> {
         Search { points, nearest }
     }
 
-    /// Adds candidates to the `chosen` ones, whose distances the search knows or, for the first of a search that knows
-    /// none, does not know yet, until there are `count` or no more.
+    /// Adds candidates to the `chosen` ones, until there are `count` or no more candidates. The search knows the
+    /// distances to the chosen ones. The exception is the first search, which does not know any distances yet.
     fn run(mut self, mut chosen: Vec<usize>, count: usize) -> Vec<usize> {
         let is_first = self.nearest.iter().all(|distance| distance.is_infinite());
         let known = if is_first { 0 } else { chosen.len() };
         let mut taken = vec![false; self.points.len()];
         chosen.iter().for_each(|&at| taken[at] = true);
-        // The patches that every candidate was compared with.
+        // This counts the patches that every candidate was compared with.
         let mut compared = vec![known; self.points.len()];
         let open = (0..self.points.len()).filter(|&at| !taken[at] && self.nearest[at] != NEVER);
         let bound = |candidate: usize| Bound { distance: self.nearest[candidate], candidate };
@@ -279,7 +280,7 @@ impl<'a> Search<'a> {
 mod tests {
     use super::*;
 
-    /// Pictures of one row of unit vectors of two channels, at these angles in degrees.
+    /// Makes pictures of one row of unit vectors of two channels, at these angles in degrees.
     fn store(pictures: &[&[f32]]) -> (Store, TapIdentity) {
         let width = pictures[0].len();
         let tap = TapIdentity { name: "t".into(), channels: 2, height: 1, width: width as u32 };
@@ -324,7 +325,7 @@ mod tests {
         for (out, patches) in chosen.without.iter().enumerate() {
             assert_eq!(patches.len(), 5);
             assert!(patches.iter().all(|p| fold[p.entry as usize] != out as u32), "{patches:?}");
-            // As the search would choose in a store that never had the fold: the ends are always there.
+            // The search would choose the same in a store that never had the fold: the ends are always there.
             let kept: Vec<f32> = angles(&pictures, patches);
             let ends: &[f32] = if out == 0 { &[15.0, 90.0] } else { &[0.0, 60.0] };
             assert!(ends.iter().all(|end| kept.contains(end)), "{out}: {kept:?}");
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!(chosen.without[0].len(), 5, "nothing is left, but the sizes fit");
     }
 
-    /// By the definition: every candidate is compared with every new patch.
+    /// Follows the definition: every candidate is compared with every new patch.
     #[test]
     fn the_lazy_search_finds_what_the_plain_one_finds() {
         let row: Vec<f32> = (0..200).map(|i| (i * 53 % 360) as f32 * 1.01).collect();

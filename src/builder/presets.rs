@@ -1,57 +1,58 @@
-//! Named settings: the default, the one before it, those of the paper, and those of larger backbones.
+//! Holds named settings: the default, the one before it, those of the HETMM paper, and those of larger backbones.
 
 use super::input_size::InputSize;
 use super::{Baseline, Rotations};
 use crate::scoring::Fusion;
 use crate::selection::HardRule;
 
-/// The taps of the layers on one kind of backbone.
+/// Names the taps of the layers on one kind of backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taps {
-    /// Of the layers that match at their own positions.
+    /// The taps of the layers that match at their own positions.
     pub positional: &'static [&'static str],
-    /// Of the position-free layers.
+    /// The taps of the position-free layers.
     pub position_free: &'static [&'static str],
 }
 
-/// Layers that match at their own positions, and no others.
+/// Returns taps of layers that match at their own positions, and no others.
 const fn positional(positional: &'static [&'static str]) -> Taps {
     Taps { positional, position_free: &[] }
 }
 
-/// Settings that belong together.
+/// Holds settings that belong together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
-    /// Its name on the command line.
+    /// The name by which a person chooses it.
     pub name: &'static str,
-    /// What it is for.
+    /// What the preset is for.
     pub about: &'static str,
-    /// The network's input.
+    /// The size of the network's input.
     pub input: InputSize,
-    /// Names of the backbones that it is made for, as their metadata have them: with these it is taken where no
-    /// preset is asked for.
+    /// The names of the backbones that the preset is made for, as in their metadata. With these backbones it is used if
+    /// nobody asks for a preset.
     pub backbones: &'static [&'static str],
-    /// The taps of the layers, for each kind of backbone of `models/export.py`: the first that a backbone has are taken.
+    /// The taps of the layers, for each kind of backbone of `models/export.py`. The first entry that a backbone has is
+    /// used.
     pub taps: &'static [Taps],
-    /// Forward window of each layer.
+    /// The forward window of each layer.
     pub patches_forward: &'static [usize],
-    /// Backward window of each layer.
+    /// The backward window of each layer.
     pub patches_backward: &'static [usize],
-    /// Weight of the forward direction.
+    /// The weight of the forward direction, 0..=1.
     pub alpha: f32,
     /// How the layers are joined.
     pub fusion: Fusion,
-    /// How much of the mean map of the good parts is taken off.
+    /// How much of the mean map of the good parts is subtracted.
     pub baseline: Baseline,
-    /// Layer weights from the good parts, or all 1 as in the paper.
+    /// Whether the layer weights come from the good parts. Otherwise all are 1, as in the HETMM paper.
     pub weights_from_good_parts: bool,
-    /// Standard deviation of the blur for an input of 256 x 256 pixels; it grows with the root of the area.
+    /// The standard deviation of the blur for an input of 256 x 256 pixels. It grows with the square root of the area.
     pub sigma: f32,
     /// Whether turned copies of few pictures are candidates.
     pub rotations: Rotations,
-    /// Sheets.
+    /// The number of sheets.
     pub sheets: usize,
-    /// Hard-nominal rule.
+    /// The hard-nominal rule of PTS.
     pub hard_rule: HardRule,
 }
 
@@ -158,7 +159,8 @@ const PAPER_LOCO: Preset = Preset {
     ..PAPER
 };
 
-/// The default's places in a network of the family with more blocks: first, second or last block of the same stages.
+/// Uses the same places as the default in a network of the family with more blocks: the first, second or last block of
+/// the same stages.
 const EFFICIENTNET_LITE1: Preset = Preset {
     name: "efficientnet-lite1",
     about: "the default with EfficientNet-Lite1 as the backbone",
@@ -170,7 +172,7 @@ const EFFICIENTNET_LITE1: Preset = Preset {
     ..DEFAULT
 };
 
-/// Lite2 has the blocks of Lite1, with more channels.
+/// Uses the settings of Lite1, because Lite2 has the same blocks with more channels.
 const EFFICIENTNET_LITE2: Preset = Preset {
     name: "efficientnet-lite2",
     about: "the default with EfficientNet-Lite2 as the backbone",
@@ -178,8 +180,8 @@ const EFFICIENTNET_LITE2: Preset = Preset {
     ..EFFICIENTNET_LITE1
 };
 
-/// The blocks that Meta's own dense heads read. A patch has 14 pixels, so the area is larger: 448 x 448 gives maps of
-/// 32 x 32, like a stride of 8 at 256 x 256. Chosen by reasoning: no weights were at hand to measure it with.
+/// Uses the blocks that Meta's own dense heads read. A patch has 14 pixels, so the area is larger: 448 x 448 gives maps
+/// of 32 x 32, like a stride of 8 at 256 x 256. Nobody has measured this choice, because no weights were at hand.
 const DINOV2: Preset = Preset {
     name: "dinov2",
     about: "the default with DINOv2 ViT-S/14 or ViT-B/14 as the backbone; not measured",
@@ -194,10 +196,10 @@ const DINOV2: Preset = Preset {
     ..DEFAULT
 };
 
-/// Patches of a position-free layer.
+/// The number of patches of a position-free layer.
 pub const FREE_PATCHES: usize = 1024;
 
-/// All presets; the first is the default.
+/// All presets. The first is the default.
 pub const PRESETS: [Preset; 8] = [
     DEFAULT,
     CLASSIC,
@@ -209,12 +211,12 @@ pub const PRESETS: [Preset; 8] = [
     DINOV2,
 ];
 
-/// The preset of that name.
+/// Returns the preset of that name.
 pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|p| p.name == name)
 }
 
-/// The preset that is made for the backbone of that name, or else the default.
+/// Returns the preset that is made for the backbone of that name, or else the default.
 pub fn of_backbone(name: Option<&str>) -> &'static Preset {
     let made_for = |preset: &&Preset| name.is_some_and(|name| preset.backbones.contains(&name));
     PRESETS.iter().find(made_for).unwrap_or(&PRESETS[0])

@@ -1,6 +1,6 @@
-//! How far a build has come, for whoever shows it.
+//! Says how far a build has come, for programs that show it.
 
-/// Parts of a build, for progress displays.
+/// Names the stages of a build, for progress displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Decoding pictures and running the backbone.
@@ -15,9 +15,9 @@ pub enum Stage {
     Selection,
     /// Scoring every picture without its own prototypes.
     LeaveOneOut,
-    /// Building without a part of the pictures and scoring that part, for the threshold.
+    /// Building without one fold of the pictures and scoring that fold, for the threshold.
     Folds,
 }
 
-/// Called with how many steps of a stage are done, of how many.
+/// Is called with a stage, the number of its steps that are done, and the number of all its steps.
 pub type Progress<'a> = &'a (dyn Fn(Stage, usize, usize) + Sync);

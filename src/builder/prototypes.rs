@@ -1,4 +1,4 @@
-//! Choosing prototypes, at every pixel or for a position-free layer as a whole, and writing them.
+//! Chooses prototypes, at every pixel or for a whole position-free layer, and writes them.
 
 use super::few_at_once::few_at_once;
 use super::patches::{self, Patch};
@@ -14,42 +14,42 @@ use crate::template::HeaderV1;
 use crate::template::writer::Draft;
 use rayon::prelude::*;
 
-/// Seed of every random choice.
+/// The seed of every random choice.
 const SEED: u64 = 0x4845_544d;
-/// Pixels that are chosen at before they are written: bounds the memory on the way.
+/// The number of pixels at which prototypes are chosen before they are written. It bounds the memory.
 const PIXELS_AT_ONCE: usize = 128;
 
-/// Prototypes of a template without a part of the pictures, one entry a layer.
+/// Holds the prototypes of a template without one fold, one entry per layer.
 pub type Chosen = Vec<OfLayer>;
 
-/// The prototypes of a layer.
+/// Holds the prototypes of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OfLayer {
-    /// The entry of the store that each is of, `[pixel][sheet]`.
+    /// The store entry of each prototype, `[pixel][sheet]`.
     Sheets(Vec<u32>),
     /// The patches of a position-free layer.
     Patches(Vec<Patch>),
 }
 
-/// Which pictures are held out together.
+/// Says which pictures are held out together.
 #[derive(Clone, Copy)]
 pub struct HeldOut<'a> {
     /// The fold of every picture.
     pub fold: &'a [u32],
-    /// How many folds there are.
+    /// The number of folds.
     pub folds: usize,
 }
 
 impl HeldOut<'_> {
-    /// Which pictures a template without `fold` may know.
+    /// Says for every picture whether a template without `fold` may know it.
     pub fn kept(&self, fold: usize) -> Vec<bool> {
         self.fold.iter().map(|&of| of as usize != fold).collect()
     }
 }
 
-/// Chooses the prototypes of all layers by the draft's rule and writes their sections. Where pictures are to be
-/// held out and the rule is PTS, also gives for every fold what is chosen without it: the similarities, which
-/// cost most, are there already. Position-free layers take patches from where `mask` counts.
+/// Chooses the prototypes of all layers by the draft's rule and writes their sections. If pictures are to be held out
+/// and the rule is PTS, it also returns what is chosen without each fold. The similarities, which take the most time,
+/// are then computed only once. Position-free layers take patches from the places that count in `mask`.
 pub fn write(
     draft: &mut Draft,
     store: &Store,
@@ -108,7 +108,12 @@ pub fn write_chosen(draft: &mut Draft, store: &Store, chosen: &Chosen) -> Result
         let whole = &WholePictures::None;
         let task = Task { store, rule, storage, whole, kept: &[], plan };
         match chosen {
-            OfLayer::Patches(patches) => layers.write_patches(draft, &task, patches)?,
+            OfLayer::Patches(patches) => {
+                // All of few patches were chosen and the first one repeated, up to the number in the
+                // whole template. A template from fewer pictures holds fewer.
+                let held = plan.shape.sheets.min(patches.len());
+                layers.write_patches(draft, &task, &patches[..held])?;
+            }
             OfLayer::Sheets(chosen) => {
                 let sheets = plan.shape.sheets;
                 let blocks = |worker: &mut Worker, pixel: usize| {
@@ -121,13 +126,13 @@ pub fn write_chosen(draft: &mut Draft, store: &Store, chosen: &Chosen) -> Result
     Ok(())
 }
 
-/// What is to be chosen for a layer.
+/// Says what is to be chosen for a layer.
 struct Plan {
-    /// Number of its tap.
+    /// The number of its tap.
     tap: usize,
-    /// Sizes of its prototypes.
+    /// The sizes of its prototypes.
     shape: Shape,
-    /// Pixels of its distance map, for the progress.
+    /// The number of pixels of its distance map, for the progress.
     pixels: usize,
     /// Whether one block of patches serves all positions.
     position_free: bool,
@@ -175,8 +180,8 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
-    /// Writes the sections of a layer from the blocks of its pixels; gives for every fold what the blocks have
-    /// for it.
+    /// Writes the sections of a layer from the blocks of its pixels. Returns for every fold what the blocks hold for
+    /// it.
     fn write(
         &mut self,
         draft: &mut Draft,
@@ -218,26 +223,26 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// What is the same for all pixels of a layer.
+/// Holds what is the same for all pixels of a layer.
 struct Task<'a> {
     store: &'a Store,
     rule: Rule,
     storage: Storage,
     whole: &'a WholePictures,
-    /// For every fold the entries that a template without it may know.
+    /// For every fold, the entries that a template without it may know.
     kept: &'a [Vec<bool>],
     plan: &'a Plan,
 }
 
-/// The prototypes of one pixel as they go into the file.
+/// Holds the prototypes of one pixel as they go into the file.
 struct Block {
-    /// The picture each comes from.
+    /// The picture that each prototype comes from.
     sources: Vec<u32>,
-    /// Bytes of the values section.
+    /// The bytes of the values section.
     values: Vec<u8>,
-    /// Scales, for 8-bit values.
+    /// The scales, for 8-bit values.
     scales: Vec<f32>,
-    /// For every fold the entries that prototypes come from without it.
+    /// For every fold, the entries that the prototypes without it come from.
     without: Vec<Vec<u32>>,
 }
 
@@ -266,13 +271,13 @@ impl Block {
     }
 }
 
-/// What image-level rules choose once for all pixels.
+/// Holds what image-level rules choose once for all pixels.
 enum WholePictures {
-    /// Nothing: the rule chooses at every pixel.
+    /// Nothing, because the rule chooses at every pixel.
     None,
-    /// One picture a sheet.
+    /// One picture per sheet.
     Pictures(Vec<usize>),
-    /// One cluster of pictures a sheet.
+    /// One cluster of pictures per sheet.
     Clusters(Vec<Vec<usize>>),
 }
 
@@ -300,7 +305,7 @@ impl WholePictures {
     }
 }
 
-/// A picture in short, for image-level k-means: the mean feature vector of each quarter of each
+/// Returns a short description of a picture for image-level k-means: the mean feature vector of each quarter of each
 /// layer.
 fn descriptor(store: &Store, entry: usize) -> Vec<f32> {
     let mut descriptor = Vec::new();
@@ -317,7 +322,7 @@ fn descriptor(store: &Store, entry: usize) -> Vec<f32> {
     descriptor
 }
 
-/// Buffers that a thread keeps from pixel to pixel.
+/// Holds buffers that a thread keeps from pixel to pixel.
 #[derive(Default)]
 struct Worker {
     vectors: Vec<f32>,
@@ -325,7 +330,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// The prototypes of one pixel.
+    /// Chooses the prototypes of one pixel.
     fn choose(&mut self, task: &Task, pixel: usize) -> Block {
         task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
         let (channels, sheets) = (task.plan.shape.channels, task.plan.shape.sheets);
@@ -357,14 +362,14 @@ impl Worker {
         let own = |i: usize| (&self.vectors[i * channels..(i + 1) * channels], i);
         let mut prototypes: Vec<(&[f32], usize)> = picked.into_iter().map(own).collect();
         prototypes.extend(centroids.iter().map(|(mean, nearest)| (mean.as_slice(), *nearest)));
-        // k-means can end with fewer clusters than asked for: the first stands in for the rest.
+        // k-means can return fewer clusters than asked for. Then the first prototype fills the rest.
         if let Some(&first) = prototypes.first() {
             prototypes.resize(sheets, first);
         }
         Block { without, ..Block::new(task, &prototypes) }
     }
 
-    /// The prototypes of one pixel, of the entries `chosen`.
+    /// Returns the prototypes of one pixel from the entries `chosen`.
     fn take(&mut self, task: &Task, pixel: usize, chosen: &[u32]) -> Block {
         task.store.vectors(task.plan.tap, pixel, &mut self.vectors);
         let channels = task.plan.shape.channels;

@@ -1,20 +1,20 @@
-//! Turned copies of the good pictures, as further candidates where there are few pictures.
+//! Adds turned copies of the good pictures as further candidates if there are few pictures.
 //!
-//! A part that lies anyhow shows a place in a few of ten pictures at most as a fresh part has it there. Turned about
-//! their centre, ten pictures stand for 240. Copies are candidates for prototypes and nothing else: a copy belongs to
-//! the part of its picture, is left out with it, and is never scored.
+//! If parts lie in any orientation, at most a few of ten pictures show a place as a fresh part does. Turned about their
+//! centre, ten pictures stand for 240. Copies are candidates for prototypes and nothing else. A copy belongs to the
+//! part of its picture, is left out with it, and is never scored.
 //!
 //! # Whether parts lie turned
-//! Where parts always lie alike, copies show what no good part looks like, and a part that lies wrongly would pass.
-//! The good pictures tell. Some of them and a few of their copies are compared with the other pictures as they are.
-//! Where parts lie anyhow, a copy is one more good part, and is as unlike the others as its picture. On round parts
-//! light and shadow stay where they are, so copies are up to twice as unlike. Where parts lie alike they are three to
-//! twenty times as unlike. Many parts and textures look the same upside down and at no angle between: these get half
-//! turns only. `docs/few-pictures.md` has what was measured.
+//! If parts always lie alike, copies show what no good part looks like, and a part that lies wrongly would pass. The
+//! good pictures decide. Some of them and a few of their copies are compared with the other pictures as they are. If
+//! parts lie in any orientation, a copy is one more good part. It is as unlike the others as its picture. On round
+//! parts, light and shadow stay where they are, so copies are up to twice as unlike. If parts lie alike, copies are
+//! three to twenty times as unlike. Many parts and textures look the same upside down, but not at the angles between.
+//! They get half turns only. `docs/few-pictures.md` has the measurements.
 //!
-//! # What a copy shows where its picture ends
-//! Beyond the corners of a picture nothing is known. A copy has the features of its picture, not turned, there: a
-//! second time what is a candidate already. The comparison looks at the middle, which all copies show.
+//! # What a copy shows outside its picture
+//! Nothing is known beyond the corners of a picture. There a copy has the features of its picture, not turned. They
+//! repeat what is already a candidate. The comparison looks at the middle, which all copies show.
 
 use super::audit::Comparison;
 use super::audit::References;
@@ -31,35 +31,37 @@ use crate::template::ImageRecord;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// Pictures and copies that few pictures are filled up to.
+/// The number of pictures and copies up to which few pictures are filled.
 const CANDIDATES: usize = 240;
-/// From so many pictures on copies do not help: where parts lie anyhow, 120 pictures show them at every angle.
+/// The number of pictures from which copies do not help. If parts lie in any orientation, 120 pictures show them at
+/// every angle.
 const ENOUGH_PICTURES: usize = 120;
-/// Larger inputs, in pixels, get copies only where they are asked for: the features of 240 candidates take 4 GB for
+/// The largest input, in pixels, that gets copies without being asked. The features of 240 candidates take 4 GB for
 /// 1024 x 1024.
 const LARGEST_INPUT: u64 = 1024 * 1024;
-/// Fewest different parts that are compared with each other.
+/// The smallest number of different parts that are compared with each other.
 const FEWEST_PARTS: usize = 3;
-/// Most pictures and copies that a build accepts where copies are asked for. The similarities of so many take 64 MB
-/// a thread.
+/// The largest number of pictures and copies that a build accepts if copies are asked for. The similarities of so many
+/// take 64 MB per thread.
 const MOST_CANDIDATES: usize = 2000;
-/// Most pictures that are compared with the others to decide, and most angles at which each is.
+/// The largest number of pictures that are compared with the others to decide, and the largest number of angles for
+/// each.
 const COMPARED: usize = 10;
 const ANGLES: usize = 4;
-/// Copies at all angles are like the parts where they are at most so many times as unlike the other pictures as the
-/// picture that they are of.
+/// The limit for copies at all angles. They are like the parts if they are at most so many times as unlike the other
+/// pictures as their own picture.
 const ALIKE_ALL_ROUND: f32 = 2.5;
-/// The same for half turns. A part that differs little upside down is still to be rejected when it lies so.
+/// The same limit for half turns. A part that differs little upside down should still be rejected when it lies so.
 const ALIKE_UPSIDE_DOWN: f32 = 1.5;
-/// Least share of a region of interest that a copy has to fill with what lies in the region of its picture: edges
-/// are drawn by hand, and pixels are square.
+/// The smallest share of a region of interest that a copy has to fill with the region of its picture. Edges are drawn
+/// by hand, and pixels are square.
 const LEAST_OVERLAP: f64 = 0.95;
 
-/// By which angles pictures are turned to give candidates; none where they are not.
+/// Says by which angles pictures are turned to give candidates. It has no angles if they are not turned.
 pub(super) struct Turning {
     /// The angles.
     pub turns: Vec<Turn>,
-    /// What was decided and why, for a person; `None` where there was nothing to decide.
+    /// What was decided and why, for a person. It is `None` if there was nothing to decide.
     pub note: Option<String>,
 }
 
@@ -69,7 +71,7 @@ impl Turning {
     }
 }
 
-/// How copies can be turned.
+/// Says how copies can be turned.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     AllRound,
@@ -77,19 +79,20 @@ enum Way {
 }
 
 impl Way {
-    /// The turns of each of `pictures` pictures where nobody asks for a number; none where these are enough.
+    /// Returns the turns of each of `pictures` pictures if nobody asks for a number. It is empty if there are enough
+    /// pictures.
     fn turns(self, pictures: usize) -> Vec<Turn> {
         let all_round = (CANDIDATES / pictures.max(1)).saturating_sub(1);
         match self {
             _ if pictures >= ENOUGH_PICTURES => Vec::new(),
-            // A single one would be a half turn.
+            // A single copy would be a half turn.
             Way::AllRound if all_round < 2 => Vec::new(),
             Way::AllRound => turns(all_round),
             Way::UpsideDown => turns(1),
         }
     }
 
-    /// How unlike the other pictures copies may be, in parts of what their pictures are.
+    /// Returns how unlike the other pictures copies may be, relative to their own pictures.
     fn limit(self) -> f32 {
         match self {
             Way::AllRound => ALIKE_ALL_ROUND,
@@ -105,12 +108,12 @@ impl Way {
     }
 }
 
-/// So many turns, evenly all the way round; the picture itself is the one that is missing.
+/// Returns so many turns, evenly all the way round. The missing one is the picture itself.
 fn turns(copies: usize) -> Vec<Turn> {
     (1..=copies).map(|i| Turn::new(360.0 * i as f64 / (copies + 1) as f64)).collect()
 }
 
-/// Most candidates that so many pictures can give: themselves and their copies.
+/// Returns the largest number of candidates from so many pictures: the pictures and their copies.
 pub(super) fn most_candidates(pictures: usize, options: &Options, backbone: &Identity) -> usize {
     let is_considered = options.sheets != Sheets::All
         && backbone.pixels() <= LARGEST_INPUT
@@ -129,8 +132,8 @@ pub(super) fn most_candidates(pictures: usize, options: &Options, backbone: &Ide
 /// Decides by which angles the pictures of `pass` are turned.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] where copies were asked for and there would be too many, or the region of interest
-/// does not turn; what the backbone and the disk refuse.
+/// Returns [`crate::error::Kind::Usage`] if copies were asked for and there would be too many, or if the region of
+/// interest cannot be turned. Passes on the errors of the backbone and the disk.
 pub(super) fn decide(
     pass: &Gathered,
     parts: &Parts,
@@ -157,7 +160,7 @@ pub(super) fn decide(
     }
 }
 
-/// Lets the good pictures decide.
+/// Decides from the good pictures.
 fn choose(
     pass: &Gathered,
     parts: &Parts,
@@ -212,7 +215,7 @@ fn choose(
     Ok(Turning { turns, note: Some(note) })
 }
 
-/// How many copies, in words.
+/// Returns in words how many copies there are.
 fn count(turns: &[Turn]) -> String {
     match turns.len() {
         1 => "a turned copy".into(),
@@ -238,7 +241,7 @@ fn refuse_too_many(pictures: usize, copies: usize) -> Result<()> {
     .advise(next))
 }
 
-/// The turn at which the least of a region of interest is filled with itself, and this share.
+/// Returns the turn at which the region of interest is filled least with itself, and the filled share.
 fn worst_overlap<'a>(
     mask: &Mask,
     turns: &'a [Turn],
@@ -269,7 +272,8 @@ fn size_of(image: &ImageRecord) -> Size {
     Size { width: image.width, height: image.height }
 }
 
-/// How many times as unlike the other pictures copies are as the pictures that they are of, for every way: the median.
+/// Returns for every way how unlike the other pictures copies are, relative to their own pictures. The result is the
+/// median.
 fn unlikeness(
     pass: &Gathered,
     parts: &Parts,
@@ -291,7 +295,7 @@ fn unlikeness(
         store.push(&chunk.iter().map(|&i| pass.store.maps(i)).collect::<Vec<_>>())?;
     }
     for chunk in jobs.chunks(store.batch_size()) {
-        // What is compared counts as a picture, also where it is a copy.
+        // Whatever is compared counts as a picture here, even if it is a copy.
         store.push(&copies(pass, chunk, backbone)?)?;
         progress(Stage::Turned, store.pictures() - sample.len(), jobs.len());
     }
@@ -319,13 +323,13 @@ fn median(mut values: Vec<f32>) -> f32 {
     values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
 }
 
-/// At most `most` of `all`, from the middles of equal stretches.
+/// Returns at most `most` of `all`, from the middles of equal stretches.
 fn evenly<T: Copy>(all: &[T], most: usize) -> Vec<T> {
     let wanted = all.len().min(most);
     (0..wanted).map(|i| all[(2 * i + 1) * all.len() / (2 * wanted)]).collect()
 }
 
-/// What of a picture is there whatever it is turned by: a disc, and what of the region of interest lies in it.
+/// Returns the mask of what a picture shows at every turn: a disc, and within it the region of interest.
 fn middle(mask: Option<&Mask>, (height, width): (usize, usize), pass: &Gathered) -> Option<Mask> {
     let size = pass.images.first().map(size_of)?;
     let (across, down) = (f64::from(size.width), f64::from(size.height));
@@ -344,7 +348,7 @@ fn middle(mask: Option<&Mask>, (height, width): (usize, usize), pass: &Gathered)
 /// Adds copies of all pictures to the store.
 ///
 /// # Errors
-/// Where a picture can no longer be read, or the backbone or the scratch disk fails.
+/// Returns an error if a picture can no longer be read, or if the backbone or the scratch disk fails.
 pub(super) fn add(
     pass: &mut Gathered,
     turning: &Turning,
@@ -365,15 +369,15 @@ pub(super) fn add(
     Ok(())
 }
 
-/// A picture, and how it is turned.
+/// Names a picture and says how it is turned.
 type Job = (usize, Turn);
 
-/// Every picture by every turn.
+/// Returns every picture with every turn.
 fn jobs(pictures: &[usize], turns: &[Turn]) -> Vec<Job> {
     pictures.iter().flat_map(|&picture| turns.iter().map(move |&turn| (picture, turn))).collect()
 }
 
-/// The features of copies; those of one picture follow each other.
+/// Computes the features of copies. The copies of one picture follow each other.
 fn copies(pass: &Gathered, jobs: &[Job], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
     let size = backbone.identity().size();
     let mut pictures: Vec<usize> = jobs.iter().map(|(picture, _)| *picture).collect();
@@ -393,7 +397,7 @@ fn copies(pass: &Gathered, jobs: &[Job], backbone: &dyn Backbone) -> Result<Vec<
     Ok(maps.into_par_iter().zip(jobs).map(with_corners).collect())
 }
 
-/// The maps of a copy, with those of its picture where the copy shows nothing of it.
+/// Returns the maps of a copy, with those of its picture where the copy shows nothing of it.
 fn filled(
     maps: Vec<FeatureMap>,
     of_picture: &[FeatureMap],

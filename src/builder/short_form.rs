@@ -1,8 +1,8 @@
-//! What a template that was just built finds, in short: dark spots made up in some of its own good pictures.
+//! Estimates what a template that was just built finds: dark spots drawn into some of its own good pictures.
 //!
-//! Each of these pictures is inspected without the prototypes that it, or another picture of its part, has given. So
-//! no picture is kept back for it. It takes as long as inspecting [`MOST_INSPECTIONS`] pictures, and fewer where there
-//! are few: a build of n pictures takes about as long as inspecting two and a half n.
+//! Each of these pictures is inspected without the prototypes from pictures of its part. So no picture is kept back for
+//! it. It takes as long as inspecting [`MOST_INSPECTIONS`] pictures, or fewer if the template has few. A build of n
+//! pictures takes about as long as inspecting two and a half n pictures.
 
 use super::Source;
 use super::leave_one_out::groups;
@@ -17,19 +17,20 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Most inspections, each with several spots.
+/// The largest number of inspections, each with several spots.
 const MOST_INSPECTIONS: usize = 14;
-/// Parts for each inspection.
+/// The number of parts for each inspection.
 const PARTS_EACH: usize = 4;
-/// Fewer parts than these say too little.
+/// The smallest number of parts. Fewer say too little.
 const LEAST_PARTS: usize = 32;
-/// How much darker the spots are, in grey levels of 255.
+/// The amount by which the spots are darker, in grey levels of 255.
 const CONTRAST: f32 = 60.0;
 
-/// Makes up dark spots in some of the `pictures` that `template` was built from; `None` where these are too few.
+/// Draws dark spots into some of the `pictures` that `template` was built from. Returns `None` if there are too few
+/// pictures.
 ///
 /// # Errors
-/// What the pictures, the template and the feature extractor refuse.
+/// Passes on the errors of the pictures, the template and the feature extractor.
 pub fn short_form(
     template: &Path,
     pictures: &[Source],
@@ -47,12 +48,12 @@ pub fn short_form(
     short::dark_spots(&subject, CONTRAST, inspections).map(Some)
 }
 
-/// Pictures that a template was built from, each against the rest.
+/// Holds pictures that a template was built from, to compare each with the rest.
 struct LeftOut {
     pipeline: Pipeline,
-    /// The part of every prototype, a layer.
+    /// The part of every prototype, for each layer.
     groups: Vec<Vec<u32>>,
-    /// How many parts the template was built from.
+    /// The number of parts that the template was built from.
     parts: usize,
     /// Some of the pictures, with their parts.
     pictures: Vec<(Source, u32)>,

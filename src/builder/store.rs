@@ -1,9 +1,9 @@
-//! The features of all pictures, in memory or in a scratch file.
+//! Holds the features of all pictures, in memory or in a scratch file.
 //!
-//! Pictures come in batches. Inside a batch the features stand layer by layer and *in pixel
-//! order*: `[pixel][picture][channel]`, so that what selection reads at one pixel is one run of
-//! memory per batch. A batch that would not fit the memory allowed goes to an unnamed scratch
-//! file and is mapped back: the system then pages it in and out as needed.
+//! Pictures come in batches. Inside a batch the features stand layer by layer and *in pixel order*:
+//! `[pixel][picture][channel]`. So selection reads one run of memory per batch at each pixel. A batch that does not fit
+//! into the allowed memory goes to an unnamed scratch file and is mapped back. The system then pages it in and out as
+//! needed.
 //!
 //! Turned copies of the pictures can follow behind the pictures. An *entry* is a picture or a copy of one.
 #![allow(unsafe_code)]
@@ -16,15 +16,15 @@ use rayon::prelude::*;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Bytes that one batch aims at.
+/// The target size of one batch, in bytes.
 const BATCH_BYTES: u64 = 192 << 20;
 
-/// Feature maps of any number of pictures, and of copies of them.
+/// Holds feature maps of any number of pictures and of copies of them.
 pub struct Store {
     taps: Vec<TapIdentity>,
     batch: usize,
     pictures: usize,
-    /// The picture that every entry is of; the pictures come first.
+    /// The picture that every entry shows. The pictures come first.
     origins: Vec<u32>,
     batches: Vec<Batch>,
     in_memory: u64,
@@ -33,7 +33,7 @@ pub struct Store {
 }
 
 struct Batch {
-    /// Entries before it.
+    /// The number of entries before this batch.
     first: usize,
     entries: usize,
     data: Data,
@@ -45,7 +45,7 @@ enum Data {
 }
 
 impl Store {
-    /// A store for maps of the given taps that keeps at most `max_memory` bytes in memory.
+    /// Makes a store for maps of the given taps. It keeps at most `max_memory` bytes in memory.
     pub fn new(taps: &[TapIdentity], max_memory: u64, scratch_folder: PathBuf) -> Self {
         let per_picture = 4 * values(taps) as u64;
         let batch = (BATCH_BYTES.min(max_memory / 4) / per_picture.max(1)).clamp(1, 64) as usize;
@@ -61,37 +61,38 @@ impl Store {
         }
     }
 
-    /// Entries that one batch should hold.
+    /// Returns the number of entries that one batch should hold.
     pub fn batch_size(&self) -> usize {
         self.batch
     }
 
-    /// Number of pictures; they are the first entries.
+    /// Returns the number of pictures. They are the first entries.
     pub fn pictures(&self) -> usize {
         self.pictures
     }
 
-    /// The picture that every entry is of, itself or turned.
+    /// Returns for every entry the picture that it shows, itself or turned.
     pub fn origins(&self) -> &[u32] {
         &self.origins
     }
 
-    /// Number of entries: pictures and copies.
+    /// Returns the number of entries: pictures and copies.
     pub fn entries(&self) -> usize {
         self.origins.len()
     }
 
-    /// Bytes of it that lie in memory.
+    /// Returns the bytes of the store that lie in memory.
     pub fn in_memory(&self) -> u64 {
         self.in_memory
     }
 
-    /// Whether some of it lies in a scratch file.
+    /// Returns whether some of the store lies in a scratch file.
     pub fn is_spilled(&self) -> bool {
         self.batches.iter().any(|b| matches!(b.data, Data::Scratch(_)))
     }
 
-    /// Adds a batch of pictures: for every one its maps, in the order of the taps. No copies may be there yet.
+    /// Adds a batch of pictures: for every picture its maps, in the order of the taps. The store must not hold copies
+    /// yet.
     pub fn push(&mut self, maps: &[Vec<FeatureMap>]) -> Result<()> {
         let origins: Vec<u32> = (self.pictures..).map(|i| i as u32).take(maps.len()).collect();
         self.push_copies(maps, &origins)?;
@@ -99,7 +100,7 @@ impl Store {
         Ok(())
     }
 
-    /// Adds a batch of copies: for every one its maps, and the picture that it is of.
+    /// Adds a batch of copies: for every copy its maps and the picture that it shows.
     pub fn push_copies(&mut self, maps: &[Vec<FeatureMap>], origins: &[u32]) -> Result<()> {
         let mut data = Vec::with_capacity(maps.len() * values(&self.taps));
         for (layer, tap) in self.taps.iter().enumerate() {
@@ -137,7 +138,7 @@ impl Store {
         unsafe { Mmap::map(&file) }.map_err(failed)
     }
 
-    /// All vectors at `pixel` of `layer`, `[entry][channel]`, into `out`.
+    /// Writes all vectors at `pixel` of `layer` into `out`, `[entry][channel]`.
     pub fn vectors(&self, layer: usize, pixel: usize, out: &mut Vec<f32>) {
         out.clear();
         let channels = self.taps[layer].channels as usize;
@@ -147,7 +148,7 @@ impl Store {
         }
     }
 
-    /// The vector of one entry at `pixel` of `layer`.
+    /// Returns the vector of one entry at `pixel` of `layer`.
     pub fn vector(&self, layer: usize, entry: usize, pixel: usize) -> &[f32] {
         let behind = self.batches.partition_point(|batch| batch.first <= entry);
         let batch = &self.batches[behind - 1];
@@ -157,7 +158,7 @@ impl Store {
         &batch.values()[start..start + channels]
     }
 
-    /// The feature maps of one entry.
+    /// Returns the feature maps of one entry.
     pub fn maps(&self, entry: usize) -> Vec<FeatureMap> {
         let behind = self.batches.partition_point(|batch| batch.first <= entry);
         let batch = &self.batches[behind - 1];
@@ -176,7 +177,7 @@ impl Store {
             .collect()
     }
 
-    /// A store of some of the pictures, in the order given, with all of their copies.
+    /// Makes a store of some of the pictures, in the given order, with all of their copies.
     pub fn subset(&self, pictures: &[usize], max_memory: u64) -> Result<Store> {
         let mut subset = Store::new(&self.taps, max_memory, self.scratch_folder.clone());
         let maps = |entries: &[usize]| -> Vec<_> {
@@ -196,12 +197,12 @@ impl Store {
         Ok(subset)
     }
 
-    /// How many entries are of pictures that are `kept`.
+    /// Returns the number of entries that show pictures that are `kept`.
     pub fn entries_of(&self, kept: &[bool]) -> usize {
         self.origins.iter().filter(|&&picture| kept[picture as usize]).count()
     }
 
-    /// Values of one picture before `layer`.
+    /// Returns the number of values of one picture before `layer`.
     fn offset(&self, layer: usize) -> usize {
         values(&self.taps[..layer])
     }
@@ -216,7 +217,7 @@ impl Batch {
     }
 }
 
-/// Refuses stores whose scratch folder does not exist, before hours are spent.
+/// Returns the scratch folder, or refuses if it does not exist. It does so before hours are spent.
 pub fn scratch_folder() -> Result<PathBuf> {
     let folder = std::env::temp_dir();
     if folder.is_dir() {

@@ -1,4 +1,5 @@
-//! Which pictures of a folder a template is built from: strays are left out, and a folder of two things is refused.
+//! Decides which pictures of a folder a template is built from. Strays are left out, and a folder of two things is
+//! refused.
 
 use super::audit::{self, Finding, Halves, ReasonKind};
 use super::exposures::{self, Parts};
@@ -8,10 +9,10 @@ use crate::backbone::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::template::ImageRecord;
 
-/// A picture that [`audit`] suspects.
+/// Describes a picture that [`audit`] suspects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suspect {
-    /// File name.
+    /// The file name.
     pub name: String,
     /// The strongest reason, in words.
     pub reason: String,
@@ -21,22 +22,22 @@ pub struct Suspect {
     pub is_double: bool,
 }
 
-/// Largest share of strays that a folder may hold: with more of them it holds two things.
+/// The largest share of strays that a folder may hold. A folder with more of them holds two things.
 const MOST_STRAYS: f64 = 0.1;
-/// Two halves of a folder that are farther apart than so many mean distances inside a half are two things.
+/// The distance from which two halves of a folder are two things, in mean distances inside a half.
 const TWO_THINGS: f64 = 5.0;
 
-/// The pictures that a template is built from.
+/// Holds the pictures that a template is built from.
 pub(super) struct Chosen<'a> {
     /// The pictures, with their features.
     pub pass: Gathered<'a>,
-    /// Which part every one of them shows.
+    /// The part that every picture shows.
     pub parts: Parts,
-    /// What looks unlike the rest, the pictures that were left out included.
+    /// The pictures that look unlike the rest, including those that were left out.
     pub suspects: Vec<Suspect>,
 }
 
-/// Looks for pictures of the same exposure and for suspects, and leaves out what is to be left out.
+/// Looks for pictures of the same exposure and for suspects, and leaves out the pictures that the options leave out.
 pub(super) fn choose<'a>(
     pass: Gathered<'a>,
     backbone: &Identity,
@@ -51,7 +52,7 @@ pub(super) fn choose<'a>(
     let audit::Examined { findings, halves, .. } =
         audit::examine(&pass, &exposures, backbone, options.mask.as_ref(), None, progress)?;
     log::debug!("halves of the folder: {halves:?}");
-    // Who asks for all suspects to be kept or left out has looked at them.
+    // A caller who asks for all suspects to be kept or left out has looked at them.
     let is_unseen = options.suspects == Suspects::LeaveOutStrays;
     let strays = findings.iter().filter(|f| f.stray).count();
     if is_unseen && strays as f64 > MOST_STRAYS * count as f64 {
@@ -85,7 +86,7 @@ pub(super) fn choose<'a>(
     Ok(Chosen { pass, parts, suspects })
 }
 
-/// The refusal of a folder whose pictures are of two kinds that have nothing in common.
+/// Returns the refusal of a folder whose pictures are of two kinds that have nothing in common.
 fn two_halves(halves: &Halves, images: &[ImageRecord]) -> Error {
     let [few, most] = halves.medoids.map(|at| images[at].name.as_str());
     let what = format!(
@@ -96,7 +97,7 @@ fn two_halves(halves: &Halves, images: &[ImageRecord]) -> Error {
         .advise("give a folder with good parts of one product, or choose to keep all pictures")
 }
 
-/// The refusal of a folder with too many strays to be one product.
+/// Returns the refusal of a folder with too many strays to be one product.
 fn two_things(findings: &[Finding], images: &[ImageRecord], strays: usize) -> Error {
     let named: Vec<&str> = (findings.iter().filter(|f| f.stray).take(5))
         .map(|f| images[f.picture].name.as_str())

@@ -1,4 +1,4 @@
-//! The threshold of a build: from the held-out scores of good parts, or given.
+//! Sets the threshold of a build: from the held-out scores of good parts, or as given.
 
 use super::blocks::{self, Dealt};
 use super::calibration;
@@ -9,15 +9,15 @@ use super::options::Options;
 use crate::error::{Error, Kind, Result};
 use crate::template::{Basis, Decision, Evidence, Origin};
 
-/// Good parts that the threshold of a plain build rejects, as a share of all.
+/// The share of good parts that the threshold of a plain build rejects.
 pub const USUAL_RATE: f64 = 0.02;
 
-/// So many times as high as their leave-one-out scores, the held-out scores of good parts are worth a warning: random
-/// folds give 1.0 to 1.1 times.
+/// The ratio of the held-out scores of good parts to their leave-one-out scores that is worth a warning. Random folds
+/// give 1.0 to 1.1.
 const MUCH_HIGHER: f32 = 1.25;
-/// Fewest parts for such a comparison: with fewer, a fold takes away much of what the template knows.
+/// The smallest number of parts for such a comparison. With fewer, a fold removes much of what the template knows.
 const FEWEST_COMPARED: usize = 30;
-/// Refuses pictures that leave nothing to set a threshold by, where none was given.
+/// Refuses pictures that leave nothing to set a threshold by, if no threshold was given.
 pub(super) fn refuse_too_few(pass: &Gathered, parts: &Parts, options: &Options) -> Result<()> {
     let Some(first) = pass.images.first() else {
         return Err(Error::new(Kind::Image, "there is no good picture to build from")
@@ -27,7 +27,7 @@ pub(super) fn refuse_too_few(pass: &Gathered, parts: &Parts, options: &Options) 
         return Ok(());
     }
     if let Some(rate) = options.false_reject {
-        // Whether there are enough is known before anything else is computed.
+        // Check this before anything else is computed.
         let refused = |e| match pass.images.len() - parts.count() {
             0 => too_few(&e, rate),
             doubles => too_few(&e, rate).within(format!(
@@ -54,7 +54,7 @@ pub(super) fn refuse_too_few(pass: &Gathered, parts: &Parts, options: &Options) 
     ))
 }
 
-/// The refusal of parts of which none can be held out, since all of them belong together.
+/// Returns the refusal of parts of which none can be held out, because all of them belong together.
 pub(super) fn one_item(parts: usize) -> Error {
     let what = format!(
         "all {parts} parts count as one item, so there are no others to set a threshold with"
@@ -76,7 +76,7 @@ pub(super) fn deal(pass: &Gathered, parts: &Parts, options: &Options) -> Dealt {
     blocks::deal(&names, label, options.folds_of(pass.images.len()))
 }
 
-/// What a build knows of good parts before it has their scores.
+/// Returns what a build knows of good parts before it has their scores.
 pub(super) fn evidence(parts: &Parts, dealt: &Dealt, options: &Options) -> Evidence {
     let scored = if options.threshold.is_some() { 0 } else { parts.count() };
     Evidence {
@@ -92,7 +92,7 @@ pub(super) fn evidence(parts: &Parts, dealt: &Dealt, options: &Options) -> Evide
     }
 }
 
-/// The threshold from the held-out `scores` of parts and how it came about, or the one that was given.
+/// Returns the threshold from the held-out `scores` of parts with its decision, or the threshold that was given.
 pub(super) fn decide(
     scores: &[f32],
     dealt: &Dealt,
@@ -125,8 +125,8 @@ pub(super) fn decide(
     Ok((threshold, decision))
 }
 
-/// Says where parts score much higher without their neighbours in the folder than without themselves alone, as from
-/// random folds: then the neighbours know something of them that parts of another day do not share.
+/// Returns a warning if parts score much higher without their neighbours in the folder than without themselves alone,
+/// as from random folds. Then the neighbours know something of them that parts of another day do not share.
 pub(super) fn neighbours_alike(
     held_out: &[f32],
     left_out: &[f32],
@@ -147,7 +147,7 @@ pub(super) fn neighbours_alike(
     })
 }
 
-/// Refuses a threshold that says nothing, where the good pictures have these scores.
+/// Refuses a threshold that says nothing, if the good pictures have these scores.
 pub(super) fn require_threshold(threshold: f32, scores: &[f32]) -> Result<()> {
     if threshold.is_finite() && threshold > 0.0 && !scores.iter().any(|score| score.is_nan()) {
         return Ok(());

@@ -1,19 +1,18 @@
-//! Whether the features of good pictures say anything.
+//! Checks whether the features of good pictures say anything.
 //!
-//! A network with broken weights gives features that are zero, no numbers, or the same whatever it sees: a
-//! template built from them finds nothing in any defect, and agrees with itself. Each picture's features are
-//! looked at by themselves ([`crate::backbone::require_usable`]); what only shows beside the other pictures is
-//! found here.
+//! A network with broken weights gives features that are zero, that are not numbers, or that are the same whatever it
+//! sees. A template built from them finds no defect, and still agrees with itself. [`crate::backbone::require_usable`]
+//! checks each picture's features by themselves. This module finds what shows only beside the other pictures.
 
 use crate::backbone::{Identity, require_usable};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 
-/// Vectors whose values all differ by less than this are the same one: rounding by another order of sums.
+/// Vectors whose values all differ by less than this are equal. The difference is rounding from another order of sums.
 const SAME: f32 = 1e-6;
 
-/// What has been seen of the features of good pictures, one after the other.
+/// Holds what has been seen of the features of good pictures, one after the other.
 pub struct Usable<'a> {
     backbone: &'a Identity,
     pictures: usize,
@@ -25,16 +24,16 @@ pub struct Usable<'a> {
 }
 
 impl<'a> Usable<'a> {
-    /// For features of `backbone`.
+    /// Starts a check for features of `backbone`.
     pub fn new(backbone: &'a Identity) -> Self {
         let tells = vec![false; backbone.taps.len()];
         Usable { backbone, pictures: 0, first: None, tells, pictures_differ: false }
     }
 
-    /// Looks at the features of a further picture; `image` gives the picture at the network's size.
+    /// Checks the features of a further picture. `image` returns the picture at the network's size.
     ///
     /// # Errors
-    /// [`Kind::Model`] where they are zero at a whole tap, or no numbers; whatever `image` refuses.
+    /// Returns [`Kind::Model`] if they are zero at a whole tap, or are not numbers. Passes on the errors of `image`.
     pub fn push(
         &mut self,
         maps: &[FeatureMap],
@@ -52,27 +51,27 @@ impl<'a> Usable<'a> {
         for ((tells, first), map) in self.tells.iter_mut().zip(first_maps).zip(maps) {
             *tells = *tells || !are_same(first.data(), map.data());
         }
-        // Features of pictures that are the same differ by nothing, so this is asked seldom.
+        // Equal pictures have equal features, so the image is rarely needed.
         if !self.pictures_differ {
             self.pictures_differ = !self.tells.contains(&false) || image()? != *first_image;
         }
         if self.is_settled() {
-            // It is asked for no more, and may be large.
+            // The first picture is not needed any more, and it may be large.
             self.first = None;
         }
         Ok(())
     }
 
-    /// Whether further pictures can say nothing new.
+    /// Returns whether further pictures can say nothing new.
     pub fn is_settled(&self) -> bool {
         self.pictures > 1 && !self.tells.contains(&false)
     }
 
-    /// What came of all pictures: a warning where they are one and the same.
+    /// Ends the check of all pictures. Returns a warning if they are all one and the same picture.
     ///
     /// # Errors
-    /// [`Kind::Model`] where a tap gives the same features for pictures that differ; [`Kind::Image`] where one
-    /// and the same picture shows nothing.
+    /// Returns [`Kind::Model`] if a tap gives the same features for different pictures. Returns [`Kind::Image`] if the
+    /// only picture shows nothing.
     pub fn finish(self) -> Result<Option<String>> {
         let Some((_, maps)) = &self.first else { return Ok(None) };
         let count = self.pictures;
@@ -113,8 +112,8 @@ fn are_same(a: &[f32], b: &[f32]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < SAME)
 }
 
-/// Whether the features are the same at all positions in the middle half of the map: near the border a network
-/// sees what the picture is continued with.
+/// Returns whether the features are the same at all positions in the middle half of the map. The border does not count,
+/// because a network also sees the padding there.
 fn is_even(map: &FeatureMap) -> bool {
     let (height, width) = (map.height(), map.width());
     let middle = |size: usize| size / 4..size - size / 4;
@@ -150,14 +149,15 @@ mod tests {
         NetworkImage::from_samples(8, 8, vec![value; 192]).expect("fits")
     }
 
-    /// Vectors at angles that begin with `first` and go on by `step` from position to position.
+    /// Makes vectors at angles that begin with `first` and go on by `step` from position to position.
     fn map(side: usize, first: f32, step: f32) -> FeatureMap {
         let angle = |at: usize| first + step * at as f32;
         let data = (0..side * side).flat_map(|at| [angle(at).cos(), angle(at).sin()]).collect();
         FeatureMap::normalised(side, side, 2, data)
     }
 
-    /// What is said of pictures: the value of their samples, the first angle at both taps, and the step.
+    /// Returns what is said of pictures. Each is given by the value of its samples, the first angle at both taps, and
+    /// the step.
     fn said(pictures: &[(u16, f32, f32, f32)]) -> Result<Option<String>> {
         let id = identity();
         let mut usable = Usable::new(&id);
@@ -171,7 +171,7 @@ mod tests {
     fn features_that_differ_are_usable() {
         for pictures in [
             &[(1, 0.1, 0.2, 0.01), (2, 0.11, 0.21, 0.01)][..],
-            // Even pictures that differ; one tap needs a third picture to tell.
+            // These are even pictures that differ. One tap needs a third picture to tell.
             &[(1, 0.1, 0.2, 0.0), (2, 0.11, 0.21, 0.0)],
             &[(1, 0.1, 0.2, 0.01), (2, 0.11, 0.2, 0.01), (3, 0.1, 0.3, 0.01)],
         ] {
@@ -182,14 +182,14 @@ mod tests {
     #[test]
     fn features_that_say_nothing_are_refused_with_the_reason() {
         for (pictures, kind, reason) in [
-            // The same at a tap, or at both, for pictures that differ.
+            // A tap, or both, give the same for pictures that differ.
             (
                 &[(1, 0.1, 0.2, 0.01), (2, 0.11, 0.2, 0.01)][..],
                 Kind::Model,
                 "tap coarse gives the same",
             ),
             (&[(1, 0.1, 0.2, 0.01), (2, 0.1, 0.2, 0.01)], Kind::Model, "tap fine gives the same"),
-            // One even picture, once or twice.
+            // There is one even picture, once or twice.
             (&[(1, 0.1, 0.2, 0.0)], Kind::Image, "show nothing"),
             (&[(1, 0.1, 0.2, 0.0), (1, 0.1, 0.2, 0.0)], Kind::Image, "show nothing"),
         ] {

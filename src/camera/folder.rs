@@ -1,7 +1,6 @@
-//! A folder of pictures in place of a camera: for trials, for replays and for lines without one.
+//! Reads a folder of pictures in place of a camera: for trials, for replays and for production lines without a camera.
 //!
-//! The pictures come in name order, over and over, each as if it had been taken when it was asked
-//! for.
+//! The pictures come in the order of their names, over and over. Each counts as taken when it was asked for.
 
 use super::frame::{BadFrame, Camera, CameraError, Frame};
 use super::pixels::first_line;
@@ -12,13 +11,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How a folder is to be read.
+/// Says how a folder is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderSettings {
-    /// Free run: frames come no faster than this. `None` gives one whenever it is asked for.
+    /// The shortest time between frames in free run. `None` gives a frame whenever it is asked for.
     pub interval: Option<Duration>,
-    /// Decoded pictures are kept up to this size, so that a rehearsal measures the inspection and
-    /// not the decoding.
+    /// The bytes up to which decoded pictures are kept. So a rehearsal measures the inspection and not the decoding.
     pub cache_bytes: usize,
 }
 
@@ -28,7 +26,7 @@ impl Default for FolderSettings {
     }
 }
 
-/// The pictures of a folder, read over and over.
+/// Reads the pictures of a folder over and over.
 pub struct FolderCamera {
     folder: PathBuf,
     settings: FolderSettings,
@@ -43,8 +41,8 @@ impl FolderCamera {
     /// Lists the pictures of `folder`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Io`] where it cannot be read, [`crate::error::Kind::Image`] where it
-    /// holds no pictures.
+    /// Returns [`crate::error::Kind::Io`] if it cannot be read, and [`crate::error::Kind::Image`] if it holds no
+    /// pictures.
     pub fn open(folder: &Path, settings: FolderSettings) -> error::Result<Self> {
         let names = list(folder).map_err(|e| Error::io(folder, "the folder cannot be read", &e))?;
         if names.is_empty() {
@@ -56,7 +54,7 @@ impl FolderCamera {
         Ok(FolderCamera { folder, settings, names, next: 0, sequence: 0, last: None, cache })
     }
 
-    /// Waits until a frame may be taken; returns when it is.
+    /// Waits until a frame may be taken. Returns that moment.
     fn exposure(&self, not_before: LineTime, give_up: LineTime) -> Result<LineTime, CameraError> {
         let free = match (self.last, self.settings.interval) {
             (Some(last), Some(interval)) => last + interval,
@@ -68,7 +66,7 @@ impl FolderCamera {
         if now < due || now > give_up { Err(CameraError::Late) } else { Ok(now) }
     }
 
-    /// The next name; at the end of the list the folder is listed anew.
+    /// Returns the next name. At the end of the list it lists the folder again.
     fn next_name(&mut self) -> Result<PathBuf, CameraError> {
         let gone = |why: String| CameraError::Gone(format!("{}: {why}", self.folder.display()));
         if self.next >= self.names.len() {
@@ -101,7 +99,7 @@ impl Camera for FolderCamera {
         }
     }
 
-    /// Nothing waits in a folder.
+    /// Does nothing, because nothing waits in a folder.
     fn drain(&mut self) -> Result<(), CameraError> {
         Ok(())
     }
@@ -114,14 +112,14 @@ impl Camera for FolderCamera {
         format!("{}: {} pictures, {rate}", self.folder.display(), self.names.len())
     }
 
-    /// That of the first picture that can be read.
+    /// Returns the size of the first picture that can be read.
     fn picture_size(&self) -> Option<Size> {
         let picture = self.names.iter().find_map(|name| read(name).ok())?;
         Some(Size { width: picture.width, height: picture.height })
     }
 }
 
-/// The pictures of a folder in name order.
+/// Returns the pictures of a folder in the order of their names.
 fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -134,18 +132,18 @@ fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Decoded pictures until there is no room left. Nothing is thrown out for another: with
-/// everything read in turn, the one thrown out would be needed first.
+/// Keeps decoded pictures until there is no room left. It never drops one for another, because with everything read in
+/// turn the dropped one would be needed first.
 struct Cache {
     free_bytes: usize,
     pictures: HashMap<PathBuf, (Version, Picture)>,
 }
 
-/// What tells a file from one that was put in its place.
+/// Distinguishes a file from one that replaced it.
 type Version = (u64, Option<SystemTime>);
 
 impl Cache {
-    /// The picture of a file, or why there is none, with the file's name.
+    /// Returns the picture of a file, or why there is none, with the file's name.
     fn picture(&mut self, path: &Path) -> Result<Picture, String> {
         let metadata = std::fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let version = (metadata.len(), metadata.modified().ok());

@@ -1,39 +1,39 @@
-//! A frame, why there is none, and what every camera can do.
+//! Describes a frame, why there is none, and what every camera can do.
 
 use crate::clock::LineTime;
 use crate::image::{Picture, Size};
 use std::fmt;
 
-/// A picture and when it was taken.
+/// Holds a picture and the moment at which it was taken.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// The decoded picture, RGB.
     pub picture: Picture,
-    /// When its exposure began, or a moment that is certainly not later.
+    /// The moment at which its exposure began, or an earlier one. It is certainly not later.
     pub exposed_at: LineTime,
-    /// The source's own count of frames, which wraps; a gap means lost frames.
+    /// The source's own count of frames, which wraps. A gap means lost frames.
     pub sequence: u32,
 }
 
-/// A frame that came and cannot be used: marked as damaged, too short, not decodable.
+/// Describes a frame that came and cannot be used: it is marked as damaged, too short, or cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadFrame {
     /// What is wrong with it.
     pub why: String,
-    /// As in [`Frame::exposed_at`].
+    /// The same as [`Frame::exposed_at`].
     pub exposed_at: LineTime,
-    /// As in [`Frame::sequence`].
+    /// The same as [`Frame::sequence`].
     pub sequence: u32,
 }
 
-/// Why there is no frame.
+/// Says why there is no frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CameraError {
-    /// None came in time; the camera is still there.
+    /// No frame came in time. The camera is still there.
     Late,
-    /// One came, and it cannot be used.
+    /// A frame came, and it cannot be used.
     Garbage(BadFrame),
-    /// The camera is gone or refuses to work: it has to be opened again.
+    /// The camera is gone or refuses to work. It has to be opened again.
     Gone(String),
 }
 
@@ -49,24 +49,24 @@ impl fmt::Display for CameraError {
 
 impl std::error::Error for CameraError {}
 
-/// A source of frames.
+/// Gives frames.
 pub trait Camera: Send {
-    /// The first frame whose exposure began at `not_before` or later; frames older than that are
-    /// dropped. Waits until `give_up` at most.
+    /// Returns the first frame whose exposure began at `not_before` or later. It drops older frames. It waits until
+    /// `give_up` at most.
     fn frame_after(
         &mut self,
         not_before: LineTime,
         give_up: LineTime,
     ) -> Result<Frame, CameraError>;
 
-    /// Drops every frame that has arrived, without waiting and without decoding it, so that the
-    /// source never runs out of buffers between triggers. Called every few milliseconds.
+    /// Drops every frame that has arrived, without waiting and without decoding it. So the source never runs out of
+    /// buffers between triggers. It is called every few milliseconds.
     fn drain(&mut self) -> Result<(), CameraError>;
 
-    /// The source in one line, for the log: device, format, size, rate.
+    /// Describes the source in one line of text for the log: device file, format, size, rate.
     fn describe(&self) -> String;
 
-    /// The size of its pictures, where it is known before one is taken.
+    /// Returns the size of its pictures, if it is known before one is taken.
     fn picture_size(&self) -> Option<Size> {
         None
     }

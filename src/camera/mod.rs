@@ -1,6 +1,6 @@
-//! Where frames come from: a V4L2 camera, or a folder of pictures.
+//! Gives frames: from a V4L2 camera, or from a folder of pictures.
 //!
-//! Nothing in here may panic: the lints below keep it so.
+//! Nothing in this module may panic. The lints below enforce it.
 
 #![deny(
     clippy::expect_used,

@@ -1,7 +1,7 @@
-//! From the raw bytes of a camera's frame to a picture.
+//! Turns the raw bytes of a camera's frame into a picture.
 //!
-//! Every row is checked against the bytes that came: a frame that is too short is garbage and
-//! never a picture with an invented rest.
+//! Every row is checked against the bytes that came. A frame that is too short cannot be used. It never becomes a
+//! picture with an invented rest.
 
 use crate::image::{Picture, Samples, decode};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::fmt;
 use yuv::{YuvBiPlanarImage, YuvChromaSubsampling, YuvConversionMode, YuvError, YuvPackedImage};
 use yuv::{YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 
-/// How a camera lays out its pixels, by the names that V4L2 gives.
+/// Says how a camera lays out its pixels, by the names that V4L2 gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PixelFormat {
@@ -38,7 +38,7 @@ impl PixelFormat {
         PixelFormat::Mjpg,
     ];
 
-    /// The name in configurations, which is also V4L2's four-character code.
+    /// Returns the name in configurations, which is also V4L2's four-character code.
     pub fn name(self) -> &'static str {
         match self {
             PixelFormat::Yuyv => "YUYV",
@@ -50,12 +50,12 @@ impl PixelFormat {
         }
     }
 
-    /// V4L2's four-character code as the kernel's number.
+    /// Returns V4L2's four-character code as the kernel's number.
     pub fn four_character_code(self) -> u32 {
         self.name().bytes().rev().fold(0, |code, byte| code << 8 | u32::from(byte))
     }
 
-    /// Whether colour is sampled every second pixel, which makes odd sizes ambiguous.
+    /// Returns whether colour is sampled only every second pixel, across and down. That makes odd sizes ambiguous.
     fn needs_even(self) -> (bool, bool) {
         match self {
             PixelFormat::Yuyv => (true, false),
@@ -64,7 +64,7 @@ impl PixelFormat {
         }
     }
 
-    /// Bytes of a row of `width` pixels without padding; zero for JPEG, which has no rows.
+    /// Returns the bytes of a row of `width` pixels without padding. It is zero for JPEG, which has no rows.
     fn row_bytes(self, width: usize) -> usize {
         match self {
             PixelFormat::Yuyv => width.saturating_mul(2),
@@ -91,25 +91,25 @@ impl std::str::FromStr for PixelFormat {
     }
 }
 
-/// Everything that has to be known to read a frame's bytes.
+/// Holds everything that has to be known to read a frame's bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// How the pixels are laid out.
     pub format: PixelFormat,
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
-    /// Bytes from one row's start to the next one's; zero means no padding.
+    /// The bytes from one row's start to the next one's. Zero means no padding.
     pub bytes_per_line: u32,
-    /// Which YUV: limited or full range.
+    /// The range of YUV: limited or full.
     pub range: YuvRange,
-    /// Which YUV: the weights of the colours.
+    /// The matrix of YUV: the weights of the colours.
     pub matrix: YuvStandardMatrix,
 }
 
 impl Layout {
-    /// Bytes from row to row, checked against what a row needs.
+    /// Returns the bytes from row to row, checked against what a row needs.
     fn stride(&self) -> Result<usize, String> {
         let row = self.format.row_bytes(self.width as usize);
         match self.bytes_per_line as usize {
@@ -122,10 +122,10 @@ impl Layout {
 
 /// Turns a frame's bytes into a picture.
 ///
-/// `GREY` is taken as it is, without stretching a limited range: cameras fill the full one.
+/// `GREY` is used as it is, without stretching a limited range, because cameras fill the full one.
 ///
 /// # Errors
-/// Why the frame cannot be used: the bytes are too few or are not what `layout` says.
+/// Returns why the frame cannot be used: the bytes are too few or are not what `layout` says.
 pub fn to_picture(bytes: &[u8], layout: &Layout) -> Result<Picture, String> {
     let (even_width, even_height) = layout.format.needs_even();
     let odd = |side: u32| !side.is_multiple_of(2);
@@ -159,7 +159,7 @@ fn unconverted(error: YuvError) -> String {
     format!("cannot be converted: {error}")
 }
 
-/// The rows without their padding, exactly as many as the picture has. The last row needs none.
+/// Returns the rows without their padding, exactly as many as the picture has. The last row needs no padding.
 fn rows<'a>(
     bytes: &'a [u8],
     layout: &Layout,
@@ -184,12 +184,13 @@ fn from_rows(
     Ok(out)
 }
 
-/// Called after the frame's size was checked, so that no size is reserved that did not come.
+/// Returns the number of samples. Call it only after the check of the frame's size, so that no more memory is reserved
+/// than came.
 fn sample_count(layout: &Layout) -> usize {
     (layout.width as usize).saturating_mul(layout.height as usize).saturating_mul(3)
 }
 
-/// By way of separate planes: the crate's direct way rounds its factors to 6 bits, this one to 13.
+/// Converts YUYV through separate planes. The crate's direct way rounds its factors to 6 bits, and this one to 13.
 fn from_yuyv(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, String> {
     let Layout { width, range, matrix, .. } = *layout;
     let (yuy_stride, rgb_stride) = (width.saturating_mul(2), width.saturating_mul(3));
@@ -230,9 +231,8 @@ fn from_nv12(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, String> {
     Ok(rgb)
 }
 
-/// An APP0 segment that marks a JPEG as one of a motion JPEG. Cameras leave the Huffman tables out
-/// that all of them share, and the decoder fills them in where it sees this mark, which cameras
-/// leave out as well.
+/// An APP0 segment that marks a JPEG as one of a motion JPEG. Cameras leave out the Huffman tables that all of them
+/// share. The decoder adds the tables if it sees this mark, which cameras leave out as well.
 const MOTION_JPEG_MARK: &[u8] = b"\xFF\xE0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
 const JPEG_START: &[u8] = b"\xFF\xD8";
 
@@ -249,7 +249,7 @@ fn from_jpeg(bytes: &[u8], layout: &Layout) -> Result<Picture, String> {
     Ok(picture)
 }
 
-/// An error without its advice, which is for people with a file at hand.
+/// Returns an error without its advice, which is for people with a file at hand.
 pub(super) fn first_line(error: &crate::error::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
@@ -277,7 +277,7 @@ mod tests {
         assert!(near, "{case}: {got:?}, not {want:?}");
     }
 
-    /// Y, U, V by BT.601 and R, G, B. Limited: Y = 16 + 65.481 R + 128.553 G + 24.966 B and so on.
+    /// These are Y, U, V by BT.601 and R, G, B in limited range: Y = 16 + 65.481 R + 128.553 G + 24.966 B and so on.
     const LIMITED: [([u8; 3], [u8; 3]); 6] = [
         ([16, 128, 128], [0, 0, 0]),
         ([235, 128, 128], [255, 255, 255]),
@@ -286,7 +286,7 @@ mod tests {
         ([145, 54, 34], [0, 255, 0]),
         ([41, 240, 110], [0, 0, 255]),
     ];
-    /// The same in full range: Y = 0.299 R + 0.587 G + 0.114 B, U and V from 0.5 to 255.5.
+    /// These are the same in full range: Y = 0.299 R + 0.587 G + 0.114 B, U and V from 0.5 to 255.5.
     const FULL: [([u8; 3], [u8; 3]); 6] = [
         ([0, 128, 128], [0, 0, 0]),
         ([255, 128, 128], [255, 255, 255]),
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn every_pixel_has_its_own_brightness_and_padding_is_skipped() {
-        // Two rows of black and white; 0xEE pads each row but not necessarily the last.
+        // There are two rows of black and white. 0xEE pads each row, but not necessarily the last.
         let yuyv = Layout { bytes_per_line: 6, ..layout(PixelFormat::Yuyv, 2, 2) };
         let bytes = [16, 128, 235, 128, 0xEE, 0xEE, 235, 128, 16, 128];
         let (black, white) = ([0u8; 3], [255u8; 3]);
@@ -382,7 +382,7 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// The segments of a JPEG before its scan, without the Huffman tables, and the scan.
+    /// Returns the segments of a JPEG before its scan, without the Huffman tables, and the scan.
     fn without_tables(jpeg: &[u8]) -> Vec<u8> {
         let (mut out, mut rest) = (jpeg[..2].to_vec(), &jpeg[2..]);
         while rest[1] != 0xDA {

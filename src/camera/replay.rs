@@ -1,8 +1,8 @@
-//! Recorded frames, at recorded times: a line without camera and sensor.
+//! Replays recorded frames at recorded times: a production line without camera and sensor.
 //!
-//! A folder with a `triggers.csv`: a heading `at_us,picture,exposure_delay_us`, and a line for
-//! every part: when it is triggered after the start, the picture's file name in the folder (empty
-//! for a frame that never comes), and how long after the trigger its exposure begins.
+//! The folder holds a `triggers.csv`. It has the heading `at_us,picture,exposure_delay_us` and a line of text for every
+//! part. The line says when the part is triggered after the start, the picture's file name in the folder, and how long
+//! after the trigger its exposure begins. An empty name stands for a frame that never comes.
 
 use super::frame::{BadFrame, Camera, CameraError, Frame};
 use crate::clock::LineTime;
@@ -13,28 +13,28 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Most parts of a recording, and most empty lines in it.
+/// The largest number of parts of a recording, and of empty lines of text in it.
 const MAX_PARTS: usize = 1_000_000;
-/// Longest line: two numbers and the longest path that the system takes.
+/// The longest line of text, in bytes: two numbers and the longest path that the system accepts.
 const MAX_LINE: u64 = 4096 + 64;
-/// Longest recording: a million parts with names of 250 letters.
+/// The longest recording, in bytes: a million parts with names of 250 letters.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// One recorded part.
+/// Describes one recorded part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// When it is triggered, after the start.
+    /// The time of its trigger after the start.
     pub at: Duration,
-    /// Its picture; `None` where no frame comes.
+    /// The picture of the part. `None` means that no frame comes.
     pub picture: Option<PathBuf>,
-    /// From the trigger to the begin of its exposure.
+    /// The time from the trigger to the beginning of its exposure.
     pub exposure_delay: Duration,
 }
 
 /// Reads `triggers.csv` of a folder: a regular file of at most a million parts and 256 MiB.
 ///
 /// # Errors
-/// [`Kind::Usage`] with the line that is wrong; [`Kind::Io`] where it cannot be read.
+/// Returns [`Kind::Usage`] with the number of the wrong line, and [`Kind::Io`] if the file cannot be read.
 pub fn read_recording(folder: &Path) -> Result<Vec<Recorded>> {
     let path = folder.join("triggers.csv");
     let file = files::open_regular(&path, MAX_BYTES, Kind::Usage)?;
@@ -77,7 +77,7 @@ pub fn read_recording(folder: &Path) -> Result<Vec<Recorded>> {
     Ok(parts)
 }
 
-/// The part of a line, or what is wrong with the line.
+/// Returns the part of a line of text, or what is wrong with the line.
 fn recorded(line: &str, folder: &Path) -> std::result::Result<Recorded, &'static str> {
     let mut fields = line.split(',').map(str::trim);
     let microseconds = |field: &str| field.parse().map(Duration::from_micros).ok();
@@ -91,7 +91,7 @@ fn recorded(line: &str, folder: &Path) -> std::result::Result<Recorded, &'static
     Ok(Recorded { at, picture, exposure_delay })
 }
 
-/// A camera that shows recorded frames.
+/// Shows recorded frames as a camera.
 pub struct ReplayCamera {
     start: Arc<OnceLock<LineTime>>,
     parts: Vec<Recorded>,
@@ -99,7 +99,7 @@ pub struct ReplayCamera {
 }
 
 impl ReplayCamera {
-    /// Frames of `parts`, counted from `start`; none before it is set.
+    /// Makes a camera that shows frames of `parts`, timed from `start`. There are none before `start` is set.
     pub fn new(start: Arc<OnceLock<LineTime>>, parts: Vec<Recorded>) -> Self {
         ReplayCamera { start, parts, next: 0 }
     }
@@ -147,7 +147,7 @@ impl Camera for ReplayCamera {
 mod tests {
     use super::*;
 
-    /// A recording that is longer than its limits must neither fill the memory nor take for ever.
+    /// A recording beyond its limits must neither fill the memory nor take for ever.
     #[test]
     fn a_recording_beyond_its_limits_is_refused_with_its_line() {
         let folder = tempfile::tempdir().expect("a folder");

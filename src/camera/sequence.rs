@@ -1,4 +1,4 @@
-//! Frames that a source counted and nobody got.
+//! Finds frames that a source counted and nobody got.
 
 /// Follows the numbers of a source's frames.
 #[derive(Debug, Clone, Default)]
@@ -7,10 +7,12 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Frames that are missing between the last one and this: nothing before the first one.
+    /// Returns the number of frames that are missing between the last one and this. Before the first frame none is
+    /// missing.
     ///
-    /// Numbers wrap at 32 bits. One that does not rise, as from a driver that counts anew or not at all, says
-    /// nothing about what came in between; then one frame is taken to be missing, since none can be ruled out.
+    /// Numbers wrap at 32 bits. A number that does not rise says nothing about what came in between. It comes from a
+    /// driver that counts again from the start or not at all. Then one frame counts as missing, because it cannot be
+    /// ruled out.
     pub fn missing_before(&mut self, number: u32) -> u32 {
         const HALF: u32 = 1 << 31;
         match self.last.replace(number).map(|last| number.wrapping_sub(last)) {

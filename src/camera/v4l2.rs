@@ -1,9 +1,8 @@
-//! A V4L2 camera as a source of frames.
+//! Uses a V4L2 camera as a source of frames.
 //!
-//! The camera runs freely and the line keeps emptying its queue, so that after a trigger the
-//! first frame exposed late enough is taken at once. Whatever is wrong with the device shows as
-//! [`CameraError::Gone`] rather than as waiting: errors of the driver, a broken queue, and a
-//! driver that goes silent.
+//! The camera runs freely, and the capture thread keeps emptying its queue. So after a trigger, the first frame that
+//! was exposed late enough is taken at once. If anything is wrong with the camera, the result is [`CameraError::Gone`]
+//! and not a wait. That covers errors of the driver, a broken queue, and a driver that goes silent.
 
 use super::frame::{BadFrame, Camera, CameraError, Frame};
 use super::pixels::{Layout, to_picture};
@@ -17,28 +16,28 @@ use crate::error::{self, Error};
 use crate::image::Size;
 use std::time::Duration;
 
-/// How long a camera may take to its first frame; some need seconds to wake up.
+/// The longest time to the first frame of a camera. Some cameras need seconds to wake up.
 const LONGEST_START: Duration = Duration::from_secs(5);
 
-/// An open and streaming camera.
+/// Holds an open and streaming camera.
 pub struct V4l2Camera {
     device: Device,
     layout: Layout,
     timing: Timing,
     /// The last moment at which the queue of filled buffers is known to have been empty.
     empty_at: LineTime,
-    /// When the last frame came; the start of the stream before the first one.
+    /// The moment at which the last frame came, or the start of the stream before the first one.
     last_arrival: LineTime,
     started: bool,
     description: String,
 }
 
 impl V4l2Camera {
-    /// Sets the controls, exposure and gain of a device, also while another program streams from
-    /// it; its format is left alone.
+    /// Sets the controls, exposure and gain of a camera, also while another program streams from it. It does not change
+    /// the format.
     ///
     /// # Errors
-    /// As [`V4l2Camera::open`].
+    /// Returns the same errors as [`V4l2Camera::open`].
     pub fn set_controls(settings: &V4l2Settings) -> error::Result<()> {
         let path = &settings.device;
         let device =
@@ -46,11 +45,11 @@ impl V4l2Camera {
         Controls::of(&device).apply(settings)
     }
 
-    /// Opens the device, sets it up and starts the stream.
+    /// Opens the device file, sets the camera up and starts the stream.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] where the settings ask for what the device does not have,
-    /// with a list of what it has; [`crate::error::Kind::Io`] where the device cannot be used.
+    /// Returns [`crate::error::Kind::Usage`] if the settings ask for what the camera does not have, with a list of what
+    /// it has. Returns [`crate::error::Kind::Io`] if the camera cannot be used.
     pub fn open(settings: &V4l2Settings) -> error::Result<Self> {
         settings.check()?;
         let path = &settings.device;
@@ -95,9 +94,9 @@ impl V4l2Camera {
         })
     }
 
-    /// The first waiting frame whose exposure began at `not_before` or later, with that moment;
-    /// those before it are dropped, all of them without `not_before`. Takes no more frames than
-    /// there are buffers, so that it ends.
+    /// Returns the first waiting frame whose exposure began at `not_before` or later, with that moment. It drops the
+    /// frames before it. Without `not_before` it drops all of them. It takes no more than one frame for each buffer and
+    /// one more, so that it ends.
     fn first_waiting(
         &mut self,
         not_before: Option<LineTime>,
@@ -195,7 +194,7 @@ fn gone(error: std::io::Error) -> CameraError {
     CameraError::Gone(error.to_string())
 }
 
-/// Refuses cameras whose stamps cannot be compared with the triggers'.
+/// Refuses cameras whose time stamps cannot be compared with those of the triggers.
 fn stamp_name(source: StampSource) -> error::Result<&'static str> {
     match source {
         StampSource::StartOfExposure => Ok("start of exposure"),

@@ -1,8 +1,8 @@
-//! The kernel's V4L2 structures and numbers, as far as one single-planar camera needs them.
+//! Declares the kernel's V4L2 structures and numbers, as far as one single-planar camera needs them.
 //!
-//! Copied by hand from `linux/videodev2.h`, whose layout is part of the kernel's promise to
-//! programs. The layout is that of 64-bit targets (x86-64 and aarch64 share it); the sizes are
-//! checked at compile time, and a 32-bit target fails that check.
+//! They are copied by hand from `linux/videodev2.h`, whose layout is part of the kernel's promise to programs. The
+//! layout is that of 64-bit targets (x86-64 and aarch64 share it). The sizes are checked at compile time, and a 32-bit
+//! target fails that check.
 
 pub const BUFFER_TYPE_VIDEO_CAPTURE: u32 = 1;
 pub const MEMORY_MMAP: u32 = 1;
@@ -62,7 +62,7 @@ pub struct PixFormat {
     pub transfer_function: u32,
 }
 
-/// The union of all kinds of formats, of which only this one is used.
+/// Holds the union of all kinds of formats, of which only this one is used.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Format {
@@ -84,8 +84,8 @@ pub struct FormatDescription {
     pub reserved: [u32; 3],
 }
 
-/// `size` is width and height where the kind is discrete, else smallest, largest and step of the
-/// width and then of the height.
+/// Describes frame sizes. `size` holds width and height if the kind is discrete. Otherwise it holds the smallest, the
+/// largest and the step of the width and then of the height.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct FrameSize {
@@ -103,7 +103,8 @@ pub struct Fraction {
     pub denominator: u32,
 }
 
-/// `interval` is one where the kind is discrete, else the shortest, the longest and the step.
+/// Describes frame intervals. `interval` holds one if the kind is discrete. Otherwise it holds the shortest, the
+/// longest and the step.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct FrameInterval {
@@ -116,7 +117,7 @@ pub struct FrameInterval {
     pub reserved: [u32; 2],
 }
 
-/// The union of capture and output parameters, of which only capture is used.
+/// Holds the union of capture and output parameters, of which only capture is used.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct StreamParameters {
@@ -139,7 +140,7 @@ pub struct RequestBuffers {
     pub flags: u32,
 }
 
-/// `offset` is the kernel's union `m`, read as the offset to map.
+/// Describes a buffer. `offset` is the kernel's union `m`, read as the offset to map.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Buffer {
@@ -180,8 +181,8 @@ pub struct ControlQuery {
     pub reserved: [u32; 32],
 }
 
-/// `value` is the kernel's union: 32 bits (the low half on little-endian) or 64 by the control's
-/// kind.
+/// Holds the value of a control. `value` is the kernel's union: 32 bits (the low half on little-endian) or 64 bits,
+/// depending on the control's kind.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Default)]
 pub struct ControlValue {

@@ -1,30 +1,30 @@
-//! A camera's controls (exposure, gain, white balance and so on), set by name.
+//! Sets a camera's controls (exposure, gain, white balance and so on) by name.
 //!
-//! A picture taken with other settings than the template's is a wrong picture. So every control
-//! that is asked for must exist, be writable and take exactly the value asked for.
+//! A picture taken with other settings than the template's is a wrong picture. So every control that is asked for must
+//! exist, be writable and accept exactly the value asked for.
 
 use super::v4l2_abi::{self as abi, ControlQuery};
 use super::v4l2_device::Device;
 use super::v4l2_settings::V4l2Settings;
 use crate::error::{Error, Kind, Result};
 
-/// Names of the same control in newer and older kernels.
+/// The names of the same control in newer and older kernels.
 const AUTO_EXPOSURE: [&str; 2] = ["auto_exposure", "exposure_auto"];
 const EXPOSURE_TIME: [&str; 2] = ["exposure_time_absolute", "exposure_absolute"];
 const EXPOSURE_IN_DRIVER_UNITS: [&str; 1] = ["exposure"];
 const GAIN: [&str; 2] = ["gain", "analogue_gain"];
-/// The value of `auto_exposure` that means "as I say".
+/// The value of `auto_exposure` that means manual exposure.
 const MANUAL_EXPOSURE: i64 = 1;
-/// The unit of `exposure_time_absolute`.
+/// The unit of `exposure_time_absolute`, in microseconds.
 const EXPOSURE_UNIT_US: u32 = 100;
 
-/// A control that holds a number.
+/// Describes a control that holds a number.
 struct Control {
     name: String,
     query: ControlQuery,
 }
 
-/// The controls of a device that hold a number.
+/// Holds the controls of a camera that hold a number.
 pub struct Controls<'a> {
     device: &'a Device,
     controls: Vec<Control>,
@@ -38,8 +38,8 @@ impl<'a> Controls<'a> {
         Controls { device, controls: controls.collect() }
     }
 
-    /// Sets everything that the settings ask for: `controls` first (switches before numbers, as
-    /// automatic modes keep numbers from being set), then exposure and gain.
+    /// Sets everything that the settings ask for. It sets `controls` first, then exposure and gain. Among `controls`,
+    /// switches come before numbers, because automatic modes prevent numbers from being set.
     pub fn apply(&self, settings: &V4l2Settings) -> Result<()> {
         let mut asked = Vec::new();
         for (name, &value) in &settings.controls {
@@ -104,7 +104,7 @@ impl<'a> Controls<'a> {
         if query.flags & (abi::CONTROL_FLAG_READ_ONLY | abi::CONTROL_FLAG_DISABLED) != 0 {
             return Err(refused("the camera lets nobody set it".into()).advise("remove it"));
         }
-        // A bit mask is unsigned: its maximum may be read as a negative number.
+        // A bit mask is unsigned, so its maximum may be read as a negative number.
         let bounded = query.kind != abi::CONTROL_BITMASK;
         if bounded && !(query.minimum..=query.maximum).contains(&value) {
             let range = format!("{} to {}", query.minimum, query.maximum);
@@ -134,8 +134,7 @@ fn is_switch(query: &ControlQuery) -> bool {
     [abi::CONTROL_BOOLEAN, abi::CONTROL_MENU, abi::CONTROL_INTEGER_MENU].contains(&query.kind)
 }
 
-/// The name as `v4l2-ctl` writes it: letters and digits in lower case, one `_` for anything
-/// between them.
+/// Returns the name as `v4l2-ctl` writes it: letters and digits in lower case, and one `_` for anything between them.
 fn normalised(name: &[u8]) -> String {
     let text = name.split(|&b| b == 0).next().unwrap_or_default();
     let words = text.split(|b| !b.is_ascii_alphanumeric()).filter(|w| !w.is_empty());

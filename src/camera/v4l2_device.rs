@@ -1,9 +1,8 @@
-//! A V4L2 capture device: its ioctls and mapped buffers behind a safe interface.
+//! Wraps a V4L2 capture device: its ioctls and mapped buffers behind a safe interface.
 //!
-//! No existing crate gives a frame's time stamp together with its source without needing
-//! libclang at build time, and that stamp is what ties a picture to its part; so these few ioctls
-//! are this crate's own. Single-planar capture with buffers mapped from the driver. No length,
-//! index or count from the kernel is used unchecked.
+//! A frame's time stamp together with its source ties a picture to its part. No existing crate gives both without
+//! needing libclang at build time. So these few ioctls are this crate's own. They cover single-planar capture with
+//! buffers mapped from the driver. No length, index or count from the kernel is used unchecked.
 #![allow(unsafe_code)]
 
 use super::v4l2_abi::{self as abi, *};
@@ -19,12 +18,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-/// Most entries read of any list of the driver, so that a broken driver cannot keep us reading.
+/// The largest number of entries that are read of any list of the driver. So a broken driver cannot keep the program
+/// reading.
 const MOST_ENTRIES: u32 = 512;
-/// Most buffers that a driver may give; the kernel's own limit is 32 or, lately, 64.
+/// The largest number of buffers that a driver may give. The kernel's own limit is 32 or, in newer kernels, 64.
 const MOST_BUFFERS: u32 = 64;
 
-/// Each request with the structure that its number encodes.
+/// Pairs each request with the structure that its number encodes.
 mod ioctls {
     use super::*;
     nix::ioctl_read!(query_capability, b'V', 0, Capability);
@@ -45,34 +45,34 @@ mod ioctls {
     nix::ioctl_readwrite!(query_control, b'V', 103, ControlQuery);
 }
 
-/// What a buffer's time stamp stands for.
+/// Says what a buffer's time stamp stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StampSource {
     /// The moment at which the exposure began.
     StartOfExposure,
-    /// The moment at which the frame's last byte had come.
+    /// The moment at which the frame's last byte came.
     EndOfFrame,
-    /// Nothing that can be compared with the line's clock.
+    /// Nothing that can be compared with the monotonic clock.
     OtherClock,
 }
 
-/// A filled buffer, held until it is given back with [`Device::requeue`].
+/// Holds a filled buffer until it is given back with [`Device::requeue`].
 #[derive(Debug)]
 pub struct Arrival {
     index: usize,
-    /// Bytes of picture in it, never more than are mapped.
+    /// The number of picture bytes in it, never more than are mapped.
     pub bytes_used: usize,
-    /// The driver's stamp, on the clock that `source` tells.
+    /// The driver's time stamp, on the clock that `source` names.
     pub stamp: LineTime,
     /// What `stamp` stands for.
     pub source: StampSource,
-    /// The driver says that the data is damaged.
+    /// Whether the driver says that the data is damaged.
     pub damaged: bool,
     /// The driver's count of frames.
     pub sequence: u32,
 }
 
-/// How a wait ended.
+/// Says how a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// A buffer may be taken.
@@ -83,17 +83,17 @@ pub enum Wait {
     Broken,
 }
 
-/// An open capture device. Dropping it stops the stream and unmaps its buffers.
+/// Holds an open capture device. Dropping it stops the stream and unmaps its buffers.
 pub struct Device {
     buffers: Vec<MmapRaw>,
-    /// Which buffers the program holds; the driver may write to all others.
+    /// Says which buffers the program holds. The driver may write to all others.
     held: Vec<bool>,
-    /// Closed after its buffers are unmapped.
+    /// The device file, which is closed after its buffers are unmapped.
     file: OwnedFd,
 }
 
 impl Device {
-    /// Opens the device node; nothing in it waits from here on.
+    /// Opens the device file. No later operation on it waits.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = open(path, flags, Mode::empty())?;
@@ -132,14 +132,14 @@ impl Device {
         }
     }
 
-    /// Names and abilities of driver and device.
+    /// Returns names and abilities of driver and device.
     pub fn capability(&self) -> Result<Capability> {
         let mut capability = Capability::default();
         self.call(ioctls::query_capability, &mut capability)?;
         Ok(capability)
     }
 
-    /// Reads a list of the driver up to its end, which is an error by design.
+    /// Reads a list of the driver up to its end, which the driver reports as an error.
     fn list<T: Copy>(
         &self,
         request: unsafe fn(c_int, *mut T) -> nix::Result<c_int>,
@@ -152,20 +152,20 @@ impl Device {
         (0..MOST_ENTRIES).map_while(read).collect()
     }
 
-    /// The pixel formats on offer, as four-character codes.
+    /// Returns the pixel formats on offer, as four-character codes.
     pub fn formats(&self) -> Vec<u32> {
         let kind = BUFFER_TYPE_VIDEO_CAPTURE;
         let entry = |index| FormatDescription { index, kind, ..Default::default() };
         self.list(ioctls::enumerate_format, entry).iter().map(|f| f.pixel_format).collect()
     }
 
-    /// The picture sizes on offer in a format.
+    /// Returns the picture sizes on offer in a format.
     pub fn frame_sizes(&self, pixel_format: u32) -> Vec<FrameSize> {
         let entry = |index| FrameSize { index, pixel_format, ..Default::default() };
         self.list(ioctls::enumerate_size, entry)
     }
 
-    /// The frame intervals on offer in a format and size.
+    /// Returns the frame intervals on offer in a format and size.
     pub fn frame_intervals(
         &self,
         pixel_format: u32,
@@ -177,7 +177,7 @@ impl Device {
         self.list(ioctls::enumerate_interval, entry)
     }
 
-    /// The present format.
+    /// Returns the present format.
     pub fn format(&self) -> Result<PixFormat> {
         let private = PIXEL_FORMAT_PRIVATE_MAGIC;
         let pix = PixFormat { private, ..Default::default() };
@@ -186,14 +186,14 @@ impl Device {
         Ok(format.pix)
     }
 
-    /// Asks for a format and returns the one that the driver chose, which may be another.
+    /// Asks for a format and returns the one that the driver chose, which may differ.
     pub fn set_format(&self, pix: PixFormat) -> Result<PixFormat> {
         let mut format = Format { kind: BUFFER_TYPE_VIDEO_CAPTURE, pix, ..Default::default() };
         self.call(ioctls::set_format, &mut format)?;
         Ok(format.pix)
     }
 
-    /// The present time between frames; `None` where the driver does not say.
+    /// Returns the present time between frames, or `None` if the driver does not say.
     pub fn frame_interval(&self) -> Option<Duration> {
         let mut parameters =
             StreamParameters { kind: BUFFER_TYPE_VIDEO_CAPTURE, ..Default::default() };
@@ -201,7 +201,7 @@ impl Device {
         seconds(parameters.time_per_frame)
     }
 
-    /// Asks for a time between frames; `false` where the driver has no such setting.
+    /// Asks for a time between frames. Returns `false` if the driver has no such setting.
     pub fn set_frame_interval(&self, time_per_frame: Fraction) -> Result<bool> {
         let kind = BUFFER_TYPE_VIDEO_CAPTURE;
         let mut parameters = StreamParameters { kind, time_per_frame, ..Default::default() };
@@ -212,7 +212,7 @@ impl Device {
         }
     }
 
-    /// Every control of the device, classes and disabled ones included.
+    /// Returns every control of the device, including classes and disabled ones.
     pub fn controls(&self) -> Vec<ControlQuery> {
         let mut controls: Vec<ControlQuery> = Vec::new();
         for _ in 0..MOST_ENTRIES {
@@ -226,7 +226,7 @@ impl Device {
         controls
     }
 
-    /// Sets a control that holds a number and returns the value that the driver took.
+    /// Sets a control that holds a number, and returns the value that the driver took.
     pub fn set_control(&self, control: &ControlQuery, value: i64) -> Result<i64> {
         let mut entry = ControlValue { id: control.id, value, ..Default::default() };
         let mut values = ControlValues {
@@ -239,13 +239,13 @@ impl Device {
         };
         self.call(ioctls::set_controls, &mut values)?;
         let taken = entry.value;
-        // All kinds but one are 32 bits wide and leave the upper half as it was.
+        // All kinds but one are 32 bits wide, and leave the upper half as it was.
         #[allow(clippy::cast_possible_truncation)]
         Ok(if control.kind == CONTROL_INTEGER64 { taken } else { i64::from(taken as i32) })
     }
 
-    /// Maps `count` buffers (or as many as the driver insists on), hands them to the driver and
-    /// starts the stream. Returns what its time stamps will stand for.
+    /// Maps `count` buffers (or as many as the driver insists on), hands them to the driver and starts the stream.
+    /// Returns what its time stamps will stand for.
     pub fn start(&mut self, count: u32) -> Result<StampSource> {
         let mut request = RequestBuffers {
             count,
@@ -275,7 +275,7 @@ impl Device {
         Ok(source)
     }
 
-    /// How many buffers there are.
+    /// Returns the number of buffers.
     pub fn buffer_count(&self) -> usize {
         self.buffers.len()
     }
@@ -295,7 +295,7 @@ impl Device {
         Ok(if events.intersects(broken) { Wait::Broken } else { Wait::Ready })
     }
 
-    /// Takes a filled buffer without waiting; `None` where there is none.
+    /// Takes a filled buffer without waiting. Returns `None` if there is none.
     pub fn dequeue(&mut self) -> Result<Option<Arrival>> {
         let mut buffer = blank(0);
         match self.call(ioctls::dequeue_buffer, &mut buffer) {
@@ -320,13 +320,13 @@ impl Device {
         }))
     }
 
-    /// The bytes of a held buffer; none where it is not one of this device's.
+    /// Returns the bytes of a held buffer. It returns none if the buffer is not one of this device's.
     pub fn bytes(&self, arrival: &Arrival) -> &[u8] {
         match (self.buffers.get(arrival.index), self.held.get(arrival.index)) {
             (Some(mapping), Some(true)) => {
                 let length = arrival.bytes_used.min(mapping.len());
-                // SAFETY: `length` bytes are mapped as long as `self` is borrowed, and the driver
-                // writes to queued buffers only: this one is held, and `requeue` needs `&mut`.
+                // SAFETY: `length` bytes are mapped as long as `self` is borrowed. The driver writes only to queued
+                // buffers. This buffer is held, and `requeue` needs `&mut`.
                 unsafe { std::slice::from_raw_parts(mapping.as_ptr(), length) }
             }
             _ => &[],
@@ -352,7 +352,7 @@ impl Drop for Device {
     }
 }
 
-/// A buffer's description as the kernel wants it in questions.
+/// Returns a buffer's description as the kernel wants it in questions.
 fn blank(index: u32) -> Buffer {
     Buffer { index, kind: BUFFER_TYPE_VIDEO_CAPTURE, memory: MEMORY_MMAP, ..Default::default() }
 }
@@ -367,7 +367,8 @@ fn stamp_source(flags: u32) -> StampSource {
     }
 }
 
-/// A stamp that makes no sense becomes the clock's zero: such a frame is older than any part.
+/// Converts the kernel's time. A time stamp that makes no sense becomes the clock's zero, because such a frame is then
+/// older than any part.
 fn line_time(seconds: i64, microseconds: i64) -> LineTime {
     let nanoseconds = || {
         let seconds = u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?;
@@ -376,7 +377,7 @@ fn line_time(seconds: i64, microseconds: i64) -> LineTime {
     LineTime::from_nanos(nanoseconds().unwrap_or(0))
 }
 
-/// A frame interval as a duration; `None` where it is no positive time below an hour.
+/// Returns a frame interval as a duration, or `None` if it is not a positive time below an hour.
 pub fn seconds(fraction: abi::Fraction) -> Option<Duration> {
     let nanoseconds = u64::from(fraction.numerator)
         .checked_mul(1_000_000_000)?

@@ -1,8 +1,7 @@
-//! Agreeing with a V4L2 device on format, size and rate.
+//! Agrees with a V4L2 camera on format, size and rate.
 //!
-//! Drivers answer a wish with what they can do. Here anything but exactly what was asked for is
-//! an error that lists what the device offers: a template fits one size, and a guess would be
-//! found out by wrong verdicts.
+//! Drivers answer a wish with what they can do. Here anything but exactly what was asked for is an error, which lists
+//! what the camera offers. A template fits only one size, and a guess would show only as wrong verdicts.
 
 use super::pixels::{Layout, PixelFormat};
 use super::v4l2_abi::{self as abi, Fraction, FrameInterval, FrameSize, PixFormat};
@@ -12,12 +11,12 @@ use crate::error::{Error, Kind, Result};
 use std::time::Duration;
 use yuv::{YuvRange, YuvStandardMatrix};
 
-/// Fastest rate that may be asked for, in frames per second.
+/// The fastest rate that may be asked for, in frames per second.
 const MAX_RATE: f64 = 10_000.0;
-/// How far the rate may be from the one asked for: 29.97 for 30 is well, 25 is not.
+/// The largest relative deviation from the rate that was asked for. 29.97 is accepted for 30, and 25 is not.
 const RATE_TOLERANCE: f64 = 0.01;
 
-/// Checks that the device is a camera that streams; returns its card and driver name.
+/// Checks that the device file is a camera that streams. Returns its card and driver name.
 pub fn check_capability(device: &Device) -> Result<String> {
     let capability = device.capability().map_err(|e| {
         Error::new(Kind::Io, format!("not a V4L2 device: {e}")).advise("check `device`")
@@ -64,8 +63,8 @@ pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<()> {
     check_format(device, settings, &got)
 }
 
-/// How the frames will be laid out. Asked for after all settings are made, as some controls change
-/// the size (rotation) or the colours.
+/// Returns how the frames will be laid out. Call it after all settings are made, because some controls change the size
+/// (rotation) or the colours.
 pub fn layout(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
     let got = device.format().map_err(|e| {
         Error::new(Kind::Io, format!("the camera does not say its format: {e}"))
@@ -102,7 +101,7 @@ fn check_format(device: &Device, settings: &V4l2Settings, got: &PixFormat) -> Re
     Ok(())
 }
 
-/// Sets the rate where one is asked for.
+/// Sets the rate, if one is asked for.
 pub fn set_rate(device: &Device, settings: &V4l2Settings) -> Result<()> {
     let Some(rate) = settings.frames_per_second else { return Ok(()) };
     if !(rate > 0.0 && rate <= MAX_RATE) {
@@ -118,8 +117,8 @@ pub fn set_rate(device: &Device, settings: &V4l2Settings) -> Result<()> {
     Ok(())
 }
 
-/// The time between frames as negotiated. Asked for after all settings are made, as some change
-/// it. A camera that does not say is believed to keep the rate of the settings.
+/// Returns the time between frames as negotiated. Call it after all settings are made, because some change it. If a
+/// camera does not say its rate, the rate of the settings counts.
 pub fn frame_interval(device: &Device, settings: &V4l2Settings) -> Result<Duration> {
     let asked = settings.frames_per_second;
     match (device.frame_interval(), asked) {
@@ -143,7 +142,7 @@ pub fn frame_interval(device: &Device, settings: &V4l2Settings) -> Result<Durati
 
 fn fraction(rate: f64) -> Fraction {
     let whole = rate.fract() == 0.0;
-    // Checked to be at most ten thousand and positive before.
+    // The rate was checked before. It is positive and at most ten thousand.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let times = |factor: f64| (rate * factor).round().max(1.0) as u32;
     if whole {
@@ -153,7 +152,7 @@ fn fraction(rate: f64) -> Fraction {
     }
 }
 
-/// Which YUV a driver gives, with the defaults of the V4L2 specification for what it leaves open.
+/// Returns which YUV a driver gives. The defaults of the V4L2 specification hold for what it leaves open.
 fn colours(pix: &PixFormat) -> (YuvRange, YuvStandardMatrix) {
     let range = match (pix.quantization, pix.colorspace) {
         (1, _) | (0, 7) => YuvRange::Full,
@@ -172,7 +171,7 @@ fn wish(settings: &V4l2Settings) -> String {
     format!("{} {} x {}", settings.format, settings.width, settings.height)
 }
 
-/// What the device offers among the formats that can be read.
+/// Returns what the camera offers among the formats that can be read.
 fn offer(device: &Device) -> String {
     let known = |code| PixelFormat::ALL.into_iter().find(|f| f.four_character_code() == code);
     let one = |format: PixelFormat| {
@@ -217,12 +216,12 @@ fn interval_text(interval: &FrameInterval) -> Option<String> {
     }
 }
 
-/// A four-character code in letters.
+/// Returns a four-character code in letters.
 fn code(number: u32) -> String {
     String::from_utf8_lossy(&number.to_le_bytes()).escape_default().to_string()
 }
 
-/// A name of the kernel's, up to its zero.
+/// Returns a name from the kernel, up to its zero.
 fn text(bytes: &[u8]) -> String {
     let name = bytes.split(|&b| b == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).escape_default().to_string()

@@ -1,4 +1,4 @@
-//! How a V4L2 camera is to be run.
+//! Says how a V4L2 camera is to be run.
 
 use super::pixels::PixelFormat;
 use crate::error::{Error, Result};
@@ -6,33 +6,33 @@ use crate::image::{MAX_PIXELS, MIN_SIDE};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Buffers that may be asked for.
+/// The numbers of buffers that may be asked for.
 const BUFFERS: std::ops::RangeInclusive<u32> = 2..=32;
-/// How a V4L2 camera is to be run. The names of the fields are the keys of the configuration.
+/// Says how a V4L2 camera is to be run. The names of the fields are the keys of the configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct V4l2Settings {
-    /// The device node, such as `/dev/video0`.
+    /// The device file, such as `/dev/video0`.
     pub device: PathBuf,
-    /// Columns; exactly as the device offers them.
+    /// The number of columns, exactly as the camera offers it.
     pub width: u32,
-    /// Rows; exactly as the device offers them.
+    /// The number of rows, exactly as the camera offers it.
     pub height: u32,
-    /// The rate; `None` leaves the device's own.
+    /// The rate. `None` keeps that of the camera.
     pub frames_per_second: Option<f64>,
-    /// How the pixels come.
+    /// The layout of the pixels.
     pub format: PixelFormat,
-    /// Frames that the driver can hold until they are taken, 2 to 32.
+    /// The number of frames that the driver can hold until they are taken, 2 to 32.
     pub buffers: u32,
-    /// A fixed exposure in microseconds; `None` leaves the device's own.
+    /// A fixed exposure in microseconds. `None` keeps that of the camera.
     pub exposure_us: Option<u32>,
-    /// A fixed gain in the device's unit; `None` leaves the device's own.
+    /// A fixed gain in the camera's unit. `None` keeps that of the camera.
     pub gain: Option<i32>,
-    /// Any other control by the name that `v4l2-ctl --list-ctrls` prints.
+    /// Any other controls, by the names that `v4l2-ctl` lists.
     pub controls: BTreeMap<String, i64>,
 }
 
 impl V4l2Settings {
-    /// Refuses what no camera can be asked for.
+    /// Refuses settings that no camera can have.
     pub fn check(&self) -> Result<()> {
         let V4l2Settings { width, height, buffers, .. } = self;
         let pixels = u64::from(*width) * u64::from(*height);

@@ -1,32 +1,31 @@
-//! When a frame's exposure began, from what the driver stamped on it.
+//! Estimates when a frame's exposure began, from the driver's time stamp.
 //!
-//! The line takes a frame for the part of a trigger only if its exposure began after that
-//! trigger, so an estimate must err to the early side: a frame that seems older than it is costs
-//! one more frame of waiting, the opposite gives a part the verdict of the part before.
+//! A frame counts for the part of a trigger only if its exposure began after that trigger. So an estimate must err on
+//! the early side. If a frame seems older than it is, it costs one more frame of waiting. If it seems younger, the part
+//! gets the verdict of the part before.
 
 use super::v4l2_device::StampSource;
 use crate::clock::LineTime;
 use std::time::Duration;
 
-/// What is known about a camera's timing.
+/// Holds what is known about a camera's timing.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// The time between frames.
     pub interval: Duration,
-    /// The exposure as set; `None` where the camera sets it.
+    /// The exposure as set. `None` means that the camera sets it.
     pub exposure: Option<Duration>,
-    /// The driver says "start of exposure" and stamps the arrival of a frame's first bytes, as
-    /// uvcvideo does.
+    /// Whether the driver says "start of exposure" but stamps the arrival of a frame's first bytes, as uvcvideo does.
     pub stamps_arrival: bool,
 }
 
 impl Timing {
-    /// When the exposure of a frame began.
+    /// Returns when the exposure of a frame began.
     ///
-    /// `stamp` comes from the driver, `taken` is the moment at which the frame was taken from its
-    /// queue, and at `empty` that queue was empty, so that the frame came after it. A stamp of
-    /// another clock and one by which the exposure lies ahead say nothing; then `empty` counts.
-    /// (A stamp that lies ahead itself may be right: vivid stamps an end of frame in advance.)
+    /// `stamp` comes from the driver. `taken` is the moment at which the frame was taken from its queue. At `empty`
+    /// that queue was empty, so the frame came after it. A stamp of another clock says nothing. A stamp by which the
+    /// exposure lies ahead says nothing, either. Then `empty` counts. A stamp that itself lies ahead may be right:
+    /// vivid stamps an end of frame in advance.
     pub fn exposed_at(
         &self,
         stamp: LineTime,
@@ -41,9 +40,9 @@ impl Timing {
         began
     }
 
-    /// How long before its stamp an exposure may have begun. Read-out takes an interval at most,
-    /// and most sensors expose one frame while they read out the one before, so the exposure
-    /// comes on top; where the camera sets it, it is taken to fit into an interval.
+    /// Returns how long before its stamp an exposure may have begun. Reading out takes one interval at most. Most
+    /// sensors expose one frame while they read out the one before, so the exposure is added. If the camera sets it,
+    /// the exposure counts as one interval.
     fn lead(&self, source: StampSource) -> Duration {
         if source == StampSource::StartOfExposure && !self.stamps_arrival {
             return Duration::ZERO;
@@ -51,7 +50,7 @@ impl Timing {
         self.interval.saturating_add(self.exposure.unwrap_or(self.interval))
     }
 
-    /// How long no frame may come before the camera counts as gone.
+    /// Returns how long no frame may come before the camera counts as gone.
     pub fn longest_silence(&self) -> Duration {
         self.interval.saturating_mul(10).max(Duration::from_secs(1))
     }

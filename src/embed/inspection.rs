@@ -1,4 +1,4 @@
-//! The result of one inspection.
+//! Holds the result of one inspection.
 
 use crate::error::Result;
 use crate::heatmap;
@@ -8,53 +8,44 @@ use crate::scoring::{DecidedBy, Peak, Region, Scored, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What was found in a picture.
+/// Holds what was found in a picture.
 ///
-/// ```
-/// use hetmm::{Inspection, Verdict};
-///
-/// fn passes(found: hetmm::Result<Inspection>) -> bool {
-///     // What failed says nothing about the part. With review, a person should look.
-///     found.is_ok_and(|found| found.verdict == Verdict::Ok)
-/// }
-/// # assert!(!passes(Err(hetmm::Error::usage("nothing"))));
-/// ```
-///
-/// There is no empty inspection, and none can be read as a plain true or false: a result that is not there is not
-/// "ok".
+/// There is no empty inspection, and none can be read as a plain true or false. A missing result is never "ok".
 #[non_exhaustive]
 pub struct Inspection {
-    /// How much the picture differs from the good ones, at its worst place. Not a number where the features are no use.
+    /// How much the picture differs from the good ones, at its worst place. It is not a number if the features cannot
+    /// be used.
     pub score: f32,
-    /// What to do with the part. With [`Verdict::Review`] a person should look.
+    /// The verdict. With [`Verdict::Review`] a person should look at the part.
     pub verdict: Verdict,
     /// The rule that decided, and where.
     pub decided_by: DecidedBy,
-    /// Where the picture is above the threshold, in its pixels; what counts first, then the worst first.
+    /// The regions of the picture above the threshold, in its pixels. Counted regions come first, then the worst.
     pub regions: Vec<Region>,
     /// The threshold of the template.
     pub threshold: f32,
-    /// The threshold for review; the same as `threshold` where the template has none.
+    /// The review threshold. It equals `threshold` if the template has none.
     pub review: f32,
-    /// Where the score comes from, also where nothing is above the threshold.
+    /// The place that the score comes from, even if nothing is above the threshold.
     pub peak: Option<Peak>,
-    /// Which template decided: 1 for the first, and one more after each [`replace`](super::Inspector::replace).
+    /// The number of the template that decided: 1 for the first, and one more after each
+    /// [`replace`](super::Inspector::replace).
     pub generation: u64,
-    /// How long it took.
+    /// How long the stages took.
     pub timing: Timing,
     size: Size,
     scored: Scored,
     pipeline: Arc<Pipeline>,
 }
 
-/// The blurred anomaly map, whose largest value is the score.
+/// Holds the blurred anomaly map, whose largest value is the score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Map<'a> {
-    /// Columns: those of the network's input, not of the picture.
+    /// The number of columns of the network's input, not of the picture.
     pub width: usize,
-    /// Rows.
+    /// The number of rows of the network's input.
     pub height: usize,
-    /// Row after row; minus infinity outside the region of interest.
+    /// The values row by row. They are minus infinity outside the region of interest.
     pub values: &'a [f32],
 }
 
@@ -78,7 +69,7 @@ impl Inspection {
         }
     }
 
-    /// The same inspection of a picture that took so long to decode.
+    /// Returns the same inspection with the time that decoding the picture took.
     pub fn after_decoding(mut self, decoding: Duration) -> Self {
         let decode_ms = decoding.as_secs_f64() * 1e3;
         self.timing.total_ms += decode_ms - self.timing.decode_ms;
@@ -86,19 +77,19 @@ impl Inspection {
         self
     }
 
-    /// Columns and rows of the picture.
+    /// Returns the columns and rows of the picture.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// The blurred anomaly map at the size of the network's input.
+    /// Returns the blurred anomaly map at the size of the network's input.
     pub fn map(&self) -> Map<'_> {
         let Size { width, height } = self.pipeline.backbone().identity().size();
         Map { width: width as usize, height: height as usize, values: &self.scored.blurred }
     }
 
-    /// How far each value of the map is above what it must exceed to belong to a region; regions are where it is
-    /// above 0. As many values as the map has.
+    /// Returns how far each value of the map is above what it must exceed to belong to a region. Regions are the places
+    /// above 0. There are as many values as in the map.
     pub fn excess(&self) -> Vec<f32> {
         self.pipeline.excess(&self.scored)
     }
@@ -112,17 +103,17 @@ impl Inspection {
         Picture { width, height, samples: Samples::Eight(drawn.into_raw()) }
     }
 
-    /// [`Inspection::heatmap`] as the bytes of a PNG file.
+    /// Returns [`Inspection::heatmap`] as the bytes of a PNG file.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Io`] where the picture cannot be encoded.
+    /// Returns [`crate::ErrorKind::Io`] if the picture cannot be encoded.
     pub fn heatmap_png(&self, picture: &PictureView) -> Result<Vec<u8>> {
         let drawn = heatmap::draw(&self.pipeline, &picture.to_picture(), &self.scored);
         heatmap::marked_png(&drawn, heatmap::HEAT_MAP)
     }
 
-    /// The object that `hetmm inspect --json` prints for a picture, without its key `image`. A score that is not a
-    /// number is `null`.
+    /// Returns the JSON object that the command `hetmm inspect` prints for a picture, without its key `image`. A score
+    /// that is not a number is `null`.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "score": self.score, "threshold": self.threshold, "verdict": self.verdict,

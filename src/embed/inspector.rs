@@ -1,4 +1,4 @@
-//! A template that inspects pictures for many threads, and can be replaced meanwhile.
+//! Inspects pictures for many threads with a template that can be replaced meanwhile.
 
 use super::inspection::Inspection;
 use super::options::Options;
@@ -14,39 +14,21 @@ use std::time::Instant;
 
 /// Inspects pictures with a template.
 ///
-/// ```
-/// use hetmm::{Inspector, Options, PictureView, Template};
-///
-/// # fn main() -> hetmm::Result<()> {
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
-/// let inspector = Inspector::open(path, &Options::default())?;
-/// let pixels = vec![90; 64 * 64];
-/// let picture = PictureView::gray8(&pixels, 64, 64, 64)?;
-/// std::thread::scope(|scope| {
-///     scope.spawn(|| inspector.inspect(&picture));
-///     scope.spawn(|| inspector.inspect(&picture));
-/// });
-/// inspector.replace(Template::open(path)?)?;
-/// assert_eq!(inspector.generation(), 2);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// An inspector may be shared between threads; calls share its pool of threads. A child process that was made by
-/// `fork` must make an inspector of its own.
+/// Threads may share an inspector. Their calls share its pool of threads. A child process that was made by `fork` must
+/// make an inspector of its own.
 pub struct Inspector {
     state: RwLock<State>,
     options: Options,
     pool: ThreadPool,
-    /// The process that the threads of the pool live in.
+    /// The process in which the threads of the pool live.
     process: u32,
 }
 
-/// What is in use at present.
+/// Holds what is in use at present.
 struct State {
     pipeline: Arc<Pipeline>,
     generation: u64,
-    /// The words of a panic, after which nothing of the pipeline may be used.
+    /// The words of a panic. After a panic, nothing of the pipeline may be used.
     panic: Option<String>,
 }
 
@@ -54,8 +36,9 @@ impl Inspector {
     /// Joins a template with the backbone that it asks for.
     ///
     /// # Errors
-    /// [`Kind::Template`] where the golden probes differ on this machine, [`Kind::Model`] where the backbone cannot
-    /// be used, [`Kind::Io`] where the device cannot, [`Kind::Usage`] where the options contradict each other.
+    /// Returns [`Kind::Template`] if the golden probes differ on this machine, and [`Kind::Model`] if the backbone
+    /// cannot be used. Returns [`Kind::Io`] if the chosen feature extractor cannot be used, and [`Kind::Usage`] if the
+    /// options contradict each other.
     pub fn new(template: impl Into<Arc<Template>>, options: &Options) -> Result<Self> {
         let (template, pool) = (template.into(), pool(options.threads())?);
         let pipeline = guarded(&pool, || open(template, options))
@@ -65,10 +48,10 @@ impl Inspector {
         Ok(Inspector { state: RwLock::new(state), options, pool, process: std::process::id() })
     }
 
-    /// As [`Inspector::new`], with the template in a file.
+    /// Does the same as [`Inspector::new`] with the template in a file.
     ///
     /// # Errors
-    /// As [`Template::open`] and [`Inspector::new`]; they name the file.
+    /// Returns the same errors as [`Template::open`] and [`Inspector::new`]. They name the file.
     pub fn open(template: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = template.as_ref();
         Self::new(Template::open(path)?, options).map_err(|e| match e.kind() {
@@ -82,8 +65,8 @@ impl Inspector {
     /// The same picture gives the same bits, whatever the number of threads.
     ///
     /// # Errors
-    /// [`Kind::Image`] where the picture has another shape than those of the template, or samples out of range;
-    /// [`Kind::Model`] where the feature extractor fails. After a panic in it, every call gives [`Kind::Model`]
+    /// Returns [`Kind::Image`] if the picture has another shape than those of the template, or samples out of range.
+    /// Returns [`Kind::Model`] if the feature extractor fails. After a panic in it, every call returns [`Kind::Model`]
     /// until [`Inspector::replace`]. A part whose inspection failed must be rejected.
     pub fn inspect(&self, picture: &PictureView) -> Result<Inspection> {
         self.require_own_process()?;
@@ -108,12 +91,12 @@ impl Inspector {
         })
     }
 
-    /// Takes another template into use. Inspections that are running end with the old one.
+    /// Replaces the template in use. Inspections that are running end with the old one.
     ///
-    /// The new template is opened and proven before anything changes.
+    /// The new template is opened and checked before anything changes.
     ///
     /// # Errors
-    /// As [`Inspector::new`]. The old template then stays in use.
+    /// Returns the same errors as [`Inspector::new`]. The old template then stays in use.
     pub fn replace(&self, template: impl Into<Arc<Template>>) -> Result<()> {
         self.require_own_process()?;
         let template = template.into();
@@ -126,22 +109,22 @@ impl Inspector {
         Ok(())
     }
 
-    /// The template in use.
+    /// Returns the template in use.
     pub fn template(&self) -> Arc<Template> {
         self.pipeline().template().clone()
     }
 
-    /// How many templates have been in use, this one included.
+    /// Returns how many templates have been in use, including this one.
     pub fn generation(&self) -> u64 {
         self.state.read().unwrap_or_else(PoisonError::into_inner).generation
     }
 
-    /// What computes the features, as in "tract" or "onnxruntime 1.22.0 cpu".
+    /// Returns the name of the feature extractor, as in "tract" or "onnxruntime 1.22.0 cpu".
     pub fn extractor(&self) -> String {
         self.pipeline().extractor().to_owned()
     }
 
-    /// The size of the pictures that the template was built from, where none of them had `size`.
+    /// Returns the size of the pictures that the template was built from, if none of them had `size`.
     pub fn other_size(&self, size: Size) -> Option<Size> {
         self.pipeline().other_size(size)
     }
@@ -150,7 +133,7 @@ impl Inspector {
         self.state.read().unwrap_or_else(PoisonError::into_inner).pipeline.clone()
     }
 
-    /// The threads of the pool do not exist in a forked child: a call would wait forever.
+    /// Refuses a call in a forked child. The threads of the pool do not exist there, so the call would wait forever.
     fn require_own_process(&self) -> Result<()> {
         match std::process::id() == self.process {
             true => Ok(()),
@@ -160,7 +143,7 @@ impl Inspector {
     }
 }
 
-/// Opens a template with its backbone, and proves it where the options ask for that.
+/// Opens a template with its backbone, and checks its golden probes if the options ask for that.
 pub(super) fn open(template: Arc<Template>, options: &Options) -> Result<Pipeline> {
     let pipeline = Pipeline::join(template, options.backbone(), options.extractor())?;
     if options.proves() {
@@ -169,7 +152,7 @@ pub(super) fn open(template: Arc<Template>, options: &Options) -> Result<Pipelin
     Ok(if options.takes_any_shape() { pipeline.with_any_shape() } else { pipeline })
 }
 
-/// A pool of threads of its own; 0 for one a core.
+/// Makes a pool of threads. 0 means one thread per core.
 pub(super) fn pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -178,7 +161,7 @@ pub(super) fn pool(threads: usize) -> Result<ThreadPool> {
         .map_err(|e| Error::new(Kind::Io, format!("no threads: {e}")))
 }
 
-/// Does `work` on the pool. Its panic becomes the words of the panic.
+/// Does `work` on the pool. If it panics, the error holds the words of the panic.
 pub(super) fn guarded<T: Send>(
     pool: &ThreadPool,
     work: impl FnOnce() -> Result<T> + Send,
@@ -201,7 +184,7 @@ mod tests {
 
     const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
 
-    /// A backbone that panics from some moment on.
+    /// Panics from some moment on, in place of a backbone.
     struct Faulty {
         backbone: Arc<dyn Backbone>,
         panics: Arc<AtomicBool>,
@@ -222,7 +205,7 @@ mod tests {
         }
     }
 
-    /// A child that was forked, as far as an inspector can tell.
+    /// To the inspector, this test looks like a forked child.
     #[test]
     fn an_inspector_of_another_process_refuses_to_wait_for_threads_that_are_not_there() {
         let mut inspector = Inspector::open(TEMPLATE, &Options::default()).expect("opens");

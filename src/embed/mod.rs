@@ -1,7 +1,7 @@
-//! The public face: inspection inside another program.
+//! Holds the public face: inspection inside another program.
 //!
 //! [`Inspector`] holds a template and inspects pictures from any number of threads. [`Teacher`] changes a template's
-//! file. What stands here keeps its meaning between minor versions; the crate root passes it on.
+//! file. What stands here keeps its meaning between minor versions. The crate root exports it again.
 
 mod inspection;
 mod inspector;

@@ -1,9 +1,9 @@
-//! What a program chooses when it opens a template.
+//! Holds what a program chooses when it opens a template.
 
 use crate::backbone::{Device, ExtractorOptions};
 use std::path::{Path, PathBuf};
 
-/// How an [`Inspector`](super::Inspector) or a [`Teacher`](super::Teacher) computes.
+/// Says how an [`Inspector`](super::Inspector) or a [`Teacher`](super::Teacher) computes.
 ///
 /// ```
 /// use hetmm::{Device, Options};
@@ -26,7 +26,7 @@ impl Options {
         OptionsBuilder::default()
     }
 
-    /// The number of threads of the pool; 0 is one for each core.
+    /// Returns the number of threads of the pool. 0 means one for each core.
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -53,53 +53,54 @@ impl Options {
 pub struct OptionsBuilder(Options);
 
 impl OptionsBuilder {
-    /// Where features are computed; [`Device::Tract`] by default. A device that cannot be used is an error, never
-    /// another device.
+    /// Chooses the feature extractor, by default [`Device::Tract`]. If it cannot be used, that is an error. Another one
+    /// is never used instead.
     pub fn device(mut self, device: Device) -> Self {
         self.0.extractor.device = device;
         self
     }
 
-    /// Everything about the feature extractor at once, for the programs of this crate.
+    /// Sets everything about the feature extractor at once, for the programs of this crate.
     #[doc(hidden)]
     pub fn extractor(mut self, extractor: ExtractorOptions) -> Self {
         self.0.extractor = extractor;
         self
     }
 
-    /// The ONNX file of the backbone that the template was made with, where that is not the bundled one.
+    /// Sets the ONNX file of the backbone that the template was made with, if it is not the bundled one.
     pub fn backbone(mut self, path: impl Into<PathBuf>) -> Self {
         self.0.backbone = Some(path.into());
         self
     }
 
-    /// The shared library of ONNX Runtime; by default `ORT_DYLIB_PATH`, then the usual places.
+    /// Sets the shared library of ONNX Runtime. The default is `ORT_DYLIB_PATH`, then the usual places.
     pub fn onnxruntime(mut self, path: impl Into<PathBuf>) -> Self {
         self.0.extractor.library = Some(path.into());
         self
     }
 
-    /// The number of threads of the pool; 0, the default, is one for each core. The threads are called `hetmm-N`.
-    /// The global pool of rayon is never used.
+    /// Sets the number of threads of the pool. 0, the default, means one for each core. The threads are called
+    /// `hetmm-N`. The global pool of rayon is never used.
     pub fn threads(mut self, threads: usize) -> Self {
         self.0.threads = threads;
         self
     }
 
-    /// Whether the golden probes are computed first; true by default. A template whose probes differ on this machine
-    /// is then refused. It takes the time of about three inspections.
+    /// Sets whether the golden probes are computed first; the default is true. A template whose probes differ on this
+    /// machine is then refused. It takes the time of about three inspections.
     pub fn prove(mut self, prove: bool) -> Self {
         self.0.skips_proof = !prove;
         self
     }
 
-    /// Whether pictures of another shape than those of the template are taken; false by default. They are squeezed.
+    /// Sets whether pictures of another shape than those of the template are accepted; the default is false. They are
+    /// squeezed.
     pub fn any_shape(mut self, any_shape: bool) -> Self {
         self.0.takes_any_shape = any_shape;
         self
     }
 
-    /// The options.
+    /// Returns the options.
     pub fn build(self) -> Options {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Changes to a template's file: good parts that it learns, and forgets again.
+//! Changes a template's file: inserts good parts and undoes it.
 
 use super::inspector::{guarded, panicked, pool};
 use super::options::Options;
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Teaches a template further good parts.
 ///
-/// It works on the file, under a lock against other writers, and never on an [`Inspector`](super::Inspector). When
-/// it is done, give the inspector the file anew: `inspector.replace(Template::open(path)?)`.
+/// It works on the file, under a lock against other writers, and never on an [`Inspector`](super::Inspector). When it
+/// is done, give the inspector the changed file: `inspector.replace(Template::open(path)?)`.
 ///
 /// ```no_run
 /// use hetmm::{Options, Teacher};
@@ -36,10 +36,10 @@ pub struct Teacher {
 }
 
 impl Teacher {
-    /// A teacher for the template file at `path`, which is opened with each call.
+    /// Makes a teacher for the template file at `path`, which is opened with each call.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Io`] where the system gives no threads.
+    /// Returns [`crate::ErrorKind::Io`] if the system gives no threads.
     pub fn new(path: impl Into<PathBuf>, options: &Options) -> Result<Self> {
         Ok(Teacher {
             path: path.into(),
@@ -50,24 +50,24 @@ impl Teacher {
         })
     }
 
-    /// Who teaches, for the journal.
+    /// Sets who teaches, for the journal.
     pub fn who(mut self, who: impl Into<String>) -> Self {
         self.who = who.into();
         self
     }
 
-    /// Whether pictures that look like defects are inserted, too. Parts like them pass from then on.
+    /// Sets whether pictures that look like defects are inserted, too. Parts like them pass from then on.
     pub fn force(mut self, force: bool) -> Self {
         self.force = force;
         self
     }
 
-    /// Inserts the pictures in `files`, all or none. The journal gets `unix_time_s`, the seconds since 1970.
+    /// Inserts the pictures in `files`, all or none. The journal records `unix_time_s`, the seconds since 1970.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unconfirmed`] where a picture looks like a defect; [`crate::ErrorKind::Image`] where one
-    /// cannot be read; [`crate::ErrorKind::Io`] where the file is read-only, is being changed by another process, or
-    /// the disk is full. The file then stays as it is.
+    /// Returns [`crate::ErrorKind::Unconfirmed`] if a picture looks like a defect, and [`crate::ErrorKind::Image`] if
+    /// one cannot be read. Returns [`crate::ErrorKind::Io`] if the file is read-only, is being changed by another
+    /// process, or the disk is full. The file then stays as it is.
     pub fn insert(&self, files: &[PathBuf], unix_time_s: u64) -> Result<Inserted> {
         let pictures: Vec<NewPicture> = files.iter().map(|file| NewPicture::File(file)).collect();
         self.insert_all(&pictures, unix_time_s)
@@ -76,7 +76,7 @@ impl Teacher {
     /// Inserts a picture from memory, which the journal calls `name`.
     ///
     /// # Errors
-    /// As [`Teacher::insert`].
+    /// Returns the same errors as [`Teacher::insert`].
     pub fn insert_view(
         &self,
         picture: &PictureView,
@@ -86,28 +86,28 @@ impl Teacher {
         self.insert_all(&[NewPicture::View(name, *picture)], unix_time_s)
     }
 
-    /// Takes back what entry `entry` of the journal and all later ones have inserted; the last one for `None`.
+    /// Undoes entry `entry` of the journal and all later ones. `None` means the last entry.
     ///
-    /// Thresholds and rules that were set since then are taken back, too.
+    /// Thresholds and rules that were set since then are undone, too.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Usage`] where there is no such entry; [`crate::ErrorKind::Template`] where the bytes from
-    /// before cannot be restored; [`crate::ErrorKind::Io`] as for [`Teacher::insert`].
+    /// Returns [`crate::ErrorKind::Usage`] if there is no such entry, and [`crate::ErrorKind::Template`] if the earlier
+    /// bytes cannot be restored. Returns [`crate::ErrorKind::Io`] as [`Teacher::insert`] does.
     pub fn undo(&self, entry: Option<u32>) -> Result<Undone> {
         self.guarded(|| update::undo(&self.path, entry))
     }
 
-    /// The journal: every picture that was inserted, the oldest first.
+    /// Returns the journal: every picture that was inserted, the oldest first.
     ///
     /// # Errors
-    /// As [`Template::open`].
+    /// Returns the same errors as [`Template::open`].
     pub fn history(&self) -> Result<Vec<Entry>> {
         let template = Template::open(&self.path)?;
         let entries = journal::read(&template).map_err(|e| e.within(self.path.display()))?;
         Ok(entries.into_iter().map(|(entry, _)| entry).collect())
     }
 
-    /// The template's file.
+    /// Returns the template's file.
     pub fn path(&self) -> &Path {
         &self.path
     }

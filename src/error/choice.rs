@@ -1,11 +1,11 @@
-//! What a caller can choose, so that an error can say which choice to change.
+//! Names what a caller can choose, so that an error can say which choice to change.
 
 use std::fmt;
 
-/// Something that a caller of the library can choose, and that an error is about.
+/// Names something that a caller of the library can choose, and that an error is about.
 ///
-/// The library says it in plain words. A program says it in its own: `hetmm` names the option of its command line,
-/// `hetmm-edge` the key of its configuration.
+/// The library says it in plain words. A program uses words of its own: `hetmm` names the option of its command line,
+/// and `hetmm-edge` the key of its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Choice {
@@ -13,39 +13,39 @@ pub enum Choice {
     Alpha,
     /// The ONNX file of the backbone.
     Backbone,
-    /// How many pictures go through the network at once.
+    /// The number of pictures that go through the network at once.
     Batch,
-    /// The device that computes features.
+    /// The feature extractor.
     Device,
     /// The number of the GPU.
     DeviceIndex,
-    /// The rate of false rejects that a threshold is set for.
+    /// The rate of false rejects for which a threshold is set.
     FalseReject,
-    /// How many times a share of the pictures is held out.
+    /// The number of folds that are held out in turn.
     Folds,
     /// Whether TensorRT may compute with 16-bit numbers.
     Fp16,
-    /// The picture of what does not count.
+    /// The picture of the ignored area.
     Ignore,
-    /// Bytes of features to hold in memory.
+    /// The bytes of features to hold in memory.
     MaxMemory,
     /// The side of a pixel in millimetres.
     MmPerPixel,
     /// The shared library of ONNX Runtime.
     OnnxRuntime,
-    /// Forward windows of the layers.
+    /// The forward windows of the layers.
     Patches,
-    /// Backward windows of the layers.
+    /// The backward windows of the layers.
     PatchesBackward,
-    /// How many prototypes a position holds.
+    /// The number of prototypes that a position holds.
     Sheets,
-    /// The blur of the anomaly map.
+    /// The sigma of the blur of the anomaly map.
     Sigma,
     /// Whether pictures that cannot be read are left out.
     SkipUnreadable,
     /// The folder in which TensorRT keeps what it has built.
     TensorRtCache,
-    /// The threshold that is given in place of one from good parts.
+    /// The threshold that the caller sets in place of one from good parts.
     Threshold,
     /// The weights of the layers.
     Weights,

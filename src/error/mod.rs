@@ -1,9 +1,9 @@
-//! One error type for the whole product: what failed, with which file or choice, why, and what to do next.
+//! Defines one error type for the whole product: what failed, with which file or choice, why, and what to do next.
 //!
-//! The kind decides the exit code of the programs and the fail-safe action of the device; the
-//! text is for a person. Nothing in this crate decides anything by the text of an error.
+//! The kind decides the exit code of the programs and the fail-safe action of the device. The text is for a person.
+//! Nothing in this crate decides anything by the text of an error.
 //!
-//! The library never names an option of a command line. Where a choice of the caller is to blame, the error holds the
+//! The library never names an option of a command line. If a choice of the caller is the reason, the error holds the
 //! [`Choice`], and the program words it.
 
 mod choice;
@@ -15,30 +15,30 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Result of every fallible operation of this crate.
+/// Holds the result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What sort of thing failed.
+/// Says what sort of thing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Options that contradict each other or the data.
+    /// Options contradict each other or the data.
     Usage,
-    /// A picture, mask or data set that cannot be used.
+    /// A picture, mask or data set cannot be used.
     Image,
-    /// A template that is damaged, too new, or made for something else.
+    /// A template is damaged, too new, or made for something else.
     Template,
-    /// A backbone model that cannot be used.
+    /// A backbone model cannot be used.
     Model,
-    /// Files, memory, disks, devices.
+    /// Files, memory, disks or hardware failed.
     Io,
-    /// The command could be done, but what was given looks wrong: the user has to confirm it.
+    /// The command could be done, but what was given looks wrong. The user has to confirm it.
     Unconfirmed,
 }
 
 impl Kind {
-    /// Exit code of the programs: 1 where a check failed, 2 usage, 3 picture or data set, 4 template or model,
-    /// 5 I/O.
+    /// Returns the exit code of the programs: 1 if a check failed, 2 for usage, 3 for picture or data set, 4 for
+    /// template or model, 5 for I/O.
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Unconfirmed => 1,
@@ -50,11 +50,11 @@ impl Kind {
     }
 }
 
-/// What an error is about.
+/// Says what an error is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject {
-    /// A file, folder or device.
+    /// A file, folder or device file.
     File(PathBuf),
     /// Something that the caller has chosen.
     Choice(Choice),
@@ -62,27 +62,27 @@ pub enum Subject {
     Named(String),
 }
 
-/// What to do about an error.
+/// Says what to do about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextStep {
-    /// Something that every caller does in the same way, in words.
+    /// Do something that every caller does in the same way. The words say what.
     Do(Cow<'static, str>),
-    /// Choose something, or something else; in words what.
+    /// Choose something, or something else. The words say what.
     Choose(Choice, Cow<'static, str>),
     /// Do not choose this, or leave it to the default.
     LeaveOut(Choice),
-    /// Switch this on.
+    /// Switch this choice on.
     SwitchOn(Choice),
-    /// One of these will do.
+    /// Take one of these steps.
     OneOf(Vec<NextStep>),
 }
 
-/// A failure, with what a person needs to mend it.
+/// Holds a failure, with what a person needs to mend it.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: Kind,
-    /// The outermost first.
+    /// The subjects, the outermost first.
     subjects: Vec<Subject>,
     reason: String,
     next_step: Option<NextStep>,
@@ -90,37 +90,37 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `kind`; `reason` says what is wrong.
+    /// Makes an error of `kind`. `reason` says what is wrong.
     pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
         Error { kind, subjects: Vec::new(), reason: reason.into(), next_step: None, source: None }
     }
 
-    /// Options that cannot be used as given.
+    /// Makes an error about options that cannot be used as given.
     pub fn usage(reason: impl Into<String>) -> Self {
         Self::new(Kind::Usage, reason)
     }
 
-    /// A choice of the caller that cannot be used, because of `reason`.
+    /// Makes an error about a choice of the caller that cannot be used, because of `reason`.
     pub fn choice(choice: Choice, reason: impl Into<String>) -> Self {
         Self::usage(reason).about(Subject::Choice(choice))
     }
 
-    /// `path` is a picture or data set that cannot be used, because of `why`.
+    /// Makes an error about `path`, a picture or data set that cannot be used, because of `why`.
     pub fn image(path: &Path, why: impl fmt::Display) -> Self {
         Self::new(Kind::Image, why.to_string()).about(Subject::File(path.into()))
     }
 
-    /// A template that cannot be used.
+    /// Makes an error about a template that cannot be used.
     pub fn template(reason: impl Into<String>) -> Self {
         Self::new(Kind::Template, reason)
     }
 
-    /// A model that cannot be used.
+    /// Makes an error about a model that cannot be used.
     pub fn model(reason: impl Into<String>) -> Self {
         Self::new(Kind::Model, reason)
     }
 
-    /// An operation on `path` that the system refused.
+    /// Makes an error about an operation on `path` that the system refused.
     pub fn io(path: &Path, doing: &str, why: &std::io::Error) -> Self {
         let source = match why.raw_os_error() {
             Some(number) => std::io::Error::from_raw_os_error(number),
@@ -141,7 +141,7 @@ impl Error {
         }
     }
 
-    /// `errors`, of as many of `of` pictures, in one.
+    /// Joins `errors` of pictures into one error. `of` is the number of all pictures.
     pub fn unreadable(errors: &[Error], of: usize) -> Self {
         let kinds = errors.iter().map(Error::kind);
         let kind = kinds.into_iter().find(|&kind| kind != Kind::Image).unwrap_or(Kind::Image);
@@ -154,60 +154,60 @@ impl Error {
         ]))
     }
 
-    /// The same error with a next step for the user, in words.
+    /// Returns the same error with a next step for the user, in words.
     pub fn advise(self, next_step: impl Into<Cow<'static, str>>) -> Self {
         self.next(NextStep::Do(next_step.into()))
     }
 
-    /// The same error with a next step for the user.
+    /// Returns the same error with a next step for the user.
     pub fn next(mut self, next_step: NextStep) -> Self {
         self.next_step = Some(next_step);
         self
     }
 
-    /// The same error with what it is about in front of what it was about so far.
+    /// Returns the same error with a further subject in front of the subjects so far.
     pub fn about(mut self, subject: Subject) -> Self {
         self.subjects.insert(0, subject);
         self
     }
 
-    /// The same error with a file or section name in front.
+    /// Returns the same error with a file or section name in front.
     pub fn within(self, name: impl fmt::Display) -> Self {
         self.about(Subject::Named(name.to_string()))
     }
 
-    /// The same error with the error that caused it.
+    /// Returns the same error with the error that caused it.
     pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// What sort of thing failed.
+    /// Returns what sort of thing failed.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What the error is about, the outermost first: a file, then the part of it, say.
+    /// Returns what the error is about, the outermost first, for example a file and then a section of it.
     pub fn subjects(&self) -> &[Subject] {
         &self.subjects
     }
 
-    /// What is wrong, without what it is about and without the next step.
+    /// Returns what is wrong, without the subjects and without the next step.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// What to do about it.
+    /// Returns what to do about the error.
     pub fn next_step(&self) -> Option<&NextStep> {
         self.next_step.as_ref()
     }
 
-    /// What went wrong and with what, in plain words, without the next step.
+    /// Returns what went wrong and with what, in plain words, without the next step.
     pub fn what(&self) -> String {
         self.what_in_words(&|choice| choice.to_string())
     }
 
-    /// What went wrong, and what to do about it on the next line, with choices in the words of `name`.
+    /// Returns what went wrong, and on the next line what to do about it. `name` gives the words for choices.
     pub fn in_words(&self, name: &dyn Fn(Choice) -> String) -> String {
         let what = self.what_in_words(name);
         match &self.next_step {
@@ -228,7 +228,7 @@ impl Error {
 }
 
 impl NextStep {
-    /// The step, with choices in the words of `name`.
+    /// Returns the step. `name` gives the words for choices.
     pub fn in_words(&self, name: &dyn Fn(Choice) -> String) -> String {
         match self {
             NextStep::Do(words) => words.clone().into_owned(),

@@ -1,4 +1,4 @@
-//! Edges on input lines, with the kernel's time stamps and never by polling.
+//! Reads edges on input lines, with the kernel's time stamps and never by polling.
 
 use super::find::{Found, LineRef, find, remedy};
 use crate::clock::LineTime;
@@ -10,65 +10,67 @@ use std::time::Duration;
 
 pub use gpiocdev::Error as EdgeError;
 
-/// Edges that the kernel keeps for us.
+/// The number of edges that the kernel keeps for the program.
 const KERNEL_BUFFER: u32 = 4096;
 
-/// Which edges count.
+/// Says which edges count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EdgeKind {
-    /// From low to high.
+    /// Edges from low to high.
     #[default]
     Rising,
-    /// From high to low.
+    /// Edges from high to low.
     Falling,
-    /// Both.
+    /// Both kinds of edges.
     Both,
 }
 
-/// What the board does with an open input.
+/// Says what the board does with an open input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bias {
-    /// As it was set up before.
+    /// It keeps what was set up before.
     #[default]
     AsIs,
-    /// Nothing.
+    /// It does nothing.
     Disabled,
-    /// Pulled to high.
+    /// It pulls the input to high.
     PullUp,
-    /// Pulled to low.
+    /// It pulls the input to low.
     PullDown,
 }
 
-/// An input line whose edges are wanted.
+/// Describes an input line whose edges are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct EdgeInput<'a> {
-    /// What error messages call it.
+    /// The name in error messages.
     pub name: &'a str,
-    /// The line.
+    /// The GPIO line.
     pub line: &'a LineRef,
-    /// Which of its edges are wanted.
+    /// The edges that are wanted.
     pub edge: EdgeKind,
-    /// What the board does with it while it is open.
+    /// What the board does with the input while it is open.
     pub bias: Bias,
-    /// The level must last this long to count. Zero switches the filter off; `None` leaves it alone.
+    /// The time for which the level must last to count. Zero switches the filter off. `None` does not change the
+    /// filter.
     pub debounce: Option<Duration>,
 }
 
-/// An edge.
+/// Describes an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
-    /// The place of its line among the inputs that were asked for.
+    /// The place of its GPIO line among the inputs that were asked for.
     pub input: usize,
-    /// When it happened.
+    /// The moment of the edge.
     pub at: LineTime,
-    /// The kernel's number for it on its line, from 1. Edges that the kernel had to drop have one, too. It wraps
-    /// at 32 bits.
+    /// The kernel's number for the edge on its GPIO line, from 1. Edges that the kernel had to drop have a number, too.
+    /// It wraps at 32 bits.
     pub number: u32,
 }
 
-/// Input lines of one chip. They belong to one request, so that the kernel keeps their edges in one order.
+/// Holds input lines of one chip. They belong to one request to the kernel, so the kernel keeps their edges in one
+/// order.
 #[derive(Debug)]
 pub struct Edges {
     request: Request,
@@ -77,10 +79,10 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Requests the lines, as `consumer`. Where the request as a whole fails, the error names the first one.
+    /// Requests the GPIO lines, as `consumer`. If the request as a whole fails, the error names the first one.
     ///
     /// # Errors
-    /// [`Kind::Io`] where the chip is missing, or a line is in use, with its user.
+    /// Returns [`Kind::Io`] if the chip is missing, or if a GPIO line is in use. The error then names its user.
     pub fn open(chip: &str, consumer: &str, inputs: &[EdgeInput<'_>]) -> Result<Self> {
         let locate =
             |input: &EdgeInput<'_>| find(chip, input.line).map_err(|e| e.within(input.name));
@@ -111,26 +113,26 @@ impl Edges {
         Ok(Edges { request, offsets: found.iter().map(|found| found.offset).collect() })
     }
 
-    /// Waits up to `limit` for an edge; false where none came.
+    /// Waits up to `limit` for an edge. Returns false if none came.
     ///
     /// # Errors
-    /// Where the chip is gone.
+    /// Returns an error if the chip is gone.
     pub fn wait(&self, limit: Duration) -> std::result::Result<bool, EdgeError> {
         self.request.wait_edge_event(limit)
     }
 
-    /// Whether an edge is there to be read.
+    /// Returns whether an edge is there to be read.
     ///
     /// # Errors
-    /// Where the chip is gone.
+    /// Returns an error if the chip is gone.
     pub fn is_there(&self) -> std::result::Result<bool, EdgeError> {
         self.request.has_edge_event()
     }
 
-    /// The next edge; waits for one. `None` for an edge of a line that was not asked for.
+    /// Waits for the next edge and returns it. Returns `None` for an edge of a GPIO line that was not asked for.
     ///
     /// # Errors
-    /// Where the chip is gone.
+    /// Returns an error if the chip is gone.
     pub fn read(&self) -> std::result::Result<Option<Edge>, EdgeError> {
         let event = self.request.read_edge_event()?;
         let input = self.offsets.iter().position(|offset| *offset == event.offset);

@@ -1,17 +1,17 @@
-//! GPIO chips and lines as people name them: by path, name or label, by number or name.
+//! Finds GPIO chips and lines as people name them: a chip by path, name or label, a line by number or name.
 
 use crate::error::{Error, Kind, Result};
 use gpiocdev::Chip;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A line of a GPIO chip: its number or its name.
+/// Names a line of a GPIO chip by its number or its name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum LineRef {
-    /// Its offset on the chip.
+    /// The offset of the line on the chip.
     Offset(u32),
-    /// Its name.
+    /// The name of the line.
     Name(String),
 }
 
@@ -24,21 +24,21 @@ impl std::fmt::Display for LineRef {
     }
 }
 
-/// A line that exists.
+/// Describes a GPIO line that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Its chip's device.
+    /// The device file of its chip.
     pub chip: PathBuf,
-    /// Its offset there.
+    /// The offset on the chip.
     pub offset: u32,
-    /// Who uses it now; empty for nobody.
+    /// The program that uses it now. `None` means nobody, and an empty name means the kernel.
     pub user: Option<String>,
 }
 
-/// Finds a line.
+/// Finds a GPIO line.
 ///
 /// # Errors
-/// [`Kind::Io`] where there is no such chip or line, with what there is.
+/// Returns [`Kind::Io`] if there is no such chip or line. The error says what there is.
 pub fn find(chip: &str, line: &LineRef) -> Result<Found> {
     let path = find_chip(chip)?;
     let failed = |e: gpiocdev::Error| Error::new(Kind::Io, format!("{}: {e}", path.display()));
@@ -60,7 +60,7 @@ pub fn find(chip: &str, line: &LineRef) -> Result<Found> {
     Ok(Found { chip: path, offset: info.offset, user })
 }
 
-/// What to do about a line that was refused.
+/// Returns what to do about a GPIO line that was refused.
 pub fn remedy(found: &Found) -> String {
     match &found.user {
         Some(user) if user.is_empty() => "the kernel uses it; take another line".into(),

@@ -1,6 +1,7 @@
-//! GPIO lines: how people name them, edges that come in, levels that go out.
+//! Uses GPIO lines: how people name them, edges that come in, levels that go out.
 //!
-//! Nothing in here knows what a line means to the inspection. Nothing in here may panic: the lints below keep it so.
+//! Nothing in this module knows what a GPIO line means to the inspection. Nothing in it may panic. The lints below
+//! enforce it.
 
 #![deny(
     clippy::expect_used,

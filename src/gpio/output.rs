@@ -1,7 +1,7 @@
-//! Output lines: requested with a level, driven by what the level means.
+//! Drives output lines. They are requested with a level, and driven by what the level means.
 //!
-//! An output goes through [`OutputPin`], so that a GPIO line, an expander or a variable can stand
-//! behind it. Polarity is applied here and nowhere else.
+//! An output goes through [`OutputPin`], so a GPIO line, an expander or a variable can stand behind it. Polarity is
+//! applied here and nowhere else.
 
 use super::find::{LineRef, find, remedy};
 use crate::error::{Error, Kind, Result};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether active means high or low.
+/// Says whether active means high or low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Polarity {
@@ -23,7 +23,7 @@ pub enum Polarity {
     Low,
 }
 
-/// What a pin says when it refuses.
+/// Holds what a pin says when it refuses.
 #[derive(Debug, Clone)]
 pub struct PinError(String);
 
@@ -39,18 +39,18 @@ impl embedded_hal::digital::Error for PinError {
     }
 }
 
-/// A pin that is a variable, for trials at the desk and for tests.
+/// Holds a pin that is a variable, for trials at the desk and for tests.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryPin(Arc<AtomicBool>);
 
 impl MemoryPin {
-    /// Whether it is high.
+    /// Returns whether the pin is high.
     pub fn is_high(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// A pin of either kind.
+/// Holds a pin of either kind.
 enum Pin {
     /// A line of a GPIO chip.
     Gpio(CdevPin),
@@ -84,30 +84,30 @@ impl OutputPin for Pin {
     }
 }
 
-/// Where an output is wired to.
+/// Says where an output is wired to.
 #[derive(Debug, Clone, Copy)]
 pub struct Wiring<'a> {
-    /// What error messages call it.
+    /// The name in error messages.
     pub name: &'a str,
-    /// As whose line the kernel shows it.
+    /// The name under which the kernel lists the user of the GPIO line.
     pub consumer: &'a str,
-    /// Its GPIO chip.
+    /// The GPIO chip.
     pub chip: &'a str,
-    /// Its line there.
+    /// The line on the chip.
     pub line: &'a LineRef,
 }
 
-/// An output line, or a variable in its place.
+/// Holds an output line, or a variable in its place.
 pub struct Output {
     pin: Pin,
     polarity: Polarity,
 }
 
 impl Output {
-    /// Requests a line and gives it its first level in the same system call.
+    /// Requests a GPIO line. The same system call gives it its first level.
     ///
     /// # Errors
-    /// [`Kind::Io`] where the chip is missing or the line is in use, with its user.
+    /// Returns [`Kind::Io`] if the chip is missing or the GPIO line is in use. The error then names its user.
     pub fn request(wiring: &Wiring<'_>, polarity: Polarity, active: bool) -> Result<Self> {
         let Wiring { name, consumer, chip, line } = wiring;
         let found = find(chip, line).map_err(|e| e.within(name))?;
@@ -124,7 +124,7 @@ impl Output {
         Ok(Output { pin, polarity })
     }
 
-    /// A variable with this first level.
+    /// Makes an output that is a variable with this first level.
     pub fn variable(polarity: Polarity, active: bool) -> Self {
         let mut output = Output { pin: Pin::Memory(MemoryPin::default()), polarity };
         // A variable cannot refuse.
@@ -132,15 +132,15 @@ impl Output {
         output
     }
 
-    /// Makes it active or inactive.
+    /// Makes the output active or inactive.
     ///
     /// # Errors
-    /// Where the pin refuses.
+    /// Returns an error if the pin refuses.
     pub fn set(&mut self, active: bool) -> std::result::Result<(), PinError> {
         self.pin.set_state(state(self.polarity, active))
     }
 
-    /// The variable behind it, where it is one.
+    /// Returns the variable behind the output, if it is one.
     pub fn memory(&self) -> Option<MemoryPin> {
         match &self.pin {
             Pin::Memory(pin) => Some(pin.clone()),

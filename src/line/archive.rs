@@ -1,8 +1,8 @@
-//! Pictures of rejected parts, for people: kept by a slow thread that never delays the line.
+//! Keeps pictures of rejected parts for people. A slow thread writes them, and it never delays the production line.
 //!
-//! Every part makes three files of one stem, `000000042-part17-defect`: the picture as it was
-//! inspected (`.png`), what was found in it (`.map.png`) and the numbers (`.json`). The number in
-//! front counts on over restarts, so that the oldest are known without trusting a clock.
+//! Every part makes three files with one stem, such as `000000042-part17-defect`: the picture as it was inspected
+//! (`.png`), what was found in it (`.map.png`) and the numbers (`.json`). The number in front continues over restarts.
+//! So the oldest files are known without a clock.
 
 use super::config::ArchiveConfig;
 use super::tracker::{PartId, Reason};
@@ -17,23 +17,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A part to be kept.
+/// Describes a part whose picture is to be kept.
 pub struct Item {
-    /// Its number.
+    /// The number of the part.
     pub part: PartId,
-    /// Why it is kept.
+    /// The reason why it is kept.
     pub reason: Reason,
-    /// Its score.
+    /// The score of the part.
     pub score: f32,
-    /// Its picture.
+    /// The picture of the part.
     pub picture: Picture,
-    /// Its map.
+    /// The map and score of the part.
     pub scored: Scored,
-    /// What it was compared with.
+    /// The template and feature extractor that it was inspected with.
     pub pipeline: Arc<Pipeline>,
 }
 
-/// The queue in front of the archive's thread.
+/// Holds the queue in front of the archive's thread.
 pub struct Archive {
     folder: PathBuf,
     max_parts: usize,
@@ -42,19 +42,19 @@ pub struct Archive {
     queue: Mutex<VecDeque<Item>>,
     filled: Condvar,
     stop: AtomicBool,
-    /// Number in front of the first name of this start; the largest before any is written.
+    /// The number in front of the first name of this start. It is the largest possible number until the thread has read
+    /// the folder.
     first: AtomicU64,
-    /// Parts that were dropped because the queue was full.
+    /// The number of parts that were dropped because the queue was full.
     pub dropped: AtomicU64,
-    /// Parts that could not be written.
+    /// The number of parts that could not be written.
     pub failed: AtomicU64,
-    /// Parts that were written.
+    /// The number of parts that were written.
     pub written: AtomicU64,
 }
 
 impl Archive {
-    /// An archive, where the configuration wants one; it is safe to start without the folder
-    /// being there or writable.
+    /// Makes an archive if the configuration asks for one. The folder need not exist or be writable yet.
     pub fn new(config: &ArchiveConfig) -> Option<Arc<Self>> {
         let folder = config.folder.clone()?;
         Some(Arc::new(Archive {
@@ -72,7 +72,7 @@ impl Archive {
         }))
     }
 
-    /// Queues a part; the oldest waiting one makes room where there is none. Never waits.
+    /// Queues a part. If there is no room, the oldest waiting part is dropped. It never waits.
     pub fn keep(&self, item: Item) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= self.capacity {
@@ -84,11 +84,11 @@ impl Archive {
         self.filled.notify_one();
     }
 
-    /// The picture of a part of this start of the program as it was inspected. Part numbers begin anew with
-    /// every start: what an earlier one kept under the same number is another part.
+    /// Returns the picture of a part as it was inspected, if this start of the program has kept it. Part numbers begin
+    /// again with every start, so an earlier start may have kept another part under the same number.
     ///
     /// # Errors
-    /// [`Kind::Image`] where there is none.
+    /// Returns [`Kind::Image`] if there is none.
     pub fn picture_of(&self, part: PartId) -> Result<PathBuf> {
         let of_part = format!("part{}-", part.0);
         let stems = Stems::read(&self.folder).names;
@@ -115,13 +115,13 @@ impl Archive {
         })
     }
 
-    /// Tells the thread to write what waits and end.
+    /// Tells the thread to write what waits, and to end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.filled.notify_all();
     }
 
-    /// Writes what is queued, until told to stop.
+    /// Writes what is queued, until it is told to stop.
     pub fn run(&self) {
         let mut stems = None;
         while let Some(item) = self.next() {
@@ -192,14 +192,14 @@ impl Archive {
     }
 }
 
-/// The stems in the folder, the oldest first.
+/// Holds the stems in the folder, the oldest first.
 struct Stems {
     names: BTreeSet<String>,
     next: u64,
 }
 
 impl Stems {
-    /// Those that are there; a folder that cannot be read has none yet.
+    /// Reads the stems in the folder. A folder that cannot be read has no stems yet.
     fn read(folder: &Path) -> Self {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let names: BTreeSet<String> = entries
@@ -222,7 +222,7 @@ impl Stems {
         stem
     }
 
-    /// Removes the files of the oldest stem; false where there is none.
+    /// Removes the files of the oldest stem. Returns false if there is none.
     fn remove_oldest(&mut self, folder: &Path) -> Result<bool> {
         let Some(stem) = self.names.first().cloned() else { return Ok(false) };
         for extension in [".png", ".map.png", ".json"] {
@@ -238,7 +238,7 @@ impl Stems {
     }
 }
 
-/// The number in front of a name of ours; other files in the folder are left alone.
+/// Returns the number in front of a name that the archive made. Other files in the folder are left alone.
 fn number(name: &str) -> Option<u64> {
     let (digits, rest) = name.split_once('-')?;
     let ours = digits.len() == 9 && rest.starts_with("part");

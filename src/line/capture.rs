@@ -1,4 +1,4 @@
-//! The camera's thread: keeps the camera open and answers every capture once.
+//! Runs the camera's thread: keeps the camera open and answers every capture once.
 
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outbox::Outbox;
@@ -9,27 +9,28 @@ use crate::error::Result;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-/// Stale frames are thrown away this often between triggers.
+/// Stale frames are dropped this often between triggers.
 const DRAIN: Duration = Duration::from_millis(5);
-/// Pauses between attempts to open a camera that is gone: doubled from the first to the last.
+/// The first and the longest pause between attempts to open a missing camera. Each pause is twice as long as the one
+/// before.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-/// Most time that is left to the inspection of the latest frame that is waited for.
+/// The thread stops waiting for a frame this long before the deadline at most, to leave time for the inspection.
 const SPARE: Duration = Duration::from_millis(10);
-/// How long a free-running camera is waited for at a time.
+/// The longest time of one wait for a free-running camera.
 const FREE_RUN_WAIT: Duration = Duration::from_millis(500);
 
-/// The camera's thread.
+/// Holds what the camera's thread works with.
 pub struct Capture<'a> {
     /// Opens the camera.
     pub open: &'a mut dyn FnMut() -> Result<Box<dyn Camera>>,
-    /// Where frames go to be inspected.
+    /// The channel on which frames go to the inspection.
     pub jobs: SyncSender<Job>,
-    /// The line's thread.
+    /// The way to the hub thread.
     pub hub: Outbox,
 }
 
 impl Capture<'_> {
-    /// Takes a frame for every request until the device stops.
+    /// Answers every `WantedFrame` until the device stops.
     pub fn on_demand(mut self, requests: &Receiver<WantedFrame>) {
         let mut camera = None;
         while let Some(open) = self.ready(&mut camera, Some(requests)) {
@@ -45,10 +46,10 @@ impl Capture<'_> {
         }
     }
 
-    /// Sends every frame on as a part by itself until the device stops.
+    /// Sends every frame on as a part until the device stops.
     ///
-    /// From the start, and from the loss of the camera, to the next frame the line is told that parts
-    /// pass unseen. A frame that cannot be used is a part as well.
+    /// The hub is told that parts pass unseen from the start to the first frame, and from the loss of the camera to the
+    /// next frame. A frame that cannot be used is a part as well.
     pub fn free_run(mut self) {
         let (mut camera, mut sequence, mut seeing) = (None, Sequence::default(), false);
         let mut last = LineTime::now();
@@ -82,8 +83,8 @@ impl Capture<'_> {
         }
     }
 
-    /// The open camera; while there is none, it is tried again and captures are answered with
-    /// [`Reason::NoFrame`]. `None` when the device stops.
+    /// Returns the open camera. While there is none, it tries again and answers captures with [`Reason::NoFrame`].
+    /// Returns `None` when the device stops.
     fn ready<'c>(
         &mut self,
         camera: &'c mut Option<Box<dyn Camera>>,
@@ -129,8 +130,8 @@ impl Capture<'_> {
         request: WantedFrame,
     ) -> std::result::Result<(), CameraError> {
         let WantedFrame { part, triggered_at, not_before, deadline } = request;
-        // A frame in the last moments before the deadline could not be inspected any more, and to
-        // give up before it tells a missing frame from a slow inspection.
+        // A frame in the last moments before the deadline could not be inspected any more. The thread gives up earlier,
+        // so that a missing frame can be told from a slow inspection.
         let spare = (deadline.since(not_before) / 10).min(SPARE);
         match camera.frame_after(not_before, deadline - spare) {
             Ok(frame) => {
@@ -178,7 +179,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::sync_channel;
 
-    /// A camera that says what it is told to, and stops the device at its end.
+    /// Plays a camera with given answers, and stops the device at their end.
     struct Scripted {
         answers: Arc<std::sync::Mutex<VecDeque<std::result::Result<Frame, CameraError>>>>,
         stop: Arc<AtomicBool>,
@@ -216,7 +217,7 @@ mod tests {
         Err(CameraError::Garbage(BadFrame { why: "cut".into(), exposed_at, sequence }))
     }
 
-    /// Frames that the driver dropped, bad frames and a camera that was gone were no parts at all.
+    /// Covers a former fault: frames that the driver dropped, bad frames and a missing camera did not count as parts.
     #[test]
     fn in_free_run_the_line_hears_of_everything_that_the_camera_did_not_show() {
         let gone = Err(CameraError::Gone("unplugged".into()));

@@ -1,8 +1,9 @@
-//! The line's own thread: it takes events, asks the part tracker, drives the outputs and hands out work.
+//! Runs the hub thread of the production line. It takes events, asks the part tracker, drives the outputs and hands out
+//! work.
 //!
-//! It owns the part tracker and is the only one to drive the outputs while all is well. It wakes for
-//! events and for the moments that the tracker asks for. It does no I/O but the output lines, and
-//! hands everything slow to other threads through bounded queues that it never waits for.
+//! The hub owns the part tracker, and only the hub drives the outputs while all is well. It wakes for events and for
+//! the moments that the part tracker asks for. It does no I/O except on the output lines. It passes everything slow to
+//! other threads through bounded queues, and it never waits for these queues.
 
 use super::alive::Alive;
 use super::assessment::Assessment;
@@ -24,41 +25,42 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Longest sleep, so that the watchdog sees a sign of life.
+/// The longest sleep, so that the watchdog sees a sign of life.
 const NAP: Duration = Duration::from_millis(50);
 
-/// What the line's thread is connected to.
+/// Holds what the hub thread is connected to.
 pub struct Links {
     /// The output lines.
     pub bank: Arc<Mutex<Bank>>,
-    /// Captures on demand.
+    /// The channel of captures on demand.
     pub captures: SyncSender<WantedFrame>,
-    /// Frames of a free-running camera, to be inspected.
+    /// The channel of frames of a free-running camera to the inspection.
     pub jobs: SyncSender<Job>,
-    /// The log of parts.
+    /// The log of parts and edges.
     pub records: Records,
-    /// Signs of life.
+    /// The signs of life of the threads.
     pub alive: Arc<Alive>,
-    /// Earliest begin of an exposure after its trigger.
+    /// The earliest beginning of an exposure after its trigger.
     pub capture_delay: Duration,
-    /// Whether every frame is a part, and no other part can have one.
+    /// Whether every frame is a part. Then no other part can have a frame.
     pub free_run: bool,
-    /// Parts that found no room in the queue of messages: [`super::outbox::Outbox::lost_parts`].
+    /// The number of parts that found no room in the queue of messages: [`super::outbox::Outbox::lost_parts`].
     pub lost_parts: Arc<AtomicU32>,
-    /// Requests from the control socket that need no place among the events. They have a way of their own, which
-    /// no other message can fill.
+    /// The requests from the control socket that need no place among the events. They have a channel of their own,
+    /// which no other message can fill.
     pub requests: Receiver<Asked>,
 }
 
-/// The line's thread.
+/// Runs the part tracker and drives the outputs.
 pub struct Hub {
     tracker: PartTracker,
     links: Links,
-    /// Assessments of parts that have not reached the gate. Only the tracker's parts have one, so its bound holds here.
+    /// The assessments of parts that have not reached the gate. Only parts of the part tracker have one, so its bound
+    /// holds here.
     assessed: HashMap<PartId, Assessment>,
-    /// Who waits for the outcome of a part that has not reached the gate; bounded in the same way.
+    /// The clients that wait for the outcome of a part that has not reached the gate. The same bound holds.
     waiting: HashMap<PartId, Reply>,
-    /// When the safe state was last asked for.
+    /// The moment at which the safe state was last asked for.
     safe_asked_at: LineTime,
     /// The frame of the trigger that is being handled.
     frame: Option<std::result::Result<Frame, BadFrame>>,
@@ -70,7 +72,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub around a tracker.
+    /// Makes a hub around a part tracker.
     pub fn new(tracker: PartTracker, links: Links) -> Self {
         Hub {
             tracker,
@@ -86,12 +88,12 @@ impl Hub {
         }
     }
 
-    /// Runs until it is told to stop or nobody can tell it anything any more; the outputs have
-    /// their safe levels afterwards.
+    /// Runs until it is told to stop, or until nobody can tell it anything any more. Afterwards the outputs have their
+    /// safe levels.
     pub fn run(mut self, messages: &Receiver<Message>) -> Snapshot {
         loop {
             self.links.alive.hub_lives(LineTime::now());
-            // One a turn: so they can neither be held up by other messages nor hold them up.
+            // Take one request per turn. So other messages can neither delay requests nor be delayed by them.
             if let Ok((request, reply)) = self.links.requests.try_recv() {
                 self.control(request, reply);
             }
@@ -111,7 +113,7 @@ impl Hub {
         self.snapshot()
     }
 
-    /// The next message, or a timeout when it is time to call the tracker.
+    /// Returns the next message, or a timeout when it is time to call the part tracker.
     fn next_message(
         &mut self,
         messages: &Receiver<Message>,
@@ -122,7 +124,7 @@ impl Hub {
             Err(TryRecvError::Empty) => {}
         }
         if std::mem::take(&mut self.queue_overran) {
-            // All that was sent before the loss, encoder counts among it, has been handled.
+            // Everything that was sent before the loss, encoder counts included, has been handled.
             self.event(Event::Seeing { watch: Watch::Queue });
         }
         let now = LineTime::now();
@@ -130,8 +132,8 @@ impl Hub {
         messages.recv_timeout(wake.since(now))
     }
 
-    /// Tells the tracker of parts that found no room in the queue, before what waits there: the first of
-    /// them may be at the gate by the time that all of that is done.
+    /// Tells the part tracker of parts that found no room in the queue. It does so before the waiting messages, because
+    /// the first of these parts may reach the gate before all messages are handled.
     fn notice_lost_parts(&mut self) {
         let parts = self.links.lost_parts.swap(0, Ordering::SeqCst);
         if parts > 0 {
@@ -141,7 +143,7 @@ impl Hub {
         }
     }
 
-    /// Whether no part is on its way and no pulse lasts.
+    /// Returns whether no part is on its way and no pulse lasts.
     fn idle(&self) -> bool {
         let quiet = self.tracker.in_flight() == 0 && self.tracker.outstanding() == 0;
         quiet && !self.tracker.reject_output_is_active()
@@ -166,7 +168,7 @@ impl Hub {
     fn event(&mut self, event: Event) {
         let mut commands = Vec::with_capacity(8);
         self.tracker.handle(LineTime::now(), event, &mut commands);
-        // Outputs first: nothing else may delay them.
+        // Drive the outputs first: nothing else may delay them.
         let mut refused = false;
         for command in &commands {
             if let Command::Set { line, active, at } = command {
@@ -192,7 +194,7 @@ impl Hub {
         self.was_ready = ready;
     }
 
-    /// Drives an output; false where it refuses.
+    /// Drives an output. Returns false if the output refuses.
     fn set(&mut self, line: Line, active: bool, due: LineTime) -> bool {
         let mut bank = self.links.bank.lock().unwrap_or_else(PoisonError::into_inner);
         let result = bank.set(line, active);
@@ -229,7 +231,7 @@ impl Hub {
             }
         };
         if !sent {
-            // The tracker bounds the parts that wait, so a full queue means that a thread is gone.
+            // The part tracker bounds the parts that wait, so a full queue means that a thread is gone.
             log::error!("part {} cannot be captured: its queue is full", part.0);
             let reject = Some(Reason::InspectionFailed);
             self.event(Event::Result { part, reject });
@@ -272,7 +274,7 @@ impl Hub {
                 log::warn!("safe state by request");
                 self.safe_asked_at = reply.asked_at();
                 self.event(Event::Safe);
-                // Whoever took the outputs there without this thread can let go of them.
+                // If another thread took the outputs to the safe state, the hold can end now.
                 self.links.bank.lock().unwrap_or_else(PoisonError::into_inner).release();
                 Answer::Done("safe".into())
             }
@@ -289,7 +291,7 @@ impl Hub {
                 self.event(Event::Acknowledge);
                 Answer::Done("acknowledged".into())
             }
-            // Not for this thread.
+            // These requests are not for this thread.
             Request::Reload | Request::Teach(..) | Request::Undo(_) | Request::History => {
                 Answer::Failed("not understood".into())
             }
@@ -341,7 +343,8 @@ mod tests {
         pulse_width_us = 1000\n[outputs]\nsimulate = true\nng = { line = 1, safe = \"inactive\" }\n\
         fault = { line = 2 }\n[control]\nsocket = \"/nowhere/edge.sock\"\n";
 
-    /// A trigger that found the queue full was told with the next one, which may come too late.
+    /// Covers a former fault: a trigger that found the queue full was reported with the next one, which may come too
+    /// late.
     #[test]
     fn parts_that_find_the_queue_full_close_the_gate_before_the_queue_has_been_worked_through() {
         let config = LineConfig::parse(CONFIG, "test").expect("reads");
@@ -371,7 +374,7 @@ mod tests {
         hub.notice_lost_parts();
         assert!(pin.is_high(), "the lost parts may be at the gate by now");
         assert_eq!(hub.tracker.counters().rejected_for(Reason::LostTrigger), 3);
-        // The gate opens again when all that was waiting has been handled and the belt has moved on.
+        // The gate opens again when everything that waited has been handled and the belt has moved on.
         let end = LineTime::now() + Duration::from_secs(10);
         while pin.is_high() && LineTime::now() < end {
             match hub.next_message(&messages) {

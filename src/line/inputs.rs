@@ -1,8 +1,8 @@
-//! Trigger and encoder: what their edges mean to the part tracker.
+//! Reads trigger and encoder, and tells the part tracker what their edges mean.
 //!
-//! Both lines belong to one request, so that the kernel keeps their edges in one order: a
-//! trigger's place on the belt is the encoder count at its edge. Edges that the kernel had to drop
-//! show as gaps in its sequence numbers and are told to the part tracker.
+//! Both GPIO lines belong to one request to the kernel, so the kernel keeps their edges in one order. A trigger's place
+//! on the belt is the encoder count at its edge. Edges that the kernel had to drop show as gaps in its sequence
+//! numbers. They are reported to the part tracker.
 
 use super::config::{EncoderConfig, TriggerConfig};
 use super::messages::Message;
@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use crate::gpio::{Edge, EdgeError, EdgeInput, Edges};
 use std::time::Duration;
 
-/// How long one wait lasts, so that the thread sees a stop.
+/// The length of one wait. It bounds the time until the thread sees a stop.
 const WAIT: Duration = Duration::from_millis(100);
-/// Pause before lost inputs are tried again.
+/// The pause before lost inputs are tried again.
 const BACK_OFF: Duration = Duration::from_millis(500);
-/// The places of the lines among the inputs.
+/// The places of the GPIO lines among the inputs.
 const TRIGGER: usize = 0;
 const ENCODER: usize = 1;
 
-/// The requested input lines.
+/// Holds the requested input lines.
 pub struct Inputs {
     edges: Edges,
     trigger_seen: u32,
@@ -29,10 +29,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Requests the lines.
+    /// Requests the GPIO lines.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Io`] where the chip is missing, or a line is in use, with its user.
+    /// Returns [`crate::error::Kind::Io`] if the chip is missing, or if a GPIO line is in use. The error then names its
+    /// user.
     pub fn open(trigger: &TriggerConfig, encoder: Option<&EncoderConfig>) -> Result<Self> {
         let (Some(chip), Some(line)) = (&trigger.chip, &trigger.line) else {
             return Err(Error::usage("trigger: no chip and line"));
@@ -56,16 +57,15 @@ impl Inputs {
         Ok(Inputs { edges, trigger_seen: 0, encoder_seen: 0, counted: 0 })
     }
 
-    /// Waits for edges and sends them on, as long as anybody listens. Inputs that fail are a
-    /// fault, and are opened again.
+    /// Waits for edges and sends them on until the device stops. Inputs that fail are a fault, and are opened again.
     pub fn run(mut self, trigger: &TriggerConfig, encoder: Option<&EncoderConfig>, hub: &Outbox) {
         while !hub.stopped() {
             let Err(why) = self.forward(hub) else { continue };
             log::error!("the trigger input fails: {why}");
             hub.send(Message::Event(Event::Condition { fault: Fault::Inputs, present: true }));
-            // What happens on the lines from now on is not known. With a belt of constant speed all of
-            // it is rejected that passes the trigger until the lines work again. Without counts
-            // nobody knows where the parts are: the safe state is taken.
+            // From now on nobody knows what happens on the inputs. On a belt of constant speed, everything that passes
+            // the trigger is rejected until the inputs work again. Without counts nobody knows where the parts are, so
+            // the safe state is taken.
             let watch = Watch::Inputs;
             hub.send(Message::Event(Event::Blind { watch, parts: 1 }));
             if encoder.is_some() {
@@ -121,7 +121,7 @@ impl Inputs {
         hub.trigger(edge.at, lost);
     }
 
-    /// The encoder's count after this edge. The edge's number counts those that the kernel dropped, too.
+    /// Returns the encoder's count after this edge. The edge's number includes those that the kernel dropped.
     fn encoder_edge(&mut self, edge: Edge) -> u64 {
         self.counted += u64::from(edge.number.wrapping_sub(self.encoder_seen));
         self.encoder_seen = edge.number;

@@ -1,4 +1,4 @@
-//! The inspection's thread: a frame in, an assessment out, with the same code as the workstation.
+//! Runs the inspection's thread: it takes a frame and returns an assessment, with the same code as the workstation.
 
 use super::alive::Alive;
 use super::archive::{Archive, Item};
@@ -16,24 +16,24 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-/// What the inspection's thread works with.
+/// Holds what the inspection's thread works with.
 pub struct Inspection {
     /// The template in use.
     pub current: Arc<Current>,
-    /// Threads that compute; 0 for all cores.
+    /// The number of threads that compute; 0 means all cores.
     pub threads: usize,
-    /// Whether a part that should be looked at passes.
+    /// Whether a part with the verdict *review* passes.
     pub review_passes: bool,
-    /// Where pictures of bad parts are kept.
+    /// The archive of pictures of bad parts.
     pub archive: Option<Arc<Archive>>,
-    /// Signs of life.
+    /// The signs of life of the threads.
     pub alive: Arc<Alive>,
-    /// The line's thread.
+    /// The way to the hub thread.
     pub hub: Outbox,
 }
 
 impl Inspection {
-    /// Inspects until the device stops; every job is answered once.
+    /// Inspects until the device stops. Every job is answered once.
     pub fn run(self, jobs: &Receiver<Job>) {
         let containment = Containment::default();
         containment.adopt_this_thread();
@@ -65,7 +65,7 @@ impl Inspection {
     fn job(&self, job: Job) -> std::result::Result<Assessment, Reason> {
         let begun = LineTime::now();
         if begun >= job.deadline {
-            // The part is rejected already; the time belongs to the next one.
+            // The part is already rejected. The time belongs to the next one.
             return Err(Reason::Late);
         }
         let Some(pipeline) = self.current.get() else { return Err(Reason::InspectionFailed) };
@@ -100,14 +100,13 @@ impl Inspection {
         }
     }
 
-    /// Shows the fault and takes the pipeline out of use; another takes its place in
-    /// [`super::templates`].
+    /// Reports the fault and takes the pipeline out of use. [`super::templates`] replaces it.
     fn extractor_failed(&self, pipeline: &Arc<Pipeline>, why: &Error) {
         let tell = |present| {
             let fault = Fault::Engine;
             self.hub.send(Message::Event(Event::Condition { fault, present }));
         };
-        // Before it goes out of use, so that whoever replaces it ends the fault afterwards.
+        // Report the fault first, so that whoever replaces the pipeline ends the fault afterwards.
         tell(true);
         if !self.current.fail(pipeline, why.what()) {
             tell(false);
@@ -115,11 +114,11 @@ impl Inspection {
     }
 }
 
-/// Why a part could not be inspected.
+/// Says why a part could not be inspected.
 enum Failure {
-    /// Its picture cannot be used.
+    /// The picture cannot be used.
     Picture(Error),
-    /// What computes features has failed.
+    /// The feature extractor has failed.
     Extractor(Error),
 }
 

@@ -1,4 +1,4 @@
-//! What the threads of the line tell one another. The module stands below all of them.
+//! Holds what the threads of the production line tell one another. The module stands below all of them.
 
 use super::assessment::Assessment;
 use super::reply::Reply;
@@ -7,60 +7,60 @@ use super::tracker::{Event, PartId, Reason};
 use crate::camera::{BadFrame, Frame};
 use crate::clock::LineTime;
 
-/// What the line's thread is told.
+/// Holds what the hub thread is told.
 pub enum Message {
-    /// An event for the tracker.
+    /// An event for the part tracker.
     Event(Event),
-    /// A frame of a free-running camera: a part by itself.
+    /// A frame of a free-running camera. It is a part by itself.
     Frame(Box<FreeFrame>),
-    /// What became of a captured part.
+    /// The result for a captured part.
     Judged(Box<Judged>),
     /// A request from the control socket that has to keep its place among the events.
     Control(Request, Reply),
-    /// No more triggers will come: stop when the last part has passed the gate.
+    /// No more triggers will come. Stop when the last part has passed the gate.
     Finish,
     /// Take the safe state and stop.
     Stop,
 }
 
-/// What a free-running camera gives.
+/// Holds what a free-running camera gives.
 pub struct FreeFrame {
-    /// The frame; one that cannot be used is a part that is rejected.
+    /// The frame. A frame that cannot be used is a part that is rejected.
     pub frame: std::result::Result<Frame, BadFrame>,
-    /// Frames before it that were lost.
+    /// The number of frames before it that were lost.
     pub lost: u32,
 }
 
-/// A frame that is wanted.
+/// Describes a frame that is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct WantedFrame {
-    /// For this part.
+    /// The part that the frame is for.
     pub part: PartId,
-    /// When it was triggered.
+    /// The moment at which the part was triggered.
     pub triggered_at: LineTime,
     /// The exposure must not begin earlier.
     pub not_before: LineTime,
-    /// A frame after this moment is worth nothing.
+    /// The moment after which a frame is worth nothing.
     pub deadline: LineTime,
 }
 
-/// A frame to be inspected.
+/// Holds a frame to be inspected.
 pub struct Job {
-    /// The part in it.
+    /// The part in the frame.
     pub part: PartId,
-    /// When the part was triggered.
+    /// The moment at which the part was triggered.
     pub triggered_at: LineTime,
-    /// A result after this moment is worth nothing.
+    /// The moment after which a result is worth nothing.
     pub deadline: LineTime,
-    /// Its picture.
+    /// The frame with the picture of the part.
     pub frame: Frame,
 }
 
-/// The answer to a capture.
+/// Holds the answer to a capture.
 pub struct Judged {
     /// The part.
     pub part: PartId,
-    /// When it was triggered.
+    /// The moment at which the part was triggered.
     pub triggered_at: LineTime,
     /// What was found, or why nothing could be.
     pub result: std::result::Result<Assessment, Reason>,

@@ -1,4 +1,4 @@
-//! The line: from trigger edge to reject pulse.
+//! Runs a production line, from trigger edge to reject pulse.
 //!
 //! ```text
 //! inputs ──edges──> hub (tracker, outputs) ─captures──> capture ──frames──> inspect
@@ -8,11 +8,11 @@
 //!                    └──────────────── results ───────────────────────────────┘
 //! ```
 //!
-//! Every box is a thread; the arrows are bounded queues. [`tracker`] decides, as a pure state
-//! machine; [`hub`] is the only thread that drives outputs. [`supervise`] watches the others, and
-//! a part whose result does not come is rejected without anybody's help.
+//! Every box is a thread, and every arrow is a bounded queue. [`tracker`] decides, as a pure state machine. Only the
+//! thread of [`hub`] drives outputs. [`supervise`] watches the other threads. A part whose result does not come is
+//! rejected, and no thread has to act for that.
 //!
-//! Nothing in here may panic: the lints below keep it so.
+//! Nothing in this module may panic. The lints below enforce it.
 
 #![deny(
     clippy::expect_used,

@@ -1,33 +1,32 @@
-//! The output lines: requested once with their safe level, and held until the process ends.
+//! Holds the output lines. Each is requested once with its safe level, and held until the process ends.
 //!
-//! [`Bank::safe`] can be called from any thread and from the panic hook; after it no other call changes a line.
+//! [`Bank::safe`] can be called from any thread and from the panic hook. After it, no other call changes an output.
 
 use super::config::{OutputsConfig, SafeLevel, Wired};
 use super::tracker::Line;
 use crate::error::{Error, Result};
 use crate::gpio::{MemoryPin, Output, PinError, Wiring};
 
-/// An output that knows its safe level.
+/// Holds an output with its safe level.
 struct SafeOutput {
     output: Output,
     active_when_safe: bool,
 }
 
-/// All output lines of the device.
+/// Holds all outputs of the device.
 pub struct Bank {
     outputs: [Option<SafeOutput>; Line::ALL.len()],
-    /// Whether the lines keep their safe levels until the process ends.
+    /// Whether the outputs keep their safe levels until the process ends.
     latched: bool,
-    /// Whether they keep them until [`Bank::release`].
+    /// Whether the outputs keep their safe levels until [`Bank::release`].
     held: bool,
 }
 
 impl Bank {
-    /// Requests every line that the configuration names, each with its safe level in the same
-    /// system call.
+    /// Requests every output that the configuration names. The system call that requests it also sets its safe level.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Io`] where a chip is missing or a line is in use, with its user.
+    /// Returns [`crate::error::Kind::Io`] if a chip is missing or a GPIO line is in use. The error then names its user.
     pub fn open(config: &OutputsConfig) -> Result<Self> {
         let mut bank = Bank { outputs: Default::default(), latched: false, held: false };
         let ng_active = config.ng.as_ref().is_some_and(|ng| ng.safe == SafeLevel::Active);
@@ -44,11 +43,11 @@ impl Bank {
         Ok(bank)
     }
 
-    /// Drives a line. A line that is not wired takes every level. In the safe state, and while they are
-    /// held, nothing changes.
+    /// Drives an output. An output that is not wired accepts every level. After [`Bank::safe`] and during
+    /// [`Bank::hold`], nothing changes.
     ///
     /// # Errors
-    /// Where the pin refuses.
+    /// Returns an error if the pin refuses.
     pub fn set(&mut self, line: Line, active: bool) -> std::result::Result<(), PinError> {
         if self.latched || self.held {
             return Ok(());
@@ -59,21 +58,20 @@ impl Bank {
         }
     }
 
-    /// Gives every line its safe level and keeps it. A pin that refuses does not keep the others
-    /// from theirs.
+    /// Gives every output its safe level and keeps it. If one pin refuses, the others still get theirs.
     pub fn safe(&mut self) {
         self.latched = true;
         self.give_safe_levels();
     }
 
-    /// Gives every line its safe level and keeps it until [`Bank::release`]: for who cannot wait for the line's
-    /// thread to do so.
+    /// Gives every output its safe level and keeps it until [`Bank::release`]. It is for callers that cannot wait for
+    /// the hub thread to do so.
     pub fn hold(&mut self) {
         self.held = true;
         self.give_safe_levels();
     }
 
-    /// Ends [`Bank::hold`]. Called by the thread that drives the lines when it has taken the safe state itself.
+    /// Ends [`Bank::hold`]. The hub thread calls it when it has taken the safe state itself.
     pub fn release(&mut self) {
         self.held = false;
     }
@@ -86,7 +84,7 @@ impl Bank {
         }
     }
 
-    /// The pin behind a line, where it is a variable.
+    /// Returns the pin behind an output if it is a variable.
     pub fn memory(&self, line: Line) -> Option<MemoryPin> {
         self.outputs.get(line.index())?.as_ref()?.output.memory()
     }

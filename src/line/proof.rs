@@ -1,8 +1,8 @@
-//! From a template's file to a pipeline that has proven on this machine that it can be relied on.
+//! Turns a template's file into a pipeline that has computed the golden probes on this machine.
 //!
-//! The template is copied into memory of the process's own and checked byte by byte. It is joined
-//! with a feature extractor, which runs once and then computes the golden probes. Where several
-//! feature extractors may be taken, it is the first that gets so far.
+//! The template is copied into the process's own memory and checked byte by byte. It is joined with a feature
+//! extractor, which runs once and then computes the golden probes. If several feature extractors may be used, the first
+//! that succeeds is taken.
 
 use crate::backbone::{Device, ExtractorOptions};
 use crate::containment::Containment;
@@ -14,31 +14,31 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a pipeline is made from.
+/// Says what a pipeline is made from.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The template's file.
     pub file: PathBuf,
-    /// Its backbone, where that is not the bundled one.
+    /// The backbone, if it is not the bundled one.
     pub backbone: Option<PathBuf>,
     /// The feature extractors that may be used, the preferred one first.
     pub extractors: Vec<ExtractorOptions>,
-    /// Threads that compute; 0 for all cores.
+    /// The number of threads that compute; 0 means all cores.
     pub threads: usize,
-    /// Whether pictures of another shape than the template's are taken, squeezed.
+    /// Whether pictures of another shape than the template's are accepted and squeezed.
     pub any_shape: bool,
 }
 
-/// A pipeline that was proven.
+/// Holds a pipeline whose golden probes were checked.
 pub struct Proven {
     /// The pipeline.
     pub pipeline: Pipeline,
-    /// Why feature extractors that were preferred were not taken.
+    /// The reasons why preferred feature extractors were not used.
     pub passed_over: Vec<String>,
 }
 
 impl Proven {
-    /// What is in use from now on, in a line, and what is not.
+    /// Returns a sentence about what is in use from now on, and what is not.
     pub fn describe(&self, file: &Path) -> String {
         let threshold = self.pipeline.template().header().calibration.threshold;
         format!(
@@ -50,21 +50,21 @@ impl Proven {
     }
 }
 
-/// Loads and proves a template.
+/// Loads a template and checks its golden probes.
 ///
 /// # Errors
-/// [`Kind::Template`], [`Kind::Model`] or [`Kind::Io`], also where the golden probes differ on this machine; of
-/// several feature extractors that of the last.
+/// Returns [`Kind::Template`], [`Kind::Model`] or [`Kind::Io`], also if the golden probes differ on this machine. If
+/// several feature extractors were tried, it is the error of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
     let template = Template::of_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
     join(&Arc::new(template), recipe).map_err(|e| e.within(&name))
 }
 
-/// As [`load`], with a template that was loaded before.
+/// Does the same as [`load`] with a template that was loaded before.
 ///
 /// # Errors
-/// As [`load`].
+/// Returns the same errors as [`load`].
 pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
     let containment = Containment::default();
     let pool = containment.pool(recipe.threads)?;
@@ -90,7 +90,7 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
     Err(last)
 }
 
-/// The device as a configuration names it.
+/// Returns the feature extractor as a configuration names it.
 pub fn word(device: Device) -> &'static str {
     match device {
         Device::Tract => "tract",
@@ -102,7 +102,7 @@ pub fn word(device: Device) -> &'static str {
     }
 }
 
-/// A copy in memory that no other process can change or cut.
+/// Makes a copy in memory that no other process can change or cut.
 fn copy(file: &Path) -> Result<File> {
     let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
     let mut from = template::open_file(file)?;

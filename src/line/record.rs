@@ -1,4 +1,4 @@
-//! What is recorded of parts and of outputs.
+//! Holds what is recorded of parts and of outputs.
 
 use super::assessment::Assessment;
 use super::tracker::{Finished, Line, Outcome, PartId, Reason};
@@ -7,54 +7,54 @@ use crate::scoring::{DecidedBy, Region, Verdict};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What is recorded of a part.
+/// Holds what is recorded of a part.
 #[derive(Debug, Clone, Serialize)]
 pub struct PartRecord {
-    /// Its number.
+    /// The number of the part.
     pub part: PartId,
-    /// Wall clock when it left, milliseconds since 1970; for people, nothing is timed by it.
+    /// The wall clock when the part left, in milliseconds since 1970. It is for people. Nothing is timed by it.
     pub unix_ms: u64,
-    /// When it was triggered, on the monotonic clock.
+    /// The moment of its trigger on the monotonic clock, in microseconds.
     pub trigger_us: u64,
-    /// When its outcome was carried out, on the monotonic clock.
+    /// The moment at which its outcome was carried out on the monotonic clock, in microseconds.
     pub gate_us: u64,
-    /// `passed` or `rejected`.
+    /// The outcome: `passed` or `rejected`.
     pub outcome: &'static str,
-    /// Why it was rejected.
+    /// The reason why it was rejected.
     pub why: Option<Reason>,
-    /// Image score, where there is one.
+    /// The score of its picture, if there is one.
     pub score: Option<f32>,
-    /// Threshold of the template.
+    /// The threshold of the template.
     pub threshold: Option<f32>,
-    /// What the score means.
+    /// The verdict, if the part was inspected.
     pub verdict: Option<Verdict>,
     /// The rule that decided, and where.
     pub decided_by: Option<DecidedBy>,
-    /// Where it differs.
+    /// The regions where the part differs.
     pub regions: Vec<Region>,
-    /// Microseconds of each stage.
+    /// The microseconds of each stage.
     pub timing_us: Option<TimingUs>,
 }
 
-/// Microseconds of each stage.
+/// Holds the microseconds of each stage.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct TimingUs {
-    /// From trigger to the begin of the exposure.
+    /// From the trigger to the beginning of the exposure.
     pub exposure: u64,
-    /// From trigger to the frame in memory.
+    /// From the trigger to the frame in memory.
     pub frame: u64,
-    /// To network size.
+    /// Bringing the picture to network size.
     pub prepare: u64,
-    /// Features.
+    /// Computing features.
     pub backbone: u64,
-    /// Distances.
+    /// Computing distances.
     pub matching: u64,
-    /// Map, score, regions.
+    /// Computing map, score and regions.
     pub scoring: u64,
 }
 
 impl PartRecord {
-    /// The record of a part.
+    /// Makes the record of a part.
     pub fn new(finished: &Finished, assessment: Option<Assessment>) -> Self {
         let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let (outcome, why) = match finished.outcome {
@@ -87,7 +87,7 @@ impl PartRecord {
     }
 }
 
-/// A change of an output.
+/// Holds a change of an output.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct EdgeRecord {
     line: Line,
@@ -97,7 +97,7 @@ pub struct EdgeRecord {
 }
 
 impl EdgeRecord {
-    /// A change that was due at `due` and made at `at`.
+    /// Makes the record of a change that was due at `due` and made at `at`.
     pub fn new(line: Line, active: bool, due: LineTime, at: LineTime) -> Self {
         let late_us = u64::try_from(at.since(due).as_micros()).unwrap_or(u64::MAX);
         EdgeRecord { line, active, due_us: due.as_nanos() / 1000, late_us }

@@ -1,7 +1,7 @@
-//! The log: one JSON line a part, and one an output edge where that is wanted.
+//! Writes the log: one line of JSON per part, and one per output edge if that is wanted.
 //!
-//! Lines go to a thread of their own through a bounded queue. What finds no room there is dropped
-//! and counted; a disk that is full or gone costs records and never time.
+//! Records go to a thread of their own through a bounded queue. A record that finds no room is dropped and counted. A
+//! disk that is full or gone costs records and never time.
 
 use super::config::RecordsConfig;
 use super::record::{EdgeRecord, PartRecord};
@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// Lines that may wait.
+/// The number of records that may wait.
 const QUEUE: usize = 4096;
-/// Pause after a failed write.
+/// The pause after a failed write.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 enum Entry {
@@ -26,16 +26,16 @@ enum Entry {
     Edge(EdgeRecord),
 }
 
-/// Lines that were lost.
+/// Counts records that were lost.
 #[derive(Debug, Default)]
 pub struct Losses {
-    /// Because the queue was full.
+    /// The records that were lost because the queue was full.
     pub dropped: AtomicU64,
-    /// Because they could not be written.
+    /// The records that were lost because they could not be written.
     pub failed: AtomicU64,
 }
 
-/// The way to the log.
+/// Sends records to the log's thread.
 pub struct Records {
     sender: Option<SyncSender<Entry>>,
     edges: bool,
@@ -43,7 +43,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Starts the log's thread, where the configuration wants a log.
+    /// Starts the log's thread if the configuration asks for a log.
     pub fn start(config: &RecordsConfig) -> std::io::Result<(Records, Option<Thread>)> {
         let (losses, edges) = (Arc::new(Losses::default()), config.edges.is_some());
         if config.file.is_none() && !edges {
@@ -61,7 +61,7 @@ impl Records {
         Ok((Records { sender: Some(sender), edges, losses }, Some(thread)))
     }
 
-    /// What was lost.
+    /// Returns the counters of lost records.
     pub fn losses(&self) -> Arc<Losses> {
         self.losses.clone()
     }
@@ -71,7 +71,7 @@ impl Records {
         self.push(Entry::Part(Box::new(record)));
     }
 
-    /// Records an edge, where edges are recorded.
+    /// Records an edge, if edges are to be recorded.
     pub fn edge(&self, record: EdgeRecord) {
         if self.edges {
             self.push(Entry::Edge(record));
@@ -86,7 +86,7 @@ impl Records {
     }
 }
 
-/// The log's thread; it ends when the last [`Records`] is gone and everything is written.
+/// The log's thread. It ends when the last [`Records`] is gone and everything is written.
 pub type Thread = std::thread::JoinHandle<()>;
 
 struct Writers {
@@ -116,7 +116,7 @@ fn write(file: &mut Option<Rotated>, record: &impl Serialize, losses: &Losses) {
     }
 }
 
-/// A file that is put aside when it is long: `parts.jsonl`, `parts.jsonl.1`, `parts.jsonl.2`, ...
+/// Holds a file that is put aside when it is long: `parts.jsonl`, `parts.jsonl.1`, `parts.jsonl.2`, ...
 struct Rotated {
     path: PathBuf,
     max_bytes: u64,
@@ -131,7 +131,7 @@ impl Rotated {
         Rotated { path, max_bytes: config.max_bytes, keep: config.keep, open: None, retry_at }
     }
 
-    /// Appends a line in one write, so that lines are whole; false where it is lost.
+    /// Appends a line of text in one write, so that lines are complete. Returns false if it is lost.
     fn append(&mut self, line: &[u8]) -> bool {
         let now = LineTime::now();
         if now < self.retry_at {
@@ -167,7 +167,7 @@ impl Rotated {
             }
         };
         if let Err(why) = file.write_all(&whole) {
-            // A full disk can take half of a line: what is there stays a file of whole lines.
+            // A full disk can take half of a line of text. Cut it off, so that the file holds only complete lines.
             file.set_len(*length)?;
             return Err(why);
         }
@@ -189,8 +189,8 @@ impl Rotated {
     }
 }
 
-/// Opens a log to append to it, and tells how long it is. Nothing but a regular file: a pipe or a device
-/// would be waited for, and nothing of it could be put aside.
+/// Opens a log to append to it, and returns its length. It accepts only a regular file. A pipe or a device file would
+/// make the thread wait, and could not be put aside.
 fn open(path: &Path) -> std::io::Result<(File, u64)> {
     let check = |metadata: &std::fs::Metadata| match metadata.is_file() {
         true => Ok(metadata.len()),
@@ -215,7 +215,8 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// The thread that writes would wait for the other end of the pipe, and the end of the program for the thread.
+    /// Covers a former fault: the thread that writes waited for the other end of the pipe, and the end of the program
+    /// waited for the thread.
     #[test]
     fn a_log_that_is_a_pipe_or_a_device_costs_records_and_no_time() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The way of a request to the thread that carries it out, and the way of its answer back.
+//! Carries a request to the thread that carries it out, and the answer back.
 
 use super::record::PartRecord;
 use super::request::Request;
@@ -10,28 +10,28 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Requests that may wait for the line's thread beside its queue of messages. More than can be asked at once while
-/// that thread lives.
+/// The number of requests that may wait for the hub thread beside its queue of messages. It is more than can be asked
+/// at once while that thread lives.
 pub const REQUESTS: usize = 512;
 
-/// A request to the line's thread that need not keep its place among the events, and where its answer goes.
+/// Holds a request to the hub thread that need not keep its place among the events, and the way of its answer.
 pub type Asked = (Request, Reply);
 
-/// What is answered.
+/// Holds an answer.
 pub enum Answer {
-    /// The state of the line.
+    /// The state of the production line.
     Status(Box<Snapshot>),
     /// A part that has left.
     Part(Box<PartRecord>),
-    /// It was done.
+    /// The request was carried out.
     Done(String),
-    /// It was not done.
+    /// The request was not carried out.
     Failed(String),
     /// An answer that is complete already.
     Json(Value),
 }
 
-/// The way back for one answer. It can be dropped without giving one: whoever waits learns of that, too.
+/// Carries one answer back. It can be dropped without an answer. The one who waits learns of that, too.
 pub struct Reply {
     sender: SyncSender<Answer>,
     bell: Bell,
@@ -39,18 +39,18 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A way back that rings `bell`, and its other end.
+    /// Makes a reply that rings `bell`, and returns its other end, too.
     pub(in crate::line) fn new(bell: &Bell) -> (Reply, Receiver<Answer>) {
         let (sender, answer) = sync_channel(1);
         (Reply { sender, bell: bell.clone(), asked_at: LineTime::now() }, answer)
     }
 
-    /// When the request came.
+    /// Returns the moment at which the request came.
     pub fn asked_at(&self) -> LineTime {
         self.asked_at
     }
 
-    /// Gives the answer. Never waits; an answer that nobody waits for any more is lost.
+    /// Gives the answer and never waits. If nobody waits for the answer any more, it is lost.
     pub fn give(self, answer: Answer) {
         let _ = self.sender.try_send(answer);
         self.bell.ring();
@@ -61,7 +61,7 @@ impl Reply {
 #[derive(Clone)]
 pub(in crate::line) struct Bell(Arc<UnixStream>);
 
-/// The end of the bell that is heard.
+/// Hears the bell.
 pub(in crate::line) struct Ear(UnixStream);
 
 impl Bell {
@@ -73,7 +73,7 @@ impl Bell {
     }
 
     fn ring(&self) {
-        // Where there is no room for another byte, enough are there to be heard.
+        // If there is no room for another byte, there are enough bytes to be heard.
         let _ = (&*self.0).write(&[1]);
     }
 }

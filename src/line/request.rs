@@ -1,13 +1,13 @@
-//! What the control socket can be asked, and how it is written.
+//! Names the requests of the control socket, and how they are written.
 
 use super::tracker::PartId;
 
-/// What can be asked.
+/// Names what can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Counters, faults, percentiles.
+    /// Return counters, faults and percentiles.
     Status,
-    /// A part, now; the answer is its record.
+    /// Make a part now. The answer is its record.
     Trigger,
     /// Load the template again.
     Reload,
@@ -17,20 +17,21 @@ pub enum Request {
     Resume,
     /// Acknowledge the alarm.
     Acknowledge,
-    /// Insert the archived picture of a part into the template, whether it looks like a defect or not.
+    /// Insert the archived picture of a part into the template. The flag says whether to do so even if it looks like a
+    /// defect.
     Teach(PartId, bool),
-    /// Take back an entry of the template's journal, or the last one.
+    /// Undo an entry of the template's journal, or the last one.
     Undo(Option<u32>),
-    /// The template's journal.
+    /// Return the template's journal.
     History,
 }
 
 impl Request {
-    /// How requests are written.
+    /// The forms in which requests are written.
     pub const FORMS: &'static str = "status, trigger, reload, safe, resume, acknowledge, \
                                      teach PART [force], undo [ENTRY], history";
 
-    /// The request of a line.
+    /// Parses the request of a line of text.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
         let request = match words.next()? {

@@ -1,4 +1,4 @@
-//! What the device says about itself: counters and percentiles.
+//! Holds what the device says about itself: counters and percentiles.
 
 use super::assessment::Assessment;
 use super::tracker::{Counters, Fault, Reason};
@@ -6,10 +6,10 @@ use crate::clock::LineTime;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Samples that a percentile is taken over.
+/// The number of durations over which a percentile is computed.
 const WINDOW: usize = 4096;
 
-/// The latest durations of one kind.
+/// Holds the latest durations of one kind.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
     latest: Vec<u32>,
@@ -19,7 +19,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// Adds one; longer than 71 minutes counts as that.
+    /// Adds one duration. A duration longer than 71 minutes counts as 71 minutes.
     pub fn add(&mut self, duration: Duration) {
         let microseconds = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
         self.count += 1;
@@ -32,7 +32,7 @@ impl Series {
         self.next = (self.next + 1) % WINDOW;
     }
 
-    /// Percentiles in microseconds: by nearest rank over the latest samples, the longest ever.
+    /// Returns percentiles in microseconds, by nearest rank over the latest durations, and the longest duration ever.
     pub fn to_json(&self) -> Value {
         let mut sorted = self.latest.clone();
         sorted.sort_unstable();
@@ -47,10 +47,10 @@ impl Series {
     }
 }
 
-/// Durations of everything that is timed.
+/// Holds the durations of everything that is timed.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
-    /// From an output's due time to its change.
+    /// The times from when an output was due to its change.
     pub pulse_lateness: Series,
     frame: Series,
     backbone: Series,
@@ -60,7 +60,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Adds what one inspection took.
+    /// Adds the times of one inspection.
     pub fn add(&mut self, assessment: &Assessment, triggered_at: LineTime, now: LineTime) {
         let stages = assessment.stages;
         self.frame.add(assessment.frame);
@@ -71,27 +71,27 @@ impl Samples {
     }
 }
 
-/// The line's thread at one moment.
+/// Holds the state of the hub at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Whether it is in the safe state.
+    /// Whether the production line is in the safe state.
     pub safe: bool,
     /// Whether a trigger would be accepted.
     pub ready: bool,
-    /// What is wrong.
+    /// The faults that are present.
     pub faults: Vec<Fault>,
-    /// Parts between trigger and gate.
+    /// The number of parts between trigger and gate.
     pub in_flight: usize,
-    /// Captures without an answer.
+    /// The number of captures without an answer.
     pub outstanding: usize,
-    /// What has been counted.
+    /// The counters.
     pub counters: Counters,
-    /// What has been timed.
+    /// The durations.
     pub samples: Samples,
 }
 
 impl Snapshot {
-    /// For `hetmm-edge status`.
+    /// Returns the JSON for `hetmm-edge status`.
     pub fn to_json(&self) -> Value {
         let state = match (self.safe, self.ready) {
             (true, _) => "safe",

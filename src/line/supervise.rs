@@ -1,4 +1,4 @@
-//! Who watches the line: looks at signs of life, the panic hook, the service manager's watchdog.
+//! Watches the production line: signs of life, the panic hook, and the service manager's watchdog.
 
 use super::alive::Alive;
 use super::messages::Message;
@@ -11,21 +11,21 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
-/// Milliseconds for which the outputs are tried to be reached.
+/// The number of milliseconds for which the program tries to reach the outputs.
 const TRIES: u32 = 50;
 
-/// What a look at the signs of life found.
+/// Says what a look at the signs of life found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// All is well.
+    /// Every thread lives.
     Good,
-    /// The inspection does not come back; parts are rejected at their deadlines.
+    /// The inspection does not return. Parts are rejected at their deadlines.
     InspectionHangs,
-    /// The line's thread does not run: nobody drives the outputs.
+    /// The hub thread does not run, so nobody drives the outputs.
     LineHangs,
 }
 
-/// Looks after the other threads, from the main one.
+/// Watches the other threads from the main thread.
 pub struct Supervisor {
     alive: Arc<Alive>,
     inspection_timeout: Duration,
@@ -37,14 +37,14 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that feeds the service manager's watchdog, where there is one.
+    /// Makes a supervisor that feeds the service manager's watchdog, if there is one.
     pub fn new(alive: Arc<Alive>, inspection_timeout: Duration, hub: Outbox) -> Self {
         let watchdog = sd_notify::watchdog_enabled();
         let fed = LineTime::default();
         Supervisor { alive, inspection_timeout, hub, told: false, notified: false, watchdog, fed }
     }
 
-    /// One look. Feeds the watchdog only while everything lives.
+    /// Looks once at the signs of life. Feeds the watchdog only while everything lives.
     pub fn look(&mut self, now: LineTime) -> Health {
         if !self.alive.hub_is_alive(now) {
             return Health::LineHangs;
@@ -74,15 +74,15 @@ impl Supervisor {
     }
 }
 
-/// Tells the service manager; without one, nobody.
+/// Tells the service manager a state. Without a service manager it does nothing.
 pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(why) = sd_notify::notify(state) {
         log::warn!("the service manager cannot be told: {why}");
     }
 }
 
-/// From now on a panic of any thread takes the outputs to their safe state and ends the process,
-/// so that the service manager starts it again; but for panics that are contained.
+/// Installs the panic hook. From then on a panic of any thread takes the outputs to their safe state and ends the
+/// process, so that the service manager starts it again. Contained panics are the exception.
 pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
     std::panic::set_hook(Box::new(move |panic| {
         if containment::is_contained() {
@@ -91,15 +91,15 @@ pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
         }
         take_outputs(&bank, true);
         let what = "hetmm-edge has a fault of its own and takes the safe state";
-        // Nobody can be told where standard error cannot be written; another panic would help nobody.
+        // If standard error cannot be written, nobody can be told. Another panic would not help.
         let _ = writeln!(std::io::stderr(), "error: {what}: {panic}");
         std::process::exit(5);
     }));
 }
 
-/// Takes the outputs to their safe levels if they can be reached, which is the answer: for good, or as
-/// [`Bank::hold`] does. Their lock is held for microseconds, or by the very thread that panics; then the kernel
-/// lets go of the lines when the process ends.
+/// Takes the outputs to their safe levels, and returns whether they could be reached. With `for_good` they stay there,
+/// otherwise they are held as by [`Bank::hold`]. Their lock is held for microseconds, or by the very thread that
+/// panics. In that case the kernel lets go of the GPIO lines when the process ends.
 pub(super) fn take_outputs(bank: &Mutex<Bank>, for_good: bool) -> bool {
     for _ in 0..TRIES {
         let mut bank = match bank.try_lock() {
@@ -120,16 +120,16 @@ pub(super) fn take_outputs(bank: &Mutex<Bank>, for_good: bool) -> bool {
     false
 }
 
-/// Takes the outputs to their safe state for good, whatever the line's thread does.
+/// Takes the outputs to their safe state for good, whatever the hub thread does.
 pub fn take_safe_state(bank: &Mutex<Bank>) {
     if !take_outputs(bank, true) {
         log::error!("an output does not come back from its driver: the others cannot be reached");
     }
 }
 
-/// Gives the calling thread a real-time priority and no timer slack, where this user may.
+/// Gives the calling thread a real-time priority and no timer slack, if this user may do so.
 pub fn become_realtime(priority: u8) -> std::result::Result<(), String> {
-    // Best effort: a normal thread's timers may be 50 us late without this.
+    // This is best effort. Without it, a normal thread's timers may be 50 us late.
     let _ = nix::sys::prctl::set_timerslack(1);
     if priority == 0 {
         return Ok(());

@@ -1,8 +1,8 @@
-//! A false reject is taught as good, on the spot: its archived picture goes into the template.
+//! Teaches a false reject as good on the device: its archived picture goes into the template.
 //!
-//! The same insertion as on the workstation, on one thread, so that the line keeps the others. The
-//! changed template is proven and put in use like any new one; parts that are inspected meanwhile are
-//! inspected with the old one. The clock of the wall is read for the journal only.
+//! It is the same insertion as on the workstation. It runs on one thread, so that the production line keeps the others.
+//! The changed template is checked and put in use like any new one. Parts that are inspected meanwhile are inspected
+//! with the old one. The wall clock is read only for the journal.
 
 use super::archive::Archive;
 use super::templates::Templates;
@@ -16,13 +16,13 @@ use crate::update::{self, Options, Outcome, journal};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Inserts the archived picture of `part` into the template and puts the result in use. `who` goes
-/// into the journal.
+/// Inserts the archived picture of `part` into the template and puts the result in use. `who` goes into the journal.
+/// After an error, the template in use stays.
 ///
 /// # Errors
-/// `Kind::Usage` where there is no archive, `Kind::Unconfirmed` where the picture looks like a defect and
-/// `force` is not set; `Kind::Image` where the part has no picture; otherwise as [`update::insert`]. The template in
-/// use stays.
+/// Returns `Kind::Usage` if there is no archive. Returns `Kind::Unconfirmed` if the picture looks like a defect and
+/// `force` is not set. Returns `Kind::Image` if the part has no picture. Otherwise it returns the errors of
+/// [`update::insert`].
 pub fn teach(
     part: PartId,
     force: bool,
@@ -63,7 +63,7 @@ pub fn teach(
         });
     };
     if let Err(why) = templates.renew() {
-        // What this machine refuses must not wait for its next start.
+        // If this machine refuses the template, that must not show only at its next start.
         let restored = update::undo(file, Some(entry)).is_ok();
         let state = if restored { "the template is as before" } else { "it could not be undone" };
         return Err(why.within(format!("the taught template is refused ({state})")));
@@ -80,7 +80,7 @@ pub fn teach(
     }))
 }
 
-/// Does `work` on a thread of its own, where a panic of the feature extractor becomes an error.
+/// Does `work` on a thread of its own. A panic of the feature extractor becomes an error.
 fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let containment = Containment::default();
     let pool = containment.pool(1).map_err(|e| e.within("nothing to teach with"))?;
@@ -88,10 +88,10 @@ fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     done.map_err(|panic| panic.within("the feature extractor that teaches"))?
 }
 
-/// Takes entry `id` of the template's journal back, or the last one, and puts the result in use.
+/// Undoes entry `id` of the template's journal, or the last one, and puts the result in use.
 ///
 /// # Errors
-/// As [`update::undo`].
+/// Returns the same errors as [`update::undo`].
 pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
     let undone = update::undo(templates.files().0, id)?;
     templates.renew()?;
@@ -104,10 +104,10 @@ pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
     }))
 }
 
-/// The journal of the template, without its pictures.
+/// Returns the journal of the template, without its pictures.
 ///
 /// # Errors
-/// Where the template cannot be read.
+/// Returns an error if the template cannot be read.
 pub fn history(templates: &Templates) -> Result<Value> {
     let template = Template::open(templates.files().0)?;
     let entries = journal::read(&template)?;
@@ -125,7 +125,7 @@ mod tests {
     use crate::containment::is_contained;
     use rayon::prelude::*;
 
-    /// The line goes on: what teaches is no part of it.
+    /// The production line goes on, because teaching is no part of it.
     #[test]
     fn a_panic_while_a_part_is_taught_is_an_answer_and_not_the_end_of_the_line() {
         assert!(contained(|| Ok(is_contained())).expect("works"));

@@ -1,8 +1,8 @@
-//! The template in use, and how another takes its place while parts keep coming.
+//! Holds the template in use, and replaces it while parts keep coming.
 //!
-//! A new template is proven ([`super::proof`]) before it is used for a part; what is wrong with it leaves the
-//! old one in its place. A feature extractor that fails while parts come is replaced in the same way, under
-//! the template that is in use: nothing is inspected from the failure until the proof.
+//! A new template is checked ([`super::proof`]) before it is used for a part. If anything is wrong with it, the old one
+//! stays in use. A feature extractor that fails while parts come is replaced in the same way, under the template that
+//! is in use. Nothing is inspected between the failure and the check of the golden probes.
 
 use super::current::Current;
 use super::messages::Message;
@@ -19,64 +19,65 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often the file is looked at.
+/// The time between two looks at the file.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What tells one state of a file from another.
+/// Distinguishes one state of a file from another.
 type Mark = (u64, u64, i64, i64);
 
 /// Loads templates and puts them in use.
 pub struct Templates {
     recipe: Recipe,
-    /// Whether tract takes the place of a feature extractor that fails.
+    /// Whether tract replaces a feature extractor that fails.
     fallback: bool,
     current: Arc<Current>,
     hub: Outbox,
-    /// How often tract took the place of the configured feature extractor.
+    /// The number of times that tract has replaced the configured feature extractor.
     fallbacks: AtomicU64,
-    /// Held while a template is loaded.
+    /// The state, locked while a template is loaded.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The file as it was last tried.
+    /// The state of the file when it was last tried.
     tried: Option<Mark>,
-    /// Why the last try was refused.
+    /// The reason why the last try was refused.
     refused: Option<String>,
-    /// Whether tract has taken the place of the configured feature extractor.
+    /// Whether tract has replaced the configured feature extractor.
     fallen_back: bool,
 }
 
 impl Templates {
-    /// For a recipe; with `fallback`, tract takes the place of a feature extractor that fails.
+    /// Makes a loader for a recipe. With `fallback`, tract replaces a feature extractor that fails.
     pub fn new(recipe: Recipe, fallback: bool, current: Arc<Current>, hub: Outbox) -> Self {
         let (fallbacks, state) = (AtomicU64::new(0), Mutex::default());
         Templates { recipe, fallback, current, hub, fallbacks, state }
     }
 
-    /// The template's file, and its backbone's where that is not the bundled one.
+    /// Returns the template's file, and that of its backbone if it is not the bundled one.
     pub fn files(&self) -> (&Path, Option<&Path>) {
         (&self.recipe.file, self.recipe.backbone.as_deref())
     }
 
-    /// Whether pictures of another shape than the template's are taken, squeezed.
+    /// Returns whether pictures of another shape than the template's are accepted and squeezed.
     pub fn any_shape(&self) -> bool {
         self.recipe.any_shape
     }
 
-    /// Loads and proves the file and puts it in use, by the feature extractor that the configuration names.
+    /// Loads the file, checks it and puts it in use, with the feature extractor that the configuration names.
     ///
     /// # Errors
-    /// Where anything is wrong; the template in use stays in use.
+    /// Returns an error if anything is wrong. The template in use then stays in use.
     pub fn reload(&self) -> Result<String> {
         self.load(true)
     }
 
-    /// As [`Templates::reload`]; where tract has taken the place of a feature extractor that failed, it stays.
+    /// Does the same as [`Templates::reload`]. If tract has replaced a feature extractor that failed, tract stays in
+    /// use.
     ///
     /// # Errors
-    /// As [`Templates::reload`].
+    /// Returns the same errors as [`Templates::reload`].
     pub fn renew(&self) -> Result<String> {
         self.load(false)
     }
@@ -100,10 +101,10 @@ impl Templates {
         }
     }
 
-    /// Loads the file, again whenever it has changed if `watch` says so, and replaces a feature
-    /// extractor that fails, until the device stops.
+    /// Loads the file and replaces a feature extractor that fails, until the device stops. If `watch` is true, it loads
+    /// the file again whenever it has changed.
     pub fn run(&self, watch: bool) {
-        // What went wrong was logged; a better file may come.
+        // The error was logged, and a better file may come.
         let _ = self.reload();
         let mut changed: Option<Mark> = None;
         while !self.hub.stopped() {
@@ -118,7 +119,7 @@ impl Templates {
             if seen.is_none() || seen == tried {
                 changed = None;
             } else if seen == changed {
-                // Two looks saw the same: whoever writes it is done.
+                // Two looks saw the same state, so nobody writes the file any more.
                 let _ = self.renew();
             } else {
                 changed = seen;
@@ -126,12 +127,12 @@ impl Templates {
         }
     }
 
-    /// Joins the template of a pipeline whose feature extractor has failed with another one, or with the
-    /// same one opened anew, and puts it in use.
+    /// Joins the template of a pipeline whose feature extractor has failed with another one, or with the same one
+    /// opened again. Puts the result in use.
     fn replace_engine(&self, failed: &Arc<Pipeline>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current.get().is_some() {
-            // Another template was put in use meanwhile, by a feature extractor that was proven with it.
+            // Another template was put in use meanwhile, with a feature extractor that was checked with it.
             return;
         }
         let is_tract = failed.extractor() == TRACT;
@@ -170,7 +171,7 @@ impl Templates {
         what
     }
 
-    /// For the status.
+    /// Returns the JSON for the status.
     pub fn to_json(&self) -> Value {
         let current = self.current.get();
         let (failures, last_failure) = self.current.failures();
@@ -210,7 +211,7 @@ mod tests {
 
     const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
 
-    /// A feature extractor that does what tract does, until it is told to fail.
+    /// Does what tract does, until it is told to fail.
     struct Flaky {
         inner: Arc<dyn Backbone>,
         name: &'static str,
@@ -235,7 +236,7 @@ mod tests {
         }
     }
 
-    /// An inspection's thread, its templates, and what they tell the line's thread.
+    /// Holds an inspection's thread, its templates, and what they tell the hub.
     struct Line {
         templates: Templates,
         current: Arc<Current>,
@@ -282,7 +283,7 @@ mod tests {
             flaky
         }
 
-        /// Has a part inspected; why it is rejected, if not by its score.
+        /// Has a part inspected. Returns why it is rejected, unless that is because of its score.
         fn part(&self) -> Option<Reason> {
             let (width, height) = (64, 64);
             let samples = Samples::Eight(vec![128; 3 * 64 * 64]);
@@ -303,14 +304,14 @@ mod tests {
             judged.and_then(|result| result.err())
         }
 
-        /// The feature extractor's fault has begun or ended; the template's may end with it.
+        /// Checks that the feature extractor's fault has begun or ended. The template's fault may end with it.
         fn expect_fault(&self, event: Event, begins: bool) {
             let Event::Condition { fault, present } = event else { panic!("{event:?}") };
             let expected = fault == Fault::Engine || (fault == Fault::Template && !begins);
             assert!(expected && present == begins, "{event:?}");
         }
 
-        /// What the templates' thread does about a failure; true where the fault has ended.
+        /// Does what the templates' thread does about a failure. Returns true if the fault has ended.
         fn replace(&self) -> bool {
             let failed = self.current.wait_for_failure(Duration::ZERO).expect("a failure");
             self.templates.replace_engine(&failed);
@@ -352,7 +353,7 @@ mod tests {
             assert_eq!(counted, [Value::from(1), Value::from(1)]);
             let said = line.status("last_engine_failure");
             assert_eq!(said, ["out of memory", "it panicked: on purpose"][round]);
-            // A new template does not bring the failed feature extractor back; asking for it does.
+            // A new template does not bring the failed feature extractor back. A request to reload does.
             line.templates.renew().expect("loads");
             assert!(line.templates.state.lock().expect("locks").fallen_back);
             line.templates.reload().expect("loads");
@@ -402,7 +403,7 @@ mod tests {
         assert!(!line.current.fail(&old, "late".into()));
         assert!(line.current.wait_for_failure(Duration::ZERO).is_none());
         assert_eq!((line.part(), line.status("engine")), (None, "new".into()));
-        // One that fails, and another template comes before anybody deals with it.
+        // A feature extractor fails, and another template comes before anybody deals with the failure.
         let flaky = line.use_flaky("flaky");
         *flaky.fault.lock().expect("locks") = "gone";
         assert_eq!(line.part(), Some(Reason::InspectionFailed));

@@ -1,7 +1,7 @@
-//! Picture files put together byte by byte: kinds that no encoder at hand writes, and broken ones.
+//! Puts picture files together byte by byte: kinds that no encoder at hand writes, and broken ones.
 #![allow(dead_code)]
 
-/// How a PNG is laid out.
+/// Says how a PNG is laid out.
 pub struct Png {
     pub width: u32,
     pub height: u32,
@@ -19,7 +19,7 @@ impl Png {
         Png { width, height, bits, colour, interlaced: false, palette, transparency: Vec::new() }
     }
 
-    /// The file; every row of samples holds `value` in each of its bytes, and its number added.
+    /// Returns the file. Every row of samples holds `value` in each of its bytes, and the number of the row is added.
     pub fn bytes(&self, value: u8) -> Vec<u8> {
         let mut rows = Vec::new();
         for (width, height) in self.passes() {
@@ -39,7 +39,7 @@ impl Png {
         self.file(&rows)
     }
 
-    /// The file of these rows, each with its filter in front.
+    /// Returns the file of these rows, each with its filter in front.
     fn file(&self, rows: &[u8]) -> Vec<u8> {
         let mut head = [self.width.to_be_bytes(), self.height.to_be_bytes()].concat();
         head.extend([self.bits, self.colour, 0, 0, self.interlaced.into()]);
@@ -56,13 +56,13 @@ impl Png {
         file
     }
 
-    /// The file of 8-bit samples, one a pixel, that `value` gives.
+    /// Returns the file of 8-bit samples, one per pixel, that `value` returns.
     pub fn bytes_of(&self, value: &dyn Fn(u32, u32) -> u8) -> Vec<u8> {
         let row = |y: u32| std::iter::once(0).chain((0..self.width).map(move |x| value(x, y)));
         self.file(&(0..self.height).flat_map(row).collect::<Vec<u8>>())
     }
 
-    /// The sizes of the seven passes of an interlaced picture, or that of the picture.
+    /// Returns the sizes of the seven passes of an interlaced picture, or that of the picture.
     fn passes(&self) -> Vec<(u32, u32)> {
         if !self.interlaced {
             return vec![(self.width, self.height)];
@@ -93,7 +93,7 @@ pub fn chunk(file: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
     file.extend(crc32fast::hash(&file[start..]).to_be_bytes());
 }
 
-/// Sets the checksums of a PNG's chunks right, as far as its lengths make sense.
+/// Corrects the checksums of a PNG's chunks, as far as its lengths make sense.
 pub fn repair_png(file: &mut [u8]) {
     let mut at = 8;
     while let Some(length) = file.get(at..at + 4) {
@@ -107,7 +107,7 @@ pub fn repair_png(file: &mut [u8]) {
     }
 }
 
-/// A zlib stream that stores `bytes` as they are.
+/// Returns a zlib stream that stores `bytes` as they are.
 pub fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut stream = vec![0x78, 0x01];
     let mut blocks = bytes.chunks(65_535).peekable();
@@ -126,10 +126,10 @@ pub fn stored(bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// A directory entry of a TIFF: tag, type (3 for 16-bit, 4 for 32-bit numbers), values.
+/// Holds a directory entry of a TIFF: tag, type (3 for 16-bit, 4 for 32-bit numbers), values.
 pub type Entry = (u16, u16, Vec<u32>);
 
-/// A page of a TIFF: its entries, without those that say where its data lies, and its strips or tiles.
+/// Holds a page of a TIFF: its entries, without those that say where its data lies, and its strips or tiles.
 pub struct Page {
     pub entries: Vec<Entry>,
     pub chunks: Vec<Vec<u8>>,
@@ -137,7 +137,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// An uncompressed page of `channels` interleaved channels in one strip.
+    /// Makes an uncompressed page of `channels` interleaved channels in one strip.
     pub fn new((width, height): (u32, u32), bits: u32, channels: u32, photometric: u32) -> Self {
         let entries = vec![
             (256, 4, vec![width]),
@@ -154,13 +154,13 @@ impl Page {
         page
     }
 
-    /// The page with one more entry, or another value in it.
+    /// Returns the page with one more entry, or another value in it.
     pub fn with(mut self, tag: u16, kind: u16, values: Vec<u32>) -> Self {
         self.set(tag, kind, values);
         self
     }
 
-    /// The page with other strips or tiles.
+    /// Returns the page with other strips or tiles.
     pub fn holding(mut self, chunks: Vec<Vec<u8>>) -> Self {
         self.chunks = chunks;
         self
@@ -172,7 +172,7 @@ impl Page {
     }
 }
 
-/// A TIFF of `pages`, little-endian; `big` for a BigTIFF.
+/// Returns a TIFF of `pages`, little-endian. `big` makes it a BigTIFF.
 pub fn tiff(pages: &[Page], big: bool) -> Vec<u8> {
     let word = if big { 8 } else { 4 };
     let number = |value: usize, length: usize| (value as u64).to_le_bytes()[..length].to_vec();
@@ -216,7 +216,7 @@ pub fn tiff(pages: &[Page], big: bool) -> Vec<u8> {
     file
 }
 
-/// A BMP of 8 bits with a palette, run-length encoded: each row is one run.
+/// Returns a BMP of 8 bits with a palette, run-length encoded: each row is one run.
 pub fn run_length_bmp(width: u8, height: u8) -> Vec<u8> {
     let mut data = Vec::new();
     for y in 0..height {

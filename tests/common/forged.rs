@@ -1,11 +1,11 @@
-//! Template files taken apart, changed, and put together again with right checksums.
+//! Takes template files apart, changes them, and puts them together again with right checksums.
 #![allow(dead_code)]
 
 use hetmm::template::container::{self, Section, SectionKind};
 use hetmm::template::header::Header;
 use hetmm::template::{HeaderV1, Settings};
 
-/// A template file in parts.
+/// Holds a template file in sections.
 #[derive(Clone)]
 pub struct Parts {
     pub header: Vec<u8>,
@@ -13,7 +13,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The parts of a whole file.
+    /// Returns the sections of a whole file.
     pub fn of(file: &[u8]) -> Self {
         let parsed = container::parse(file).expect("a whole file");
         let bytes = |s: &Section| file[s.range.start as usize..s.range.end as usize].to_vec();
@@ -23,26 +23,26 @@ impl Parts {
         }
     }
 
-    /// What the header says; `None` where it is none.
+    /// Returns what the header says, or `None` if it is not a header.
     pub fn decoded(&self) -> Option<(HeaderV1, Settings)> {
         let (header, rest) = postcard::take_from_bytes::<Header>(&self.header).ok()?;
         rest.is_empty().then(|| header.into_parts())
     }
 
-    /// The same with another header.
+    /// Returns the same with another header.
     pub fn with_header(&self, change: impl FnOnce(&mut HeaderV1, &mut Settings)) -> Self {
         let (mut header, mut settings) = self.decoded().expect("a header");
         change(&mut header, &mut settings);
         Parts { header: header.encode(&settings).expect("encodes"), ..self.clone() }
     }
 
-    /// The bytes of a section, to be changed.
+    /// Returns the bytes of a section, which can then be changed.
     pub fn section(&mut self, kind: SectionKind, index: u16) -> &mut Vec<u8> {
         let found = self.sections.iter_mut().find(|s| (s.0, s.1) == (kind, index));
         &mut found.expect("a section").2
     }
 
-    /// The file with right checksums.
+    /// Returns the file with right checksums.
     pub fn file(&self) -> Vec<u8> {
         let sections = self.table();
         let mut file = container::head(&self.header, &sections);
@@ -53,7 +53,7 @@ impl Parts {
         file
     }
 
-    /// The file with right checksums and the seal made anew, as only a program does that knows the format.
+    /// Returns the file with right checksums and a new seal, as only a program that knows the format can make it.
     pub fn sealed(&self) -> Vec<u8> {
         let Some((header, mut settings)) = self.decoded() else { return self.file() };
         let seal = header.seal(&settings, &container::table(&self.table())).expect("encodes");
@@ -74,7 +74,7 @@ impl Parts {
     }
 }
 
-/// Random numbers that a seed repeats.
+/// Gives random numbers that a seed repeats.
 pub struct Random(u64);
 
 impl Random {
@@ -90,7 +90,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
@@ -99,7 +99,7 @@ impl Random {
         all[self.below(all.len())]
     }
 
-    /// Numbers that make trouble, and small steps away from `value`.
+    /// Returns numbers that cause trouble, and small steps away from `value`.
     pub fn float(&mut self, value: f32) -> f32 {
         match self.below(14) {
             0 => f32::NAN,

@@ -1,4 +1,4 @@
-//! What tests that run the programs from outside share.
+//! Holds what tests that run the programs from outside share.
 #![allow(dead_code)]
 
 use image::{ImageBuffer, Rgb, RgbImage};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// Options that make small, quick features.
+/// The options that make small, quick features.
 pub const SMALL: [&str; 4] = ["--size", "64", "--layers", "block1.exp,block4.exp"];
-/// What a template of them needs beside.
+/// The further options that a template of these features needs.
 pub const TEMPLATE: [&str; 4] = ["--patches", "3,3", "--sheets", "6"];
 
-/// A folder with pictures of parts.
+/// Holds a folder with pictures of parts.
 pub struct Bench {
     folder: TempDir,
 }
@@ -25,7 +25,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// A part: a disc on a gradient, with noise of its own, a little different every time.
+    /// Draws a part: a disc on a gradient, with noise of its own, a little different every time.
     pub fn part(&self, name: &str, number: u32) -> PathBuf {
         let (dx, dy, light) = (number % 3, number / 3 % 5, number * 7 % 11);
         let mut state = number;
@@ -42,13 +42,13 @@ impl Bench {
         path
     }
 
-    /// Parts `numbers` in one folder.
+    /// Draws the parts `numbers` in one folder.
     pub fn parts(&self, folder: &str, numbers: std::ops::Range<u32>) -> PathBuf {
         numbers.for_each(|i| drop(self.part(&format!("{folder}/{i:03}.png"), i)));
         self.path(folder)
     }
 
-    /// Parts with a coloured blot.
+    /// Draws parts with a coloured blot.
     pub fn blotted_parts(&self, folder: &str, numbers: std::ops::Range<u32>) -> PathBuf {
         for path in numbers.map(|i| self.part(&format!("{folder}/{i:03}.png"), i)) {
             let mut image = image::open(&path).expect("a picture").to_rgb8();
@@ -61,7 +61,7 @@ impl Bench {
     }
 }
 
-/// A Chromium of any name; says so where there is none.
+/// Finds a Chromium of any name, and says so if there is none.
 pub fn chromium() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let folders = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Nothing that other clients do keeps one from the safe state, and no input keeps the program from starting or
+//! Tests that other clients cannot keep one from the safe state, and that no input keeps the program from starting or
 //! from ending.
 
 use super::*;
@@ -6,12 +6,12 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The gate is so far away that triggered parts stay on their way.
+/// Returns a configuration whose gate is so far away that triggered parts stay on their way.
 fn far_gate() -> String {
     CONFIG.replace("delay_us = 1000000", "delay_us = 60000000")
 }
 
-/// One request by a socket of its own, and its answer.
+/// Sends one request on a socket of its own, and returns its answer.
 fn ask(socket: &Path, request: &str) -> Value {
     let mut stream = UnixStream::connect(socket).expect("connects");
     stream.set_read_timeout(Some(Duration::from_secs(70))).expect("sets");
@@ -19,7 +19,7 @@ fn ask(socket: &Path, request: &str) -> Value {
     answer(stream)
 }
 
-/// The one JSON line that every connection gets.
+/// Reads the one line of JSON that every connection gets.
 fn answer(mut stream: UnixStream) -> Value {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer that is whole");
@@ -27,7 +27,7 @@ fn answer(mut stream: UnixStream) -> Value {
     serde_json::from_str(&answer).expect("JSON")
 }
 
-/// The exit code of a child, which has to end in time.
+/// Returns the exit code of a child, which has to end in time.
 fn code_within(child: &mut Child, limit: Duration) -> Option<i32> {
     let end = Instant::now() + limit;
     loop {
@@ -49,7 +49,7 @@ fn make_pipe(path: &Path) {
     assert!(made.success(), "{}", path.display());
 }
 
-/// Runs until it ends by itself, which has to be soon.
+/// Runs a command until it ends by itself, which has to be soon.
 fn run_soon(command: &mut Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     let code = code_within(&mut child, Duration::from_secs(20));
@@ -58,7 +58,7 @@ fn run_soon(command: &mut Command) -> Output {
     out
 }
 
-/// Clients of every bad kind, each on a thread of its own, until they are told to stop.
+/// Holds clients of every bad kind, each on a thread of its own, until they are told to stop.
 struct Crowd {
     stop: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
@@ -84,7 +84,7 @@ impl Crowd {
         }));
     }
 
-    /// Four that wait for the part that they have triggered.
+    /// Adds four clients that wait for the part that they have triggered.
     fn add_triggers(&mut self, socket: &Path) {
         for _ in 0..4 {
             let socket = socket.to_owned();
@@ -95,7 +95,7 @@ impl Crowd {
         }
     }
 
-    /// Four that send a byte now and then, and four that never end their line.
+    /// Adds four clients that send a byte now and then, and four that never end their line of text.
     fn add_slow(&mut self, socket: &Path) {
         for said in [" ", " ", " ", " ", "saf", "safe", "\u{0}", ""] {
             let socket = socket.to_owned();
@@ -109,7 +109,7 @@ impl Crowd {
         }
     }
 
-    /// One client whose work takes long: the template is loaded and checked anew, and a part is taught.
+    /// Adds one client whose work takes long: the template is loaded and checked again, and a part is taught.
     fn add_work(&mut self, socket: &Path) {
         let (socket, reloads) = (socket.to_owned(), self.reloads.clone());
         self.add(move |_| {
@@ -119,7 +119,7 @@ impl Crowd {
         });
     }
 
-    /// 200 connections at once that say nothing.
+    /// Adds 200 connections at once that say nothing.
     fn add_flood(&mut self, socket: &Path) {
         let socket = socket.to_owned();
         self.add(move |stop| {
@@ -145,7 +145,7 @@ impl Drop for Crowd {
     }
 }
 
-/// Four parts on their way, or four slow clients, and `safe` was refused for as long as they liked.
+/// Covers a former fault: four parts on their way, or four slow clients, blocked `safe` for as long as they liked.
 #[test]
 fn safe_is_done_within_a_second_whatever_other_clients_do() {
     let mut desk = Desk::new(&far_gate());
@@ -168,7 +168,7 @@ fn safe_is_done_within_a_second_whatever_other_clients_do() {
         slowest = slowest.max(took);
         assert_eq!(ask(&socket, "status")["state"], "safe");
         assert_eq!(ask(&socket, "acknowledge")["done"], "acknowledged");
-        // The program itself, too: it reads its configuration and finds the socket there.
+        // The program itself gets an answer, too. It reads its configuration and finds the socket there.
         if round % 8 == 0 {
             assert_eq!(desk.ask("safe")["done"], "safe");
         }
@@ -181,7 +181,7 @@ fn safe_is_done_within_a_second_whatever_other_clients_do() {
     assert_eq!(desk.stop(), 0);
 }
 
-/// The reproduction as it was found: five triggers whose gate is far away.
+/// Repeats the case as it was found: five triggers whose gate is far away.
 #[test]
 fn parts_on_their_way_keep_nobody_from_the_socket_and_one_too_many_is_rejected_unseen() {
     let mut desk = Desk::new(&far_gate());
@@ -207,14 +207,14 @@ fn parts_on_their_way_keep_nobody_from_the_socket_and_one_too_many_is_rejected_u
     assert_eq!(ask(&socket, "acknowledge")["done"], "acknowledged");
     assert_eq!(ask(&socket, "history")["journal"], Value::Array(vec![]));
     assert_eq!(desk.ask("safe")["done"], "safe");
-    // Their parts are rejected by it, and whoever waited hears so.
+    // The safe state rejects their parts, and the clients that waited hear of it.
     let mut reasons: Vec<Value> = waiting.into_iter().map(|s| answer(s)["why"].clone()).collect();
     reasons.retain(|why| why != "safe");
     assert!(reasons.len() <= 32 && reasons.iter().all(|why| why != &Value::Null), "{reasons:?}");
     assert_eq!(desk.stop(), 0);
 }
 
-/// The limit of half a second was one for each byte.
+/// Covers a former fault: the limit of half a second held for each byte.
 #[test]
 fn a_request_has_half_a_second_however_slowly_it_comes() {
     let mut desk = Desk::new(CONFIG);
@@ -228,7 +228,7 @@ fn a_request_has_half_a_second_however_slowly_it_comes() {
                 std::thread::sleep(Duration::from_millis(100));
                 stream.write_all(b" ")
             };
-            // What comes after the answer, a little, does not destroy it.
+            // A little data after the answer does not destroy it.
             let sent = (0..7).take_while(|n| byte(n).is_ok()).count();
             (sent, answer(stream))
         })
@@ -243,7 +243,8 @@ fn a_request_has_half_a_second_however_slowly_it_comes() {
     assert_eq!(desk.stop(), 0);
 }
 
-/// A socket that was closed with the request unread gave "connection reset" in place of the answer.
+/// Covers a former fault: a socket that was closed with the request unread gave "connection reset" in place of the
+/// answer.
 #[test]
 fn who_is_turned_away_is_told_so_also_if_it_speaks_late() {
     let mut desk = Desk::new(CONFIG);
@@ -255,7 +256,7 @@ fn who_is_turned_away_is_told_so_also_if_it_speaks_late() {
     let mut answers = vec![];
     for (number, mut client) in clients.into_iter().enumerate() {
         if number % 3 == 0 {
-            // As much as the socket takes; the device may have gone already.
+            // Write as much as the socket takes. The device may have closed it already.
             let _ = client.write_all(&[b'x'; 3000]);
         }
         if number % 3 == 1 {
@@ -276,7 +277,7 @@ fn who_is_turned_away_is_told_so_also_if_it_speaks_late() {
     assert_eq!(desk.stop(), 0);
 }
 
-/// Requests that work on the template take long; they have places of their own.
+/// Requests that work on the template take long. They have places of their own.
 #[test]
 fn reloads_that_take_all_their_places_keep_nobody_else_from_the_socket() {
     let mut desk = Desk::new(CONFIG);
@@ -300,7 +301,7 @@ fn reloads_that_take_all_their_places_keep_nobody_else_from_the_socket() {
     assert_eq!(desk.stop(), 0);
 }
 
-/// Deterministic numbers (splitmix64).
+/// Returns deterministic numbers (splitmix64).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -346,8 +347,8 @@ fn whatever_bytes_come_every_connection_gets_one_json_line() {
     assert_eq!(desk.stop(), 0);
 }
 
-/// It waited for the other end of the pipe, and signals were blocked already: only SIGKILL ended it. A device
-/// without an end filled the memory.
+/// Covers a former fault: the program waited for the other end of the pipe when signals were already blocked, so only
+/// SIGKILL ended it. A device file without an end filled the memory.
 #[test]
 fn a_recording_that_is_no_regular_file_is_refused_at_once() {
     let desk = Desk::new(CONFIG);
@@ -393,7 +394,7 @@ fn a_configuration_or_a_socket_that_is_no_regular_file_is_refused_at_once() {
     assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));
 }
 
-/// Nothing that a configuration names delays the line or the end of the program.
+/// Nothing that a configuration names delays the production line or the end of the program.
 #[test]
 fn pipes_in_the_place_of_files_and_folders_delay_neither_the_line_nor_its_end() {
     let with = |from: &str, to: &str| CONFIG.replace(from, to);
@@ -408,7 +409,7 @@ fn pipes_in_the_place_of_files_and_folders_delay_neither_the_line_nor_its_end() 
     for (number, (config, is_ready)) in cases.into_iter().enumerate() {
         let mut desk = Desk::new(&config);
         make_pipe(&desk.path("pipe"));
-        // In the folder of pictures, too.
+        // The folder of pictures holds a pipe, too.
         make_pipe(&desk.path("pictures/00.png"));
         desk.start();
         if is_ready {
@@ -430,12 +431,12 @@ fn pipes_in_the_place_of_files_and_folders_delay_neither_the_line_nor_its_end() 
     }
 }
 
-/// Signals are caught before anything is opened; somebody has to listen to them from then on.
+/// Signals are caught before anything is opened. From then on a thread has to listen to them.
 #[test]
 fn a_signal_ends_the_program_at_any_moment_of_its_start() {
     let desk = Desk::new(CONFIG);
     let recording = desk.record(&[(0, None, 0)]);
-    // Long enough to be read for a while.
+    // The recording is long enough to be read for a while.
     let csv = "at_us,picture\n".to_owned() + &"50000000,\n".repeat(900_000);
     std::fs::write(recording.join("triggers.csv"), csv).expect("writes");
     let mut before = 0;
@@ -449,14 +450,14 @@ fn a_signal_ends_the_program_at_any_moment_of_its_start() {
         std::thread::sleep(Duration::from_millis(number * 5));
         signal(&child, ["TERM", "INT"][number as usize / 2 % 2]);
         let code = code_within(&mut child, Duration::from_secs(10));
-        // 143 and 130: before the signals were caught at all.
+        // 143 and 130 mean that the signal came before the program caught signals.
         assert!(matches!(code, Some(0 | 143 | 130)), "{number}: {code:?} {}", desk.log());
         before += u32::from(desk.log().contains("asked to stop before the line ran"));
     }
     eprintln!("{before} of 30 ended before the line ran");
 }
 
-/// A full disk behind standard output was a panic, with an exit code that is none.
+/// Covers a former fault: a full disk behind standard output was a panic, with an undocumented exit code.
 #[test]
 fn standard_output_that_cannot_be_written_is_an_error_and_no_panic() {
     let mut desk = Desk::new(CONFIG);
@@ -472,7 +473,7 @@ fn standard_output_that_cannot_be_written_is_an_error_and_no_panic() {
     desk.wait_until_ready();
     let socket = desk.path("edge.sock");
     let socket = socket.to_str().expect("text");
-    // What is run, and what is said on standard error beside the failure.
+    // Each case holds the arguments, and what standard error says beside the failure.
     let cases: [(&[&str], &str); 12] = [
         (&["completions", "bash"], ""),
         (&["completions", "zsh"], ""),
@@ -494,7 +495,7 @@ fn standard_output_that_cannot_be_written_is_an_error_and_no_panic() {
         assert!(stderr(&out).contains("standard output cannot be written"), "{}", stderr(&out));
         assert!(stderr(&out).contains(word), "{arguments:?}: {}", stderr(&out));
         assert!(!stderr(&out).contains("panicked"), "{}", stderr(&out));
-        // A reader that has gone away.
+        // Here the reader has gone away.
         let mut child = (Command::new(EDGE).args(arguments))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -506,7 +507,7 @@ fn standard_output_that_cannot_be_written_is_an_error_and_no_panic() {
         assert_eq!(out.status.code(), Some(refused), "{arguments:?}: {}", stderr(&out));
         assert!(!stderr(&out).contains("standard output"), "{arguments:?}: {}", stderr(&out));
     }
-    // Standard error that cannot be written changes nothing but what is seen.
+    // If standard error cannot be written, only the visible text changes.
     for (arguments, code) in [(vec!["--config", "/nonexistent", "--check"], 5), (vec!["--no"], 2)] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("opens");
         let out = Command::new(EDGE).args(&arguments).stderr(full).output().expect("runs");

@@ -1,7 +1,7 @@
-//! The feature extractor that computes features on the line: ONNX Runtime on the CPU, and how it fails.
+//! Tests the feature extractor on the device: ONNX Runtime on the CPU, and how it fails.
 //!
-//! The fault is a real one at the place where feature extractors fail: a library stands between the program
-//! and ONNX Runtime's, hands everything on, and lets `Run` fail while a file says so.
+//! The fault is a real one at the place where feature extractors fail. A library stands between the program and ONNX
+//! Runtime's library. It passes every call on, and lets `Run` fail while a file says so.
 #![cfg(feature = "onnxruntime")]
 
 use super::{CONFIG, Desk, stderr};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// ONNX Runtime's library, or `None` with a loud word.
+/// Returns ONNX Runtime's library, or `None` with a clear message.
 fn library() -> Option<PathBuf> {
     let named = std::env::var_os("ORT_DYLIB_PATH").filter(|v| !v.is_empty()).map(PathBuf::from);
     if named.is_none() {
@@ -18,9 +18,10 @@ fn library() -> Option<PathBuf> {
     named
 }
 
-/// The words `error` and `nothing` in the file FAULT make `Run` give an error, or say that all is
-/// well and give nothing, which panics in the program. CreateStatus is the first function of the
-/// interface, Run the tenth; both have stood there since the first release.
+/// The source of a library that stands between the program and ONNX Runtime. If the file FAULT says `error`, `Run`
+/// returns an error. If it says `nothing`, `Run` reports success and returns nothing, which panics in the program.
+/// CreateStatus is the first function of the interface, and Run the tenth. Both have stood there since the first
+/// release.
 const BETWEEN: &str = r#"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -57,14 +58,14 @@ const struct base *OrtGetApiBase(void) {
 }
 "#;
 
-/// ONNX Runtime with a fault that [`Faulty::fault`] brings and takes away.
+/// Holds a device whose ONNX Runtime has a fault that [`Faulty::fault`] switches on and off.
 struct Faulty {
     desk: Desk,
     file: PathBuf,
 }
 
 impl Faulty {
-    /// A line whose features are computed by it; `more` goes below `[template]`.
+    /// Makes a device whose features ONNX Runtime computes. `more` goes below `[template]`.
     fn new(library: &Path, more: &str) -> Self {
         let between = |desk: &Desk| desk.path("libonnxruntime.so");
         let lines = format!(
@@ -120,7 +121,7 @@ fn an_engine_that_fails_costs_its_part_and_the_line_goes_on_with_tract() {
         assert_eq!(counted, (&Value::from(round + 1), &Value::from(round + 1)), "{status}");
         assert!(!status["faults"].as_array().expect("faults").contains(&"engine".into()));
         assert_eq!(line.desk.ask("trigger")["outcome"], "passed");
-        // The feature extractor is not tried again by itself, and not taken while it fails.
+        // The feature extractor is not tried again without a request, and not used while it fails.
         let refused = line.desk.ask("reload");
         assert!(refused["error"].is_string(), "{refused}");
         assert_eq!(line.extractor(), "tract");
@@ -136,7 +137,7 @@ fn an_engine_that_fails_costs_its_part_and_the_line_goes_on_with_tract() {
     assert_eq!(line.desk.stop(), 0);
     let log = line.desk.log();
     assert!(log.contains("a fault on purpose") && log.contains("tract takes its place"), "{log}");
-    // A lost part is rejected at the gate, and the fault line has shown each failure.
+    // A lost part is rejected at the gate, and the fault output has shown each failure.
     let lost: Vec<Value> = line.desk.lines("parts.jsonl");
     let lost: Vec<&Value> = lost.iter().filter(|r| r["why"] == "inspection_failed").collect();
     assert_eq!(lost.len(), 2);
@@ -184,7 +185,7 @@ fn without_fallback_the_line_stands_until_the_engine_works_again() {
 fn an_engine_that_fails_once_is_opened_anew_without_fallback() {
     let Some(library) = library() else { return };
     let mut line = Faulty::new(&library, "fallback = false\n");
-    // The first word of a pipe is read by the part, the next reader finds nothing in it.
+    // The part reads the first word of a pipe. The next reader finds nothing in it.
     line.desk.start();
     line.wait_for_engine("onnxruntime 1.");
     let pipe = Command::new("mkfifo").arg(&line.file).status();
@@ -244,7 +245,7 @@ fn an_engine_that_cannot_be_used_keeps_the_line_from_ready() {
     let out = desk.command().arg("--check").output().expect("runs");
     assert_eq!(out.status.code(), Some(5), "{}", stderr(&out));
     assert!(stderr(&out).contains("none.so") && stderr(&out).contains("-> "), "{}", stderr(&out));
-    // Fallback is for what fails while parts come, not for what was set up wrongly.
+    // The fallback is for what fails while parts come, not for a wrong setup.
     desk.start();
     let status = desk.wait_for("refusal", |s| s["template"]["refused"].is_string());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A free-running camera: every frame is a part, and so is every frame that nobody got to see.
+//! Tests a free-running camera: every frame is a part, and so is every frame that nobody got.
 
 use super::{CONFIG, Desk};
 use serde_json::Value;
@@ -13,7 +13,7 @@ fn free_running() -> Desk {
     Desk::new(&config)
 }
 
-/// When the reject output was active: from when to when, in microseconds.
+/// Returns when the reject output was active: from when to when, in microseconds.
 fn reject_pulses(desk: &Desk) -> Vec<(u64, u64)> {
     let edges = desk.lines("edges.jsonl");
     let due = |edge: &Value| edge["due_us"].as_u64().expect("a time");
@@ -26,7 +26,8 @@ fn reject_pulses(desk: &Desk) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// It was no part at all: no reject, no record, no fault. The part went through the gate.
+/// Covers a former fault: such a frame was no part. There was no reject, no record and no fault, and the part went
+/// through the gate.
 #[test]
 fn a_frame_that_cannot_be_used_is_a_part_that_is_rejected_at_its_gate() {
     let mut desk = free_running();
@@ -62,7 +63,7 @@ fn belt_that_passes_a_camera_that_is_gone_is_rejected_until_it_sees_again() {
     std::fs::rename(desk.path("pictures"), desk.path("away")).expect("renames");
     let gone = |s: &Value| s["faults"].as_array().is_some_and(|f| f.contains(&"camera".into()));
     desk.wait_for("a fault", gone);
-    // Longer than the way from camera to gate.
+    // This is longer than the way from camera to gate.
     std::thread::sleep(Duration::from_millis(1500));
     let passed = desk.ask("status")["counters"]["passed"].as_u64();
     std::fs::rename(desk.path("away"), desk.path("pictures")).expect("renames");
@@ -72,7 +73,7 @@ fn belt_that_passes_a_camera_that_is_gone_is_rejected_until_it_sees_again() {
     let lost = records.iter().position(|r| r["why"] == "lost_trigger").expect("a record");
     let time = |record: &Value| record["trigger_us"].as_u64().expect("a time");
     let next = records.iter().skip(lost + 1).find(|r| r["why"] != "too_close").expect("a part");
-    // From the gate of the loss to that of the first part that was seen again.
+    // The pulse lasts from the gate of the loss to the gate of the first part that was seen again.
     let (from, to) =
         (time(&records[lost]) + 600_000, time(next).min(time(&records[lost + 1])) + 600_000);
     let pulses = reject_pulses(&desk);

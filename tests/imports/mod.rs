@@ -1,26 +1,26 @@
-//! Which file of a crate imports which, read from the sources with all forms of `use` and of paths.
+//! Finds which file of a crate imports which, from the sources with all forms of `use` and of paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
-/// A module's path from the root of its crate, as in `["line", "camera"]`; the root's is empty.
+/// Holds a module's path from the root of its crate, as in `["line", "camera"]`. That of the root is empty.
 pub type Module = Vec<String>;
 
-/// The files of a crate and what each imports from the others.
+/// Holds the files of a crate and what each imports from the others.
 pub struct Crate {
     /// The file of every module that has one, below the crate's folder.
     pub files: BTreeMap<Module, String>,
-    /// From which module to which, outside tests.
+    /// The imports, from which module to which, outside tests.
     pub imports: BTreeSet<(Module, Module)>,
 }
 
-/// What one file says: its paths, and under which names it passes on what others define.
+/// Holds what one file says: its paths, and the names under which it exports what others define.
 #[derive(Default)]
 struct Sayings {
-    /// Paths from the crate's root, outside tests.
+    /// The paths from the crate's root, outside tests.
     paths: BTreeSet<Vec<String>>,
-    /// Name in this module, and the path that it stands for.
+    /// The names in this module, each with the path that it stands for.
     passed_on: BTreeMap<String, Vec<String>>,
 }
 
@@ -43,8 +43,8 @@ impl Crate {
         Crate { files, imports }
     }
 
-    /// Groups of files that import each other, directly or through others of the group; of each group its
-    /// imports, in words.
+    /// Returns groups of files that import each other, directly or through others of the group. Each group is a list of
+    /// its imports, in words.
     pub fn circles(&self) -> Vec<Vec<String>> {
         let reached: BTreeMap<&Module, BTreeSet<&Module>> =
             self.files.keys().map(|module| (module, self.reached_from(module))).collect();
@@ -76,7 +76,7 @@ impl Crate {
     }
 }
 
-/// The module that a path leads to: through names that modules pass on, to the one that defines the rest.
+/// Returns the module that a path leads to: through names that modules export, to the one that defines the rest.
 fn resolve(path: &[String], sayings: &BTreeMap<Module, Sayings>, depth: usize) -> Module {
     let mut module = Module::new();
     for (at, segment) in path.iter().enumerate() {
@@ -132,7 +132,7 @@ fn read_module(
     sayings.insert(module, reader.said);
 }
 
-/// The file of the module `name` that `parent` declares.
+/// Returns the file of the module `name` that `parent` declares.
 fn file_of(parent: &Path, module: &Module, name: &str) -> PathBuf {
     let folder = parent.parent().expect("a file in a folder");
     let is_root_of_folder = module.is_empty() || parent.ends_with("mod.rs");
@@ -155,13 +155,13 @@ struct Reader {
     here: Module,
     /// The modules that this file declares and that have files of their own.
     children: BTreeSet<String>,
-    /// Modules within the file that are open at present.
+    /// The modules within the file that are open at present.
     inside: Vec<String>,
     said: Sayings,
 }
 
 impl Reader {
-    /// The path from the crate's root; `None` where it leads to another crate, or stays in this file.
+    /// Returns the path from the crate's root, or `None` if it leads to another crate or stays in this file.
     fn path_from_root(&self, path: &[String]) -> Option<Vec<String>> {
         let mut base: Vec<String> = self.here.iter().chain(&self.inside).cloned().collect();
         let mut rest = path;
@@ -217,7 +217,7 @@ impl Reader {
             if own { path } else { std::iter::once("self".to_owned()).chain(path).collect() };
         let Some(target) = self.path_from_root(&whole) else { return };
         if is_public && self.inside.is_empty() {
-            // The face of a room: what it passes on is not what it needs.
+            // What a folder's module exports is not what it needs.
             self.said.passed_on.insert(name, target);
         } else {
             self.said.paths.insert(target);

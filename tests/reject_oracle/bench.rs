@@ -1,4 +1,4 @@
-//! One line under test: the machine, its twin, the model and the checks, side by side.
+//! Runs one production line under test: the part tracker, its twin, the model and the checks, side by side.
 
 use crate::model::{Account, Model};
 use crate::safety::Safety;
@@ -6,32 +6,32 @@ use crate::tally::Tally;
 use hetmm::clock::LineTime;
 use hetmm::line::tracker::{Command, Event, Fault, Line, PartId, PartTracker, Settings};
 
-/// One call of the machine.
+/// Holds one call of the part tracker.
 pub type Call = (u64, Event);
 
-/// A machine and what watches it.
+/// Holds a part tracker and what watches it.
 pub struct Bench {
     pub settings: Settings,
     pub start: u64,
     tracker: PartTracker,
-    /// Gets the same calls and has to say the same.
+    /// A second part tracker that gets the same calls and has to say the same.
     twin: Option<PartTracker>,
     pub model: Model,
     safety: Safety,
     levels: [bool; 7],
-    /// The latest moment that the machine was called at.
+    /// The latest moment at which the part tracker was called.
     pub now: u64,
-    /// When the machine wants to be called again.
+    /// The moment at which the part tracker wants to be called again.
     pub wake: Option<u64>,
     /// Every call so far.
     pub calls: Vec<Call>,
-    /// What the machine said in the last call.
+    /// What the part tracker said in the last call.
     pub said: Vec<Command>,
     pub tally: Tally,
 }
 
 impl Bench {
-    /// A machine that starts at `start`.
+    /// Makes a bench with a part tracker that starts at `start`.
     pub fn new(settings: &Settings, start: u64, with_twin: bool) -> Self {
         let new = || PartTracker::new(settings.clone(), LineTime::from_nanos(start));
         let tracker = new();
@@ -53,7 +53,7 @@ impl Bench {
         }
     }
 
-    /// Calls the machine and compares all that can be seen of it with the model.
+    /// Calls the part tracker and compares everything visible of it with the model.
     pub fn call(&mut self, now: u64, event: Event) -> Result<(), String> {
         self.calls.push((now, event));
         let overdue = self.wake.is_some_and(|wake| wake < now);
@@ -74,7 +74,7 @@ impl Bench {
         self.ask_the_twin(now, event)
     }
 
-    /// Follows the outputs; each change is a change and comes not before its time.
+    /// Follows the outputs. Each change must be a real change, and must not come before its time.
     fn take_levels(&mut self, event: Event, overdue: bool) -> Result<(), String> {
         let from_the_past = match event {
             Event::Trigger { at, lost } => lost > 0 || at.as_nanos() < self.now,
@@ -106,7 +106,7 @@ impl Bench {
         Err(format!("the machine says\n{words:?}\nand the model\n{expected:?}"))
     }
 
-    /// What can be seen of the machine.
+    /// Returns what can be seen of the part tracker.
     fn look(&self) -> Account {
         let counters = self.tracker.counters();
         let mut faults = [false; 9];
@@ -146,7 +146,7 @@ impl Bench {
         if shown { Ok(()) } else { Err("the machine's state differs from its outputs".into()) }
     }
 
-    /// The machine asks to be called in time for every change, and never for the past.
+    /// Checks that the part tracker asks to be called in time for every change, and never for the past.
     fn check_wake(&mut self) -> Result<(), String> {
         self.wake = self.tracker.next_wake().map(LineTime::as_nanos);
         let (wake, needed) = (self.wake, self.model.next_change());
@@ -168,7 +168,7 @@ impl Bench {
         if said == self.said { Ok(()) } else { Err(format!("the twin says\n{said:?}")) }
     }
 
-    /// The queues inside the machine are bounded whatever happens.
+    /// Checks that the queues inside the part tracker are always bounded.
     pub fn check_queues(&mut self) -> Result<(), String> {
         let most = self.settings.max_in_flight;
         let queues = [
@@ -187,13 +187,13 @@ impl Bench {
         Ok(())
     }
 
-    /// The conditions that keep the line from being ready.
+    /// Returns the conditions that keep the production line from being ready.
     pub fn blocking(&self) -> impl Iterator<Item = Fault> {
         let faults = self.model.account.faults;
         Fault::ALL.into_iter().filter(move |f| f.blocks() && faults[*f as usize])
     }
 
-    /// What the machine was told last, for a report.
+    /// Returns what the part tracker was told last, for a report.
     pub fn story(&self, most: usize) -> String {
         let skipped = self.calls.len().saturating_sub(most);
         let lines: Vec<String> = self.calls[skipped..]

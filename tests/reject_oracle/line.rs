@@ -1,29 +1,29 @@
-//! The line of a trial: its settings and its habits.
+//! Draws the production line of a trial: its settings and its habits.
 
 use crate::numbers::Numbers;
 use hetmm::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
-/// A line and how its parts, its belt and its troubles come.
+/// Describes a production line and how its parts, its belt and its troubles come.
 pub struct Habits {
     pub settings: Settings,
-    /// When the line starts.
+    /// The moment at which the production line starts.
     pub start: u64,
-    /// How long a part takes to the gate as a rule, in nanoseconds.
+    /// The usual time of a part to the gate, in nanoseconds.
     pub travel: u64,
-    /// How far the belt moves in that time, in counts.
+    /// The distance that the belt moves in that time, in counts.
     pub counts: u64,
     /// The usual time between two parts, in nanoseconds.
     pub spacing: u64,
     /// One in so many steps follows a pause.
     pub pause: u64,
-    /// Steps of the trial.
+    /// The number of steps of the trial.
     pub steps: u64,
-    /// In how many of 1000 steps something other than a part comes.
+    /// The number of steps in 1000 in which something other than a part comes.
     pub trouble: u64,
-    /// In how many of 1000 cases a part, an answer or an edge is not as it should be.
+    /// The number of cases in 1000 in which a part, an answer or an edge is not as it should be.
     pub disorder: u64,
-    /// Calls come up to so many nanoseconds late.
+    /// The longest delay of a call, in nanoseconds.
     pub lateness: u64,
     /// Whether calls come only when something happens.
     pub sleepy: bool,
@@ -35,7 +35,7 @@ pub struct Habits {
     pub flood: Option<Flood>,
 }
 
-/// More unseen parts than are counted one by one.
+/// Holds more unseen parts than are counted one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Flood {
     LostEdges(u32),
@@ -43,8 +43,8 @@ pub enum Flood {
 }
 
 impl Habits {
-    /// Draws a line. One in 2000 is large, one in 40 lives at the end of time, and one in 1000 has a
-    /// flood of each kind.
+    /// Draws a production line. One in 2000 is large, one in 40 runs at the end of time, and one in 1000 has a flood of
+    /// each kind.
     pub fn draw(numbers: &Numbers, trial: u64) -> Self {
         let large = trial % 2000 == 100;
         let size = if large { Size::large(numbers, trial) } else { Size::usual(numbers) };
@@ -82,7 +82,7 @@ impl Habits {
     }
 }
 
-/// How long and how crowded a line is, and how long the trial takes.
+/// Says how long and how crowded a production line is, and how long the trial takes.
 struct Size {
     travel: u64,
     spacing: u64,
@@ -91,7 +91,7 @@ struct Size {
 }
 
 impl Size {
-    /// Up to 5000 parts between trigger and gate.
+    /// Draws a line with up to 5000 parts between trigger and gate.
     fn large(numbers: &Numbers, trial: u64) -> Self {
         let unit = numbers.pick(&[1, 1000]);
         let travel = numbers.between(8000, 20_000) * unit + numbers.below(unit);
@@ -100,7 +100,7 @@ impl Size {
         Size { travel, spacing, steps, max_in_flight: 4096 }
     }
 
-    /// From a third of a part to more parts between trigger and gate than can be followed.
+    /// Draws a line with a third of a part up to more parts between trigger and gate than can be followed.
     fn usual(numbers: &Numbers) -> Self {
         // Small numbers of nanoseconds make moments coincide.
         let unit = numbers.pick(&[1, 1, 1000, 1_000_000]);
@@ -160,7 +160,7 @@ fn settings(n: &Numbers, size: &Size, counts: u64) -> Settings {
     }
 }
 
-/// From no pitch at all to half the usual distance; one in ten is not in the unit of the travel.
+/// Draws a pitch from zero to half the usual distance. One in ten is not in the unit of the travel.
 fn pitch(n: &Numbers, size: &Size, counts: u64, by_time: bool) -> Pitch {
     let half = size.spacing / 2;
     let half_in_counts = u128::from(half) * u128::from(counts) / u128::from(size.travel);

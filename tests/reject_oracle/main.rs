@@ -1,10 +1,10 @@
-//! The reject machine against an oracle: a slow, plain model that was written from the contract
-//! alone, and safety checks that know even less.
+//! Tests the part tracker against an oracle: a slow, plain model that was written from the contract alone, and safety
+//! checks that know even less.
 //!
 //! By default it plays a million parts with a fixed seed. Three environment variables change this:
 //! - `HETMM_ORACLE_PARTS`: how many parts to play;
 //! - `HETMM_ORACLE_SEED`: the seed of the run;
-//! - `HETMM_ORACLE_TRIAL`: play this one trial of the run and nothing else.
+//! - `HETMM_ORACLE_TRIAL`: play only this one trial of the run.
 //!
 //! A run of more than ten seconds shows its progress on stderr.
 
@@ -33,7 +33,7 @@ fn number_from_environment(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name} is not a number: {value:?}")))
 }
 
-/// Writes to stderr at once, also where the test harness keeps what a test prints.
+/// Writes to stderr at once, even if the test harness captures what a test prints.
 fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -71,7 +71,7 @@ fn the_machine_does_what_the_oracle_says() {
     }
 }
 
-/// Plays one trial; where it fails, looks for the shortest story that fails.
+/// Plays one trial. If it fails, looks for the shortest story that fails.
 fn play(seed: u64, trial: u64, watchdog: &Watchdog, total: &mut Tally) {
     watchdog.begins(trial);
     let mut world = World::new(seed, trial);

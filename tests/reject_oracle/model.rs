@@ -1,8 +1,8 @@
-//! The model: a plain account of everything that has happened, and what follows from it.
+//! Models the part tracker: a plain account of everything that has happened, and what follows from it.
 //!
-//! It keeps every stretch of belt with the facts that are known about it. After each call it asks
-//! of each stretch: has it reached the gate, has it left the gate, and what is its verdict? It has
-//! no pulses, no list of wake-up times and no order of work inside a call.
+//! The model keeps every stretch of belt with the facts that are known about it. After each call it asks of each
+//! stretch: has it reached the gate, has it left the gate, and what is its outcome? It has no pulses, no list of
+//! wake-up times and no order of work inside a call.
 
 mod account;
 mod events;
@@ -18,41 +18,41 @@ use hetmm::line::tracker::{
 use std::time::Duration;
 use stretch::Stretch;
 
-/// A strobe: when it is due, and in which call it began.
+/// Describes a strobe: when it is due, and in which call it began.
 struct Strobe {
     due: u64,
     begun: Option<u64>,
 }
 
-/// Everything that has happened.
+/// Holds everything that has happened.
 pub struct Model {
     settings: Settings,
     now: u64,
     count: u64,
     /// Every stretch of belt since the start, in the order of the belt.
     belt: Vec<Stretch>,
-    /// The stretches before this one have left the gate and have no say any more.
+    /// The stretches before this one have left the gate and do not matter any more.
     over: usize,
-    /// Where each part lies in `belt`, by its number less one; `None` where it is not followed.
+    /// The index of each part in `belt`, by its number less one. It is `None` if the part is not followed.
     parts: Vec<Option<usize>>,
     last_trigger: Option<(u64, u64)>,
-    /// In which call the last rejected stretch left the gate, and the last part passed.
+    /// The call in which the last rejected stretch left the gate, and the call in which the last part passed.
     last_left: Option<u64>,
     last_pass: Option<u64>,
     strobes: Vec<Strobe>,
     strobes_over: usize,
     beat_due: u64,
     rejects_in_a_row: u32,
-    /// Which watches may miss parts, in the order of [`Watch::ALL`].
+    /// Whether each watch may miss parts, in the order of [`Watch::ALL`].
     blind: [bool; 3],
     /// What must be true now.
     pub account: Account,
-    /// What the machine has to say in this call, without the changes of outputs.
+    /// What the part tracker has to say in this call, without the changes of outputs.
     pub said: Vec<Command>,
 }
 
 impl Model {
-    /// A line that starts at `now`.
+    /// Makes a model of a line that starts at `now`.
     pub fn new(settings: &Settings, now: u64) -> Self {
         let mut model = Model {
             settings: settings.clone(),
@@ -76,7 +76,7 @@ impl Model {
         model
     }
 
-    /// Takes one call of the machine and works out what must be true after it.
+    /// Takes one call of the part tracker and computes what must be true after it.
     pub fn call(&mut self, now: u64, event: Event) {
         self.said.clear();
         self.now = self.now.max(now);
@@ -97,7 +97,7 @@ impl Model {
         self.write_levels();
     }
 
-    /// The next moment at which something must change although nothing happens.
+    /// Returns the next moment at which something must change although nothing happens.
     pub fn next_change(&self) -> Option<u64> {
         let mut moments = vec![];
         let by_time = matches!(self.settings.travel, Travel::Time(_));
@@ -131,30 +131,30 @@ impl Model {
         moments.into_iter().filter(|moment| *moment != NEVER).min()
     }
 
-    /// Stretches that have not left the gate, with their place in the history.
+    /// Returns the stretches that have not left the gate, with their index in the history.
     fn live(&self) -> impl Iterator<Item = (usize, &Stretch)> {
         let all = self.belt.iter().enumerate().skip(self.over);
         all.filter(|(_, s)| !s.is_over())
     }
 
-    /// Stretches before the gate.
+    /// Returns the stretches before the gate.
     fn queue(&self) -> impl DoubleEndedIterator<Item = usize> {
         (self.over..self.belt.len())
             .filter(|i| !self.belt[*i].is_over() && self.belt[*i].entered.is_none())
     }
 
-    /// The stretch farthest from the gate.
+    /// Returns the stretch farthest from the gate.
     fn last_in_queue(&mut self) -> Option<&mut Stretch> {
         let last = self.queue().next_back();
         last.and_then(|index| self.belt.get_mut(index))
     }
 
-    /// Whether a moment is there; the end of time never comes.
+    /// Returns whether a moment has come. The end of time never comes.
     fn come(&self, moment: u64) -> bool {
         moment <= self.now && moment != NEVER
     }
 
-    /// Whether a place on the belt has reached the gate.
+    /// Returns whether a place on the belt has reached the gate.
     fn at_gate(&self, place: u64) -> bool {
         match self.settings.travel {
             Travel::Time(_) => self.come(place),
@@ -162,7 +162,7 @@ impl Model {
         }
     }
 
-    /// Where something meets the gate that passes the trigger at this moment and count.
+    /// Returns the place at which something that passes the trigger at this moment and count meets the gate.
     fn gate(&self, (at, count): (u64, u64)) -> u64 {
         match self.settings.travel {
             Travel::Time(travel) => at.saturating_add(nanos(travel)),
@@ -170,7 +170,7 @@ impl Model {
         }
     }
 
-    /// What is at the gate now.
+    /// Returns the place that is at the gate now.
     fn here(&self) -> u64 {
         match self.settings.travel {
             Travel::Time(_) => self.now,
@@ -188,7 +188,7 @@ impl Model {
         self.blind.contains(&true)
     }
 
-    /// Whether some watch is blind, for the world.
+    /// Returns the watches that are blind, for the world.
     pub fn blind_watches(&self) -> impl Iterator<Item = Watch> {
         Watch::ALL.into_iter().filter(|w| self.blind[*w as usize])
     }
@@ -203,8 +203,7 @@ impl Model {
         can_inspect && self.account.outstanding < self.settings.max_waiting
     }
 
-    /// The belt between trigger and gate is unknown after a start, and rejected where the safe
-    /// state rejects.
+    /// Rejects the belt between trigger and gate, if the safe state rejects. The belt is unknown after a start.
     fn unknown_belt(&mut self) {
         if self.settings.ng_active_when_safe {
             let last = self.gate((self.now, self.count));
@@ -214,7 +213,7 @@ impl Model {
         }
     }
 
-    /// Works out what has become due: by the clock and by the present count.
+    /// Computes what has become due, by the clock and by the present count.
     fn take_stock(&mut self) {
         self.find_overdue();
         self.meet_the_gate();
@@ -240,7 +239,7 @@ impl Model {
         }
     }
 
-    /// A part without a verdict at its deadline is late.
+    /// Marks parts without an outcome at their deadline as late.
     fn find_overdue(&mut self) {
         for index in self.over..self.belt.len() {
             let stretch = &self.belt[index];
@@ -251,12 +250,12 @@ impl Model {
         }
     }
 
-    /// The first stretch before the gate, once it has reached the gate.
+    /// Returns the first stretch before the gate, once it has reached the gate.
     fn next_at_gate(&self) -> Option<usize> {
         self.queue().next().filter(|index| self.at_gate(self.belt[*index].first))
     }
 
-    /// Stretches meet the gate in their order. What has no verdict there is late.
+    /// Lets stretches meet the gate in their order. A stretch without an outcome there is late.
     fn meet_the_gate(&mut self) {
         while let Some(index) = self.next_at_gate() {
             self.belt[index].entered = Some(self.now);

@@ -1,8 +1,8 @@
-//! What must hold whatever the model says: no part passes that may be bad, and the gate is shut
-//! wherever a bad or unseen part may be.
+//! Checks what must hold whatever the model says: no part passes that may be bad, and the gate is shut wherever a bad
+//! or unseen part may be.
 //!
-//! These checks know nothing of queues, of their limits or of the order of work. They see the
-//! events, the outcomes and the level of the reject output, and reckon with places on the belt.
+//! These checks know nothing of queues, of their limits or of the order of work. They see the events, the outcomes and
+//! the level of the reject output, and compute with places on the belt.
 
 use crate::model::NEVER;
 use hetmm::line::tracker::{
@@ -10,22 +10,22 @@ use hetmm::line::tracker::{
 };
 use std::collections::BTreeMap;
 
-/// Belt that must not pass an open gate.
+/// Describes belt that must not pass an open gate.
 struct Demand {
     from: u64,
     to: u64,
     /// The number of the call in which it became known.
     known: u64,
-    /// Whether no part that is counted as passed may lie inside. Nobody can say where parts lie
-    /// that were triggered before a start, so the belt of a start bars nothing.
+    /// Whether no part that is counted as passed may lie inside. It is false for the belt of a start, because nobody
+    /// can say where parts lie that were triggered before it.
     bars: bool,
-    /// When the last point met the gate, or was seen to have met it.
+    /// The moment at which the last point met the gate, or was seen to have met it.
     closed: Option<u64>,
 }
 
-/// A part without an outcome.
+/// Describes a part without an outcome.
 struct Open {
-    /// Where it meets the gate; `None` for a part that nobody saw.
+    /// The place at which it meets the gate. It is `None` for a part that nobody saw.
     gate: Option<u64>,
     deadline: u64,
     captured: bool,
@@ -35,10 +35,10 @@ struct Open {
     spoiled: Option<u64>,
 }
 
-/// The checks and what they remember.
+/// Holds the checks and what they remember.
 pub struct Safety {
     settings: Settings,
-    /// Calls so far.
+    /// The number of calls so far.
     calls: u64,
     now: u64,
     count: u64,
@@ -72,17 +72,17 @@ impl Safety {
         safety
     }
 
-    /// Parts that have no outcome yet.
+    /// Returns the number of parts that have no outcome yet.
     pub fn without_outcome(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether this part has no outcome yet.
+    /// Returns whether this part has no outcome yet.
     pub fn has_no_outcome(&self, part: u64) -> bool {
         self.open.contains_key(&part)
     }
 
-    /// Takes what the machine said to an event.
+    /// Takes what the part tracker said to an event.
     pub fn call(&mut self, now: u64, event: Event, said: &[Command]) -> Result<(), String> {
         self.calls += 1;
         self.now = self.now.max(now);
@@ -180,7 +180,7 @@ impl Safety {
         }
     }
 
-    /// From the last trigger on nothing may pass.
+    /// Demands that nothing passes from the last trigger on.
     fn blind_belt(&mut self) {
         let from = self.last_trigger.map_or(self.here(), |(at, count)| self.gate(at, count));
         self.demand(from, NEVER);
@@ -234,7 +234,7 @@ impl Safety {
         }
     }
 
-    /// The gate is shut over every demand and one width of the pulse more.
+    /// Checks that the gate is shut over every demand and for one more width of the pulse.
     fn check_gate(&mut self) -> Result<(), String> {
         if self.safe {
             let right = self.ng == self.settings.ng_active_when_safe && self.fault;

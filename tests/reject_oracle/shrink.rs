@@ -2,8 +2,8 @@
 
 use crate::bench::{Bench, Call};
 
-/// Replays the calls of a failed bench with ever fewer of them, and tells the shortest story that
-/// still fails, with its reason.
+/// Replays the calls of a failed bench with fewer and fewer of them. Returns the shortest story that still fails, with
+/// its reason.
 pub fn shortest(failed: &Bench) -> String {
     let fails = |calls: &[Call]| replay(failed, calls).err();
     let mut calls = failed.calls.clone();

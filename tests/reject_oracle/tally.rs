@@ -1,15 +1,15 @@
-//! Counts of what was exercised.
+//! Counts what was exercised.
 
 use hetmm::line::tracker::{Command, Event, Outcome, Reason, Watch};
 use std::collections::BTreeMap;
 
-/// How often each thing happened.
+/// Holds how often each thing happened.
 #[derive(Default, Clone)]
 pub struct Tally {
     counts: BTreeMap<&'static str, u64>,
 }
 
-/// What a run must have exercised, and how often at least in a million parts.
+/// What a run must have exercised, and the smallest number of times in a million parts.
 const NEEDED: &[(&str, u64)] = &[
     ("passed", 100_000),
     ("rejected: defect", 2000),
@@ -119,12 +119,12 @@ impl Tally {
         }
     }
 
-    /// Parts that have their outcome.
+    /// Returns the number of parts that have their outcome.
     pub fn parts(&self) -> u64 {
         self.counts.get("parts").copied().unwrap_or(0)
     }
 
-    /// Adds the counts of a trial; `waiting` and the like are largest values.
+    /// Adds the counts of a trial. `waiting` and `deadlines` are largest values.
     pub fn add(&mut self, other: &Tally) {
         for (what, count) in &other.counts {
             match *what {
@@ -134,21 +134,21 @@ impl Tally {
         }
     }
 
-    /// What was exercised too seldom.
+    /// Returns what was exercised too seldom.
     pub fn gaps(&self) -> Vec<String> {
         let seen = |what: &&str| self.counts.get(what).copied().unwrap_or(0);
         let short = NEEDED.iter().filter(|(what, least)| seen(what) < *least);
         short.map(|(what, least)| format!("{what}: {} of {least}", seen(what))).collect()
     }
 
-    /// Every count, a line each.
+    /// Returns every count, one per line of text.
     pub fn report(&self) -> String {
         let lines = self.counts.iter().map(|(what, count)| format!("{count:>12}  {what}"));
         lines.collect::<Vec<_>>().join("\n")
     }
 }
 
-/// The names of the reasons, for counting.
+/// Returns the name of a reason, for counting.
 fn name_of(reason: Reason) -> &'static str {
     match reason {
         Reason::Defect => "rejected: defect",

@@ -1,10 +1,10 @@
-//! Tells which trial does not end, or ends in a panic.
+//! Reports which trial does not end, or ends in a panic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A trial takes less than a second; after this long it is stuck.
+/// The time after which a trial is stuck. It usually takes less than a second.
 const STUCK_AFTER: Duration = Duration::from_secs(600);
 
 /// Stands for no trial.
@@ -37,12 +37,12 @@ impl Watchdog {
         Watchdog { seed, trial }
     }
 
-    /// No trial is played now.
+    /// Notes that no trial is played now.
     pub fn rests(&self) {
         self.trial.store(REST, Ordering::Relaxed);
     }
 
-    /// The next trial begins.
+    /// Notes that the next trial begins.
     pub fn begins(&self, trial: u64) {
         self.trial.store(trial, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The world around the line: parts, belt, inspection and troubles, drawn at random.
+//! Draws the world around the line at random: parts, belt, inspection and troubles.
 
 use crate::bench::Bench;
 use crate::line::{Flood, Habits};
@@ -7,27 +7,27 @@ use hetmm::clock::LineTime;
 use hetmm::line::tracker::{Command, Event, Fault, PartId, Reason, Travel, Watch};
 use std::collections::BTreeSet;
 
-/// An answer on its way: when it comes, a running number, the part, what it says.
+/// Holds an answer on its way: when it comes, a running number, the part, what it says.
 type Answer = (u64, u64, u64, Option<Reason>);
 
-/// A trial: a line, and what happens to it.
+/// Holds a trial: a line, and what happens to it.
 pub struct World {
     pub bench: Bench,
     habits: Habits,
     numbers: Numbers,
     now: u64,
-    /// Where the belt stands, in counts, and the part of a count beyond that.
+    /// The position of the belt in counts, and the fraction of a count beyond that.
     count: u64,
     part_of_count: u128,
     stands: bool,
     answers: BTreeSet<Answer>,
-    /// Captures that nobody answers.
+    /// The captures that nobody answers.
     forgotten: Vec<u64>,
     sent: u64,
 }
 
 impl World {
-    /// The trial with this number in the run of this seed.
+    /// Makes the trial with this number in the run of this seed.
     pub fn new(seed: u64, trial: u64) -> Self {
         let numbers = Numbers::new(seed, trial);
         let habits = Habits::draw(&numbers, trial);
@@ -87,7 +87,7 @@ impl World {
         self.end()
     }
 
-    /// Troubles come before the first part that is seen.
+    /// Lets troubles come before the first part that is seen.
     fn odd_start(&mut self) -> Result<(), String> {
         let travel = self.habits.travel;
         self.run_for(self.numbers.below(travel * 4))?;
@@ -110,7 +110,7 @@ impl World {
         Ok(())
     }
 
-    /// The time to what happens next.
+    /// Returns the time to what happens next.
     fn gap(&mut self) -> u64 {
         let spacing = self.habits.spacing;
         let usual = self.numbers.between(spacing / 2 + 1, spacing * 3 / 2 + 1);
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// Lets time pass: the machine is called when it asks for it, or later; answers come.
+    /// Lets time pass. The part tracker is called when it asks for it, or later, and answers come.
     fn run_for(&mut self, time: u64) -> Result<(), String> {
         let end = self.now.saturating_add(time);
         let begin = self.now;
@@ -151,7 +151,7 @@ impl World {
         self.move_belt(end - begin)
     }
 
-    /// The belt has moved meanwhile, but for the times when it stands.
+    /// Moves the belt by what it has moved meanwhile, except when it stands.
     fn move_belt(&mut self, time: u64) -> Result<(), String> {
         if self.numbers.permille(20) {
             self.stands = !self.stands;
@@ -167,7 +167,7 @@ impl World {
         if self.numbers.permille(850) { self.call(Event::Count(self.count)) } else { Ok(()) }
     }
 
-    /// One thing happens.
+    /// Lets one thing happen.
     fn happen(&mut self) -> Result<(), String> {
         if !self.numbers.permille(self.habits.trouble) {
             return self.trigger(0);
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// What stands in the way of parts does not stay for long.
+    /// Removes what keeps parts from passing, after a while.
     fn recover(&mut self) -> Result<(), String> {
         if self.bench.model.account.safe && self.numbers.permille(200) {
             self.call(Event::Resume)?;
@@ -296,7 +296,7 @@ impl World {
         Ok(())
     }
 
-    /// Calls the machine and sends an answer on its way for every capture.
+    /// Calls the part tracker and sends an answer on its way for every capture.
     fn call(&mut self, event: Event) -> Result<(), String> {
         let mut now = self.now;
         if self.habits.backwards && self.numbers.permille(30) {
@@ -360,7 +360,7 @@ impl World {
         self.answers.insert((comes, self.sent, part, reject));
     }
 
-    /// Everything ends well: all parts leave, and the machine asks for nothing but the heartbeat.
+    /// Ends the trial well: all parts leave, and the part tracker asks for nothing but the heartbeat.
     fn end(&mut self) -> Result<(), String> {
         self.bench.check_queues()?;
         for fault in Fault::ALL {

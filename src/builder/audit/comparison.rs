@@ -1,4 +1,4 @@
-//! Every picture against the others: distances, and the scorer that makes one map of them.
+//! Compares every picture with the others: holds the distances, and the scorer that turns them into one map.
 
 use super::neighbours::{self, References};
 use super::robust;
@@ -10,28 +10,28 @@ use crate::scoring::blur::GaussianBlur;
 use crate::scoring::{Fusion, Layer, Scored, Scorer};
 use rayon::prelude::*;
 
-/// The maps are scored at the network's size divided by this: one score a picture and round.
+/// Maps are scored at the network's size divided by this number. There is one score per picture and round.
 const COARSER: usize = 4;
-/// The blur before the largest value, in pixels of an input of 256.
+/// The sigma of the blur before the largest value is taken, in pixels of an input of 256.
 const SIGMA: f32 = 4.0;
-/// The blur that tells what a place's surroundings look like, in pixels of an input of 256.
+/// The sigma of the blur that describes the surroundings of a place, in pixels of an input of 256.
 const SURROUNDINGS_SIGMA: f32 = 24.0;
-/// Smallest mean peak that a layer's weight is derived from.
+/// The smallest mean peak that a layer's weight is derived from.
 const LEAST_PEAK: f64 = 1e-3;
 
-/// Every picture against the others.
+/// Holds the distances of every picture to the others.
 pub struct Comparison {
-    /// `[picture][layer]`.
+    /// The distances, `[picture][layer]`.
     distances: Vec<Vec<Distances>>,
     scorer: Scorer,
     surroundings: GaussianBlur,
-    /// Rows and columns of the scored maps.
+    /// The rows and columns of the scored maps.
     pub size: (usize, usize),
 }
 
 impl Comparison {
-    /// Of every picture of `store` against all `references` but those of its own group; what is usual is
-    /// what the `kept` have.
+    /// Compares every picture of `store` with all `references` except those of its own group. The `kept` pictures
+    /// define what is usual.
     pub fn new(
         store: &Store,
         backbone: &Identity,
@@ -77,12 +77,12 @@ impl Comparison {
         Comparison { distances, scorer, surroundings, size }
     }
 
-    /// The map of a picture and its largest value.
+    /// Returns the map of a picture and its largest value.
     pub fn scored(&self, picture: usize) -> Scored {
         self.scorer.score(&self.scorer.anomaly_map(&self.distances[picture]))
     }
 
-    /// How far the map of a picture rises above its surroundings, where it does so most.
+    /// Returns how far the map of a picture rises above its surroundings, at the place where it does so most.
     pub fn contrast(&self, scored: &Scored) -> f32 {
         // Outside a region of interest the map is minus infinity.
         let known = |v: &f32| if v.is_finite() { *v } else { 0.0 };
@@ -92,8 +92,8 @@ impl Comparison {
         above.fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// The mean distance of every picture, over all places and layers, each layer in parts of what
-    /// is usual among the `kept`.
+    /// Returns the mean distance of every picture, over all places and layers. Each layer counts relative to what is
+    /// usual among the `kept` pictures.
     pub fn spread(&self, kept: &[bool]) -> Vec<f64> {
         let of_layer = |layer: usize| -> Vec<f64> {
             let means: Vec<f64> = self
@@ -118,7 +118,7 @@ impl Comparison {
     }
 }
 
-/// The mean of maps of equal length; empty for none.
+/// Returns the mean of maps of equal length. It is empty if there are no maps.
 fn mean<'a>(maps: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
     let mut sum: Vec<f64> = Vec::new();
     let mut count = 0u32;
@@ -130,7 +130,7 @@ fn mean<'a>(maps: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
     sum.iter().map(|v| (v / f64::from(count.max(1))) as f32).collect()
 }
 
-/// The region of interest at the size of the maps; none where nothing of it is left.
+/// Returns the region of interest at the size of the maps, or `None` if nothing of it is left.
 fn coarse_mask(mask: &Mask, (height, width): (usize, usize)) -> Option<Mask> {
     let place = |at: usize, of: usize, from: usize| (2 * at + 1) * from / (2 * of);
     let inside: Vec<bool> = (0..height * width)

@@ -1,8 +1,8 @@
-//! Features of mirrored pictures, as further references.
+//! Computes features of mirrored pictures, which serve as further references.
 //!
-//! A part that may lie anyhow shows a place in only a few of a folder's pictures as another picture has it
-//! there. Mirrored left to right, top to bottom, and both, every picture stands for four. Where parts always lie
-//! alike, mirrored pictures are far from all others and change nothing.
+//! If parts lie in any orientation, only a few pictures of a folder show a place as another picture shows it. Every
+//! picture is mirrored left to right, top to bottom, and both, so it stands for four. If parts always lie alike,
+//! mirrored pictures are far from all others and change nothing.
 
 use crate::backbone::Backbone;
 use crate::builder::features::of_images;
@@ -13,14 +13,14 @@ use crate::error::Result;
 use crate::image::NetworkImage;
 use rayon::prelude::*;
 
-/// Left to right, top to bottom.
+/// The mirrors to apply: (left to right, top to bottom).
 const MIRRORS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
 
-/// Features of the mirrored `references`, with the pictures that they come from; at most `max_memory` bytes
-/// of them in memory.
+/// Computes the features of the mirrored `references` and returns them with the pictures that they come from. At most
+/// `max_memory` bytes of them are in memory.
 ///
 /// # Errors
-/// Where a picture can no longer be read, or the backbone or the scratch disk fails.
+/// Returns an error if a picture can no longer be read, or if the backbone or the scratch disk fails.
 pub fn features(
     gathered: &Gathered,
     references: &[usize],

@@ -1,35 +1,33 @@
-//! Which pictures of a folder look unlike the rest: a defect among the good parts, another product,
-//! a blurred or badly lit picture, one of another shape, one that is there twice.
+//! Finds the pictures of a folder that look unlike the rest. Examples are a defect among the good parts, another
+//! product, a blurred or badly lit picture, a picture of another shape, and a picture that is there twice.
 //!
 //! # How a picture is compared
-//! Every picture is matched against all others, as it would be against a template of all of them
-//! (`neighbours`), and scored as by the default: excess over the mean map, layers weighed by their
-//! usual peak, root mean, blur, largest value. That is its *unlikeness*. How far it is from the
-//! others as a whole tells the nearest tenth of them (`remote`). Sharpness and light come from the
-//! picture itself (`look`). Every one is judged by the rest of the folder alone (`robust`), never by
-//! an absolute bar.
+//! Every picture is matched against all others, as against a template of all of them (`neighbours`). It is scored as by
+//! the default: excess over the mean map, layers weighed by their usual peak, root mean, blur, largest value. The
+//! result is its *unlikeness*. The distance to the nearest tenth of the others says how far the picture as a whole is
+//! from them (`remote`). Sharpness and light come from the picture itself (`look`). Every picture is judged only by the
+//! rest of the folder (`robust`), never by an absolute limit.
 //!
-//! A defect is odd in one place; a good part in an odd light or position is a little odd all around. So the
-//! unlikeness counts half, and half counts how far it rises above its surroundings.
+//! A defect is odd in one place. A good part in an odd light or position is a little odd all around. So the unlikeness
+//! counts half, and the other half is how far it rises above its surroundings.
 //!
-//! # Parts that lie anyhow
-//! Two hundred screws at every angle show each place at a given angle a few times at most. So the last comparison
-//! is also with the mirrored others (`mirrored`), unless it has to be quick: a build, which only warns of what is
-//! grossly wrong, does without.
+//! # Parts that lie in any orientation
+//! Two hundred screws at every angle show each place at a given angle only a few times. So the last comparison also
+//! uses the mirrored other pictures (`mirrored`), unless it has to be quick. A build only warns of what is clearly
+//! wrong, so it does without mirrored pictures.
 //!
 //! # Wrong pictures that resemble each other
-//! Six pictures of another product are each other's neighbours, and no place of them looks odd; but a
-//! tenth of the folder is not near to them. Four parts with the same defect vouch for each other in the
-//! one place that counts. So pictures that stand out are taken out of the references and the rest is
-//! compared again, until nothing changes: with its companions gone the next one stands out.
-//! Near-duplicates never vouch for each other.
+//! Six pictures of another product are each other's neighbours, and no place of them looks odd. But a tenth of the
+//! folder is not near to them. Four parts with the same defect vouch for each other in the one place that counts. So
+//! the audit removes pictures that stand out from the references and compares the rest again, until nothing changes.
+//! When its companions are gone, the next one stands out. Near-duplicates never vouch for each other.
 //!
 //! # One ranking
-//! Each reason has a *bar*, in robust standard deviations of the folder. A picture's *suspicion* is
-//! how far it is on the way to the bar of its strongest reason; from 1 on it is a suspect. The bars are
-//! such that clean folders have hardly any (`docs/audit.md` has the measurements): the ranking, not the
-//! bar, is what finds weak defects. Below the bars it is the unlikeness alone that ranks: what other
-//! signals do in clean folders counts nothing.
+//! Each reason has a *bar*, its limit, in robust standard deviations of the folder. A picture's *suspicion* is how far
+//! it is on the way to the bar of its strongest reason. From 1 on, the picture is a suspect. The bars are set so that
+//! clean folders have hardly any suspects (`docs/audit.md` has the measurements). So weak defects are found by the
+//! ranking and not by the bar. Below the bars only the unlikeness ranks. The variation of other signals within clean
+//! folders does not count.
 
 mod comparison;
 mod mirrored;
@@ -58,46 +56,48 @@ pub(super) use remote::Halves;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Fewest pictures that have a rest to be compared with.
+/// The smallest number of pictures for which an audit can say what is usual.
 pub const LEAST: usize = 10;
-/// Most pictures that the others are compared with, evenly taken from all, their mirrored ones not counted: bounds
-/// time and memory.
+/// The largest number of pictures that the others are compared with, evenly taken from all. It bounds time and memory.
+/// Mirrored copies of them are not counted.
 const REFERENCES: usize = 256;
-/// Bytes that the vectors of these pictures aim at, and how many pictures there are all the same.
+/// The target size of the vectors of these pictures, in bytes. At least [`LEAST`] pictures are used even if they
+/// take more.
 const REFERENCE_BYTES: u64 = 2 << 30;
-/// Most times that all pictures are compared.
+/// The largest number of times that all pictures are compared.
 const ROUNDS: usize = 4;
-/// Most pictures that are not references because they stand out, part of all.
+/// The largest share of all pictures that may be left out of the references because they stand out.
 const MOST_DOUBTFUL: f64 = 0.25;
-/// The colour scale of maps ends at this many bars.
+/// The colour scale of maps ends at this multiple of the bar.
 const SCALE_TOP: f32 = 4.0;
 
-/// What an audit found.
+/// Holds what an audit found.
 pub struct Audit {
-    /// The pictures, in the order they were given.
+    /// The pictures, in the order in which they were given.
     pub images: Vec<ImageRecord>,
-    /// Their files; only names where their features were given.
+    /// The files of the pictures. They are only names if features were given instead of pictures.
     pub paths: Vec<PathBuf>,
-    /// One a picture, the most suspicious first.
+    /// One finding per picture, the most suspicious first.
     pub findings: Vec<Finding>,
-    /// What computed the features.
+    /// The feature extractor that computed the features.
     pub extractor: String,
-    /// The pictures that could not be read, with the reason.
+    /// The errors of the pictures that could not be read.
     pub skipped: Vec<Error>,
-    /// Things a person should know about the pictures.
+    /// What a person should know about the pictures.
     pub warnings: Vec<String>,
-    /// What the pictures say of themselves.
+    /// Notices that come from the pictures themselves.
     pub notices: Vec<Notice>,
-    /// The value of a map at which a picture becomes a suspect, and the top of the colour scale.
+    /// The map value at which a picture becomes a suspect, and the top of the colour scale.
     pub scale: (f32, f32),
     comparison: Comparison,
 }
 
-/// Reads pictures, or their features, and audits them; where `is_mirrored`, also against mirrored ones.
+/// Reads pictures, or their features, and audits them. If `is_mirrored` is true, it also compares them with mirrored
+/// pictures.
 ///
 /// # Errors
-/// [`Kind::Image`] where pictures are unreadable (unless they may be skipped) or fewer than
-/// [`LEAST`]; whatever the backbone and the disk refuse.
+/// Returns [`Kind::Image`] if pictures are unreadable (unless they may be skipped) or if there are fewer than
+/// [`LEAST`]. Passes on the errors of the backbone and the disk.
 pub fn audit(
     input: Input,
     backbone: &dyn Backbone,
@@ -131,7 +131,7 @@ pub fn audit(
 }
 
 impl Audit {
-    /// The map behind a picture's unlikeness, at [`Audit::map_size`].
+    /// Returns the map behind a picture's unlikeness, at [`Audit::map_size`].
     pub fn map(&self, picture: usize) -> Scored {
         self.comparison.scored(picture)
     }
@@ -142,35 +142,35 @@ impl Audit {
         Size { width: width as u32, height: height as u32 }
     }
 
-    /// The pictures beyond a bar, the most suspicious first.
+    /// Returns the pictures beyond a bar, the most suspicious first.
     pub fn suspects(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|f| f.suspect)
     }
 }
 
-/// What computes the features of mirrored pictures.
+/// Says what computes the features of mirrored pictures.
 pub(super) struct Mirrors<'a> {
     backbone: &'a dyn Backbone,
-    /// Most bytes of them in memory.
+    /// The largest number of bytes of these features in memory.
     max_memory: u64,
 }
 
-/// What was found about gathered pictures.
+/// Holds what was found about gathered pictures.
 pub(super) struct Examined {
-    /// At least one, the most suspicious first.
+    /// The findings, at least one, the most suspicious first.
     pub findings: Vec<Finding>,
-    /// The value of a map at the bar and at the top of the colour scale.
+    /// The map value at the bar and at the top of the colour scale.
     scale: (f32, f32),
-    /// What the findings come from.
+    /// The comparison that the findings come from.
     comparison: Comparison,
-    /// The folder parted in two.
+    /// The folder, divided into two halves.
     pub halves: Halves,
 }
 
-/// Looks at gathered pictures.
+/// Examines gathered pictures.
 ///
 /// # Errors
-/// Those of the mirrored pictures, where there are `mirrors`.
+/// Passes on the errors of computing mirrored pictures, if `mirrors` are given.
 pub(super) fn examine(
     pass: &Gathered,
     exposures: &Exposures,
@@ -180,7 +180,7 @@ pub(super) fn examine(
     progress: Progress,
 ) -> Result<Examined> {
     let count = pass.images.len();
-    // Pictures of one part are the same but for noise; none of them vouches for another.
+    // Pictures of one part differ only by noise, so none of them vouches for another.
     let Exposures { parts, twins } = exposures;
     let groups = &parts.of_picture;
     let (different, halves) = remote::remoteness(&pass.store, &backbone.taps, groups);
@@ -223,7 +223,7 @@ pub(super) fn examine(
     Ok(Examined { findings, scale: (bar, SCALE_TOP * bar), comparison, halves })
 }
 
-/// What tells the pictures apart in words: their names, or their files where names stand for several.
+/// Returns what identifies the pictures in messages: their names, or their files if two pictures have the same name.
 fn names(pass: &Gathered) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     match pass.images.iter().all(|image| seen.insert(&image.name)) {
@@ -232,7 +232,7 @@ fn names(pass: &Gathered) -> Vec<String> {
     }
 }
 
-/// Which pictures do not stand out.
+/// Says for each picture whether it is usual, that is, does not stand out.
 fn usual(spreads: &Spreads, signals: &[Signals]) -> Vec<bool> {
     let doubts: Vec<f64> = signals.iter().map(|s| spreads.doubt(s)).collect();
     let mut sorted = doubts.clone();
@@ -275,18 +275,18 @@ fn signals(
         .collect()
 }
 
-/// Bytes that a build's audit of so many pictures takes: the vectors of [`most_references`] in 8 bits.
+/// Returns the bytes that a build's audit of so many pictures takes: the vectors of [`most_references`] in 8 bits.
 pub(super) fn memory(pictures: usize, backbone: &Identity) -> u64 {
     pictures.min(most_references(backbone)) as u64 * (backbone.feature_bytes() / 4)
 }
 
-/// Most pictures that the others are compared with.
+/// Returns the largest number of pictures that the others are compared with.
 fn most_references(backbone: &Identity) -> usize {
     let by_memory = REFERENCE_BYTES / (backbone.feature_bytes() / 4).max(1);
     (by_memory as usize).clamp(LEAST, REFERENCES)
 }
 
-/// The pictures that others are compared with: of those kept, one a group, at most [`most_references`].
+/// Returns the pictures that others are compared with: one per group of those kept, at most [`most_references`].
 fn references(kept: &[bool], groups: &[u32], backbone: &Identity) -> Vec<usize> {
     let mut seen = std::collections::HashSet::new();
     let all: Vec<usize> = (0..kept.len()).filter(|&i| kept[i] && seen.insert(groups[i])).collect();

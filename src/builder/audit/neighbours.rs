@@ -1,6 +1,7 @@
-//! The distance of every picture to the nearest of the others, pixel by pixel.
+//! Computes the distance of every picture to the nearest of the others, pixel by pixel.
 //!
-//! As against a template of all pictures, in 8 bits, less the picture itself: the same kernels do it.
+//! The pictures are matched as against an 8-bit template of all pictures without the picture itself. The same kernels
+//! are used.
 
 use crate::backbone::{TapIdentity, pictures_at_once};
 use crate::builder::few_at_once::few_at_once;
@@ -9,10 +10,10 @@ use crate::matching::sheets::pack_bytes;
 use crate::matching::{Distances, Shape, Sheets, Storage, Values, Windows, Without, match_layer};
 use rayon::prelude::*;
 
-/// Window of the match where the layer is large enough, as in the default.
+/// The window of the match where the layer is large enough, as in the default.
 const WINDOW: usize = 3;
 
-/// The vectors of some pictures at every pixel of a layer.
+/// Holds the vectors of some pictures at every pixel of a layer.
 struct Packed {
     shape: Shape,
     values: Vec<i8>,
@@ -21,19 +22,18 @@ struct Packed {
     groups: Vec<u32>,
 }
 
-/// Pictures of a store that others are compared with.
+/// Names the pictures of a store that others are compared with.
 pub struct References<'a> {
-    /// Where their features are.
+    /// The store that holds their features.
     pub store: &'a Store,
-    /// Which of the store.
+    /// The indices of the pictures in the store.
     pub pictures: Vec<usize>,
-    /// The group of each.
+    /// The group of each picture.
     pub groups: Vec<u32>,
 }
 
-/// Distances of every picture of `store` to the nearest of all `references` that is not of its own
-/// group, `[picture][layer]`; `groups` has the group of every picture. `step` is called once a
-/// picture.
+/// Computes the distances of every picture of `store` to the nearest of all `references` that is not of its own group.
+/// The result is `[picture][layer]`. `groups` holds the group of every picture. `step` is called once per picture.
 pub fn distances(
     store: &Store,
     taps: &[TapIdentity],
@@ -50,7 +50,7 @@ pub fn distances(
             let without = Some(Without { sources: &packed.groups, picture: groups[picture] });
             let least = packed.shape.height.min(packed.shape.width);
             let windows = Windows { forward: WINDOW.min(least), backward: 0 };
-            // The sizes are the shape's own.
+            // `Sheets::new` cannot fail here, because the sizes are those of the shape.
             Sheets::new(packed.shape, values)
                 .map(|sheets| match_layer(map, &sheets, windows, without))
         };

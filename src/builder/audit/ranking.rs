@@ -1,131 +1,132 @@
-//! From signals to reasons, and from reasons to one ranking. No pictures here: numbers in, numbers
-//! and words out.
+//! Turns signals into reasons, and reasons into one ranking. This file handles no pictures, only numbers and words.
 
 use super::robust::Spread;
 use serde::Serialize;
 
-/// Why a picture may not belong to the others.
+/// Says why a picture may not belong to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonKind {
-    /// Some place of it looks like no other picture.
+    /// Some place of the picture looks like no other picture.
     Unlike,
-    /// Most of it looks like no other picture.
+    /// Most of the picture looks like no other picture.
     Different,
-    /// It is softer than the others.
+    /// The picture is softer than the others.
     Blurred,
-    /// It is darker than the others, or more of it is black.
+    /// The picture is darker than the others, or more of it is black.
     Dark,
-    /// It is brighter than the others, or more of it is white.
+    /// The picture is brighter than the others, or more of it is white.
     Bright,
-    /// It has another shape than nearly all others.
+    /// The picture has another shape than nearly all others.
     Shape,
-    /// It is there twice, or nearly.
+    /// The same picture, or nearly the same, is there twice.
     Duplicate,
 }
 
-/// One reason, with its numbers.
+/// Holds one reason with its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reason {
-    /// Which.
+    /// The kind of the reason.
     pub kind: ReasonKind,
-    /// How far beyond its bar, 1 at the bar.
+    /// The strength relative to the bar: 1 is at the bar.
     pub strength: f32,
     /// The same in words, with the numbers.
     pub words: String,
 }
 
-/// A picture's place in the ranking.
+/// Holds a picture's place in the ranking.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// Its number among the pictures.
+    /// The number of the picture among all pictures.
     #[serde(skip)]
     pub picture: usize,
     /// The strength of its strongest reason.
     pub suspicion: f32,
-    /// Whether that is beyond the bar.
+    /// Whether the suspicion reaches 1, the bar.
     pub suspect: bool,
-    /// Whether it is so far beyond that the picture cannot be a rare good part: it is a stray.
+    /// Whether the suspicion is so strong that the picture cannot be a rare good part. The picture is then a stray.
     pub stray: bool,
-    /// Reasons of at least half their bar's strength, strongest first, but for one: what differs as a whole
-    /// beyond the bar does so first, since the others follow from it. The strongest of all where none is.
+    /// Reasons with at least half the strength of their bar, the strongest first. If the picture differs as a whole
+    /// beyond the bar, that reason comes first, since the others follow from it. If no reason is that strong, the
+    /// strongest one stands alone.
     pub reasons: Vec<Reason>,
-    /// What was measured.
+    /// The measured values.
     pub signals: Signals,
 }
 
-/// What is measured of a picture.
+/// Holds what is measured of a picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Signals {
-    /// Largest excess over what the others leave, about 1 for a usual picture.
+    /// The largest excess over what the others leave. It is about 1 for a usual picture.
     pub unlike: f64,
-    /// How far that excess rises above its surroundings, where it does so most.
+    /// How far that excess rises above its surroundings, at the place where it does so most.
     pub contrast: f64,
-    /// Where the largest excess is, parts 0..=1 of the picture's width and height.
+    /// The place of the largest excess, as shares 0..=1 of the picture's width and height.
     pub place: [f64; 2],
-    /// Distance of the whole picture to the nearest tenth of the others, in parts of the usual one
-    /// between any two.
+    /// The distance of the whole picture to the nearest tenth of the others, relative to the usual distance between any
+    /// two.
     pub different: f64,
-    /// Mean distance to the nearest other at every place, 1 for a usual picture.
+    /// The mean distance to the nearest other picture at every place. It is 1 for a usual picture.
     pub spread: f64,
-    /// Logarithm of coarse over finest detail.
+    /// The logarithm of coarse detail over finest detail.
     pub softness: f64,
-    /// Mean of all samples, 0..=1.
+    /// The mean of all samples, 0..=1.
     pub brightness: f64,
-    /// Part of the samples that are black, 0..=1.
+    /// The share of black samples, 0..=1.
     pub black: f64,
-    /// Part of the samples that are white, 0..=1.
+    /// The share of white samples, 0..=1.
     pub white: f64,
-    /// Columns and rows of the file's picture.
+    /// The columns and rows of the picture in the file.
     pub size: [u32; 2],
-    /// The other picture that it is nearly the same as, and the difference in parts of the usual
-    /// one between nearest neighbours; 0 for the same file.
+    /// The other picture that this one nearly equals. The second value is their difference relative to the usual one
+    /// between nearest neighbours, or 0 for the same file.
     #[serde(skip)]
     pub duplicate: Option<(usize, f64)>,
 }
 
-/// What a deviation says, in robust standard deviations: nothing up to `from`, enough for a suspect at
-/// `bar`.
+/// Says what a deviation means, in robust standard deviations. Up to `from` it means nothing. At `bar` it is enough for
+/// a suspect.
 struct Bar {
     from: f64,
     bar: f64,
 }
 
-/// The unlikeness alone orders what is not suspect; clean folders reach 4.
+/// Only the unlikeness orders the pictures that are not suspect. Clean folders reach 4.
 const UNLIKE: Bar = Bar { from: 0.0, bar: 4.5 };
 /// Clean folders reach 4.
 const DIFFERENT: Bar = Bar { from: 3.5, bar: 5.5 };
 /// Clean folders reach 3.
 const BLURRED: Bar = Bar { from: 3.0, bar: 5.0 };
-/// Light varies for many harmless reasons; clean folders reach 6.
+/// Light varies for many harmless reasons. Clean folders reach 6.
 const LIGHT: Bar = Bar { from: 5.0, bar: 8.0 };
-/// Least deviations: what is smaller is rounding or of no account.
+/// The smallest deviations. A smaller one is rounding or does not matter.
 const LEAST_LOG: f64 = 0.05;
 const LEAST_BRIGHTNESS: f64 = 0.01;
 const LEAST_CLIPPED: f64 = 0.02;
-/// Part of the pictures that must share a shape before another one is odd, and how much the ratio of
-/// the sides may differ.
+/// The share of the pictures that must have the same shape before another shape is odd, and how much the ratio of the
+/// sides may differ.
 const SAME_SHAPE: f64 = 0.9;
 const SHAPE: f64 = 0.02;
-/// The strength from which on a picture with one odd place is a stray, that is no rare good part but something else.
+/// The strength from which a picture with one odd place is a stray: something else than a rare good part.
 const STRAY_BY_PLACE: f32 = 2.0;
-/// The same for a picture that is too dark, too bright, blurred or of another shape; a dark or blurred frame reaches 4
-/// to 14. `docs/thresholds.md` has what this leaves out of clean folders.
+/// The same limit for a picture that is too dark, too bright, blurred or of another shape. A dark or blurred picture
+/// reaches 4 to 14. `docs/thresholds.md` says what this limit leaves out of clean folders.
 const STRAY_AS_A_WHOLE: f32 = 4.0;
-/// The same for a picture whose features differ as a whole. Good parts in another light reach 4.4; a dark, blurred or
-/// shifted frame and another product reach 11 and more where parts lie in one place.
+/// The same limit for a picture whose features differ as a whole. Good parts in another light reach 4.4. If parts lie
+/// in one place, a dark, blurred or shifted picture and another product reach 11 and more.
 const STRAY_BY_FEATURES: f32 = 5.5;
-/// The strength from which on a picture may not vouch for others.
+/// The strength from which a picture may not vouch for others.
 pub const DOUBTFUL: f64 = 0.8;
 
 impl Reason {
-    /// Whether it says that its picture is another one than the rest: everything else then follows from that.
+    /// Returns whether the reason says that its picture shows something else than the rest. All other reasons follow
+    /// from that.
     fn is_another(&self) -> bool {
         self.kind == ReasonKind::Different && self.strength >= 1.0
     }
 
-    /// Whether it alone makes its picture a stray, which differs as a whole or not. Being there twice does not. Places
-    /// of a picture that differs as a whole are odd because all of it is.
+    /// Returns whether this reason alone makes its picture a stray. Being there twice does not. If the picture differs
+    /// as a whole, its odd places need the higher limit, because all of the picture is odd.
     fn is_of_a_stray(&self, differs_as_a_whole: bool) -> bool {
         match self.kind {
             ReasonKind::Duplicate => false,
@@ -142,7 +143,7 @@ impl Bar {
     }
 }
 
-/// How all signals of a folder are spread.
+/// Holds the spread of every signal of a folder.
 pub struct Spreads {
     unlike: Spread,
     contrast: Spread,
@@ -152,15 +153,15 @@ pub struct Spreads {
     brightness: Spread,
     black: Spread,
     white: Spread,
-    /// The shape of nearly all: the logarithm of width over height, and a size that has it.
+    /// The shape of nearly all pictures: the logarithm of width over height, and a size with this shape.
     shape: Option<(f64, [u32; 2])>,
 }
 
-/// A reason, its strength, and what says it in words.
+/// Holds a reason, its strength, and its words.
 type Measured = (ReasonKind, f64, String);
 
 impl Spreads {
-    /// Over the pictures that `counts`.
+    /// Computes the spreads over the pictures for which `counts` is true.
     pub fn new(signals: &[Signals], counts: &[bool]) -> Self {
         let of = |value: &dyn Fn(&Signals) -> f64, least: f64| {
             let used = signals.iter().zip(counts).filter(|(_, counts)| **counts);
@@ -179,19 +180,19 @@ impl Spreads {
         }
     }
 
-    /// The unlikeness at which a picture becomes a suspect.
+    /// Returns the unlikeness at which a picture becomes a suspect.
     pub fn unlike_bar(&self) -> f64 {
         (self.unlike.centre + UNLIKE.bar * self.unlike.deviation).exp()
     }
 
-    /// How odd the oddest place of a picture is: the mean of the deviations of its excess and of what
-    /// that rises above its surroundings. A defect stands out; what is odd all around seldom is one.
+    /// Returns how odd the oddest place of a picture is: the mean of two deviations, that of its excess and that of the
+    /// contrast to the surroundings. A defect stands out. What is odd all around is seldom a defect.
     fn unlike_z(&self, s: &Signals) -> f64 {
         (self.unlike.z(log(s.unlike)) + self.contrast.z(log(s.contrast))) / 2.0
     }
 
-    /// The largest strength of what a picture shows, of its sharpness and of its light. What is a
-    /// little odd in many places is no reason of its own, but enough for doubt.
+    /// Returns the largest strength among what a picture shows, its sharpness and its light. A picture that is a little
+    /// odd in many places gets no reason for that, but it is doubtful.
     pub fn doubt(&self, s: &Signals) -> f64 {
         let strengths = self.content(s).into_iter().map(|(_, strength, _)| strength);
         strengths.fold(UNLIKE.strength(self.spread.z(log(s.spread))), f64::max)
@@ -253,7 +254,7 @@ impl Spreads {
         ]
     }
 
-    /// All reasons of a picture, each kind once, in the order of [`Finding::reasons`].
+    /// Returns all reasons of a picture, each kind once, in the order of [`Finding::reasons`].
     fn reasons(&self, s: &Signals, names: &[String]) -> Vec<Reason> {
         let mut reasons: Vec<Reason> = self
             .content(s)
@@ -294,7 +295,7 @@ impl Spreads {
     }
 }
 
-/// All pictures, the most suspicious first; `names` are theirs.
+/// Ranks all pictures, the most suspicious first. `names` are the names of the pictures.
 pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = signals
         .into_iter()
@@ -313,7 +314,7 @@ pub fn rank(signals: Vec<Signals>, spreads: &Spreads, names: &[String]) -> Vec<F
     findings
 }
 
-/// The shape that nearly all pictures have.
+/// Returns the shape that nearly all pictures have, or `None`.
 fn usual_shape(signals: &[Signals]) -> Option<(f64, [u32; 2])> {
     let spread = Spread::of(signals.iter().map(|s| aspect(s.size)), 0.0);
     let like = |s: &&Signals| (aspect(s.size) - spread.centre).abs() < SHAPE / 2.0;
@@ -326,7 +327,7 @@ fn aspect([width, height]: [u32; 2]) -> f64 {
     (f64::from(width) / f64::from(height)).ln()
 }
 
-/// The logarithm, of at least a hundredth.
+/// Returns the natural logarithm of the value, or of 0.01 if the value is smaller.
 fn log(value: f64) -> f64 {
     value.max(0.01).ln()
 }
@@ -335,7 +336,7 @@ fn log(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// A usual picture, a little different from every other.
+    /// Returns the signals of a usual picture, which differs a little from every other.
     fn usual(number: usize) -> Signals {
         let noise = (number * 37 % 101) as f64 / 101.0 - 0.5;
         Signals {

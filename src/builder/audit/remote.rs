@@ -1,7 +1,7 @@
-//! How far a picture as a whole is from the others.
+//! Computes how far a picture as a whole is from the others.
 //!
-//! Not from the nearest, but from the nearest tenth: pictures of another product resemble each other
-//! perfectly, and still few others. What makes up less than a tenth of a folder stands out.
+//! The distance is that to the nearest tenth of the others, not to the nearest one. Pictures of another product may
+//! resemble each other perfectly, but they resemble few others. So a group of less than a tenth of a folder stands out.
 
 use crate::backbone::{TapIdentity, pictures_at_once};
 use crate::builder::few_at_once::few_at_once;
@@ -9,22 +9,23 @@ use crate::builder::store::Store;
 use crate::feature_map::{FeatureMap, normalise};
 use rayon::prelude::*;
 
-/// Part of the others that must be near before a picture has company.
+/// The share of the others that must be near before a picture counts as having company.
 const COMPANY: f64 = 0.1;
-/// Most pictures that the others are compared with, evenly taken from all.
+/// The largest number of pictures that the others are compared with, evenly taken from all.
 const REFERENCES: usize = 512;
-/// Most times that the halves of a folder are parted anew.
+/// The largest number of times that the halves of a folder are computed again.
 const ROUNDS: usize = 20;
 
-/// The distance of every picture to the nearest tenth of the others that are not of its own group: cosine
-/// distances of the mean vectors of the quarters, every layer in parts of its median, mean over layers.
+/// Computes the distance of every picture to the nearest tenth of the others that are not of its own group. It uses
+/// cosine distances of the mean vectors of the four quarters. Every layer counts relative to its median, and the result
+/// is the mean over the layers.
 pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> (Vec<f64>, Halves) {
     let count = store.pictures();
     let of_picture = |picture: usize| store.maps(picture).iter().map(quarters).collect();
     let pictures: Vec<Vec<Vec<f32>>> = few_at_once(count, pictures_at_once(taps), of_picture);
     let wanted = count.min(REFERENCES);
     let references: Vec<usize> = (0..wanted).map(|i| i * count / wanted).collect();
-    // `[picture][other][layer]`.
+    // The distances, `[picture][other][layer]`.
     let distances: Vec<Vec<Vec<f64>>> = (0..count)
         .into_par_iter()
         .map(|i| {
@@ -71,19 +72,19 @@ pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> (Vec<f
     (remote, Halves::of(&among, &references))
 }
 
-/// A folder parted in two: by the medoids that are nearest to most.
+/// Describes a folder divided into two halves around two medoids: every picture belongs to the nearer one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Halves {
-    /// The mean distance between pictures of different halves, in parts of the larger mean distance inside one.
+    /// The mean distance between pictures of different halves, relative to the larger mean distance inside one half.
     pub apart: f64,
     /// The share of the smaller half.
     pub share: f64,
-    /// A picture in the middle of each, of the smaller half first.
+    /// The medoid of each half, that of the smaller half first.
     pub medoids: [usize; 2],
 }
 
 impl Halves {
-    /// From the distances of all `pictures` to each other.
+    /// Divides the `pictures` by their distances to each other.
     fn of(distances: &[Vec<f64>], pictures: &[usize]) -> Self {
         let count = distances.len();
         let nearest_of = |members: &[usize]| -> usize {
@@ -127,7 +128,7 @@ impl Halves {
     }
 }
 
-/// The mean vectors of the four quarters of a map, each of length 1, one after the other.
+/// Returns the mean vectors of the four quarters of a map, each scaled to length 1, one after the other.
 fn quarters(map: &FeatureMap) -> Vec<f32> {
     let mut sums = vec![0.0; 4 * map.channels()];
     for pixel in 0..map.pixels() {
@@ -142,7 +143,7 @@ fn quarters(map: &FeatureMap) -> Vec<f32> {
     sums
 }
 
-/// The mean cosine distance of the quarters.
+/// Returns the mean cosine distance of the quarters.
 fn distance(a: &[f32], b: &[f32]) -> f64 {
     let product: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
     f64::from(1.0 - product / 4.0).max(0.0)

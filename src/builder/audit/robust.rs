@@ -1,20 +1,20 @@
-//! Centre and spread of values of which some are wrong.
+//! Computes centre and spread of values, some of which are wrong.
 
-/// What makes the median absolute deviation of normally distributed values their standard deviation.
+/// The factor that turns the median absolute deviation of normally distributed values into their standard deviation.
 const NORMAL: f64 = 1.4826;
 
-/// The centre and the spread of most of a set of values.
+/// Holds the centre and the spread of most of a set of values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
     /// The median.
     pub centre: f64,
-    /// The median absolute deviation, as a standard deviation.
+    /// The median absolute deviation, scaled to a standard deviation.
     pub deviation: f64,
 }
 
 impl Spread {
-    /// Of finite `values`; the deviation is never below `least`, so that values which are equal but
-    /// for rounding have no outliers.
+    /// Computes the spread of the finite `values`. The deviation is never below `least`. So values that differ only by
+    /// rounding have no outliers.
     pub fn of(values: impl Iterator<Item = f64>, least: f64) -> Self {
         let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
         let centre = median(&mut values);
@@ -22,13 +22,13 @@ impl Spread {
         Spread { centre, deviation: (NORMAL * median(&mut deviations)).max(least) }
     }
 
-    /// How many deviations `value` lies above the centre.
+    /// Returns how many deviations `value` lies above the centre.
     pub fn z(&self, value: f64) -> f64 {
         (value - self.centre) / self.deviation
     }
 }
 
-/// The median; of an even number the mean of the two in the middle; 0 of none.
+/// Returns the median. For an even number of values it is the mean of the two in the middle, and for none it is 0.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;

@@ -1,4 +1,4 @@
-//! Features of several files in one.
+//! Merges the features of several files into one.
 
 use super::data_error;
 use super::read::FeaturesFile;
@@ -7,23 +7,21 @@ use crate::error::Result;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// What a merge made.
+/// Holds what a merge made.
 #[derive(Debug)]
 pub struct Merged {
-    /// Pictures in the new file.
+    /// The number of pictures in the new file.
     pub pictures: usize,
-    /// Pictures that were there already, in the same file or another.
+    /// The number of pictures that were there already, in the same file or another.
     pub left_out: usize,
-    /// Bytes of the new file.
+    /// The number of bytes of the new file.
     pub bytes: u64,
 }
 
-/// Writes the pictures of all `files`, in their order, to `destination`. Of equal pictures the
-/// first stays.
+/// Writes the pictures of all `files`, in their order, to `destination`. Of equal pictures it keeps the first.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where the files are of different backbones or feature extractors, or
-/// damaged.
+/// Returns [`crate::error::Kind::Image`] if the files are of different backbones or feature extractors, or damaged.
 pub fn merge(
     files: &[PathBuf],
     destination: &Path,

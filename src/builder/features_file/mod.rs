@@ -1,10 +1,10 @@
-//! The features file: what the feature pass gives, kept, so that it is made once.
+//! Reads and writes the features file. It keeps what the feature pass computes, so that it is computed only once.
 //!
-//! Prelude, header, then one record a picture: what it is, its samples at network size, its
-//! feature maps. Records are appended as they are computed, and each proves itself: so an
-//! interrupted pass goes on where it was. Only a whole file says in its prelude how many pictures
-//! and bytes it has. `docs/features-format.md` describes the bytes. The template's container does
-//! not fit: it has to know the length of everything before its first section.
+//! The file has a prelude, a header, and one record per picture: its description, its samples at network size, and its
+//! feature maps. Records are appended as they are computed, and each has its own checksums. So an interrupted pass can
+//! continue where it stopped. Only a complete file says in its prelude how many pictures and bytes it has.
+//! `docs/features-format.md` describes the bytes. The template's container does not fit here, because it has to know
+//! the length of everything before its first section.
 
 mod merge;
 mod read;
@@ -19,69 +19,69 @@ use crate::error::{Error, Kind, Result};
 use crate::files::outputs::Format;
 use serde::{Deserialize, Serialize};
 
-/// First bytes of every features file.
+/// The first bytes of every features file.
 pub const MAGIC: [u8; 8] = *b"HETMF\r\n\x1a";
-/// How a features file is recognised before another one replaces it.
+/// Says how a features file is recognised before another one replaces it.
 pub const FORMAT: Format = Format {
     name: "a features file",
     reads: MAGIC.len() as u64,
     is_one: |bytes| bytes.starts_with(&MAGIC),
 };
-/// How a growing features file is recognised before it goes on or begins anew. An interruption may have cut it
+/// Says how a growing features file is recognised before it is continued or begun anew. An interruption may have cut it
 /// anywhere, and a power loss may have left zeros at its beginning.
 pub const GROWING: Format = Format {
     name: "a features file that was interrupted",
     reads: MAGIC.len() as u64,
     is_one: |bytes| MAGIC.starts_with(bytes) || bytes.iter().all(|&byte| byte == 0),
 };
-/// Files of another major version cannot be read.
+/// The major version of the format. Files of another one cannot be read.
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
 const PRELUDE: usize = 64;
 const RECORD_PRELUDE: usize = 32;
 const RECORD_MAGIC: [u8; 4] = *b"PIC\x1a";
-/// Largest header and largest description of a picture that are read.
+/// The largest header and the largest description of a picture that are read, in bytes.
 const MAX_HEADER: u32 = 1 << 20;
 const MAX_PICTURE: u32 = 1 << 16;
-/// Most bytes of the maps of one picture, which are read into memory together: 4 GiB.
+/// The largest number of bytes of the maps of one picture, which are read into memory together: 4 GiB.
 const MAX_MAPS: u64 = 1 << 32;
 
-/// All versions of the header; append only.
+/// Holds all versions of the header. Only append to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Versions {
     V1(Header),
 }
 
-/// What all pictures of a file share.
+/// Holds what all pictures of a file share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The backbone, with its preprocessing and taps.
     pub backbone: Identity,
-    /// What computed, as [`crate::backbone::Backbone::extractor`] says.
+    /// The feature extractor that computed, as [`crate::backbone::Backbone::extractor`] says.
     pub extractor: String,
     /// The preset that the taps come from.
     pub preset: String,
 }
 
-/// One picture.
+/// Describes one picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureRecord {
-    /// File name.
+    /// The file name.
     pub name: String,
-    /// BLAKE3 of the file.
+    /// The BLAKE3 of the file.
     pub digest: [u8; 32],
-    /// Columns.
+    /// The number of columns.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
 }
 
-/// The counts that make a file whole.
+/// Holds the counts that make a file complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Totals {
     pictures: u64,
     bytes: u64,
-    /// CRC-32 of the preludes of all records.
+    /// The CRC-32 of the preludes of all records.
     crc: u32,
 }
 
@@ -109,17 +109,17 @@ impl Header {
         if fine { Ok(header) } else { Err(damaged("the header")) }
     }
 
-    /// Bytes of a picture's samples: u16, `[y][x][rgb]`.
+    /// Returns the bytes of a picture's samples: u16, `[y][x][rgb]`.
     fn sample_bytes(&self) -> usize {
         6 * self.backbone.height as usize * self.backbone.width as usize
     }
 
-    /// Bytes of a picture's maps: f32, tap by tap, `[y][x][channel]`.
+    /// Returns the bytes of a picture's maps: f32, tap by tap, `[y][x][channel]`.
     fn map_bytes(&self) -> usize {
         self.backbone.taps.iter().map(|tap| 4 * tap_values(tap)).sum()
     }
 
-    /// What differs from another file's header, in words; empty where both may be joined.
+    /// Returns in words what differs from another file's header. It is empty if both files may be merged.
     fn differences(&self, other: &Header) -> String {
         let mut differences = self.backbone.differences(&other.backbone);
         if self.extractor != other.extractor {
@@ -133,7 +133,7 @@ fn tap_values(tap: &TapIdentity) -> usize {
     tap.height as usize * tap.width as usize * tap.channels as usize
 }
 
-/// The prelude; `totals` are left out while the file grows.
+/// Encodes the prelude. `totals` are `None` while the file grows.
 fn prelude(header: &[u8], totals: Option<Totals>) -> [u8; PRELUDE] {
     let totals = totals.unwrap_or(Totals { pictures: 0, bytes: 0, crc: 0 });
     let mut bytes = [0; PRELUDE];
@@ -151,7 +151,7 @@ fn prelude(header: &[u8], totals: Option<Totals>) -> [u8; PRELUDE] {
     bytes
 }
 
-/// What a prelude says: length and checksum of the header, and the totals of a whole file.
+/// Parses a prelude: the length and checksum of the header, and the totals of a complete file.
 fn parse_prelude(bytes: &[u8; PRELUDE]) -> Result<(u32, u32, Option<Totals>)> {
     if bytes[..8] != MAGIC {
         return Err(data_error("not a features file")
@@ -176,7 +176,7 @@ fn parse_prelude(bytes: &[u8; PRELUDE]) -> Result<(u32, u32, Option<Totals>)> {
     Ok((length, u32_at(bytes, 16), (totals.bytes > 0).then_some(totals)))
 }
 
-/// The first bytes of a record.
+/// Holds the first bytes of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RecordPrelude {
     number: u32,
@@ -200,7 +200,7 @@ impl RecordPrelude {
         bytes
     }
 
-    /// `None` where these are not the first bytes of record `number`.
+    /// Returns `None` if these are not the first bytes of record `number`.
     fn decode(bytes: &[u8; RECORD_PRELUDE], number: u32) -> Option<Self> {
         let prelude = RecordPrelude {
             number,

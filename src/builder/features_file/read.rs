@@ -1,4 +1,4 @@
-//! Reading a features file, whole or growing.
+//! Reads a features file, complete or growing.
 
 use super::{
     Header, PRELUDE, PictureRecord, RECORD_PRELUDE, RecordPrelude, Totals, damaged, data_error,
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// An open features file: its header and pictures; their features are read one by one.
+/// Holds an open features file: its header and records. The features are read one by one.
 pub struct FeaturesFile {
     path: PathBuf,
     file: File,
@@ -20,7 +20,7 @@ pub struct FeaturesFile {
     records: Vec<Record>,
 }
 
-/// A record's description, and where its samples begin.
+/// Describes a record and says where its samples begin.
 pub(super) struct Record {
     pub picture: PictureRecord,
     pub prelude: RecordPrelude,
@@ -29,20 +29,19 @@ pub(super) struct Record {
 }
 
 impl FeaturesFile {
-    /// Whether the file at `path` begins like a features file.
+    /// Returns whether the file at `path` begins like a features file.
     pub fn is_one(path: &Path) -> bool {
         let mut start = [0; 8];
         let opened = files::open_regular(path, u64::MAX, Kind::Image).ok();
         opened.is_some_and(|mut file| file.read_exact(&mut start).is_ok()) && start == super::MAGIC
     }
 
-    /// Opens a whole features file and proves its structure; the features themselves are proven
-    /// as they are read.
+    /// Opens a complete features file and checks its structure. The features themselves are checked when they are read.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Image`] where the file is damaged, cut, unfinished or too new.
+    /// Returns [`crate::error::Kind::Image`] if the file is damaged, cut, unfinished or too new.
     pub fn open(path: &Path) -> Result<Self> {
-        // Its pictures are read one by one, so it may be as long as a disk.
+        // There is no limit of length, because the pictures are read one by one.
         let file = files::open_regular(path, u64::MAX, Kind::Image)?;
         let read = || -> Result<Self> {
             let (header, totals, end) = read_head(&file)?;
@@ -65,39 +64,39 @@ impl FeaturesFile {
         read().map_err(|e| e.within(path.display()))
     }
 
-    /// What all pictures share.
+    /// Returns what all pictures share.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The pictures, in the order of the file.
+    /// Returns the pictures, in the order of the file.
     pub fn pictures(&self) -> impl ExactSizeIterator<Item = &PictureRecord> {
         self.records.iter().map(|r| &r.picture)
     }
 
-    /// The file and the name of picture `index`, for messages.
+    /// Returns the file and the name of picture `index`, for messages.
     pub fn name_of(&self, index: usize) -> String {
         let picture = self.records.get(index).map_or("", |record| &record.picture.name);
         format!("{}: {picture}", self.path.display())
     }
 
-    /// The file itself, and its records.
+    /// Returns the file itself and its records.
     pub(super) fn parts(&self) -> (&File, &[Record]) {
         (&self.file, &self.records)
     }
 
-    /// The samples of picture `index` at network size.
+    /// Reads the samples of picture `index` at network size.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Image`] where they are damaged.
+    /// Returns [`crate::error::Kind::Image`] if they are damaged.
     pub fn image(&self, index: usize) -> Result<NetworkImage> {
         image_of(&self.file, &self.path, &self.header, self.record(index)?)
     }
 
-    /// The feature maps of picture `index`, in the order of the taps.
+    /// Reads the feature maps of picture `index`, in the order of the taps.
     ///
     /// # Errors
-    /// As [`FeaturesFile::image`].
+    /// Returns the same errors as [`FeaturesFile::image`].
     pub fn maps(&self, index: usize) -> Result<Vec<FeatureMap>> {
         maps_of(&self.file, &self.path, &self.header, self.record(index)?)
     }
@@ -107,7 +106,7 @@ impl FeaturesFile {
     }
 }
 
-/// The samples of the picture of `record`, which is in `file`, called `path` in messages.
+/// Reads the samples of the picture of `record` from `file`. Messages call the file `path`.
 pub(super) fn image_of(
     file: &File,
     path: &Path,
@@ -126,7 +125,7 @@ pub(super) fn image_of(
     .ok_or_else(|| damaged_record(path, "samples", record))
 }
 
-/// As [`image_of`], the feature maps.
+/// Does the same as [`image_of`] for the feature maps.
 pub(super) fn maps_of(
     file: &File,
     path: &Path,
@@ -160,7 +159,7 @@ fn damaged_record(path: &Path, part: &str, record: &Record) -> Error {
     damaged(&format!("the {part} of {}", record.picture.name)).within(path.display())
 }
 
-/// The header, the totals where the file is whole, and where the records begin.
+/// Reads the header, the totals if the file is complete, and the offset of the first record.
 pub(super) fn read_head(file: &File) -> Result<(Header, Option<Totals>, u64)> {
     let mut file = file;
     let mut prelude = [0; PRELUDE];
@@ -179,7 +178,7 @@ pub(super) fn read_head(file: &File) -> Result<(Header, Option<Totals>, u64)> {
     Ok((Header::decode(&header)?, totals, (PRELUDE + header.len()) as u64))
 }
 
-/// The records from `start` on, up to the end of the file or the first that is not whole.
+/// Reads the records from `start` on, up to the end of the file or the first incomplete record.
 pub(super) fn walk(file: &File, header: &Header, start: u64) -> Result<Vec<Record>> {
     let length = file.metadata().map_err(|e| unreadable(&e))?.len();
     let mut reader = BufReader::with_capacity(4096, file);
@@ -195,7 +194,7 @@ pub(super) fn walk(file: &File, header: &Header, start: u64) -> Result<Vec<Recor
     Ok(records)
 }
 
-/// Record `number` at `start`; `None` where there is none.
+/// Reads record `number` at `start`, or returns `None` if there is none.
 fn next(reader: &mut BufReader<&File>, start: u64, number: u32) -> Option<Record> {
     reader.seek(SeekFrom::Start(start)).ok()?;
     let mut bytes = [0; RECORD_PRELUDE];
@@ -212,12 +211,12 @@ fn next(reader: &mut BufReader<&File>, start: u64, number: u32) -> Option<Record
     whole.then_some(Record { picture, prelude, start, samples })
 }
 
-/// Where a record ends.
+/// Returns the offset of the end of a record.
 pub(super) fn end_of(record: &Record, header: &Header) -> u64 {
     record.samples + (header.sample_bytes() + header.map_bytes()) as u64
 }
 
-/// What the prelude of a whole file with these records says.
+/// Computes the totals that the prelude of a complete file with these records has.
 pub(super) fn totals_of(records: &[Record], bytes: u64) -> Totals {
     let mut crc = crc32fast::Hasher::new();
     records.iter().for_each(|r| crc.update(&r.prelude.encode()));

@@ -1,8 +1,8 @@
-//! The feature pass into a file: goes on after an interruption, adds to an existing file.
+//! Writes the feature pass into a file, continues after an interruption, and adds to an existing file.
 //!
-//! The file grows beside its destination, under its name with `.part` behind it, and is renamed
-//! when it is whole. A run that finds such a file takes over the pictures that are the first ones
-//! of its own list, unchanged, and goes on behind them; what does not fit is cut off.
+//! The file grows beside its destination, under the same name with `.part` behind it. It is renamed when it is
+//! complete. A run that finds such a file keeps those pictures in it that are the first ones of its own list and
+//! unchanged. It continues behind them and cuts off the rest.
 
 use super::read::{FeaturesFile, Record, end_of, image_of, maps_of, read_head, totals_of, walk};
 use super::{Header, PictureRecord, RecordPrelude, data_error, prelude};
@@ -18,7 +18,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// What is to be computed.
+/// Says what is to be computed.
 pub struct Order<'a> {
     /// The file to write.
     pub destination: &'a Path,
@@ -32,31 +32,31 @@ pub struct Order<'a> {
     pub skip_unreadable: bool,
 }
 
-/// What was made.
+/// Holds what was made.
 #[derive(Debug)]
 pub struct Computed {
-    /// Pictures in the file.
+    /// The number of pictures in the file.
     pub pictures: usize,
-    /// Pictures that this run computed.
+    /// The number of pictures that this run computed.
     pub computed: usize,
-    /// Pictures taken over from a run that was interrupted.
+    /// The number of pictures kept from a run that was interrupted.
     pub taken_over: usize,
-    /// Pictures that the file had before.
+    /// The number of pictures that the file had before.
     pub kept: usize,
-    /// Bytes of the file.
+    /// The number of bytes of the file.
     pub bytes: u64,
-    /// Pictures that could not be read, with the reason.
+    /// The errors of the pictures that could not be read.
     pub skipped: Vec<Error>,
-    /// Things a person should know.
+    /// What a person should know about the pictures.
     pub warnings: Vec<String>,
 }
 
 /// Computes the features of all pictures into a file.
 ///
 /// # Errors
-/// [`crate::error::Kind::Image`] where pictures are unreadable (unless they may be skipped) or
-/// the file to add to is of another backbone; whatever the backbone and the disk refuse. What was
-/// computed until then stays, for the next run.
+/// Returns [`crate::error::Kind::Image`] if pictures are unreadable (unless they may be skipped) or if the file to add
+/// to is of another backbone. Passes on the errors of the backbone and the disk. What was computed before an error
+/// stays for the next run.
 pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Result<Computed> {
     let header = Header {
         backbone: backbone.identity().clone(),
@@ -118,14 +118,14 @@ fn open_to_append(path: &Path, header: &Header) -> Result<FeaturesFile> {
     .advise("use the options with which it was made, or write to another file"))
 }
 
-/// The file that grows beside `destination` until it is whole.
+/// Returns the file that grows beside `destination` until it is complete.
 pub fn growing(destination: &Path) -> PathBuf {
     let mut path = destination.as_os_str().to_owned();
     path.push(".part");
     path.into()
 }
 
-/// A features file that grows.
+/// Holds a features file that grows.
 pub(super) struct Part {
     destination: PathBuf,
     path: PathBuf,
@@ -137,8 +137,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Opens the growing file of `destination`, with the whole records that it has; one with
-    /// another header is begun anew.
+    /// Opens the growing file of `destination` with the complete records that it has. A file with another header is
+    /// begun anew.
     pub(super) fn open(destination: &Path, header: Header) -> Result<Self> {
         if destination.is_dir() {
             return Err(Error::usage(format!("{}: this is a folder", destination.display()))
@@ -182,8 +182,8 @@ impl Part {
         part.proven()
     }
 
-    /// The same file up to the first record whose features are not what they should be: what a
-    /// power cut leaves behind need not have a clean end.
+    /// Cuts the file before the first record whose features fail their checksum. What a power cut leaves behind need
+    /// not have a clean end.
     fn proven(mut self) -> Result<Self> {
         let mut sound = 0;
         while let Some(record) = self.records.get(sound)
@@ -205,7 +205,7 @@ impl Part {
             && crc32fast::hash(maps) == record.prelude.maps_crc)
     }
 
-    /// Leaves the first `count` records, behind a prelude that says the file is not whole.
+    /// Keeps the first `count` records, behind a prelude that says that the file is not complete.
     pub(super) fn cut_to(&mut self, count: usize) -> Result<()> {
         self.records.truncate(count);
         let start = (super::PRELUDE + self.header_bytes.len()) as u64;
@@ -214,7 +214,7 @@ impl Part {
         self.file.set_len(self.end).map_err(|e| self.cannot_write(&e))
     }
 
-    /// Makes the records of `old` the first ones; returns their number.
+    /// Makes the records of `old` the first ones, and returns their number.
     fn start_with(&mut self, old: &FeaturesFile) -> Result<usize> {
         let there = self.records.iter().map(|r| r.prelude);
         let (_, records) = old.parts();
@@ -238,9 +238,8 @@ impl Part {
         self.write(&Extracted { picture, image, maps, seen: None })
     }
 
-    /// The pictures that are still to be computed, and those that cannot be read. Records from
-    /// `kept` on that are not the first of `pictures` are cut off; pictures whose digest is
-    /// `known` are left out.
+    /// Returns the pictures that are still to be computed, and the errors of those that cannot be read. It cuts off the
+    /// records from `kept` on that are not the first of `pictures`. It leaves out pictures whose digest is `known`.
     fn take_over<'a>(
         &mut self,
         kept: usize,
@@ -320,7 +319,7 @@ impl Part {
         written.map_err(|e| self.cannot_write(&e))
     }
 
-    /// Refuses features that say nothing. Mostly two pictures show that they say something.
+    /// Refuses features that say nothing. Usually two pictures are enough to show that they say something.
     fn check_usable(&self) -> Result<()> {
         let mut usable = Usable::new(&self.header.backbone);
         let (file, path, header) = (&self.file, &self.path, &self.header);
@@ -334,13 +333,13 @@ impl Part {
         usable.finish().map(|_| ()).map_err(|e| e.within(path.display()))
     }
 
-    /// Says in the prelude that the file is whole, and puts it in place. Returns its bytes.
+    /// Says in the prelude that the file is complete, and renames it to its destination. Returns its bytes.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Model`] where the features say nothing; whatever the disk refuses.
+    /// Returns [`crate::error::Kind::Model`] if the features say nothing. Passes on the errors of the disk.
     pub(super) fn finish(mut self) -> Result<u64> {
         self.check_usable()?;
-        // The records first: a prelude must not say what a power cut can undo.
+        // Sync the records first: a prelude must not claim what a power cut can undo.
         self.file.sync_all().map_err(|e| self.cannot_write(&e))?;
         self.write_head(true)?;
         self.file.sync_all().map_err(|e| self.cannot_write(&e))?;

@@ -1,11 +1,11 @@
-//! What a configuration must not say.
+//! Refuses what a configuration must not say.
 
 use super::locate::Located;
 use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
 use crate::gpio::{EdgeKind, LineRef};
 
-/// An hour, as the longest of any time.
+/// One hour, the longest value of any time.
 const HOUR_US: u64 = 3_600_000_000;
 
 pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
@@ -238,7 +238,7 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     Ok(())
 }
 
-/// No two functions on one pin.
+/// Refuses two functions on one pin.
 fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let mut pins: Vec<(String, Option<&String>, &LineRef)> = vec![];
     if let Some(line) = &config.trigger.line {

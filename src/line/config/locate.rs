@@ -1,10 +1,10 @@
-//! Where a key stands in the file.
+//! Finds where a key stands in the configuration file.
 
 use crate::error::Error;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
-/// A configuration file's text, with the places of its keys.
+/// Holds a configuration file's text, with the places of its keys.
 pub(super) struct Located<'a> {
     text: &'a str,
     name: &'a str,
@@ -16,14 +16,14 @@ impl<'a> Located<'a> {
         Located { text, name, table: DeTable::parse(text).ok() }
     }
 
-    /// The line, from 1, on which a stretch of the text begins.
+    /// Returns the line number, from 1, at which a span of the text begins.
     pub fn line_of(&self, span: Option<Range<usize>>) -> usize {
         let start = span.map_or(0, |s| s.start);
         self.text.bytes().take(start).filter(|b| *b == b'\n').count() + 1
     }
 
-    /// An error about the value at a path such as `reject.delay_us`; where the file has no such
-    /// key, about the table that it belongs to.
+    /// Returns an error about the value at a path such as `reject.delay_us`. If the file has no such key, the error
+    /// names the line of its table.
     pub fn error(&self, path: &str, why: &str, remedy: &str) -> Error {
         let line = self.line_of(self.span(path));
         Error::usage(format!("{}:{line}: {path}: {why}", self.name)).advise(remedy.to_owned())

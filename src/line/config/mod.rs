@@ -1,8 +1,7 @@
-//! The line's configuration: a TOML file, read strictly.
+//! Reads the configuration of the production line: a TOML file that is checked strictly.
 //!
-//! A key that is not known, a value out of range or two keys that cannot both be meant are errors
-//! with file, line and remedy. What the file leaves out is filled in, so that a resolved
-//! configuration says everything.
+//! An unknown key, a value out of range and two contradicting keys are errors. Each names the file, the line number and
+//! the remedy. Defaults are filled in for what the file leaves out. So a resolved configuration holds every value.
 
 mod check;
 mod locate;
@@ -17,14 +16,14 @@ use crate::error::{Error, Kind, Result};
 use locate::Located;
 use std::path::Path;
 
-/// Largest configuration file that is read.
+/// The largest configuration file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 impl LineConfig {
     /// Reads and checks a configuration file. Paths in it are relative to its folder.
     ///
     /// # Errors
-    /// [`Kind::Usage`] with file, line and remedy; [`Kind::Io`] where it cannot be read.
+    /// Returns [`Kind::Usage`] with file, line number and remedy, or [`Kind::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let unreadable = |e| Error::io(path, "the configuration cannot be read", &e);
         let bytes = crate::files::read_regular(path, MAX_BYTES, Kind::Usage)?;
@@ -36,7 +35,7 @@ impl LineConfig {
         Ok(config)
     }
 
-    /// Checks a configuration; `name` stands before the line number of errors.
+    /// Checks a configuration. Errors begin with `name` and the line number.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let located = Located::new(text, name);
         let mut config: LineConfig = toml::from_str(text).map_err(|e| {
@@ -49,13 +48,13 @@ impl LineConfig {
         Ok(config)
     }
 
-    /// The resolved configuration, as a file that could be read again.
+    /// Returns the resolved configuration as the text of a file that could be read again.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self)
             .map_err(|e| Error::usage(format!("the configuration cannot be shown: {e}")))
     }
 
-    /// The values that follow from others.
+    /// Fills in the values that follow from others.
     fn fill_in(&mut self) {
         let reject = &mut self.reject;
         if reject.deadline_us.is_none() {

@@ -1,127 +1,127 @@
-//! The keys of the output lines.
+//! Holds the keys of the output lines.
 
 use crate::gpio::{LineRef, Polarity};
 use crate::line::tracker::Line;
 use serde::{Deserialize, Serialize};
 
-/// What the reject output does in the safe state.
+/// Says what the reject output does in the safe state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SafeLevel {
-    /// It is held: everything is rejected.
+    /// The output is held active, so everything is rejected.
     #[default]
     Active,
-    /// It is left alone; the fault line has to stop the belt.
+    /// The output stays inactive. The fault output has to stop the belt.
     Inactive,
 }
 
-/// An output line.
+/// Describes an output.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
-    /// GPIO chip, where it is not that of `[outputs]`.
+    /// The GPIO chip, if it differs from that of `[outputs]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
-    /// Its line.
+    /// The GPIO line of the output.
     pub line: LineRef,
-    /// Which level is active.
+    /// The level that means active.
     #[serde(default)]
     pub active: Polarity,
 }
 
-/// The reject output.
+/// Describes the reject output.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct NgConfig {
-    /// GPIO chip, where it is not that of `[outputs]`.
+    /// The GPIO chip, if it differs from that of `[outputs]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
-    /// Its line.
+    /// The GPIO line of the output.
     pub line: LineRef,
-    /// Which level is active.
+    /// The level that means active.
     #[serde(default)]
     pub active: Polarity,
-    /// What it does in the safe state.
+    /// What the output does in the safe state.
     #[serde(default)]
     pub safe: SafeLevel,
 }
 
-/// The fault output.
+/// Describes the fault output.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultConfig {
-    /// GPIO chip, where it is not that of `[outputs]`.
+    /// The GPIO chip, if it differs from that of `[outputs]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
-    /// Its line.
+    /// The GPIO line of the output.
     pub line: LineRef,
     /// The level that means healthy.
     #[serde(default)]
     pub healthy: Polarity,
 }
 
-/// `[outputs]`
+/// Holds the table `[outputs]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputsConfig {
-    /// GPIO chip of lines that name none.
+    /// The GPIO chip of outputs that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
-    /// No line is driven; for a trial at the desk.
+    /// Whether no GPIO line is driven, for a trial at the desk.
     #[serde(default)]
     pub simulate: bool,
-    /// Width of the pulse on ok.
+    /// The width of the pulse on *ok*, in microseconds.
     #[serde(default = "pulse")]
     pub ok_pulse_width_us: u64,
-    /// From trigger to strobe.
+    /// The time from trigger to strobe, in microseconds.
     #[serde(default)]
     pub strobe_delay_us: u64,
-    /// Width of the strobe.
+    /// The width of the strobe, in microseconds.
     #[serde(default = "strobe")]
     pub strobe_width_us: u64,
-    /// The heartbeat changes its level this often.
+    /// The time after which the heartbeat changes its level, in microseconds.
     #[serde(default = "beat")]
     pub heartbeat_half_period_us: u64,
-    /// Reject.
+    /// The output that rejects a part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ng: Option<NgConfig>,
-    /// Unhealthy.
+    /// The output that shows that something is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<FaultConfig>,
-    /// Pass.
+    /// The output that shows that a part passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ok: Option<OutputConfig>,
-    /// A trigger would be accepted.
+    /// The output that shows that a trigger would be accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<OutputConfig>,
-    /// A part waits for its result.
+    /// The output that shows that a part waits for its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy: Option<OutputConfig>,
-    /// Light.
+    /// The output that switches the light for an exposure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strobe: Option<OutputConfig>,
-    /// Sign of life.
+    /// The output that changes its level as a sign of life.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<OutputConfig>,
 }
 
-/// An output that is given.
+/// Describes an output that the configuration names.
 #[derive(Debug, Clone, Copy)]
 pub struct Wired<'a> {
-    /// Its name below `[outputs]`.
+    /// The key of the output below `[outputs]`.
     pub name: &'static str,
-    /// What it means.
+    /// The meaning of the output.
     pub line_kind: Line,
-    /// Its GPIO chip.
+    /// The GPIO chip of the output.
     pub chip: Option<&'a String>,
-    /// Its line there.
+    /// The GPIO line on that chip.
     pub line: &'a LineRef,
-    /// Which level is active.
+    /// The level that means active.
     pub active: Polarity,
 }
 
 impl OutputsConfig {
-    /// Every output that is given.
+    /// Returns every output that the configuration names.
     pub fn wired(&self) -> Vec<Wired<'_>> {
         let plain = [
             ("ok", Line::Ok, &self.ok),
@@ -135,8 +135,7 @@ impl OutputsConfig {
             Some((name, line_kind, o.chip.as_ref(), &o.line, o.active))
         });
         let ng = self.ng.iter().map(|o| ("ng", Line::Ng, o.chip.as_ref(), &o.line, o.active));
-        // Energised means healthy: the line that is active when something is wrong has the
-        // opposite polarity.
+        // Energised means healthy. So the line that is active when something is wrong has the opposite polarity.
         let fault = self.fault.iter().map(|o| {
             let active = match o.healthy {
                 Polarity::High => Polarity::Low,

@@ -1,5 +1,5 @@
-//! Every key of the configuration, with its unit. `firmware-config/line.toml` explains them to
-//! integrators; the two are kept together by a test.
+//! Holds every key of the configuration, with its unit. `firmware-config/line.toml` explains the keys to integrators. A
+//! test checks that both agree.
 
 use super::outputs::OutputsConfig;
 use crate::gpio::{Bias, EdgeKind, LineRef};
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A line.
+/// Holds the configuration of a production line.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineConfig {
-    /// What parts are compared with.
+    /// The template that parts are compared with.
     pub template: TemplateConfig,
-    /// What tells that a part is there.
+    /// What says that a part is there.
     pub trigger: TriggerConfig,
-    /// What tells how far the belt has moved.
+    /// What says how far the belt has moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderConfig>,
-    /// Where frames come from.
+    /// The source of frames.
     pub camera: CameraConfig,
     /// When and how parts are rejected.
     pub reject: RejectConfig,
@@ -33,57 +33,58 @@ pub struct LineConfig {
     /// The local control socket.
     #[serde(default)]
     pub control: ControlConfig,
-    /// Priority, memory, watchdog.
+    /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,
 }
 
-/// `[template]`
+/// Holds the table `[template]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateConfig {
     /// The `.hetmm` file.
     pub file: PathBuf,
-    /// The ONNX model, where it is not the bundled one.
+    /// The ONNX model, if it is not the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<PathBuf>,
-    /// What computes features.
+    /// The feature extractor.
     #[serde(default)]
     pub device: FeatureDevice,
-    /// ONNX Runtime's library, or its folder, where it is not to be looked for.
+    /// The library of ONNX Runtime, or its folder. Without it, the program searches for the library.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onnxruntime: Option<PathBuf>,
     /// Whether TensorRT may compute with 16-bit numbers.
     #[serde(default)]
     pub fp16: bool,
-    /// Folder in which TensorRT keeps the engines that it has built.
+    /// The folder in which TensorRT keeps the engines that it has built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_cache: Option<PathBuf>,
-    /// Whether tract takes the place of a feature extractor that fails while parts come.
+    /// Whether tract replaces a feature extractor that fails while parts come.
     #[serde(default = "yes")]
     pub fallback: bool,
-    /// Whether pictures of another shape than the template's are taken, squeezed.
+    /// Whether pictures of another shape than the template's are accepted and squeezed.
     #[serde(default)]
     pub any_shape: bool,
-    /// Whether a changed file is taken over by itself.
+    /// Whether a changed file is loaded without a request.
     #[serde(default = "yes")]
     pub watch: bool,
-    /// Threads that compute; 0 for all cores.
+    /// The number of threads that compute; 0 means all cores.
     #[serde(default)]
     pub threads: usize,
-    /// Whether a part that should be looked at passes.
+    /// Whether a part with the verdict *review* passes.
     #[serde(default)]
     pub review_passes: bool,
 }
 
-/// What computes features.
+/// Names the feature extractor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeatureDevice {
-    /// tract, on the CPU; part of the program.
+    /// tract on the CPU. It is part of the program.
     #[default]
     Tract,
-    /// The first of `TensorRt`, `Cuda`, `Cpu` and `Tract` that can be used and proves the template.
+    /// The first of `TensorRt`, `Cuda`, `Cpu` and `Tract` that can be used and computes the template's golden probes
+    /// correctly.
     Auto,
     /// ONNX Runtime on the CPU.
     Cpu,
@@ -93,7 +94,7 @@ pub enum FeatureDevice {
     TensorRt,
 }
 
-/// What makes a part.
+/// Says what makes a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TriggerSource {
@@ -101,51 +102,51 @@ pub enum TriggerSource {
     Gpio,
     /// Every frame of the camera.
     FreeRun,
-    /// Requests on the control socket only.
+    /// Only requests on the control socket.
     Software,
 }
 
-/// `[trigger]`
+/// Holds the table `[trigger]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerConfig {
     /// What makes a part.
     pub source: TriggerSource,
-    /// GPIO chip: its path, name or label.
+    /// The GPIO chip: its path, name or label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
-    /// Its line.
+    /// The GPIO line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<LineRef>,
-    /// The edge that means a part; not both.
+    /// The edge that means a part. It cannot be both edges.
     #[serde(default)]
     pub edge: EdgeKind,
-    /// Pull resistor of the board.
+    /// The pull resistor of the board.
     #[serde(default)]
     pub bias: Bias,
-    /// The level must last this long to count.
+    /// The time for which the level must last to count, in microseconds.
     #[serde(default)]
     pub debounce_us: u64,
 }
 
-/// `[encoder]`
+/// Holds the table `[encoder]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// GPIO chip; the trigger's.
+    /// The GPIO chip. It must be that of the trigger, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
-    /// Its line.
+    /// The GPIO line.
     pub line: LineRef,
-    /// Edges that count.
+    /// The edges that count.
     #[serde(default)]
     pub edge: EdgeKind,
-    /// Pull resistor of the board.
+    /// The pull resistor of the board.
     #[serde(default)]
     pub bias: Bias,
 }
 
-/// Where frames come from.
+/// Names the source of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CameraSource {
@@ -155,92 +156,92 @@ pub enum CameraSource {
     Folder,
 }
 
-/// `[camera]`
+/// Holds the table `[camera]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CameraConfig {
-    /// Where frames come from.
+    /// The source of frames.
     pub source: CameraSource,
-    /// V4L2 device.
+    /// The V4L2 device file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<PathBuf>,
-    /// Folder of pictures.
+    /// The folder of pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Columns.
+    /// The number of columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Rows.
+    /// The number of rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// Pixel format.
+    /// The pixel format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<crate::camera::PixelFormat>,
-    /// Frames a second.
+    /// The number of frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames_per_second: Option<f64>,
-    /// Exposure.
+    /// The exposure time, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exposure_us: Option<u32>,
-    /// Gain, in the camera's unit.
+    /// The gain, in the camera's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<i32>,
-    /// Any other control by its name.
+    /// Any other controls of the camera, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub controls: BTreeMap<String, i64>,
-    /// Buffers of the driver.
+    /// The number of buffers of the driver.
     #[serde(default = "four")]
     pub buffers: u32,
-    /// From trigger to the earliest begin of the exposure.
+    /// The time from the trigger to the earliest beginning of the exposure, in microseconds.
     #[serde(default)]
     pub capture_delay_us: u64,
 }
 
-/// `[reject]`
+/// Holds the table `[reject]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RejectConfig {
-    /// From trigger to gate on a belt of constant speed.
+    /// The time from trigger to gate on a belt of constant speed, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_us: Option<u64>,
-    /// From trigger to gate in encoder counts.
+    /// The distance from trigger to gate in encoder counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_counts: Option<u64>,
-    /// From trigger to the moment when a result has to be there.
+    /// The time from the trigger to the moment at which a result must be there, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_us: Option<u64>,
-    /// Width of the reject pulse.
+    /// The width of the reject pulse, in microseconds.
     pub pulse_width_us: u64,
-    /// Triggers closer than this cannot be told apart.
+    /// The smallest time between two triggers, in microseconds. Closer parts cannot be told apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_pitch_us: Option<u64>,
-    /// The same in encoder counts.
+    /// The same distance in encoder counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_pitch_counts: Option<u64>,
-    /// Most parts between trigger and gate.
+    /// The largest number of parts between trigger and gate.
     #[serde(default = "many")]
     pub max_in_flight: usize,
-    /// Most parts that wait for their result.
+    /// The largest number of parts that wait for their result.
     #[serde(default = "four_parts")]
     pub max_waiting: usize,
-    /// Rejects in a row that raise the alarm; 0 for never.
+    /// The number of rejects in a row that raises the alarm; 0 means never.
     #[serde(default = "ten")]
     pub alarm_after: u32,
 }
 
-/// `[records]`
+/// Holds the table `[records]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordsConfig {
-    /// One JSON object a line and part; none are kept without it.
+    /// The file for records of parts, one JSON object per line and part. Without it, no records are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// Every change of an output, one JSON object a line; for commissioning.
+    /// The file for every change of an output, one JSON object per line. It is for commissioning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edges: Option<PathBuf>,
-    /// A file is put aside when it is this long.
+    /// The size in bytes at which a file is put aside.
     pub max_bytes: u64,
-    /// Files put aside that are kept.
+    /// The number of put-aside files that are kept.
     pub keep: u32,
 }
 
@@ -250,18 +251,18 @@ impl Default for RecordsConfig {
     }
 }
 
-/// `[archive]`
+/// Holds the table `[archive]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveConfig {
-    /// Folder for pictures of rejected parts; none are kept without it.
+    /// The folder for pictures of rejected parts. Without it, none are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Most parts in it; the oldest are removed.
+    /// The largest number of parts in the folder. The oldest are removed.
     pub max_parts: usize,
-    /// Nothing is written with less free space than this, in MiB; the oldest are removed.
+    /// The free space in MiB below which nothing is written. The oldest parts are removed.
     pub min_free_mib: u64,
-    /// Parts that wait to be written; with more, the oldest are dropped.
+    /// The number of parts that may wait to be written. If there are more, the oldest are dropped.
     pub queue: usize,
 }
 
@@ -271,11 +272,11 @@ impl Default for ArchiveConfig {
     }
 }
 
-/// `[control]`
+/// Holds the table `[control]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
-    /// Unix socket for `hetmm-edge status` and its siblings; nothing listens without it.
+    /// The Unix socket for `hetmm-edge status` and similar commands. Without it, nothing listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
     /// Whether `hetmm-edge teach` and `undo` may change the template.
@@ -288,15 +289,15 @@ impl Default for ControlConfig {
     }
 }
 
-/// `[realtime]`
+/// Holds the table `[realtime]`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RealtimeConfig {
-    /// `SCHED_FIFO` priority of the threads that time pulses and read triggers; 0 for none.
+    /// The `SCHED_FIFO` priority of the threads that time pulses and read triggers; 0 means none.
     pub priority: u8,
-    /// Whether memory is locked.
+    /// Whether the memory of the process is locked.
     pub lock_memory: bool,
-    /// An inspection that takes longer has hung.
+    /// The time after which an inspection counts as hanging, in microseconds.
     pub inspection_timeout_us: u64,
 }
 

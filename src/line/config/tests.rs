@@ -47,7 +47,7 @@ fn what_is_left_out_is_filled_in_and_reads_back_the_same() {
 
 #[test]
 fn mistakes_are_named_with_their_line_and_a_remedy() {
-    // What to replace, by what, the place, and a word of the message.
+    // Each row holds what to replace, the replacement, the place, and a word of the message.
     let table = [
         ("delay_us = 400000", "delay_su = 400000", "line.toml:15", "unknown field `delay_su`"),
         ("pulse_width_us = 30000", "pulse_width_us = \"30 ms\"", "line.toml:17", "invalid type"),
@@ -94,15 +94,15 @@ fn an_encoder_brings_counts() {
     assert!(error_of(&timeless).contains("counts say nothing about time"));
 }
 
-/// The file that explains every key says the truth: it reads, its commented keys exist and show
-/// their defaults, and none is left out.
+/// Checks that the file which explains every key is right. It must be readable, its commented keys must exist and show
+/// their defaults, and no key may be missing.
 #[test]
 fn the_explained_configuration_has_every_key_and_its_default() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config/line.toml");
     let text = std::fs::read_to_string(&path).expect("reads");
     let config = LineConfig::parse(&text, "firmware-config/line.toml").expect("is valid");
     let mut unsaid = vec![];
-    // Every key of a configuration that says all, found in the text with or without a #.
+    // Every key of a complete configuration must stand in the text, with or without a #.
     let everything = text
         .lines()
         .map(|l| l.strip_prefix('#').filter(|l| l.contains('=') || l.starts_with('[')).unwrap_or(l))
@@ -123,7 +123,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         }
     }
     assert!(unsaid.is_empty(), "not explained: {unsaid:?}");
-    // Defaults: what is commented out does not change what is resolved.
+    // What is commented out shows the default, so it does not change the resolved configuration.
     let defaults = [
         ("max_in_flight", config.reject.max_in_flight as u64),
         ("max_waiting", config.reject.max_waiting as u64),
@@ -174,7 +174,7 @@ fn devices_and_their_options() {
     assert!(plain.template.fallback);
     let auto = with("device = \"auto\"\nfp16 = true\nonnxruntime = \"lib\"").expect("reads");
     assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract]);
-    // Each feature extractor has the options that mean something to it; others would be refused.
+    // Each feature extractor gets only the options that mean something to it. It would refuse others.
     let extractors = auto.recipe().extractors;
     let had = |has: fn(&crate::backbone::ExtractorOptions) -> bool| -> Vec<bool> {
         extractors.iter().map(has).collect()
@@ -183,7 +183,7 @@ fn devices_and_their_options() {
     assert_eq!(had(|e| e.batch == Some(1)), [true, true, true, false]);
     assert_eq!(had(|e| e.library == Some("lib".into())), [true, true, true, false]);
     assert_eq!(had(|e| e.tensorrt_cache == Some("a/tensorrt".into())), [true, false, false, false]);
-    // What to add, and a word of the refusal.
+    // Each row holds what to add, and a word of the refusal.
     let refused = [
         ("device = \"gpu\"", "unknown variant `gpu`"),
         ("onnxruntime = \"lib\"", "no meaning without device"),

@@ -1,4 +1,4 @@
-//! From the configuration to what the part tracker, the inspection and the camera are given.
+//! Translates the configuration into the settings of the part tracker, the inspection and the camera.
 
 use super::outputs::SafeLevel;
 use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
@@ -10,7 +10,7 @@ use crate::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
 impl LineConfig {
-    /// What the part tracker has to know.
+    /// Returns the settings of the part tracker.
     pub fn tracker_settings(&self) -> Settings {
         let us = Duration::from_micros;
         let (reject, outputs) = (&self.reject, &self.outputs);
@@ -45,7 +45,7 @@ impl LineConfig {
         }
     }
 
-    /// What the template is loaded and proven with.
+    /// Returns what is needed to load the template and to check its golden probes.
     pub fn recipe(&self) -> Recipe {
         let template = &self.template;
         let devices: &[Device] = match template.device {
@@ -79,7 +79,7 @@ impl LineConfig {
     /// Opens the camera.
     ///
     /// # Errors
-    /// Where it is missing, in use, or cannot do what is asked for.
+    /// Returns an error if the camera is missing, in use, or cannot do what is asked for.
     pub fn open_camera(&self) -> Result<Box<dyn Camera>> {
         let camera = &self.camera;
         let missing = |key: &str| Error::usage(format!("camera.{key} is missing"));
@@ -100,7 +100,7 @@ impl LineConfig {
             }
             CameraSource::Folder => {
                 let folder = camera.folder.as_ref().ok_or_else(|| missing("folder"))?;
-                // Triggers set the pace, unless every picture is one.
+                // Triggers set the pace, unless every picture is a part.
                 let free = self.trigger.source == TriggerSource::FreeRun;
                 let rate = camera.frames_per_second.filter(|_| free);
                 let interval = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));

@@ -1,4 +1,4 @@
-//! What a request does, and what is answered.
+//! Carries out requests and makes their answers.
 
 use super::client::{Place, Waiting};
 use super::limits::{ANSWER, PART};
@@ -22,49 +22,50 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long the line's thread may take to the safe state before the outputs are taken there without it.
+/// The time that the hub thread has to take the safe state. After it, the outputs are taken there without the hub.
 const SAFE: Duration = Duration::from_millis(250);
-/// Requests that wait for the line's thread at once; `safe` is not counted.
+/// The largest number of requests that wait for the hub thread at once. `safe` is not counted.
 const MAX_LINE: usize = 32;
-/// Parts that were triggered here and are on their way at once.
+/// The largest number of parts on their way that requests have triggered.
 const MAX_PARTS: usize = 32;
-/// Requests that work on the template at once, each on a thread.
+/// The largest number of requests that work on the template at once, each on a thread.
 const MAX_WORK: usize = 4;
 
-/// What the socket's thread can reach.
+/// Holds what the socket's thread can reach.
 pub struct Control {
-    /// The line's thread.
+    /// The way to the hub thread.
     pub hub: Outbox,
-    /// The way of requests to the line's thread that no event can fill, for [`crate::line::reply::REQUESTS`] of them.
+    /// The channel of requests to the hub thread. No event can fill it. It has room for
+    /// [`crate::line::reply::REQUESTS`] requests.
     pub requests: SyncSender<Asked>,
-    /// The outputs, for the safe state where the line's thread does not answer.
+    /// The outputs, for the safe state if the hub thread does not answer.
     pub bank: Arc<Mutex<Bank>>,
-    /// The template.
+    /// The template in use and its loader.
     pub templates: Arc<Templates>,
-    /// The archive.
+    /// The archive of pictures, if there is one.
     pub archive: Option<Arc<Archive>>,
-    /// Whether the template may be changed.
+    /// Whether requests may change the template.
     pub teach: bool,
-    /// Records that were lost.
+    /// The counters of lost records.
     pub losses: Arc<Losses>,
 }
 
-/// Requests that wait.
+/// Counts the requests that wait.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// For the line's thread.
+    /// The requests that wait for the hub thread.
     pub(super) line: usize,
-    /// For parts.
+    /// The requests that wait for parts.
     pub(super) parts: usize,
-    /// For work on the template, which goes on when its client has gone.
+    /// The requests that work on the template. They continue when the client has gone.
     pub(super) work: Arc<AtomicUsize>,
 }
 
-/// What becomes of a request.
+/// Says what becomes of a request.
 pub(super) enum Next {
-    /// It has its answer.
+    /// The request has its answer.
     Answer(Value),
-    /// It waits for one.
+    /// The request waits for its answer.
     Wait(Waiting),
 }
 
@@ -97,7 +98,7 @@ impl Control {
         }
     }
 
-    /// The answer as it is written.
+    /// Returns the answer as it is written.
     pub(super) fn to_json(&self, answer: Answer) -> Value {
         match answer {
             Answer::Status(snapshot) => self.status(&snapshot),
@@ -108,7 +109,7 @@ impl Control {
         }
     }
 
-    /// What is answered where nobody has answered in time, or ever will.
+    /// Returns the answer if nobody has answered in time, or nobody ever will.
     pub(super) fn without_answer(&self, place: Place) -> Value {
         match place {
             Place::Safe => self.safe_without_line(false),
@@ -119,7 +120,7 @@ impl Control {
 
     fn ask_line(&self, request: Request, place: Place, patience: Duration, bell: &Bell) -> Next {
         let (reply, answer) = Reply::new(bell);
-        // What makes parts, or lets them pass, must not overtake the counts of the encoder.
+        // A request that makes parts, or lets them pass, must not overtake the counts of the encoder.
         let is_sent = match request {
             Request::Trigger | Request::Resume => {
                 self.hub.try_send(Message::Control(request, reply))
@@ -136,28 +137,29 @@ impl Control {
         Next::Wait(Waiting { place, answer, until })
     }
 
-    /// A trigger that finds no place is a part that nobody sees: it is rejected with the belt before it.
+    /// Loses a part. A trigger that finds no place is a part that nobody sees. It is rejected together with the belt
+    /// before it.
     fn lose_part(&self, why: &str) -> Next {
         self.hub.lose_parts(1);
         refused(format!("{why}: this part is rejected unseen, with the belt before it"))
     }
 
-    /// The line's thread looks for requests at every turn. Where its queue of messages is full, it has turns
-    /// enough.
+    /// Wakes the hub thread, which looks for requests at every turn. If its queue of messages is full, it does not need
+    /// to be woken.
     fn wake_line(&self) {
         self.hub.try_send(Message::Event(Event::Tick));
     }
 
     fn safe(&self, bell: &Bell) -> Next {
         match self.ask_line(Request::Safe, Place::Safe, SAFE, bell) {
-            // The line's thread has so much to do, or nothing more, that it will never hear of this request.
+            // The hub thread will never hear of this request, because it has too much to do or has ended.
             Next::Answer(_) => Next::Answer(self.safe_without_line(true)),
             waits => waits,
         }
     }
 
-    /// Takes the outputs to their safe levels; with `for_good` until the program ends, else until the line's
-    /// thread has taken the safe state, too.
+    /// Takes the outputs to their safe levels. With `for_good` they stay there until the program ends. Otherwise they
+    /// stay until the hub thread has taken the safe state, too.
     fn safe_without_line(&self, for_good: bool) -> Value {
         log::error!("the line's thread does not take the safe state: the outputs are taken there");
         if !supervise::take_outputs(&self.bank, for_good) {
@@ -171,7 +173,7 @@ impl Control {
         json!({"done": "safe", "warning": warning})
     }
 
-    /// Starts a thread for a request that concerns the template alone.
+    /// Starts a thread for a request that concerns only the template.
     fn work(self: &Arc<Self>, request: Request, who: String, taken: &Taken, bell: &Bell) -> Next {
         let Some(place) = WorkPlace::take(&taken.work) else {
             return refused(format!("{MAX_WORK} requests work on the template already; try again"));
@@ -225,7 +227,7 @@ impl Control {
     }
 }
 
-/// One of [`MAX_WORK`] places, until it is dropped.
+/// Holds one of [`MAX_WORK`] places until it is dropped.
 struct WorkPlace(Arc<AtomicUsize>);
 
 impl WorkPlace {

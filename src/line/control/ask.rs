@@ -1,4 +1,4 @@
-//! The other end of the socket: a program that asks the running device.
+//! Holds the client's end of the socket: it asks the running device.
 
 use super::limits::{ANSWER, PART};
 use crate::error::{Error, Result};
@@ -10,15 +10,15 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a device may take to accept a connection, and to take the request.
+/// The time that a device has to accept a connection, and to take the request.
 const ACCEPT: Duration = Duration::from_secs(5);
-/// Longest answer.
+/// The longest answer, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// Asks a running device; the answer is one JSON line.
+/// Asks a running device. The answer is one line of JSON.
 ///
 /// # Errors
-/// [`crate::error::Kind::Io`] where nobody answers.
+/// Returns [`crate::error::Kind::Io`] if nobody answers.
 pub fn ask(socket: &Path, word: &str) -> Result<String> {
     let failed = |e: std::io::Error| {
         Error::io(socket, "no answer from hetmm-edge", &e)
@@ -26,7 +26,7 @@ pub fn ask(socket: &Path, word: &str) -> Result<String> {
     };
     let mut stream = connected(socket, ACCEPT).map_err(|e| failed(e.into()))?;
     stream.set_read_timeout(Some(PART + ANSWER)).map_err(failed)?;
-    // Who is turned away gets an answer all the same, and perhaps before it could ask.
+    // A client that is turned away gets an answer all the same, perhaps before it could ask.
     let asked = stream.write_all(format!("{word}\n").as_bytes());
     let mut answer = vec![];
     let read = stream.take(MAX_ANSWER).read_to_end(&mut answer);
@@ -36,13 +36,13 @@ pub fn ask(socket: &Path, word: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Whether a program listens at a socket, also one that has no room for another connection.
+/// Returns whether a program listens at a socket. It also counts one that has no room for another connection.
 pub(super) fn somebody_listens(path: &Path) -> bool {
     matches!(connected(path, Duration::ZERO), Ok(_) | Err(Errno::EAGAIN))
 }
 
-/// A connection. A device that has no room for it is waited for, in the order in which others wait;
-/// [`Errno::EAGAIN`] where that takes longer than `patience`.
+/// Connects to a device. If the device has no room, it waits in the order in which others wait. Returns
+/// [`Errno::EAGAIN`] if that takes longer than `patience`.
 fn connected(path: &Path, patience: Duration) -> nix::Result<UnixStream> {
     let address = UnixAddr::new(path)?;
     let mut flags = SockFlag::SOCK_CLOEXEC;
@@ -51,7 +51,7 @@ fn connected(path: &Path, patience: Duration) -> nix::Result<UnixStream> {
     }
     let socket = UnixStream::from(socket(AddressFamily::Unix, SockType::Stream, flags, None)?);
     if !patience.is_zero() {
-        // On Linux it is the time limit for connecting, too.
+        // On Linux this is also the time limit for connecting.
         socket.set_write_timeout(Some(patience)).map_err(|_| Errno::EINVAL)?;
     }
     connect(socket.as_raw_fd(), &address)?;

@@ -1,4 +1,4 @@
-//! One connection: it says what it wants, waits, gets its answer and goes, each within a time limit.
+//! Serves one connection. The client sends its request, waits, gets its answer and leaves, each within a time limit.
 
 use crate::clock::LineTime;
 use crate::line::reply::Answer;
@@ -12,20 +12,20 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// Longest request.
+/// The longest request, in bytes.
 const MAX_REQUEST: usize = 64;
-/// How long a peer may take for its whole request, how long to read its whole answer, and how long it may go on
-/// sending after that.
+/// The time that a peer has for its whole request, and again for reading its whole answer. It is also the time for
+/// which the peer may go on sending afterwards.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Blocks of 4 KiB that are read at once from a peer that goes on sending.
+/// The number of 4 KiB blocks that are read at once from a peer that goes on sending.
 const BLOCKS: usize = 16;
 
-/// What a request waits for.
+/// Says what a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The line's thread, to take the safe state.
+    /// The hub thread, to take the safe state.
     Safe,
-    /// The line's thread.
+    /// The hub thread.
     Line,
     /// A part that is on its way to the gate.
     Part,
@@ -33,60 +33,60 @@ pub(super) enum Place {
     Work,
 }
 
-/// A request that was handed on.
+/// Holds a request that was passed on.
 pub(super) struct Waiting {
     pub(super) place: Place,
     pub(super) answer: Receiver<Answer>,
-    /// How long it waits; `None` for as long as it takes.
+    /// The end of the wait. It is `None` if the wait has no limit.
     pub(super) until: Option<LineTime>,
 }
 
-/// How far a connection has come.
+/// Says how far a connection has come.
 pub(super) enum Stage {
-    /// It says what it wants.
+    /// The client sends its request.
     Asking(Vec<u8>),
-    /// It waits for the answer.
+    /// The client waits for the answer.
     Waiting(Waiting),
-    /// It gets the rest of its answer.
+    /// The client gets the rest of its answer.
     Answering(Vec<u8>),
-    /// It has its answer. What it still sends is read: closing a socket with unread bytes is an error to the
-    /// peer, and some peers then never look at the answer.
+    /// The client has its answer. What it still sends is read. Otherwise closing the socket with unread bytes would be
+    /// an error for the peer, and some peers then never look at the answer.
     Leaving,
-    /// It can be closed.
+    /// The connection can be closed.
     Gone,
 }
 
-/// A connection.
+/// Holds a connection.
 pub(super) struct Client {
     pub(super) stream: UnixStream,
     pub(super) stage: Stage,
-    /// When it came.
+    /// The moment at which the client connected.
     pub(super) since: LineTime,
-    /// When its stage ends at the latest, but for [`Stage::Waiting`], which knows itself.
+    /// The latest end of the stage. [`Stage::Waiting`] has a limit of its own.
     until: LineTime,
-    /// Whether it has to make room for others.
+    /// Whether the client has to make room for others.
     is_hurried: bool,
 }
 
 impl Client {
-    /// A connection that has just been accepted.
+    /// Makes a client from a connection that has just been accepted.
     pub(super) fn new(stream: UnixStream, now: LineTime) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
         let (stage, until) = (Stage::Asking(vec![]), now + PATIENCE);
         Ok(Client { stream, stage, since: now, until, is_hurried: false })
     }
 
-    /// Whether it says what it wants and may take its time.
+    /// Returns whether the client is still sending its request and may take its time.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.stage, Stage::Asking(_)) && !self.is_hurried
     }
 
-    /// Has it turned away, unless its request is there when it is looked at the next time.
+    /// Lets the client be turned away, unless its request is there at the next look.
     pub(super) fn hurry(&mut self, now: LineTime) {
         (self.is_hurried, self.until) = (true, now);
     }
 
-    /// What it has to be polled for.
+    /// Returns the events for which the connection has to be polled.
     pub(super) fn interest(&self) -> PollFlags {
         match self.stage {
             Stage::Asking(_) | Stage::Leaving => PollFlags::POLLIN,
@@ -95,7 +95,7 @@ impl Client {
         }
     }
 
-    /// When it has to be looked at again, whatever it does.
+    /// Returns when the client has to be served again, even if nothing happens.
     pub(super) fn due(&self) -> Option<LineTime> {
         match &self.stage {
             Stage::Waiting(waiting) => waiting.until,
@@ -103,14 +103,14 @@ impl Client {
         }
     }
 
-    /// Reads what it has sent. Its request, or why there is none, when that is known.
+    /// Reads what the client has sent. Returns its request, or why there is none, as soon as that is known.
     pub(super) fn read_request(&mut self, now: LineTime) -> Option<Result<Request, String>> {
         let Stage::Asking(line) = &mut self.stage else { return None };
         let mut bytes = [0; MAX_REQUEST];
         let room = MAX_REQUEST.saturating_sub(line.len());
         let read = self.stream.read(bytes.get_mut(..room).unwrap_or_default());
         let is_whole = match read {
-            // The end: what came before it is the request.
+            // This is the end of the stream. What came before it is the request.
             Ok(0) => true,
             Ok(count) => {
                 let new = bytes.get(..count).unwrap_or_default();
@@ -133,14 +133,14 @@ impl Client {
         Some(request.ok_or_else(|| format!("not a request; there are: {forms}")))
     }
 
-    /// Begins to give it its answer.
+    /// Begins to send the answer.
     pub(super) fn answer(&mut self, answer: &Value, now: LineTime) {
         self.stage = Stage::Answering(format!("{answer}\n").into_bytes());
         self.until = now + PATIENCE;
         self.write(now);
     }
 
-    /// Writes as much of its answer as it takes.
+    /// Writes as much of the answer as the peer takes.
     pub(super) fn write(&mut self, now: LineTime) {
         let Stage::Answering(rest) = &mut self.stage else { return };
         while !rest.is_empty() {
@@ -148,7 +148,7 @@ impl Client {
                 Ok(count) => drop(rest.drain(..count.min(rest.len()))),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock && now < self.until => return,
-                // It has gone away, or does not read.
+                // The peer has gone away, or does not read.
                 Err(_) => return self.stage = Stage::Gone,
             }
         }
@@ -158,7 +158,7 @@ impl Client {
         self.leave(now);
     }
 
-    /// Reads what it still sends, until it has gone or its time is over.
+    /// Reads what the peer still sends, until it has gone or its time is over.
     pub(super) fn leave(&mut self, now: LineTime) {
         let mut bytes = [0; 4096];
         for _ in 0..BLOCKS {
@@ -174,7 +174,7 @@ impl Client {
         }
     }
 
-    /// Who asks, for the template's journal.
+    /// Returns who asks, for the template's journal.
     pub(super) fn who(&self) -> String {
         match getsockopt(&self.stream, PeerCredentials) {
             Ok(peer) => format!("hetmm-edge, user {}", peer.uid()),

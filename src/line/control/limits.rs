@@ -1,8 +1,8 @@
-//! How long answers are waited for, on both ends of the socket.
+//! Holds the times for which both ends of the socket wait for answers.
 
 use std::time::Duration;
 
-/// How long the line's thread is waited for.
+/// The time for which the hub thread is waited for.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
-/// How long a part may take from trigger to gate before its caller is sent away.
+/// The time that a part may take from trigger to gate before its client is turned away.
 pub(super) const PART: Duration = Duration::from_secs(60);

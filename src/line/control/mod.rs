@@ -1,16 +1,16 @@
-//! The control socket: one request a connection, one JSON line back.
+//! Serves the control socket: one request per connection, and one line of JSON as the answer.
 //!
-//! A local Unix socket, there only where the configuration names it, open to its user and group. The peer is
-//! not trusted, and nothing that it does can delay the line or keep another peer from taking the safe state:
+//! It is a local Unix socket, open to its user and group. It exists only if the configuration names it. The peer is not
+//! trusted. Nothing that it does can delay the production line or keep another peer from taking the safe state:
 //!
-//! - One thread (`server`) serves all connections and waits for none of them. A connection has a time limit
-//!   for its whole request and another one for its whole answer.
-//! - `safe`, `status` and `acknowledge` reach the line's thread on a way of their own
+//! - One thread (`server`) serves all connections and waits for none of them. A connection has a time limit for its
+//!   whole request and another one for its whole answer.
+//! - `safe`, `status` and `acknowledge` reach the hub thread on a channel of their own
 //!   ([`Asked`](super::reply::Asked)), which events cannot fill.
-//! - What takes long waits elsewhere, in bounded numbers: parts that were triggered here, and changes of the
-//!   template, which have threads of their own.
-//! - `safe` needs no place in any of these numbers. Where the line's thread does not answer, the outputs are taken
-//!   to their safe levels without it.
+//! - What takes long waits elsewhere, in bounded numbers: parts that requests triggered, and changes of the template,
+//!   which have threads of their own.
+//! - `safe` needs no place in any of these numbers. If the hub thread does not answer, the outputs are taken to their
+//!   safe levels without it.
 
 mod answers;
 mod ask;

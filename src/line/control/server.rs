@@ -1,4 +1,4 @@
-//! The thread that serves the socket: it waits for all connections at once and for none of them alone.
+//! Runs the thread that serves the socket. It waits for all connections at once and for none of them alone.
 
 use super::answers::{Control, Next, Taken};
 use super::ask;
@@ -17,22 +17,24 @@ use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
-/// Connections that may say what they want at the same time. One more, and the slowest is turned away.
+/// The number of connections that may send their requests at the same time. If there is one more, the slowest is turned
+/// away.
 const MAX_ASKING: usize = 256;
 /// The time for its request that every connection has, however many there are.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
-/// Connections that have their answer. One more, and the one that has had it for the longest is closed.
+/// The number of connections that have their answer. If there is one more, the one that has had its answer for the
+/// longest is closed.
 const MAX_LEAVING: usize = 128;
-/// Connections of all kinds; the next ones wait until they are accepted.
+/// The number of connections of all kinds. Further ones wait until they are accepted.
 const MAX_CONNECTIONS: usize = 600;
-/// Connections that are accepted in one turn.
+/// The number of connections that are accepted in one turn.
 const ACCEPTED: usize = 64;
-/// How long new connections wait where there is no room for them.
+/// The time for which new connections wait if there is no room for them.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Longest sleep, so that the end of the program is noticed.
+/// The longest sleep. It bounds the time until the end of the program is noticed.
 const NAP: Duration = Duration::from_millis(50);
 
-/// A socket that listens; its file goes when it is dropped.
+/// Holds a socket that listens. Its file is removed when it is dropped.
 pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
@@ -41,10 +43,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Listens. A file that an instance left behind is replaced; one that answers is not.
+    /// Listens at a path. It replaces a file that an earlier instance left behind, but not one that answers.
     ///
     /// # Errors
-    /// [`Kind::Io`] where another program listens there, or where the socket cannot be made.
+    /// Returns [`Kind::Io`] if another program listens there, or if the socket cannot be made.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |e: std::io::Error| Error::io(path, "the control socket cannot be made", &e);
         if ask::somebody_listens(path) {
@@ -68,7 +70,7 @@ impl Socket {
         Ok(Socket { listener, path: path.to_owned(), bell, ear })
     }
 
-    /// Serves until the device stops.
+    /// Serves connections until the device stops.
     pub fn run(self, control: &Arc<Control>) {
         let mut server = Server {
             socket: &self,
@@ -86,7 +88,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Left behind, it is replaced at the next start.
+        // If the file stays behind, the next start replaces it.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -96,7 +98,7 @@ struct Server<'a> {
     control: &'a Arc<Control>,
     clients: Vec<Client>,
     taken: Taken,
-    /// New connections wait until then.
+    /// The moment until which new connections wait.
     accepts_from: LineTime,
 }
 
@@ -114,14 +116,14 @@ impl Server<'_> {
         self.accept(now);
     }
 
-    /// Waits for any connection, new or old, for an answer or for the end of somebody's time. What happened to
+    /// Waits for any connection, new or old, for an answer or for the end of a time limit. Returns what happened to
     /// each client.
     fn wait(&self) -> Vec<PollFlags> {
         let now = LineTime::now();
         let accepts = (now < self.accepts_from).then_some(self.accepts_from);
         let dues = self.clients.iter().filter_map(Client::due).chain(accepts);
         let nap = dues.map(|due| due.since(now)).min().unwrap_or(NAP).min(NAP);
-        // Rounded up: a millisecond early is a turn for nothing.
+        // Round up: a turn that begins a millisecond early has nothing to do.
         let milliseconds = nap.as_micros().div_ceil(1000);
         let timeout = PollTimeout::from(u16::try_from(milliseconds).unwrap_or(1));
         let clients = self.clients.iter().map(|c| PollFd::new(c.stream.as_fd(), c.interest()));
@@ -130,7 +132,7 @@ impl Server<'_> {
         if now >= self.accepts_from {
             polled.push(PollFd::new(self.socket.listener.as_fd(), PollFlags::POLLIN));
         }
-        // Where it fails nothing has happened, and every time limit still holds.
+        // If polling fails, nothing has happened, and every time limit still holds.
         let failed = poll(&mut polled, timeout).is_err();
         let happened = |fd: &PollFd<'_>| match failed {
             true => PollFlags::empty(),
@@ -166,7 +168,7 @@ impl Server<'_> {
                     Ok(answer) => client.answer(&self.control.to_json(answer), now),
                     Err(TryRecvError::Empty) if !is_due => {
                         let gone = happened.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
-                        // The safe state is taken for who has gone, too.
+                        // The safe state is taken even if the client has gone.
                         if gone && place != Place::Safe {
                             client.stage = Stage::Gone;
                         }
@@ -199,7 +201,7 @@ impl Server<'_> {
         }
     }
 
-    /// Whether one more connection may come; turns away the slowest one where there are too many.
+    /// Returns whether one more connection may come. If there are too many, it turns away the slowest one.
     fn make_room(&mut self, now: LineTime) -> bool {
         let mut leaving = self.clients.iter_mut().filter(|c| matches!(c.stage, Stage::Leaving));
         // Clients are kept in the order in which they came.
@@ -224,7 +226,7 @@ impl Server<'_> {
         is_slow
     }
 
-    /// Answers whoever still waits, as far as that takes no time.
+    /// Answers the clients that still wait, as far as that takes no time.
     fn end(&mut self) {
         let now = LineTime::now();
         for client in &mut self.clients {

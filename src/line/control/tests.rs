@@ -1,4 +1,4 @@
-//! The socket without a device: what becomes of requests where the line's thread does not answer.
+//! Tests the socket without a device: what becomes of requests if the hub thread does not answer.
 
 use super::{Control, Socket, client};
 use crate::clock::LineTime;
@@ -25,7 +25,7 @@ const CONFIG: &str = "[template]\nfile = \"no.hetmm\"\n[trigger]\nsource = \"fre
                       source = \"folder\"\nfolder = \"-\"\nframes_per_second = 1\n[reject]\n\
                       delay_us = 1000\npulse_width_us = 1000\n[outputs]\nsimulate = true\n";
 
-/// A socket that is served, and the ends of the line's thread, which is played by the test.
+/// Holds a socket that is served, and the ends of the hub thread. The test plays the hub.
 struct Desk {
     folder: tempfile::TempDir,
     stop: Arc<AtomicBool>,
@@ -37,7 +37,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// With room for so many requests to the line's thread, and for so many messages.
+    /// Makes a desk with room for so many requests to the hub thread, and for so many messages.
     fn new(requests: usize, messages: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = LineConfig::parse(CONFIG, "test").expect("reads");
@@ -73,7 +73,7 @@ impl Desk {
         stream
     }
 
-    /// The next request that keeps its place among the events.
+    /// Returns the next request that keeps its place among the events.
     fn next_in_order(&self) -> (Request, Reply) {
         loop {
             match self.messages.recv_timeout(Duration::from_secs(10)).expect("a message") {
@@ -104,7 +104,7 @@ fn answer(mut stream: UnixStream) -> Value {
     serde_json::from_str(&answer).expect("JSON")
 }
 
-/// The queue of the line's thread is full, and the thread does nothing: `safe` was refused.
+/// Covers a former fault: if the queue of the hub thread was full and the thread did nothing, `safe` was refused.
 #[test]
 fn safe_is_taken_without_the_line_where_that_does_not_answer() {
     let desk = Desk::new(REQUESTS, 0);
@@ -123,7 +123,8 @@ fn safe_is_taken_without_the_line_where_that_does_not_answer() {
     assert!(!desk.fault.is_high(), "the fault shows");
     desk.set_fault(false);
     assert!(!desk.fault.is_high(), "and nobody ends it");
-    // The request waits for the line's thread all the same; when that has taken the safe state it can go on.
+    // The request still waits for the hub thread. The outputs can change again when that thread has taken the safe
+    // state.
     let (request, reply) = desk.requests.try_recv().expect("a request");
     assert_eq!(request, Request::Safe);
     desk.bank.lock().expect("locks").release();
@@ -132,7 +133,7 @@ fn safe_is_taken_without_the_line_where_that_does_not_answer() {
     assert!(desk.fault.is_high());
 }
 
-/// Where not even a request finds room, the safe state lasts: the line's thread never hears of it.
+/// If not even a request finds room, the safe state lasts, because the hub thread never hears of it.
 #[test]
 fn safe_is_taken_for_good_where_the_line_takes_no_more_requests() {
     let desk = Desk::new(1, 0);
@@ -198,7 +199,7 @@ fn who_still_waits_when_the_device_stops_is_told_so() {
     assert!(desk.messages.try_recv().is_ok());
 }
 
-/// An answer that does not fit into the socket, to a peer that does not read: its place is free in time.
+/// The answer does not fit into the socket, and the peer does not read. Its place is free in time.
 #[test]
 fn an_answer_that_nobody_reads_is_given_up() {
     let (server, peer) = UnixStream::pair().expect("a pair");
@@ -213,7 +214,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
     drop(peer);
 }
 
-/// Requests for the safe state overtake the events that wait, and with them a request to leave it from before.
+/// Requests for the safe state overtake the events that wait. An earlier request to leave it is among these events.
 #[test]
 fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
     let (bell, _ear) = Bell::new().expect("a bell");

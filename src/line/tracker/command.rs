@@ -1,10 +1,10 @@
-//! What the part tracker wants to be done.
+//! Names what the part tracker wants to be done.
 
 use super::part::{Finished, PartId};
 use crate::clock::LineTime;
 use serde::Serialize;
 
-/// The outputs, by what they mean.
+/// Names the outputs by what they mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {
@@ -16,11 +16,11 @@ pub enum Line {
     Ready,
     /// A part waits for its result.
     Busy,
-    /// Light for an exposure.
+    /// The light for an exposure is on.
     Strobe,
-    /// Something is wrong. Wired so that energised means healthy.
+    /// Something is wrong. It is wired so that energised means healthy.
     Fault,
-    /// Changes its level as long as the part tracker lives.
+    /// The level changes as long as the part tracker lives.
     Heartbeat,
 }
 
@@ -29,12 +29,12 @@ impl Line {
     pub const ALL: [Line; 7] =
         [Line::Ok, Line::Ng, Line::Ready, Line::Busy, Line::Strobe, Line::Fault, Line::Heartbeat];
 
-    /// Its place in tables.
+    /// Returns the place of the output in tables.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// Whether the line is active in the safe state.
+    /// Returns whether the output is active in the safe state.
     pub const fn active_when_safe(self, ng_active_when_safe: bool) -> bool {
         match self {
             Line::Fault => true,
@@ -44,25 +44,25 @@ impl Line {
     }
 }
 
-/// What has to be done.
+/// Says what has to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// An output changes.
+    /// Change an output.
     Set {
-        /// Which.
+        /// The output.
         line: Line,
-        /// Whether it becomes active; polarity is the output's own affair.
+        /// Whether it becomes active. The output itself knows its polarity.
         active: bool,
-        /// When it should have happened: now, or earlier where the part tracker was called late.
+        /// The moment at which it should have happened: now, or earlier if the part tracker was called late.
         at: LineTime,
     },
     /// Take and inspect the picture of a part.
     Capture {
         /// The part.
         part: PartId,
-        /// When it was triggered.
+        /// The moment at which it was triggered.
         triggered_at: LineTime,
-        /// A result after this moment is worth nothing.
+        /// The moment after which a result is worth nothing.
         deadline: LineTime,
     },
     /// A part has its outcome.

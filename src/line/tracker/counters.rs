@@ -2,28 +2,28 @@
 
 use super::part::{Outcome, Reason};
 
-/// What has been counted.
+/// Holds the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Triggers, the lost ones included.
+    /// The number of triggers, including lost ones.
     pub triggers: u64,
-    /// Parts that passed.
+    /// The number of parts that passed.
     pub passed: u64,
-    /// Parts that were rejected, by reason, in the order of [`Reason::ALL`].
+    /// The numbers of rejected parts by reason, in the order of [`Reason::ALL`].
     pub rejected: [u64; Reason::ALL.len()],
-    /// Results that came after their deadline.
+    /// The number of results that came after their deadline.
     pub late_results: u64,
-    /// Times that the alarm was raised.
+    /// The number of times that the alarm was raised.
     pub alarms: u64,
 }
 
 impl Counters {
-    /// Parts that were rejected for `reason`.
+    /// Returns the number of parts that were rejected for `reason`.
     pub fn rejected_for(&self, reason: Reason) -> u64 {
         self.rejected.get(reason.index()).copied().unwrap_or(0)
     }
 
-    /// Parts that were rejected.
+    /// Returns the number of all rejected parts.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().sum()
     }

@@ -1,15 +1,16 @@
-//! The deadlines of parts that wait for their result.
+//! Holds the deadlines of parts that wait for their result.
 
 use super::part::PartId;
 use crate::clock::LineTime;
 use std::collections::VecDeque;
 
-/// Fewest deadlines that are kept before those of parts that have left are looked for.
+/// The smallest number of deadlines at which those of parts that have left are removed.
 const FEWEST: usize = 16;
 
-/// Deadlines, in their order. Those of parts that have their result are kept, too: they cost nothing when they come.
+/// Holds deadlines in their order. Deadlines of parts that have their result stay, too. They have no effect when they
+/// come.
 ///
-/// Never more than twice the parts that may be in flight, or [`FEWEST`].
+/// There are never more than twice the parts that may be in flight, or [`FEWEST`].
 #[derive(Debug)]
 pub(super) struct Deadlines {
     queue: VecDeque<(LineTime, PartId)>,
@@ -17,21 +18,21 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// For a line with at most so many parts between trigger and gate.
+    /// Makes an empty queue for at most so many parts between trigger and gate.
     pub fn new(max_in_flight: usize) -> Self {
         let most = max_in_flight.saturating_mul(2).max(FEWEST);
         Deadlines { queue: VecDeque::new(), most }
     }
 
-    /// How many there are.
+    /// Returns the number of deadlines.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Adds the deadline of a part that has just come; `first` is the part that is nearest to the gate.
+    /// Adds the deadline of a part that has just come. `first` is the part that is nearest to the gate.
     ///
-    /// On a fast belt with an encoder parts leave before their deadlines. Their deadlines are forgotten when there
-    /// are too many. What stays belongs to parts on the belt, which are at most half as many as there is room for.
+    /// On a fast belt with an encoder, parts leave before their deadlines. Their deadlines are forgotten when there are
+    /// too many. The rest belongs to parts on the belt, which fill at most half of the room.
     pub fn push(&mut self, deadline: LineTime, part: PartId, first: Option<PartId>) {
         if self.queue.len() >= self.most {
             // Part numbers rise along the belt.
@@ -40,7 +41,7 @@ impl Deadlines {
         self.queue.push_back((deadline, part));
     }
 
-    /// The next one.
+    /// Returns the next deadline.
     pub fn next(&self) -> Option<LineTime> {
         self.queue.front().map(|(deadline, _)| *deadline)
     }

@@ -1,30 +1,30 @@
-//! What the part tracker is told.
+//! Names the events that the part tracker is told.
 
 use super::part::{PartId, Reason};
 use crate::clock::LineTime;
 use serde::Serialize;
 
-/// A condition that keeps the line from being healthy.
+/// Names a condition that keeps the production line from being healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// No template is loaded and proven.
+    /// No template is loaded and checked.
     Template,
     /// The camera is gone or silent.
     Camera,
     /// The inspection does not answer.
     Inspection,
-    /// What computes features has failed, and no other is in its place yet.
+    /// The feature extractor has failed, and no other has replaced it yet.
     Engine,
     /// The trigger or encoder input is gone.
     Inputs,
     /// An output refuses to change.
     Outputs,
-    /// The last part that was looked at could not be judged in time.
+    /// The last part could not be judged in time.
     Unproven,
-    /// Too many rejects in a row.
+    /// There were too many rejects in a row.
     Alarm,
-    /// More parts in flight than can be followed.
+    /// More parts are in flight than can be followed.
     Overflow,
 }
 
@@ -42,13 +42,13 @@ impl Fault {
         Fault::Overflow,
     ];
 
-    /// Whether no part can be inspected as long as it lasts.
+    /// Returns whether no part can be inspected while the fault lasts.
     pub const fn blocks(self) -> bool {
         !matches!(self, Fault::Unproven | Fault::Alarm | Fault::Overflow)
     }
 }
 
-/// What sees the parts that pass the trigger. A part that it may have missed is never passed.
+/// Names what sees the parts that pass the trigger. A part that it may have missed never passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Watch {
@@ -56,7 +56,7 @@ pub enum Watch {
     Camera,
     /// The trigger input.
     Inputs,
-    /// The queue that carries triggers and frames to the state machine.
+    /// The queue that carries triggers and frames to the part tracker.
     Queue,
 }
 
@@ -65,48 +65,48 @@ impl Watch {
     pub const ALL: [Watch; 3] = [Watch::Camera, Watch::Inputs, Watch::Queue];
 }
 
-/// What happens to the line.
+/// Names what happens to the production line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A part was seen by the trigger at this moment (not later than now), and `lost` edges
-    /// before it were lost on their way.
+    /// The trigger saw a part at this moment, which is not later than now. `lost` edges before it were lost on their
+    /// way.
     Trigger {
-        /// When the edge happened.
+        /// The moment of the edge.
         at: LineTime,
-        /// Edges between the last one reported and this that nobody saw.
+        /// The number of edges between the last reported one and this one that nobody saw.
         lost: u32,
     },
-    /// From the last trigger on, parts may have passed the trigger unseen. All of that belt is
-    /// rejected until [`Event::Seeing`] ends it for every watch that is blind.
+    /// Parts may have passed the trigger unseen since the last trigger. All of that belt is rejected until
+    /// [`Event::Seeing`] ends it for every watch that is blind.
     Blind {
-        /// What did not see them.
+        /// The watch that did not see them.
         watch: Watch,
-        /// How many of them are known of. Each becomes a part that is rejected as
+        /// The number of parts that are known to be unseen. Each becomes a part that is rejected as
         /// [`Reason::LostTrigger`].
         parts: u32,
     },
     /// From now on this watch sees every part again.
     Seeing {
-        /// Which.
+        /// The watch.
         watch: Watch,
     },
     /// The encoder stands at this count, which never falls.
     Count(u64),
-    /// What became of a part that was captured. Every [`super::Command::Capture`] is answered once.
+    /// A captured part has its result. Every [`super::Command::Capture`] is answered once.
     Result {
         /// The part.
         part: PartId,
-        /// `None`: good; otherwise why it is rejected.
+        /// The reason why it is rejected. `None` means that it is good.
         reject: Option<Reason>,
     },
     /// A condition begins or ends.
     Condition {
-        /// Which.
+        /// The fault.
         fault: Fault,
-        /// Whether it is there now.
+        /// Whether it is present now.
         present: bool,
     },
-    /// Go to the safe state and stay there.
+    /// Take the safe state and stay there.
     Safe,
     /// Leave the safe state.
     Resume,

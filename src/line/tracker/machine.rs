@@ -1,4 +1,4 @@
-//! The state machine itself.
+//! Runs the part tracker's state machine.
 
 use super::belt::{Belt, Gate, Stretch};
 use super::command::{Command, Line};
@@ -11,10 +11,10 @@ use super::settings::{Pitch, Settings};
 use crate::clock::LineTime;
 use std::time::Duration;
 
-/// Most lost edges that get an outcome each; more in one gap are a broken input.
+/// The largest number of lost edges in one gap that get an outcome each. More of them mean a broken input.
 const MAX_LOST: u32 = 10_000;
 
-/// The part tracker; see the module's text for its contract.
+/// Follows parts from trigger to gate. The module's documentation describes its contract.
 #[derive(Debug)]
 pub struct PartTracker {
     settings: Settings,
@@ -24,11 +24,11 @@ pub struct PartTracker {
     last_trigger: Option<(LineTime, u64)>,
     belt: Belt,
     deadlines: Deadlines,
-    /// Captures that were not answered yet.
+    /// The number of captures that have not been answered yet.
     outstanding: usize,
     consecutive_rejects: u32,
     faults: [bool; Fault::ALL.len()],
-    /// Which watches may miss parts at present, by their place in [`Watch::ALL`].
+    /// Whether each watch may miss parts at present, by its place in [`Watch::ALL`].
     blind: [bool; Watch::ALL.len()],
     safe: bool,
     ng: Pulse,
@@ -43,10 +43,10 @@ pub struct PartTracker {
 }
 
 impl PartTracker {
-    /// A tracker whose outputs have their safe levels, without template and camera.
+    /// Makes a part tracker without template and camera. Its outputs have their safe levels.
     ///
-    /// Nothing is known of parts that are between trigger and gate at this moment. Where the safe
-    /// level of the reject output is active, it is held until the last of them has passed.
+    /// Nothing is known of parts that are between trigger and gate at this moment. If the safe level of the reject
+    /// output is active, it is held until the last of them has passed.
     pub fn new(settings: Settings, now: LineTime) -> Self {
         let mut ng = Pulse::new(Line::Ng, settings.ng_width);
         let mut belt = Belt::new(settings.travel, settings.max_in_flight);
@@ -80,7 +80,7 @@ impl PartTracker {
         }
     }
 
-    /// Takes an event at `now`; adds what has to be done to `out`, in order.
+    /// Takes an event at `now`, and adds what has to be done to `out`, in order.
     ///
     /// Time never runs backwards here: an earlier `now` counts as the latest one. What would be due at
     /// [`LineTime::NEVER`] is never done.
@@ -106,7 +106,7 @@ impl PartTracker {
         self.show(out);
     }
 
-    /// When [`PartTracker::handle`] has to be called again at the latest.
+    /// Returns the latest moment at which [`PartTracker::handle`] has to be called again.
     pub fn next_wake(&self) -> Option<LineTime> {
         let beats = !self.safe && self.settings.heartbeat_half_period > Duration::ZERO;
         let moments = [
@@ -120,53 +120,54 @@ impl PartTracker {
         moments.into_iter().flatten().filter(|at| *at < LineTime::NEVER).min()
     }
 
-    /// What has been counted.
+    /// Returns the counters.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Whether a trigger would be accepted.
+    /// Returns whether a trigger would be accepted.
     pub fn is_ready(&self) -> bool {
         self.can_inspect() && self.outstanding < self.settings.max_waiting
     }
 
-    /// Whether it is in the safe state.
+    /// Returns whether the part tracker is in the safe state.
     pub fn is_safe(&self) -> bool {
         self.safe
     }
 
-    /// The faults that are present.
+    /// Returns the faults that are present.
     pub fn faults(&self) -> impl Iterator<Item = Fault> {
         Fault::ALL.into_iter().filter(|f| self.has(*f))
     }
 
-    /// Parts between trigger and gate.
+    /// Returns the number of parts between trigger and gate.
     pub fn in_flight(&self) -> usize {
         self.belt.parts()
     }
 
-    /// Stretches of belt between trigger and gate that are followed: parts, and belt on which unseen parts may
-    /// lie. Never more than [`Settings::max_in_flight`].
+    /// Returns the number of followed stretches of belt between trigger and gate: parts, and belt on which unseen parts
+    /// may lie. It is never more than [`Settings::max_in_flight`].
     pub fn followed(&self) -> usize {
         self.belt.followed()
     }
 
-    /// Deadlines that are kept: never more than twice [`Settings::max_in_flight`], or 16 where that is more.
+    /// Returns the number of deadlines that are kept. It is never more than twice [`Settings::max_in_flight`], or 16 if
+    /// that is more.
     pub fn deadlines(&self) -> usize {
         self.deadlines.len()
     }
 
-    /// Whether a part is between trigger and gate.
+    /// Returns whether a part is between trigger and gate.
     pub fn is_on_its_way(&self, part: PartId) -> bool {
         self.belt.holds(part)
     }
 
-    /// Whether the reject output is active.
+    /// Returns whether the reject output is active.
     pub fn reject_output_is_active(&self) -> bool {
         self.ng.is_active()
     }
 
-    /// Captures that were not answered yet.
+    /// Returns the number of captures that have not been answered yet.
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
@@ -175,7 +176,7 @@ impl PartTracker {
         !self.safe && !self.is_blind() && !self.faults().any(Fault::blocks)
     }
 
-    /// Whether parts may pass the trigger unseen at present.
+    /// Returns whether parts may pass the trigger unseen at present.
     fn is_blind(&self) -> bool {
         self.blind.contains(&true)
     }
@@ -184,7 +185,7 @@ impl PartTracker {
         self.faults.get(fault as usize).copied().unwrap_or(true)
     }
 
-    /// While a watch is blind, nothing ends [`Fault::Unproven`].
+    /// Sets or ends a fault. While a watch is blind, nothing ends [`Fault::Unproven`].
     fn set_fault(&mut self, fault: Fault, present: bool) {
         let present = present || (fault == Fault::Unproven && self.is_blind());
         if let Some(slot) = self.faults.get_mut(fault as usize) {
@@ -242,7 +243,7 @@ impl PartTracker {
         }
     }
 
-    /// Gives parts that nobody saw a number and an outcome.
+    /// Gives a number and an outcome to parts that nobody saw.
     fn lose_parts(&mut self, parts: u32, at: LineTime, out: &mut Vec<Command>) {
         for _ in 0..parts.min(MAX_LOST) {
             let part = self.new_part();
@@ -251,8 +252,8 @@ impl PartTracker {
         self.set_fault(Fault::Unproven, true);
     }
 
-    /// Parts that nobody saw lie somewhere between the last trigger and `tail`: all of that belt is
-    /// rejected. Where no trigger is known, it begins with what is at the gate now.
+    /// Rejects all belt between the last trigger and `tail`, because parts that nobody saw lie somewhere on it. If no
+    /// trigger is known, it begins with what is at the gate now.
     fn cover_unseen(&mut self, tail: Gate) {
         if self.safe {
             return;
@@ -291,7 +292,8 @@ impl PartTracker {
         self.last_trigger = Some((self.now, self.count));
     }
 
-    /// Too many parts to follow one by one: the last stretch grows over this one and is rejected.
+    /// Rejects a part because there are too many to follow one by one. The last stretch grows over it and is rejected,
+    /// too.
     fn overflow(&mut self, part: PartId, at: LineTime, gate: Gate, out: &mut Vec<Command>) {
         self.set_fault(Fault::Overflow, true);
         self.belt.grow_last(gate, Reason::Overflow);
@@ -356,7 +358,7 @@ impl PartTracker {
     fn advance(&mut self, now: LineTime, out: &mut Vec<Command>) {
         self.now = now;
         if self.belt.moves_by_counts() {
-            // A stretch that begins behind the gate is at it without a new count.
+            // A stretch that begins behind the gate is at the gate without a new count.
             self.move_belt(now, out);
         }
         while let Some(at) = self.next_wake().filter(|at| *at <= now) {
@@ -374,7 +376,7 @@ impl PartTracker {
         }
     }
 
-    /// Rejects what has no result at its deadline.
+    /// Rejects parts that have no result at their deadline.
     fn expire(&mut self, at: LineTime) {
         while let Some(part) = self.deadlines.take_due(at) {
             let found = self.belt.stretch_of(part);
@@ -385,7 +387,7 @@ impl PartTracker {
         }
     }
 
-    /// Takes through the gate what has reached it at `at` and at the present count.
+    /// Moves through the gate what has reached it at `at` and at the present count.
     fn move_belt(&mut self, at: LineTime, out: &mut Vec<Command>) {
         while let Some(stretch) = self.belt.take_at_gate(at, self.count) {
             let due = stretch.gate.moment().map_or(at, |due| due.min(at));
@@ -414,7 +416,7 @@ impl PartTracker {
         }
     }
 
-    /// Gives a part up before it reaches the gate.
+    /// Rejects a part before it reaches the gate.
     fn finish(&mut self, part: PartId, at: LineTime, reason: Reason, out: &mut Vec<Command>) {
         let outcome = Outcome::Rejected(reason);
         self.close(Finished { part, triggered_at: at, at: self.now, outcome }, out);
@@ -446,12 +448,12 @@ impl PartTracker {
             return;
         }
         self.heartbeat.set(!self.heartbeat.active(), at, out);
-        // After a pause the beat goes on from now; it does not catch up in a burst.
+        // After a pause the heartbeat continues from now. It does not catch up in a burst.
         let next = at + half;
         self.heartbeat_next = if next <= self.now { self.now + half } else { next };
     }
 
-    /// Brings the outputs with a level up to date.
+    /// Updates the outputs that have a level.
     fn show(&mut self, out: &mut Vec<Command>) {
         let (ready, at) = (self.is_ready(), self.now);
         self.ready.set(ready, at, out);

@@ -1,7 +1,7 @@
-//! The part tracker: what happens to every part between trigger and gate, as a pure state machine.
+//! Decides what happens to every part between trigger and gate, as a pure state machine.
 //!
-//! It reads no clock and touches no device. The caller hands it events with the time and carries
-//! out the commands that it gives back; the same events give the same commands.
+//! It reads no clock and touches no hardware. The caller hands it events with the time and carries out the commands
+//! that it returns. The same events give the same commands.
 //!
 //! ```text
 //!  trigger ──┬── capture ── result ──┐                       ┌── ng pulse  (anything else)
@@ -9,19 +9,18 @@
 //!            └───────────────────────┘                       └── ok pulse  (good result in time)
 //! ```
 //!
-//! The contract, kept by the properties in `tests/tracker.rs`:
-//! - every trigger becomes a part with its own number, and every part gets exactly one outcome,
-//!   in the order of the triggers, as it reaches the gate;
-//! - a part passes only with a good result that came before its deadline, while nothing that
-//!   could mix it up with a neighbour was seen; everything else is a reject with its reason;
-//! - belt on which parts may lie that nobody saw (lost edges, [`Event::Blind`]) is rejected from
-//!   the last part that was seen to the next one, beginning at once where it is at the gate already;
-//! - the parts and stretches of belt that are followed are bounded by [`Settings::max_in_flight`]:
-//!   what finds no place makes the last of them longer, and rejects it; a part without a place is
-//!   rejected and counted as [`Reason::Overflow`];
-//! - a reject pulse begins when the part is due at the gate and not before, lasts at least its
-//!   width, and is merged with pulses that it touches;
-//! - [`Event::Safe`] leads to the safe state from everywhere, at once.
+//! The properties in `tests/tracker.rs` check this contract:
+//! - Every trigger becomes a part with its own number. Every part gets exactly one outcome, in the order of the
+//!   triggers, as it reaches the gate.
+//! - A part passes only with a good result from before its deadline, and only if nothing was seen that could mix it up
+//!   with a neighbour. Everything else is a reject with its reason.
+//! - If unseen parts may lie on the belt (lost edges, [`Event::Blind`]), the belt is rejected from the last part that
+//!   was seen to the next one. If that belt is already at the gate, the reject begins at once.
+//! - [`Settings::max_in_flight`] bounds the parts and stretches of belt that are followed. What finds no place makes
+//!   the last of them longer, and rejects it. A part without a place is rejected and counted as [`Reason::Overflow`].
+//! - A reject pulse begins when the part is due at the gate and not before. It lasts at least its width, and is merged
+//!   with pulses that it touches.
+//! - [`Event::Safe`] leads to the safe state at once, from every state.
 
 mod belt;
 mod command;

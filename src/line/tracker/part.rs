@@ -1,36 +1,36 @@
-//! A part on its way from trigger to gate.
+//! Describes a part on its way from trigger to gate.
 
 use crate::clock::LineTime;
 use serde::Serialize;
 
-/// Number of a part, from 1, in the order of the triggers.
+/// Holds the number of a part, from 1, in the order of the triggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct PartId(pub u64);
 
-/// Why a part is rejected.
+/// Says why a part is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It was inspected and is bad.
+    /// The part was inspected and is bad.
     Defect,
-    /// Its result was not there at the deadline.
+    /// The result was not there at the deadline.
     Late,
-    /// No frame came for it.
+    /// No frame came for the part.
     NoFrame,
-    /// Its frame could not be used.
+    /// The frame could not be used.
     BadFrame,
-    /// Its inspection failed.
+    /// The inspection failed.
     InspectionFailed,
-    /// It came while the line was not ready.
+    /// The part came while the production line was not ready.
     Missed,
-    /// It and a neighbour are too close to be told apart.
+    /// The part and a neighbour are too close to be told apart.
     TooClose,
-    /// Its trigger edge was lost; only that there was one is known.
+    /// The trigger edge was lost. It is only known that there was one.
     LostTrigger,
     /// More parts were in flight than can be followed.
     Overflow,
-    /// The line was in, or went into, its safe state.
+    /// The production line was in its safe state, or took it.
     Safe,
 }
 
@@ -49,36 +49,36 @@ impl Reason {
         Reason::Safe,
     ];
 
-    /// Its place in tables.
+    /// Returns the place of the reason in tables.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// Whether it says that the line failed, not that the part is bad.
+    /// Returns whether the reason says that the production line failed, and not that the part is bad.
     pub const fn is_unproven(self) -> bool {
         !matches!(self, Reason::Defect)
     }
 }
 
-/// What became of a part.
+/// Says what became of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// It went on.
+    /// The part passed.
     Passed,
-    /// It was pushed off the line.
+    /// The part was rejected.
     Rejected(Reason),
 }
 
-/// A part that has reached the gate, or was given up before.
+/// Describes a part that has reached the gate, or was rejected before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
     /// The part.
     pub part: PartId,
-    /// When it was triggered.
+    /// The moment at which it was triggered.
     pub triggered_at: LineTime,
-    /// When its outcome was carried out.
+    /// The moment at which its outcome was carried out.
     pub at: LineTime,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
 }

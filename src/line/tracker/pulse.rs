@@ -1,35 +1,35 @@
-//! Pulses on one output: begun on time, never short, merged where they touch.
+//! Makes pulses on one output. They begin on time, are never short, and merge if they touch.
 
 use super::command::{Command, Line};
 use crate::clock::LineTime;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Most pulses that wait for their begin.
+/// The largest number of pulses that wait for their beginning.
 const MAX_SCHEDULED: usize = 1024;
 
-/// An output that carries pulses.
+/// Holds an output that carries pulses.
 #[derive(Debug)]
 pub(super) struct Pulse {
     line: Line,
     width: Duration,
     active: bool,
-    /// Whether the output is active without an end that is known.
+    /// Whether the output is active without a known end.
     is_held: bool,
-    /// When the output becomes inactive, unless it is held.
+    /// The moment at which the output becomes inactive, unless it is held.
     until: LineTime,
-    /// Begins that lie ahead, in their order.
+    /// The beginnings that lie ahead, in their order.
     begins: VecDeque<LineTime>,
 }
 
 impl Pulse {
-    /// An inactive output.
+    /// Makes an inactive output.
     pub fn new(line: Line, width: Duration) -> Self {
         let (until, begins) = (LineTime::default(), VecDeque::new());
         Pulse { line, width, active: false, is_held: false, until, begins }
     }
 
-    /// Whether the output is active.
+    /// Returns whether the output is active.
     pub fn is_active(&self) -> bool {
         self.active
     }
@@ -47,8 +47,8 @@ impl Pulse {
         self.set(true, at, out);
     }
 
-    /// Ends the hold, due at `at`: the output stays active for one width more. A pulse that was
-    /// begun late, at `now`, still gets its full width.
+    /// Ends the hold, due at `at`. The output stays active for one more width. A pulse that began late, at `now`, still
+    /// gets its full width.
     pub fn release(&mut self, now: LineTime, at: LineTime) {
         self.is_held = false;
         self.last_until(now, at);
@@ -58,7 +58,7 @@ impl Pulse {
         self.until = self.until.max(now.max(at) + self.width);
     }
 
-    /// A pulse that begins now; it was due at `at`.
+    /// Begins a pulse now that was due at `at`.
     pub fn fire(&mut self, now: LineTime, at: LineTime, out: &mut Vec<Command>) {
         if self.width > Duration::ZERO {
             self.set(true, at, out);
@@ -66,7 +66,7 @@ impl Pulse {
         }
     }
 
-    /// The next moment at which something has to be done.
+    /// Returns the next moment at which something has to be done.
     pub fn next(&self) -> Option<LineTime> {
         let end = (self.active && !self.is_held).then_some(self.until);
         let begin = self.begins.front().copied();
@@ -76,9 +76,9 @@ impl Pulse {
         }
     }
 
-    /// Does what is due at `at`; the caller sees to the order.
+    /// Does what is due at `at`. The caller takes care of the order.
     pub fn advance(&mut self, now: LineTime, at: LineTime, out: &mut Vec<Command>) {
-        // A begin at the very moment of an end merges: the output does not blink.
+        // A beginning at the very moment of an end merges, so the output does not blink.
         while self.begins.front().is_some_and(|begin| *begin <= at) {
             if let Some(begin) = self.begins.pop_front() {
                 self.fire(now, begin, out);
@@ -105,7 +105,7 @@ impl Pulse {
     }
 }
 
-/// An output with a level.
+/// Holds an output with a level.
 #[derive(Debug)]
 pub(super) struct Level {
     line: Line,
@@ -113,17 +113,17 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// An output that has the level `active`.
+    /// Makes an output that has the level `active`.
     pub fn new(line: Line, active: bool) -> Self {
         Level { line, active }
     }
 
-    /// Whether it is active.
+    /// Returns whether the output is active.
     pub fn active(&self) -> bool {
         self.active
     }
 
-    /// Changes the level where it is another.
+    /// Changes the level if it differs.
     pub fn set(&mut self, active: bool, at: LineTime, out: &mut Vec<Command>) {
         if self.active != active {
             self.active = active;

@@ -1,36 +1,36 @@
-//! What can be seen of the machine after a call.
+//! Holds what can be seen of the part tracker after a call.
 
 use hetmm::line::tracker::{Fault, Line, Settings};
 
-/// What must be true after a call.
+/// Holds what must be true after a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The level of every output, in the order of [`Line::ALL`].
     pub levels: [bool; 7],
     /// The faults that are present, in the order of [`Fault::ALL`].
     pub faults: [bool; 9],
-    /// Triggers, the lost ones included.
+    /// The number of triggers, including lost ones.
     pub triggers: u64,
-    /// Parts that passed.
+    /// The number of parts that passed.
     pub passed: u64,
-    /// Parts that were rejected, by reason.
+    /// The numbers of rejected parts, by reason.
     pub rejected: [u64; 10],
-    /// Results that came after their deadline.
+    /// The number of results that came after their deadline.
     pub late_results: u64,
-    /// Times that the alarm was raised.
+    /// The number of times that the alarm was raised.
     pub alarms: u64,
-    /// Parts between trigger and gate.
+    /// The number of parts between trigger and gate.
     pub in_flight: usize,
-    /// Captures without an answer.
+    /// The number of captures without an answer.
     pub outstanding: usize,
-    /// Stretches of belt before the gate, with parts and without.
+    /// The number of stretches of belt before the gate, with parts and without.
     pub followed: usize,
     /// Whether the safe state holds.
     pub safe: bool,
 }
 
 impl Account {
-    /// What a line shows that has just started, without template and camera.
+    /// Returns what a line shows that has just started, without template and camera.
     pub fn at_start(settings: &Settings) -> Self {
         let mut account = Account {
             levels: [false; 7],

@@ -1,13 +1,13 @@
-//! What each event adds to the account.
+//! Adds each event to the account.
 
 use super::stretch::{NEVER, Stretch};
 use super::{Model, Strobe, nanos};
 use hetmm::clock::LineTime;
 use hetmm::line::tracker::{Command, Fault, Line, Outcome, PartId, Pitch, Reason, Watch};
 
-/// Most lost edges of one event that become parts.
+/// The largest number of lost edges of one event that become parts.
 const MAX_LOST: u32 = 10_000;
-/// Most strobes that wait for their begin.
+/// The largest number of strobes that wait for their beginning.
 const MAX_STROBES: usize = 1024;
 
 impl Model {
@@ -17,7 +17,7 @@ impl Model {
         self.parts.len() as u64
     }
 
-    /// Parts of which no more is known than that they exist.
+    /// Adds parts of which it is only known that they exist.
     fn unseen_parts(&mut self, parts: u32, at: u64) {
         for _ in 0..parts.min(MAX_LOST) {
             let part = self.new_part();
@@ -26,12 +26,12 @@ impl Model {
         self.set(Fault::Unproven, true);
     }
 
-    /// Where the belt begins on which unseen parts may lie.
+    /// Returns where the belt begins on which unseen parts may lie.
     fn begin_of_doubt(&self) -> u64 {
         self.last_trigger.map_or(self.here(), |trigger| self.gate(trigger))
     }
 
-    /// What lies last before the gate cannot be told from its neighbour.
+    /// Marks the last stretch before the gate as doubtful. It cannot be told from its neighbour.
     fn doubt_the_last(&mut self) {
         if let Some(last) = self.last_in_queue() {
             last.doubted = true;
@@ -62,7 +62,7 @@ impl Model {
         self.place(at, gate, close || lost > 0);
     }
 
-    /// The belt from the last trigger to this one is rejected.
+    /// Rejects the belt from the last trigger to this one.
     fn lost_belt(&mut self, gate: u64) {
         if !self.is_full() {
             let from = self.begin_of_doubt();
@@ -82,7 +82,7 @@ impl Model {
         }
     }
 
-    /// The belt from the last trigger on is rejected until every watch sees again.
+    /// Rejects the belt from the last trigger on, until every watch sees again.
     fn blind_belt(&mut self) {
         if !self.is_full() {
             let mut stretch = Stretch::without_part(self.begin_of_doubt(), NEVER);
@@ -108,7 +108,7 @@ impl Model {
         }
     }
 
-    /// The part of a trigger takes its place on the belt.
+    /// Places the part of a trigger on the belt.
     fn place(&mut self, at: u64, gate: u64, doubtful: bool) {
         let part = self.new_part();
         if self.account.safe {
