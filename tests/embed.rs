@@ -187,3 +187,33 @@ fn a_teacher_inserts_a_picture_from_memory_and_undoes_it() {
     teacher.undo(None).expect("undoes");
     assert!(std::fs::read(&path).expect("reads") == before, "the bytes from before");
 }
+
+/// The programs in `examples/`, which `cargo test` builds.
+#[test]
+fn the_examples_for_users_run() {
+    let bench = Bench::new();
+    let template = build(&bench, "t.hetmm", &[]);
+    bench.part("new/0.png", 50);
+    let bad = bench.blotted_parts("new", 7..8);
+    let picture = bench.path("new/0.png");
+    let folder =
+        Path::new(env!("CARGO_BIN_EXE_hetmm")).parent().expect("a folder").join("examples");
+    let run = |name: &str, arguments: &[&str]| -> String {
+        let program = folder.join(name);
+        assert!(program.exists(), "{}: build it with `cargo build --examples`", program.display());
+        let output = std::process::Command::new(program).args(arguments).output().expect("runs");
+        assert_code(&output, 0, "");
+        stdout(&output)
+    };
+    let heatmaps = bench.path("heatmaps");
+    let told = run("inspect_folder", &[text(&template), text(&bad), text(&heatmaps)]);
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.contains("Ng") && heatmaps.join("007.png").exists(), "{told}");
+    let told = run("inspect_memory", &[text(&template), text(&picture)]);
+    assert!(told.starts_with("80 pictures in "), "{told}");
+    let told = run("swap_template", &[text(&template), text(&picture), "2"]);
+    assert!(told.contains("template 1"), "{told}");
+    let told = run("own_threshold", &[text(&template), text(&picture), text(&bad.join("007.png"))]);
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.lines().last().is_some_and(|line| line.starts_with("reject")), "{told}");
+}

@@ -236,7 +236,7 @@ fn a_library_that_cannot_be_used_is_refused_with_a_next_step() {
         let out = plain(&[&base[..], &["--onnxruntime", text(&library)], &SMALL].concat());
         assert_code(&out, 5, message);
         assert_code(&out, 5, &format!("{}:", text(&library)));
-        assert_code(&out, 5, "-> `pip install onnxruntime`");
+        assert_code(&out, 5, "`pip install onnxruntime`");
         let named = command(&base).env("ORT_DYLIB_PATH", &library).output().expect("runs");
         assert_code(&named, 5, message.split(" (named").next().expect("words"));
         assert!(!template.exists());

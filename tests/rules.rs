@@ -132,7 +132,7 @@ fn rules_that_cannot_be_are_refused_and_change_nothing() {
     let (black, labels, square) = (text(&black), text(&labels), text(&square));
     let cases: [(&[&str], i32, &str); 14] = [
         (&["--min-area", "40"], 2, "40px or 0.5mm2"),
-        (&["--min-area", "0.5mm2"], 2, "needs --mm-per-pixel"),
+        (&["--min-area", "0.5mm2"], 2, "choose --mm-per-pixel"),
         (&["--min-area", "4800px"], 2, "larger than a picture"),
         (&["--mm-per-pixel", "0"], 2, "is no length"),
         (&["--mm-per-pixel", "NaN"], 2, "is no length"),
@@ -140,7 +140,7 @@ fn rules_that_cannot_be_are_refused_and_change_nothing() {
         (&["--ignore", black], 3, "nothing would count"),
         (&["--ignore", square], 3, "another shape"),
         (&["--ignore", "none.png"], 5, "none.png"),
-        (&["--zone", "1=2x"], 2, "needs --zones"),
+        (&["--zone", "1=2x"], 2, "choose --zones"),
         (&["--zones", labels], 2, "2 grey values: 0, 1"),
         (&["--zones", labels, "--zone", "7=2x"], 2, "has no pixel"),
         (&["--zones", labels, "--zone", "1=2x", "--zone", "1=3x"], 2, "given twice"),
