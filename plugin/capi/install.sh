@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds the C library and installs it with its header and pkg-config file.
+#
+# usage: plugin/capi/install.sh [--prefix P] [--destdir D] [--target T]
+#
+#   --prefix P    where programs find it [default: /usr/local]
+#   --destdir D   a folder to put in front of the prefix, for packages
+#   --target T    build for another machine, as in aarch64-unknown-linux-gnu (cross/README.md)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+prefix=/usr/local destdir= target=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --prefix) prefix=${2:?--prefix needs a folder} && shift ;;
+        --destdir) destdir=${2:?--destdir needs a folder} && shift ;;
+        --target) target=${2:?--target needs a name} && shift ;;
+        *) sed -n '2,9s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    esac
+    shift
+done
+cd "$here/../.."
+cargo build --release -p hetmm-capi ${target:+--target "$target"}
+private=$(cargo rustc --quiet --release -p hetmm-capi --crate-type staticlib ${target:+--target "$target"} -- \
+    --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' | tail -n 1)
+built=${CARGO_TARGET_DIR:-target}/${target:+$target/}release
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -n 1)
+to=$destdir$prefix
+install -d "$to/lib/pkgconfig" "$to/include"
+install -m 755 "$built/libhetmm_capi.so" "$to/lib/libhetmm.so.0"
+ln -sf libhetmm.so.0 "$to/lib/libhetmm.so"
+install -m 644 "$built/libhetmm_capi.a" "$to/lib/libhetmm.a"
+install -m 644 "$here/include/hetmm.h" "$to/include/hetmm.h"
+sed -e "s#@PREFIX@#$prefix#" -e "s#@VERSION@#$version#" -e "s#@PRIVATE@#$private#" "$here/hetmm.pc.in" \
+    >"$to/lib/pkgconfig/hetmm.pc"
+echo "installed in $to: libhetmm.so.0, libhetmm.a, hetmm.h, hetmm.pc"
