@@ -98,7 +98,10 @@ fn what_does_not_belong_stands_at_the_top_with_its_reason() {
     };
     assert!(words("copy.png").contains("the same picture as 007.png"));
     assert!(words("twin.png").contains("nearly the same picture as 011.png"));
-    assert!(words("cut.png").contains("60 x 60 pixels: another shape than 80 x 60"));
+    assert!(
+        words("cut.png")
+            .contains("60 x 60 pixels: another shape than nearly all others, which have 80 x 60")
+    );
     let [x, y] = [0, 1].map(|axis| {
         let found = findings.iter().find(|f| name(f) == "spot.png").expect("spot");
         found["signals"]["place"][axis].as_f64().expect("a place")

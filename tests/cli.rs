@@ -314,10 +314,10 @@ fn wrong_options_are_refused_with_a_next_step() {
     let cases: [(&[&str], i32, &str); 12] = [
         (&["--patches", "3"], 2, "--patches: 1 number given for 2 layers"),
         (&["--patches", "3,4"], 2, "4 is not an odd number"),
-        (&["--alpha", "1.5"], 2, "--alpha 1.5"),
+        (&["--alpha", "1.5"], 2, "--alpha: 1.5 is not"),
         (&["--weights", "1"], 2, "--weights: needs 2 numbers"),
         (&["--weights", "0,0"], 2, "at least one must be above 0"),
-        (&["--sigma", "65"], 2, "--sigma 65 is not"),
+        (&["--sigma", "65"], 2, "--sigma: 65 is not"),
         (&["--size", "100"], 2, "multiples of 32"),
         (&["--sheets", "0"], 2, "a number from 1"),
         (&["--threads", "0"], 2, "--threads 0"),
@@ -494,7 +494,7 @@ fn a_build_sets_its_threshold_by_folds() {
     assert_code(&bench.build(&good, &again, &[&rate[..], &more].concat()), 0, "");
     assert_eq!(std::fs::read(&template).expect("reads"), std::fs::read(&again).expect("reads"));
     let refused = bench.build(&good, &again, &["--false-reject", "1%"]);
-    assert_code(&refused, 3, "that takes 99");
+    assert_code(&refused, 3, "that needs 99");
     let both = bench.build(&good, &again, &["--false-reject", "10%", "--threshold", "1"]);
     assert_code(&both, 2, "contradict");
 }
@@ -625,11 +625,12 @@ fn a_build_says_where_its_time_went() {
     let out = bench.build(&good, &bench.path("part.hetmm"), &[]);
     assert_code(&out, 0, "");
     let stderr = String::from_utf8_lossy(&out.stderr);
-    let line = stderr.lines().find(|l| l.starts_with("features ")).expect("a line of times");
+    let line = stderr.lines().find_map(|l| l.strip_prefix("The build took ")).expect("times");
+    let line = line.trim_end_matches('.').replace(" and ", ", ");
     let stages = ["features", "turned copies", "selection", "leave-one-out", "folds", "audit"];
     for (part, stage) in line.split(", ").zip(stages) {
-        let seconds = part.strip_prefix(stage).and_then(|p| p.strip_suffix(" s"));
-        assert!(seconds.is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{line}");
+        let seconds = part.split_once(" s for ").filter(|(_, rest)| rest.contains(stage));
+        assert!(seconds.is_some_and(|(s, _)| s.parse::<f64>().is_ok()), "{line}");
     }
     assert_eq!(line.split(", ").count(), stages.len(), "{line}");
     let quiet = bench.build(&good, &bench.path("quiet.hetmm"), &["--quiet"]);

@@ -80,7 +80,7 @@ fn what_was_rejected_and_goes_in_is_warned_of_with_its_place_among_the_good() {
     let told = json(&output);
     let warning = told["images"][0]["warning"].as_str().expect("a warning").to_owned();
     let score = told["images"][0]["score_before"].as_f64().expect("a score");
-    let numbers = [format!("score {score:.4}"), format!("threshold {threshold:.4}")];
+    let numbers = [format!("score {score:.4}"), format!("threshold is {threshold:.4}")];
     assert!(numbers.iter().all(|number| warning.contains(number)), "{warning}");
     assert_code(&insert(&path, &rejected, &[]), 0, "warning: ");
     assert!(stderr(&insert(&path, &spoiled(&bench, 400), &[])).contains("higher than 8 of 8"));

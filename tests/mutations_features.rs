@@ -283,7 +283,7 @@ fn pictures_that_show_nothing_or_all_the_same_set_no_threshold() {
         hetmm(&[&base, &SMALL[..], more].concat())
     };
     for more in [&[][..], &["--threshold", "0.5"]] {
-        assert_code(&build("white", more), 3, "none of 4 pictures shows anything");
+        assert_code(&build("white", more), 3, "none of the 4 pictures shows anything");
         assert!(!template.exists());
     }
     assert_code(&build("same", &[]), 3, "->");

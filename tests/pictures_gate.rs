@@ -80,14 +80,14 @@ fn pictures_that_show_nothing_are_named_and_refused_where_none_shows_anything() 
     let white = bench.path("white");
     let none = bench.path("none.hetmm");
     let out = build(&white, &none, &["--threshold", "1"]);
-    assert_code(&out, 3, "none of 3 pictures shows anything");
+    assert_code(&out, 3, "none of the 3 pictures shows anything");
     assert!(!none.exists());
     let audit = hetmm(&[&["audit", text(&white)], &SMALL[..]].concat());
-    assert_code(&audit, 3, "none of 3 pictures shows anything");
+    assert_code(&audit, 3, "none of the 3 pictures shows anything");
     let features = bench.path("f.features");
     let computed =
         hetmm(&[&["features", text(&white), "-o", text(&features)], &SMALL[..]].concat());
-    assert_code(&computed, 3, "none of 3 pictures shows anything");
+    assert_code(&computed, 3, "none of the 3 pictures shows anything");
 }
 
 /// Makes a cut-out as from an editor, with noise where it is transparent.

@@ -190,7 +190,11 @@ fn copies_that_make_no_sense_are_refused() {
         ),
         (&["--rotations", "1", "--mask", text(&strip)], 0, "a turned copy of each picture"),
         (&["--rotations", "7", "--mask", text(&disc)], 0, "7 turned copies of each picture"),
-        (&["--rotations", "auto", "--mask", text(&side)], 0, "region of interest does not turn"),
+        (
+            &["--rotations", "auto", "--mask", text(&side)],
+            0,
+            "region of interest changes when it is turned",
+        ),
     ];
     for (options, code, message) in cases {
         let options = [options, &["--sheets", "4", "--threshold", "2"]].concat();

@@ -157,7 +157,7 @@ fn a_camera_of_another_shape_is_found_by_the_check_and_its_parts_are_rejected() 
     let check = || edge(&bench.path(""), &["--check"]).output().expect("runs");
     let said = check();
     assert_eq!(said.status.code(), Some(3), "{}", stderr(&said));
-    assert!(stderr(&said).contains("WRONG shape: a picture of 80 x 40"), "{}", stderr(&said));
+    assert!(stderr(&said).contains("WRONG shape: the picture has 80 x 40"), "{}", stderr(&said));
     assert!(stderr(&said).contains("pictures of 80 x 60"), "{}", stderr(&said));
     let csv = "at_us,picture,exposure_delay_us\n0,0.png,0\n";
     std::fs::write(bench.path("pictures/triggers.csv"), csv).expect("writes");
