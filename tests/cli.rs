@@ -320,7 +320,7 @@ fn wrong_options_are_refused_with_a_next_step() {
         (&["--sigma", "65"], 2, "--sigma: 65 is not"),
         (&["--size", "100"], 2, "multiples of 32"),
         (&["--sheets", "0"], 2, "a number of at least 1"),
-        (&["--threads", "0"], 2, "--threads 0"),
+        (&["--threads", "0"], 2, "--threads is 0"),
         (&["--layers", "block1.exp,block99.exp"], 4, "no tap called block99.exp"),
         (&["--preset", "best"], 2, "possible values: default, classic, paper"),
         (&["--threshold", "NaN"], 2, "--threshold"),
