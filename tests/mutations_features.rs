@@ -289,7 +289,7 @@ fn pictures_that_show_nothing_or_all_the_same_set_no_threshold() {
     assert_code(&build("same", &[]), 3, "->");
     assert!(!template.exists());
     assert_code(&build("same", &["--threshold", "0"]), 2, "--threshold: must be a number above 0");
-    assert_code(&build("same", &["--threshold", "0.5"]), 0, "all 4 pictures show the same");
+    assert_code(&build("same", &["--threshold", "0.5"]), 0, "all 4 pictures are the same");
     assert_code(&hetmm(&["check", text(&template)]), 0, "");
     bench.part("one/0.png", 3);
     assert_code(&build("one", &["--threshold", "0.5"]), 0, "a single picture");

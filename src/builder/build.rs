@@ -44,20 +44,20 @@ pub struct Report {
     pub times: Times,
 }
 
-/// Holds how long each [`Stage`] of a build took, including the files that it wrote.
+/// Holds how long each [`super::Stage`] of a build took, including the files that it wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// The time of [`Stage::Features`].
+    /// The time of [`super::Stage::Features`].
     pub features: Duration,
-    /// The time of [`Stage::Audit`].
+    /// The time of [`super::Stage::Audit`].
     pub audit: Duration,
-    /// The time of [`Stage::Turned`], including the decision about it.
+    /// The time of [`super::Stage::Turned`], including the decision about it.
     pub turned: Duration,
-    /// The time of [`Stage::Selection`].
+    /// The time of [`super::Stage::Selection`].
     pub selection: Duration,
     /// The time of the temporary templates without one fold each, which the threshold needs.
     pub folds: Duration,
-    /// The time of [`Stage::LeaveOneOut`], with the baseline, weights and scores that come from it.
+    /// The time of [`super::Stage::LeaveOneOut`], with the baseline, weights and scores that come from it.
     pub leave_one_out: Duration,
 }
 

@@ -96,11 +96,10 @@ fn read_one(path: &Path, size: Size, width: usize, height: usize) -> Result<Vec<
     let opacity = decoded.opacity.as_ref();
     let set = |pixel: usize| {
         let rgb = 3 * pixel..3 * pixel + 3;
-        let coloured = match &picture.samples {
+        match &picture.samples {
             Samples::Eight(samples) => samples[rgb].iter().any(|&v| v >= least),
             Samples::Sixteen(samples) => samples[rgb].iter().any(|&v| v > 0),
-        };
-        coloured
+        }
     };
     let all_black = (0..from_width * from_height).all(|pixel| !set(pixel));
     let marked = |pixel: usize| match opacity {
