@@ -202,6 +202,19 @@ fn device_files() -> Vec<PathBuf> {
     below.chain([source().join("clock.rs")]).collect()
 }
 
+/// A plugin has one file at the boundary to the other language.
+#[test]
+fn unsafe_code_of_a_plugin_stays_in_its_boundary() {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugin");
+    for plugin in std::fs::read_dir(plugins).expect("reads").map(|e| e.expect("reads").path()) {
+        for path in rust_files(&plugin.join("src")) {
+            let text = std::fs::read_to_string(&path).expect("reads");
+            let allowed = text.contains("allow(unsafe_code");
+            assert_eq!(allowed, path.ends_with("ffi.rs"), "{}", path.display());
+        }
+    }
+}
+
 /// NTP may step the wall clock at any moment. Only what is written for people may read it: the records and the journal
 /// of a template.
 #[test]

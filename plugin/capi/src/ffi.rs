@@ -232,8 +232,7 @@ pub unsafe extern "C" fn hetmm_inspector_new(
     let out = unsafe { clear(out) };
     guard::status(|| {
         // SAFETY: the header asks for a handle that was not freed, and for valid options.
-        let (template, options) =
-            unsafe { (handle(template, "template")?, options_of(or_null)?) };
+        let (template, options) = unsafe { (handle(template, "template")?, options_of(or_null)?) };
         give(out, hetmm_inspector(hetmm::Inspector::new(template.0.clone(), &options)?))
     })
 }
@@ -277,8 +276,9 @@ pub unsafe extern "C" fn hetmm_inspect(
     *verdict = HETMM_VERDICT_NG;
     guard::status(|| {
         // SAFETY: the header asks for a handle that was not freed, and for a valid picture.
-        let (inspector, picture) =
-            unsafe { (handle(inspector, "inspector")?, read_struct(picture, size_of::<hetmm_picture>())?) };
+        let (inspector, picture) = unsafe {
+            (handle(inspector, "inspector")?, read_struct(picture, size_of::<hetmm_picture>())?)
+        };
         // SAFETY: the header asks for `data_size` bytes at `data`, unchanged during the call.
         let view = unsafe { view_of(&picture) }?;
         deliver(inspector.0.inspect(&view)?, verdict, out);
@@ -602,14 +602,20 @@ unsafe fn read_struct<T: Copy>(given: *const T, first_version: usize) -> Result<
     for at in size_of::<T>()..size {
         // SAFETY: `at` is below the size that the caller has set.
         if unsafe { bytes.add(at).read() } != 0 {
-            return Err(Error::usage("a field that this version of the library does not know is set"));
+            return Err(Error::usage(
+                "a field that this version of the library does not know is set",
+            ));
         }
     }
     let mut known = MaybeUninit::<T>::zeroed();
     // SAFETY: as many bytes as both have; zeros are valid for integers, floats and pointers, of which all
     // structures consist.
     unsafe {
-        std::ptr::copy_nonoverlapping(bytes, known.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
+        std::ptr::copy_nonoverlapping(
+            bytes,
+            known.as_mut_ptr().cast::<u8>(),
+            size.min(size_of::<T>()),
+        );
         Ok(known.assume_init())
     }
 }

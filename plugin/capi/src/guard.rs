@@ -1,8 +1,8 @@
 //! Turns errors and panics into a status, and remembers their words for the calling thread.
 
 use crate::ffi::{
-    HETMM_IMAGE, HETMM_IO, HETMM_MODEL, HETMM_OK, HETMM_PANIC, HETMM_TEMPLATE, HETMM_UNCONFIRMED, HETMM_USAGE,
-    hetmm_status,
+    HETMM_IMAGE, HETMM_IO, HETMM_MODEL, HETMM_OK, HETMM_PANIC, HETMM_TEMPLATE, HETMM_UNCONFIRMED,
+    HETMM_USAGE, hetmm_status,
 };
 use hetmm::{Error, ErrorKind};
 use std::cell::RefCell;

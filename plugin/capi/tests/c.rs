@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr::{null, null_mut};
 
-const TEMPLATE: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/template_v1.hetmm");
+const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/template_v1.hetmm");
 const SIDE: usize = 64;
 
 fn folder() -> &'static Path {
@@ -37,7 +36,12 @@ fn the_header_is_made_of_the_code() {
 fn template() -> *mut hetmm_template {
     let path = CString::new(TEMPLATE).expect("a path");
     let mut template = null_mut();
-    assert_eq!(unsafe { hetmm_template_open(path.as_ptr(), &mut template) }, HETMM_OK, "{}", words());
+    assert_eq!(
+        unsafe { hetmm_template_open(path.as_ptr(), &mut template) },
+        HETMM_OK,
+        "{}",
+        words()
+    );
     template
 }
 
@@ -161,11 +165,12 @@ fn abuse_is_an_error_and_never_ok() {
 /// The C compiler, and the folder of the library that was built for this test.
 fn compiler() -> Option<(Command, PathBuf)> {
     let library = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
-    let there = Command::new("cc").arg("--version").output().is_ok();
-    if !there {
+    if Command::new("cc").arg("--version").output().is_err() {
         eprintln!("SKIPPED: there is no C compiler; no C program was tried");
+        return None;
     }
-    (there && library.join("libhetmm_capi.so").exists()).then(|| (Command::new("cc"), library))
+    assert!(library.join("libhetmm_capi.so").exists(), "no library in {}", library.display());
+    Some((Command::new("cc"), library))
 }
 
 #[test]
@@ -174,7 +179,8 @@ fn the_example_compiles_as_c_and_gives_one_line_a_picture() {
     let scratch = tempfile::tempdir().expect("a folder");
     let program = scratch.path().join("inspect");
     // The loader looks for the library by its soname.
-    std::fs::copy(library.join("libhetmm_capi.so"), scratch.path().join("libhetmm.so.0")).expect("copies");
+    std::fs::copy(library.join("libhetmm_capi.so"), scratch.path().join("libhetmm.so.0"))
+        .expect("copies");
     std::os::unix::fs::symlink("libhetmm.so.0", scratch.path().join("libhetmm.so")).expect("links");
     let strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"];
     cc.args(strict).arg("-I").arg(folder().join("include"));
