@@ -27,6 +27,8 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -n 1)
 to=$destdir$prefix
 install -d "$to/lib/pkgconfig" "$to/include"
 install -m 755 "$built/libhetmm_capi.so" "$to/lib/libhetmm.so.0"
+# Another machine's library may be one that this strip does not know.
+strip --strip-unneeded "$to/lib/libhetmm.so.0" 2>/dev/null || true
 ln -sf libhetmm.so.0 "$to/lib/libhetmm.so"
 install -m 644 "$built/libhetmm_capi.a" "$to/lib/libhetmm.a"
 install -m 644 "$here/include/hetmm.h" "$to/include/hetmm.h"
