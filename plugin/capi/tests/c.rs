@@ -127,7 +127,8 @@ fn abuse_is_an_error_and_never_ok() {
         (hetmm_picture { reserved: 1, ..good }, HETMM_USAGE, "reserved"),
     ];
     for (picture, status, word) in wrong {
-        let (mut verdict, mut found) = (HETMM_VERDICT_OK, 1 as *mut hetmm_inspection);
+        let (mut verdict, mut found) =
+            (HETMM_VERDICT_OK, std::ptr::dangling_mut::<hetmm_inspection>());
         let got = unsafe { hetmm_inspect(inspector, &picture, &mut verdict, &mut found) };
         assert_eq!((got, verdict), (status, HETMM_VERDICT_NG), "{word}: {}", words());
         assert!(found.is_null() && words().contains(word), "{word}: {}", words());
