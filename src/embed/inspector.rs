@@ -2,6 +2,7 @@
 
 use super::inspection::Inspection;
 use super::options::Options;
+use crate::backbone::Backbone;
 use crate::containment::quietly;
 use crate::error::{Error, Kind, Result};
 use crate::image::{PictureView, Size};
@@ -41,7 +42,7 @@ impl Inspector {
     /// options contradict each other.
     pub fn new(template: impl Into<Arc<Template>>, options: &Options) -> Result<Self> {
         let (template, pool) = (template.into(), pool(options.threads())?);
-        let pipeline = guarded(&pool, || open(template, options))
+        let pipeline = guarded(&pool, || open(template, None, options))
             .unwrap_or_else(|panic| Err(panicked(&panic)))?;
         let state = State { pipeline: Arc::new(pipeline), generation: 1, panic: None };
         let options = options.clone();
@@ -100,13 +101,20 @@ impl Inspector {
     pub fn replace(&self, template: impl Into<Arc<Template>>) -> Result<()> {
         self.require_own_process()?;
         let template = template.into();
-        let pipeline = guarded(&self.pool, || open(template, &self.options))
+        let in_use = self.usable_backbone();
+        let pipeline = guarded(&self.pool, || open(template, in_use, &self.options))
             .unwrap_or_else(|panic| Err(panicked(&panic)))?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.pipeline = Arc::new(pipeline);
         state.generation += 1;
         state.panic = None;
         Ok(())
+    }
+
+    /// Returns the feature extractor in use. One that has panicked is not used again.
+    fn usable_backbone(&self) -> Option<Arc<dyn Backbone>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.panic.is_none().then(|| state.pipeline.backbone().clone())
     }
 
     /// Returns the template in use.
@@ -143,9 +151,19 @@ impl Inspector {
     }
 }
 
-/// Opens a template with its backbone, and checks its golden probes if the options ask for that.
-pub(super) fn open(template: Arc<Template>, options: &Options) -> Result<Pipeline> {
-    let pipeline = Pipeline::join(template, options.backbone(), options.extractor())?;
+/// Opens a template with its backbone, and checks its golden probes if the options ask for that. A backbone that is
+/// `in_use` is taken if it is the one that the template asks for.
+fn open(
+    template: Arc<Template>,
+    in_use: Option<Arc<dyn Backbone>>,
+    options: &Options,
+) -> Result<Pipeline> {
+    let asked = &template.header().backbone;
+    let same = in_use.filter(|backbone| backbone.identity().differences(asked).is_empty());
+    let pipeline = match same {
+        Some(backbone) => Pipeline::new(template, backbone)?,
+        None => Pipeline::join(template, options.backbone(), options.extractor())?,
+    };
     if options.proves() {
         pipeline.prove()?;
     }
@@ -177,7 +195,7 @@ pub(super) fn panicked(words: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::{Backbone, Identity};
+    use crate::backbone::Identity;
     use crate::feature_map::FeatureMap;
     use crate::image::NetworkImage;
     use std::sync::atomic::{AtomicBool, Ordering};

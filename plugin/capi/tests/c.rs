@@ -165,7 +165,7 @@ fn abuse_is_an_error_and_never_ok() {
 
 /// The C compiler, and the folder of the library that was built for this test.
 fn compiler() -> Option<(Command, PathBuf)> {
-    let library = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
+    let library = std::env::current_exe().ok()?.parent()?.to_owned();
     if Command::new("cc").arg("--version").output().is_err() {
         eprintln!("SKIPPED: there is no C compiler; no C program was tried");
         return None;
