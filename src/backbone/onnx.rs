@@ -10,10 +10,10 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
 /// ImageNet's preprocessing, for a model that does not state its own.
-pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// The name of a model that does not state its own.
-pub(super) const UNNAMED: &str = "unnamed model";
+const UNNAMED: &str = "unnamed model";
 
 /// Reads the model from the bytes of an ONNX file.
 pub(super) fn read(model: &[u8]) -> Result<ModelProto> {
@@ -102,7 +102,8 @@ pub(super) fn choose_taps<'a>(
     }
 }
 
-pub(super) fn triple(metadata: &HashMap<&str, &str>, key: &str) -> Result<Option<[f32; 3]>> {
+/// Reads three numbers, one per colour, from the metadata `key`.
+fn triple(metadata: &HashMap<&str, &str>, key: &str) -> Result<Option<[f32; 3]>> {
     let Some(text) = metadata.get(key) else { return Ok(None) };
     let numbers: Vec<f32> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
     match numbers[..] {

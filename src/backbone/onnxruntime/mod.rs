@@ -12,8 +12,7 @@ mod sessions;
 use super::device::{Device, ExtractorOptions};
 use super::identity::{Identity, TapIdentity};
 use super::interface::{Backbone, Request};
-use super::model_facts::{ModelFacts, metadata};
-use super::onnx::{IMAGENET_MEAN, IMAGENET_STD, UNNAMED, check_weights, choose_taps, triple};
+use super::onnx::{check_weights, choose_taps, first_identity};
 use super::refusal::unusable_model;
 use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
@@ -56,7 +55,7 @@ impl OnnxRuntimeBackbone {
             ModelProto::decode(model).map_err(|e| within(unusable_model(&e.to_string())))?;
         check_weights(&proto).map_err(within)?;
         let taps = choose_taps(&proto, &request.taps).map_err(within)?;
-        let mut identity = identity(&proto, model, (height, width)).map_err(within)?;
+        let mut identity = first_identity(&proto, model, height, width).map_err(within)?;
 
         let gpu_batch = (GPU_BATCH * 256 * 256 / (height * width)).clamp(1, 64);
         let batch = match extractor.device {
@@ -131,22 +130,6 @@ impl Backbone for OnnxRuntimeBackbone {
             })
         })
     }
-}
-
-/// Returns the identity of the backbone without the sizes of its taps.
-fn identity(proto: &ModelProto, model: &[u8], (height, width): (usize, usize)) -> Result<Identity> {
-    let metadata = metadata(proto);
-    let facts = ModelFacts::of_metadata(&metadata)?;
-    facts.check_size(height, width)?;
-    Ok(Identity {
-        name: facts.name.unwrap_or_else(|| UNNAMED.into()),
-        digest: blake3::hash(model).into(),
-        height: height as u32,
-        width: width as u32,
-        mean: triple(&metadata, "hetmm.mean")?.unwrap_or(IMAGENET_MEAN),
-        std: triple(&metadata, "hetmm.std")?.unwrap_or(IMAGENET_STD),
-        taps: Vec::new(),
-    })
 }
 
 /// Names the feature extractor and its device, as they go into templates.
