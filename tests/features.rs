@@ -328,6 +328,77 @@ fn halves_merge_to_the_whole() {
     assert_eq!(read(&both), kept);
 }
 
+/// Computes shard `number` of `of`, and returns its file.
+fn shard(bench: &Bench, good: &Path, number: u32, of: u32) -> PathBuf {
+    let file = bench.path(&format!("{number}_of_{of}.features"));
+    assert_code(&features(good, &file, &["--shard", &format!("{number}/{of}")]), 0, "");
+    file
+}
+
+/// One picture is there twice: it stays twice, as in one run.
+#[test]
+fn shards_merge_to_the_bytes_of_one_run() {
+    let bench = Bench::new();
+    let (good, whole) = (bench.parts("good", 0..9), bench.path("whole.features"));
+    std::fs::copy(good.join("000.png"), good.join("004b.png")).expect("copies");
+    assert_code(&features(&good, &whole, &[]), 0, "10 pictures");
+    let merged = bench.path("merged.features");
+    for of in [1, 3, 10] {
+        let mut files: Vec<PathBuf> = (1..=of).map(|n| shard(&bench, &good, n, of)).collect();
+        files.reverse();
+        let mut arguments = vec!["features", "merge", "-o", text(&merged)];
+        arguments.extend(files.iter().map(|file| text(file)));
+        // A merge joins two files or more.
+        match of {
+            1 => assert_code(&hetmm(&arguments), 2, "required"),
+            _ => {
+                assert_code(&hetmm(&arguments), 0, "10 pictures");
+                assert_eq!(read(&merged), read(&whole), "{of} shards");
+            }
+        }
+    }
+}
+
+#[test]
+fn shards_that_do_not_make_a_whole_are_refused() {
+    let bench = Bench::new();
+    let good = bench.parts("good", 0..6);
+    let three: Vec<PathBuf> = (1..=3).map(|number| shard(&bench, &good, number, 3)).collect();
+    let half = shard(&bench, &good, 1, 2);
+    let whole = bench.path("whole.features");
+    assert_code(&features(&good, &whole, &[]), 0, "");
+    bench.parts("good", 6..8);
+    let later = bench.path("later.features");
+    assert_code(&features(&good, &later, &["--shard", "2/3"]), 0, "");
+    let merged = bench.path("merged.features");
+    let merge = |files: &[&Path], code: i32, message: &str| {
+        let mut arguments = vec!["features", "merge", "-o", text(&merged)];
+        arguments.extend(files.iter().map(|file| text(file)));
+        assert_code(&hetmm(&arguments), code, message);
+    };
+    let [one, two, three] = [&three[0], &three[1], &three[2]].map(PathBuf::as_path);
+    merge(&[one, three], 3, "shard 2 of 3 is missing");
+    merge(&[two, two], 3, "shard 2 of 3 is there twice");
+    merge(&[one, &half], 3, "not a shard of the same list");
+    merge(&[one, &whole], 3, "not a shard of the same list");
+    merge(&[one, &later, three], 3, "not a shard of the same list");
+    let template = bench.path("t.hetmm");
+    let build = [&["build", text(one), "-o", text(&template)], &TEMPLATE[..]].concat();
+    assert_code(&hetmm(&build), 3, "only shard 1 of 3");
+    assert_code(&features(&good, one, &["--append"]), 3, "only shard 1 of 3");
+    for (shard, message) in
+        [("9/9", "8 pictures, too few for 9 shards"), ("0/3", "as in 3/8"), ("x", "as in 3/8")]
+    {
+        assert_code(&features(&good, &merged, &["--shard", shard]), 2, message);
+    }
+    assert_code(
+        &features(&good, &merged, &["--shard", "1/2", "--append"]),
+        2,
+        "cannot be used with",
+    );
+    assert!(!merged.exists() && !template.exists());
+}
+
 #[test]
 fn the_pass_says_its_options() {
     for help in [&["features", "--help"][..], &["features", "merge", "--help"]] {

@@ -27,6 +27,46 @@ fn rules_of(template: &Path) -> Value {
     serde_json::from_str(&stdout(&hetmm(&["rules", text(template), "--json"]))).expect("JSON")
 }
 
+/// The times of two runs differ; everything else is the same.
+#[test]
+fn shards_of_an_inspection_are_one_inspection() {
+    let bench = Bench::new();
+    let good = bench.parts("good", 0..7);
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
+    let inspect = |more: &[&str]| {
+        let out =
+            hetmm(&[&["inspect", template, text(&good), "--json", "--any-shape"], more].concat());
+        assert_code(&out, 0, "");
+        let line = |line: &str| {
+            let mut found: serde_json::Value = serde_json::from_str(line).expect("is JSON");
+            assert!(found.as_object_mut().expect("an object").remove("timing_ms").is_some());
+            found
+        };
+        stdout(&out).lines().map(line).collect::<Vec<_>>()
+    };
+    let maps = |name: &str| {
+        let folder = bench.path(name);
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .expect("is there")
+            .map(|entry| entry.expect("reads").file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let (one, many) = (bench.path("one"), bench.path("many"));
+    let whole = inspect(&["--heatmaps", text(&one)]);
+    assert_eq!(whole.len(), 7);
+    for of in [1, 3, 9] {
+        let shards = (1..=of).flat_map(|number| {
+            inspect(&["--shard", &format!("{number}/{of}"), "--heatmaps", text(&many)])
+        });
+        assert_eq!(shards.collect::<Vec<_>>(), whole, "{of} shards");
+        assert_eq!(maps("many"), maps("one"));
+    }
+    let wrong = hetmm(&["inspect", template, text(&good), "--shard", "8/7"]);
+    assert_code(&wrong, 2, "as in 3/8");
+}
+
 #[test]
 fn a_photograph_is_refused_as_a_mask() {
     let bench = Bench::new();

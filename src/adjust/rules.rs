@@ -90,7 +90,7 @@ impl RuleChange {
         }
         rules
             .validate()
-            .map_err(|what| Error::usage(format!("the rules make no sense: {what}")))?;
+            .map_err(|what| Error::usage(format!("the rules are not valid: {what}")))?;
         Ok((rules, labels))
     }
 
@@ -192,7 +192,7 @@ fn require_pixels(rules: &Rules, labels: &[u8]) -> Result<()> {
     let what = format!("zone {label} ({name}) has no pixel that is not ignored");
     Err(Error::usage(what).next(NextStep::OneOf(vec![
         NextStep::Choose(Choice::Ignore, "a picture that is black in fewer places".into()),
-        NextStep::Choose(Choice::Zones, "all zones anew".into()),
+        NextStep::Choose(Choice::Zones, "all zones again".into()),
     ])))
 }
 

@@ -50,7 +50,7 @@ fn auto(
 ) -> Result<Arc<dyn Backbone>> {
     let mut reasons = Vec::new();
     let took = |backbone: &dyn Backbone, reasons: &[String]| {
-        log::info!("device auto takes {}{}", backbone.extractor(), reasons.concat());
+        log::info!("device auto uses {}{}", backbone.extractor(), reasons.concat());
     };
     for (device, word) in [(Device::Cuda, "cuda"), (Device::Cpu, "cpu")] {
         match onnxruntime(name, model, request, &ExtractorOptions { device, ..extractor.clone() }) {
@@ -77,7 +77,7 @@ fn tract_cuda(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Bac
 #[cfg(not(feature = "tract-cuda"))]
 fn tract_cuda(_: &str, _: &[u8], _: &Request) -> Result<Arc<dyn Backbone>> {
     Err(super::refusal::unusable_device("this program was built without tract-cuda")
-        .advise("build it with its feature tract-cuda, or take the device cuda or tract"))
+        .advise("build it with its feature tract-cuda, or use the device cuda or tract"))
 }
 
 #[cfg(feature = "onnxruntime")]
@@ -93,5 +93,5 @@ fn onnxruntime(
 #[cfg(not(feature = "onnxruntime"))]
 fn onnxruntime(_: &str, _: &[u8], _: &Request, _: &ExtractorOptions) -> Result<Arc<dyn Backbone>> {
     Err(super::refusal::unusable_device("this program was built without ONNX Runtime")
-        .advise("build it with its feature onnxruntime, or take the device tract"))
+        .advise("build it with its feature onnxruntime, or use the device tract"))
 }

@@ -1,7 +1,7 @@
 //! Gathers the features that a template is built from: it computes them from pictures or reads them from a file.
 
 use super::features::{Extracted, Manner, Seen, Source, extract, size_warnings};
-use super::features_file::{FeaturesFile, PictureRecord};
+use super::features_file::{FeaturesFile, PictureRecord, require_whole};
 use super::input_size::smaller_than_input;
 use super::look::Look;
 use super::notices::{self, Notice};
@@ -150,6 +150,7 @@ fn from_features<'a>(
     mut filling: Filling,
     progress: Progress,
 ) -> Result<Gathered<'a>> {
+    require_whole(file)?;
     require_same_backbone(file, backbone)?;
     let mut usable = Usable::new(backbone.identity());
     let total = file.pictures().len();

@@ -32,6 +32,7 @@ pub mod presets;
 mod progress;
 mod prototypes;
 mod rotations;
+pub mod shard;
 mod short_form;
 pub mod store;
 mod strays;

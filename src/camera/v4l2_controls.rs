@@ -66,7 +66,7 @@ impl<'a> Controls<'a> {
         if let Some(time) = self.get(&EXPOSURE_TIME) {
             if microseconds == 0 || !microseconds.is_multiple_of(EXPOSURE_UNIT_US) {
                 return Err(Error::usage(format!("`{key} = {microseconds}`: not settable"))
-                    .advise(format!("this camera takes multiples of {EXPOSURE_UNIT_US} us")));
+                    .advise(format!("this camera accepts multiples of {EXPOSURE_UNIT_US} us")));
             }
             return self.set(time, i64::from(microseconds / EXPOSURE_UNIT_US), key);
         }
@@ -102,7 +102,8 @@ impl<'a> Controls<'a> {
         let Control { name, query } = control;
         let refused = |why: String| Error::usage(format!("`{key}`: {name} = {value}: {why}"));
         if query.flags & (abi::CONTROL_FLAG_READ_ONLY | abi::CONTROL_FLAG_DISABLED) != 0 {
-            return Err(refused("the camera lets nobody set it".into()).advise("remove it"));
+            return Err(refused("the camera shows this control, but it cannot be set".into())
+                .advise("remove it"));
         }
         // A bit mask is unsigned, so its maximum may be read as a negative number.
         let bounded = query.kind != abi::CONTROL_BITMASK;
@@ -117,7 +118,7 @@ impl<'a> Controls<'a> {
         if taken == value {
             return Ok(());
         }
-        Err(refused(format!("the camera takes {taken} in its place"))
+        Err(refused(format!("the camera uses {taken} instead"))
             .advise(format!("choose a value that it has; steps are {}", query.step)))
     }
 }

@@ -307,7 +307,9 @@ impl Device {
         let (Some(mapping), Some(held @ false)) =
             (self.buffers.get(index), self.held.get_mut(index))
         else {
-            return Err(Error::other(format!("the driver returns a strange buffer, {index}")));
+            return Err(Error::other(format!(
+                "the driver returns a buffer that does not exist, {index}"
+            )));
         };
         *held = true;
         Ok(Some(Arrival {

@@ -68,7 +68,7 @@ pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<()> {
 pub fn layout(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
     let got = device.format().map_err(|e| {
         Error::new(Kind::Io, format!("the camera does not say its format: {e}"))
-            .advise("its driver is of no use here")
+            .advise("this camera's driver cannot be used")
     })?;
     check_format(device, settings, &got)?;
     let (range, matrix) = colours(&got);
@@ -112,7 +112,7 @@ pub fn set_rate(device: &Device, settings: &V4l2Settings) -> Result<()> {
             .advise(format!("the camera offers {}", rates(device, settings)))
     })?;
     if !settable {
-        log::warn!("the camera has no setting for its rate; {rate} frames/s are taken for true");
+        log::warn!("the camera has no setting for its rate; {rate} frames/s are assumed");
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ pub fn frame_interval(device: &Device, settings: &V4l2Settings) -> Result<Durati
         (Some(interval), None) => Ok(interval),
         (None, Some(rate)) => Ok(Duration::from_secs_f64(1.0 / rate)),
         (None, None) => Err(Error::usage("the camera does not say its rate")
-            .advise("write it as `frames_per_second`: it dates the frames")),
+            .advise("set `frames_per_second`: the times of the frames need it")),
     }
 }
 

@@ -63,8 +63,8 @@ pub fn find(chip: &str, line: &LineRef) -> Result<Found> {
 /// Returns what to do about a GPIO line that was refused.
 pub fn remedy(found: &Found) -> String {
     match &found.user {
-        Some(user) if user.is_empty() => "the kernel uses it; take another line".into(),
-        Some(user) => format!("\"{user}\" uses it; stop that program, or take another line"),
+        Some(user) if user.is_empty() => "the kernel uses it; use another line".into(),
+        Some(user) => format!("\"{user}\" uses it; stop that program, or use another line"),
         None => {
             "check that this user may open the device (group gpio, see firmware-config/)".into()
         }

@@ -79,8 +79,10 @@ pub fn decode(bytes: &[u8]) -> Result<Picture> {
 /// As [`decode`].
 pub fn decode_with_opacity(bytes: &[u8]) -> Result<Decoded> {
     quietly(|| decode_uncontained(bytes)).unwrap_or_else(|panic| {
-        Err(unreadable(format!("cannot be decoded: its decoder has a fault of its own: {panic}"))
-            .advise("save it anew as PNG, or take it out"))
+        Err(unreadable(format!(
+            "cannot be decoded: its decoder has panicked, which is a bug: {panic}"
+        ))
+        .advise("save it again as PNG, or remove it"))
     })
 }
 
@@ -177,7 +179,7 @@ fn decode_uncontained(bytes: &[u8]) -> Result<Decoded> {
         Ok(ImageFormat::Tiff) => tiff::decode(bytes)?,
         _ => {
             return Err(unreadable("not a picture in a known format").advise(
-                "PNG, JPEG, BMP, TIFF, PNM and WebP are read; convert it, or take it out of the folder",
+                "PNG, JPEG, BMP, TIFF, PNM and WebP are read; convert it, or move it out of the folder",
             ));
         }
     };
@@ -199,8 +201,8 @@ fn pixels(mut decoder: impl ImageDecoder, file_bytes: usize) -> Result<(Raw, Ori
         ColorType::Rgb16 => (Layout::Rgb, true),
         ColorType::Rgba16 => (Layout::RgbAlpha, true),
         other => {
-            return Err(unreadable(format!("samples of the kind {other:?} are not read"))
-                .advise("save it anew with 8 or 16 bits a sample"));
+            return Err(unreadable(format!("samples of the kind {other:?} are not supported"))
+                .advise("save it again with 8 or 16 bits per sample"));
         }
     };
     let count = width as usize * height as usize * layout.channels();
@@ -258,7 +260,7 @@ fn undecodable(error: image::ImageError) -> Error {
             "crop or scale the picture first; the network sees a few hundred pixels a side",
         ),
         _ => unreadable(format!("cannot be decoded: {error}"))
-            .advise("save it anew as PNG or JPEG, or take it out"),
+            .advise("save it again as PNG or JPEG, or remove it"),
     }
 }
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) fn check_size(width: u32, height: u32, file_bytes: usize) -> Result<(
         return Err(unreadable(format!(
             "{file_bytes} bytes are too few for {width} x {height} pixels"
         ))
-        .advise("copy the picture again from its source, or take it out"));
+        .advise("copy the picture again from its source, or remove it"));
     }
     Ok(())
 }
@@ -56,5 +56,5 @@ pub(super) fn several(what: impl std::fmt::Display) -> Error {
 /// Makes the error for an incomplete picture.
 pub(super) fn truncated(why: &str) -> Error {
     unreadable(format!("incomplete: {why}"))
-        .advise("copy the picture again from its source, or take it out")
+        .advise("copy the picture again from its source, or remove it")
 }

@@ -163,9 +163,8 @@ impl Archive {
         while self.free_bytes()? < self.min_free_bytes {
             if !stems.remove_oldest(&self.folder)? {
                 let what = format!("{}: too little free space", self.folder.display());
-                return Err(
-                    Error::new(Kind::Io, what).advise("free some, or lower archive.min_free_mib")
-                );
+                return Err(Error::new(Kind::Io, what)
+                    .advise("delete files there, or lower archive.min_free_mib"));
             }
         }
         let reason = serde_json::to_value(item.reason).unwrap_or_default();

@@ -280,10 +280,10 @@ impl Hub {
             }
             // Requests for the safe state overtake what waits for this thread.
             Request::Resume if reply.asked_at() <= self.safe_asked_at => {
-                Answer::Failed("the safe state was asked for after this; it stays".into())
+                Answer::Failed("the safe state was requested after this, so it stays".into())
             }
             Request::Resume => {
-                log::warn!("the safe state ends by request");
+                log::warn!("the safe state ends, as requested");
                 self.event(Event::Resume);
                 Answer::Done("resumed".into())
             }

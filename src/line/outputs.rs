@@ -79,7 +79,7 @@ impl Bank {
     fn give_safe_levels(&mut self) {
         for SafeOutput { output, active_when_safe } in self.outputs.iter_mut().flatten() {
             if let Err(why) = output.set(*active_when_safe) {
-                log::error!("an output does not take its safe level: {why}");
+                log::error!("an output cannot be set to its safe level: {why}");
             }
         }
     }

@@ -86,11 +86,11 @@ pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
 pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
     std::panic::set_hook(Box::new(move |panic| {
         if containment::is_contained() {
-            log::error!("a decoder or a feature extractor has a fault of its own: {panic}");
+            log::error!("a decoder or a feature extractor has panicked, which is a bug: {panic}");
             return;
         }
         take_outputs(&bank, true);
-        let what = "hetmm-edge has a fault of its own and takes the safe state";
+        let what = "hetmm-edge has panicked, which is a bug, and goes to its safe state";
         // If standard error cannot be written, nobody can be told. Another panic would not help.
         let _ = writeln!(std::io::stderr(), "error: {what}: {panic}");
         std::process::exit(5);
@@ -123,7 +123,7 @@ pub(super) fn take_outputs(bank: &Mutex<Bank>, for_good: bool) -> bool {
 /// Takes the outputs to their safe state for good, whatever the hub thread does.
 pub fn take_safe_state(bank: &Mutex<Bank>) {
     if !take_outputs(bank, true) {
-        log::error!("an output does not come back from its driver: the others cannot be reached");
+        log::error!("the driver of an output does not answer: the other outputs cannot be set");
     }
 }
 

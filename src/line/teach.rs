@@ -31,7 +31,7 @@ pub fn teach(
     templates: &Templates,
 ) -> Result<Value> {
     let archive = archive.ok_or_else(|| {
-        Error::usage("pictures of rejected parts are not kept, so none can be taught")
+        Error::usage("pictures of rejected parts are not archived, so none can be taught")
             .advise("give archive.folder in the configuration")
     })?;
     let picture = archive.picture_of(part)?;
@@ -73,7 +73,7 @@ pub fn teach(
     let why = warning.map_or_else(String::new, |warning| format!("; {warning}"));
     log::warn!("part {} was taught as good (entry {entry}, {who}){why}", part.0);
     Ok(json!({
-        "done": format!("part {} is taught as good; undo {entry} takes it back", part.0),
+        "done": format!("part {} is taught as good; undo {entry} reverses it", part.0),
         "picture": name, "entry": entry, "score_before": outcome.score_before,
         "score_after": outcome.score_after, "threshold": inserted.threshold,
         "verdict": outcome.verdict, "passes": outcome.verdict == Verdict::Ok, "warning": warning,

@@ -140,7 +140,7 @@ impl Templates {
         let recipe = if self.fallback { self.by_tract() } else { self.recipe.clone() };
         match proof::join(failed.template(), &recipe) {
             Ok(proven) => {
-                let how = if falls_back { "tract takes its place" } else { "it was opened anew" };
+                let how = if falls_back { "tract takes its place" } else { "it was opened again" };
                 log::warn!("the feature extractor {} had failed: {how}", failed.extractor());
                 state.fallen_back |= falls_back;
                 self.fallbacks.fetch_add(u64::from(falls_back), Ordering::SeqCst);
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn without_fallback_the_same_engine_is_opened_anew() {
+    fn without_fallback_the_same_engine_is_opened_again() {
         let line = Line::new(false, None);
         *line.use_flaky("flaky").fault.lock().expect("locks") = "once";
         assert_eq!(line.part(), Some(Reason::InspectionFailed));

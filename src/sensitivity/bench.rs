@@ -264,8 +264,8 @@ pub fn chunk(pipeline: &Pipeline) -> usize {
 
 fn none_is_ok(rejected: usize) -> Error {
     let what = format!(
-        "none of the {rejected} good pictures is ok as it is: nothing can be made up in them"
+        "the template rejects all {rejected} good pictures, so no artificial defect can be tried on them"
     );
     Error::new(ErrorKind::Image, what)
-        .advise("see what they score, and give good parts that pass, or set the threshold anew")
+        .advise("look at their scores, and give good parts that pass, or set a new threshold")
 }

@@ -176,7 +176,7 @@ pub fn parse(file: &[u8]) -> Result<Parsed<'_>> {
             None if code & OPTIONAL != 0 => {}
             None => {
                 return Err(Error::template(format!(
-                    "the template needs what this program does not know ({name})"
+                    "the template has a section that this program does not know ({name})"
                 ))
                 .advise("update this program"));
             }

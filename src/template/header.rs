@@ -531,7 +531,7 @@ pub fn decode(bytes: &[u8]) -> Result<(HeaderV1, Settings)> {
         return Err(Error::template("the template's header is longer than it says"));
     }
     validate(&header, &settings).map_err(|what| {
-        Error::template(format!("the template's header makes no sense: {what}"))
+        Error::template(format!("the template's header is not valid: {what}"))
             .advise("build the template again; if this version has written it, report it")
     })?;
     Ok((header, settings))

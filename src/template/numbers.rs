@@ -88,7 +88,7 @@ const SAY_NOTHING: &str = "such a template finds no defect: check the pictures a
                            with, and build it again";
 
 fn nonsense(what: String) -> Error {
-    Error::template(format!("the template makes no sense: {what}"))
+    Error::template(format!("the template is not valid: {what}"))
         .advise("copy it again from its source, or build it again")
 }
 

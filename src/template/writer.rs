@@ -150,7 +150,7 @@ impl Draft {
         let template = Template::of_file(file)?;
         if digest.is_some_and(|digest| digest != template.digest()) {
             return Err(Error::template("the bytes from before cannot be restored exactly")
-                .advise("another command has changed the template since: take that back first"));
+                .advise("another command has changed the template since: undo that change first"));
         }
         let size = template.size() as u64;
         drop(template);

@@ -159,7 +159,7 @@ fn accepted(
         refuse_defects(&found.newcomers, pipeline.template().header().calibration.threshold)?;
     }
     if journal.len() + found.newcomers.len() > MAX_ENTRIES {
-        let what = format!("{}: its journal takes {MAX_ENTRIES} pictures", path.display());
+        let what = format!("{}: its journal can hold {MAX_ENTRIES} pictures", path.display());
         return Err(Error::usage(what).advise("build a template from all good pictures"));
     }
     Ok(found)

@@ -154,12 +154,12 @@ fn prove(file: &Path) -> Result<String> {
     let base = unsafe {
         library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase")
     };
-    let base = base.map_err(|_| refused("no ONNX Runtime: it has no OrtGetApiBase"))?;
+    let base = base.map_err(|_| refused("this is not ONNX Runtime: it has no OrtGetApiBase"))?;
     // SAFETY: as above. The structure has held two functions since the first release, and the code
     // checks that it is not null. The version is a text that lives as long as the library.
     let (version, api) = unsafe {
         let Some(base) = base().as_ref() else {
-            return Err(refused("no ONNX Runtime: it gives no interface"));
+            return Err(refused("this is not ONNX Runtime: it gives no interface"));
         };
         let version = CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned();
         (version, (base.GetApi)(ort::MINOR_VERSION))

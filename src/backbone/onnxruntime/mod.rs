@@ -207,7 +207,7 @@ fn map_of(tap: &TapIdentity, index: usize, outputs: &SessionOutputs) -> Result<F
     if largest >= f32::INFINITY.to_bits() {
         let why = format!("the backbone gave values that are no numbers, at tap {}", tap.name);
         return Err(Error::model(why)
-            .advise("16-bit numbers end at 65504: leave them out, or take another device"));
+            .advise("16-bit numbers end at 65504: leave them out, or use another device"));
     }
     Ok(FeatureMap::from_planes(channels, height, width, planes))
 }

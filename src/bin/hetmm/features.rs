@@ -5,6 +5,7 @@ use crate::network::Network;
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use hetmm::builder::features_file::{self, FeaturesFile, Order};
+use hetmm::builder::shard::Shard;
 use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use std::time::Instant;
   hetmm features good/ -o part.features --device cuda
   hetmm features more/ -o part.features --device cuda --append
   hetmm features merge monday.features tuesday.features -o both.features
+  hetmm features good/ -o 3.features --shard 3/8    the third of eight jobs
   hetmm build part.features -o part.hetmm
 
 Run the same command again after an interruption: it continues where it stopped. Write ./merge for a folder that \
@@ -40,6 +42,10 @@ pub struct Args {
     /// Leave out unreadable pictures. Without it, one unreadable picture is an error
     #[arg(long)]
     skip_unreadable: bool,
+    /// Compute only part I of N equal parts, from 1. `hetmm features merge` joins all parts to the file that one run over
+    /// all pictures writes. Give every job the same pictures and options
+    #[arg(long, value_name = "I/N", conflicts_with = "append")]
+    shard: Option<Shard>,
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
@@ -55,10 +61,12 @@ enum Command {
 
 /// Join features files of the same backbone and feature extractor
 ///
-/// If a picture is in several files, the first one is kept.
+/// If a picture is in several files, the first one is kept. Files of --shard must be complete: they may stand in any
+/// order, and give the same bytes as one run over all pictures.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  hetmm features merge monday.features tuesday.features -o both.features")]
+  hetmm features merge monday.features tuesday.features -o both.features
+  hetmm features merge ?.features -o part.features    all shards of one list")]
 struct Merge {
     /// The features files to join
     #[arg(required = true, num_args = 2.., value_name = "F.features")]
@@ -90,6 +98,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let order = Order {
         destination: output,
         pictures: &pictures,
+        shard: args.shard,
         preset: preset.name,
         append: args.append,
         skip_unreadable: args.skip_unreadable,

@@ -93,7 +93,7 @@ fn text(args: &Args, journal: &[(Entry, &[u8])]) -> String {
     }
     let bytes: usize = journal.iter().map(|(_, bytes)| bytes.len()).sum();
     let (pictures, them) = (counted(journal.len(), "picture"), form(journal.len(), "it", "them"));
-    say!(text, "{pictures}; the data to undo {them} takes {:.2} MB", bytes as f64 / 1e6);
+    say!(text, "{pictures}; the data to undo {them} needs {:.2} MB", bytes as f64 / 1e6);
     text
 }
 

@@ -5,6 +5,7 @@ use crate::extractor::ExtractorArgs;
 use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
 use hetmm::builder::Source;
+use hetmm::builder::shard::Shard;
 use hetmm::heatmap;
 use hetmm::image::{self, Facts};
 use hetmm::scoring::verdict::Rule;
@@ -19,6 +20,7 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   hetmm inspect part.hetmm new.png
   hetmm inspect part.hetmm new/ --heatmaps out/
+  hetmm inspect part.hetmm archive/ --json --shard 3/8 > 3.jsonl    the third of eight jobs
   hetmm inspect part.hetmm new/ --json | jq 'select(.verdict != \"ok\") | .image'")]
 pub struct Args {
     /// The template
@@ -38,6 +40,9 @@ pub struct Args {
     /// Leave out unreadable pictures. Without it, an unreadable picture ends the command with an error after the others
     #[arg(long)]
     skip_unreadable: bool,
+    /// Inspect only part I of N equal parts, from 1. The results of all parts, one after the other, are those of one run
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     #[command(flatten)]
     replace: Replace,
     #[command(flatten)]
@@ -50,12 +55,17 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pictures = pictures::list(&args.images, args.folders, console)?;
+    // Names of heat maps depend on all pictures, so that no two jobs write the same one.
     let names = heatmap_names(&pictures);
-    let outputs = claim(args, &pictures, &names)?;
+    let (pictures, names) = match args.shard {
+        Some(shard) => (shard.part_of(&pictures), shard.part_of(&names)),
+        None => (&pictures[..], &names[..]),
+    };
+    let outputs = claim(args, pictures, names)?;
     let inspector = open(args)?;
     let bar = console.bar("inspecting", pictures.len());
     let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
-    for (source, name) in pictures.iter().zip(&names) {
+    for (source, name) in pictures.iter().zip(names) {
         match inspect(&inspector, source) {
             Ok((picture, facts, found)) => {
                 if let Some(folder) = &args.heatmaps {

@@ -1,7 +1,9 @@
 //! Merges the features of several files into one.
 
+use super::Header;
 use super::data_error;
 use super::read::FeaturesFile;
+use super::shards;
 use super::write::Part;
 use crate::error::Result;
 use std::collections::HashSet;
@@ -20,8 +22,12 @@ pub struct Merged {
 
 /// Writes the pictures of all `files`, in their order, to `destination`. Of equal pictures it keeps the first.
 ///
+/// Shards of one list go into the order of their numbers. All their pictures stay, so the file has the same bytes as
+/// that of one run over the whole list.
+///
 /// # Errors
-/// Returns [`crate::error::Kind::Image`] if the files are of different backbones or feature extractors, or damaged.
+/// Returns [`crate::error::Kind::Image`] if the files are of different backbones or feature extractors, or damaged, or
+/// if some but not all shards of a list are there.
 pub fn merge(
     files: &[PathBuf],
     destination: &Path,
@@ -43,14 +49,17 @@ pub fn merge(
             .advise("compute both files with the same options"));
         }
     }
-    let mut part = Part::open(destination, first.header().clone())?;
+    let shards = shards::in_order(files, &opened)?;
+    let are_shards = shards.is_some();
+    let ordered = shards.unwrap_or_else(|| opened.iter().collect());
+    let mut part = Part::open(destination, Header { part: None, ..first.header().clone() })?;
     part.cut_to(0)?;
     let total = opened.iter().map(|file| file.pictures().len()).sum();
     let mut seen = HashSet::new();
     let (mut done, mut left_out) = (0, 0);
-    for file in &opened {
+    for file in ordered {
         for (index, picture) in file.pictures().enumerate() {
-            match seen.insert(picture.digest) {
+            match seen.insert(picture.digest) || are_shards {
                 true => part.copy(file, index)?,
                 false => left_out += 1,
             }

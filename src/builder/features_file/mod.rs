@@ -8,10 +8,13 @@
 
 mod merge;
 mod read;
+mod shards;
 mod write;
 
 pub use merge::{Merged, merge};
 pub use read::FeaturesFile;
+pub use shards::PartOfList;
+pub(in crate::builder) use shards::require_whole;
 pub use write::{Computed, Order, compute, growing};
 
 use crate::backbone::{Identity, TapIdentity};
@@ -50,6 +53,8 @@ const MAX_MAPS: u64 = 1 << 32;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Versions {
     V1(Header),
+    /// As `V1`, of a file that holds one part of a list.
+    V2(Header, PartOfList),
 }
 
 /// Holds what all pictures of a file share.
@@ -61,6 +66,9 @@ pub struct Header {
     pub extractor: String,
     /// The preset that the taps come from.
     pub preset: String,
+    /// The part of a list of pictures that the file holds; `None` for all of it.
+    #[serde(skip)]
+    pub part: Option<PartOfList>,
 }
 
 /// Describes one picture.
@@ -87,15 +95,23 @@ struct Totals {
 
 impl Header {
     fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(&Versions::V1(self.clone()))
+        let versions = match self.part {
+            Some(part) => Versions::V2(self.clone(), part),
+            None => Versions::V1(self.clone()),
+        };
+        postcard::to_stdvec(&versions)
             .map_err(|e| data_error(format!("the header cannot be written: {e}")))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        let (Versions::V1(header), rest) = postcard::take_from_bytes(bytes).map_err(|e| {
+        let (versions, rest) = postcard::take_from_bytes(bytes).map_err(|e| {
             data_error(format!("its header cannot be read: {e}"))
                 .advise("update this program: the file may come from a newer version")
         })?;
+        let header = match versions {
+            Versions::V1(header) => header,
+            Versions::V2(header, part) => Header { part: Some(part), ..header },
+        };
         let id = &header.backbone;
         let side = |side: &u32| (1..=4096).contains(side);
         let fine = rest.is_empty()
@@ -105,6 +121,7 @@ impl Header {
                 .taps
                 .iter()
                 .all(|t| side(&t.height) && side(&t.width) && (1..=65_536).contains(&t.channels))
+            && header.part.is_none_or(|part| part.shard.is_possible())
             && header.map_bytes() as u64 <= MAX_MAPS;
         if fine { Ok(header) } else { Err(damaged("the header")) }
     }

@@ -74,6 +74,11 @@ impl FeaturesFile {
         self.records.iter().map(|r| &r.picture)
     }
 
+    /// Returns where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns the file and the name of picture `index`, for messages.
     pub fn name_of(&self, index: usize) -> String {
         let picture = self.records.get(index).map_or("", |record| &record.picture.name);

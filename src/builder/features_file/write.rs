@@ -5,14 +5,16 @@
 //! unchanged. It continues behind them and cuts off the rest.
 
 use super::read::{FeaturesFile, Record, end_of, image_of, maps_of, read_head, totals_of, walk};
-use super::{Header, PictureRecord, RecordPrelude, data_error, prelude};
+use super::{Header, PartOfList, PictureRecord, RecordPrelude, data_error, prelude, shards};
 use crate::backbone::Backbone;
 use crate::builder::Progress;
 use crate::builder::features::{Extracted, Manner, Source, extract, size_warnings};
 use crate::builder::notices;
+use crate::builder::shard::Shard;
 use crate::builder::usable::Usable;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::wording::{counted, form};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -22,8 +24,10 @@ use std::path::{Path, PathBuf};
 pub struct Order<'a> {
     /// The file to write.
     pub destination: &'a Path,
-    /// The pictures.
+    /// The pictures. If the file is one shard of them, this is the whole list.
     pub pictures: &'a [Source],
+    /// The part of the pictures to compute; `None` for all.
+    pub shard: Option<Shard>,
     /// The preset that the backbone's taps come from.
     pub preset: &'a str,
     /// Whether the pictures are added to those that the file has already.
@@ -62,7 +66,9 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
         backbone: backbone.identity().clone(),
         extractor: backbone.extractor().into(),
         preset: order.preset.into(),
+        part: order.shard.map(|shard| PartOfList::new(shard, order.pictures)),
     };
+    let pictures = own_pictures(order)?;
     let old = match order.append && order.destination.exists() {
         true => Some(open_to_append(order.destination, &header)?),
         false => None,
@@ -75,7 +81,7 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
     };
     let known: HashSet<[u8; 32]> =
         old.iter().flat_map(|o| o.pictures()).map(|p| p.digest).collect();
-    let (todo, mut skipped) = part.take_over(kept, order.pictures, &known)?;
+    let (todo, mut skipped) = part.take_over(kept, pictures, &known)?;
     let taken_over = part.records.len() - kept;
 
     let mut computed = 0;
@@ -88,7 +94,7 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
     })?;
     skipped.extend(more);
     if !skipped.is_empty() && !order.skip_unreadable {
-        return Err(Error::unreadable(&skipped, order.pictures.len()));
+        return Err(Error::unreadable(&skipped, pictures.len()));
     }
     if part.records.is_empty() {
         return Err(data_error("there is no picture to compute features of")
@@ -101,8 +107,26 @@ pub fn compute(order: &Order, backbone: &dyn Backbone, progress: Progress) -> Re
     Ok(Computed { pictures, computed, taken_over, kept, bytes, skipped, warnings })
 }
 
+/// Returns the pictures of the shard that was asked for.
+fn own_pictures<'a>(order: &Order<'a>) -> Result<&'a [Source]> {
+    let Some(shard) = order.shard else { return Ok(order.pictures) };
+    let count = order.pictures.len();
+    // All jobs refuse, not only those without a picture.
+    if count < shard.of as usize {
+        return Err(Error::usage(format!(
+            "there {} {}, too few for {} shards",
+            form(count, "is", "are"),
+            counted(count, "picture"),
+            shard.of
+        ))
+        .advise("use fewer shards"));
+    }
+    Ok(shard.part_of(order.pictures))
+}
+
 fn open_to_append(path: &Path, header: &Header) -> Result<FeaturesFile> {
     let old = FeaturesFile::open(path)?;
+    shards::require_whole(&old)?;
     let differences = old.header().differences(header);
     if differences.is_empty() {
         return Ok(old);

@@ -172,7 +172,7 @@ impl<'a> File<'a> {
         self.scans += 1;
         if self.scans > MOST_SCANS {
             return Err(unreadable(format!("a JPEG of more than {MOST_SCANS} scans"))
-                .advise("save it anew, or take it out"));
+                .advise("save it again, or remove it"));
         }
         let Some(frame) = &mut self.frame else { return Err(nonsense()) };
         let scan = frame.parse_scan(segment).ok_or_else(nonsense)?;
@@ -351,8 +351,8 @@ fn units(frame: &Frame, scan: &Scan) -> usize {
 }
 
 fn nonsense() -> Error {
-    unreadable("damaged: the JPEG's header makes no sense")
-        .advise("copy the picture again from its source, or take it out")
+    unreadable("damaged: the JPEG's header is not valid")
+        .advise("copy the picture again from its source, or remove it")
 }
 
 /// Makes the error for a scan that is wrong in row `row` of `rows`.
@@ -360,8 +360,8 @@ fn said(fault: Fault, row: usize, rows: usize) -> Error {
     match fault {
         Fault::Missing => truncated(&format!("the JPEG's data ends in row {row} of {rows}")),
         Fault::Nonsense => {
-            unreadable(format!("damaged: the JPEG's data makes no sense in row {row} of {rows}"))
-                .advise("copy the picture again from its source, or take it out")
+            unreadable(format!("damaged: the JPEG's data is not valid in row {row} of {rows}"))
+                .advise("copy the picture again from its source, or remove it")
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Directory> {
         (Some(directory), 1) => Ok(directory),
         (Some(_), pages) => Err(several(format_args!("a TIFF of {pages} pages"))),
         (None, _) => {
-            Err(unreadable("a TIFF without a picture").advise("save it anew, or take it out"))
+            Err(unreadable("a TIFF without a picture").advise("save it again, or remove it"))
         }
     }
 }

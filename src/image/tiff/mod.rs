@@ -123,7 +123,7 @@ fn check_reservation(
         let tile: Option<u32> = file.find_tag_unsigned(of_tile).map_err(undecodable)?;
         if tile.is_some_and(|tile| tile > side.max(LONGEST_TILE)) {
             return Err(unreadable("a tile of the TIFF is much larger than the picture")
-                .advise("save it anew, or take it out"));
+                .advise("save it again, or remove it"));
         }
     }
     let plain = tag(file, Tag::Compression, 1)? == CompressionMethod::None.to_u16();
@@ -211,9 +211,9 @@ fn undecodable(error: TiffError) -> Error {
         }
         TiffError::LimitsExceeded => {
             unreadable("too large: the TIFF needs more memory than it may")
-                .advise("save it anew, or take it out")
+                .advise("save it again, or remove it")
         }
         error => unreadable(format!("cannot be decoded: {error}"))
-            .advise("save it anew as PNG, or as a TIFF in grey or RGB of 8 or 16 bits"),
+            .advise("save it again as PNG, or as a TIFF in grey or RGB of 8 or 16 bits"),
     }
 }

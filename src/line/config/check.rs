@@ -76,7 +76,7 @@ fn features(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let own = matches!(device, FeatureDevice::Tract);
     if !cfg!(feature = "onnxruntime") && !own && device != FeatureDevice::Auto {
         let why = "this hetmm-edge was built without ONNX Runtime";
-        let remedy = "build it with its feature onnxruntime (cross/README.md says how), or take device = \"tract\" or \
+        let remedy = "build it with its feature onnxruntime (cross/README.md says how), or use device = \"tract\" or \
                       \"auto\"";
         return Err(at.error("template.device", why, remedy));
     }
@@ -89,7 +89,7 @@ fn features(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     for (path, is_stray, device) in stray {
         if is_stray {
             let why = format!("has no meaning without device = \"{device}\" or \"auto\"");
-            return Err(at.error(path, &why, "take it out, or change template.device"));
+            return Err(at.error(path, &why, "remove it, or change template.device"));
         }
     }
     Ok(())
@@ -106,7 +106,7 @@ fn trigger(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             return Err(at.error(path, "is missing, and source = \"gpio\" needs it", remedy));
         }
         if !by_gpio && given && config.encoder.is_none() {
-            let remedy = "take it out, or say source = \"gpio\"";
+            let remedy = "remove it, or set source = \"gpio\"";
             return Err(at.error(path, "has no meaning without source = \"gpio\"", remedy));
         }
     }
@@ -115,17 +115,17 @@ fn trigger(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         return Err(at.error("trigger.edge", "a part has one edge", remedy));
     }
     if trigger.source == TriggerSource::Software && config.control.socket.is_none() {
-        let remedy = "give control.socket, a path such as /run/hetmm/edge.sock";
+        let remedy = "set control.socket to a path such as /run/hetmm/edge.sock";
         return Err(at.error("trigger.source", "\"software\" needs a control socket", remedy));
     }
     let Some(encoder) = &config.encoder else { return Ok(()) };
     if !by_gpio {
-        let remedy = "take [encoder] out, or say trigger.source = \"gpio\"";
+        let remedy = "remove [encoder], or set trigger.source = \"gpio\"";
         return Err(at.error("encoder", "counts need a GPIO trigger to start from", remedy));
     }
     if encoder.chip != trigger.chip {
         let why = "edges of two chips have no common order";
-        let remedy = "wire encoder and trigger to one GPIO chip, and take encoder.chip out";
+        let remedy = "wire encoder and trigger to one GPIO chip, and remove encoder.chip";
         return Err(at.error("encoder.chip", why, remedy));
     }
     Ok(())
@@ -149,13 +149,17 @@ fn camera(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         }
         if !needed && given {
             let why = format!("has no meaning with source = \"{source}\"");
-            return Err(at.error(path, &why, "take it out, or change camera.source"));
+            return Err(at.error(path, &why, "remove it, or change camera.source"));
         }
     }
     let free_folder = !v4l2 && config.trigger.source == TriggerSource::FreeRun;
     if free_folder && camera.frames_per_second.is_none() {
         let why = "is missing, and a folder has no rate of its own";
-        return Err(at.error("camera.frames_per_second", why, "say how many parts a second"));
+        return Err(at.error(
+            "camera.frames_per_second",
+            why,
+            "give the number of parts per second",
+        ));
     }
     Ok(())
 }
@@ -164,12 +168,12 @@ fn reject(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let reject = &config.reject;
     match (reject.delay_us, reject.delay_counts) {
         (None, None) => {
-            let why = "the way from trigger to gate is missing";
+            let why = "the distance from trigger to gate is missing";
             let remedy = "give reject.delay_us, or reject.delay_counts with an [encoder]";
             return Err(at.error("reject", why, remedy));
         }
         (Some(_), Some(_)) => {
-            let why = "the way from trigger to gate is given twice";
+            let why = "the distance from trigger to gate is given twice";
             return Err(at.error("reject.delay_counts", why, "give delay_us or delay_counts"));
         }
         _ => {}
@@ -192,7 +196,7 @@ fn reject(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     }
     let Some(deadline) = reject.deadline_us else {
         let why = "is missing, and counts say nothing about time";
-        let remedy = "give the time in which a result has to be there";
+        let remedy = "give the time within which a result must be there";
         return Err(at.error("reject.deadline_us", why, remedy));
     };
     if let Some(delay) = reject.delay_us.filter(|delay| deadline > *delay) {
@@ -218,7 +222,8 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let outputs = &config.outputs;
     let beat = outputs.heartbeat_half_period_us;
     if outputs.heartbeat.is_some() && beat > 10_000_000 {
-        let why = "a heartbeat slower than every 10 s is no sign of life";
+        let why =
+            "a heartbeat slower than every 10 s does not show in time that the program has stopped";
         return Err(at.error("outputs.heartbeat_half_period_us", why, "give at most 10000000"));
     }
     if outputs.simulate {
@@ -226,7 +231,7 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     }
     if outputs.ng.is_none() && outputs.ok.is_none() {
         let why = "neither a reject output (ng) nor a pass output (ok) is given";
-        let remedy = "give [outputs.ng], or say simulate = true for a trial at the desk";
+        let remedy = "give [outputs.ng], or set simulate = true for a trial at the desk";
         return Err(at.error("outputs", why, remedy));
     }
     for wired in outputs.wired() {

@@ -85,7 +85,7 @@ impl Control {
         match request {
             Request::Safe => self.safe(bell),
             Request::Trigger if taken.parts >= MAX_PARTS => {
-                self.lose_part(&format!("{MAX_PARTS} triggers wait for their parts already"))
+                self.lose_part(&format!("{MAX_PARTS} triggers already wait for their parts"))
             }
             Request::Trigger => self.ask_line(request, Place::Part, PART, bell),
             Request::Status | Request::Resume | Request::Acknowledge => match taken.line {
@@ -161,7 +161,9 @@ impl Control {
     /// Takes the outputs to their safe levels. With `for_good` they stay there until the program ends. Otherwise they
     /// stay until the hub thread has taken the safe state, too.
     fn safe_without_line(&self, for_good: bool) -> Value {
-        log::error!("the line's thread does not take the safe state: the outputs are taken there");
+        log::error!(
+            "the line's thread does not go to the safe state: its outputs are set to it now"
+        );
         if !supervise::take_outputs(&self.bank, for_good) {
             return json!({"error": "the line does not answer, and its outputs cannot be reached"});
         }
@@ -176,7 +178,9 @@ impl Control {
     /// Starts a thread for a request that concerns only the template.
     fn work(self: &Arc<Self>, request: Request, who: String, taken: &Taken, bell: &Bell) -> Next {
         let Some(place) = WorkPlace::take(&taken.work) else {
-            return refused(format!("{MAX_WORK} requests work on the template already; try again"));
+            return refused(format!(
+                "{MAX_WORK} requests already work on the template; try again later"
+            ));
         };
         let (reply, answer) = Reply::new(bell);
         let control = self.clone();

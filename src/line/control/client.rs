@@ -124,7 +124,7 @@ impl Client {
         if !is_whole {
             let late = match self.is_hurried {
                 true => "too many connections; try again".to_owned(),
-                false => format!("no request in time: it has to be there within {PATIENCE:?}"),
+                false => format!("no request came in time: it must be there within {PATIENCE:?}"),
             };
             return (now >= self.until).then_some(Err(late));
         }

@@ -251,6 +251,6 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         _ => panic!("another answer"),
     };
     assert_eq!(said(answer_safe), "safe");
-    assert!(said(answer_before).contains("the safe state was asked for after this"));
+    assert!(said(answer_before).contains("the safe state was requested after this"));
     assert_eq!(said(answer_after), "resumed");
 }

@@ -129,6 +129,7 @@ impl<'a> Bench<'a> {
                 pictures,
                 preset: self.preset.name,
                 append: false,
+                shard: None,
                 skip_unreadable: false,
             };
             let made = features_file::compute(&order, backbone.as_ref(), &|_, _, _| {})?;
