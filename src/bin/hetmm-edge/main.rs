@@ -40,7 +40,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml status           print the state of the running device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
 
-Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used;
+Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."
 )]
 struct Cli {

@@ -121,8 +121,8 @@ pub struct Settings {
     group_by: Option<Regex>,
     #[command(flatten, next_help_heading = METHOD)]
     pub network: Network,
-    /// Prototypes to keep at every position, or "all" for one per picture. More of them know more variants of good
-    /// parts, and make the template larger and slower [default: 60]
+    /// Prototypes to keep at every position, or "all" for one per picture. With more of them the template holds more
+    /// variants of good parts, and is larger and slower [default: 60]
     #[arg(long, value_parser = parse_sheets, value_name = "N|all", help_heading = METHOD)]
     pub sheets: Option<Sheets>,
     /// Turned copies of the pictures as further candidates for prototypes: this number of copies per picture, "none",
@@ -137,22 +137,22 @@ pub struct Settings {
     /// [default: maxmin]
     #[arg(long, value_enum, value_name = "RULE", help_heading = METHOD)]
     pub hard_rule: Option<HardRuleName>,
-    /// Side of the window of each layer, odd, in positions of the layer. Larger windows forgive parts that lie less
+    /// Side of the window of each layer, odd, in positions of the layer. Larger windows tolerate parts that lie less
     /// exactly, and take longer [default: 3 for each layer]
     #[arg(long, value_delimiter = ',', value_name = "P,P,..", help_heading = METHOD)]
     pub patches: Option<Vec<usize>>,
     /// Side of the window of each layer in the backward direction [default: as --patches]
     #[arg(long, value_delimiter = ',', value_name = "P,P,..", help_heading = METHOD)]
     patches_backward: Option<Vec<usize>>,
-    /// Number of patches that each position-free layer holds. It is seldom worth a change [default: 1024]
+    /// Number of patches that each position-free layer holds. You seldom need to change it [default: 1024]
     #[arg(long, value_name = "N", help_heading = METHOD)]
     pub free_patches: Option<usize>,
     /// Weight of the forward direction, from the picture to the template: 1 uses it alone, 0 uses the backward
-    /// direction alone. It is seldom worth a change [default: 0.8]
+    /// direction alone. You seldom need to change it [default: 0.8]
     #[arg(long, value_name = "A", help_heading = METHOD)]
     pub alpha: Option<f32>,
-    /// Share of the usual distances of good parts to subtract: "good-parts" for most of it, and less with few pictures;
-    /// a share from 0 to 1; or "none" [default: good-parts]
+    /// Share of the usual distances of good parts to subtract: "good-parts" for a share that grows with the number of
+    /// parts; a share from 0 to 1; or "none" [default: good-parts]
     #[arg(long, value_parser = parse_baseline, value_name = "good-parts|SHARE|none", help_heading = METHOD)]
     baseline: Option<Baseline>,
     /// Weight of each layer, or "auto" to set the weights from the good pictures. Given weights change the scale of the
@@ -163,7 +163,7 @@ pub struct Settings {
     #[arg(long, value_enum, help_heading = METHOD)]
     fusion: Option<FusionName>,
     /// Blur of the anomaly map before its largest value is taken: the standard deviation in pixels of the network
-    /// input. It is seldom worth a change [default: 2 for an input of 256x256, and more for a larger one]
+    /// input. You seldom need to change it [default: 2 for an input of 256x256, and more for a larger one]
     #[arg(long, value_name = "PIXELS", help_heading = METHOD)]
     sigma: Option<f32>,
     /// How the template stores its values. i8 is the smallest and the fastest [default: i8]

@@ -15,8 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Add good parts to a template, without a new build
 ///
 /// The command adds only features that the template does not have yet. When a position is full, it replaces the
-/// most redundant prototype there. The weights of the layers and the threshold stay. The journal of the template stores
-/// who inserted what and when, and what was there before: `hetmm history` shows it, and `hetmm undo` takes it back.
+/// most redundant prototype there. The weights of the layers and the threshold do not change. The journal of the
+/// template stores who inserted what and when, and what was there before. `hetmm history` shows it, and `hetmm undo`
+/// takes it back.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm insert part.hetmm false-reject.png
@@ -29,8 +30,9 @@ pub struct Args {
     /// Pictures of good parts: folders or files
     #[arg(required = true, value_name = "GOOD")]
     images: Vec<PathBuf>,
-    /// Also insert pictures that look like defects, with a score of more than 1.25 times the threshold. Without it the
-    /// command inserts nothing then and ends with exit code 1. Look at the part first: parts like it pass afterwards
+    /// Also insert pictures that look like defects, with a score of more than 1.25 times the threshold. Without it,
+    /// such a picture stops the command: it inserts nothing and ends with exit code 1. Look at the part first: parts
+    /// like it pass afterwards
     #[arg(long)]
     force: bool,
     /// Leave out unreadable pictures. Without it, one unreadable picture stops the command and nothing is inserted

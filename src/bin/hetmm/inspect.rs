@@ -28,7 +28,7 @@ pub struct Args {
     /// Pictures: a folder, or files
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Print one JSON object per picture and line in place of text
+    /// Print one JSON object per picture, each on its own line, in place of text
     #[arg(long)]
     json: bool,
     /// Write a heat map of each picture to this folder

@@ -46,18 +46,21 @@ use std::process::ExitCode;
 #[command(name = "hetmm", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     /// Print results only, without progress and notes
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     quiet: bool,
     /// Print more messages on stderr. Give it twice for even more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GENERAL)]
     verbose: u8,
     /// Number of threads, up to four per core, or up to 64 if that is more. Give fewer to leave cores to other programs
     /// [default: one per core]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", help_heading = GENERAL)]
     threads: Option<usize>,
     #[command(subcommand)]
     command: Command,
 }
+
+/// The heading of the options that every command has. They stand after the command's own options.
+const GENERAL: &str = "General options";
 
 const EXAMPLES: &str = "Examples:
   hetmm demo                                       try the whole program on artificial parts
@@ -65,9 +68,9 @@ const EXAMPLES: &str = "Examples:
   hetmm build good/ -o part.hetmm                  make a template from a folder of good pictures
   hetmm calibrate part.hetmm --images fresh/       set the threshold for a rate of false rejects
   hetmm inspect part.hetmm new/ --heatmaps out/    score pictures and draw where they differ
-  hetmm insert part.hetmm false-reject.png         add a good part that was rejected; `hetmm undo` removes it
+  hetmm insert part.hetmm false-reject.png         add a rejected good part; `hetmm undo` removes it
   hetmm eval part.hetmm dataset/ --report r.html   measure a template on a data set in MVTec layout
-  hetmm sensitivity part.hetmm fresh/              size of the defects that it finds, from artificial ones
+  hetmm sensitivity part.hetmm fresh/              how small a defect it finds (artificial defects)
 
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 a picture or a data set cannot be used; 4 a template or a \
 model cannot be used; 5 a device or a file operation failed. A command that has changed a file and cannot print its \

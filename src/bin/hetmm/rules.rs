@@ -43,8 +43,8 @@ pub struct Args {
     /// Size of a pixel on the part, in millimetres. Areas in mm2 need it
     #[arg(long, value_name = "MM")]
     mm_per_pixel: Option<f32>,
-    /// A part passes with up to this number of counted regions, if each of them is weak and small: its peak is at most
-    /// twice the threshold, and it covers at most 2 % of the picture [default: 0]
+    /// A part passes with up to this number of counted regions, if each is weak and small. A weak region has a peak of
+    /// at most twice the threshold. A small one covers at most 2 % of the picture [default: 0]
     #[arg(long, value_name = "N")]
     max_regions: Option<u32>,
     /// Picture that is black where nothing counts and white elsewhere. It has the same size as the good pictures
