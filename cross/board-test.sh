@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
 # Tests the device program on the virtual board: kernel GPIO, a kernel camera, real time stamps.
 #
-# usage: cross/board-test.sh [--keep DIR]
+# usage: cross/board-test.sh [--keep DIR] [--native PROGRAM]
 #
 #   1. builds hetmm-edge for the board, static, and hetmm for this machine
 #   2. takes pictures with the board's camera
 #   3. builds a template from them here
 #   4. runs cross/board/line-test.sh on the board: trigger to reject pulse, and every fault
 #
-#   --keep DIR   leaves pictures, template and console logs there
+#   --keep DIR         leaves pictures, template and console logs there
+#   --native PROGRAM   the `hetmm` of this machine, in place of building it
 #
 # Needs `cross/setup.sh --board`, once.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-KEEP=''
+KEEP='' HETMM=''
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) help_of "$0" && exit ;;
     --keep) KEEP=$(value "$@") && shift ;;
+    --native) HETMM=$(value "$@") && shift ;;
     *) fail "unknown option $1" "$0 --help" ;;
   esac
   shift
@@ -35,7 +37,7 @@ fi
 
 say "building for the board and for this machine"
 cross/build.sh --static --tools >"$WORK/build.log" 2>&1 || { tail -n 20 "$WORK/build.log" && exit 1; }
-cargo build --quiet --release --bin hetmm
+[ -n "$HETMM" ] || cargo build --quiet --release --bin hetmm
 BINS=$TARGET_DIR/board/static
 
 say "pictures from the board's camera"
@@ -50,7 +52,7 @@ for file in "$WORK"/pictures/*/*.base64; do base64 -d "$file" >"${file%.base64}.
 say "$(find "$WORK/pictures/good" -name '*.png' | wc -l) good ones"
 
 say "a template from them"
-HETMM=$TARGET_DIR/release/hetmm
+HETMM=${HETMM:-$TARGET_DIR/release/hetmm}
 "$HETMM" build "$WORK/pictures/good" -o "$WORK/part.hetmm" --sheets all --quiet
 "$HETMM" inspect "$WORK/part.hetmm" "$WORK/pictures/good" --json >"$WORK/good.json"
 "$HETMM" inspect "$WORK/part.hetmm" "$WORK/pictures/bad" --json >"$WORK/bad.json"

@@ -77,7 +77,7 @@ mod tests {
         fn shards_one_after_the_other_are_the_list(length in 0usize..200, of in 1u32..50) {
             let list: Vec<usize> = (0..length).collect();
             let parts: Vec<&[usize]> = (1..=of).map(|number| Shard { number, of }.part_of(&list)).collect();
-            prop_assert_eq!(parts.concat(), list);
+            prop_assert_eq!(&parts.concat(), &list);
             let lengths = parts.iter().map(|part| part.len());
             let (least, most) = (lengths.clone().min().unwrap(), lengths.max().unwrap());
             prop_assert!(most - least <= 1);

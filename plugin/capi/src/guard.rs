@@ -65,3 +65,29 @@ fn of_kind(kind: ErrorKind) -> hetmm_status {
         _ => HETMM_USAGE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> String {
+        LAST.with(|last| last.borrow().to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn a_panic_becomes_a_status_with_its_words() {
+        assert_eq!(status(|| panic!("on {}", "purpose")), HETMM_PANIC);
+        assert!(words().contains("on purpose"), "{}", words());
+        assert_eq!(status(|| std::panic::panic_any(7)), HETMM_PANIC);
+        assert!(words().contains("without words"), "{}", words());
+        assert_eq!(value(5, || panic!("again")), 5);
+        assert_eq!(value(5, || 6), 6);
+        assert_eq!(status(|| Ok(())), HETMM_OK);
+    }
+
+    #[test]
+    fn words_with_a_zero_inside_are_not_lost() {
+        assert_eq!(status(|| Err(Error::usage("a\0b"))), HETMM_USAGE);
+        assert!(words().contains("ab"), "{}", words());
+    }
+}
