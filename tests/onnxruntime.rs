@@ -196,7 +196,7 @@ fn auto_says_what_it_takes_and_why() {
     let base = [&base, &SMALL[..], &TEMPLATE[..]].concat();
     let nothing =
         command(&base).env("ORT_DYLIB_PATH", "/no/such/library.so").output().expect("runs");
-    assert_code(&nothing, 0, "device auto takes tract");
+    assert_code(&nothing, 0, "device auto uses tract");
     assert_code(&nothing, 0, "not cpu: /no/such/library.so");
     let quiet = [&["--quiet"], &base[..]].concat();
     assert_eq!(stderr(&command(&quiet).env("ORT_DYLIB_PATH", "/none").output().expect("runs")), "");
@@ -204,7 +204,7 @@ fn auto_says_what_it_takes_and_why() {
     assert_code(&plain(&[&base[..], &["--onnxruntime", "/none.so"]].concat()), 5, "/none.so");
     let Some(library) = library() else { return };
     let out = command(&base).env("ORT_DYLIB_PATH", library).output().expect("runs");
-    assert_code(&out, 0, "device auto takes onnxruntime 1.");
+    assert_code(&out, 0, "device auto uses onnxruntime 1.");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn only_good_pictures_that_the_template_has_not_seen_count() {
         ),
         "{told}"
     );
-    assert_code(&run(&[text(&bad)], &[]), 3, "none of the 3 good pictures is ok as it is");
+    assert_code(&run(&[text(&bad)], &[]), 3, "the template rejects all 3 good pictures");
     // With few pictures, the output says so.
     let few = stdout(&run(&[text(&fresh.join("100.png"))], &[]));
     assert!(few.contains("1 good picture says little"), "{few}");

@@ -43,7 +43,7 @@ fn the_tool_names_the_picture_and_passes_over_it_when_told_so() {
         let out = hetmm(command);
         assert_code(&out, 3, "palette.png");
         let said = stderr(&out);
-        assert!(said.contains("panicked, which is a bug") && said.contains("->"), "{said}");
+        assert!(said.contains("failed because of a bug") && said.contains("->"), "{said}");
         if command[0] != "audit" {
             assert_code(&hetmm(&[command, &["--skip-unreadable"]].concat()), 0, "palette.png");
         }
@@ -128,7 +128,7 @@ fn the_line_rejects_the_part_and_goes_on() {
         }
     }
     assert_eq!(ask(&folder, "status")["faults"], Value::Array(Vec::new()), "{}", said());
-    assert!(said().contains("panicked, which is a bug"), "the log says why: {}", said());
+    assert!(said().contains("failed because of a bug"), "the log says why: {}", said());
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl TractCudaBackbone {
             Ok(backbone)
         }));
         loaded
-            .unwrap_or_else(|_| Err(cannot("it has panicked, which is a bug".into())))
+            .unwrap_or_else(|_| Err(cannot("it has failed because of a bug".into())))
             .map_err(|e| if e.kind() == crate::error::Kind::Model { e.within(name) } else { e })
     }
 }

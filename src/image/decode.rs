@@ -80,7 +80,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture> {
 pub fn decode_with_opacity(bytes: &[u8]) -> Result<Decoded> {
     quietly(|| decode_uncontained(bytes)).unwrap_or_else(|panic| {
         Err(unreadable(format!(
-            "cannot be decoded: its decoder has panicked, which is a bug: {panic}"
+            "cannot be decoded: its decoder has failed because of a bug: {panic}"
         ))
         .advise("save it again as PNG, or remove it"))
     })

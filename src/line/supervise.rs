@@ -86,11 +86,11 @@ pub fn tell(state: &[sd_notify::NotifyState<'_>]) {
 pub fn install_panic_hook(bank: Arc<Mutex<Bank>>) {
     std::panic::set_hook(Box::new(move |panic| {
         if containment::is_contained() {
-            log::error!("a decoder or a feature extractor has panicked, which is a bug: {panic}");
+            log::error!("a decoder or a feature extractor has failed because of a bug: {panic}");
             return;
         }
         take_outputs(&bank, true);
-        let what = "hetmm-edge has panicked, which is a bug, and goes to its safe state";
+        let what = "hetmm-edge has failed because of a bug, and goes to its safe state";
         // If standard error cannot be written, nobody can be told. Another panic would not help.
         let _ = writeln!(std::io::stderr(), "error: {what}: {panic}");
         std::process::exit(5);
