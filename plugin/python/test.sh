@@ -45,7 +45,7 @@ done
 # In the folder of the sources, Python would take the sources for the package.
 cd "$work"
 "$work/new/bin/stubtest" hetmm --mypy-config-file "$here/pyproject.toml"
-"$work/new/bin/mypy" --config-file "$here/pyproject.toml" "$here"/examples/*.py
+"$work/new/bin/mypy" --config-file "$here/pyproject.toml" "$here"/{examples,tests}/*.py
 settings=(--quiet --config-file "$here/pyproject.toml" --rootdir "$here")
 "$work/old/bin/pytest" "${settings[@]}" "$here/tests" --ignore "$here/tests/test_archive.py"
 "$work/new/bin/pytest" "${settings[@]}" "$here/tests"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -120,9 +121,9 @@ def inspect_all(args: argparse.Namespace, digest: str, missing: dict[str, list[s
     if args.address is None:
         # Nobody else can reach this Ray.
         ray.init(address="local", _node_ip_address="127.0.0.1", include_dashboard=False, log_to_driver=False,
-                 num_cpus=args.workers * args.threads + 1, object_store_memory=100 << 20, logging_level="warning")
+                 num_cpus=args.workers * args.threads + 1, object_store_memory=100 << 20, logging_level=logging.WARNING)
     else:
-        ray.init(address=args.address, log_to_driver=False, logging_level="warning")
+        ray.init(address=args.address, log_to_driver=False, logging_level=logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
     items = [{"part": part, "pictures": json.dumps(pictures)} for part, pictures in missing.items()]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(

@@ -40,7 +40,7 @@ __version__: str
 _Path = str | os.PathLike[str]
 _Device = Literal["tract", "cpu", "cuda", "tensorrt", "tract-cuda", "auto"]
 _Order = Literal["rgb", "bgr"]
-_Array = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+_Array = npt.NDArray[Any]
 
 @final
 class Template:
@@ -144,7 +144,10 @@ class Inspection:
         """``map``, under anomalib's name."""
     @property
     def pred_mask(self) -> npt.NDArray[np.bool_]:
-        """Where the map is above its limit or not a number. Rules may still tolerate what is there."""
+        """The pixels of the map that belong to a region above the threshold, and those that are not a number.
+
+        Rules may still tolerate a region. For "review" it can be empty.
+        """
     def to_dict(self) -> dict[str, Any]:
         """The object of ``hetmm inspect --json`` without ``image``. A score that is not a number is None."""
     def __bool__(self) -> NoReturn: ...

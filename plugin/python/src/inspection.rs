@@ -105,7 +105,8 @@ impl Inspection {
     }
 
     fn __repr__(&self) -> String {
-        let (verdict, score, threshold) = (self.verdict(), self.score(), self.threshold());
+        let [score, threshold] = [self.score(), self.threshold()].map(f64::from);
+        let verdict = self.verdict();
         format!("<hetmm.Inspection {verdict}, score {score} / {threshold}>")
     }
 

@@ -21,7 +21,7 @@ from conftest import EXAMPLES
 
 import hetmm
 
-PICTURES, PART = 3000, 50
+PICTURES, PART = 2000, 50
 TIMEOUT_S = 240
 
 
@@ -80,6 +80,8 @@ def end(process: subprocess.Popen[str]) -> None:
         for one in started:
             one.kill()
         process.wait(30)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def rows(results: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,11 @@ import pytest
 from conftest import run_python, same
 
 import hetmm
-from hetmm import _native
+from hetmm import _native  # type: ignore[attr-defined]
+
+
+# Either is given where a template is wanted.
+Given = str | bytes | Path | hetmm.Template
 
 
 def told(program: str, *arguments: object) -> list[dict[str, Any]]:
@@ -52,7 +56,7 @@ def test_the_parts_of_a_result(inspector: hetmm.Inspector, picture: np.ndarray) 
     with pytest.raises(ValueError, match="read-only"):
         result.map[0, 0] = 0
     assert result.pred_mask.dtype == np.bool_
-    np.testing.assert_array_equal(result.pred_mask, result.map > result.threshold)
+    assert result.pred_mask.any() == bool(result.regions)
     assert result.pred_score == result.score
     assert result.pred_label is (result.verdict != "ok")
     assert result.review <= result.threshold
@@ -61,6 +65,19 @@ def test_the_parts_of_a_result(inspector: hetmm.Inspector, picture: np.ndarray) 
     kept = result.map
     del result
     assert math.isfinite(kept.sum()), "the map outlives its result"
+
+
+def test_the_mask_is_what_belongs_to_the_regions(demo: Path) -> None:
+    inspector = hetmm.Inspector(demo / "part.hetmm")
+    stained = inspector.inspect(demo / "parts" / "test" / "stain" / "000.png")
+    good = inspector.inspect(demo / "parts" / "test" / "good" / "000.png")
+    for result in [stained, good]:
+        assert not result.pred_mask[result.map <= result.threshold].any()
+        # Areas are in pixels of the picture, and each is rounded.
+        area = result.pred_mask.sum() * 320 * 320 / result.map.size
+        assert abs(area - sum(region.area for region in result.regions)) <= len(result.regions)
+    assert stained.pred_mask.any() and stained.pred_label and stained.verdict == "ng"
+    assert not good.pred_mask.any() and not good.pred_label and good.verdict == "ok"
 
 
 def test_a_result_is_neither_true_nor_false(inspector: hetmm.Inspector, picture: np.ndarray) -> None:
@@ -78,10 +95,8 @@ def test_a_result_is_neither_true_nor_false(inspector: hetmm.Inspector, picture:
 
 def test_templates_from_paths_bytes_and_templates_are_the_same(golden: Path, picture: np.ndarray) -> None:
     template = hetmm.Template(golden)
-    results = [
-        hetmm.Inspector(given, threads=1).inspect(picture, order="rgb")
-        for given in [golden, str(golden), golden.read_bytes(), template, hetmm.Template(golden.read_bytes())]
-    ]
+    given: list[Given] = [golden, str(golden), golden.read_bytes(), template, hetmm.Template(golden.read_bytes())]
+    results = [hetmm.Inspector(one, threads=1).inspect(picture, order="rgb") for one in given]
     assert all(same(result, results[0]) for result in results)
     assert template.threshold == results[0].threshold
     assert len(template.digest) == 64
@@ -101,7 +116,8 @@ def test_templates_that_cannot_be_used(golden: Path, tmp_path: Path) -> None:
     changed.write_bytes(whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :])
     empty.write_bytes(b"")
     for path in [cut, changed, empty]:
-        for given in [path, path.read_bytes()]:
+        both: list[Given] = [path, path.read_bytes()]
+        for given in both:
             with pytest.raises(hetmm.TemplateError) as caught:
                 hetmm.Inspector(given)
             assert caught.value.kind == "template" and caught.value.next_step
@@ -113,9 +129,10 @@ def test_templates_that_cannot_be_used(golden: Path, tmp_path: Path) -> None:
     assert missing.value.next_step == "check the path"
     with pytest.raises(hetmm.Error):
         hetmm.Inspector(tmp_path)
-    for given in [None, 3, [golden], bytearray(whole)]:
+    wrong: list[Any] = [None, 3, [golden], bytearray(whole)]
+    for one in wrong:
         with pytest.raises(TypeError, match="a path, the bytes of its file or a hetmm.Template"):
-            hetmm.Inspector(given)  # type: ignore[arg-type]
+            hetmm.Inspector(one)
 
 
 def test_options_that_cannot_be_used(golden: Path, tmp_path: Path) -> None:
@@ -127,7 +144,7 @@ def test_options_that_cannot_be_used(golden: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         hetmm.Inspector(golden, threads="2")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        hetmm.Inspector(golden, 2)  # type: ignore[misc]
+        hetmm.Inspector(golden, 2)  # type: ignore[call-arg]
     model = tmp_path / "no.onnx"
     with pytest.raises(hetmm.Error, match="no.onnx"):
         hetmm.Inspector(golden, backbone=model)
