@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -116,15 +117,20 @@ def agree(results: Path, job: dict[str, Any]) -> None:
 def inspect_all(args: argparse.Namespace, digest: str, missing: dict[str, list[str]]) -> None:
     """Lets the workers do the parts that are missing."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if args.address is None:
+        # Ray reads these when it is imported. With the first one it listens on the loopback address only. The token
+        # keeps other users of this machine out.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     import ray
 
     if args.address is None:
-        # Nobody else can reach this Ray.
-        ray.init(address="local", _node_ip_address="127.0.0.1", include_dashboard=False, log_to_driver=False,
-                 num_cpus=args.workers * args.threads + 1, object_store_memory=100 << 20, logging_level=logging.WARNING)
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING,
+                 num_cpus=args.workers * args.threads + 1, object_store_memory=100 << 20)
     else:
         ray.init(address=args.address, log_to_driver=False, logging_level=logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     items = [{"part": part, "pictures": json.dumps(pictures)} for part, pictures in missing.items()]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Worker,

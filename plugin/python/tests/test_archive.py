@@ -105,6 +105,18 @@ def workers(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
             pass
 
 
+def assert_nobody_else_can_connect(process: subprocess.Popen[str]) -> None:
+    """Ray must not listen on an address that other machines reach."""
+    addresses = set()
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            connections = child.net_connections("inet")
+        except psutil.NoSuchProcess:
+            continue
+        addresses |= {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
+    assert addresses and addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, addresses
+
+
 def wait_for_parts(results: Path, process: subprocess.Popen[str], least: int) -> int:
     """Waits until some parts are there. Returns how many."""
     for _ in range(TIMEOUT_S * 50):
@@ -124,6 +136,7 @@ def test_a_worker_that_is_killed_loses_nothing(
         parts = wait_for_parts(results, process, 3)
         killed = list(workers(process))
         assert len(killed) == 2, "two workers"
+        assert_nobody_else_can_connect(process)
         killed[0].send_signal(signal.SIGKILL)
         killed[0].wait(30)
         assert 3 <= parts < PICTURES // PART, "it was killed in the middle"
