@@ -15,7 +15,7 @@ if ! "$python" -c 'import ensurepip, venv'; then
     exit 1
 fi
 mkdir -p "$work"
-# Makes an environment, unless one with these packages is there. Where there is no time to lose, it is kept.
+# Makes an environment, unless one with these packages is there from an earlier run.
 environment() {
     local at="$work/$1"
     shift
@@ -36,7 +36,8 @@ cargo build --quiet --release --bin hetmm
 rm -rf "$HETMM_DEMO" "$work/wheel"
 "$HETMM" demo --quiet --out "$HETMM_DEMO" >"$work/demo.log" &
 demo=$!
-"$work/new/bin/maturin" build --quiet --release --manifest-path "$here/Cargo.toml" --out "$work/wheel"
+"$work/new/bin/maturin" build --release --manifest-path "$here/Cargo.toml" --out "$work/wheel" >"$work/wheel.log" 2>&1 ||
+    { tail -n 40 "$work/wheel.log"; exit 1; }
 wait "$demo"
 for name in old new; do
     "$work/$name/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$work"/wheel/*.whl

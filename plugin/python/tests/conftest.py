@@ -54,8 +54,8 @@ def demo(program: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_python(code: str, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Runs a program of its own, which must end in time."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    """Runs a program of its own, which must end in time. It finds the installed package only, in whatever folder."""
+    command = [sys.executable, "-I", "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
 
 

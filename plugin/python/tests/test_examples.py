@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES
+from conftest import EXAMPLES, run_python
 
 import hetmm
 
@@ -40,3 +40,11 @@ def test_the_auroc_is_that_of_the_tool(
             assert inspector.inspect(file).score == pytest.approx(float(score), abs=1e-6), path
             compared += 1
     assert compared == 44
+
+
+def test_the_example_of_the_readme_prints_what_it_says(demo: Path) -> None:
+    text = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    said = re.findall(r"print\(.*\) +# (.*)", code)[:2] + ["reject the part"]
+    done = run_python(code.replace("hetmm-demo", str(demo)))
+    assert done.stderr == "" and done.stdout.splitlines() == said, done.stderr
