@@ -100,14 +100,14 @@ def pictures_of(source: Path) -> list[str]:
 
 def agree(results: Path, job: dict[str, Any]) -> None:
     """Refuses a folder that holds the results of another job, so that no part is taken for one of this job."""
-    path = results / "job.json"
+    path = results / "_job.json"
     results.mkdir(parents=True, exist_ok=True)
     if path.exists():
         if json.loads(path.read_text()) != job:
             sys.exit(f"{results}: it holds results of other pictures, of another template or of other parts\n"
                      "  -> choose another folder for the results")
     elif any(results.glob("*.parquet")):
-        sys.exit(f"{results}: it holds tables, and no job.json\n  -> choose another folder for the results")
+        sys.exit(f"{results}: it holds tables, and no _job.json\n  -> choose another folder for the results")
     else:
         draft = path.with_name(f".job.{os.getpid()}")
         draft.write_text(json.dumps(job))

@@ -94,6 +94,7 @@ def agree(results: Path, expected: dict[str, dict[str, Any]]) -> None:
     assert [row.pop("image") for row in found] == list(expected), "every picture once, in order"
     assert found == list(expected.values())
     assert not list(results.glob(".part-*"))
+    assert pq.read_table(results).num_rows == len(expected), "the folder is a data set"
 
 
 def workers(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
