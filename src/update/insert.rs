@@ -10,6 +10,7 @@ use crate::files::{self, Lock};
 use crate::inspection::Pipeline;
 use crate::scoring::Verdict;
 use crate::template::Template;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The result of inserting one picture.
@@ -66,6 +67,27 @@ pub struct Inserted {
     pub is_promised: bool,
     /// How many pictures have been inserted since the threshold was set, including these.
     pub since_threshold: usize,
+}
+
+impl Inserted {
+    /// Returns the object that the command `hetmm insert --json` prints, without its key `written`.
+    pub fn to_json(&self) -> Value {
+        let outcomes = self.outcomes.iter().map(|o| {
+            json!({
+                "image": o.file.display().to_string(), "entry": o.id, "verdict": o.verdict,
+                "score_before": o.score_before, "score_after": o.score_after,
+                "prototypes": o.added, "warning": o.warning,
+            })
+        });
+        let skipped: Vec<String> = self.skipped.iter().map(Error::what).collect();
+        let known: Vec<String> = self.known.iter().map(|file| file.display().to_string()).collect();
+        json!({
+            "images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped,
+            "sheets_before": self.sheets[0], "sheets": self.sheets[1],
+            "bytes_before": self.bytes[0], "bytes": self.bytes[1], "threshold": self.threshold,
+            "inserted_since_threshold": self.since_threshold,
+        })
+    }
 }
 
 /// Inserts `pictures` into the template at `path`, all or none. `model` is the template's backbone, where that

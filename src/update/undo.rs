@@ -6,6 +6,7 @@ use super::prototypes::Prototypes;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::template::Template;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// The result of an undo.
@@ -20,6 +21,17 @@ pub struct Undone {
     /// Whether the file's BLAKE3 was compared with the one from before. That digest is not known
     /// where the picture was inserted together with others that stay.
     pub proven: bool,
+}
+
+impl Undone {
+    /// Returns the entries that were removed, and the threshold before and after.
+    pub fn to_json(&self) -> Value {
+        let entries: Vec<u32> = self.entries.iter().map(|entry| entry.id).collect();
+        json!({
+            "entries": entries, "threshold_before": self.thresholds[0],
+            "threshold": self.thresholds[1], "rules_changed": self.rules_changed,
+        })
+    }
 }
 
 /// Restores the template at `path` to its state before entry `id` of its journal, or before the

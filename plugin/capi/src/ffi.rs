@@ -3,7 +3,7 @@
 // Callers of C functions read the header: what must hold stands there, and every pointer is checked for NULL.
 #![allow(clippy::missing_safety_doc)]
 
-use crate::{guard, report};
+use crate::guard;
 use hetmm::{Device, Error, Options, PictureView, Teacher, Verdict};
 use std::ffi::{CStr, CString, OsStr, c_char, c_void};
 use std::mem::{MaybeUninit, size_of};
@@ -453,7 +453,7 @@ pub unsafe extern "C" fn hetmm_insert(
         };
         let teacher = Teacher::new(file, &Options::default())?.who(who);
         let done = teacher.force(flags & HETMM_INSERT_FORCE != 0).insert(&pictures, time)?;
-        tell(out, &report::inserted(&done))
+        tell(out, &done.to_json())
     })
 }
 
@@ -472,7 +472,7 @@ pub unsafe extern "C" fn hetmm_undo(
         let file = unsafe { path_of(file, "file") }?;
         let done =
             Teacher::new(file, &Options::default())?.undo((id_or_0 > 0).then_some(id_or_0))?;
-        tell(out, &report::undone(&done))
+        tell(out, &done.to_json())
     })
 }
 

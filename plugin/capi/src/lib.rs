@@ -5,4 +5,3 @@
 
 pub mod ffi;
 mod guard;
-mod report;

@@ -7,7 +7,6 @@ use hetmm::error::Kind;
 use hetmm::update::{self, Inserted, NewPicture, Options, Outcome};
 use hetmm::wording::{counted, printable};
 use hetmm::{Error, Result};
-use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -190,16 +189,9 @@ fn summary(done: &Inserted, args: &Args) -> Vec<String> {
 }
 
 fn to_json(done: &Inserted, dry_run: bool) -> serde_json::Value {
-    let outcomes = done.outcomes.iter().map(|o| {
-        json!({"image": o.file.display().to_string(), "entry": o.id, "verdict": o.verdict, "score_before": o.score_before, "score_after": o.score_after,
-               "prototypes": o.added, "warning": o.warning})
-    });
-    let skipped: Vec<String> = done.skipped.iter().map(|e| e.what().to_owned()).collect();
-    let known: Vec<String> = done.known.iter().map(|file| file.display().to_string()).collect();
-    json!({"images": outcomes.collect::<Vec<_>>(), "known": known, "skipped": skipped, "sheets_before": done.sheets[0],
-           "sheets": done.sheets[1], "bytes_before": done.bytes[0], "bytes": done.bytes[1],
-           "threshold": done.threshold, "inserted_since_threshold": done.since_threshold,
-           "written": is_written(done, dry_run)})
+    let mut object = done.to_json();
+    object["written"] = is_written(done, dry_run).into();
+    object
 }
 
 /// The name of the user who runs this program.
