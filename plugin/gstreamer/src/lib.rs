@@ -51,6 +51,6 @@ mod registration {
         "MIT/X11",
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_NAME"),
-        "https://gstreamer.freedesktop.org"
+        "hetmm"
     );
 }

@@ -15,7 +15,7 @@ pub fn register() {
     ONCE.call_once(|| gst::meta::CustomMeta::register_simple(META));
 }
 
-/// Attaches a result to the buffer: `structure`, and the map if it is wanted.
+/// Attaches a result to the buffer: `structure`, and the map of `map` if it is wanted.
 ///
 /// # Errors
 /// Returns an error if GStreamer does not know the meta.
@@ -31,12 +31,19 @@ pub fn attach(
     }
     if let Some(found) = map {
         let map = found.map();
-        let bytes: Vec<u8> = map.values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-        inside.set("map", gst::glib::Bytes::from_owned(bytes));
+        inside.set("map", bytes(map.values));
+        // Regions are where this is above 0. Hosts draw outlines with it.
+        inside.set("excess", bytes(&found.excess()));
         inside.set("map-width", map.width as u32);
         inside.set("map-height", map.height as u32);
     }
     Ok(())
+}
+
+/// Returns the numbers one after the other, in the processor's byte order.
+fn bytes(values: &[f32]) -> gst::glib::Bytes {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+    gst::glib::Bytes::from_owned(bytes)
 }
 
 /// Attaches each region as a region of interest.

@@ -256,7 +256,7 @@ fn what_is_done() -> Vec<ParamSpec> {
             .build(),
         glib::ParamSpecBoolean::builder("attach-map")
             .nick("Attach the map")
-            .blurb("Whether the meta holds the anomaly map, too")
+            .blurb("Whether the meta holds the anomaly map, too: map and excess as 32-bit floats. Regions are where excess is above 0")
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("on-error", defaults.on_error)

@@ -1,4 +1,4 @@
-//! Draws a result over a picture: the outline of what is above the threshold, verdict and score.
+//! Draws a result over a picture: the outline of the regions, verdict and score.
 
 use super::letters;
 use image::{Rgb, RgbImage};
@@ -21,7 +21,8 @@ pub struct Found {
     verdict: String,
     score: f32,
     threshold: f32,
-    map: Vec<f32>,
+    /// How far the map is above what belongs to no region.
+    excess: Vec<f32>,
     map_size: (usize, usize),
 }
 
@@ -33,7 +34,7 @@ impl Found {
     pub fn of(buffer: &gst::BufferRef) -> Result<Self, Box<dyn Error>> {
         let meta = gst::meta::CustomMeta::from_buffer(buffer, gsthetmm::META)?;
         let told = meta.structure();
-        let map = told.get_optional::<gst::glib::Bytes>("map")?;
+        let excess = told.get_optional::<gst::glib::Bytes>("excess")?;
         let four = |bytes: &[u8]| bytes.try_into().map_or(f32::NAN, f32::from_ne_bytes);
         let side = |name: &str| -> Result<usize, Box<dyn Error>> {
             Ok(told.get_optional::<u32>(name)?.unwrap_or(0) as usize)
@@ -42,7 +43,7 @@ impl Found {
             verdict: told.get::<String>("verdict")?,
             score: told.get("score")?,
             threshold: told.get("threshold")?,
-            map: map.iter().flat_map(|bytes| bytes.chunks_exact(4).map(four)).collect(),
+            excess: excess.iter().flat_map(|bytes| bytes.chunks_exact(4).map(four)).collect(),
             map_size: (side("map-width")?, side("map-height")?),
         })
     }
@@ -61,8 +62,8 @@ impl Found {
         }
     }
 
-    /// Returns the value of the map at a pixel, between its four neighbours.
-    fn value(&self, (x, y): (u32, u32), (width, height): (u32, u32)) -> f32 {
+    /// Returns the excess at a pixel, between its four neighbours.
+    fn excess_at(&self, (x, y): (u32, u32), (width, height): (u32, u32)) -> f32 {
         let (columns, rows) = self.map_size;
         let place = |at: u32, of: u32, to: usize| {
             let place = (at as f32 + 0.5) * to as f32 / of as f32 - 0.5;
@@ -71,23 +72,23 @@ impl Found {
         };
         let (left, right, u) = place(x, width, columns);
         let (above, below, v) = place(y, height, rows);
-        let at = |x: usize, y: usize| self.map.get(y * columns + x).copied().unwrap_or(f32::NAN);
+        let at = |x: usize, y: usize| self.excess.get(y * columns + x).copied().unwrap_or(f32::NAN);
         let upper = at(left, above) * (1.0 - u) + at(right, above) * u;
         let lower = at(left, below) * (1.0 - u) + at(right, below) * u;
         upper * (1.0 - v) + lower * v
     }
 
-    /// Draws a line around what is above the threshold, with a shadow on either side.
+    /// Draws a line around the regions, with a shadow on either side.
     fn outline(&self, picture: &mut RgbImage, height: u32) {
         let (columns, rows) = self.map_size;
         let width = picture.width();
-        if columns == 0 || rows == 0 || self.map.len() != columns * rows {
+        if columns == 0 || rows == 0 || self.excess.len() != columns * rows {
             return;
         }
         let pixels: Vec<(u32, u32)> =
             (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).collect();
         let inside: Vec<bool> =
-            pixels.iter().map(|at| self.value(*at, (width, height)) > self.threshold).collect();
+            pixels.iter().map(|at| self.excess_at(*at, (width, height)) > 0.0).collect();
         let distances = distances(&inside, (width, height), OUTLINE[2]);
         for (&(x, y), &squared) in pixels.iter().zip(&distances) {
             let [inner, outer, shadow] = OUTLINE.map(|distance| distance * distance);

@@ -7,7 +7,7 @@ use gst_video::VideoFormat;
 use hetmm::{Inspection, Inspector, Options, PictureView};
 use std::path::Path;
 use std::sync::{LazyLock, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const TEMPLATE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/template_v1.hetmm");
@@ -101,6 +101,7 @@ pub fn element(set: &[(&str, &str)]) -> gst::Element {
 
 /// The element in a harness that plays, with frames of RGB.
 pub fn rig(set: &[(&str, &str)]) -> Rig {
+    init();
     rig_of(set, caps(VideoFormat::Rgb, SIDE, SIDE))
 }
 
@@ -116,21 +117,21 @@ pub fn rig_of(set: &[(&str, &str)], caps: gst::Caps) -> Rig {
 impl Rig {
     /// The next element message called `name` that is on the bus already.
     pub fn message(&self, name: &str) -> Option<gst::Structure> {
-        self.message_within(name, Duration::ZERO)
+        let next = || self.bus.pop_filtered(&[gst::MessageType::Element]);
+        let structure = |message: gst::Message| message.structure().map(ToOwned::to_owned);
+        std::iter::from_fn(next).filter_map(structure).find(|s| s.name() == name)
     }
 
     /// The next element message called `name`.
     pub fn message_within(&self, name: &str, time: Duration) -> Option<gst::Structure> {
-        let time = gst::ClockTime::try_from(time).expect("not so long");
-        while let Some(message) =
-            self.bus.timed_pop_filtered(Some(time), &[gst::MessageType::Element])
-        {
-            let structure = message.structure().expect("element messages have one").to_owned();
-            if structure.name() == name {
-                return Some(structure);
+        let start = Instant::now();
+        loop {
+            let found = self.message(name);
+            if found.is_some() || start.elapsed() > time {
+                return found;
             }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        None
     }
 
     /// All verdicts on the bus, with the triggers that they answer.
@@ -160,7 +161,7 @@ impl Rig {
 
 pub fn complaint(bus: &gst::Bus) -> Option<String> {
     let kinds = [gst::MessageType::Error, gst::MessageType::Warning];
-    let message = bus.timed_pop_filtered(Some(gst::ClockTime::ZERO), &kinds)?;
+    let message = bus.pop_filtered(&kinds)?;
     Some(match message.view() {
         gst::MessageView::Error(told) => format!("{:?} {}", told.error(), told.error()),
         gst::MessageView::Warning(told) => format!("{:?} {}", told.error(), told.error()),
