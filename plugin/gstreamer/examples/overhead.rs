@@ -76,6 +76,7 @@ fn ends(template: &str, part: &Part) -> Anything<Ends> {
         .format(gst_video::VideoFormat::Rgb)
         .width(part.width as i32)
         .height(part.height as i32)
+        .framerate((0, 1).into())
         .build();
     source.set_caps(Some(&caps));
     pipeline.set_state(gst::State::Playing)?;

@@ -17,7 +17,9 @@ pub fn measured(inspector: &Inspector) -> hetmm::Result<Duration> {
     let template = inspector.template();
     let (built_from, _) = template.pictures();
     let network = template.header().backbone.size();
-    let size = built_from.first().map_or(network, |picture| picture.size());
+    let size = built_from.first().map(|picture| picture.size());
+    // Old templates do not know the size.
+    let size = size.filter(|size| size.width >= 8 && size.height >= 8).unwrap_or(network);
     // A pattern, because features of an even picture are zero.
     let row = 3 * size.width as usize;
     let pixels: Vec<u8> = (0..row * size.height as usize).map(|i| (i * 7 % 251) as u8).collect();

@@ -50,26 +50,6 @@ fn what_is_missing_at_the_start_is_an_error_with_its_kind_and_a_next_step() {
 }
 
 #[test]
-fn fifty_starts_and_stops() {
-    let threads = || std::fs::read_dir("/proc/self/task").expect("Linux").count();
-    let mut rig = rig(&[("processing-latency", "0")]);
-    rig.harness.push(usual_frame(1)).expect("passes");
-    drop(rig);
-    let before = threads();
-    let element = element(&[("processing-latency", "0")]);
-    for state in [gst::State::Playing, gst::State::Null, gst::State::Paused, gst::State::Ready]
-        .iter()
-        .cycle()
-        .take(100)
-    {
-        element.set_state(*state).expect("changes");
-    }
-    element.set_state(gst::State::Null).expect("stops");
-    // Other tests of this program run in threads of their own.
-    assert!(threads() <= before + 40, "{before} threads have become {}", threads());
-}
-
-#[test]
 fn only_frames_that_were_asked_for_are_inspected() {
     let mut rig = rig(&[("mode", "triggered")]);
     let back = rig.harness.push_and_pull(usual_frame(1)).expect("passes");

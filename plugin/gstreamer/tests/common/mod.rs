@@ -19,6 +19,9 @@ pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         gst::init().expect("GStreamer starts");
+        // What GLib calls critical is a fault of ours.
+        let fatal = gst::glib::LogLevels::LEVEL_ERROR | gst::glib::LogLevels::LEVEL_CRITICAL;
+        gst::glib::log_set_always_fatal(fatal);
         gsthetmm::plugin_register_static().expect("registers");
     });
 }
