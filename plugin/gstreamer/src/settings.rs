@@ -60,6 +60,8 @@ pub struct Settings {
     pub onnxruntime: Option<String>,
     /// The number of threads. 0 means one for each core.
     pub threads: u32,
+    /// Whether frames of another shape than the good pictures are squeezed.
+    pub any_shape: bool,
     /// Whether a file that was replaced is taken over.
     pub watch: bool,
     /// The latency that is reported, in nanoseconds. A negative number means that it is measured.
@@ -91,6 +93,7 @@ impl Default for Settings {
             device: "tract".into(),
             onnxruntime: None,
             threads: 0,
+            any_shape: false,
             watch: false,
             processing_latency_ns: -1,
             frames: FrameSettings {
@@ -114,6 +117,7 @@ impl Settings {
             "device" => self.device = text().unwrap_or_else(|| "tract".into()),
             "onnxruntime" => self.onnxruntime = text(),
             "threads" => take(&mut self.threads, value),
+            "any-shape" => take(&mut self.any_shape, value),
             "watch" => take(&mut self.watch, value),
             "mode" => take(&mut self.frames.mode, value),
             "post-messages" => take(&mut self.frames.post_messages, value),
@@ -133,6 +137,7 @@ impl Settings {
             "device" => self.device.to_value(),
             "onnxruntime" => self.onnxruntime.to_value(),
             "threads" => self.threads.to_value(),
+            "any-shape" => self.any_shape.to_value(),
             "watch" => self.watch.to_value(),
             "mode" => self.frames.mode.to_value(),
             "post-messages" => self.frames.post_messages.to_value(),
@@ -149,8 +154,10 @@ impl Settings {
     /// # Errors
     /// Returns [`hetmm::ErrorKind::Usage`] if no device has the name.
     pub fn options(&self) -> hetmm::Result<Options> {
-        let mut options =
-            Options::builder().device(device_of(&self.device)?).threads(self.threads as usize);
+        let mut options = Options::builder()
+            .device(device_of(&self.device)?)
+            .threads(self.threads as usize)
+            .any_shape(self.any_shape);
         if let Some(backbone) = &self.backbone {
             options = options.backbone(PathBuf::from(backbone));
         }
@@ -218,6 +225,11 @@ fn what_computes() -> Vec<ParamSpec> {
             .nick("Threads")
             .blurb("Number of threads that inspect. 0 means one for each core")
             .maximum(4096)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("any-shape")
+            .nick("Any shape")
+            .blurb("Whether frames of another shape than the good pictures are squeezed, and not rejected")
             .mutable_ready()
             .build(),
         glib::ParamSpecBoolean::builder("watch")

@@ -291,6 +291,10 @@ fn frames_of_another_shape_are_rejected() {
     let told = rig.message(gsthetmm::INSPECTION).expect("a result");
     let what = told.get::<String>("what").expect("a reason");
     assert!(what.contains("another shape") && what.contains("64 x 16"), "{what}");
+    let mut rig = rig_of(&[("any-shape", "true")], caps(VideoFormat::Gray8, 64, 16));
+    rig.harness.push(frame(vec![90; 64 * 16], 1)).expect("passes");
+    let told = rig.message(gsthetmm::INSPECTION).expect("a result");
+    assert!(!told.has_field("what") && told.get::<f32>("score").is_ok(), "{told}");
 }
 
 #[test]
