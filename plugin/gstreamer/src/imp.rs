@@ -77,10 +77,9 @@ impl ObjectImpl for Hetmm {
     }
 
     fn property(&self, _id: usize, pspec: &ParamSpec) -> Value {
-        match lock(&self.settings).get(pspec.name()) {
-            Some(value) => value,
-            None => self.stats().to_value(),
-        }
+        // The lock ends here: the numbers need others.
+        let of_settings = lock(&self.settings).get(pspec.name());
+        of_settings.unwrap_or_else(|| self.stats().to_value())
     }
 }
 

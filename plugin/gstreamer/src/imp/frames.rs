@@ -43,12 +43,7 @@ impl Hetmm {
     }
 
     /// Returns what is known of the frame in `buffer`.
-    fn moment(
-        &self,
-        buffer: &gst::BufferRef,
-        frame: u64,
-        trigger: Option<u64>,
-    ) -> Moment {
+    fn moment(&self, buffer: &gst::BufferRef, frame: u64, trigger: Option<u64>) -> Moment {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>();
         let timestamp = buffer.pts();
