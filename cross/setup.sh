@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Sets up what builds and tests hetmm for aarch64-unknown-linux-gnu on an x86-64 machine.
 #
-# usage: cross/setup.sh [--board] [--rust auto|rustup|debian] [PREFIX]
+# usage: cross/setup.sh [--board] [--plugins] [--rust auto|rustup|debian] [PREFIX]
 #
 #   --board   also the virtual board: qemu-system-aarch64, Debian's arm64 kernel, gpio-sim, busybox
+#   --plugins also the arm64 files of GStreamer, for cross/plugin.sh
 #   --rust    where Rust's library for aarch64 comes from: `rustup target add`, or Debian's rustc
 #             linked as the toolchain hetmm-cross; auto tries the first, then the second
 #   PREFIX    folder for all that is unpacked [default: $XDG_CACHE_HOME/hetmm-cross]
@@ -16,10 +17,11 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-BOARD=no RUST=auto
+BOARD=no PLUGINS=no RUST=auto
 while [ $# -gt 0 ]; do
   case $1 in
     --board) BOARD=yes ;;
+    --plugins) PLUGINS=yes ;;
     --rust)
       RUST=$(value "$@")
       shift
@@ -239,8 +241,30 @@ board_kernel() {
   finished board-kernel "gpio-sim"
 }
 
+# ---------------------------------------------------------------- GStreamer for arm64
+# What the element is linked with, what pkg-config asks for besides, and what gst-inspect-1.0 and
+# gst-launch-1.0 need to run under qemu-user. Nothing is installed: that would make the system a
+# multiarch one.
+gstreamer_arm64() {
+  is_done gstreamer && return 0
+  private_apt "GStreamer for arm64" "it needs Debian 12 (a container of it will do)"
+  install "building the element" pkgconf
+  local packages=(
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libglib2.0-dev libpcre2-dev libffi-dev zlib1g-dev
+    libmount-dev libblkid-dev libselinux1-dev libsepol-dev libunwind-dev libdw-dev libelf-dev liblzma-dev
+    liborc-0.4-dev
+    gstreamer1.0-tools gstreamer1.0-plugins-base libgstreamer1.0-0 libgstreamer-plugins-base1.0-0 libglib2.0-0
+    libpcre2-8-0 libffi8 zlib1g libmount1 libblkid1 libselinux1 libunwind8 libdw1 libelf1 liblzma5 libbz2-1.0
+    libzstd1 libcap2 liborc-0.4-0
+  )
+  rm -rf "$P/arm64"
+  unpack "$P/arm64" "${packages[@]/%/:arm64}"
+  finished gstreamer "GStreamer for arm64"
+}
+
 if [ $BOARD = yes ]; then
   board_qemu
   board_kernel
 fi
+[ $PLUGINS = no ] || gstreamer_arm64
 say "ready: . $P/env"
