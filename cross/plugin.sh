@@ -1,24 +1,29 @@
 #!/usr/bin/env bash
 # Builds the C library and the GStreamer element for aarch64 and tries them under qemu-user.
 #
-# usage: cross/plugin.sh
+# usage: cross/plugin.sh [--native PROGRAM]
 #
 #   1. builds libhetmm_capi.so and libgsthetmm.so
 #   2. neither may need a newer glibc than that of JetPack 6 (2.35)
-#   3. the C example inspects a picture with the golden template, natively and under qemu-user: the
-#      scores must agree to 1e-4 (of the score, where that is above 1)
+#   3. the C example inspects a picture with the golden template under qemu-user, and `hetmm` inspects it
+#      here: the scores must agree to 1e-4 (of the score, where that is above 1)
 #   4. GStreamer's own programs for arm64 load the element, and a pipeline gives a verdict
+#
+#   --native PROGRAM   the `hetmm` of this machine, in place of building it
 #
 # Needs `cross/setup.sh --plugins`.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
+NATIVE=''
 while [ $# -gt 0 ]; do
   case $1 in
+    --native) NATIVE=$(value "$@") && shift ;;
     -h | --help) help_of "$0" && exit ;;
     *) fail "unknown option $1" "$0 --help" ;;
   esac
+  shift
 done
 use_toolchain
 cd "$ROOT"
@@ -29,7 +34,7 @@ LIBRARIES=$SYSROOT/usr/lib/aarch64-linux-gnu
 GLIBC=2.35
 TEMPLATE=$ROOT/tests/golden/template_v1.hetmm
 TRY=$TARGET_DIR/cross-plugin
-rm -rf "$TRY" && mkdir -p "$TRY"/{native,aarch64,plugins}
+rm -rf "$TRY" && mkdir -p "$TRY"/{aarch64,plugins}
 
 say "compiling both for aarch64"
 export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR=$SYSROOT
@@ -50,17 +55,13 @@ for library in libhetmm_capi.so libgsthetmm.so; do
   say "$library needs glibc $needs, JetPack 6 has $GLIBC"
 done
 
-say "the C example, natively and under qemu-user"
-cargo build --quiet --release -p hetmm-capi
+say "the C example under qemu-user, and the tool here"
+[ -n "$NATIVE" ] || cargo build --quiet --release --bin hetmm
 # A pattern of 64 x 64 pixels.
 awk 'BEGIN { print "P3 64 64 255"; for (i = 0; i < 3 * 64 * 64; i++) print i * 7 % 251 }' >"$TRY/part.ppm"
-# example FOLDER COMPILER LIBRARY
-example() {
-  cp "$3" "$TRY/$1/libhetmm.so.0" && ln -sf libhetmm.so.0 "$TRY/$1/libhetmm.so"
-  "$2" -I plugin/capi/include plugin/capi/examples/inspect.c -L "$TRY/$1" -lhetmm -o "$TRY/$1/inspect"
-}
-example native cc "$TARGET_DIR/release/libhetmm_capi.so"
-example aarch64 aarch64-linux-gnu-gcc "$BUILT/libhetmm_capi.so"
+cp "$BUILT/libhetmm_capi.so" "$TRY/aarch64/libhetmm.so.0" && ln -sf libhetmm.so.0 "$TRY/aarch64/libhetmm.so"
+aarch64-linux-gnu-gcc -I plugin/capi/include plugin/capi/examples/inspect.c -L "$TRY/aarch64" -lhetmm \
+  -o "$TRY/aarch64/inspect"
 # scored COMMAND...: the line of JSON. 1 says that the part was rejected.
 scored() {
   local code=0
@@ -68,7 +69,7 @@ scored() {
   [ $code -le 1 ] || fail "$* ended with $code" "see its words above" 1
 }
 QEMU=(${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER:-qemu-aarch64-static -L /usr/aarch64-linux-gnu})
-LD_LIBRARY_PATH=$TRY/native scored "$TRY/native/inspect" >"$TRY/native.json"
+scored "${NATIVE:-$TARGET_DIR/release/hetmm}" inspect --json >"$TRY/native.json"
 scored "${QEMU[@]}" -E "LD_LIBRARY_PATH=$TRY/aarch64" "$TRY/aarch64/inspect" >"$TRY/aarch64.json"
 score() { sed -n 's/.*"score":\([^,}]*\).*/\1/p' "$1"; }
 awk -v a="$(score "$TRY/native.json")" -v b="$(score "$TRY/aarch64.json")" 'BEGIN {

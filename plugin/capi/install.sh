@@ -1,28 +1,33 @@
 #!/usr/bin/env bash
 # Builds the C library and installs it with its header and pkg-config file.
 #
-# usage: plugin/capi/install.sh [--prefix P] [--destdir D] [--target T]
+# usage: plugin/capi/install.sh [--prefix P] [--destdir D] [--target T | --built B]
 #
 #   --prefix P    where programs find it [default: /usr/local]
 #   --destdir D   a folder to put in front of the prefix, for packages
 #   --target T    build for another machine, as in aarch64-unknown-linux-gnu (cross/README.md)
+#   --built B     a folder with libhetmm_capi.so and libhetmm_capi.a, in place of building them
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-prefix=/usr/local destdir= target=
+prefix=/usr/local destdir= target= built=
 while [ $# -gt 0 ]; do
     case $1 in
         --prefix) prefix=${2:?--prefix needs a folder} && shift ;;
         --destdir) destdir=${2:?--destdir needs a folder} && shift ;;
         --target) target=${2:?--target needs a name} && shift ;;
-        *) sed -n '2,9s/^# \{0,1\}//p' "$0" && exit 2 ;;
+        --built) built=$(realpath "${2:?--built needs a folder}") && shift ;;
+        *) sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 2 ;;
     esac
     shift
 done
 cd "$here/../.."
-cargo build --release -p hetmm-capi ${target:+--target "$target"}
-private=$(cargo rustc --quiet --release -p hetmm-capi --crate-type staticlib ${target:+--target "$target"} -- \
-    --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' | tail -n 1)
-built=${CARGO_TARGET_DIR:-target}/${target:+$target/}release
+if [ -z "$built" ]; then
+    cargo build --release -p hetmm-capi ${target:+--target "$target"}
+    built=${CARGO_TARGET_DIR:-target}/${target:+$target/}release
+fi
+# The library calls nothing of the system but what Rust's own libraries call.
+private=$(echo | rustc --crate-type staticlib --print native-static-libs ${target:+--target "$target"} -o /dev/null - 2>&1 |
+    sed -n 's/.*native-static-libs: //p')
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -n 1)
 to=$destdir$prefix
 install -d "$to/lib/pkgconfig" "$to/include"

@@ -2,7 +2,7 @@
 # Tests the installed C library with C programs: shared and static, under load, unloaded, under valgrind, with
 # AddressSanitizer.
 #
-# usage: plugin/capi/test.sh
+# usage: plugin/capi/test.sh [OPTION of install.sh]...
 #
 # Needs a C compiler, pkg-config and valgrind.
 set -euo pipefail
@@ -14,7 +14,7 @@ for tool in cc pkg-config valgrind; do
     command -v $tool >/dev/null || fail "no $tool: install it (Debian: apt-get install gcc pkg-config valgrind)"
 done
 
-"$here/install.sh" --prefix "$work/usr" >"$work/install.log" 2>&1 || { tail -n 20 "$work/install.log" && exit 1; }
+"$here/install.sh" "$@" --prefix "$work/usr" >"$work/install.log" 2>&1 || { tail -n 20 "$work/install.log" && exit 1; }
 export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig LD_LIBRARY_PATH=$work/usr/lib
 template=$here/../../tests/golden/template_v1.hetmm
 # 64 x 64 pixels of a colour gradient.

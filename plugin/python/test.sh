@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
 # Tests the Python module: builds the wheel once, and tries it with an old numpy and with a new one.
+#
+# usage: [HETMM=PROGRAM] plugin/python/test.sh
+#
+# HETMM is the tool to compare with, in place of building it.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -31,8 +35,8 @@ environment new "${new[@]}"
 wait "$environments"
 
 cd "$root"
-export HETMM="$CARGO_TARGET_DIR/release/hetmm" HETMM_DEMO="$work/hetmm-demo"
-cargo build --quiet --release --bin hetmm
+[ -n "${HETMM:-}" ] || cargo build --quiet --release --bin hetmm
+export HETMM="${HETMM:-$CARGO_TARGET_DIR/release/hetmm}" HETMM_DEMO="$work/hetmm-demo"
 rm -rf "$HETMM_DEMO" "$work/wheel"
 "$HETMM" demo --quiet --out "$HETMM_DEMO" >"$work/demo.log" &
 demo=$!
