@@ -91,8 +91,8 @@ gstreamer() {
     -E GST_REGISTRY_FORK=no -E "GST_PLUGIN_SYSTEM_PATH=$TRY/plugins" -E G_DEBUG=fatal-criticals \
     "$SYSROOT/usr/bin/$program" "$@"
 }
-gstreamer gst-inspect-1.0 hetmm | grep -q 'Filter/Analyzer/Video' ||
-  fail "gst-inspect-1.0 does not know the element" "see its words above" 1
+gstreamer gst-inspect-1.0 hetmm >"$TRY/inspect.txt" && grep -q 'Filter/Analyzer/Video' "$TRY/inspect.txt" ||
+  fail "gst-inspect-1.0 does not know the element" "see $TRY/inspect.txt" 1
 gstreamer gst-launch-1.0 -m videotestsrc num-buffers=2 ! video/x-raw,format=RGB,width=64,height=64 ! \
   hetmm "template=$TEMPLATE" ! fakesink >"$TRY/launch.txt"
 verdicts=$(grep -c 'hetmm-inspection, verdict=(string)' "$TRY/launch.txt") || true
