@@ -41,15 +41,15 @@ judge() { "$@" "$template" "$work/part.ppm" || [ $? = 1 ]; }
 line() { judge "$@" | sed 's/"timing_ms":{[^}]*}//'; }
 shared=$(line "$work/inspect") static=$(LD_LIBRARY_PATH='' line "$work/inspect-static")
 [ -n "$shared" ] && [ "$shared" = "$static" ] || fail "shared and static differ: $shared / $static"
-"$work/load" "$template" "$work/part.ppm" 8 1000
+"$work/load" "$template" "$work/part.ppm" 8 1000 fork
 "$work/unload" "$work/usr/lib/libhetmm.so.0" "$template" "$work/part.ppm" || fail "the process died after dlclose"
 
-checked="valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
+checked="valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
 # shellcheck disable=SC2086
 judge $checked "$work/inspect" >"$work/valgrind.json" || fail "valgrind: see above"
 $checked "$work/load" "$template" "$work/part.ppm" 2 2 || fail "valgrind under load: see above"
 compile load-asan tests/load.c -fsanitize=address -fno-omit-frame-pointer
-"$work/load-asan" "$template" "$work/part.ppm" 8 50 || fail "AddressSanitizer: see above"
+"$work/load-asan" "$template" "$work/part.ppm" 8 50 fork || fail "AddressSanitizer: see above"
 compile inspect-asan examples/inspect.c -fsanitize=address -fno-omit-frame-pointer
 judge "$work/inspect-asan" >"$work/asan.json" || fail "AddressSanitizer: see above"
 echo "the C library: shared and static, load, dlclose, valgrind and AddressSanitizer are clean"
