@@ -34,7 +34,7 @@ compile load tests/load.c
 compile unload tests/unload.c
 # shellcheck disable=SC2046
 cc -std=c99 "$here/examples/inspect.c" $(pkg-config --cflags hetmm) "$work/usr/lib/libhetmm.a" \
-    $(pkg-config --static --libs-only-l hetmm | sed 's/-lhetmm//') -o "$work/inspect-static"
+    $(pkg-config --static --libs hetmm | sed 's/-lhetmm//') -o "$work/inspect-static"
 
 # The example ends with 1 if it rejects a part.
 judge() { "$@" "$template" "$work/part.ppm" || [ $? = 1 ]; }
