@@ -26,8 +26,11 @@ if [ -z "$built" ]; then
     built=${CARGO_TARGET_DIR:-target}/${target:+$target/}release
 fi
 # The library calls nothing of the system but what Rust's own libraries call.
-private=$(echo | rustc --crate-type staticlib --print native-static-libs ${target:+--target "$target"} -o /dev/null - 2>&1 |
-    sed -n 's/.*native-static-libs: //p')
+scratch=$(mktemp -d)
+trap 'rm -r "$scratch"' EXIT
+: >"$scratch/empty.rs"
+private=$(rustc --crate-type staticlib --print native-static-libs ${target:+--target "$target"} --out-dir "$scratch" \
+    "$scratch/empty.rs" 2>&1 | sed -n 's/.*native-static-libs: //p')
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -n 1)
 to=$destdir$prefix
 install -d "$to/lib/pkgconfig" "$to/include"
