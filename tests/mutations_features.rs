@@ -87,11 +87,11 @@ impl Layout {
 }
 
 /// Makes a features file of four parts, and returns its layout.
-fn made(bench: &Bench) -> (PathBuf, Layout) {
+fn made(bench: &Bench, more: &[&str]) -> (PathBuf, Layout) {
     let (good, file) = (bench.parts("good", 0..4), bench.path("good.features"));
     let small = ["--size", "32", "--layers", "block1.exp,block4.exp"];
     let features = ["features", text(&good), "-o", text(&file)];
-    assert_code(&hetmm(&[&features, &small[..]].concat()), 0, "");
+    assert_code(&hetmm(&[&features, &small[..], more].concat()), 0, "");
     let layout = Layout::of(&file);
     (file, layout)
 }
@@ -107,13 +107,21 @@ fn read(path: &Path) -> hetmm::Result<()> {
     Ok(())
 }
 
+/// The header of a shard has more fields than that of a whole list.
 #[test]
 fn whatever_is_changed_is_refused_or_holds_unit_vectors() {
-    let bench = Bench::new();
-    let (file, layout) = made(&bench);
-    let original = std::fs::read(&file).expect("reads");
     let count = std::env::var("HETMM_MUTATIONS").ok().and_then(|n| n.parse().ok());
-    let outcomes: Vec<bool> = (0..count.unwrap_or(MUTATIONS))
+    for more in [&[][..], &["--shard", "1/1"]] {
+        let bench = Bench::new();
+        let (file, layout) = made(&bench, more);
+        change(&file, &layout, count.unwrap_or(MUTATIONS) / 2);
+    }
+}
+
+/// Changes a file `count` times, and reads each.
+fn change(file: &Path, layout: &Layout, count: u64) {
+    let original = std::fs::read(file).expect("reads");
+    let outcomes: Vec<bool> = (0..count)
         .into_par_iter()
         .map_init(
             || tempfile::NamedTempFile::new().expect("a temporary file"),
@@ -172,7 +180,7 @@ fn whatever_is_changed_is_refused_or_holds_unit_vectors() {
 #[test]
 fn features_that_say_nothing_build_no_template() {
     let bench = Bench::new();
-    let (file, layout) = made(&bench);
+    let (file, layout) = made(&bench, &[]);
     let original = std::fs::read(&file).expect("reads");
     let template = bench.path("t.hetmm");
     let changed = bench.path("changed.features");

@@ -1,6 +1,6 @@
 //! Measures what the C boundary adds to an inspection: the same picture by Rust and by C, in turns.
 //!
-//!     cargo run --release -p hetmm-capi --example overhead -- part.hetmm picture.png [RUNS]
+//!     cargo run --release -p hetmm-capi --example c_overhead -- part.hetmm picture.png [RUNS]
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 
 use hetmm_capi::ffi::*;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 fn main() -> hetmm::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [template, picture, more @ ..] = &arguments[..] else {
-        eprintln!("usage: overhead TEMPLATE PICTURE [RUNS]");
+        eprintln!("usage: c_overhead TEMPLATE PICTURE [RUNS]");
         std::process::exit(2);
     };
     let runs = more.first().and_then(|runs| runs.parse().ok()).unwrap_or(200);
