@@ -2,6 +2,7 @@
 
 use crate::error::{Choice, Error, NextStep, Result};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The name that the feature extractor of [`Device::Tract`] gives itself. Templates made with it
 /// name no feature extractor.
@@ -28,6 +29,40 @@ pub enum Device {
     TensorRt,
     /// tract computes on the first NVIDIA GPU. The CPU computes what tract cannot compute there.
     TractCuda,
+}
+
+/// The devices, with the names by which callers choose them.
+const NAMES: [(&str, Device); 6] = [
+    ("tract", Device::Tract),
+    ("cpu", Device::Cpu),
+    ("cuda", Device::Cuda),
+    ("tensorrt", Device::TensorRt),
+    ("tract-cuda", Device::TractCuda),
+    ("auto", Device::Auto),
+];
+
+impl Device {
+    /// Returns the name by which callers choose the device.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, device)| *device == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    /// Reads a device's name.
+    ///
+    /// # Errors
+    /// Returns [`crate::error::Kind::Usage`] if no device has this name.
+    fn from_str(name: &str) -> Result<Self> {
+        let found = NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, device)| *device).ok_or_else(|| {
+            let known = NAMES.map(|(known, _)| known).join(", ");
+            Error::usage(format!("no device is called {name:?}"))
+                .next(NextStep::Choose(Choice::Device, format!("one of {known}").into()))
+        })
+    }
 }
 
 /// A device and the options for its use.
@@ -85,6 +120,17 @@ impl ExtractorOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_device_has_a_name_that_is_read_again() {
+        for (name, device) in NAMES {
+            assert_eq!((device.name(), name.parse::<Device>().ok()), (name, Some(device)));
+        }
+        for wrong in ["", "Tract", "abacus", "tract "] {
+            let error = wrong.parse::<Device>().expect_err("no device");
+            assert!(error.to_string().contains("tract-cuda"), "{error}");
+        }
+    }
 
     #[test]
     fn options_that_the_device_does_not_have_are_refused() {

@@ -4,7 +4,7 @@
 //! extractor, which runs once and then computes the golden probes. If several feature extractors may be used, the first
 //! that succeeds is taken.
 
-use crate::backbone::{Device, ExtractorOptions};
+use crate::backbone::ExtractorOptions;
 use crate::containment::Containment;
 use crate::error::{Error, Kind, Result};
 use crate::inspection::Pipeline;
@@ -82,24 +82,12 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
         match joined {
             Ok(pipeline) => return Ok(Proven { pipeline, passed_over }),
             Err(why) => {
-                passed_over.push(format!("\n  not {}: {}", word(extractor.device), why.what()));
+                passed_over.push(format!("\n  not {}: {}", extractor.device.name(), why.what()));
                 last = why;
             }
         }
     }
     Err(last)
-}
-
-/// Returns the feature extractor as a configuration names it.
-pub fn word(device: Device) -> &'static str {
-    match device {
-        Device::Tract => "tract",
-        Device::TractCuda => "tract-cuda",
-        Device::Auto => "auto",
-        Device::Cpu => "cpu",
-        Device::Cuda => "cuda",
-        Device::TensorRt => "tensorrt",
-    }
 }
 
 /// Makes a copy in memory that no other process can change or cut.

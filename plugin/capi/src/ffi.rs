@@ -4,7 +4,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 use crate::guard;
-use hetmm::{Device, Error, Options, PictureView, Teacher, Verdict};
+use hetmm::{Error, Options, PictureView, Teacher, Verdict};
 use std::ffi::{CStr, CString, OsStr, c_char, c_void};
 use std::mem::{MaybeUninit, size_of};
 use std::os::unix::ffi::OsStrExt;
@@ -652,25 +652,10 @@ unsafe fn options_of(given: *const hetmm_options) -> Result<Options, Error> {
             options = options.onnxruntime(path_of(given.onnxruntime, "onnxruntime")?);
         }
         if !given.device.is_null() {
-            options = options.device(device_of(text_of(given.device, "device")?)?);
+            options = options.device(text_of(given.device, "device")?.parse()?);
         }
     }
     Ok(options.build())
-}
-
-fn device_of(name: &str) -> Result<Device, Error> {
-    Ok(match name {
-        "tract" => Device::Tract,
-        "tract-cuda" => Device::TractCuda,
-        "auto" => Device::Auto,
-        "cpu" => Device::Cpu,
-        "cuda" => Device::Cuda,
-        "tensorrt" => Device::TensorRt,
-        _ => {
-            return Err(Error::usage(format!("no device is called {name}"))
-                .advise("take tract, cpu, cuda, tensorrt, tract-cuda or auto"));
-        }
-    })
 }
 
 unsafe fn view_of(picture: &hetmm_picture) -> Result<PictureView<'_>, Error> {

@@ -2,7 +2,7 @@
 
 use gst::glib::{self, ParamSpec, Value};
 use gst::prelude::*;
-use hetmm::{Device, Error, Options};
+use hetmm::Options;
 use std::path::PathBuf;
 
 /// The frames that are inspected.
@@ -155,7 +155,7 @@ impl Settings {
     /// Returns [`hetmm::ErrorKind::Usage`] if no device has the name.
     pub fn options(&self) -> hetmm::Result<Options> {
         let mut options = Options::builder()
-            .device(device_of(&self.device)?)
+            .device(self.device.parse()?)
             .threads(self.threads as usize)
             .any_shape(self.any_shape);
         if let Some(backbone) = &self.backbone {
@@ -173,22 +173,6 @@ fn take<T: for<'a> glib::value::FromValue<'a>>(place: &mut T, value: &Value) {
     if let Ok(new) = value.get::<T>() {
         *place = new;
     }
-}
-
-fn device_of(name: &str) -> hetmm::Result<Device> {
-    Ok(match name {
-        "tract" => Device::Tract,
-        "tract-cuda" => Device::TractCuda,
-        "auto" => Device::Auto,
-        "cpu" => Device::Cpu,
-        "cuda" => Device::Cuda,
-        "tensorrt" => Device::TensorRt,
-        _ => {
-            return Err(Error::usage(format!("no device is called {name}"))
-                .within("the property device")
-                .advise("set it to tract, cpu, cuda, tensorrt, tract-cuda or auto"));
-        }
-    })
 }
 
 /// Returns the properties. `GST_PARAM_MUTABLE_READY` marks those that count when the element starts.

@@ -1,7 +1,7 @@
 //! What a caller can choose when a template is opened.
 
 use crate::errors::raise;
-use hetmm::{Device, Error, Options};
+use hetmm::{Error, Options};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl Chosen<'_> {
         }
         let mut options = Options::builder()
             .threads(self.threads as usize)
-            .device(device(self.device)?)
+            .device(self.device.parse().map_err(|e: Error| raise(&e))?)
             .prove(self.prove)
             .any_shape(self.any_shape);
         if let Some(backbone) = self.backbone {
@@ -49,20 +49,4 @@ impl Chosen<'_> {
         }
         Ok(options.build())
     }
-}
-
-fn device(name: &str) -> PyResult<Device> {
-    Ok(match name {
-        "tract" => Device::Tract,
-        "tract-cuda" => Device::TractCuda,
-        "auto" => Device::Auto,
-        "cpu" => Device::Cpu,
-        "cuda" => Device::Cuda,
-        "tensorrt" => Device::TensorRt,
-        _ => {
-            let error = Error::usage(format!("no device is called {name:?}"))
-                .advise("choose tract, cpu, cuda, tensorrt, tract-cuda or auto");
-            return Err(raise(&error));
-        }
-    })
 }

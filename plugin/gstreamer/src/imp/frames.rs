@@ -66,6 +66,14 @@ impl Hetmm {
         moment: &Moment,
         settings: FrameSettings,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let is_told = match settings.post_messages {
+            PostMessages::All => true,
+            PostMessages::NotOk => found.verdict != Verdict::Ok,
+            PostMessages::None => false,
+        };
+        if !is_told && !settings.attach_meta {
+            return Ok(gst::FlowSuccess::Ok);
+        }
         let structure = message::inspected(found, moment);
         if settings.attach_meta {
             let map = settings.attach_map.then_some(found);
@@ -73,11 +81,6 @@ impl Hetmm {
             let verdict = structure.get::<&str>("verdict").unwrap_or("ng");
             meta::attach_regions(buffer, &found.regions, verdict);
         }
-        let is_told = match settings.post_messages {
-            PostMessages::All => true,
-            PostMessages::NotOk => found.verdict != Verdict::Ok,
-            PostMessages::None => false,
-        };
         if is_told {
             message::post(&self.obj(), structure);
         }
