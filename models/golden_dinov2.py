@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what tests/backbones.rs compares both engines with: a tiny network of DINOv2's kind with
+"""Writes what tests/library/backbones.rs compares both engines with: a tiny network of DINOv2's kind with
 random weights, and its taps as timm computes them in double precision.
 
     models/golden_dinov2.py            writes tests/golden/tiny_dinov2.onnx and tiny_dinov2.json

@@ -9,7 +9,7 @@
 //!            └───────────────────────┘                       └── ok pulse  (good result in time)
 //! ```
 //!
-//! The properties in `tests/tracker.rs` check this contract:
+//! The properties in `tests/library/tracker.rs` check this contract:
 //! - Every trigger becomes a part with its own number. Every part gets exactly one outcome, in the order of the
 //!   triggers, as it reaches the gate.
 //! - A part passes only with a good result from before its deadline, and only if nothing was seen that could mix it up

@@ -1,9 +1,6 @@
 //! Tests insert, undo and history from outside: bytes before and after, and everything that can go wrong on the way.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,9 +1,6 @@
 //! Tests features files: what is built from them, interruptions, damage, additions, merges.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, text};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -402,7 +399,7 @@ fn shards_that_do_not_make_a_whole_are_refused() {
 #[test]
 fn the_pass_says_its_options() {
     for help in [&["features", "--help"][..], &["features", "merge", "--help"]] {
-        assert!(common::stdout(&hetmm(help)).contains("Example"), "{help:?}");
+        assert!(crate::common::stdout(&hetmm(help)).contains("Example"), "{help:?}");
     }
     let bench = Bench::new();
     let good = bench.parts("good", 0..1);

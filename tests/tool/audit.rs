@@ -1,9 +1,6 @@
 //! Runs `hetmm audit` from outside on drawn parts, and checks what a build does with its findings.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use image::{GenericImageView, Rgb, RgbImage, imageops};
 use serde_json::Value;
 use std::path::Path;

@@ -1,12 +1,8 @@
 //! Tests that a picture whose decoder panics is an unreadable picture, for the tool and for the device. Also tests what
 //! the device says of pictures of another shape than the template's.
-#![cfg(all(feature = "desktop", feature = "edge"))]
 
-mod by_hand;
-mod common;
-
-use by_hand::Png;
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::by_hand::Png;
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,10 +1,7 @@
 //! Tests the choice of a threshold from outside: the operating curve, advice in both situations, the peak of a part
 //! that is ok, and colours that follow the threshold.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,6 @@
 //! hang. An accepted configuration is shown and read again, and must mean the same.
 //!
 //! The test is deterministic. `HETMM_MUTATIONS=1000000` tries more changes, and `HETMM_SEED=7` tries others.
-#![cfg(feature = "edge")]
 
 use hetmm::error::Kind;
 use hetmm::line::config::LineConfig;

@@ -1,10 +1,7 @@
 //! Tests from outside the threshold of a plain build: an estimate from held-out parts. Strays do not decide it, and
 //! pictures of the same exposure do not move it.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use image::{Rgb, RgbImage, imageops};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

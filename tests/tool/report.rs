@@ -1,8 +1,6 @@
 //! Tests the page of an evaluation. The page is read as a file, then opened in a browser that logs what it does.
 
-mod common;
-
-use common::text;
+use crate::common::text;
 use image::{ImageBuffer, Rgb, RgbImage};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -192,7 +190,7 @@ struct Browser {
 
 impl Browser {
     fn find() -> Option<Self> {
-        let program = common::chromium()?;
+        let program = crate::common::chromium()?;
         Some(Browser { program, folder: TempDir::new().expect("a temporary folder") })
     }
 

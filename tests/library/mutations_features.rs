@@ -1,14 +1,9 @@
 //! Tests features files that were changed and got new checksums, and features that say nothing.
 //!
 //! `HETMM_MUTATIONS` says how many random changes are tried.
-#![cfg(feature = "desktop")]
 
-mod common;
-#[path = "common/forged.rs"]
-mod forged;
-
-use common::{Bench, SMALL, assert_code, hetmm, text};
-use forged::Random;
+use crate::common::{Bench, SMALL, assert_code, hetmm, text};
+use crate::forged::Random;
 use hetmm::builder::features_file::FeaturesFile;
 use hetmm::error::Kind;
 use prost::Message;
@@ -255,9 +250,9 @@ fn a_backbone_with_spoiled_weights_is_refused_with_the_reason() {
             std::fs::write(&path, model.encode_to_vec()).expect("writes");
             let build = ["build", text(&good), "-o", text(&template), "--backbone", text(&path)];
             let output = hetmm(&[&build[..], &["--size", "64", "--no-audit"]].concat());
-            assert!(!template.exists(), "{value} in {part:?}: {}", common::stderr(&output));
+            assert!(!template.exists(), "{value} in {part:?}: {}", crate::common::stderr(&output));
             assert_code(&output, 4, "->");
-            common::stderr(&output)
+            crate::common::stderr(&output)
         })
         .collect();
     for ((value, part), answer) in cases.iter().zip(answers) {

@@ -1,9 +1,6 @@
 //! Tests from outside that the network's input takes the shape of the pictures.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, assert_code, hetmm, stderr, stdout, text};
 use image::{RgbImage, imageops};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,6 @@
 //! Tests what people give as pictures, masks and folders: each is used as it is meant, or named and refused.
-#![cfg(feature = "desktop")]
 
-mod by_hand;
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, Rgba};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -276,7 +272,7 @@ fn masks_of_every_kind_give_the_same_figures() {
     write(&colour(black, [0; 4]));
     same("alpha of black");
     let palette = |inside: u8| {
-        let mut png = by_hand::Png::new(80, 60, 8, 3);
+        let mut png = crate::by_hand::Png::new(80, 60, 8, 3);
         png.palette = [vec![0, 0, 0, 1, 1, 1, 200, 30, 0], vec![9; 3]].concat();
         png.bytes_of(&|x, y| if marked(x, y) { inside } else { 0 })
     };

@@ -1,9 +1,6 @@
 //! Tests small traps that a first user of the command line fell into.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use image::{GrayImage, Luma, Rgb};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,7 @@
 //! Tests from outside what protects a template from pictures that should not be inserted or cannot be read: warnings,
 //! refusals and names that are shown.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -1,9 +1,6 @@
 //! Tests from outside what a template finds of made-up defects, on small drawn parts.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

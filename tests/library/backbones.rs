@@ -1,10 +1,7 @@
 //! Tests backbones that are not convolutional networks, or not the bundled one. A tiny network of DINOv2's kind, which
 //! `models/golden_dinov2.py` wrote, is compared with PyTorch and run through the program.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, assert_code, hetmm, stdout, text};
+use crate::common::{Bench, assert_code, hetmm, stdout, text};
 use hetmm::backbone::{self, Backbone, Device, ExtractorOptions, Request};
 use hetmm::image::NetworkImage;
 use prost::Message;
@@ -14,7 +11,7 @@ use std::sync::Arc;
 use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto, ValueInfoProto};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tiny_dinov2.onnx");
-const GOLDEN: &str = include_str!("golden/tiny_dinov2.json");
+const GOLDEN: &str = include_str!("../golden/tiny_dinov2.json");
 /// The largest difference of a value of vectors of length 1.
 const TOLERANCE: f32 = 2e-5;
 
@@ -132,7 +129,7 @@ fn the_input_has_sides_that_the_network_can_have_without_a_word() {
         assert_code(&hetmm(&[&["check", text(&template)], &with[..]].concat()), 0, "");
         let inspect = ["inspect", text(&template), text(&blotted), "--json"];
         let output = hetmm(&[&inspect[..], &with[..]].concat());
-        assert!(matches!(output.status.code(), Some(0 | 1)), "{}", common::stderr(&output));
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{}", crate::common::stderr(&output));
         let line: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
         scores.push(line["score"].as_f64().expect("a score"));
     }

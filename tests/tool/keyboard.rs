@@ -1,10 +1,8 @@
 //! Tests the pages of the product with a real browser's keyboard. Tab reaches everything that can be used, and pictures
 //! open and close. Keys go through the browser's debugging pipe.
-#![cfg(all(feature = "desktop", unix))]
+#![cfg(unix)]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, chromium, hetmm, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, chromium, hetmm, text};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

@@ -1,10 +1,7 @@
 //! Tests that a template gives the same scores whether its network runs on tiles or on the whole picture.
-#![cfg(feature = "desktop")]
 
-mod common;
-
+use crate::common::{Bench, assert_code, hetmm, text};
 use ::image::{Rgb, RgbImage, imageops};
-use common::{Bench, assert_code, hetmm, text};
 use hetmm::backbone::{ExtractorOptions, Request, open_by_tiles};
 use hetmm::image;
 use hetmm::inspection::Pipeline;

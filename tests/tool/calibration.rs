@@ -1,10 +1,7 @@
 //! Checks from outside what `hetmm calibrate` and `build --false-reject` promise: what counts as a part, what region
 //! rules make of it, and what is written if something ends in between.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, stdout, text};
 use image::{GrayImage, Luma, Rgb};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

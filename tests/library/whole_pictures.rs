@@ -1,9 +1,7 @@
 //! Tests that a picture with missing or damaged data is refused, whatever a viewer would show. Data behind a complete
 //! picture does no harm.
 
-mod by_hand;
-
-use by_hand::{Page, Png, tiff};
+use crate::by_hand::{Page, Png, tiff};
 use hetmm::image::{Picture, Samples, decode, decode_with_opacity};
 use image::{DynamicImage, ImageBuffer, ImageFormat, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -217,7 +215,7 @@ fn animations_and_pages_are_refused_by_their_name() {
     }
     let png = Png::new(24, 20, 8, 2).bytes(3);
     let mut control = Vec::new();
-    by_hand::chunk(&mut control, b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
+    crate::by_hand::chunk(&mut control, b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
     let animated = [&png[..33], &control, &png[33..]].concat();
     assert!(said(&animated).contains("animation"), "{}", said(&animated));
     let mut webp = encoded(&DynamicImage::from(photo(24, 20)), ImageFormat::WebP);

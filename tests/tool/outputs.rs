@@ -2,9 +2,7 @@
 //! nobody can take what it prints.
 #![cfg(target_os = "linux")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, command, hetmm, stderr, stdout, text};
 use std::fs::{File, hard_link, read, write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,6 @@
 //! Tests region rules from outside: what they decide, what they do not change, what is refused.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, hetmm, stderr, stdout, text};
 use image::{GrayImage, Luma, Rgb};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,6 @@
 //! Runs `hetmm ablate` from outside.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, assert_code, hetmm, stdout, text};
+use crate::common::{Bench, SMALL, assert_code, hetmm, stdout, text};
 use serde_json::Value;
 
 /// Makes a small data set: ten good parts to build from, four to test with, four with a blot.

@@ -2,11 +2,9 @@
 //!
 //! `models/fetch_onnxruntime.sh` gets a library, and `ORT_DYLIB_PATH` names it. Without a library, the tests that need
 //! it say so and pass.
-#![cfg(all(feature = "onnxruntime", feature = "desktop"))]
+#![cfg(feature = "onnxruntime")]
 
-mod common;
-
-use common::{Bench, SMALL, TEMPLATE, assert_code, command, stderr, stdout, text};
+use crate::common::{Bench, SMALL, TEMPLATE, assert_code, command, stderr, stdout, text};
 use hetmm::backbone::{self, Backbone, Device, ExtractorOptions, Request};
 use hetmm::image::NetworkImage;
 use prost::Message;

@@ -1,9 +1,6 @@
 //! Tests layers whose patches serve all positions: from outside, and the kernel against its definition.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, assert_code, hetmm, stdout, text};
+use crate::common::{Bench, assert_code, hetmm, stdout, text};
 use hetmm::feature_map::FeatureMap;
 use hetmm::matching::fused::match_layer_with;
 use hetmm::matching::kernel::Kernel;

@@ -1,9 +1,6 @@
 //! Tests the public face: the same bits from every kind of memory, from many threads, while templates are replaced.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, assert_code, hetmm, stdout, text};
+use crate::common::{Bench, assert_code, hetmm, stdout, text};
 use hetmm::{
     ErrorKind, Inspection, Inspector, Options, Picture, PictureView, Teacher, Template, Verdict,
 };

@@ -1,9 +1,6 @@
 //! Tests turned copies of few good pictures from outside.
-#![cfg(feature = "desktop")]
 
-mod common;
-
-use common::{Bench, SMALL, assert_code, hetmm, stderr, stdout, text};
+use crate::common::{Bench, SMALL, assert_code, hetmm, stderr, stdout, text};
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
