@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the aarch64 code on an x86-64 machine, under qemu-user.
 #
-# usage: cross/test.sh [--quick] [--native PROGRAM]
+# usage: cross/test.sh [--quick] [--native PROGRAM] [--demo FOLDER]
 #
 #   1. the library's tests and the golden vectors (HETMM_GOLDEN_DIR as for `cargo test`), on a processor
 #      with everything that qemu knows
@@ -11,15 +11,17 @@
 #
 #   --quick            without 3
 #   --native PROGRAM   the `hetmm` of this machine, in place of building it
+#   --demo FOLDER      what `hetmm demo` wrote, in place of making it
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-QUICK=no NATIVE=''
+QUICK=no NATIVE='' DEMO=''
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) QUICK=yes ;;
     --native) NATIVE=$(value "$@") && shift ;;
+    --demo) DEMO=$(value "$@") && shift ;;
     -h | --help) help_of "$0" && exit ;;
     *) fail "unknown option $1" "$0 --help" ;;
   esac
@@ -48,8 +50,10 @@ QEMU_CPU=cortex-a57 tests --test golden
 [ -n "$NATIVE" ] || cargo build --quiet --release --bin hetmm
 NATIVE=${NATIVE:-$TARGET_DIR/release/hetmm}
 EMULATED=$TARGET_DIR/$TARGET/release/hetmm
-DEMO=$TARGET_DIR/cross-demo
-if ! [ "$DEMO/part.hetmm" -nt "$NATIVE" ]; then
+TRY=$TARGET_DIR/cross-test
+mkdir -p "$TRY"
+if [ -z "$DEMO" ]; then
+  DEMO=$TRY/demo
   say "the demo's template"
   "$NATIVE" demo --out "$DEMO" >/dev/null 2>&1 || fail "hetmm demo failed" "$NATIVE demo --out $DEMO"
 fi
@@ -61,19 +65,19 @@ done
 scores() {
   local code=0
   # 1 says that a part was rejected.
-  "$@" inspect "$DEMO/part.hetmm" "${PICTURES[@]}" --json >"$DEMO/scores.json" || code=$?
+  "$@" inspect "$DEMO/part.hetmm" "${PICTURES[@]}" --json >"$TRY/scores.json" || code=$?
   [ $code -le 1 ] || fail "$* inspect ended with $code" "see its words above"
-  sed -n 's/.*"image":"\([^"]*\)".*"score":\([^,}]*\).*/\1 \2/p' "$DEMO/scores.json"
+  sed -n 's/.*"image":"\([^"]*\)".*"score":\([^,}]*\).*/\1 \2/p' "$TRY/scores.json"
 }
 say "${#PICTURES[@]} parts, native"
-scores "$NATIVE" >"$DEMO/native"
+scores "$NATIVE" >"$TRY/native"
 for cpu in "${CPUS[@]}"; do
   say "${#PICTURES[@]} parts, $cpu"
-  QEMU_CPU=$cpu scores "$RUN" "$EMULATED" >"$DEMO/$cpu"
-  paste -d' ' "$DEMO/native" "$DEMO/$cpu" | awk -v cpu="$cpu" -v want=${#PICTURES[@]} '
+  QEMU_CPU=$cpu scores "$RUN" "$EMULATED" >"$TRY/$cpu"
+  paste -d' ' "$TRY/native" "$TRY/$cpu" | awk -v cpu="$cpu" -v want=${#PICTURES[@]} '
     { n++; d = $2 - $4; if (d < 0) d = -d; d /= ($2 > 1 ? $2 : 1); if (d > worst) worst = d
       if ($1 != $3 || $4 == "" || !(d <= 1e-4)) { bad++; print "  differs: " $0 } }
     END { printf "  %s: %d scores, largest difference %.1e\n", cpu, n, worst; exit n != want || bad > 0 }' ||
-    fail "scores on $cpu differ from those of this machine" "compare $DEMO/native and $DEMO/$cpu" 1
+    fail "scores on $cpu differ from those of this machine" "compare $TRY/native and $TRY/$cpu" 1
 done
 say "done"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Tests the Python module: builds the wheel once, and tries it with an old numpy and with a new one.
 #
-# usage: [HETMM=PROGRAM] plugin/python/test.sh
+# usage: [HETMM=PROGRAM] [HETMM_DEMO=FOLDER] plugin/python/test.sh
 #
-# HETMM is the tool to compare with, in place of building it.
+# HETMM is the tool to compare with, in place of building it. HETMM_DEMO is what `hetmm demo` wrote, in place of making it.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -36,13 +36,15 @@ wait "$environments"
 
 cd "$root"
 [ -n "${HETMM:-}" ] || cargo build --quiet --release --bin hetmm
-export HETMM="${HETMM:-$CARGO_TARGET_DIR/release/hetmm}" HETMM_DEMO="$work/hetmm-demo"
-rm -rf "$HETMM_DEMO" "$work/wheel"
-"$HETMM" demo --quiet --out "$HETMM_DEMO" >"$work/demo.log" &
-demo=$!
+export HETMM="${HETMM:-$CARGO_TARGET_DIR/release/hetmm}"
+rm -rf "$work/wheel" "$work/hetmm-demo"
+if [ -z "${HETMM_DEMO:-}" ]; then
+    HETMM_DEMO="$work/hetmm-demo"
+    "$HETMM" demo --quiet --out "$HETMM_DEMO" >"$work/demo.log"
+fi
+export HETMM_DEMO
 "$work/new/bin/maturin" build --release --manifest-path "$here/Cargo.toml" --out "$work/wheel" >"$work/wheel.log" 2>&1 ||
     { tail -n 40 "$work/wheel.log"; exit 1; }
-wait "$demo"
 for name in old new; do
     "$work/$name/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$work"/wheel/*.whl
 done
