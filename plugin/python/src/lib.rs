@@ -3,7 +3,7 @@
 //! This crate makes `hetmm._native`. The package in `hetmm/` passes it on, and defines in Python what needs no Rust:
 //! exceptions and plain records. `hetmm/__init__.pyi` is the interface.
 //!
-//! [`array`] turns numpy's arrays into pictures. [`errors`] turns errors and panics into exceptions. No code here is
+//! `array` turns numpy's arrays into pictures. `errors` turns errors and panics into exceptions. No code here is
 //! unsafe.
 
 mod array;
