@@ -207,8 +207,7 @@ impl<P, T> Queue<P, T> {
         let batch = batch.max(1);
         let wanted = (PER_WORKER * workers).max(if batch > 1 { BATCHES * batch } else { 1 });
         let limits = Limits { count, at_once: at_once.min(wanted).max(batch), batch };
-        let state =
-            State { places: VecDeque::new(), taken: 0, computed: 0, has_ended: false };
+        let state = State { places: VecDeque::new(), taken: 0, computed: 0, has_ended: false };
         Queue { limits, state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
     }
 
@@ -357,9 +356,176 @@ impl<P, T> State<P, T> {
                 .iter()
                 .zip(pictures)
                 .for_each(|(&index, picture)| self.put(index, Place::Computed(picture))),
-            Err(words) => indices
-                .iter()
-                .for_each(|&index| self.put(index, Place::Done(Err(words.clone())))),
+            Err(words) => {
+                indices.iter().for_each(|&index| self.put(index, Place::Done(Err(words.clone()))))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    /// Runs `work` on a pool of so many threads.
+    fn on<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        ThreadPoolBuilder::new().num_threads(threads).build().expect("starts").install(work)
+    }
+
+    /// Results that come in another order than the pictures begin.
+    fn slow(index: usize) -> usize {
+        std::thread::sleep(Duration::from_micros((index as u64 * 7919) % 500));
+        3 * index
+    }
+
+    /// The results that arrive until `enough` of them are there.
+    fn gathered(count: usize, at_once: usize, enough: usize) -> Vec<(usize, usize)> {
+        let mut results = Vec::new();
+        let take = |index, outcome| {
+            results.push((index, or_panic(outcome)));
+            Ok(match results.len() < enough {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        };
+        in_order(count, at_once, slow, take).expect("runs");
+        results
+    }
+
+    #[test]
+    fn results_come_in_order_for_any_number_of_threads() {
+        for threads in [1, 2, 3, 8] {
+            for (count, at_once) in [(0, 1), (1, 1), (2, 9), (50, 0), (50, 1), (50, 3), (50, 100)] {
+                let results = on(threads, || gathered(count, at_once, usize::MAX));
+                let wanted: Vec<_> = (0..count).map(|i| (i, 3 * i)).collect();
+                assert_eq!(results, wanted, "{threads} threads, {at_once} of {count} at once");
+            }
+        }
+    }
+
+    #[test]
+    fn after_the_last_wanted_result_no_more_begin() {
+        for threads in [1, 4] {
+            assert_eq!(on(threads, || gathered(1000, 8, 5)).len(), 5);
+            let begun = AtomicUsize::new(0);
+            let work = |index| (begun.fetch_add(1, Ordering::SeqCst), index);
+            let failing = |index, _| match index {
+                3 => Err(Error::usage("on purpose")),
+                _ => Ok(ControlFlow::Continue(())),
+            };
+            let error = on(threads, || in_order(1000, 8, work, failing)).expect_err("fails");
+            assert!(error.to_string().contains("on purpose"));
+            assert!(begun.load(Ordering::SeqCst) <= 4 + 8);
+        }
+    }
+
+    #[test]
+    fn few_are_in_flight_while_the_first_one_is_slow() {
+        for (threads, at_once, most) in [(1, 9, 1), (4, 100, PER_WORKER * 4), (4, 5, 5), (4, 1, 1)]
+        {
+            let (begun, taken, largest) =
+                (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+            let work = |index: usize| {
+                let begun = begun.fetch_add(1, Ordering::SeqCst) + 1;
+                largest.fetch_max(begun - taken.load(Ordering::SeqCst), Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(if index.is_multiple_of(10) {
+                    20
+                } else {
+                    1
+                }));
+            };
+            let take = |_, _| {
+                taken.fetch_add(1, Ordering::SeqCst);
+                Ok(ControlFlow::Continue(()))
+            };
+            on(threads, || in_order(40, at_once, work, take)).expect("runs");
+            // The picture that is being handed over is counted here, too.
+            assert!(largest.load(Ordering::SeqCst) <= most + 1, "{threads} threads, {at_once}");
+        }
+    }
+
+    #[test]
+    fn many_pictures_have_one_thread_each_and_few_share_all() {
+        let threads_of = |threads: usize, count: usize| -> Vec<usize> {
+            let mut all = Vec::new();
+            let work = |_| {
+                std::thread::sleep(Duration::from_millis(5));
+                rayon::current_num_threads()
+            };
+            let take = |_, outcome| {
+                all.push(or_panic(outcome));
+                Ok(ControlFlow::Continue(()))
+            };
+            on(threads, || in_order(count, 100, work, take)).expect("runs");
+            all
+        };
+        assert_eq!(threads_of(4, 1), [4]);
+        assert_eq!(threads_of(1, 3), [1, 1, 1]);
+        assert_eq!(threads_of(4, 8), [1; 8]);
+        assert!(threads_of(7, 2).iter().all(|threads| [3, 4].contains(threads)));
+    }
+
+    #[test]
+    fn a_panic_takes_the_place_of_its_result() {
+        for threads in [1, 4] {
+            let mut outcomes = Vec::new();
+            let work = |index: usize| {
+                assert!(index != 7, "on purpose, {index}");
+                index
+            };
+            let take = |_, outcome| {
+                outcomes.push(outcome);
+                Ok(ControlFlow::Continue(()))
+            };
+            on(threads, || in_order(20, 100, work, take)).expect("runs");
+            let wanted = |index| if index == 7 { Err("on purpose, 7".into()) } else { Ok(index) };
+            assert_eq!(outcomes, (0..20).map(wanted).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_receiver_ends_the_workers() {
+        let take = |index, _: Outcome<usize>| {
+            assert!(index != 5, "on purpose");
+            Ok(ControlFlow::Continue(()))
+        };
+        let done = caught(|| on(4, || in_order(1000, 100, slow, take)));
+        assert_eq!(done.map(drop), Err("on purpose".to_owned()));
+    }
+
+    #[test]
+    fn batches_are_the_same_for_any_number_of_threads() {
+        let run = |count: usize, at_once: usize| {
+            let (mut batches, mut results) = (Vec::new(), Vec::new());
+            let steps = Steps {
+                begin: |index: usize| match index % 5 {
+                    3 => Begun::Done(slow(index)),
+                    _ => Begun::Ready((index, slow(index))),
+                },
+                compute: |batch: Vec<(usize, usize)>| {
+                    batches.push(batch.iter().map(|(index, _)| *index).collect::<Vec<_>>());
+                    batch.into_iter().map(|(index, value)| (index, value + 1)).collect()
+                },
+                finish: |index, (own, value)| {
+                    assert_eq!(index, own);
+                    slow(index) + value
+                },
+            };
+            let limits = Limits { count, at_once, batch: 4 };
+            let take = |index, outcome| {
+                results.push((index, or_panic(outcome)));
+                Ok(ControlFlow::Continue(()))
+            };
+            in_batches(limits, steps, take).expect("runs");
+            (batches, results)
+        };
+        for (threads, at_once) in [(1, 1), (1, 100), (3, 2), (3, 100), (8, 100)] {
+            let (batches, results) = on(threads, || run(10, at_once));
+            assert_eq!(batches, [vec![0, 1, 2], vec![4, 5, 6, 7], vec![9]]);
+            let wanted = |i| (i, if i % 5 == 3 { 3 * i } else { 6 * i + 1 });
+            assert_eq!(results, (0..10).map(wanted).collect::<Vec<_>>());
         }
     }
 }

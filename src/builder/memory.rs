@@ -12,6 +12,7 @@ use crate::backbone::{Backbone, ModelFacts};
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
 use crate::selection::Rule;
+use crate::workers::{BATCHES, PER_WORKER};
 
 /// The bytes per pixel of a picture at the network's size while it is read and prepared.
 const PICTURE_BYTES: u64 = 12;
@@ -125,12 +126,17 @@ pub fn require(
 /// their features.
 pub fn memory_of_pass(backbone: &dyn Backbone, facts: &ModelFacts, threads: usize) -> u64 {
     let id = backbone.identity();
-    let pictures = id.pictures_at_once().min(threads).max(backbone.batch());
-    // Features are there twice: as the network gives them, and as they are kept.
-    let of_picture = 2 * id.feature_bytes() + PICTURE_BYTES * id.pixels();
+    let batch = backbone.batch();
+    let computed = id.pictures_at_once().min(threads).max(batch);
+    let wanted = (PER_WORKER * threads).max(if batch > 1 { BATCHES * batch } else { 1 });
+    let in_flight = id.pictures_at_once().min(wanted).max(batch);
+    let features = id.feature_bytes();
+    let of_picture = features + PICTURE_BYTES * id.pixels();
+    // While a picture is computed, its features are there twice: as the network gives them, and as they are kept.
     let attention = facts.attention_bytes(Size { width: id.width, height: id.height });
-    let of_picture = of_picture.saturating_add(attention).saturating_mul(pictures as u64);
-    of_picture.saturating_add(backbone.working_bytes(pictures, threads))
+    let while_computed = features.saturating_add(attention).saturating_mul(computed as u64);
+    let working = backbone.working_bytes(computed, threads);
+    (in_flight as u64 * of_picture).saturating_add(while_computed).saturating_add(working)
 }
 
 /// Refuses an input if there is no memory for attention in a network of these `facts`. It does so before the network is

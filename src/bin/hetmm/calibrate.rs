@@ -464,10 +464,17 @@ fn decided(
         Ok(pipeline.decide_at(&scored, size, thresholds).verdict)
     };
     let mut verdicts = Vec::with_capacity(scored.len());
-    inspect_files(pipeline, &sources, Panics::GoOn, |_, _| (), each, |_, verdict| {
-        verdicts.push(verdict?);
-        Ok(ControlFlow::Continue(()))
-    })?;
+    inspect_files(
+        pipeline,
+        &sources,
+        Panics::GoOn,
+        |_, _| (),
+        each,
+        |_, verdict| {
+            verdicts.push(verdict?);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     Ok(verdicts)
 }
 

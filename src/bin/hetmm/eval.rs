@@ -187,11 +187,18 @@ pub fn evaluate(
     let times: Vec<Timing> = results.iter().flatten().map(|m| m.timing).collect();
     let sources: Vec<&Source> = others.iter().map(|picture| &picture.source).collect();
     let each = |index: usize, done| measured(pipeline, &others[index], done);
-    inspect_files(pipeline, &sources, Panics::GoOn, |_, _| (), each, |_, result| {
-        results.push(result);
-        bar.inc(1);
-        Ok(ControlFlow::Continue(()))
-    })?;
+    inspect_files(
+        pipeline,
+        &sources,
+        Panics::GoOn,
+        |_, _| (),
+        each,
+        |_, result| {
+            results.push(result);
+            bar.inc(1);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     bar.finish_and_clear();
     let (count, mut failed) = (pictures.len(), Vec::new());
     let (mut outcomes, mut pixels) = (Vec::new(), Vec::new());
