@@ -219,11 +219,13 @@ mod tests {
             std: [1.0; 3],
             taps: vec![tap],
         });
-        // A picture has 100 MB of features, so at most ten are computed at once, whatever the number of threads.
+        // A picture has 100 MB of features, so at most ten are in flight, whatever the number of threads.
         let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
         let needed = memory_of_pass(&backbone, &facts(0), 4);
-        assert_eq!(needed, 4 * ((256 + 12) * 2_000_000 + 8 * 25_000_000));
-        assert_eq!(memory_of_pass(&backbone, &facts(0), 64), needed / 4 * 10);
+        let (in_flight, computed) =
+            (12 * 2_000_000 + 4 * 25_000_000, 256 * 2_000_000 + 4 * 25_000_000);
+        assert_eq!(needed, 8 * in_flight + 4 * computed);
+        assert_eq!(memory_of_pass(&backbone, &facts(0), 64), 10 * (in_flight + computed));
         // Attention is on 40 x 20 patches and the class token.
         let attention = 12 * 3 * 801 * 801;
         assert_eq!(memory_of_pass(&backbone, &facts(3), 4), needed + 4 * attention);

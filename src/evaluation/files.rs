@@ -191,3 +191,113 @@ fn computed<K>(backbone: &dyn Backbone, mut batch: Vec<Waiting<K>>) -> Vec<Waiti
     }
     batch
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::Identity;
+    use crate::template::Template;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::Path;
+
+    const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
+
+    /// A backbone that takes batches, fails for batches with dark pictures, and panics for white pictures.
+    struct Faulty {
+        backbone: Arc<dyn Backbone>,
+        batch: usize,
+    }
+
+    impl Backbone for Faulty {
+        fn identity(&self) -> &Identity {
+            self.backbone.identity()
+        }
+
+        fn extractor(&self) -> &str {
+            "faulty"
+        }
+
+        fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
+            let brightest = image.samples().iter().max();
+            assert!(brightest != Some(&u16::MAX), "on purpose");
+            match brightest {
+                Some(0..10_000) => Err(Error::model("too dark")),
+                _ => self.backbone.features(image),
+            }
+        }
+
+        fn batch(&self) -> usize {
+            self.batch
+        }
+    }
+
+    /// Writes gray pictures of these levels.
+    fn pictures(folder: &Path, levels: &[u8]) -> Vec<Source> {
+        let write = |(number, level): (usize, &u8)| {
+            let path = folder.join(format!("{number:02}.png"));
+            let pixel = ::image::Luma([*level]);
+            ::image::GrayImage::from_pixel(64, 64, pixel).save(&path).expect("writes");
+            Source { path }
+        };
+        levels.iter().enumerate().map(write).collect()
+    }
+
+    /// The scores of the pictures, or the words of their errors.
+    fn scores(threads: usize, batch: usize, sources: &[Source], panics: Panics) -> Vec<String> {
+        let plain = Pipeline::open(Path::new(TEMPLATE), None, &Default::default()).expect("opens");
+        let backbone = Arc::new(Faulty { backbone: plain.backbone().clone(), batch });
+        let template = Template::open(TEMPLATE).expect("opens");
+        let pipeline = Pipeline::new(template, backbone).expect("joins");
+        let sources: Vec<&Source> = sources.iter().collect();
+        let each = |index: usize, done: FileInspected<usize>| {
+            assert_eq!(done.kept, std::fs::read(&sources[index].path).expect("reads").len());
+            assert!(done.timing.total_ms > 0.0);
+            Ok(done.found.scored.score.to_string())
+        };
+        let mut scores = Vec::new();
+        let keep = |bytes: Vec<u8>, _| bytes.len();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("starts");
+        let take = |index, result: Result<String>| {
+            assert_eq!(index, scores.len());
+            scores.push(result.unwrap_or_else(|e| e.to_string()));
+            Ok(ControlFlow::Continue(()))
+        };
+        pool.install(|| inspect_files(&pipeline, &sources, panics, keep, each, take))
+            .expect("runs");
+        scores
+    }
+
+    #[test]
+    fn threads_and_batches_change_no_result() {
+        let folder = tempfile::tempdir().expect("makes");
+        let mut sources = pictures(folder.path(), &[50, 60, 70, 80, 5, 100, 110, 120, 130]);
+        std::fs::write(&sources[2].path, "no picture").expect("writes");
+        sources[7].path = folder.path().join("missing.png");
+        let one = scores(1, 1, &sources, Panics::GoOn);
+        for (failed, why) in [(2, "02.png"), (4, "too dark"), (7, "missing.png")] {
+            assert!(one[failed].contains(why), "{}", one[failed]);
+        }
+        assert_eq!(one.iter().filter(|score| score.parse::<f32>().is_ok()).count(), 6);
+        for (threads, batch) in [(4, 1), (1, 3), (4, 3), (4, 100), (20, 2)] {
+            assert_eq!(scores(threads, batch, &sources, Panics::GoOn), one, "{threads}, {batch}");
+        }
+    }
+
+    #[test]
+    fn after_a_panic_every_later_picture_has_its_error() {
+        let folder = tempfile::tempdir().expect("makes");
+        let mut sources = pictures(folder.path(), &[50, 60, 70, 80, 90, 255, 110, 120, 130]);
+        sources[7].path = folder.path().join("missing.png");
+        for (threads, batch, first) in [(1, 1, 5), (4, 1, 5), (1, 4, 4), (4, 4, 4)] {
+            let scores = scores(threads, batch, &sources, Panics::AreErrors);
+            let is_score = |score: &String| score.parse::<f32>().is_ok();
+            assert!(scores[..first].iter().all(is_score), "{scores:?}");
+            for (index, words) in scores.iter().enumerate().skip(first) {
+                let why = if index == 7 { "missing.png" } else { "panicked: on purpose" };
+                assert!(words.contains(why), "{words}");
+            }
+        }
+        let goes_on = || scores(4, 1, &sources, Panics::GoOn);
+        assert!(catch_unwind(AssertUnwindSafe(goes_on)).is_err());
+    }
+}

@@ -32,6 +32,9 @@ const FORMAT: Format = Format {
 };
 
 /// Measure a template on a data set in MVTec layout
+///
+/// The command inspects the first 20 pictures one after the other, each on all threads, and measures their times. It
+/// inspects the others side by side.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm eval part.hetmm dataset/

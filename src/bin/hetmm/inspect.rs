@@ -19,6 +19,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Compare pictures with a template: score, verdict and heat map
+///
+/// Each thread works on a picture of its own. The results come in the order of the pictures, with any number of threads.
+/// The times of a picture are those on its thread. A single picture has all threads.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm inspect part.hetmm new.png
