@@ -73,13 +73,13 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
     let sources: Vec<&Source> = pictures.iter().collect();
     let keep = |_, picture| args.heatmaps.is_some().then_some(picture);
-    let each = |index: usize, done| shown(args, &pipeline, sources[index], done);
+    let each = |index: usize, done| {
+        Ok(shown(args, &pipeline, (sources[index], &names[index]), &outputs, done))
+    };
     inspect_files(&pipeline, &sources, Panics::AreErrors, keep, each, |index, result| {
         match result {
-            Ok(Shown { line, png, facts, size }) => {
-                if let (Some(folder), Some(png)) = (&args.heatmaps, png) {
-                    outputs.write(&folder.join(&names[index]), &heatmap::FORMAT, &png?)?;
-                }
+            Ok(Shown { line, heatmap, facts, size }) => {
+                heatmap?;
                 remarks.add(sources[index], &facts, size, pipeline.other_size(size));
                 bar.suspend(|| console.print(&line))?;
             }
@@ -112,24 +112,32 @@ fn open(args: &Args) -> Result<Pipeline> {
 /// What is shown of an inspected picture.
 struct Shown {
     line: String,
-    /// Its heat map, if heat maps were asked for. An error ends the command.
-    png: Option<Result<Vec<u8>>>,
+    /// Whether its heat map is written, if heat maps were asked for. An error ends the command.
+    heatmap: Result<()>,
     facts: Facts,
     size: Size,
 }
 
-/// Words and draws a result. `done` holds the picture if heat maps were asked for.
+/// Puts a result into words, and writes its heat map if heat maps were asked for. Then `done` holds the picture. `name`
+/// is that of the heat map.
 fn shown(
     args: &Args,
     pipeline: &Arc<Pipeline>,
-    source: &Source,
+    (source, name): (&Source, &str),
+    outputs: &Outputs,
     done: FileInspected<Option<Picture>>,
-) -> Result<Shown> {
+) -> Shown {
     let facts = done.facts;
     let (picture, found) = done.into_inspection(pipeline);
-    let png = picture.map(|picture| found.heatmap_png(&picture.view()?));
+    let heatmap = match (&args.heatmaps, picture) {
+        (Some(folder), Some(picture)) => picture
+            .view()
+            .and_then(|view| found.heatmap_png(&view))
+            .and_then(|png| outputs.write(&folder.join(name), &heatmap::FORMAT, &png)),
+        _ => Ok(()),
+    };
     let line = line(args, pipeline.template(), source, &found);
-    Ok(Shown { line, png, facts, size: found.size() })
+    Shown { line, heatmap, facts, size: found.size() }
 }
 
 /// Claims a heat map for every picture, if heat maps were asked for.
