@@ -523,6 +523,7 @@ impl Pipeline {
     }
 
     /// Computes the scores and maps that the golden probes have here.
+    #[cfg(feature = "desktop")]
     pub(crate) fn observe_probes(&self) -> Result<Vec<(f32, MapSummary)>> {
         (0..self.probes()).map(|probe| self.observe_probe(probe)).collect()
     }
