@@ -95,7 +95,8 @@ pub fn is_contained() -> bool {
         || HERE.try_with(at_work).unwrap_or(false)
 }
 
-fn words(panic: &(dyn Any + Send)) -> &str {
+/// Returns the words of a panic.
+pub(crate) fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }

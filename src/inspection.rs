@@ -259,14 +259,28 @@ impl Pipeline {
         times.prepare = lap();
         let features = contained_here(|| self.features(&image))?;
         times.features = lap();
-        let distances = self.distances(&features, None);
-        times.matching = lap();
+        Ok(self.judge(picture.size(), image, &features, times, clock))
+    }
+
+    /// Does the rest of [`Pipeline::inspect`] for a picture of `size` with its features. `times` holds the stages so
+    /// far.
+    pub fn judge(
+        &self,
+        size: Size,
+        image: NetworkImage,
+        features: &[FeatureMap],
+        mut times: StageTimes,
+        clock: &dyn Fn() -> Duration,
+    ) -> Inspected {
+        let start = clock();
+        let distances = self.distances(features, None);
+        let matched = clock();
+        times.matching = matched.saturating_sub(start);
         let anomaly_map = self.anomaly_map(&distances);
         let scored = self.score(&anomaly_map);
-        let size = picture.size();
         let decided = self.decide(&scored, size);
-        times.scoring = lap();
-        Ok(Inspected { size, image, anomaly_map, scored, decided, times })
+        times.scoring = clock().saturating_sub(matched);
+        Inspected { size, image, anomaly_map, scored, decided, times }
     }
 
     /// Brings a picture to the network's size.
@@ -477,39 +491,50 @@ impl Pipeline {
     /// Returns [`Kind::Template`] if a prototype is not a unit vector. Passes on the errors of the backbone.
     pub fn check_probes(&self) -> Result<Vec<ProbeResult>> {
         self.template.check_prototypes()?;
-        let promised = self.template.settings().proof.as_ref().map(|proof| &proof.maps);
-        let options = &self.template.header().build.options;
-        let by_tract = self.extractor() == TRACT && !options.iter().any(|(key, _)| key == ENGINE);
-        let slack = if by_tract { 1.0 } else { ENGINE_SLACK };
-        let result = |(i, (score, maps)): (usize, (f32, MapSummary))| {
-            let record = self.template.header().probes.get(i)?;
-            let deviation =
-                promised.and_then(|of_probes| of_probes.get(i)?.deviation(&maps, slack));
-            let has_its_score = (score - record.score).abs() <= record.tolerance;
-            Some(ProbeResult {
-                name: record.name.clone(),
-                expected: record.score,
-                score,
-                agrees: has_its_score && deviation.is_none(),
-                deviation,
-            })
-        };
-        Ok(self.observe_probes()?.into_iter().enumerate().filter_map(result).collect())
+        (0..self.probes()).map(|probe| self.check_probe(probe)).collect()
+    }
+
+    /// Returns the number of golden probes of the template.
+    pub fn probes(&self) -> usize {
+        self.template.header().probes.len()
+    }
+
+    /// Computes golden probe number `probe` and compares it with its result where the template was made.
+    ///
+    /// # Errors
+    /// Returns [`Kind::Template`] if there is no such probe. Passes on the errors of the backbone.
+    pub fn check_probe(&self, probe: usize) -> Result<ProbeResult> {
+        let header = self.template.header();
+        let record = header.probes.get(probe);
+        let record = record.ok_or_else(|| Error::template(format!("there is no probe {probe}")))?;
+        let (score, maps) = self.observe_probe(probe)?;
+        let is_of_tract = !header.build.options.iter().any(|(key, _)| key == ENGINE);
+        let slack = if self.extractor() == TRACT && is_of_tract { 1.0 } else { ENGINE_SLACK };
+        let promised = self.template.settings().proof.as_ref().and_then(|p| p.maps.get(probe));
+        let deviation = promised.and_then(|promised| promised.deviation(&maps, slack));
+        let has_its_score = (score - record.score).abs() <= record.tolerance;
+        Ok(ProbeResult {
+            name: record.name.clone(),
+            expected: record.score,
+            score,
+            agrees: has_its_score && deviation.is_none(),
+            deviation,
+        })
     }
 
     /// Computes the scores and maps that the golden probes have here.
+    #[cfg(feature = "desktop")]
     pub(crate) fn observe_probes(&self) -> Result<Vec<(f32, MapSummary)>> {
-        let records = self.template.header().probes.iter().enumerate();
-        records
-            .map(|(i, record)| {
-                let image = self.template.probe(i).ok_or_else(|| {
-                    Error::template(format!("probe {} has no picture", record.name))
-                })?;
-                let distances = self.distances(&self.features(&image)?, None);
-                let (scored, maps) = self.scorer.summary(&distances);
-                Ok((scored.score, maps))
-            })
-            .collect()
+        (0..self.probes()).map(|probe| self.observe_probe(probe)).collect()
+    }
+
+    fn observe_probe(&self, probe: usize) -> Result<(f32, MapSummary)> {
+        let name = self.template.header().probes.get(probe).map_or("", |record| &record.name);
+        let image = self.template.probe(probe);
+        let image = image.ok_or_else(|| Error::template(format!("probe {name} has no picture")))?;
+        let distances = self.distances(&self.features(&image)?, None);
+        let (scored, maps) = self.scorer.summary(&distances);
+        Ok((scored.score, maps))
     }
 }
 

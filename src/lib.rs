@@ -83,6 +83,8 @@ pub mod sensitivity;
 pub mod template;
 pub mod update;
 pub mod wording;
+#[cfg(feature = "desktop")]
+pub mod workers;
 
 pub use backbone::Device;
 pub use embed::{Inspection, Inspector, Map, Options, OptionsBuilder, Teacher, Timing};

@@ -2,13 +2,15 @@
 
 use super::features_file::PictureRecord;
 use super::{Progress, Stage};
-use crate::backbone::{self, Backbone, Identity};
+use crate::backbone::{self, Backbone};
 use crate::error::{Error, Kind, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{self, Decoded, Facts, Mask, NetworkImage, Picture, Reading, Size};
+use crate::workers::{Begun, Limits, Steps, in_batches, or_panic};
 use rayon::prelude::*;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names a picture to build from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +74,9 @@ pub struct Manner {
     pub skip_unreadable: bool,
 }
 
-/// Runs `backbone` over `pictures`, on all threads of the pool or in its own batches. It gives each picture to `sink`,
-/// in their order. Returns the errors of the pictures that could not be read. Unless they may be skipped, the pass
-/// computes no more features after the first such picture and only looks for more of them.
+/// Runs `backbone` over `pictures` side by side ([`crate::workers`]), or in its own batches. It gives each picture to
+/// `sink`, in their order. Returns the errors of the pictures that could not be read. Unless they may be skipped, the
+/// pass computes no more features after the first such picture and only looks for more of them.
 pub fn extract(
     pictures: &[&Source],
     backbone: &dyn Backbone,
@@ -82,54 +84,35 @@ pub fn extract(
     progress: Progress,
     sink: &mut dyn FnMut(&Source, Extracted) -> Result<()>,
 ) -> Result<Vec<Error>> {
-    let pass = Pass {
-        backbone,
-        manner,
-        failed: AtomicBool::new(false),
-        done: AtomicUsize::new(0),
-        total: pictures.len(),
-        progress,
+    let pass = Pass { backbone, manner, failed: AtomicBool::new(false) };
+    let (count, batch) = (pictures.len(), backbone.batch());
+    let begin = |index: usize| match pass.prepare(pictures[index]) {
+        Ok(ready) if batch > 1 => Begun::Ready(ready),
+        Ok(ready) => Begun::Done(pass.computed(ready)),
+        Err(e) => Begun::Done(Err(e)),
     };
+    let finish = |_, (ready, maps): (Extracted, Result<Vec<FeatureMap>>)| {
+        Ok(Extracted { maps: maps?, ..ready })
+    };
+    let steps = Steps { begin, compute: |ready| pass.batch(ready), finish };
+    let limits = Limits { count, at_once: backbone.identity().pictures_at_once(), batch };
     let mut skipped = Vec::new();
-    let mut take = |sources: &[&Source], results: Vec<Result<Extracted>>| -> Result<()> {
-        for (source, result) in sources.iter().zip(results) {
-            match result {
-                // Nothing was computed, because another picture further on has ended the pass.
-                Ok(one) if one.maps.is_empty() => {}
-                Ok(one) if skipped.is_empty() || manner.skip_unreadable => {
-                    backbone::require_usable(backbone.identity(), &one.maps)
-                        .map_err(|e| e.within(source.path.display()))?;
-                    sink(source, one)?;
-                }
-                Ok(_) => {}
-                Err(e) if e.kind() == Kind::Model => return Err(e),
-                Err(e) => skipped.push(e),
+    in_batches(limits, steps, |index, outcome| {
+        progress(Stage::Features, index + 1, count);
+        match or_panic(outcome) {
+            // Nothing was computed, because another picture further on has ended the pass.
+            Ok(one) if one.maps.is_empty() => {}
+            Ok(one) if skipped.is_empty() || manner.skip_unreadable => {
+                backbone::require_usable(backbone.identity(), &one.maps)
+                    .map_err(|e| e.within(pictures[index].path.display()))?;
+                sink(pictures[index], one)?;
             }
+            Ok(_) => {}
+            Err(e) if e.kind() == Kind::Model => return Err(e),
+            Err(e) => skipped.push(e),
         }
-        Ok(())
-    };
-    match backbone.batch() {
-        1 => {
-            for chunk in pictures.chunks(chunk_size(backbone.identity())) {
-                take(chunk, chunk.par_iter().map(|source| pass.one(source)).collect())?;
-            }
-        }
-        batch => {
-            // The next pictures are decoded while the backbone computes these.
-            let prepare = |chunk: &[&Source]| -> Vec<Result<Prepared>> {
-                chunk.par_iter().map(|source| pass.prepare(source)).collect()
-            };
-            let mut chunks = pictures.chunks(batch);
-            let mut chunk = chunks.next().unwrap_or_default();
-            let mut ready = prepare(chunk);
-            while !chunk.is_empty() {
-                let next = chunks.next().unwrap_or_default();
-                let (results, prepared) = rayon::join(|| pass.batch(ready), || prepare(next));
-                take(chunk, results?)?;
-                (chunk, ready) = (next, prepared);
-            }
-        }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(skipped)
 }
 
@@ -145,31 +128,18 @@ pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec
     }
 }
 
-/// Returns the number of pictures whose features are held before the first of them is passed on.
-fn chunk_size(backbone: &Identity) -> usize {
-    let bytes = backbone.feature_bytes() as usize;
-    let least = rayon::current_num_threads().min(backbone.pictures_at_once());
-    (CHUNK_BYTES / bytes.max(1)).clamp(least, 64.max(least))
-}
-
-/// The target size of the features of a chunk, in bytes.
-const CHUNK_BYTES: usize = 192 << 20;
-
-/// Holds a picture that is ready for the network.
-type Prepared = (PictureRecord, NetworkImage, Seen);
+/// A picture that is ready for the network, and its maps, which are empty before.
+type Ready = (Extracted, Result<Vec<FeatureMap>>);
 
 /// Holds what the threads of a pass share.
 struct Pass<'a> {
     backbone: &'a dyn Backbone,
     manner: Manner,
     failed: AtomicBool,
-    done: AtomicUsize,
-    total: usize,
-    progress: Progress<'a>,
 }
 
 impl Pass<'_> {
-    fn prepare(&self, source: &Source) -> Result<Prepared> {
+    fn prepare(&self, source: &Source) -> Result<Ready> {
         let id = self.backbone.identity();
         let result = (|| {
             let (decoded, digest) = source.read_with_opacity()?;
@@ -182,7 +152,9 @@ impl Pass<'_> {
                 facts: Facts::of(&decoded),
                 opaque: Mask::of_opacity(&decoded, id.height as usize, id.width as usize)?,
             };
-            Ok((PictureRecord { name: source.name(), digest, width, height }, image, seen))
+            let picture = PictureRecord { name: source.name(), digest, width, height };
+            let ready = Extracted { picture, image, maps: Vec::new(), seen: Some(seen) };
+            Ok((ready, Ok(Vec::new())))
         })();
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
@@ -195,37 +167,29 @@ impl Pass<'_> {
         self.failed.load(Ordering::Relaxed) && !self.manner.skip_unreadable
     }
 
-    fn count(&self, pictures: usize) {
-        let done = self.done.fetch_add(pictures, Ordering::Relaxed) + pictures;
-        (self.progress)(Stage::Features, done, self.total);
+    fn computed(&self, (ready, _): Ready) -> Result<Extracted> {
+        if self.is_lost() {
+            return Ok(ready);
+        }
+        Ok(Extracted { maps: self.backbone.features(&ready.image)?, ..ready })
     }
 
-    fn one(&self, source: &Source) -> Result<Extracted> {
-        let result = self.prepare(source).and_then(|(picture, image, seen)| {
-            let maps = if self.is_lost() { Vec::new() } else { self.backbone.features(&image)? };
-            Ok(Extracted { picture, image, maps, seen: Some(seen) })
-        });
-        self.count(1);
-        result
-    }
-
-    fn batch(&self, ready: Vec<Result<Prepared>>) -> Result<Vec<Result<Extracted>>> {
-        let images: Vec<&NetworkImage> =
-            ready.iter().filter_map(|r| r.as_ref().ok()).map(|(_, image, _)| image).collect();
-        let of_images = match self.is_lost() || images.is_empty() {
-            true => vec![Vec::new(); images.len()],
-            false => self.backbone.features_of_batch(&images)?,
-        };
-        self.count(ready.len());
-        let mut of_images = of_images.into_iter();
-        Ok(ready
-            .into_iter()
-            .map(|result| {
-                let (picture, image, seen) = result?;
-                let maps = of_images.next().unwrap_or_default();
-                Ok(Extracted { picture, image, maps, seen: Some(seen) })
-            })
-            .collect())
+    /// Computes a batch. If that fails, every picture of it has the error.
+    fn batch(&self, mut batch: Vec<Ready>) -> Vec<Ready> {
+        if self.is_lost() {
+            return batch;
+        }
+        let images: Vec<&NetworkImage> = batch.iter().map(|(ready, _)| &ready.image).collect();
+        match self.backbone.features_of_batch(&images) {
+            Ok(maps) => batch.iter_mut().zip(maps).for_each(|((_, of), maps)| *of = Ok(maps)),
+            Err(e) => {
+                let (kind, what) = (e.kind(), e.what());
+                let again = std::iter::repeat_with(|| Error::new(kind, what.clone()));
+                let errors = std::iter::once(e).chain(again);
+                batch.iter_mut().zip(errors).for_each(|((_, of), e)| *of = Err(e));
+            }
+        }
+        batch
     }
 }
 

@@ -12,6 +12,7 @@ use crate::backbone::{Backbone, ModelFacts};
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
 use crate::selection::Rule;
+use crate::workers::{BATCHES, PER_WORKER};
 
 /// The bytes per pixel of a picture at the network's size while it is read and prepared.
 const PICTURE_BYTES: u64 = 12;
@@ -125,12 +126,17 @@ pub fn require(
 /// their features.
 pub fn memory_of_pass(backbone: &dyn Backbone, facts: &ModelFacts, threads: usize) -> u64 {
     let id = backbone.identity();
-    let pictures = id.pictures_at_once().min(threads).max(backbone.batch());
-    // Features are there twice: as the network gives them, and as they are kept.
-    let of_picture = 2 * id.feature_bytes() + PICTURE_BYTES * id.pixels();
+    let batch = backbone.batch();
+    let computed = id.pictures_at_once().min(threads).max(batch);
+    let wanted = (PER_WORKER * threads).max(if batch > 1 { BATCHES * batch } else { 1 });
+    let in_flight = id.pictures_at_once().min(wanted).max(batch);
+    let features = id.feature_bytes();
+    let of_picture = features + PICTURE_BYTES * id.pixels();
+    // While a picture is computed, its features are there twice: as the network gives them, and as they are kept.
     let attention = facts.attention_bytes(Size { width: id.width, height: id.height });
-    let of_picture = of_picture.saturating_add(attention).saturating_mul(pictures as u64);
-    of_picture.saturating_add(backbone.working_bytes(pictures, threads))
+    let while_computed = features.saturating_add(attention).saturating_mul(computed as u64);
+    let working = backbone.working_bytes(computed, threads);
+    (in_flight as u64 * of_picture).saturating_add(while_computed).saturating_add(working)
 }
 
 /// Refuses an input if there is no memory for attention in a network of these `facts`. It does so before the network is
@@ -213,11 +219,13 @@ mod tests {
             std: [1.0; 3],
             taps: vec![tap],
         });
-        // A picture has 100 MB of features, so at most ten are computed at once, whatever the number of threads.
+        // A picture has 100 MB of features, so at most ten are in flight, whatever the number of threads.
         let facts = |attention_heads| ModelFacts { name: None, multiple: 50, attention_heads };
         let needed = memory_of_pass(&backbone, &facts(0), 4);
-        assert_eq!(needed, 4 * ((256 + 12) * 2_000_000 + 8 * 25_000_000));
-        assert_eq!(memory_of_pass(&backbone, &facts(0), 64), needed / 4 * 10);
+        let (in_flight, computed) =
+            (12 * 2_000_000 + 4 * 25_000_000, 256 * 2_000_000 + 4 * 25_000_000);
+        assert_eq!(needed, 8 * in_flight + 4 * computed);
+        assert_eq!(memory_of_pass(&backbone, &facts(0), 64), 10 * (in_flight + computed));
         // Attention is on 40 x 20 patches and the class token.
         let attention = 12 * 3 * 801 * 801;
         assert_eq!(memory_of_pass(&backbone, &facts(3), 4), needed + 4 * attention);

@@ -50,7 +50,7 @@ pub struct Map<'a> {
 }
 
 impl Inspection {
-    pub(super) fn new(pipeline: Arc<Pipeline>, generation: u64, found: Inspected) -> Self {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, generation: u64, found: Inspected) -> Self {
         let thresholds = pipeline.thresholds();
         let Inspected { size, scored, decided, times, .. } = found;
         Inspection {

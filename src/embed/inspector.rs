@@ -187,7 +187,7 @@ pub(super) fn guarded<T: Send>(
     quietly(|| pool.install(work))
 }
 
-pub(super) fn panicked(words: &str) -> Error {
+pub(crate) fn panicked(words: &str) -> Error {
     Error::model(format!("the inspection panicked: {words}"))
         .advise("reject the part, open the template again, and report this")
 }

@@ -11,5 +11,7 @@ mod teacher;
 pub use crate::inspection::Timing;
 pub use inspection::{Inspection, Map};
 pub use inspector::Inspector;
+#[cfg(feature = "desktop")]
+pub(crate) use inspector::panicked;
 pub use options::{Options, OptionsBuilder};
 pub use teacher::Teacher;

@@ -42,7 +42,7 @@ pub struct Figures {
     pub missed: usize,
     /// Defective pictures that are sent to review.
     pub reviewed: usize,
-    /// Milliseconds per picture.
+    /// Milliseconds per picture, of the pictures that were inspected alone and timed.
     pub timing_ms: StageTimes,
 }
 

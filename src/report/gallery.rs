@@ -58,7 +58,7 @@ fn card(
     outcome: &Outcome,
 ) -> Result<Markup> {
     let done = evaluation::inspect_file(pipeline, &outcome.picture.source)?;
-    let (width, height) = (done.picture.width, done.picture.height);
+    let (width, height) = (done.kept.width, done.kept.height);
     let regions = &done.found.decided.regions;
     let heat_side = |side: u32| (side * HEAT_SIDE / width.max(height)).clamp(1, HEAT_SIDE);
     let identity = &pipeline.template().header().backbone;
@@ -78,7 +78,7 @@ fn card(
     let shot = Shot {
         kind: outcome.picture.defect.as_deref().unwrap_or("good").into(),
         name: outcome.picture.source.name(),
-        picture: heatmap::panel(&done.picture, PICTURE_SIDE),
+        picture: heatmap::panel(&done.kept, PICTURE_SIDE),
         heat: heatmap::heat(pipeline, &done.found.scored, heat_side(width), heat_side(height)),
         outlines,
         summary: summary(regions),

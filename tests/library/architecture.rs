@@ -10,6 +10,7 @@ const ORDER: &[&str] = &[
     "error",
     "wording",
     "containment",
+    "workers",
     "files",
     "feature_map",
     "image",

@@ -179,6 +179,13 @@ fn templates_and_scores_agree_with_tract() {
             assert!((a - b).abs() <= 1e-3 * a, "pair {i}: {by_tract:?} {other:?}");
         }
     }
+    for more in [["--batch", "4"], ["--batch", "100"], ["--threads", "1"], ["--threads", "5"]] {
+        assert_eq!(
+            scores(&cpu, &[&["--device", "cpu"], &more[..]].concat()),
+            others[3],
+            "{more:?}"
+        );
+    }
     for command in ["check", "bench"] {
         let runs: &[&str] = if command == "bench" { &["--runs", "2"] } else { &[] };
         assert_code(&plain(&[&[command, text(&tract)], &named[..], runs].concat()), 0, "");

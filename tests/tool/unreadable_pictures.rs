@@ -48,6 +48,54 @@ fn the_tool_names_the_picture_and_passes_over_it_when_told_so() {
     assert_eq!(stdout(&out).lines().count(), 10);
 }
 
+/// Returns what `inspect` prints, without the times.
+fn lines_without_times(arguments: &[&str], code: i32) -> (Vec<Value>, String) {
+    let out = hetmm(&[&["inspect", "--json"], arguments].concat());
+    assert_code(&out, code, "");
+    let mut lines: Vec<Value> =
+        stdout(&out).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for line in &mut lines {
+        let times = line.as_object_mut().expect("an object").remove("timing_ms");
+        assert!(times.is_some_and(|t| t["total"].as_f64().is_some_and(|ms| ms > 0.0)));
+    }
+    (lines, stderr(&out))
+}
+
+#[test]
+fn results_heat_maps_and_messages_are_the_same_with_any_number_of_threads() {
+    let bench = Bench::new();
+    let template = template(&bench);
+    let new = bench.parts("new", 20..50);
+    bench.blotted_parts("new/blotted", 50..53);
+    std::fs::write(new.join("030a.png"), broken_palette()).expect("writes");
+    std::fs::write(new.join("041.png"), "no picture").expect("writes");
+    let run = |threads: &str| {
+        let maps = bench.path(threads);
+        let (template, new, maps) = (text(&template), text(&new), text(&maps));
+        let arguments = [template, new, "--recursive", "--heatmaps", maps, "--threads", threads];
+        let (lines, said) = lines_without_times(&arguments, 3);
+        let (skipping, _) =
+            lines_without_times(&[&arguments[..3], &["--skip-unreadable"]].concat(), 0);
+        assert_eq!(lines, skipping);
+        let mut drawn: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(maps)
+            .expect("reads")
+            .map(|entry| entry.expect("reads").path())
+            .map(|path| {
+                (path.file_name().expect("a name").into(), std::fs::read(&path).expect("reads"))
+            })
+            .collect();
+        drawn.sort();
+        (lines, said, drawn)
+    };
+    let one = run("1");
+    assert_eq!((one.0.len(), one.2.len()), (32, 32));
+    let order: Vec<&str> = one.0.iter().filter_map(|line| line["image"].as_str()).collect();
+    assert!(order.is_sorted() && order.len() == 32, "{order:?}");
+    for threads in ["2", "4", "40"] {
+        assert!(run(threads) == one, "{threads} threads give other results");
+    }
+}
+
 const CONFIG: &str = r#"
 [template]
 file = "part.hetmm"

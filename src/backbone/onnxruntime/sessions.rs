@@ -2,7 +2,8 @@
 //!
 //! A session serves one caller at a time. On a CPU the first session has all threads, so that a
 //! lone picture is quick. Where several threads bring pictures at once, each thread gets a session
-//! of its own. That is quicker than sharing every step of the network.
+//! of its own. That is quicker than sharing every step of the network. A caller whose pool has one
+//! thread works beside others, so it gets a session of one thread.
 
 use crate::backbone::device::{Device, ExtractorOptions};
 use crate::backbone::refusal::unusable_device;
@@ -35,6 +36,8 @@ pub struct Recipe {
 /// The sessions of one model. They are made when they are needed.
 pub struct Sessions {
     recipe: Recipe,
+    /// The number of threads of the pool that opened them.
+    threads: usize,
     most: usize,
     pool: Mutex<Pool>,
     returned: Condvar,
@@ -48,7 +51,7 @@ struct Pool {
 
 struct Slot {
     session: Session,
-    /// Whether this is the first session, which has all threads.
+    /// Whether this session has all threads, which are more than one.
     all_threads: bool,
 }
 
@@ -61,16 +64,19 @@ impl Sessions {
     pub fn new(mut recipe: Recipe) -> Result<Self> {
         let threads = rayon::current_num_threads();
         let most = match recipe.extractor.device {
-            Device::Cpu => threads.min(MOST_BYTES / recipe.model.len().max(1)).max(1),
+            // One for each thread, and the first one.
+            Device::Cpu if threads > 1 => {
+                (threads + 1).min(MOST_BYTES / recipe.model.len().max(1)).max(1)
+            }
             _ => 1,
         };
-        let first = Slot { session: recipe.session(threads)?, all_threads: true };
+        let first = Slot { session: recipe.session(threads)?, all_threads: threads > 1 };
         if most == 1 {
             // No further session will be made, so nobody needs the model again.
             recipe.model = Vec::new();
         }
         let pool = Mutex::new(Pool { free: vec![first], made: 1 });
-        Ok(Sessions { recipe, most, pool, returned: Condvar::new() })
+        Ok(Sessions { recipe, threads, most, pool, returned: Condvar::new() })
     }
 
     /// Returns what the sessions are made from.
@@ -93,19 +99,24 @@ impl Sessions {
     }
 
     fn take(&self) -> Result<Slot> {
+        let works_beside_others = rayon::current_num_threads() == 1;
+        let suits = |slot: &Slot| !(works_beside_others && slot.all_threads);
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(slot) = pool.free.pop() {
-                return Ok(slot);
+            if let Some(at) = pool.free.iter().rposition(suits) {
+                return Ok(pool.free.remove(at));
             }
             if pool.made < self.most {
                 pool.made += 1;
                 drop(pool);
-                let threads = rayon::current_num_threads().div_ceil(self.most);
+                let threads = self.threads.div_ceil(self.most);
                 let made = self.recipe.session(threads).inspect_err(|_| {
                     self.pool.lock().unwrap_or_else(PoisonError::into_inner).made -= 1;
                 });
                 return Ok(Slot { session: made?, all_threads: false });
+            }
+            if let Some(slot) = pool.free.pop() {
+                return Ok(slot);
             }
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }

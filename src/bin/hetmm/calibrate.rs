@@ -17,23 +17,22 @@ use hetmm::builder::calibration::Threshold;
 use hetmm::builder::{Source, calibration, exposures, too_few};
 use hetmm::describe::threshold::{ABOUT_THE_SCORE, promise};
 use hetmm::error::Kind;
-use hetmm::evaluation::TestPicture;
-use hetmm::evaluation::inspect_file;
 use hetmm::evaluation::{self, Figures, Outcome};
+use hetmm::evaluation::{FileInspected, Panics, TestPicture, inspect_files};
 use hetmm::image::Size;
 use hetmm::inspection::{Inspected, Pipeline};
 use hetmm::metrics::OperatingCurve;
 use hetmm::report::{self, Calibration};
-use hetmm::scoring::{Scored, Thresholds, Verdict};
+use hetmm::scoring::{Thresholds, Verdict};
 use hetmm::template::{self, Decision, ImageRecord, Template};
 use hetmm::wording::{counted, form};
 use hetmm::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Set a template's threshold from fresh pictures of good parts
 ///
@@ -438,40 +437,45 @@ fn in_words(found: &Calibration, figures: &Figures, promise: &str, is_ruled: boo
 fn outcomes(
     pipeline: &Pipeline,
     scored: Vec<(Source, f32)>,
-    defect: impl Fn(&(Source, f32)) -> Option<String> + Sync,
+    defect: impl Fn(&(Source, f32)) -> Option<String>,
     thresholds: Thresholds,
 ) -> Result<Vec<Outcome>> {
-    let is_ruled = is_ruled(pipeline.template());
-    let outcome = |one: (Source, f32)| {
-        let verdict = match is_ruled {
-            true => decided(pipeline, &one.0, thresholds)?,
-            false => thresholds.verdict(one.1),
-        };
+    let verdicts = match is_ruled(pipeline.template()) {
+        true => decided(pipeline, &scored, thresholds)?,
+        false => scored.iter().map(|(_, score)| thresholds.verdict(*score)).collect(),
+    };
+    let outcome = |(one, verdict): ((Source, f32), Verdict)| {
         let defect = defect(&one);
         let (source, score) = one;
-        Ok(Outcome { picture: TestPicture { source, defect, mask: None }, score, verdict })
+        Outcome { picture: TestPicture { source, defect, mask: None }, score, verdict }
     };
-    let mut outcomes = Vec::with_capacity(scored.len());
-    let mut scored = scored.into_iter();
-    loop {
-        let few: Vec<(Source, f32)> = scored.by_ref().take(pipeline.pictures_at_once()).collect();
-        if few.is_empty() {
-            return Ok(outcomes);
-        }
-        let few: Result<Vec<Outcome>> = few.into_par_iter().map(&outcome).collect();
-        outcomes.extend(few?);
-    }
+    Ok(scored.into_iter().zip(verdicts).map(outcome).collect())
 }
 
-fn decided(pipeline: &Pipeline, source: &Source, thresholds: Thresholds) -> Result<Verdict> {
-    let (scored, size) = inspect(pipeline, source)?;
-    Ok(pipeline.decide_at(&scored, size, thresholds).verdict)
-}
-
-/// The score of a picture with its map, and its size.
-fn inspect(pipeline: &Pipeline, source: &Source) -> Result<(Scored, Size)> {
-    let found = inspect_file(pipeline, source)?.found;
-    Ok((found.scored, found.size))
+/// The verdicts that pictures get by the region rules.
+fn decided(
+    pipeline: &Pipeline,
+    scored: &[(Source, f32)],
+    thresholds: Thresholds,
+) -> Result<Vec<Verdict>> {
+    let sources: Vec<&Source> = scored.iter().map(|(source, _)| source).collect();
+    let each = |_, done: FileInspected<()>| {
+        let Inspected { scored, size, .. } = done.found;
+        Ok(pipeline.decide_at(&scored, size, thresholds).verdict)
+    };
+    let mut verdicts = Vec::with_capacity(scored.len());
+    inspect_files(
+        pipeline,
+        &sources,
+        Panics::GoOn,
+        |_, _| (),
+        each,
+        |_, verdict| {
+            verdicts.push(verdict?);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(verdicts)
 }
 
 /// The name of a known defect: the folder that its picture lies in.
@@ -558,28 +562,15 @@ fn scores(
     console: &Console,
 ) -> Result<Vec<ScoredPicture>> {
     let bar = console.bar("scoring", pictures.len());
-    let one = |source: &Source| -> Result<ScoredPicture> {
-        let (picture, digest) = source.read()?;
-        let found = picture.view().and_then(|view| pipeline.inspect(&view, &|| Duration::ZERO));
-        let found = found.map_err(|e| e.within(source.path.display()))?;
-        let Inspected { size: Size { width, height }, image, scored, .. } = found;
-        let is_number = scored.blurred.iter().all(|v| !v.is_nan());
-        Ok(ScoredPicture {
-            source: source.clone(),
-            score: if is_number { scored.score } else { f32::NAN },
-            record: ImageRecord { name: source.name(), digest, width, height, score: f32::NAN },
-            look: Look::new(&image),
-        })
-    };
-    let counted = |source: &Source| {
-        let scored = one(source);
-        bar.inc(1);
-        scored
-    };
+    let sources: Vec<&Source> = pictures.iter().collect();
+    let keep = |bytes: Vec<u8>, _| blake3::hash(&bytes).into();
+    let each = |index: usize, done| Ok(scored_picture(sources[index], done));
     let mut results: Vec<Result<ScoredPicture>> = Vec::with_capacity(pictures.len());
-    for few in pictures.chunks(pipeline.pictures_at_once()) {
-        results.par_extend(few.par_iter().map(counted));
-    }
+    inspect_files(pipeline, &sources, Panics::GoOn, keep, each, |_, result| {
+        results.push(result);
+        bar.inc(1);
+        Ok(ControlFlow::Continue(()))
+    })?;
     bar.finish_and_clear();
     let (scores, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     let failed: Vec<Error> = failed.into_iter().filter_map(Result::err).collect();
@@ -588,6 +579,19 @@ fn scores(
     }
     failed.iter().for_each(|e| console.note(format!("skipped: {e}")));
     Ok(scores.into_iter().flatten().collect())
+}
+
+/// `done` holds the BLAKE3 of the picture's file.
+fn scored_picture(source: &Source, done: FileInspected<[u8; 32]>) -> ScoredPicture {
+    let Inspected { size: Size { width, height }, image, scored, .. } = done.found;
+    let (name, digest) = (source.name(), done.kept);
+    let is_number = scored.blurred.iter().all(|v| !v.is_nan());
+    ScoredPicture {
+        source: source.clone(),
+        score: if is_number { scored.score } else { f32::NAN },
+        record: ImageRecord { name, digest, width, height, score: f32::NAN },
+        look: Look::new(&image),
+    }
 }
 
 /// The first picture of every part. Other pictures of the same exposure say nothing new about good parts.

@@ -3,8 +3,9 @@
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
-use hetmm::Result;
-use hetmm::inspection::Pipeline;
+use hetmm::inspection::{Pipeline, ProbeResult};
+use hetmm::{Result, workers};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +37,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pipeline =
         Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
     let (mut all_agree, mut text) = (true, String::new());
-    for probe in pipeline.check_probes()? {
+    for probe in check_probes(&pipeline)? {
         all_agree &= probe.agrees;
         let word = if probe.agrees { "agrees" } else { "DIFFERS" };
         let maps = probe.deviation.map_or_else(String::new, |maps| format!("; {maps}"));
@@ -65,4 +66,16 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
     console.print(&text)?;
     Ok(if all_agree { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Checks the golden probes side by side.
+fn check_probes(pipeline: &Pipeline) -> Result<Vec<ProbeResult>> {
+    pipeline.template().check_prototypes()?;
+    let (count, mut probes) = (pipeline.probes(), Vec::new());
+    let check = |probe| pipeline.check_probe(probe);
+    workers::in_order(count, pipeline.pictures_at_once(), check, |_, outcome| {
+        probes.push(workers::or_panic(outcome)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(probes)
 }

@@ -7,8 +7,9 @@ use crate::extractor::ExtractorArgs;
 use crate::operating;
 use crate::outputs::{Outputs, Replace, has_keys};
 use crate::pictures::{Remarks, ShapeArgs};
-use hetmm::evaluation::inspect_file;
+use hetmm::builder::Source;
 use hetmm::evaluation::{self, Evaluation, Figures, Outcome, TestPicture};
+use hetmm::evaluation::{FileInspected, Panics, inspect_file, inspect_files};
 use hetmm::files::outputs::Format;
 use hetmm::image::{Facts, Size};
 use hetmm::inspection::Pipeline;
@@ -19,7 +20,7 @@ use hetmm::report;
 use hetmm::scoring::Verdict;
 use hetmm::wording::{counted, form, percent, printable};
 use hetmm::{Error, Result};
-use rayon::prelude::*;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,6 +32,9 @@ const FORMAT: Format = Format {
 };
 
 /// Measure a template on a data set in MVTec layout
+///
+/// The command inspects the first 20 pictures one after the other, each on all threads, and measures their times. It
+/// inspects the others side by side.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm eval part.hetmm dataset/
@@ -164,8 +168,9 @@ fn are_scores(bytes: &[u8]) -> bool {
     is_score && fields.next().is_some_and(|path| !path.is_empty())
 }
 
-/// The number of pictures that are inspected one after the other and timed. The others are inspected side by side.
-const TIMED: usize = 100;
+/// The number of pictures that are inspected one after the other and timed, each on all threads. The others are
+/// inspected side by side.
+const TIMED: usize = 20;
 
 /// Inspects all pictures and computes the results.
 pub fn evaluate(
@@ -175,20 +180,28 @@ pub fn evaluate(
     console: &Console,
 ) -> Result<Evaluation> {
     let bar = console.bar("evaluating", pictures.len());
-    let one = |picture: &TestPicture| {
-        let measured = measure(pipeline, picture);
-        bar.inc(1);
-        measured
-    };
     let (timed, others) = pictures.split_at(pictures.len().min(TIMED));
+    let one = |picture: &TestPicture| {
+        let done = inspect_file(pipeline, &picture.source);
+        bar.inc(1);
+        measured(pipeline, picture, done?)
+    };
     let mut results: Vec<Result<Measured>> = timed.iter().map(one).collect();
     let times: Vec<Timing> = results.iter().flatten().map(|m| m.timing).collect();
-    // A thread that waits for the matching of its picture takes up another picture. Only few pictures are given to the
-    // threads at a time, so that they do not pile up on the stack of one thread.
-    let few = (4 * rayon::current_num_threads()).min(pipeline.pictures_at_once());
-    for few in others.chunks(few) {
-        results.par_extend(few.par_iter().map(one));
-    }
+    let sources: Vec<&Source> = others.iter().map(|picture| &picture.source).collect();
+    let each = |index: usize, done| measured(pipeline, &others[index], done);
+    inspect_files(
+        pipeline,
+        &sources,
+        Panics::GoOn,
+        |_, _| (),
+        each,
+        |_, result| {
+            results.push(result);
+            bar.inc(1);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     bar.finish_and_clear();
     let (count, mut failed) = (pictures.len(), Vec::new());
     let (mut outcomes, mut pixels) = (Vec::new(), Vec::new());
@@ -235,10 +248,14 @@ struct Measured {
     map: Option<(Vec<f32>, PixelTruth)>,
 }
 
-fn measure(pipeline: &Pipeline, picture: &TestPicture) -> Result<Measured> {
+/// Compares what was found in a picture with its mask.
+fn measured<K>(
+    pipeline: &Pipeline,
+    picture: &TestPicture,
+    done: FileInspected<K>,
+) -> Result<Measured> {
     let id = &pipeline.template().header().backbone;
     let (width, height) = (id.width as usize, id.height as usize);
-    let done = inspect_file(pipeline, &picture.source)?;
     let (facts, size) = (done.facts, done.found.size);
     let (truth, mostly_marked) = match (&picture.defect, &picture.mask) {
         (None, _) => (Some(vec![false; width * height]), None),

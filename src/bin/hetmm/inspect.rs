@@ -6,16 +6,22 @@ use crate::outputs::{Outputs, Replace};
 use crate::pictures::{self, FolderArgs, Remarks, ShapeArgs};
 use hetmm::builder::Source;
 use hetmm::builder::shard::Shard;
+use hetmm::evaluation::{FileInspected, Panics, inspect_files};
 use hetmm::heatmap;
-use hetmm::image::{self, Facts};
+use hetmm::image::{Facts, Size};
+use hetmm::inspection::Pipeline;
 use hetmm::scoring::verdict::Rule;
 use hetmm::wording::printable;
-use hetmm::{Error, ErrorKind, Inspection, Inspector, Options, Picture, Result, Template, Verdict};
+use hetmm::{Error, Inspection, Picture, Result, Template, Verdict};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
 
 /// Compare pictures with a template: score, verdict and heat map
+///
+/// Each thread works on a picture of its own. The results come in the order of the pictures, with any number of threads.
+/// The times of a picture are those on its thread. A single picture has all threads.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   hetmm inspect part.hetmm new.png
@@ -62,28 +68,30 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
         None => (&pictures[..], &names[..]),
     };
     let outputs = claim(args, pictures, names)?;
-    let inspector = open(args)?;
+    let pipeline = Arc::new(open(args)?);
     let bar = console.bar("inspecting", pictures.len());
     let (mut failed, mut remarks) = (Vec::new(), Remarks::default());
-    for (source, name) in pictures.iter().zip(names) {
-        match inspect(&inspector, source) {
-            Ok((picture, facts, found)) => {
-                if let Some(folder) = &args.heatmaps {
-                    let png = found.heatmap_png(&picture.view()?)?;
-                    outputs.write(&folder.join(name), &heatmap::FORMAT, &png)?;
-                }
-                let size = found.size();
-                remarks.add(source, &facts, size, inspector.other_size(size));
-                bar.suspend(|| console.print(&line(args, &inspector, source, &found)))?;
+    let sources: Vec<&Source> = pictures.iter().collect();
+    let keep = |_, picture| args.heatmaps.is_some().then_some(picture);
+    let each = |index: usize, done| {
+        Ok(shown(args, &pipeline, (sources[index], &names[index]), &outputs, done))
+    };
+    inspect_files(&pipeline, &sources, Panics::AreErrors, keep, each, |index, result| {
+        match result {
+            Ok(Shown { line, heatmap, facts, size }) => {
+                heatmap?;
+                remarks.add(sources[index], &facts, size, pipeline.other_size(size));
+                bar.suspend(|| console.print(&line))?;
             }
             Err(e) => failed.push(e),
         }
         bar.inc(1);
         // If nobody reads the results any more, only heat maps are left to write.
-        if !console.has_reader() && args.heatmaps.is_none() {
-            break;
-        }
-    }
+        Ok(match console.has_reader() || args.heatmaps.is_some() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
+    })?;
     bar.finish_and_clear();
     remarks.tell(console);
     match failed.is_empty() || args.skip_unreadable {
@@ -95,33 +103,41 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     }
 }
 
-/// The inspector of the template, on as many threads as the program has.
-fn open(args: &Args) -> Result<Inspector> {
-    let mut options = Options::builder()
-        .extractor(args.extractor.extractor())
-        .threads(rayon::current_num_threads())
-        .any_shape(args.shape.any_shape)
-        .prove(false);
-    if let Some(backbone) = &args.backbone {
-        options = options.backbone(backbone);
-    }
-    let inspector = Inspector::new(Template::map(&args.template)?, &options.build());
-    inspector.map_err(|e| match e.kind() {
-        ErrorKind::Io => e,
-        _ => e.within(args.template.display()),
-    })
+fn open(args: &Args) -> Result<Pipeline> {
+    let extractor = args.extractor.extractor();
+    let pipeline = Pipeline::open(&args.template, args.backbone.as_deref(), &extractor)?;
+    Ok(args.shape.apply(pipeline))
 }
 
-/// Reads and inspects a picture.
-fn inspect(inspector: &Inspector, source: &Source) -> Result<(Picture, Facts, Inspection)> {
-    let name = |e: Error| e.within(source.path.display());
-    let start = Instant::now();
-    let decoded = image::decode_with_opacity(&image::load(&source.path)?).map_err(name)?;
-    let decoding = start.elapsed();
-    let facts = Facts::of(&decoded);
-    let picture = decoded.picture;
-    let found = picture.view().and_then(|view| inspector.inspect(&view)).map_err(name)?;
-    Ok((picture, facts, found.after_decoding(decoding)))
+/// What is shown of an inspected picture.
+struct Shown {
+    line: String,
+    /// Whether its heat map is written, if heat maps were asked for. An error ends the command.
+    heatmap: Result<()>,
+    facts: Facts,
+    size: Size,
+}
+
+/// Puts a result into words, and writes its heat map if heat maps were asked for. Then `done` holds the picture. `name`
+/// is that of the heat map.
+fn shown(
+    args: &Args,
+    pipeline: &Arc<Pipeline>,
+    (source, name): (&Source, &str),
+    outputs: &Outputs,
+    done: FileInspected<Option<Picture>>,
+) -> Shown {
+    let facts = done.facts;
+    let (picture, found) = done.into_inspection(pipeline);
+    let heatmap = match (&args.heatmaps, picture) {
+        (Some(folder), Some(picture)) => picture
+            .view()
+            .and_then(|view| found.heatmap_png(&view))
+            .and_then(|png| outputs.write(&folder.join(name), &heatmap::FORMAT, &png)),
+        _ => Ok(()),
+    };
+    let line = line(args, pipeline.template(), source, &found);
+    Shown { line, heatmap, facts, size: found.size() }
 }
 
 /// Claims a heat map for every picture, if heat maps were asked for.
@@ -140,14 +156,13 @@ fn claim(args: &Args, pictures: &[Source], names: &[String]) -> Result<Outputs> 
 }
 
 /// The result of a picture, for people or for programs.
-fn line(args: &Args, inspector: &Inspector, source: &Source, found: &Inspection) -> String {
+fn line(args: &Args, template: &Template, source: &Source, found: &Inspection) -> String {
     let path = source.path.display().to_string();
     if args.json {
         let mut object = found.to_json();
         object["image"] = path.into();
         return format!("{object}\n");
     }
-    let template = inspector.template();
     let rules = template.settings().rules.as_ref();
     let tolerated = rules.map_or(0, |rules| rules.max_regions as usize);
     let verdict = match found.verdict {

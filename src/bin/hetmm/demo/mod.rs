@@ -80,7 +80,7 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let mut shown = std::collections::BTreeSet::new();
     for outcome in outcomes {
         let done = inspect_file(&pipeline, &outcome.picture.source)?;
-        let drawn = heatmap::draw(&pipeline, &done.picture, &done.found.scored);
+        let drawn = heatmap::draw(&pipeline, &done.kept, &done.found.scored);
         let kind = outcome.picture.defect.as_deref().unwrap_or("good");
         let name = format!("{kind}_{}", outcome.picture.source.name());
         let png = heatmap::marked_png(&drawn, heatmap::HEAT_MAP)?;
