@@ -113,7 +113,7 @@ fn path(c: &mut Criterion) {
     });
     let image = NetworkImage::new(&view, input).expect("resizes");
     let taps = vec![TAPS.iter().map(|(name, ..)| name.to_string()).collect()];
-    let request = Request { model: None, taps, height: 256, width: 256 };
+    let request = Request { model: None, taps, height: 256, width: 256, made_by: None };
     let network = backbone::open(&request, &ExtractorOptions::default()).expect("opens");
     c.bench_function("backbone/default-taps", |b| {
         b.iter(|| network.features(black_box(&image)).expect("runs"))

@@ -5,7 +5,7 @@
 #
 #   1. the library's tests and the golden vectors (HETMM_GOLDEN_DIR as for `cargo test`), on a processor
 #      with everything that qemu knows
-#   2. the golden vectors on a Cortex-A57: no dot product, no half precision
+#   2. the golden vectors and the features in eight bits on a Cortex-A57: no dot product, no half precision
 #   3. scores: five parts of `hetmm demo`, inspected by the native and by the aarch64 program on either
 #      processor, must agree to 1e-4 (of the score, where that is above 1)
 #
@@ -41,8 +41,9 @@ say "compiling the tests"
 tests --lib --test golden --no-run
 say "library and golden vectors, all instructions"
 QEMU_CPU=$EVERYTHING tests --lib --test golden
-say "golden vectors, Cortex-A57"
+say "golden vectors and features in eight bits, Cortex-A57"
 QEMU_CPU=cortex-a57 tests --test golden
+QEMU_CPU=cortex-a57 tests --lib backbone::int8
 [ $QUICK = no ] || exit 0
 
 # With the tests, cargo has built the program for aarch64.

@@ -1,4 +1,4 @@
-//! Measures the milliseconds per picture of the bundled backbone: tract and ONNX Runtime, in turn.
+//! Measures the milliseconds per picture of the bundled backbone: int8, tract and ONNX Runtime, in turn.
 //!
 //!     ORT_DYLIB_PATH=$(models/fetch_onnxruntime.sh) cargo run --release --example extractor_times [ROUNDS]
 //!
@@ -35,12 +35,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         taps: vec![preset.taps[1].positional.iter().map(|t| t.to_string()).collect()],
         height: size,
         width: size,
+        made_by: None,
     };
     let samples = (0..size * size * 3).map(|i| (i as u32).wrapping_mul(40_503) as u16).collect();
     let image = NetworkImage::from_samples(size, size, samples).ok_or("size")?;
     let mut cases = Vec::new();
     for threads in [1, 2] {
-        for device in [Device::Tract, Device::Cpu] {
+        for device in [Device::Int8, Device::Tract, Device::Cpu] {
             for together in [false, true] {
                 if together && threads == 1 {
                     continue;

@@ -1,8 +1,8 @@
 //! Turns a decoded picture into a verdict. Workstation and device share this one path.
 
-use crate::backbone::{self, Backbone, ExtractorOptions, Request, TRACT};
+use crate::backbone::{self, Backbone, ExtractorOptions, INT8, Request, TRACT};
 use crate::containment::contained_here;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{NetworkImage, PictureView, Size};
 use crate::matching::{Distances, Windows, Without, match_layer};
@@ -10,7 +10,6 @@ use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
 use crate::scoring::{Decided, Deviation, Layer, MapSummary, Peak, Scored, Scorer, Thresholds};
-use crate::template::header::ENGINE;
 use crate::template::{HeaderV1, Template};
 use serde::Serialize;
 use std::path::Path;
@@ -207,12 +206,42 @@ impl Pipeline {
             taps: vec![id.taps.iter().map(|t| t.name.clone()).collect()],
             height: id.height as usize,
             width: id.width as usize,
+            made_by: Some(template.header().build.extractor()),
         };
         let backbone = backbone::open(&request, extractor).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(format!("the template needs {}", template.header().backbone)),
         })?;
-        Self::new(template, backbone)
+        let joined = Self::new(template, backbone)?;
+        if (joined.made_by() == INT8) != (joined.extractor() == INT8) {
+            joined.require_same_features()?;
+        }
+        Ok(joined)
+    }
+
+    /// Refuses a feature extractor of other features than the template's, unless the golden probes agree.
+    fn require_same_features(&self) -> Result<()> {
+        let Some(difference) = self
+            .check_probes()?
+            .into_iter()
+            .find_map(|probe| Some((probe.difference()?, probe.name)))
+        else {
+            return Ok(());
+        };
+        let (made_by, here, (difference, probe)) = (self.made_by(), self.extractor(), difference);
+        Err(Error::template(format!(
+            "the template was made from features of {made_by}, and those of {here} differ from them: golden probe \
+             {probe}: {difference}"
+        ))
+        .next(NextStep::OneOf(vec![
+            NextStep::LeaveOut(Choice::Device),
+            NextStep::Do(format!("build the template again with the features of {here}").into()),
+        ])))
+    }
+
+    /// Returns the name of the feature extractor that the template was made with.
+    fn made_by(&self) -> &str {
+        self.template.header().build.extractor()
     }
 
     /// Returns the template.
@@ -508,8 +537,8 @@ impl Pipeline {
         let record = header.probes.get(probe);
         let record = record.ok_or_else(|| Error::template(format!("there is no probe {probe}")))?;
         let (score, maps) = self.observe_probe(probe)?;
-        let is_of_tract = !header.build.options.iter().any(|(key, _)| key == ENGINE);
-        let slack = if self.extractor() == TRACT && is_of_tract { 1.0 } else { ENGINE_SLACK };
+        let is_own = matches!(self.extractor(), INT8 | TRACT);
+        let slack = if is_own && self.made_by() == self.extractor() { 1.0 } else { ENGINE_SLACK };
         let promised = self.template.settings().proof.as_ref().and_then(|p| p.maps.get(probe));
         let deviation = promised.and_then(|promised| promised.deviation(&maps, slack));
         let has_its_score = (score - record.score).abs() <= record.tolerance;

@@ -11,7 +11,7 @@ mod forged;
 
 use common::{Bench, assert_code, hetmm, stdout, text};
 use forged::{Parts, Random};
-use hetmm::backbone::{self, Backbone, ExtractorOptions, Identity, Request};
+use hetmm::backbone::{self, Backbone, ExtractorOptions, Identity, Request, TRACT};
 use hetmm::error::Kind;
 use hetmm::feature_map::FeatureMap;
 use hetmm::image::{NetworkImage, Size};
@@ -115,6 +115,9 @@ fn start() -> &'static Start {
             "--sigma",
             "4",
             "--no-audit",
+            // A test rounds the features, as another feature extractor of 32 bits does.
+            "--device",
+            "tract",
         ];
         let options: [&[&str]; 3] = [
             // This is the default except for the number of sheets: every picture is its own prototype.
@@ -147,6 +150,7 @@ fn start() -> &'static Start {
             taps: vec![TAPS.map(String::from).to_vec()],
             height: SIDE,
             width: SIDE,
+            made_by: Some(TRACT),
         };
         let opened = backbone::open(&request, &ExtractorOptions::default()).expect("opens");
         let backbone: Arc<dyn Backbone> =

@@ -124,7 +124,7 @@ check "its words name the key" grep -q 'template.device: this hetmm-edge was bui
 hetmm-edge --config /tmp/device.toml 2>/dev/null
 ok "a run ends with" "$?" 2
 configure /tmp/device.toml 's,^file = "/tmp/part.hetmm",&\ndevice = "auto",'
-check "auto takes tract" sh -c 'hetmm-edge --config /tmp/device.toml --check 2>&1 | grep -q "features by tract"'
+check "auto takes int8" sh -c 'hetmm-edge --config /tmp/device.toml --check 2>&1 | grep -q "features by int8"'
 
 say "--- start"
 ok "fault before the start" "$(line_get fault)" 0

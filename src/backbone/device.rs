@@ -12,14 +12,23 @@ pub const TRACT: &str = "tract";
 #[cfg(feature = "tract-cuda")]
 pub const TRACT_CUDA: &str = "tract-cuda";
 
+/// The name that the feature extractor of [`Device::Int8`] gives itself.
+pub const INT8: &str = "int8";
+
 /// The device that computes features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// tract computes on the CPU. It is part of the program.
+    /// The program takes what the template was made with: [`Device::Int8`] or [`Device::Tract`]. A
+    /// new template is made with [`Device::Int8`] if that can compute the network, and otherwise
+    /// with [`Device::Tract`].
     #[default]
+    Usual,
+    /// The program's own executor computes in eight bits on the CPU.
+    Int8,
+    /// tract computes in 32 bits on the CPU. It is part of the program.
     Tract,
     /// The program takes the first of [`Device::Cuda`], [`Device::Cpu`], [`Device::Tract`] that it
-    /// can use.
+    /// can use. For a template that was made in eight bits, it takes [`Device::Int8`].
     Auto,
     /// ONNX Runtime computes on the CPU.
     Cpu,
@@ -32,7 +41,9 @@ pub enum Device {
 }
 
 /// The devices, with the names by which callers choose them.
-const NAMES: [(&str, Device); 6] = [
+const NAMES: [(&str, Device); 8] = [
+    ("usual", Device::Usual),
+    ("int8", Device::Int8),
     ("tract", Device::Tract),
     ("cpu", Device::Cpu),
     ("cuda", Device::Cuda),
@@ -87,12 +98,13 @@ impl ExtractorOptions {
     /// Refuses options that the device does not have.
     pub(super) fn check(&self) -> Result<()> {
         let device = self.device;
-        let tract = matches!(device, Device::Tract | Device::TractCuda);
+        let own =
+            matches!(device, Device::Usual | Device::Int8 | Device::Tract | Device::TractCuda);
         let gpu = matches!(device, Device::Auto | Device::Cuda | Device::TensorRt);
         let by_onnxruntime = "cpu, cuda, tensorrt or auto";
         let stray = [
-            (self.library.is_some() && tract, Choice::OnnxRuntime, by_onnxruntime),
-            (self.batch.is_some() && tract, Choice::Batch, by_onnxruntime),
+            (self.library.is_some() && own, Choice::OnnxRuntime, by_onnxruntime),
+            (self.batch.is_some() && own, Choice::Batch, by_onnxruntime),
             (self.index > 0 && !gpu, Choice::DeviceIndex, "cuda or tensorrt"),
             (self.fp16 && device != Device::TensorRt, Choice::Fp16, "tensorrt"),
             (

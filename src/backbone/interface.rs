@@ -76,4 +76,7 @@ pub struct Request<'a> {
     pub height: usize,
     /// The number of columns of the network's input.
     pub width: usize,
+    /// The name of the feature extractor that the template was made with, or `None` for a new
+    /// template.
+    pub made_by: Option<&'a str>,
 }

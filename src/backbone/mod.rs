@@ -11,6 +11,7 @@ mod depthwise;
 mod device;
 mod graph;
 mod identity;
+mod int8;
 mod interface;
 mod model_facts;
 mod onnx;
@@ -25,8 +26,9 @@ mod tract;
 mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
-pub use device::{Device, ExtractorOptions, TRACT};
+pub use device::{Device, ExtractorOptions, INT8, TRACT};
 pub use identity::{Identity, TapIdentity, pictures_at_once};
+pub use int8::Int8Backbone;
 pub use interface::{Backbone, Request, require_usable};
 pub use model_facts::{LARGEST_SIDE, ModelFacts};
 #[cfg(feature = "onnxruntime")]

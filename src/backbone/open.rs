@@ -1,12 +1,13 @@
 //! This module opens a feature extractor from an ONNX file and the choice of a device.
 
 use super::bundled;
-use super::device::{Device, ExtractorOptions, TRACT};
+use super::device::{Device, ExtractorOptions, INT8, TRACT};
+use super::int8::Int8Backbone;
 use super::interface::{Backbone, Request};
 use super::model_facts::MOST_MODEL_BYTES;
 use super::tiled::{self, TiledBackbone};
 use super::tract::{TractBackbone, load_part};
-use crate::error::{Kind, Result};
+use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::files;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +23,13 @@ pub fn open(request: &Request, extractor: &ExtractorOptions) -> Result<Arc<dyn B
         Some(path) => files::read_regular(path, MOST_MODEL_BYTES, Kind::Model)?.into(),
     };
     let name = request.model.map_or(bundled::BUNDLED_NAME.into(), |p| p.display().to_string());
+    let made_in_eight_bits = request.made_by == Some(INT8);
     match extractor.device {
+        Device::Usual if request.made_by.is_none() => usual(&name, &model, request),
+        // Another model than the template's may be one for tract. It is refused for what it is.
+        Device::Usual | Device::Auto if made_in_eight_bits => usual(&name, &model, request),
+        Device::Usual => tract(&name, &model, request),
+        Device::Int8 => int8(&name, &model, request),
         Device::Tract => tract(&name, &model, request),
         Device::TractCuda => tract_cuda(&name, &model, request),
         Device::Auto => auto(&name, &model, request, extractor),
@@ -38,6 +45,28 @@ fn tract(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone
         return Ok(Arc::new(tiled));
     }
     Ok(Arc::new(TractBackbone::new(name, model, &request.taps, height, width)?))
+}
+
+/// Computes in eight bits where that is possible, and otherwise by tract. It logs why.
+fn usual(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone>> {
+    let (height, width) = (request.height, request.width);
+    match Int8Backbone::new(name, model, &request.taps, height, width)? {
+        Ok(backbone) => Ok(Arc::new(backbone)),
+        Err(why) => {
+            log::info!("tract computes the features of {name}, and not int8: {why}");
+            tract(name, model, request)
+        }
+    }
+}
+
+fn int8(name: &str, model: &[u8], request: &Request) -> Result<Arc<dyn Backbone>> {
+    let (height, width) = (request.height, request.width);
+    match Int8Backbone::new(name, model, &request.taps, height, width)? {
+        Ok(backbone) => Ok(Arc::new(backbone)),
+        Err(why) => Err(Error::model(format!("int8 cannot compute this network: {why}"))
+            .within(name)
+            .next(NextStep::Choose(Choice::Device, "tract".into()))),
+    }
 }
 
 /// Tries one device after the other. It logs which device it takes, and why it does not take those

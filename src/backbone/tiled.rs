@@ -421,7 +421,8 @@ mod tests {
             let taps = vec![taps.iter().map(|t| t.to_string()).collect::<Vec<_>>()];
             let whole =
                 TractBackbone::new(BUNDLED_NAME, MODEL, &taps, HEIGHT, WIDTH).expect("loads");
-            let request = Request { model: None, taps, height: HEIGHT, width: WIDTH };
+            let request =
+                Request { model: None, taps, height: HEIGHT, width: WIDTH, made_by: None };
             let tiled = TiledBackbone::with_tiles("m", MODEL, &request, ("tract", &load_part), 128)
                 .expect("loads")
                 .expect("can be cut");

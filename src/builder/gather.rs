@@ -8,7 +8,7 @@ use super::notices::{self, Notice};
 use super::store::{Store, scratch_folder};
 use super::usable::Usable;
 use super::{Progress, Stage};
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, INT8};
 use crate::error::{Choice, Error, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Mask, NetworkImage, Reading, Size};
@@ -183,6 +183,13 @@ fn from_features<'a>(
 fn require_same_backbone(file: &FeaturesFile, backbone: &dyn Backbone) -> Result<()> {
     let differences = file.header().backbone.differences(backbone.identity());
     if differences.is_empty() {
+        let (made_by, here) = (&file.header().extractor, backbone.extractor());
+        if (made_by == INT8) != (here == INT8) {
+            return Err(Error::template(format!(
+                "the features were computed by {made_by}, and here computes {here}: they do not fit together"
+            ))
+            .next(NextStep::LeaveOut(Choice::Device)));
+        }
         return Ok(());
     }
     Err(Error::template(format!(

@@ -9,7 +9,7 @@ use super::messages::Message;
 use super::outbox::Outbox;
 use super::proof::{self, Proven, Recipe};
 use super::tracker::{Event, Fault};
-use crate::backbone::{ExtractorOptions, TRACT};
+use crate::backbone::{ExtractorOptions, INT8, TRACT};
 use crate::error::Result;
 use crate::inspection::Pipeline;
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Templates {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tried = mark(&self.recipe.file);
         let by_tract = state.fallen_back && !by_configured;
-        let recipe = if by_tract { self.by_tract() } else { self.recipe.clone() };
+        let recipe = if by_tract { self.by_usual() } else { self.recipe.clone() };
         match proof::load(&recipe) {
             Ok(proven) => {
                 state.fallen_back = by_tract;
@@ -135,12 +135,15 @@ impl Templates {
             // Another template was put in use meanwhile, with a feature extractor that was checked with it.
             return;
         }
-        let is_tract = failed.extractor() == TRACT;
-        let falls_back = self.fallback && !is_tract;
-        let recipe = if self.fallback { self.by_tract() } else { self.recipe.clone() };
+        let is_own = matches!(failed.extractor(), INT8 | TRACT);
+        let falls_back = self.fallback && !is_own;
+        let recipe = if self.fallback { self.by_usual() } else { self.recipe.clone() };
         match proof::join(failed.template(), &recipe) {
             Ok(proven) => {
-                let how = if falls_back { "tract takes its place" } else { "it was opened again" };
+                let how = match falls_back {
+                    true => format!("{} takes its place", proven.pipeline.extractor()),
+                    false => "it was opened again".into(),
+                };
                 log::warn!("the feature extractor {} had failed: {how}", failed.extractor());
                 state.fallen_back |= falls_back;
                 self.fallbacks.fetch_add(u64::from(falls_back), Ordering::SeqCst);
@@ -156,7 +159,7 @@ impl Templates {
         }
     }
 
-    fn by_tract(&self) -> Recipe {
+    fn by_usual(&self) -> Recipe {
         Recipe { extractors: vec![ExtractorOptions::default()], ..self.recipe.clone() }
     }
 

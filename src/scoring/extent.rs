@@ -25,35 +25,48 @@ pub fn cuts(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32) -> Vec<f32>
 
 fn cuts_at(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32, reach: f32) -> Vec<f32> {
     let mut cuts: Vec<f32> = (0..map.len()).map(limit).collect();
-    let mut order: Vec<usize> = (0..map.len()).filter(|&at| map[at] > cuts[at]).collect();
-    order.sort_by(|&a, &b| map[b].total_cmp(&map[a]).then(a.cmp(&b)));
-    let mut peaks =
-        Peaks { of_pixel: vec![NONE; map.len()], parent: Vec::new(), value: Vec::new() };
-    for &at in &order {
-        let value = map[at];
+    let above = (0..map.len()).filter(|&at| map[at] > cuts[at]);
+    // From the highest value to the lowest, and from the first pixel to the last where values are equal.
+    let mut order: Vec<u64> =
+        above.map(|at| u64::from(!ordered(map[at])) << 32 | at as u64).collect();
+    order.sort_unstable();
+    // A border of one pixel belongs to no peak, so that every pixel has eight neighbours.
+    let padded = width + 2;
+    let place = |at: usize| (at / width + 1) * padded + at % width + 1;
+    let mut peaks = Peaks {
+        of_pixel: vec![NONE; padded * (map.len() / width.max(1) + 2)],
+        parent: Vec::new(),
+        value: Vec::new(),
+    };
+    for at in order.iter().map(|&key| key as u32 as usize) {
+        let (value, here) = (map[at], place(at));
         let mut own = NONE;
         let mut highest = NONE;
-        for near in neighbours(at, width, map.len()) {
-            let peak = peaks.of(near);
-            if peak == NONE {
-                continue;
-            }
-            if highest == NONE || peaks.value[peak] > peaks.value[highest] {
-                highest = peak;
-            }
-            if value > reach * peaks.value[peak] {
-                own = if own == NONE { peak } else { peaks.join(own, peak) };
+        for row in [here - padded - 1, here - 1, here + padded - 1] {
+            for near in row..row + 3 {
+                let peak = peaks.of(near);
+                if peak == NONE {
+                    continue;
+                }
+                let height = peaks.value[peak as usize];
+                if highest == NONE || height > peaks.value[highest as usize] {
+                    highest = peak;
+                }
+                if value > reach * height && own != peak {
+                    own = if own == NONE { peak } else { peaks.join(own, peak) };
+                }
             }
         }
-        peaks.of_pixel[at] = match (own, highest) {
+        peaks.of_pixel[here] = match (own, highest) {
             (NONE, NONE) => peaks.new_at(value),
             // The pixel is on the flank of a peak, below its reach.
             (NONE, highest) => highest,
             (own, _) => own,
         };
     }
-    for at in order {
-        let height = peaks.value[peaks.of(at)];
+    for at in order.iter().map(|&key| key as u32 as usize) {
+        let peak = peaks.of(place(at));
+        let height = peaks.value[peak as usize];
         if height > 0.0 && height.is_finite() {
             cuts[at] = cuts[at].max(reach * height);
         }
@@ -61,57 +74,61 @@ fn cuts_at(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32, reach: f32) 
     cuts
 }
 
-/// The index that stands for no peak.
-const NONE: usize = usize::MAX;
+/// Returns bits that have the order of [`f32::total_cmp`].
+fn ordered(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// The number that stands for no peak.
+const NONE: u32 = u32::MAX;
 
 /// Local peaks, which become one where their flanks meet.
 struct Peaks {
     /// The peak from which every pixel descends.
-    of_pixel: Vec<usize>,
-    /// For each peak, the peak that it was joined with, or itself where it was not joined.
-    parent: Vec<usize>,
+    of_pixel: Vec<u32>,
+    /// For each peak, a peak that it was joined with, or itself where it was not joined.
+    parent: Vec<u32>,
     /// The height of each peak.
     value: Vec<f32>,
 }
 
 impl Peaks {
-    fn new_at(&mut self, value: f32) -> usize {
-        self.parent.push(self.parent.len());
+    fn new_at(&mut self, value: f32) -> u32 {
+        let peak = self.parent.len() as u32;
+        self.parent.push(peak);
         self.value.push(value);
-        self.parent.len() - 1
+        peak
     }
 
     /// Returns the peak from which a pixel descends now.
-    fn of(&self, pixel: usize) -> usize {
+    fn of(&mut self, pixel: usize) -> u32 {
         match self.of_pixel[pixel] {
             NONE => NONE,
             peak => self.root(peak),
         }
     }
 
-    fn root(&self, mut peak: usize) -> usize {
-        while self.parent[peak] != peak {
-            peak = self.parent[peak];
+    fn root(&mut self, mut peak: u32) -> u32 {
+        loop {
+            let parent = self.parent[peak as usize];
+            if parent == peak {
+                return peak;
+            }
+            // The next search takes half the steps.
+            let next = self.parent[parent as usize];
+            self.parent[peak as usize] = next;
+            peak = next;
         }
-        peak
     }
 
     /// Joins two peaks into one, the higher.
-    fn join(&mut self, a: usize, b: usize) -> usize {
-        let (high, low) = if self.value[a] >= self.value[b] { (a, b) } else { (b, a) };
-        self.parent[low] = high;
+    fn join(&mut self, a: u32, b: u32) -> u32 {
+        let is_higher = self.value[a as usize] >= self.value[b as usize];
+        let (high, low) = if is_higher { (a, b) } else { (b, a) };
+        self.parent[low as usize] = high;
         high
     }
-}
-
-/// Returns the up to eight neighbours of a pixel of a map of `count` pixels.
-fn neighbours(at: usize, width: usize, count: usize) -> impl Iterator<Item = usize> {
-    let (x, y, height) = (at % width, at / width, count / width);
-    let rows = y.saturating_sub(1)..=(y + 1).min(height - 1);
-    rows.flat_map(move |v| {
-        (x.saturating_sub(1)..=(x + 1).min(width - 1)).map(move |u| v * width + u)
-    })
-    .filter(move |&near| near != at)
 }
 
 #[cfg(test)]
@@ -152,10 +169,58 @@ mod tests {
         assert!(cuts(&[], 0, &|_| 1.0).is_empty());
     }
 
+    /// Pixels in the order of their values, each with all eight neighbours, without any shortcut.
+    fn plain(map: &[f32], width: usize, limit: f32) -> Vec<f32> {
+        let mut order: Vec<usize> = (0..map.len()).filter(|&at| map[at] > limit).collect();
+        order.sort_by(|&a, &b| map[b].total_cmp(&map[a]).then(a.cmp(&b)));
+        let (mut peak_of, mut heights) = (vec![None; map.len()], Vec::<f32>::new());
+        for &at in &order {
+            let near = (0..map.len()).filter(|&other| {
+                let apart = |v: fn(usize, usize) -> usize| v(at, width).abs_diff(v(other, width));
+                other != at && apart(|i, w| i % w) <= 1 && apart(|i, w| i / w) <= 1
+            });
+            let near: Vec<usize> = near.filter_map(|other| peak_of[other]).collect();
+            let mut reached: Vec<usize> =
+                near.iter().copied().filter(|&p| map[at] > REACH * heights[p]).collect();
+            reached.sort_by(|&a: &usize, &b| heights[b].total_cmp(&heights[a]).then(a.cmp(&b)));
+            let highest =
+                near.iter().copied().reduce(|a, b| if heights[b] > heights[a] { b } else { a });
+            peak_of[at] = Some(match (reached.first(), highest) {
+                (Some(&own), _) => {
+                    for peak in peak_of.iter_mut().flatten().filter(|peak| reached.contains(peak)) {
+                        *peak = own;
+                    }
+                    own
+                }
+                (None, Some(highest)) => highest,
+                (None, None) => {
+                    heights.push(map[at]);
+                    heights.len() - 1
+                }
+            });
+        }
+        let cut = |at: usize| peak_of[at].map_or(limit, |peak| limit.max(REACH * heights[peak]));
+        (0..map.len()).map(cut).collect()
+    }
+
     #[test]
-    fn neighbours_touch_diagonally_and_stay_in_the_map() {
-        let of = |at| neighbours(at, 3, 6).collect::<Vec<_>>();
-        assert_eq!(of(0), [1, 3, 4]);
-        assert_eq!(of(4), [0, 1, 2, 3, 5]);
+    fn shortcuts_change_nothing() {
+        for (width, height, seed) in [(1, 1, 1u32), (9, 1, 2), (1, 7, 3), (12, 9, 4), (20, 20, 5)] {
+            let mut state = seed;
+            let map: Vec<f32> = (0..width * height)
+                .map(|i| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let hill = ((i % width) as f32 * 0.9).sin() + ((i / width) as f32 * 0.7).cos();
+                    2.0 * hill + (state >> 28) as f32 * 0.2
+                })
+                .collect();
+            for limit in [-9.0, 0.5, 2.0] {
+                assert_eq!(
+                    cuts(&map, width, &|_| limit),
+                    plain(&map, width, limit),
+                    "{width} {limit}"
+                );
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! Postcard has no field names, so a struct that was once released never changes. Something new
 //! needs a new variant at the end of [`Header`], and [`decode`] converts the old variants.
 
-use crate::backbone::{Identity, TapIdentity};
+use crate::backbone::{Identity, TRACT, TapIdentity};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Reading, Size};
@@ -287,6 +287,12 @@ pub const DEFECT: &str = "defect";
 pub const MM_PER_PIXEL: &str = "mm-per-pixel";
 
 impl Provenance {
+    /// Returns the name of the feature extractor that the template was made with.
+    pub fn extractor(&self) -> &str {
+        let named = self.options.iter().find(|(key, _)| key == ENGINE);
+        named.map_or(TRACT, |(_, name)| name)
+    }
+
     /// Returns how many millimetres of the part a pixel of the pictures shows, where the build was
     /// told.
     pub fn mm_per_pixel(&self) -> Option<f64> {

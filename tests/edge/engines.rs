@@ -4,10 +4,11 @@
 //! Runtime's library. It passes every call on, and lets `Run` fail while a file says so.
 #![cfg(feature = "onnxruntime")]
 
-use super::{CONFIG, Desk, stderr};
+use super::{CONFIG, Desk, demo, stderr};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Returns ONNX Runtime's library, or `None` with a clear message.
 fn library() -> Option<PathBuf> {
@@ -16,6 +17,23 @@ fn library() -> Option<PathBuf> {
         eprintln!("SKIPPED: ORT_DYLIB_PATH names no ONNX Runtime; see models/fetch_onnxruntime.sh");
     }
     named
+}
+
+/// Gives a desk a template of features of 32 bits, which ONNX Runtime can use.
+fn give_32_bits(desk: &Desk) {
+    static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
+    let template = TEMPLATE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("part.hetmm");
+        let built = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+            .args(["build", "--device", "tract", "--no-audit", "-o"])
+            .args([&path, &demo().join("parts/train/good")])
+            .output()
+            .expect("runs");
+        assert!(built.status.success(), "{}", stderr(&built));
+        std::fs::read(path).expect("reads")
+    });
+    std::fs::write(desk.path("part.hetmm"), template).expect("writes");
 }
 
 /// The source of a library that stands between the program and ONNX Runtime. If the file FAULT says `error`, `Run`
@@ -72,6 +90,7 @@ impl Faulty {
             "file = \"part.hetmm\"\ndevice = \"cpu\"\nonnxruntime = \"libonnxruntime.so\"\n{more}"
         );
         let desk = Desk::new(&CONFIG.replace("file = \"part.hetmm\"", &lines));
+        give_32_bits(&desk);
         let (source, file) = (desk.path("between.c"), desk.path("fault"));
         std::fs::write(&source, BETWEEN).expect("writes");
         let functions = size_of::<ort::sys::OrtApi>() / size_of::<usize>();
@@ -209,6 +228,7 @@ fn auto_takes_what_proves_the_template_and_says_why_not_the_others() {
     let auto = CONFIG.replace("file = \"part.hetmm\"", "file = \"part.hetmm\"\ndevice = \"auto\"");
     let check = |library: &Path| {
         let desk = Desk::new(&auto);
+        give_32_bits(&desk);
         let out = desk.command().arg("--check").env("ORT_DYLIB_PATH", library).output();
         let out = out.expect("runs");
         assert!(out.status.success(), "{}", stderr(&out));
@@ -228,12 +248,32 @@ fn auto_takes_what_proves_the_template_and_says_why_not_the_others() {
     assert!(cpu.contains("features by onnxruntime 1.") && cpu.contains(" cpu"), "{cpu}");
     assert!(cpu.contains("not tensorrt: ") && cpu.contains("not cuda: "), "{cpu}");
     let mut desk = Desk::new(&auto);
+    give_32_bits(&desk);
     desk.start();
     let status = desk.wait_until_ready();
     assert!(status["template"]["engine"].as_str().is_some_and(|e| e.ends_with(" cpu")), "{status}");
     assert!(desk.log().contains("not cuda: device cuda cannot be used"), "{}", desk.log());
     assert_eq!(desk.ask("trigger")["outcome"], "passed");
     assert_eq!(desk.stop(), 0);
+}
+
+#[test]
+fn a_template_of_eight_bits_is_never_computed_in_32() {
+    let check = |device: &str| {
+        let device = format!("file = \"part.hetmm\"\ndevice = \"{device}\"");
+        let desk = Desk::new(&CONFIG.replace("file = \"part.hetmm\"", &device));
+        desk.command().arg("--check").output().expect("runs")
+    };
+    for device in ["usual", "int8", "auto"] {
+        let out = check(device);
+        assert!(
+            out.status.success() && stderr(&out).contains("features by int8"),
+            "{}",
+            stderr(&out)
+        );
+    }
+    let out = check("tract");
+    assert!(!out.status.success() && stderr(&out).contains("golden probe"), "{}", stderr(&out));
 }
 
 #[test]

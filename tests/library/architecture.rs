@@ -51,7 +51,10 @@ const IMPURE: [&str; 9] = [
     "println!",
 ];
 /// The only files with `unsafe` code.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 9] = [
+    "backbone/int8/aarch64.rs",
+    "backbone/int8/kernel.rs",
+    "backbone/int8/x86.rs",
     "backbone/onnxruntime/library.rs",
     "builder/store.rs",
     "camera/v4l2_device.rs",

@@ -80,7 +80,13 @@ fn a_network_with_attention_agrees_with_pytorch_at_every_size_and_in_every_engin
         let (height, width) = (number(input, "height"), number(input, "width"));
         let taps = input["taps"].as_object().expect("taps");
         let names = taps.keys().cloned().collect();
-        let request = Request { model: Some(Path::new(TINY)), taps: vec![names], height, width };
+        let request = Request {
+            model: Some(Path::new(TINY)),
+            taps: vec![names],
+            height,
+            width,
+            made_by: None,
+        };
         let backbone: Arc<dyn Backbone> = backbone::open(&request, &extractor).expect("opens");
         let picture = picture(height, width);
         let pictures = vec![&picture; backbone.batch().min(2)];

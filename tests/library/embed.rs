@@ -44,7 +44,8 @@ fn a_picture_gives_the_same_bits_from_its_file_and_from_any_memory() {
 
     let told = stdout(&hetmm(&["inspect", text(&template), text(&part), "--json"]));
     let mut told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-    let mut own = found.to_json();
+    // A number may lose its last bit when its text is read.
+    let mut own = serde_json::from_str(&found.to_json().to_string()).expect("JSON");
     for object in [&mut told, &mut own] {
         let object = object.as_object_mut().expect("an object");
         object.remove("image");

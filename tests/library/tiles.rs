@@ -25,6 +25,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
     let template = bench.path("t.hetmm");
     // The values have 32 bits, because the 8-bit values of a query jump by a step if features differ by rounding.
     let options = ["--size", "384", "--sheets", "3", "--threshold", "2", "--storage", "f32"];
+    let options = [&options[..], &["--device", "tract"]].concat();
     let good = bench.path("good");
     let build = [&["build", text(&good), "-o", text(&template)], &options[..]].concat();
     assert_code(&hetmm(&build), 0, "");
@@ -36,6 +37,7 @@ fn a_defect_across_a_border_between_tiles_scores_as_on_the_whole() {
         taps: vec![id.taps.iter().map(|tap| tap.name.clone()).collect()],
         height: id.height as usize,
         width: id.width as usize,
+        made_by: None,
     };
     let model =
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientnet_lite0.onnx"));

@@ -155,11 +155,13 @@ fn an_input_beyond_the_memory_is_refused_before_any_work() {
         std::process::Command::new("sh").args(arguments).output().expect("runs")
     };
     // The features alone do not fit.
-    let huge = build("2000000", &["--size", "4096"]);
+    let huge = build("2000000", &["--size", "4096", "--device", "tract"]);
     assert_code(&huge, 2, "an input of 4096 x 4096 needs about");
     assert_code(&huge, 2, "GB of memory on 2 threads, but only 2.0 GB are free");
     // The features fit, and a template of all sheets beside them does not.
-    let many = ["--size", "1024", "--sheets", "6", "--storage", "f32"];
+    let many =
+        [&["--size", "1024", "--device", "tract"][..], &["--sheets", "6", "--storage", "f32"]];
+    let many = many.concat();
     let large = build("1000000", &many);
     assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 needs");
     assert_code(&large, 2, "but only 1.0 GB are free");

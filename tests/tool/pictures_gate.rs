@@ -389,11 +389,12 @@ fn twelve_bits_in_sixteen_are_noticed_and_the_template_remembers_them() {
         let line: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
         line["score"].as_f64().expect("a score")
     };
-    // The same parts with 8 bits give nearly the same template and nearly the same scores.
+    // The same parts with 8 bits give nearly the same template and nearly the same scores. Their samples differ by up to
+    // one step of 8 bits.
     let eight = self::template(&bench, &[]);
     let (new, same) = (twelve("new.tif", 17), bench.part("new.png", 17));
     let (by_twelve, by_eight) = (score(&template, &new), score(&eight, &same));
-    assert!((by_twelve - by_eight).abs() < 0.1 * by_eight, "{by_twelve} {by_eight}");
+    assert!((by_twelve - by_eight).abs() < 0.15 * by_eight, "{by_twelve} {by_eight}");
     assert_code(&hetmm(&["insert", text(&template), text(&new), "--force"]), 0, "");
     assert!(
         stdout(&hetmm(&["info", text(&template)])).contains("12 bits in 16"),

@@ -46,7 +46,7 @@ fn template(folder: &Path) -> PathBuf {
     }
     let (good, template) = (folder.join("good"), folder.join("part.hetmm"));
     let layers = ["--layers", "block1.exp,block4.exp", "--patches", "3,3", "--sheets", "6"];
-    let build = ["build", text(&good), "-o", text(&template), "--size", "64"];
+    let build = ["build", text(&good), "-o", text(&template), "--size", "64", "--no-audit"];
     hetmm(&[&build[..], &layers].concat());
     template
 }

@@ -66,7 +66,7 @@ typedef struct {
    */
   const char *backbone;
   /*
-   "tract", "cpu", "cuda", "tensorrt", "tract-cuda" or "auto"; NULL for "tract".
+   "usual" (what made the template), "int8", "tract", "cpu", "cuda", "tensorrt", "tract-cuda" or "auto"; NULL for "usual".
    */
   const char *device;
   /*

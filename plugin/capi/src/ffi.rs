@@ -116,7 +116,7 @@ pub struct hetmm_options {
     pub struct_size: usize,
     /// The ONNX file of the backbone; NULL for the one in the library.
     pub backbone: *const c_char,
-    /// "tract", "cpu", "cuda", "tensorrt", "tract-cuda" or "auto"; NULL for "tract".
+    /// "usual" (what made the template), "int8", "tract", "cpu", "cuda", "tensorrt", "tract-cuda" or "auto"; NULL for "usual".
     pub device: *const c_char,
     /// The shared library of ONNX Runtime; NULL to look for it.
     pub onnxruntime: *const c_char,

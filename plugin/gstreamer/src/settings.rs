@@ -90,7 +90,7 @@ impl Default for Settings {
         Settings {
             template: None,
             backbone: None,
-            device: "tract".into(),
+            device: "usual".into(),
             onnxruntime: None,
             threads: 0,
             any_shape: false,
@@ -114,7 +114,7 @@ impl Settings {
         match name {
             "template" => self.template = text(),
             "backbone" => self.backbone = text(),
-            "device" => self.device = text().unwrap_or_else(|| "tract".into()),
+            "device" => self.device = text().unwrap_or_else(|| "usual".into()),
             "onnxruntime" => self.onnxruntime = text(),
             "threads" => take(&mut self.threads, value),
             "any-shape" => take(&mut self.any_shape, value),
@@ -196,8 +196,8 @@ fn what_computes() -> Vec<ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("device")
             .nick("Device")
-            .blurb("What computes features: tract, cpu, cuda, tensorrt, tract-cuda or auto")
-            .default_value(Some("tract"))
+            .blurb("What computes features: usual (what made the template), int8, tract, cpu, cuda, tensorrt, tract-cuda or auto")
+            .default_value(Some("usual"))
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("onnxruntime")

@@ -38,7 +38,7 @@ __all__ = [
 __version__: str
 
 _Path = str | os.PathLike[str]
-_Device = Literal["tract", "cpu", "cuda", "tensorrt", "tract-cuda", "auto"]
+_Device = Literal["usual", "int8", "tract", "cpu", "cuda", "tensorrt", "tract-cuda", "auto"]
 _Order = Literal["rgb", "bgr"]
 _Array = npt.NDArray[Any]
 
@@ -68,7 +68,7 @@ class Inspector:
         /,
         *,
         threads: int = 0,
-        device: _Device = "tract",
+        device: _Device = "usual",
         backbone: _Path | None = None,
         onnxruntime: _Path | None = None,
         prove: bool = True,
@@ -98,7 +98,7 @@ class Inspector:
         """How many templates have been in use, including this one."""
     @property
     def extractor(self) -> str:
-        """The feature extractor, as in "tract" or "onnxruntime 1.22.0 cpu"."""
+        """The feature extractor, as in "int8", "tract" or "onnxruntime 1.22.0 cpu"."""
     def __reduce__(self) -> NoReturn: ...
 
 @final
@@ -161,7 +161,7 @@ def insert(
     who: str = "unknown",
     force: bool = False,
     threads: int = 0,
-    device: _Device = "tract",
+    device: _Device = "usual",
     backbone: _Path | None = None,
     onnxruntime: _Path | None = None,
     any_shape: bool = False,

@@ -24,7 +24,7 @@ pub struct Inspector {
 #[pymethods]
 impl Inspector {
     #[new]
-    #[pyo3(signature = (template, /, *, threads = 0, device = "tract", backbone = None, onnxruntime = None,
+    #[pyo3(signature = (template, /, *, threads = 0, device = "usual", backbone = None, onnxruntime = None,
                         prove = true, any_shape = false))]
     fn new(
         template: &Bound<'_, PyAny>,

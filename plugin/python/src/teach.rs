@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 /// Inserts good pictures into a template's file, all or none.
 #[pyfunction]
-#[pyo3(signature = (template, pictures, /, *, who = "unknown", force = false, threads = 0, device = "tract",
+#[pyo3(signature = (template, pictures, /, *, who = "unknown", force = false, threads = 0, device = "usual",
                     backbone = None, onnxruntime = None, any_shape = false))]
 #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub fn insert<'py>(

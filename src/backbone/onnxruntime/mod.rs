@@ -138,7 +138,7 @@ fn words(extractor: &ExtractorOptions, version: &str) -> String {
         Device::TensorRt if extractor.fp16 => "tensorrt fp16",
         Device::TensorRt => "tensorrt",
         Device::Cuda => "cuda",
-        Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => "cpu",
+        _ => "cpu",
     };
     format!("onnxruntime {version} {device}")
 }

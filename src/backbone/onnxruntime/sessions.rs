@@ -185,7 +185,7 @@ impl Recipe {
                 }
                 Ok(vec![tensorrt.build().error_on_failure(), cuda.build().error_on_failure()])
             }
-            Device::Tract | Device::TractCuda | Device::Auto | Device::Cpu => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
         }
     }
 

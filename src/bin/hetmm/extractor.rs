@@ -8,9 +8,10 @@ use std::path::PathBuf;
 #[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Feature extractor")]
 pub struct ExtractorArgs {
-    /// What computes the features. tract is part of the program. cpu, cuda and tensorrt use ONNX Runtime, which you
-    /// install yourself; cpu is about twice as fast as tract. auto takes the first usable one of cuda, cpu and tract,
-    /// and says which. tract-cuda is tract on a GPU, if the program was built with it [default: tract]
+    /// What computes the features. int8 (eight bits) and tract (32 bits, any network) are part of the program. cpu,
+    /// cuda and tensorrt use ONNX Runtime, which you install yourself. auto takes the first usable one of cuda, cpu
+    /// and tract, and says which. tract-cuda is tract on a GPU, if the program was built with it [default: usual: what
+    /// made the template; for a new template int8, or tract if int8 cannot compute the network]
     #[arg(long, value_enum, value_name = "DEVICE", hide_possible_values = true)]
     device: Option<DeviceName>,
     /// The library of ONNX Runtime, or its folder. Give it if the program does not find the library [default:
@@ -35,6 +36,8 @@ pub struct ExtractorArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum DeviceName {
+    Usual,
+    Int8,
     Tract,
     Auto,
     Cpu,
@@ -48,7 +51,9 @@ impl ExtractorArgs {
     pub fn extractor(&self) -> ExtractorOptions {
         ExtractorOptions {
             device: match self.device {
-                Some(DeviceName::Tract) | None => Device::Tract,
+                Some(DeviceName::Usual) | None => Device::Usual,
+                Some(DeviceName::Int8) => Device::Int8,
+                Some(DeviceName::Tract) => Device::Tract,
                 Some(DeviceName::Auto) => Device::Auto,
                 Some(DeviceName::Cpu) => Device::Cpu,
                 Some(DeviceName::Cuda) => Device::Cuda,

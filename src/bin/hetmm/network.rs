@@ -108,9 +108,18 @@ impl Network {
 
     /// Opens the backbone for pictures at `size`, with the taps that were asked for or those of the preset.
     pub fn open(&self, preset: &Preset, size: Size) -> Result<Arc<dyn Backbone>> {
+        self.open_made_by(None, preset, size)
+    }
+
+    fn open_made_by(
+        &self,
+        made_by: Option<&str>,
+        preset: &Preset,
+        size: Size,
+    ) -> Result<Arc<dyn Backbone>> {
         let free = self.free_names();
         let candidates = LayerNames::candidates(preset, self.asked(free.as_deref()));
-        self.open_with(candidates.iter().map(LayerNames::taps).collect(), size)
+        self.open_with(candidates.iter().map(LayerNames::taps).collect(), size, made_by)
     }
 
     /// The taps of position-free layers that were asked for.
@@ -134,7 +143,8 @@ impl Network {
     pub fn open_like(&self, preset: &Preset, file: &FeaturesFile) -> Result<Arc<dyn Backbone>> {
         let id = &file.header().backbone;
         self.refuse_defect()?;
-        self.open(preset, self.size.unwrap_or(Size { width: id.width, height: id.height }))
+        let size = self.size.unwrap_or(Size { width: id.width, height: id.height });
+        self.open_made_by(Some(&file.header().extractor), preset, size)
     }
 
     /// Opens the backbone that a features file asks for.
@@ -147,9 +157,11 @@ impl Network {
             return Err(Error::usage("--size differs from the input size of the features")
                 .advise("leave it out, or compute the features again"));
         }
-        self.open_with(vec![taps], size).map_err(|e| match e.kind() {
-            Kind::Model => e.within(format!("the features need {id}")),
-            _ => e,
+        self.open_with(vec![taps], size, Some(&file.header().extractor)).map_err(|e| {
+            match e.kind() {
+                Kind::Model => e.within(format!("the features need {id}")),
+                _ => e,
+            }
         })
     }
 
@@ -164,9 +176,16 @@ impl Network {
         }
     }
 
-    fn open_with(&self, taps: Vec<Vec<String>>, size: Size) -> Result<Arc<dyn Backbone>> {
+    /// `made_by` names what computed the features that are there already.
+    fn open_with(
+        &self,
+        taps: Vec<Vec<String>>,
+        size: Size,
+        made_by: Option<&str>,
+    ) -> Result<Arc<dyn Backbone>> {
         let (height, width) = (size.height as usize, size.width as usize);
-        let request = Request { model: self.backbone.as_deref(), taps, height, width };
+        let model = self.backbone.as_deref();
+        let request = Request { model, taps, height, width, made_by };
         let (facts, threads) = (self.facts()?, rayon::current_num_threads());
         memory::require_for_network(facts, size, free_memory())?;
         let backbone = backbone::open(&request, &self.extractor.extractor())?;

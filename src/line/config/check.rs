@@ -73,10 +73,10 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
 fn features(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let template = &config.template;
     let device = template.device;
-    let own = matches!(device, FeatureDevice::Tract);
+    let own = matches!(device, FeatureDevice::Usual | FeatureDevice::Int8 | FeatureDevice::Tract);
     if !cfg!(feature = "onnxruntime") && !own && device != FeatureDevice::Auto {
         let why = "this hetmm-edge was built without ONNX Runtime";
-        let remedy = "build it with its feature onnxruntime (cross/README.md says how), or use device = \"tract\" or \
+        let remedy = "build it with its feature onnxruntime (cross/README.md says how), or use device = \"usual\" or \
                       \"auto\"";
         return Err(at.error("template.device", why, remedy));
     }

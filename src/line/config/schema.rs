@@ -80,10 +80,14 @@ pub struct TemplateConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeatureDevice {
-    /// tract on the CPU. It is part of the program.
+    /// What the template was made with: `Int8` or `Tract`.
     #[default]
+    Usual,
+    /// Eight bits on the CPU. It is part of the program.
+    Int8,
+    /// tract, 32 bits on the CPU. It is part of the program.
     Tract,
-    /// The first of `TensorRt`, `Cuda`, `Cpu` and `Tract` that can be used and computes the template's golden probes
+    /// The first of `TensorRt`, `Cuda`, `Cpu` and `Usual` that can be used and computes the template's golden probes
     /// correctly.
     Auto,
     /// ONNX Runtime on the CPU.

@@ -112,7 +112,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .collect::<Vec<_>>()
         .join("\n")
         // The keys of ONNX Runtime have no meaning with the default.
-        .replace("device = \"tract\"", "device = \"auto\"");
+        .replace("device = \"usual\"", "device = \"auto\"");
     let all = LineConfig::parse(&everything, "everything").expect("every commented key exists");
     let shown: toml::Table = toml::from_str(&all.to_toml().expect("shows")).expect("reads");
     let mut keys = vec![];
@@ -155,7 +155,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
     for (key, value) in flags {
         assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
     }
-    assert_eq!(config.template.device, FeatureDevice::Tract);
+    assert_eq!(config.template.device, FeatureDevice::Usual);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn devices_and_their_options() {
     assert_eq!(plain.recipe().extractors, [crate::backbone::ExtractorOptions::default()]);
     assert!(plain.template.fallback);
     let auto = with("device = \"auto\"\nfp16 = true\nonnxruntime = \"lib\"").expect("reads");
-    assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract]);
+    assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Usual]);
     // Each feature extractor gets only the options that mean something to it. It would refuse others.
     let extractors = auto.recipe().extractors;
     let had = |has: fn(&crate::backbone::ExtractorOptions) -> bool| -> Vec<bool> {

@@ -49,14 +49,17 @@ impl LineConfig {
     pub fn recipe(&self) -> Recipe {
         let template = &self.template;
         let devices: &[Device] = match template.device {
+            FeatureDevice::Usual => &[Device::Usual],
+            FeatureDevice::Int8 => &[Device::Int8],
             FeatureDevice::Tract => &[Device::Tract],
-            FeatureDevice::Auto => &[Device::TensorRt, Device::Cuda, Device::Cpu, Device::Tract],
+            FeatureDevice::Auto => &[Device::TensorRt, Device::Cuda, Device::Cpu, Device::Usual],
             FeatureDevice::Cpu => &[Device::Cpu],
             FeatureDevice::Cuda => &[Device::Cuda],
             FeatureDevice::TensorRt => &[Device::TensorRt],
         };
         let extractor = |&device: &Device| {
-            let (ours, tensorrt) = (device == Device::Tract, device == Device::TensorRt);
+            let ours = matches!(device, Device::Usual | Device::Int8 | Device::Tract);
+            let tensorrt = device == Device::TensorRt;
             backbone::ExtractorOptions {
                 device,
                 library: template.onnxruntime.clone().filter(|_| !ours),
