@@ -38,6 +38,8 @@ number() { python3 -c 'import json, sys; print(eval(sys.argv[1], {"d": json.load
 
 printf '| program | device | builds agree | AUROC | backbone, ms |'
 printf ' %s threads, pictures/s |' "${THREADS[@]}"
+printf '\n| --- | --- | --- | ---: | ---: |'
+printf ' ---: |%.0s' "${THREADS[@]}"
 printf '\n'
 for program in $HETMM; do
     for device in "$@"; do

@@ -205,7 +205,8 @@ impl<'a> Reader<'a> {
             Some(bias) => self.numbers(bias)?,
             None => vec![0.0; outputs],
         };
-        if weights.len() != outputs * of_group * height * width || bias.len() != outputs {
+        let count = sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+        if Some(weights.len()) != count || bias.len() != outputs {
             return Err(wrong("weights that do not fit its shape"));
         }
         let padding = attribute(node, "auto_pad").map_or(&b"NOTSET"[..], |a| &a.s);
