@@ -6,12 +6,11 @@ use super::identity::{Identity, TapIdentity};
 use super::interface::Backbone;
 use super::onnx::{check_weights, choose_taps, first_identity, read};
 use super::part::Part;
-use super::refusal::{unusable_model, wrong_size};
+use super::refusal::{loaded, require_size, unusable_model};
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tract_core::prelude::*;
@@ -37,12 +36,7 @@ impl TractBackbone {
         height: usize,
         width: usize,
     ) -> Result<Self> {
-        // A damaged file can make the parser panic. Here that becomes an error like any other.
-        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, taps, height, width)));
-        match loaded {
-            Ok(loaded) => loaded.map_err(|e| e.within(name)),
-            Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
-        }
+        loaded(name, || Self::load(model, taps, height, width))
     }
 
     fn load(model: &[u8], taps: &[Vec<String>], height: usize, width: usize) -> Result<Self> {
@@ -168,9 +162,7 @@ impl Part for TractPart {
 
 /// Returns the network's input for a picture.
 pub(super) fn input(id: &Identity, image: &NetworkImage) -> Result<TVec<TValue>> {
-    if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
-        return Err(wrong_size(id, image));
-    }
+    require_size(id, image)?;
     let planes = image.normalised(id.mean, id.std);
     let input =
         Tensor::from_shape(&[1, 3, image.height(), image.width()], &planes).map_err(failed)?;

@@ -28,11 +28,11 @@ type Mark = (u64, u64, i64, i64);
 /// Loads templates and puts them in use.
 pub struct Templates {
     recipe: Recipe,
-    /// Whether tract replaces a feature extractor that fails.
+    /// Whether the usual feature extractor replaces one that fails.
     fallback: bool,
     current: Arc<Current>,
     hub: Outbox,
-    /// The number of times that tract has replaced the configured feature extractor.
+    /// The number of times that the usual feature extractor has replaced the configured one.
     fallbacks: AtomicU64,
     /// The state, locked while a template is loaded.
     state: Mutex<State>,
@@ -44,12 +44,12 @@ struct State {
     tried: Option<Mark>,
     /// The reason why the last try was refused.
     refused: Option<String>,
-    /// Whether tract has replaced the configured feature extractor.
+    /// Whether the usual feature extractor has replaced the configured one.
     fallen_back: bool,
 }
 
 impl Templates {
-    /// Makes a loader for a recipe. With `fallback`, tract replaces a feature extractor that fails.
+    /// Makes a loader for a recipe. With `fallback`, the usual feature extractor replaces one that fails.
     pub fn new(recipe: Recipe, fallback: bool, current: Arc<Current>, hub: Outbox) -> Self {
         let (fallbacks, state) = (AtomicU64::new(0), Mutex::default());
         Templates { recipe, fallback, current, hub, fallbacks, state }
@@ -73,8 +73,8 @@ impl Templates {
         self.load(true)
     }
 
-    /// Does the same as [`Templates::reload`]. If tract has replaced a feature extractor that failed, tract stays in
-    /// use.
+    /// Does the same as [`Templates::reload`]. If the usual feature extractor has replaced one that failed, it
+    /// stays in use.
     ///
     /// # Errors
     /// Returns the same errors as [`Templates::reload`].
@@ -85,11 +85,11 @@ impl Templates {
     fn load(&self, by_configured: bool) -> Result<String> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tried = mark(&self.recipe.file);
-        let by_tract = state.fallen_back && !by_configured;
-        let recipe = if by_tract { self.by_usual() } else { self.recipe.clone() };
+        let has_fallen_back = state.fallen_back && !by_configured;
+        let recipe = if has_fallen_back { self.by_usual() } else { self.recipe.clone() };
         match proof::load(&recipe) {
             Ok(proven) => {
-                state.fallen_back = by_tract;
+                state.fallen_back = has_fallen_back;
                 Ok(self.use_it(proven, &mut state))
             }
             Err(why) => {

@@ -33,11 +33,10 @@ use super::identity::{Identity, TapIdentity};
 use super::interface::Backbone;
 use super::model_facts::metadata;
 use super::onnx::{check_weights, choose_taps, first_identity, read};
-use super::refusal::{unusable_model, wrong_size};
+use super::refusal::{loaded, require_size};
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A network that computes in eight bits.
 pub struct Int8Backbone {
@@ -59,12 +58,7 @@ impl Int8Backbone {
         height: usize,
         width: usize,
     ) -> Result<std::result::Result<Self, Unsupported>> {
-        // A damaged file can make the parser panic. Here that becomes an error like any other.
-        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, taps, height, width)));
-        match loaded {
-            Ok(loaded) => loaded.map_err(|e| e.within(name)),
-            Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
-        }
+        loaded(name, || Self::load(model, taps, height, width))
     }
 
     fn load(
@@ -109,10 +103,7 @@ impl Backbone for Int8Backbone {
     }
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
-        let id = &self.identity;
-        if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
-            return Err(wrong_size(id, image));
-        }
+        require_size(&self.identity, image)?;
         // Samples of eight bits are stored times 257.
         let samples: Vec<u8> =
             image.samples().iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect();

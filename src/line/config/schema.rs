@@ -59,7 +59,7 @@ pub struct TemplateConfig {
     /// The folder in which TensorRT keeps the engines that it has built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_cache: Option<PathBuf>,
-    /// Whether tract replaces a feature extractor that fails while parts come.
+    /// Whether the usual feature extractor replaces one that fails while parts come.
     #[serde(default = "yes")]
     pub fallback: bool,
     /// Whether pictures of another shape than the template's are accepted and squeezed.
