@@ -18,13 +18,12 @@ use super::interface::{Backbone, Request, WORKING_BYTES};
 use super::model_facts::{ModelFacts, metadata};
 use super::onnx::{check_weights, choose_taps, first_identity, read};
 use super::part::{Load, Part};
-use super::refusal::{unusable_model, wrong_size};
+use super::refusal::{loaded, require_size, unusable_model, wrong_size};
 use super::tract::load_part;
 use crate::error::{Error, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
 use rayon::prelude::*;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Inputs of more pixels are computed by tiles. A picture with fewer pixels takes at most 0.3 GB.
@@ -105,12 +104,7 @@ impl TiledBackbone {
         extractor: (&'static str, Load),
         tile: usize,
     ) -> Result<Option<Self>> {
-        // A damaged file can make the parser panic. Here that becomes an error like any other.
-        let loaded = catch_unwind(AssertUnwindSafe(|| Self::load(model, request, extractor, tile)));
-        match loaded {
-            Ok(loaded) => loaded.map_err(|e| e.within(name)),
-            Err(_) => Err(unusable_model("it cannot be parsed").within(name)),
-        }
+        loaded(name, || Self::load(model, request, extractor, tile))
     }
 
     fn load(
@@ -330,9 +324,7 @@ impl Backbone for TiledBackbone {
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
         let id = &self.identity;
-        if (image.height(), image.width()) != (id.height as usize, id.width as usize) {
-            return Err(wrong_size(id, image));
-        }
+        require_size(id, image)?;
         let mut maps: Vec<Option<FeatureMap>> = vec![None; id.taps.len()];
         let outputs = self.near.run(id, image)?;
         for (output, (values, tap)) in outputs.into_iter().zip(&self.near.taps).enumerate() {
