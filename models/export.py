@@ -17,7 +17,7 @@ in multiples of 32, of DINOv2 in multiples of 14.
 Metadata (all text): `hetmm.name`, `hetmm.source`, `hetmm.license`, `hetmm.mean` and `hetmm.std`
 (three numbers, for values in 0..1), `hetmm.multiple`, `hetmm.taps` (`name:channels:stride`, in
 order of depth), and `hetmm.attention_heads` where every token looks at every other one: hetmm
-reckons the memory from it.
+reckons the memory from it. `hetmm.ranges` (`value:low:high`) comes from --ranges.
 """
 import argparse
 import hashlib
@@ -203,6 +203,8 @@ def main():
     parser.add_argument("network", nargs="?", choices=NETWORKS)
     parser.add_argument("-o", "--output", help="the .onnx file to write")
     parser.add_argument("--weights", default="imagenet", help="imagenet (default), none (random), or a .pth file")
+    parser.add_argument("--ranges", metavar="FILE", help="text with the ranges for eight bits, as the example "
+                        "activation_ranges prints them; hetmm then computes the network in eight bits if it can")
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
     parser.add_argument("--check", action="store_true", help="compare the file with PyTorch in ONNX Runtime")
     parser.add_argument("--list", action="store_true", help="print the networks and their taps")
@@ -221,6 +223,8 @@ def main():
     import torch
     torch.manual_seed(options.seed)
     network, taps_of, graph, metadata = prepare(options.network, options.weights)
+    if options.ranges:
+        metadata["hetmm.ranges"] = open(options.ranges).read().strip()
     model = graph.model(metadata)
     onnx.save(model, options.output)
     print(f"{options.output}: {len(model.SerializeToString())} bytes, SHA-256 {sha256(options.output)}")

@@ -11,6 +11,29 @@ use std::path::Path;
 /// activations need it.
 pub(super) const WORKING_BYTES: u64 = 256;
 
+/// Counts values of a network in eight bits that may lie beyond their ranges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saturation {
+    /// The number of values whose range does not come from the network itself.
+    pub values: u64,
+    /// The number of those that lie at an end of their range.
+    pub at_ends: u64,
+}
+
+impl Saturation {
+    /// Returns the share of values that lie at an end of their range.
+    pub fn share(&self) -> f64 {
+        self.at_ends as f64 / self.values.max(1) as f64
+    }
+}
+
+impl std::ops::AddAssign for Saturation {
+    fn add_assign(&mut self, other: Self) {
+        self.values += other.values;
+        self.at_ends += other.at_ends;
+    }
+}
+
 /// A network that turns a picture into feature maps.
 pub trait Backbone: Send + Sync {
     /// Returns the identity of the backbone, as it goes into templates.
@@ -22,6 +45,13 @@ pub trait Backbone: Send + Sync {
 
     /// Computes one map of unit vectors per tap, in the order of the taps.
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>>;
+
+    /// Counts the values for `image` that may lie beyond what the feature extractor can hold. For
+    /// one that computes in 32 bits there are none.
+    fn saturation(&self, image: &NetworkImage) -> Result<Saturation> {
+        let _ = image;
+        Ok(Saturation::default())
+    }
 
     /// Returns how many pictures [`Backbone::features_of_batch`] takes at once. Where it is 1, the
     /// quickest way is one picture per thread.

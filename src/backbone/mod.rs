@@ -29,7 +29,7 @@ pub use bundled::BUNDLED_NAME;
 pub use device::{Device, ExtractorOptions, INT8, TRACT};
 pub use identity::{Identity, TapIdentity, pictures_at_once};
 pub use int8::Int8Backbone;
-pub use interface::{Backbone, Request, require_usable};
+pub use interface::{Backbone, Request, Saturation, require_usable};
 pub use model_facts::{LARGEST_SIDE, ModelFacts};
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;

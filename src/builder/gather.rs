@@ -8,7 +8,7 @@ use super::notices::{self, Notice};
 use super::store::{Store, scratch_folder};
 use super::usable::Usable;
 use super::{Progress, Stage};
-use crate::backbone::{Backbone, INT8};
+use crate::backbone::{Backbone, INT8, Saturation};
 use crate::error::{Choice, Error, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Mask, NetworkImage, Reading, Size};
@@ -93,6 +93,29 @@ pub fn gather<'a>(
     }
 }
 
+/// The number of pictures whose values are counted in a network of eight bits.
+const SATURATION_PICTURES: usize = 32;
+/// The share of values at the ends of their ranges from which a person is told. On 14 real sets it is far smaller.
+const MUCH_SATURATION: f64 = 1e-3;
+
+/// Says that pictures do not fit the ranges of a network in eight bits.
+fn beyond_ranges(saturation: Saturation) -> Option<String> {
+    log::info!(
+        "{} of {} values of the network lie at the ends of their ranges",
+        saturation.at_ends,
+        saturation.values
+    );
+    let share = saturation.share();
+    (share > MUCH_SATURATION).then(|| {
+        format!(
+            "{:.1} % of the network's values lie beyond what it can hold in eight bits, because these pictures \
+             are unlike those that it was prepared for. Weak defects may be missed. Build a template with features \
+             of 32 bits (tract) as well, and compare the two",
+            100.0 * share
+        )
+    })
+}
+
 /// Computes the features of every picture.
 fn from_pictures<'a>(
     pictures: &[Source],
@@ -103,7 +126,7 @@ fn from_pictures<'a>(
 ) -> Result<Gathered<'a>> {
     let mut usable = Usable::new(backbone.identity());
     let (mut records, mut sources) = (Vec::new(), Vec::new());
-    let (mut facts, mut opaque) = (Vec::new(), None);
+    let (mut facts, mut opaque, mut saturation) = (Vec::new(), None, Saturation::default());
     let all: Vec<&Source> = pictures.iter().collect();
     let mut take = |source: &Source, Extracted { picture, image, maps, seen }: Extracted| {
         if let Some(Seen { facts: of_picture, opaque: inside }) = seen {
@@ -113,6 +136,9 @@ fn from_pictures<'a>(
         records.push(picture);
         sources.push(source.clone());
         usable.push(&maps, || Ok(image.clone()))?;
+        if records.len() <= SATURATION_PICTURES {
+            saturation += backbone.saturation(&image)?;
+        }
         filling.push(maps, pass.looks.then_some(image))
     };
     let Pass { skip_unreadable, reading, .. } = pass;
@@ -125,6 +151,7 @@ fn from_pictures<'a>(
     let notices = notices::of_set(&facts, pass.reading.bits())?;
     let mut warnings = size_warnings(records.iter());
     warnings.extend(usable.finish()?);
+    warnings.extend(beyond_ranges(saturation));
     let notes = smaller_than_input(records.iter(), backbone.identity());
     let (store, looks) = filling.finish()?;
     Ok(Gathered {

@@ -10,7 +10,8 @@
 //! processor without it, `smull` and two pairwise additions do the same. Both are exact.
 #![allow(unsafe_code)]
 
-use super::panel::{BytePanel, ByteQuery, PanelView};
+use super::panel::{BytePanel, PanelView};
+use super::query::ByteQuery;
 use std::arch::aarch64::*;
 
 /// The most query pixels of one tile.

@@ -11,8 +11,8 @@
 //! threads gives the same bytes.
 
 use super::kernel::Kernel;
-use super::panel::ByteQuery;
-use super::sheets::{CHANNEL_GROUP, PANEL, quantise};
+use super::query::ByteQuery;
+use super::sheets::PANEL;
 use super::{Distances, Sheets, Storage, Windows, Without};
 use crate::feature_map::FeatureMap;
 use rayon::prelude::*;
@@ -65,7 +65,7 @@ pub fn match_layer_with(
         (shape.height, shape.width, shape.channels),
         "sizes of query and template"
     );
-    let bytes = (sheets.storage() == Storage::I8).then(|| byte_query(query));
+    let bytes = (sheets.storage() == Storage::I8).then(|| ByteQuery::new(kernel, query));
     let band = Band { kernel, query, bytes, sheets, windows, without };
     let mut backward = vec![f32::NEG_INFINITY; shape.pixels()];
     let nothing = || vec![f32::NEG_INFINITY; shape.pixels()];
@@ -101,17 +101,15 @@ fn match_anywhere(
     sheets: &Sheets,
     without: Option<Without>,
 ) -> Distances {
-    let bytes = (sheets.storage() == Storage::I8).then(|| byte_query(query));
+    let bytes = (sheets.storage() == Storage::I8).then(|| ByteQuery::new(kernel, query));
     let windows = Windows { forward: 0, backward: 0 };
     let band = Band { kernel, query, bytes, sheets, windows, without };
     let mut forward = vec![f32::NEG_INFINITY; query.pixels()];
     let together = query.pixels().div_ceil(rayon::current_num_threads()).max(LEAST_TOGETHER);
     forward.par_chunks_mut(together).enumerate().for_each(|(chunk, best)| {
         let first = (chunk * together) as u32;
-        let window = Window {
-            pixels: (first..first + best.len() as u32).collect(),
-            in_backward: Vec::new(),
-        };
+        let window =
+            Window { pixels: (first..first + best.len() as u32).collect(), inside: Vec::new() };
         let mut room = Vec::new();
         for panel in 0..sheets.shape().panels() {
             band.panel(0, panel, &window, &mut room, best);
@@ -137,28 +135,19 @@ struct Band<'a> {
     without: Option<Without<'a>>,
 }
 
-/// Rounds the query to 8 bits.
-fn byte_query(query: &FeatureMap) -> ByteQuery {
-    let channels = query.channels().next_multiple_of(CHANNEL_GROUP);
-    let mut bytes = ByteQuery {
-        values: vec![0; query.pixels() * channels],
-        channels,
-        sums: Vec::new(),
-        scales: Vec::new(),
-    };
-    for (pixel, out) in bytes.values.chunks_exact_mut(channels).enumerate() {
-        bytes.scales.push(quantise(query.vector(pixel), out));
-        bytes.sums.push(out.iter().map(|&v| i32::from(v)).sum());
-    }
-    bytes
-}
-
 /// The query pixels around one template pixel.
 #[derive(Default)]
 struct Window {
     pixels: Vec<u32>,
-    /// Whether the pixel at the same index also lies in the backward window.
-    in_backward: Vec<bool>,
+    /// The windows in which the pixel at the same index lies.
+    inside: Vec<Inside>,
+}
+
+/// Says in which of the two windows a query pixel lies.
+#[derive(Clone, Copy)]
+struct Inside {
+    forward: bool,
+    backward: bool,
 }
 
 impl Band<'_> {
@@ -178,14 +167,13 @@ impl Band<'_> {
                     self.panel(y * shape.width + x, panel, &window, &mut room, &mut best);
                 }
                 for ((&pixel, &inside), &cosine) in
-                    window.pixels.iter().zip(&window.in_backward).zip(&best)
+                    window.pixels.iter().zip(&window.inside).zip(&best)
                 {
                     let forward = &mut forward[pixel as usize];
-                    let reaches = self.in_forward(pixel as usize, x, y);
-                    if reaches && cosine > *forward {
+                    if inside.forward && cosine > *forward {
                         *forward = cosine;
                     }
-                    if inside && cosine > *backward {
+                    if inside.backward && cosine > *backward {
                         *backward = cosine;
                     }
                 }
@@ -225,23 +213,20 @@ impl Band<'_> {
         }
     }
 
-    fn in_forward(&self, pixel: usize, x: usize, y: usize) -> bool {
-        let width = self.query.width();
-        let r = self.windows.forward / 2;
-        (pixel % width).abs_diff(x) <= r && (pixel / width).abs_diff(y) <= r
-    }
-
     fn window_around(&self, x: usize, y: usize, window: &mut Window) {
         let (height, width) = (self.query.height(), self.query.width());
-        let backward = self.windows.backward;
-        let radius = self.windows.forward.max(backward) / 2;
+        let Windows { forward, backward } = self.windows;
+        let radius = forward.max(backward) / 2;
         window.pixels.clear();
-        window.in_backward.clear();
+        window.inside.clear();
         for v in y.saturating_sub(radius)..(y + radius + 1).min(height) {
             for u in x.saturating_sub(radius)..(x + radius + 1).min(width) {
                 window.pixels.push((v * width + u) as u32);
-                let near = u.abs_diff(x).max(v.abs_diff(y)) <= backward / 2;
-                window.in_backward.push(near && backward > 0);
+                let distance = u.abs_diff(x).max(v.abs_diff(y));
+                window.inside.push(Inside {
+                    forward: distance <= forward / 2,
+                    backward: distance <= backward / 2 && backward > 0,
+                });
             }
         }
     }

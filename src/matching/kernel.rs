@@ -3,7 +3,9 @@
 //! A [`Kernel`] is a token. A token for an instruction set exists only where the processor has that
 //! set.
 
-use super::panel::{BytePanel, ByteQuery, PanelView};
+use super::panel::{BytePanel, PanelView};
+use super::query::ByteQuery;
+use super::sheets::quantise;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -102,11 +104,40 @@ impl Kernel {
 }
 
 impl Kernel {
+    /// Returns whether the kernel wants query bytes with 128 added.
+    pub(super) fn raises_queries(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(isa) => isa.vnni().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(isa) => isa.vnni().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Rounds a vector of a query to 8 bits as [`quantise`] does, and returns the scale. Raises the
+    /// bytes if the kernel wants that. What is left of `out` are zeros.
+    pub(super) fn quantise(self, vector: &[f32], out: &mut [i8]) -> f32 {
+        #[cfg(target_arch = "x86_64")]
+        if let Set::Avx512(isa) = self.0
+            && let Some(vnni) = isa.vnni()
+        {
+            return vnni.quantise_raised(vector, out);
+        }
+        out[vector.len()..].fill(0);
+        let scale = quantise(vector, out);
+        if self.raises_queries() {
+            out.iter_mut().for_each(|byte| *byte ^= i8::MIN);
+        }
+        scale
+    }
+
     /// Does the same as [`Kernel::largest_cosines`] on bytes. Sums are exact, so every kernel gives
     /// the same values up to the rounding of two multiplications.
     ///
     /// # Panics
-    /// If a pixel lies outside `query`, or the sizes contradict each other.
+    /// If a pixel lies outside `query`, the sizes contradict each other, or `query` was rounded for
+    /// another kernel.
     pub fn largest_cosines_of_bytes(
         self,
         panel: &BytePanel,
@@ -114,17 +145,21 @@ impl Kernel {
         pixels: &[u32],
         best: &mut [f32],
     ) {
-        let count = query.sums.len();
+        let count = query.scales.len();
+        assert_eq!(query.raised, self.raises_queries(), "a query for another kernel");
         assert!(pixels.iter().all(|&p| (p as usize) < count), "pixel outside the query");
         assert!(best.len() >= pixels.len() && panel.scale.len() == panel.width);
         assert!((4..=64).contains(&panel.width) && panel.width.is_multiple_of(4));
         assert!(
             panel.rows.len() == query.channels * panel.width && query.channels.is_multiple_of(4)
         );
-        assert!(query.values.len() == count * query.channels && query.scales.len() == count);
+        assert!(query.values.len() == count * query.channels);
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2(isa) => isa.largest_cosines_of_bytes(panel, query, pixels, best),
+            Set::Avx2(isa) => match isa.vnni() {
+                Some(vnni) => vnni.largest_cosines_of_bytes(panel, query, pixels, best),
+                None => isa.largest_cosines_of_bytes(panel, query, pixels, best),
+            },
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(isa) => match (isa.vnni(), super::x86::Avx2::detect()) {
                 (Some(vnni), _) => vnni.largest_cosines_of_bytes(panel, query, pixels, best),

@@ -20,13 +20,15 @@
 //! is the backward maximum of the template pixel. No product is computed twice.
 //!
 //! # Why every template byte is read once
-//! A template is larger than any cache: 45 MB with the default of 60 sheets in 8 bits. A query is
-//! small: 0.7 MB in 8 bits. If the query pixel were the outer loop, every block would come from
-//! memory once for each of the p^2 query pixels around it. With the template pixel outside, a block
-//! comes from memory once per picture, in the order in which it lies in the file. It then serves
-//! the whole window, while a handful of query vectors stays in the first cache. The work on a byte
-//! of the template is p^2 multiply-adds, which is 9 with the default window of 3. Where a core does
-//! 450 billion of them per second and gets 40 GB per second from memory, both take about as long.
+//! A template is larger than the caches near a core: 13 to 19 MB with the default of 60 sheets in 8
+//! bits. A query is small: 0.3 MB in 8 bits. If the query pixel were the outer loop, every block
+//! would come from memory once for each of the p^2 query pixels around it. With the template pixel
+//! outside, a block comes from memory once per picture, in the order in which it lies in the file.
+//! It then serves the whole window, while a handful of query vectors stays in the first cache. The
+//! work on a byte of the template is p^2 multiply-adds, which is 9 with the default window of 3.
+//!
+//! The one pixel of a position-free layer is compared with all query pixels. There the panel is
+//! outside, and stays in a near cache while the query streams past it.
 //!
 //! # Memory layout
 //! [`Sheets`] keeps the block of a pixel contiguous, in *panels* of up to 64 sheets with the sheets
@@ -42,12 +44,13 @@
 //! The unit of work is a panel against a tile of query pixels. With AVX-512 a tile has up to 4
 //! registers of sheets x 6 pixels, which is 24 sums in 32 registers. For every channel (or group of
 //! four), a tile loads its sheets once, broadcasts one value per pixel, and does one multiply-add
-//! per sum. A window of 9 pixels makes two tiles, of 5 and 4. The second tile finds the panel, 14
-//! to 69 KB, in the second cache.
+//! per sum. A window of 9 pixels makes two tiles, of 5 and 4. The second tile finds the panel in the
+//! second cache. With bytes and VNNI, the 9 pixels make one tile against half of a panel, so that
+//! every byte is loaded once.
 //!
 //! # Operations
 //! A layer takes `sum over template pixels of |window| * sheets * channels` multiply-adds, at most
-//! `H * W * p^2 * K * C`. That is 357 million per picture with the default. The cost is linear in
+//! `H * W * p^2 * K * C`. That is 350 million per picture with the default. The cost is linear in
 //! the sheets and in the pixels; `docs/performance.md` has measurements.
 //!
 //! # Error bounds
@@ -70,11 +73,16 @@
 pub mod fused;
 pub mod kernel;
 pub mod panel;
+pub mod query;
 pub mod reference;
 pub mod sheets;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -1,5 +1,4 @@
-//! This module defines what the kernels read: a panel of the template in place, and the query in 8
-//! bits.
+//! This module defines what the kernels read of a template: a panel in place.
 
 /// One panel of a template pixel, as it is stored.
 pub struct PanelView<'a> {
@@ -27,17 +26,4 @@ pub struct BytePanel<'a> {
     pub scale: &'a [f32],
     /// The number that is added to every lane: 0, or minus infinity where the lane must not win.
     pub start: &'a [f32; 64],
-}
-
-/// A query map in 8 bits.
-#[derive(Default)]
-pub struct ByteQuery {
-    /// The values, `[pixel][channel]`. Channels are padded with zeros to a multiple of 4.
-    pub values: Vec<i8>,
-    /// The number of channels, with the padding.
-    pub channels: usize,
-    /// The sum of the bytes of every pixel's vector.
-    pub sums: Vec<i32>,
-    /// The factor by which the bytes of every pixel's vector are multiplied.
-    pub scales: Vec<f32>,
 }

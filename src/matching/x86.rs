@@ -19,22 +19,13 @@
 //! is loaded through a mask, so that nothing beyond the panel is touched.
 //!
 //! # Bytes
-//! A VNNI instruction multiplies four unsigned bytes with four signed ones and adds the products to a
-//! 32-bit lane. Template bytes are made unsigned by adding 128 (one exclusive-or a load), which adds
-//! `128 * sum(q)` to the sum; so the sum starts at `-128 * sum(q)`, and ends at the exact dot product:
-//!
-//! ```text
-//! for g in groups of 4 channels:
-//!     t[l] = row(g)[l]                     64 bytes: 16 lanes x 4 channels
-//!     for j in 1..Q:  sum[j][l] += dot4(t[l], broadcast4(q_j[g]))
-//! ```
-//!
-//! Without VNNI, AVX2 widens the signed bytes to 16 bits and uses `madd`, which adds pairs of products
-//! exactly (the 8-bit `maddubs` would saturate). No sum can overflow: it stays below
-//! `channels * 255 * 127`.
+//! AVX2 widens signed bytes to 16 bits and uses `madd`, which adds pairs of products exactly (the 8-bit
+//! `maddubs` would saturate). No sum can overflow: it stays below `channels * 127 * 127`. Processors with
+//! VNNI have kernels of their own: [`super::vnni`].
 #![allow(unsafe_code)]
 
-use super::panel::{BytePanel, ByteQuery, PanelView};
+use super::panel::{BytePanel, PanelView};
+use super::query::ByteQuery;
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -96,31 +87,6 @@ impl Avx512 {
     }
 }
 
-/// Proof that the processor has AVX-512 VNNI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512Vnni(());
-
-impl Avx512 {
-    /// The token for byte kernels, where the processor has what it stands for.
-    pub fn vnni(self) -> Option<Avx512Vnni> {
-        is_x86_feature_detected!("avx512vnni").then_some(Avx512Vnni(()))
-    }
-}
-
-impl Avx512Vnni {
-    /// See [`super::kernel::Kernel::largest_cosines_of_bytes`], which checks the bounds.
-    pub fn largest_cosines_of_bytes(
-        self,
-        panel: &BytePanel,
-        query: &ByteQuery,
-        pixels: &[u32],
-        best: &mut [f32],
-    ) {
-        // SAFETY: `self` comes from an `Avx512` and exists only where VNNI was detected as well.
-        unsafe { avx512_bytes(panel, query, pixels, best) }
-    }
-}
-
 impl Avx2 {
     /// See [`super::kernel::Kernel::largest_cosines_of_bytes`], which checks the bounds.
     pub fn largest_cosines_of_bytes(
@@ -136,7 +102,7 @@ impl Avx2 {
 }
 
 /// Cuts `count` query pixels into the fewest tiles of at most [`QUERIES`], as even as possible.
-fn even_tiles(count: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
+pub(super) fn even_tiles(count: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     let tiles = count.div_ceil(QUERIES);
     (0..tiles).map(move |i| {
         let start = i * count / tiles;
@@ -144,30 +110,37 @@ fn even_tiles(count: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     })
 }
 
-/// A tile's share of what is to be fetched ahead: the lines of `ahead` are spread over all rows of
-/// all tiles, so that memory is busy all the time.
-struct Ahead<'a, T> {
+/// The bytes of a cache line.
+const LINE: usize = 64;
+
+/// A tile's share of what is to be fetched ahead. The lines of `ahead` are spread over the rows of the first tiles, so
+/// that memory is busy while a kernel computes.
+pub(super) struct Ahead<'a, T> {
     values: &'a [T],
-    at: usize,
+    /// The values that a row fetches, whole lines.
     step: usize,
 }
 
 impl<'a, T> Ahead<'a, T> {
     /// For tile `tile` of `tiles` with `rows` rows.
-    fn new(values: &'a [T], tile: usize, tiles: usize, rows: usize) -> Self {
-        let step = values.len().div_ceil(tiles * rows.max(1));
-        Ahead { values, at: tile * rows * step, step }
+    pub(super) fn new(values: &'a [T], tile: usize, tiles: usize, rows: usize) -> Self {
+        let step =
+            values.len().div_ceil(tiles * rows.max(1)).next_multiple_of(LINE / size_of::<T>());
+        let first = (tile * rows).saturating_mul(step).min(values.len());
+        Ahead { values: &values[first..], step }
     }
 
     /// Asks for the next row's share to be brought into the second cache.
     #[inline(always)]
-    fn fetch(&mut self) {
-        let mut at = self.at;
-        self.at += self.step;
-        while at < self.at.min(self.values.len()) {
-            // SAFETY: `at` lies inside the slice; a prefetch reads nothing that anyone can see.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.values.as_ptr().add(at).cast()) };
-            at += 64 / size_of::<T>();
+    pub(super) fn fetch(&mut self) {
+        if self.values.is_empty() {
+            return;
+        }
+        let (row, rest) = self.values.split_at(self.step.min(self.values.len()));
+        self.values = rest;
+        for line in row.chunks(LINE / size_of::<T>()) {
+            // SAFETY: a prefetch reads nothing that anyone can see.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
         }
     }
 }
@@ -202,6 +175,8 @@ macro_rules! by_size {
         }
     };
 }
+
+pub(super) use by_size;
 
 /// Makes a kernel of a tile: it cuts the query pixels into tiles and the panel into passes of so many lanes, each of
 /// a few registers. The kernels differ only by this table:
@@ -243,8 +218,6 @@ kernels! {
         lanes 64 by 16, tile512 [1, 2, 3, 4];
     avx2: "avx2,fma", PanelView, [f32], rows |panel, _| panel.rows.len() / panel.width,
         lanes 16 by 8, tile256 [1, 2];
-    avx512_bytes: "avx512f,avx512vnni", BytePanel, ByteQuery, rows |_, query| query.channels / 4,
-        lanes 64 by 16, tile512_bytes [1, 2, 3, 4];
     avx2_bytes: "avx2", BytePanel, ByteQuery, rows |_, query| query.channels / 4,
         lanes 8 by 4, tile256_bytes [1, 2];
 }
@@ -254,7 +227,11 @@ kernels! {
 /// # Panics
 /// If a vector does not lie in `values`.
 #[inline(always)]
-fn vectors<T, const Q: usize>(values: &[T], channels: usize, pixels: &[u32]) -> [*const T; Q] {
+pub(super) fn vectors<T, const Q: usize>(
+    values: &[T],
+    channels: usize,
+    pixels: &[u32],
+) -> [*const T; Q] {
     let mut vectors = [values.as_ptr(); Q];
     for (vector, &pixel) in vectors.iter_mut().zip(pixels) {
         *vector = values[pixel as usize * channels..][..channels].as_ptr();
@@ -263,7 +240,7 @@ fn vectors<T, const Q: usize>(values: &[T], channels: usize, pixels: &[u32]) -> 
 }
 
 /// The lanes of register `l` of `L` that a panel of `width` sheets has.
-fn lanes512<const L: usize>(width: usize, l: usize) -> __mmask16 {
+pub(super) fn lanes512<const L: usize>(width: usize, l: usize) -> __mmask16 {
     if l + 1 < L { 0xffff } else { 0xffff >> (16 * L - width) }
 }
 
@@ -371,61 +348,6 @@ fn tile256<const Q: usize, const L: usize>(
                 let count = (width - first - 8 * l).min(8);
                 *best = lanes[..count].iter().fold(*best, |m, &v| m.max(v));
             }
-        }
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn tile512_bytes<const Q: usize, const L: usize>(
-    panel: &BytePanel,
-    first: usize,
-    query: &ByteQuery,
-    pixels: &[u32],
-    mut ahead: Ahead<i8>,
-    best: &mut [f32],
-) {
-    let (channels, width) = (query.channels, panel.width);
-    let vectors: [_; Q] = vectors(&query.values, channels, pixels);
-    assert!(panel.rows.len() == channels * width && channels.is_multiple_of(4));
-    assert!(first == 0 && width > 16 * (L - 1) && width <= 16 * L && panel.scale.len() == width);
-    let unsign = _mm512_set1_epi8(-128);
-    // SAFETY: every group has `4 * width` bytes, `scale` `width` values, and the last register is
-    // loaded only as far as these go (asserted above); every vector has `channels` bytes, a
-    // multiple of 4 (sliced and asserted above); `start` has 64 >= 16 * L values.
-    unsafe {
-        let mut sum = [[_mm512_setzero_si512(); L]; Q];
-        for (sum, &pixel) in sum.iter_mut().zip(pixels) {
-            *sum = [_mm512_set1_epi32(-128 * query.sums[pixel as usize]); L];
-        }
-        let mut row = panel.rows.as_ptr().cast::<i32>();
-        for group in 0..channels / 4 {
-            ahead.fetch();
-            let mut t = [_mm512_setzero_si512(); L];
-            for (l, t) in t.iter_mut().enumerate() {
-                let bytes = _mm512_maskz_loadu_epi32(lanes512::<L>(width, l), row.add(16 * l));
-                *t = _mm512_xor_si512(bytes, unsign);
-            }
-            for j in 0..Q {
-                let q = _mm512_set1_epi32(vectors[j].add(4 * group).cast::<i32>().read_unaligned());
-                for l in 0..L {
-                    sum[j][l] = _mm512_dpbusd_epi32(sum[j][l], t[l], q);
-                }
-            }
-            row = row.add(width);
-        }
-        for ((best, sum), &pixel) in best.iter_mut().zip(&sum).zip(pixels) {
-            let query_scale = _mm512_set1_ps(query.scales[pixel as usize]);
-            let mut largest = _mm512_set1_ps(f32::NEG_INFINITY);
-            for (l, &sum) in sum.iter().enumerate() {
-                let lanes = lanes512::<L>(width, l);
-                let scale = _mm512_maskz_loadu_ps(lanes, panel.scale.as_ptr().add(16 * l));
-                let start = _mm512_loadu_ps(panel.start.as_ptr().add(16 * l));
-                let product =
-                    _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), query_scale);
-                let cosine = _mm512_add_ps(product, start);
-                largest = _mm512_mask_max_ps(largest, lanes, largest, cosine);
-            }
-            *best = best.max(_mm512_reduce_max_ps(largest));
         }
     }
 }

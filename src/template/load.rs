@@ -49,7 +49,7 @@ impl Template {
             return Self::of_file(&file).map_err(|e| e.within(path.display()));
         }
         file.rewind().map_err(unreadable)?;
-        let mut copy = MmapMut::map_anon(length).map_err(unreadable)?;
+        let mut copy = room(length).map_err(unreadable)?;
         file.read_exact(&mut copy).map_err(unreadable)?;
         let bytes = copy.make_read_only().map_err(unreadable)?;
         Self::of_mapping(bytes).map_err(|e| e.within(path.display()))
@@ -65,7 +65,7 @@ impl Template {
             return Err(empty());
         }
         let no_memory = |e| Error::new(Kind::Io, format!("no memory for a template: {e}"));
-        let mut copy = MmapMut::map_anon(bytes.len()).map_err(no_memory)?;
+        let mut copy = room(bytes.len()).map_err(no_memory)?;
         copy.copy_from_slice(bytes);
         Self::of_mapping(copy.make_read_only().map_err(no_memory)?)
     }
@@ -135,6 +135,16 @@ impl Template {
             .map_err(|e| Error::new(Kind::Io, format!("the draft cannot be mapped: {e}")))?;
         Template::of_parts(bytes, header, settings, sections)
     }
+}
+
+/// Returns memory for a template of `length` bytes, in large pages where the system offers them. Matching reads all of it
+/// for every picture, and a processor's prefetching stops at the end of each page.
+fn room(length: usize) -> std::io::Result<MmapMut> {
+    let room = MmapMut::map_anon(length)?;
+    // Without large pages, matching is a little slower.
+    #[cfg(target_os = "linux")]
+    let _ = room.advise(memmap2::Advice::HugePage);
+    Ok(room)
 }
 
 fn empty() -> Error {

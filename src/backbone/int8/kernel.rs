@@ -3,6 +3,8 @@
 
 use super::convolve::{Matrix, Panels, Spatial, pointwise, spatial};
 use super::lanes::{Block, Isa, Portable};
+#[cfg(target_arch = "x86_64")]
+use super::x86::Two;
 
 /// The panels of outputs that are computed together.
 pub const TOGETHER: usize = 3;
@@ -12,6 +14,8 @@ enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2(super::x86::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(super::x86::AvxVnni),
     #[cfg(target_arch = "x86_64")]
     Avx512(super::x86::Avx512),
     #[cfg(target_arch = "aarch64")]
@@ -31,6 +35,8 @@ impl Kernel {
             Some(Set::Portable),
             #[cfg(target_arch = "x86_64")]
             super::x86::Avx2::detect().map(Set::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            super::x86::AvxVnni::detect().map(Set::AvxVnni),
             #[cfg(target_arch = "x86_64")]
             super::x86::Avx512::detect().map(Set::Avx512),
             #[cfg(target_arch = "aarch64")]
@@ -54,6 +60,8 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(_) => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
             Set::Avx512(_) => "avx512vnni",
             #[cfg(target_arch = "aarch64")]
             Set::Neon(_) => "neon",
@@ -68,7 +76,10 @@ impl Kernel {
             Set::Portable => pointwise_as::<_, 1>(Portable, task),
             // SAFETY: each token proves the features of its function.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2(isa) => unsafe { pointwise_avx2(isa, task) },
+            Set::Avx2(isa) => unsafe { pointwise_avx2(Two(isa), task) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(isa) => unsafe { pointwise_avxvnni(Two(isa), task) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(isa) => unsafe { pointwise_avx512(isa, task) },
@@ -87,7 +98,10 @@ impl Kernel {
             Set::Portable => spatial_as::<_, 1>(Portable, task),
             // SAFETY: each token proves the features of its function.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2(isa) => unsafe { spatial_avx2(isa, task) },
+            Set::Avx2(isa) => unsafe { spatial_avx2(Two(isa), task) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(isa) => unsafe { spatial_avxvnni(Two(isa), task) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(isa) => unsafe { spatial_avx512(isa, task) },
@@ -183,7 +197,8 @@ macro_rules! compiled {
 }
 
 compiled! {
-    "x86_64" "avx2" super::x86::Avx2, 1: pointwise_avx2 spatial_avx2;
+    "x86_64" "avx2" Two<super::x86::Avx2>, 1: pointwise_avx2 spatial_avx2;
+    "x86_64" "avx2,avxvnni" Two<super::x86::AvxVnni>, 1: pointwise_avxvnni spatial_avxvnni;
     "x86_64" "avx512f,avx512bw,avx512vnni" super::x86::Avx512, 2: pointwise_avx512 spatial_avx512;
     "aarch64" "neon" super::aarch64::Neon<false>, 1: pointwise_neon spatial_neon;
     "aarch64" "neon,dotprod" super::aarch64::Neon<true>, 1: pointwise_neondot spatial_neondot;

@@ -30,7 +30,7 @@ use self::quantise::{Map, Preprocessing, Range};
 use self::run::Runner;
 use super::device::INT8;
 use super::identity::{Identity, TapIdentity};
-use super::interface::Backbone;
+use super::interface::{Backbone, Saturation};
 use super::model_facts::metadata;
 use super::onnx::{check_weights, choose_taps, first_identity, read};
 use super::refusal::{loaded, require_size};
@@ -104,15 +104,22 @@ impl Backbone for Int8Backbone {
 
     fn features(&self, image: &NetworkImage) -> Result<Vec<FeatureMap>> {
         require_size(&self.identity, image)?;
-        // Samples of eight bits are stored times 257.
-        let samples: Vec<u8> =
-            image.samples().iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect();
-        Ok(self.runner.run(&samples, |_, map, panels| feature_map(map, panels)))
+        Ok(self.runner.run(&bytes(image), |_, map, panels| feature_map(map, panels)))
+    }
+
+    fn saturation(&self, image: &NetworkImage) -> Result<Saturation> {
+        require_size(&self.identity, image)?;
+        Ok(self.runner.saturation(&bytes(image)))
     }
 
     fn working_bytes(&self, pictures: usize, threads: usize) -> u64 {
         (pictures.min(threads) * self.runner.bytes()) as u64
     }
+}
+
+/// The samples in eight bits. They are stored times 257.
+fn bytes(image: &NetworkImage) -> Vec<u8> {
+    image.samples().iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect()
 }
 
 /// Turns bytes into unit vectors.
@@ -194,6 +201,37 @@ mod tests {
     }
 
     const DIGEST: &str = "c0f8bea555bc5c78332b0d3486525750699181d056206b7b9410e14bf7ade37b";
+
+    #[test]
+    fn values_at_the_ends_of_their_ranges_are_counted() {
+        let backbone = bundled(96, 160);
+        let counted = backbone.saturation(&picture(96, 160)).expect("runs");
+        // The outputs of the blocks: 16 channels of 48 x 80 pixels, 2 x 24 of 24 x 40, and so on.
+        let maps = [(16, 2), (24, 4), (24, 4), (40, 8), (40, 8)]
+            .into_iter()
+            .chain([(80, 16); 3])
+            .chain([(112, 16); 3])
+            .chain([(192, 32); 4])
+            .chain([(320, 32)]);
+        let values: u64 =
+            maps.map(|(channels, stride)| channels * 96 * 160 / stride / stride).sum();
+        assert_eq!(counted.values, values);
+        assert!(counted.share() < 1e-3, "{counted:?}");
+        // With a tenth of the ranges, far more values lie beyond them.
+        let proto = read(MODEL).expect("reads");
+        let ranges = ranges::of_model(MODEL, &metadata(&proto)).expect("known");
+        let narrow = |name: &str| -> Option<Range> {
+            ranges.get(name).map(|r| Range { low: 0.1 * r.low, high: 0.1 * r.high })
+        };
+        let network = network::read(&proto, &taps()[0]).expect("is supported");
+        let Identity { mean, std, .. } = *backbone.identity();
+        let preprocessing = Preprocessing { mean, std };
+        let narrow = quantise::quantise(&network, [96, 160], preprocessing, &narrow);
+        let runner = Runner::new(narrow.expect("can be computed"), Kernel::best());
+        let beyond = runner.saturation(&bytes(&picture(96, 160)));
+        assert_eq!(beyond.values, counted.values);
+        assert!(beyond.share() > 0.05, "{beyond:?}");
+    }
 
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {

@@ -112,6 +112,9 @@ pub struct Map {
     pub bytes: Bytes,
     /// Whether it is stored. A map between a 1x1 and a depthwise convolution is not.
     pub is_stored: bool,
+    /// Whether values below and above the bytes' range are possible, because the network itself
+    /// does not limit them there.
+    pub is_open: [bool; 2],
 }
 
 impl Map {
@@ -159,8 +162,14 @@ pub fn quantise(
     preprocessing: Preprocessing,
     range_of: &dyn Fn(&str) -> Option<Range>,
 ) -> Result<Quantised, Unsupported> {
-    let picture =
-        Map { channels: 3, height: size[0], width: size[1], bytes: SAMPLES, is_stored: false };
+    let picture = Map {
+        channels: 3,
+        height: size[0],
+        width: size[1],
+        bytes: SAMPLES,
+        is_stored: false,
+        is_open: [false; 2],
+    };
     let mut made =
         Quantised { layers: Vec::new(), maps: vec![picture], taps: network.taps.clone() };
     for convolution in &network.convolutions {
@@ -170,10 +179,12 @@ pub fn quantise(
             (None, Activation::Clip(high)) => Range { low: 0.0, high },
             (None, _) => return Err(format!("nobody knows the range of {name}")),
         };
-        let bytes = match convolution.activation {
-            Activation::Linear => Bytes::of(range.low, range.high),
-            Activation::Relu => Bytes::of(0.0, range.high),
-            Activation::Clip(limit) => Bytes::of(0.0, range.high.min(limit)),
+        let (bytes, is_open) = match convolution.activation {
+            Activation::Linear => (Bytes::of(range.low, range.high), [true, true]),
+            Activation::Relu => (Bytes::of(0.0, range.high), [false, true]),
+            Activation::Clip(limit) => {
+                (Bytes::of(0.0, range.high.min(limit)), [false, range.high < limit])
+            }
         };
         let bytes = bytes.ok_or_else(|| format!("the range of {name} is no range"))?;
         let from = &made.maps[convolution.input];
@@ -186,6 +197,7 @@ pub fn quantise(
             width,
             bytes,
             is_stored: true,
+            is_open,
         });
     }
     for convolution in &network.convolutions {
@@ -234,7 +246,12 @@ impl Quantised {
         let steps = of.std.map(|std| 1.0 / (255.0 * f64::from(std)));
         let zero = of.mean.map(|mean| 255.0 * f64::from(mean));
         let output = &self.maps[c.output];
-        let patches = Map { channels: 3 * c.window[0] * c.window[1], bytes: SAMPLES, ..*output };
+        let patches = Map {
+            channels: 3 * c.window[0] * c.window[1],
+            bytes: SAMPLES,
+            is_open: [false; 2],
+            ..*output
+        };
         // `[row][column][colour]`, as a patch has its bytes.
         let place = |i: usize, y: usize, x: usize| (y * c.window[1] + x) * 3 + i;
         let rows = rows_of(c, place, |i| steps[i]);
@@ -431,6 +448,14 @@ fn whole(weights: impl Iterator<Item = f64> + Clone) -> (f64, Vec<i8>) {
 }
 
 impl Layer {
+    /// The map that it makes.
+    pub fn output(&self) -> usize {
+        let &(Layer::Patches { output, .. }
+        | Layer::Pointwise { output, .. }
+        | Layer::Spatial { output, .. }) = self;
+        output
+    }
+
     /// A view for the kernels of a [`Layer::Spatial`], for its maps.
     pub fn spatial(&self, maps: &[Map]) -> Option<Spatial<'_>> {
         let Layer::Spatial { matrix, weights, finish, input, output, window, stride, before } =

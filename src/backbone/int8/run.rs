@@ -1,8 +1,9 @@
 //! This module runs a network of bytes: it keeps the maps and hands the layers to the kernels.
 
+use super::super::interface::Saturation;
 use super::convolve::{Panels, Spatial};
 use super::kernel::{Kernel, PointwiseTask, SpatialTask, TOGETHER};
-use super::lanes::Block;
+use super::lanes::{Block, LANES};
 use super::quantise::{Layer, Map, OwnMatrix, Quantised};
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -48,22 +49,40 @@ impl Runner {
     /// Computes the taps for a picture, whose samples are `[row][column][colour]` and have the size
     /// of the network's input. `take` gets the number of each tap, its map and its blocks.
     pub fn run<T>(&self, samples: &[u8], mut take: impl FnMut(usize, &Map, Panels) -> T) -> Vec<T> {
+        self.with_buffers(|buffers| {
+            for layer in &self.network.layers {
+                self.layer(layer, samples, buffers);
+            }
+            let taps = self.network.taps.iter().enumerate();
+            taps.map(|(at, &tap)| take(at, &self.network.maps[tap], self.of(buffers, tap)))
+                .collect()
+        })
+    }
+
+    /// Computes the network for a picture, and counts the values that lie at an end of their range
+    /// where they might have gone on.
+    pub fn saturation(&self, samples: &[u8]) -> Saturation {
+        self.with_buffers(|buffers| {
+            let mut counted = Saturation::default();
+            for layer in &self.network.layers {
+                self.layer(layer, samples, buffers);
+                let map = &self.network.maps[layer.output()];
+                if map.is_open != [false; 2] {
+                    counted += at_ends(map, self.of(buffers, layer.output()));
+                }
+            }
+            counted
+        })
+    }
+
+    fn with_buffers<T>(&self, compute: impl FnOnce(&mut [Vec<Block>]) -> T) -> T {
         let lock = || self.free.lock().unwrap_or_else(|e| e.into_inner());
         let kept = lock().pop();
         let mut buffers =
             kept.unwrap_or_else(|| self.buffers.iter().map(|&n| vec![[0; 64]; n]).collect());
-        for layer in &self.network.layers {
-            self.layer(layer, samples, &mut buffers);
-        }
-        let taps = self.network.taps.iter().enumerate();
-        let taken = taps
-            .map(|(at, &tap)| {
-                let map = &self.network.maps[tap];
-                take(at, map, self.of(&buffers, tap))
-            })
-            .collect();
+        let computed = compute(&mut buffers);
         lock().push(buffers);
-        taken
+        computed
     }
 
     fn of<'a>(&self, buffers: &'a [Vec<Block>], map: usize) -> Panels<'a> {
@@ -73,9 +92,7 @@ impl Runner {
 
     fn layer(&self, layer: &Layer, samples: &[u8], buffers: &mut [Vec<Block>]) {
         let maps = &self.network.maps;
-        let &(Layer::Patches { output, .. }
-        | Layer::Pointwise { output, .. }
-        | Layer::Spatial { output, .. }) = layer;
+        let output = layer.output();
         let Some(buffer) = self.buffer_of[output] else { return };
         let mut own = std::mem::take(&mut buffers[buffer]);
         let out = &mut own[..maps[output].panels() * maps[output].pitch()];
@@ -146,6 +163,23 @@ impl Runner {
     }
 }
 
+/// Counts the values of a map that lie at an open end of its bytes.
+fn at_ends(map: &Map, panels: Panels) -> Saturation {
+    let [low, high] = map.is_open;
+    let ends = |byte: u8| (low && byte == u8::MIN) || (high && byte == u8::MAX);
+    let mut counted = Saturation::default();
+    for (channels, panel) in (0..map.panels()).map(|p| ((map.channels - LANES * p).min(LANES), p)) {
+        for pixel in 0..map.height * map.width {
+            let (y, x) = (pixel / map.width, pixel % map.width);
+            let block = &panels.blocks[panel * panels.pitch + y * map.row() + x / 4];
+            let bytes = &block[LANES * (x % 4)..][..channels];
+            counted.values += channels as u64;
+            counted.at_ends += bytes.iter().filter(|&&byte| ends(byte)).count() as u64;
+        }
+    }
+    counted
+}
+
 /// Gives every stored map a buffer. Maps that are not needed at the same time share one.
 fn share_buffers(network: &Quantised) -> (Vec<Option<usize>>, Vec<usize>) {
     let reads = |layer: &Layer| match layer {
@@ -161,9 +195,7 @@ fn share_buffers(network: &Quantised) -> (Vec<Option<usize>>, Vec<usize>) {
     let (mut buffer_of, mut sizes) = (vec![None; network.maps.len()], Vec::new());
     let mut free: Vec<usize> = Vec::new();
     for (at, layer) in network.layers.iter().enumerate() {
-        let &(Layer::Patches { output, .. }
-        | Layer::Pointwise { output, .. }
-        | Layer::Spatial { output, .. }) = layer;
+        let output = layer.output();
         let size = network.maps[output].panels() * network.maps[output].pitch();
         // The smallest free buffer that is large enough, or else the largest, which grows.
         let fitting = free.iter().copied().filter(|&b| sizes[b] >= size).min_by_key(|&b| sizes[b]);

@@ -1,8 +1,9 @@
-//! This module holds the instruction sets of x86-64: AVX2, and AVX-512 with VNNI.
+//! This module holds the instruction sets of x86-64: AVX2, AVX2 with VNNI, and AVX-512 with VNNI.
 //!
 //! VNNI multiplies four unsigned bytes with four signed ones and adds the products to a sum of 32
-//! bits, exactly. AVX2 has no such instruction without saturation. There, even and odd bytes are
-//! widened to 16 bits and multiplied by `madd`, which adds pairs of products exactly.
+//! bits, exactly. Small processors of recent years have it for registers of 256 bits (AVX-VNNI).
+//! AVX2 alone has no such instruction without saturation. There, even and odd bytes are widened to
+//! 16 bits and multiplied by `madd`, which adds pairs of products exactly.
 #![allow(unsafe_code)]
 
 use super::lanes::{Block, Finish, Isa, Row, Weights};
@@ -130,14 +131,96 @@ fn transposed() -> __m128i {
     unsafe { _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15) }
 }
 
+/// Proof that the processor has AVX2 and VNNI for its registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AvxVnni(());
+
+impl AvxVnni {
+    /// Returns the token, where the processor has what it stands for.
+    pub fn detect() -> Option<Self> {
+        let all = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni");
+        all.then_some(AvxVnni(()))
+    }
+}
+
+/// How registers of 256 bits multiply bytes.
+pub trait Multiply: Copy {
+    /// Four unsigned bytes for each of eight channels.
+    type Bytes: Copy;
+    /// Four weights for each of eight channels.
+    type Weights: Copy;
+    /// Prepares bytes.
+    fn bytes(self, bytes: __m256i) -> Self::Bytes;
+    /// Prepares weights.
+    fn weights(self, weights: __m256i) -> Self::Weights;
+    /// Adds the products of four bytes and four weights to each of eight sums.
+    fn dot(self, sums: __m256i, bytes: Self::Bytes, weights: Self::Weights) -> __m256i;
+}
+
 /// Even bytes and odd bytes, widened to 16 bits.
 type Pair = [__m256i; 2];
 
-// SAFETY of all blocks below: as above.
-impl Isa for Avx2 {
+impl Multiply for Avx2 {
+    type Bytes = Pair;
+    type Weights = Pair;
+
+    #[inline(always)]
+    fn bytes(self, bytes: __m256i) -> Pair {
+        // SAFETY: the token proves the instructions; registers only.
+        unsafe { [_mm256_and_si256(bytes, _mm256_set1_epi16(255)), _mm256_srli_epi16::<8>(bytes)] }
+    }
+
+    #[inline(always)]
+    fn weights(self, weights: __m256i) -> Pair {
+        // SAFETY: the token proves the instructions; registers only.
+        unsafe {
+            let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(weights));
+            [even, _mm256_srai_epi16::<8>(weights)]
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: __m256i, bytes: Pair, weights: Pair) -> __m256i {
+        // SAFETY: the token proves the instructions; registers only.
+        unsafe {
+            let even = _mm256_madd_epi16(bytes[0], weights[0]);
+            let odd = _mm256_madd_epi16(bytes[1], weights[1]);
+            _mm256_add_epi32(sums, _mm256_add_epi32(even, odd))
+        }
+    }
+}
+
+impl Multiply for AvxVnni {
+    type Bytes = __m256i;
+    type Weights = __m256i;
+
+    #[inline(always)]
+    fn bytes(self, bytes: __m256i) -> __m256i {
+        bytes
+    }
+
+    #[inline(always)]
+    fn weights(self, weights: __m256i) -> __m256i {
+        weights
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: __m256i, bytes: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: the token proves the instruction; registers only.
+        unsafe { _mm256_dpbusd_avx_epi32(sums, bytes, weights) }
+    }
+}
+
+/// Sixteen channels in two registers of 256 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Two<M>(pub M);
+
+// SAFETY of all blocks below: every token that multiplies proves AVX2, and every load and store covers
+// exactly the array that it is given.
+impl<M: Multiply> Isa for Two<M> {
     type Sums = [__m256i; 2];
-    type Weights = [Pair; 2];
-    type Bytes = [Pair; 2];
+    type Weights = [M::Weights; 2];
+    type Bytes = [M::Bytes; 2];
 
     #[inline(always)]
     fn start(self, _: &Finish) -> Self::Sums {
@@ -151,8 +234,8 @@ impl Isa for Avx2 {
         // SAFETY: see above.
         unsafe {
             [
-                signed(_mm256_loadu_si256(halves[0].as_ptr().cast())),
-                signed(_mm256_loadu_si256(halves[1].as_ptr().cast())),
+                self.0.weights(_mm256_loadu_si256(halves[0].as_ptr().cast())),
+                self.0.weights(_mm256_loadu_si256(halves[1].as_ptr().cast())),
             ]
         }
     }
@@ -160,7 +243,7 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn broadcast(self, four: [u8; 4]) -> Self::Bytes {
         // SAFETY: see above.
-        [unsafe { unsigned(_mm256_set1_epi32(i32::from_le_bytes(four))) }; 2]
+        [self.0.bytes(unsafe { _mm256_set1_epi32(i32::from_le_bytes(four)) }); 2]
     }
 
     #[inline(always)]
@@ -169,15 +252,15 @@ impl Isa for Avx2 {
         // SAFETY: see above.
         unsafe {
             [
-                unsigned(_mm256_loadu_si256(halves[0].as_ptr().cast())),
-                unsigned(_mm256_loadu_si256(halves[1].as_ptr().cast())),
+                self.0.bytes(_mm256_loadu_si256(halves[0].as_ptr().cast())),
+                self.0.bytes(_mm256_loadu_si256(halves[1].as_ptr().cast())),
             ]
         }
     }
 
     #[inline(always)]
     fn dot(self, sums: Self::Sums, bytes: Self::Bytes, weights: Self::Weights) -> Self::Sums {
-        [dot256(sums[0], bytes[0], weights[0]), dot256(sums[1], bytes[1], weights[1])]
+        [self.0.dot(sums[0], bytes[0], weights[0]), self.0.dot(sums[1], bytes[1], weights[1])]
     }
 
     #[inline(always)]
@@ -237,34 +320,6 @@ impl Isa for Avx2 {
             _mm256_storeu_si256(halves[0].as_mut_ptr().cast(), first);
             _mm256_storeu_si256(halves[1].as_mut_ptr().cast(), last);
         }
-    }
-}
-
-/// Widens unsigned bytes.
-#[inline(always)]
-fn unsigned(bytes: __m256i) -> Pair {
-    // SAFETY: callers hold a token; registers only.
-    unsafe { [_mm256_and_si256(bytes, _mm256_set1_epi16(255)), _mm256_srli_epi16::<8>(bytes)] }
-}
-
-/// Widens signed bytes.
-#[inline(always)]
-fn signed(bytes: __m256i) -> Pair {
-    // SAFETY: callers hold a token; registers only.
-    unsafe {
-        let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes));
-        [even, _mm256_srai_epi16::<8>(bytes)]
-    }
-}
-
-/// Adds the products of four bytes and four weights to each of eight sums.
-#[inline(always)]
-fn dot256(sums: __m256i, bytes: Pair, weights: Pair) -> __m256i {
-    // SAFETY: callers hold a token; registers only.
-    unsafe {
-        let even = _mm256_madd_epi16(bytes[0], weights[0]);
-        let odd = _mm256_madd_epi16(bytes[1], weights[1]);
-        _mm256_add_epi32(sums, _mm256_add_epi32(even, odd))
     }
 }
 

@@ -2,12 +2,14 @@
 
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
+use hetmm::feature_map::FeatureMap;
 use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
 use hetmm::inspection::Pipeline;
 use hetmm::inspection::Timing;
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
-use hetmm::matching::panel::{BytePanel, ByteQuery, PanelView};
+use hetmm::matching::panel::{BytePanel, PanelView};
+use hetmm::matching::query::ByteQuery;
 use hetmm::metrics::quantile;
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -175,13 +177,8 @@ fn bare_kernel_rate(storage: Storage) -> f64 {
     let mut best = [0.0; PIXELS];
     let start = [0.0; LANES];
     let (bytes, floats) = (vec![7i8; CHANNELS * LANES], vec![0.01f32; CHANNELS * LANES]);
-    let vectors = vec![0.02; CHANNELS * 6];
-    let query = ByteQuery {
-        values: vec![3; CHANNELS * 6],
-        channels: CHANNELS,
-        sums: vec![3 * CHANNELS as i32; 6],
-        scales: vec![0.01; 6],
-    };
+    let map = FeatureMap::normalised(1, 6, CHANNELS, vec![0.02; CHANNELS * 6]);
+    let query = ByteQuery::new(kernel, &map);
     let mut fastest = f64::INFINITY;
     for _ in 0..300 {
         let begin = Instant::now();
@@ -197,7 +194,7 @@ fn bare_kernel_rate(storage: Storage) -> f64 {
                 kernel.largest_cosines_of_bytes(&panel, &query, &pixels, &mut best);
             } else {
                 let panel = PanelView { rows: &floats, ahead: &[], width: LANES, start: &start };
-                kernel.largest_cosines(&panel, &vectors, &pixels, &mut best);
+                kernel.largest_cosines(&panel, map.data(), &pixels, &mut best);
             }
             std::hint::black_box(&mut best);
         }
