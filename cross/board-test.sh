@@ -4,9 +4,10 @@
 # usage: cross/board-test.sh [--keep DIR] [--native PROGRAM]
 #
 #   1. builds hetmm-edge for the board, static, and hetmm for this machine
-#   2. takes pictures with the board's camera
-#   3. builds a template from them here
-#   4. runs cross/board/line-test.sh on the board: trigger to reject pulse, and every fault
+#   2. runs cross/board/camera-test.sh on the board: every pixel format that its camera has
+#   3. takes pictures with the board's camera
+#   4. builds a template from them here
+#   5. runs cross/board/line-test.sh on the board: trigger to reject pulse, and every fault
 #
 #   --keep DIR         leaves pictures, template and console logs there
 #   --native PROGRAM   the `hetmm` of this machine, in place of building it
@@ -39,6 +40,11 @@ say "building for the board and for this machine"
 cross/build.sh --static --tools >"$WORK/build.log" 2>&1 || { tail -n 20 "$WORK/build.log" && exit 1; }
 [ -n "$HETMM" ] || cargo build --quiet --release --bin hetmm
 BINS=$TARGET_DIR/board/static
+
+say "pixel formats on the board"
+cross/board.sh --init cross/board/camera-test.sh --steady 0 --timeout 300 --bin "$BINS/camera_probe" \
+  >"$WORK/camera.log" || { tail -n 60 "$WORK/camera.log" && exit 1; }
+say "$(grep -ac '] ok ' "$WORK/camera.log") checks"
 
 say "pictures from the board's camera"
 cross/board.sh --init cross/board/take-pictures.sh --steady 0 --timeout 300 \

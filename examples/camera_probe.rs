@@ -4,9 +4,12 @@
 //! `cargo run --release --example camera_probe -- --device /dev/video0 --width 640 --height 480`
 
 use clap::Parser;
-use hetmm::camera::{Camera, CameraError, Frame, PixelFormat, V4l2Camera, V4l2Settings};
+use hetmm::camera::{
+    Align, BayerMode, Camera, CameraError, Frame, PixelFormat, RawSettings, V4l2Camera,
+    V4l2Settings,
+};
 use hetmm::clock::LineTime;
-use hetmm::image::Samples;
+use hetmm::image::{Picture, Samples};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -26,9 +29,15 @@ struct Arguments {
     /// Frames per second [default: the device's]
     #[arg(long)]
     rate: Option<f64>,
-    /// YUYV, NV12, GREY, RGB3, BGR3 or MJPG
+    /// Pixel format, by the name that V4L2 gives
     #[arg(long, default_value = "YUYV")]
     format: PixelFormat,
+    /// Where samples of 10 and 12 bits lie in their 16: high in place of low
+    #[arg(long)]
+    align_high: bool,
+    /// Fill in the missing colours of a Bayer sensor, in place of making one pixel of 2 x 2
+    #[arg(long)]
+    bilinear: bool,
     /// Buffers of the driver
     #[arg(long, default_value_t = 4)]
     buffers: u32,
@@ -38,6 +47,9 @@ struct Arguments {
     /// Fixed gain
     #[arg(long)]
     gain: Option<i32>,
+    /// Let the sensor drive the light for so long
+    #[arg(long, value_name = "MICROSECONDS")]
+    sensor_strobe: Option<u32>,
     /// Any other control, may be given several times
     #[arg(long, value_name = "NAME=NUMBER", value_parser = control)]
     control: Vec<(String, i64)>,
@@ -53,6 +65,13 @@ struct Arguments {
     /// Write every frame there as a PNG, named by its number
     #[arg(long, value_name = "FOLDER")]
     save: Option<PathBuf>,
+    /// Compare every frame with this picture, pixel by pixel, and end with code 1 if they differ by more than
+    /// --tolerance. The frame's size may be half of it
+    #[arg(long, value_name = "PICTURE")]
+    like: Option<PathBuf>,
+    /// The largest difference of a colour, in levels of 8 bits
+    #[arg(long, value_name = "LEVELS", default_value_t = 4.0)]
+    tolerance: f64,
     /// Only set the controls, also while another program uses the camera
     #[arg(long)]
     only_set: bool,
@@ -72,6 +91,13 @@ fn main() -> ExitCode {
         height: arguments.height,
         frames_per_second: arguments.rate,
         format: arguments.format,
+        raw: RawSettings {
+            align: if arguments.align_high { Align::High } else { Align::Low },
+            bayer: if arguments.bilinear { BayerMode::Bilinear } else { BayerMode::Half },
+            ..RawSettings::default()
+        },
+        sensor_strobe_us: arguments.sensor_strobe,
+        needs_exposure_start: false,
         buffers: arguments.buffers,
         exposure_us: arguments.exposure,
         gain: arguments.gain,
@@ -98,6 +124,19 @@ fn main() -> ExitCode {
                 if let Some(Err(error)) = arguments.save.as_deref().map(|f| save(&frame, f)) {
                     return failed(&error);
                 }
+                if let Some(path) = &arguments.like {
+                    match difference(&frame.picture, path) {
+                        Ok((mean, largest)) => {
+                            println!(
+                                "differs by {mean:.2} levels in the mean, {largest:.2} at most"
+                            );
+                            if largest > arguments.tolerance {
+                                return ExitCode::FAILURE;
+                            }
+                        }
+                        Err(error) => return failed(&error),
+                    }
+                }
             }
             Err(error @ CameraError::Gone(_)) => {
                 eprintln!("error: {error}");
@@ -117,6 +156,35 @@ fn failed(error: &hetmm::Error) -> ExitCode {
 fn save(frame: &Frame, folder: &Path) -> hetmm::Result<()> {
     let path = folder.join(format!("{:06}.png", frame.sequence));
     hetmm::files::write_whole(&path, &hetmm::heatmap::picture_png(&frame.picture)?)
+}
+
+/// Returns the mean and the largest difference between a frame and the picture of a file, in levels of 8 bits. Each pixel
+/// of the frame is compared with the pixel of the picture at its upper left corner.
+fn difference(frame: &Picture, path: &Path) -> hetmm::Result<(f64, f64)> {
+    let other = hetmm::image::read(path)?;
+    let (got, want) = (levels(&frame.samples), levels(&other.samples));
+    let (mut sum, mut largest) = (0.0, 0.0_f64);
+    for (y, x) in (0..frame.height).flat_map(|y| (0..frame.width).map(move |x| (y, x))) {
+        let (u, v) = (x * other.width / frame.width, y * other.height / frame.height);
+        let (at, other_at) = ((y * frame.width + x) as usize, (v * other.width + u) as usize);
+        for colour in 0..3 {
+            let pair = (got.get(at * 3 + colour), want.get(other_at * 3 + colour));
+            let difference = match pair {
+                (Some(a), Some(b)) => (a - b).abs(),
+                _ => f64::INFINITY,
+            };
+            sum += difference;
+            largest = largest.max(difference);
+        }
+    }
+    Ok((sum / got.len() as f64, largest))
+}
+
+fn levels(samples: &Samples) -> Vec<f64> {
+    match samples {
+        Samples::Eight(samples) => samples.iter().map(|&s| f64::from(s)).collect(),
+        Samples::Sixteen(samples) => samples.iter().map(|&s| f64::from(s) / 257.0).collect(),
+    }
 }
 
 fn drain(camera: &mut impl Camera, pause: Duration) -> Result<(), CameraError> {

@@ -67,7 +67,52 @@ refuses "$HERE/install.sh" --binary "$EDGE" --root ""
 refuses "$HERE/install.sh" --nonsense
 refuses "$HERE/uninstall.sh" --root
 [ -z "$(list)" ] || fail "a refused install left $(list)"
-for script in install.sh uninstall.sh; do
+# The row of a report, from a program that prints what hetmm-edge prints.
+cat >"$T/edge" <<'END'
+#!/bin/sh
+grep -q "^file = '/.*/template'" "$2" && [ "$3 $4" = "bench --json" ] || exit 2
+cat <<JSON
+{
+  "engine": "int8",
+  "pulse_lateness_us": {
+    "count": 20,
+    "max": 99,
+    "p50": 5,
+    "p99": 61,
+    "p999": 72
+  },
+  "realtime": false,
+  "stages": {
+    "backbone": {
+      "max": 3.0,
+      "p50": 1.504,
+      "p99": 2.5
+    },
+    "matching": {
+      "p50": 0.5
+    },
+    "total": {
+      "p50": 4.567,
+      "p99": 8.0
+    }
+  },
+  "version": "9.8.7"
+}
+JSON
+END
+chmod +x "$T/edge"
+touch "$T/template"
+"$HERE/board-report.sh" --edge "$T/edge" --name "my board" --note "a note" "$T/template" >"$T/row"
+grep -q '| my board |.*| 9.8.7, int8 | 4.57, 8.00 | 1.50, 0.50 | 5, 61, 72, 99 | \*\*no\*\* | a note |$' "$T/row" ||
+  fail "board-report.sh: $(cat "$T/row")"
+[ "$(awk -F'|' '{ print NF }' "$T/row" | sort -u)" = 13 ] || fail "board-report.sh: rows of other lengths"
+head -n 2 "$T/row" | while IFS= read -r line; do
+  grep -qxF "$line" "$HERE/../docs/boards.md" || fail "docs/boards.md has another heading than board-report.sh"
+done
+refuses "$HERE/board-report.sh" --edge "$T/edge" "$T/nonexistent"
+refuses "$HERE/board-report.sh" --edge /nonexistent "$T/template"
+refuses "$HERE/board-report.sh" --nonsense "$T/template"
+for script in install.sh uninstall.sh board-report.sh; do
   "$HERE/$script" --help | grep -q "^usage: $script" || fail "$script --help"
 done
 # Who is not root needs --root.

@@ -1,5 +1,9 @@
 //! Turns a decoded picture into a verdict. Workstation and device share this one path.
 
+mod probe_picture;
+
+pub use probe_picture::probe_picture;
+
 use crate::backbone::{self, Backbone, ExtractorOptions, INT8, Request, TRACT};
 use crate::containment::contained_here;
 use crate::error::{Choice, Error, Kind, NextStep, Result};

@@ -730,6 +730,33 @@ fn check_prints_a_configuration_that_reads_back() {
 }
 
 #[test]
+fn bench_times_every_stage_and_every_edge() {
+    let desk = Desk::new(CONFIG);
+    let bench =
+        |arguments: &[&str]| desk.command().arg("bench").args(arguments).output().expect("runs");
+    let out = bench(&["--json", "--runs", "3", "--pulses", "5", "--picture", "640x480"]);
+    assert!(out.status.success(), "{}", stderr(&out));
+    let found: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(found["picture"], serde_json::json!([640, 480]));
+    assert_eq!((&found["runs"], &found["pulse_lateness_us"]["count"]), (&3.into(), &10.into()));
+    let of = |stage: &str, at: &str| found["stages"][stage][at].as_f64().expect("a number");
+    let parts: f64 =
+        ["resize", "backbone", "matching", "scoring"].map(|s| of(s, "max")).iter().sum();
+    assert!(of("total", "max") <= parts + 1e-6 && of("total", "p50") > 0.0, "{found}");
+    assert!(of("total", "p50") <= of("total", "p99") && of("total", "p99") <= of("total", "max"));
+    let out = bench(&["--runs", "2", "--pulses", "1"]);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && text.contains("2 edges were late by"), "{text}");
+    for wrong in
+        [["--runs", "0"], ["--pulses", "100001"], ["--picture", "4x4"], ["--picture", "1e9x9"]]
+    {
+        assert_eq!(bench(&wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    // Nothing is driven and nothing is written.
+    assert!(!desk.path("edges.jsonl").exists() && !desk.path("parts.jsonl").exists());
+}
+
+#[test]
 fn wrong_command_lines_and_files_end_with_their_codes() {
     let desk = Desk::new(CONFIG);
     let run = |arguments: &[&str]| Command::new(EDGE).args(arguments).output().expect("runs");

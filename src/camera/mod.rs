@@ -23,6 +23,7 @@ mod replay;
 mod sequence;
 mod v4l2;
 mod v4l2_abi;
+mod v4l2_buffers;
 mod v4l2_controls;
 mod v4l2_device;
 mod v4l2_format;
@@ -31,7 +32,7 @@ mod v4l2_stamps;
 
 pub use folder::{FolderCamera, FolderSettings};
 pub use frame::{BadFrame, Camera, CameraError, Frame};
-pub use pixels::PixelFormat;
+pub use pixels::{Align, BayerMode, PixelFormat, RawSettings};
 pub use replay::{Recorded, ReplayCamera, read_recording};
 pub use sequence::Sequence;
 pub use v4l2::V4l2Camera;

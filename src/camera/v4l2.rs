@@ -6,8 +6,9 @@
 
 use super::frame::{BadFrame, Camera, CameraError, Frame};
 use super::pixels::{Layout, to_picture};
+use super::v4l2_buffers::StampSource;
 use super::v4l2_controls::Controls;
-use super::v4l2_device::{Arrival, Device, StampSource, Wait};
+use super::v4l2_device::{Arrival, Device, Wait};
 use super::v4l2_format as negotiation;
 use super::v4l2_settings::V4l2Settings;
 use super::v4l2_stamps::Timing;
@@ -24,6 +25,7 @@ pub struct V4l2Camera {
     device: Device,
     layout: Layout,
     timing: Timing,
+    needs_exposure_start: bool,
     /// The last moment at which the queue of filled buffers is known to have been empty.
     empty_at: LineTime,
     /// The moment at which the last frame came, or the start of the stream before the first one.
@@ -66,27 +68,30 @@ impl V4l2Camera {
         let layout = negotiation::layout(&device, settings)?;
         let interval = negotiation::frame_interval(&device, settings)?;
         let exposure = settings.exposure_us.map(|us| Duration::from_micros(us.into()));
-        let source = device.start(settings.buffers).map_err(|e| {
+        let source = device.start(settings.buffers, layout.format.planes()).map_err(|e| {
             Error::new(error::Kind::Io, format!("the stream cannot be started: {e}"))
                 .advise("stop other programs that use the camera, or ask for fewer `buffers`")
         })?;
+        let stamps_arrival = name.ends_with("driver uvcvideo");
+        let says_start = source == StampSource::StartOfExposure && !stamps_arrival;
+        if settings.needs_exposure_start && !says_start {
+            return Err(no_exposure_start());
+        }
         let description = format!(
-            "{} ({name}): {} {} x {}, {:.2} frames/s, {} buffers, stamped at the {}",
+            "{} ({name}): {}, {:.2} frames/s, {} buffers, stamped at the {}",
             settings.device.display(),
-            layout.format,
-            layout.width,
-            layout.height,
+            sizes(&layout),
             1.0 / interval.as_secs_f64(),
             device.buffer_count(),
             stamp_name(source)?,
         );
         let now = LineTime::now();
-        let stamps_arrival = name.ends_with("driver uvcvideo");
         let timing = Timing { interval, exposure, stamps_arrival };
         Ok(V4l2Camera {
             device,
             layout,
             timing,
+            needs_exposure_start: settings.needs_exposure_start,
             empty_at: now,
             last_arrival: now,
             started: false,
@@ -143,12 +148,15 @@ impl V4l2Camera {
 
     fn decode(&self, arrival: &Arrival, exposed_at: LineTime) -> Result<Frame, CameraError> {
         let sequence = arrival.sequence;
+        let planes = self.device.planes(arrival);
         let picture = if arrival.damaged {
             Err("the driver marks it as damaged".into())
-        } else if arrival.bytes_used == 0 {
+        } else if planes.iter().any(|plane| plane.is_empty()) {
             Err("the driver gives no bytes".into())
+        } else if self.needs_exposure_start && arrival.source != StampSource::StartOfExposure {
+            Err("the driver does not say when its exposure began".into())
         } else {
-            to_picture(self.device.bytes(arrival), &self.layout)
+            to_picture(&planes, &self.layout)
         };
         match picture {
             Ok(picture) => Ok(Frame { picture, exposed_at, sequence }),
@@ -186,12 +194,26 @@ impl Camera for V4l2Camera {
     }
 
     fn picture_size(&self) -> Option<Size> {
-        Some(Size { width: self.layout.width, height: self.layout.height })
+        Some(self.layout.picture_size())
     }
 }
 
 fn gone(error: std::io::Error) -> CameraError {
     CameraError::Gone(error.to_string())
+}
+
+/// Returns format and size in words, and the size of the pictures if it differs.
+fn sizes(layout: &Layout) -> String {
+    let sensor = Size { width: layout.width, height: layout.height };
+    match layout.picture_size() {
+        size if size == sensor => format!("{} {sensor}", layout.format),
+        size => format!("{} {sensor}, pictures of {size}", layout.format),
+    }
+}
+
+fn no_exposure_start() -> Error {
+    Error::usage("`strobe_must_cover`: the driver does not say when an exposure begins")
+        .advise("set strobe_must_cover = false, or use a camera whose driver stamps the start of the exposure")
 }
 
 /// Refuses cameras whose time stamps cannot be compared with those of the triggers.
@@ -211,7 +233,7 @@ fn stamp_name(source: StampSource) -> error::Result<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::pixels::PixelFormat;
+    use crate::camera::pixels::{PixelFormat, RawSettings};
     use std::collections::BTreeMap;
 
     fn settings() -> V4l2Settings {
@@ -221,6 +243,9 @@ mod tests {
             height: 360,
             frames_per_second: None,
             format: PixelFormat::Yuyv,
+            raw: RawSettings::default(),
+            sensor_strobe_us: None,
+            needs_exposure_start: false,
             buffers: 4,
             exposure_us: None,
             gain: None,
@@ -230,7 +255,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_opened_is_refused_with_a_next_step() {
-        let cases: [(V4l2Settings, &str); 5] = [
+        let bayer: PixelFormat = "RGGB".parse().expect("a format");
+        let cases: [(V4l2Settings, &str); 6] = [
+            (V4l2Settings { width: 14, format: bayer, ..settings() }, "no picture"),
             (settings(), "not a V4L2 device"),
             (V4l2Settings { device: "/dev/no-such-video".into(), ..settings() }, "opened"),
             (V4l2Settings { width: 0, ..settings() }, "no picture"),

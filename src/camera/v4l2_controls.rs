@@ -55,7 +55,22 @@ impl<'a> Controls<'a> {
         if let Some(gain) = settings.gain {
             self.set(self.find(&GAIN, "gain")?, i64::from(gain), "gain")?;
         }
+        if let Some(microseconds) = settings.sensor_strobe_us {
+            self.set_strobe(microseconds)?;
+        }
         Ok(())
+    }
+
+    /// Lets the sensor drive the light.
+    fn set_strobe(&self, microseconds: u32) -> Result<()> {
+        let (output, length) = strobe(&self.controls)?;
+        match length {
+            Some(length) => self.set(length, i64::from(microseconds), "outputs.strobe_width_us")?,
+            None => log::warn!(
+                "the camera has no control for the length of its strobe: outputs.strobe_width_us means nothing to it"
+            ),
+        }
+        self.set(output, 1, "strobe")
     }
 
     fn set_exposure(&self, microseconds: u32) -> Result<()> {
@@ -123,6 +138,18 @@ impl<'a> Controls<'a> {
     }
 }
 
+/// Returns the controls that switch the sensor's strobe output on and set its length, if the driver has the second one.
+fn strobe(controls: &[Control]) -> Result<(&Control, Option<&Control>)> {
+    let by_number = |id| controls.iter().find(move |control: &&Control| control.query.id == id);
+    let output = by_number(abi::CONTROL_FLASH_STROBE_OUTPUT).ok_or_else(|| {
+        Error::usage("`strobe = \"sensor\"`: the camera's driver has no control for a strobe output").advise(
+            "use strobe = \"gpio\" with [outputs.strobe]; Linux has had this control since 2026 only, and few drivers \
+             have it",
+        )
+    })?;
+    Ok((output, by_number(abi::CONTROL_FLASH_DURATION)))
+}
+
 fn holds_number(query: &ControlQuery) -> bool {
     let single = query.elements <= 1 && query.dimension_count == 0;
     single
@@ -158,6 +185,22 @@ mod tests {
         ] {
             assert_eq!(normalised(name.as_bytes()), want);
         }
+    }
+
+    #[test]
+    fn a_strobe_needs_the_drivers_control() {
+        let control = |id| Control {
+            name: format!("control {id}"),
+            query: ControlQuery { id, ..Default::default() },
+        };
+        let (output, length) = (abi::CONTROL_FLASH_STROBE_OUTPUT, abi::CONTROL_FLASH_DURATION);
+        let why = strobe(&[control(1), control(length)]).err().expect("refused").to_string();
+        assert!(why.contains("no control for a strobe output") && why.contains("gpio"), "{why}");
+        let both = [control(length), control(output)];
+        let (found, found_length) = strobe(&both).expect("is there");
+        assert_eq!((found.query.id, found_length.map(|c| c.query.id)), (output, Some(length)));
+        let (_, none) = strobe(&both[1..]).expect("is there");
+        assert!(none.is_none());
     }
 
     #[test]

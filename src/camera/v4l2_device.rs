@@ -1,11 +1,12 @@
 //! Wraps a V4L2 capture device: its ioctls and mapped buffers behind a safe interface.
 //!
 //! A frame's time stamp together with its source ties a picture to its part. No existing crate gives both without
-//! needing libclang at build time. So these few ioctls are this crate's own. They cover single-planar capture with
-//! buffers mapped from the driver. No length, index or count from the kernel is used unchecked.
+//! needing libclang at build time. So these few ioctls are this crate's own. They cover capture with buffers
+//! mapped from the driver, one for each frame or one for each of its planes. No length, index or count from the kernel is used unchecked.
 #![allow(unsafe_code)]
 
 use super::v4l2_abi::{self as abi, *};
+use super::v4l2_buffers::{BufferState, FrameFormat, StampSource, stamp_source};
 use crate::clock::LineTime;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -14,6 +15,7 @@ use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use std::io::{Error, Result};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -31,10 +33,15 @@ mod ioctls {
     nix::ioctl_readwrite!(enumerate_format, b'V', 2, FormatDescription);
     nix::ioctl_readwrite!(get_format, b'V', 4, Format);
     nix::ioctl_readwrite!(set_format, b'V', 5, Format);
+    nix::ioctl_readwrite!(get_format_planes, b'V', 4, FormatPlanes);
+    nix::ioctl_readwrite!(set_format_planes, b'V', 5, FormatPlanes);
     nix::ioctl_readwrite!(request_buffers, b'V', 8, RequestBuffers);
     nix::ioctl_readwrite!(query_buffer, b'V', 9, Buffer);
+    nix::ioctl_readwrite!(query_buffer_planes, b'V', 9, BufferPlanes);
     nix::ioctl_readwrite!(queue_buffer, b'V', 15, Buffer);
+    nix::ioctl_readwrite!(queue_buffer_planes, b'V', 15, BufferPlanes);
     nix::ioctl_readwrite!(dequeue_buffer, b'V', 17, Buffer);
+    nix::ioctl_readwrite!(dequeue_buffer_planes, b'V', 17, BufferPlanes);
     nix::ioctl_write_ptr!(stream_on, b'V', 18, c_int);
     nix::ioctl_write_ptr!(stream_off, b'V', 19, c_int);
     nix::ioctl_readwrite!(get_parameters, b'V', 21, StreamParameters);
@@ -45,23 +52,12 @@ mod ioctls {
     nix::ioctl_readwrite!(query_control, b'V', 103, ControlQuery);
 }
 
-/// Says what a buffer's time stamp stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StampSource {
-    /// The moment at which the exposure began.
-    StartOfExposure,
-    /// The moment at which the frame's last byte came.
-    EndOfFrame,
-    /// Nothing that can be compared with the monotonic clock.
-    OtherClock,
-}
-
 /// Holds a filled buffer until it is given back with [`Device::requeue`].
 #[derive(Debug)]
 pub struct Arrival {
     index: usize,
-    /// The number of picture bytes in it, never more than are mapped.
-    pub bytes_used: usize,
+    /// Where the picture's bytes are in each plane, never beyond what is mapped.
+    pictures: Vec<Range<usize>>,
     /// The driver's time stamp, on the clock that `source` names.
     pub stamp: LineTime,
     /// What `stamp` stands for.
@@ -70,6 +66,14 @@ pub struct Arrival {
     pub damaged: bool,
     /// The driver's count of frames.
     pub sequence: u32,
+}
+
+/// Names what can be asked of the driver about a buffer.
+#[derive(Clone, Copy)]
+enum BufferRequest {
+    Query,
+    Queue,
+    Dequeue,
 }
 
 /// Says how a wait ended.
@@ -85,9 +89,12 @@ pub enum Wait {
 
 /// Holds an open capture device. Dropping it stops the stream and unmaps its buffers.
 pub struct Device {
-    buffers: Vec<MmapRaw>,
+    /// The planes of each buffer.
+    buffers: Vec<Vec<MmapRaw>>,
     /// Says which buffers the program holds. The driver may write to all others.
     held: Vec<bool>,
+    /// Whether the driver gives a buffer for each plane. Then all requests have another form.
+    in_planes: bool,
     /// The device file, which is closed after its buffers are unmapped.
     file: OwnedFd,
 }
@@ -97,7 +104,18 @@ impl Device {
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = open(path, flags, Mode::empty())?;
-        Ok(Device { buffers: Vec::new(), held: Vec::new(), file })
+        let (buffers, held) = (Vec::new(), Vec::new());
+        let mut device = Device { buffers, held, in_planes: false, file };
+        // What cannot say its abilities is refused later, with a message.
+        let able = device.capability().map_or(0, |capability| capability.abilities());
+        device.in_planes =
+            able & CAPABILITY_VIDEO_CAPTURE == 0 && able & CAPABILITY_VIDEO_CAPTURE_MPLANE != 0;
+        Ok(device)
+    }
+
+    /// Returns the kind of buffers as the kernel numbers it.
+    fn kind(&self) -> u32 {
+        if self.in_planes { BUFFER_TYPE_VIDEO_CAPTURE_MPLANE } else { BUFFER_TYPE_VIDEO_CAPTURE }
     }
 
     /// Runs a request until no signal interrupts it.
@@ -108,8 +126,9 @@ impl Device {
     ) -> nix::Result<()> {
         loop {
             // SAFETY: the kernel accesses one `T` at `argument`, which is exclusively borrowed:
-            // `ioctls` pairs each number with its structure. The only structure that holds a
-            // pointer is built in `set_control`, from a borrow that outlives this call.
+            // `ioctls` pairs each number with its structure. The only structures that hold a
+            // pointer are built in `set_control` and in `buffer_of_planes`, from a borrow that
+            // outlives this call. They say correctly how many entries it points to.
             match unsafe { request(self.file.as_raw_fd(), argument) } {
                 Err(Errno::EINTR) => {}
                 result => return result.map(drop),
@@ -122,7 +141,7 @@ impl Device {
         &self,
         request: unsafe fn(c_int, *const c_int) -> nix::Result<c_int>,
     ) -> nix::Result<()> {
-        let kind = BUFFER_TYPE_VIDEO_CAPTURE.cast_signed();
+        let kind = self.kind().cast_signed();
         loop {
             // SAFETY: both requests read one `c_int`, which lives until the call returns.
             match unsafe { request(self.file.as_raw_fd(), &raw const kind) } {
@@ -154,7 +173,7 @@ impl Device {
 
     /// Returns the pixel formats on offer, as four-character codes.
     pub fn formats(&self) -> Vec<u32> {
-        let kind = BUFFER_TYPE_VIDEO_CAPTURE;
+        let kind = self.kind();
         let entry = |index| FormatDescription { index, kind, ..Default::default() };
         self.list(ioctls::enumerate_format, entry).iter().map(|f| f.pixel_format).collect()
     }
@@ -178,32 +197,47 @@ impl Device {
     }
 
     /// Returns the present format.
-    pub fn format(&self) -> Result<PixFormat> {
+    pub fn format(&self) -> Result<FrameFormat> {
+        let kind = self.kind();
+        if self.in_planes {
+            let mut format = FormatPlanes { kind, ..Default::default() };
+            self.call(ioctls::get_format_planes, &mut format)?;
+            return Ok(format.pix.into());
+        }
         let private = PIXEL_FORMAT_PRIVATE_MAGIC;
         let pix = PixFormat { private, ..Default::default() };
-        let mut format = Format { kind: BUFFER_TYPE_VIDEO_CAPTURE, pix, ..Default::default() };
+        let mut format = Format { kind, pix, ..Default::default() };
         self.call(ioctls::get_format, &mut format)?;
-        Ok(format.pix)
+        Ok(format.pix.into())
     }
 
-    /// Asks for a format and returns the one that the driver chose, which may differ.
-    pub fn set_format(&self, pix: PixFormat) -> Result<PixFormat> {
-        let mut format = Format { kind: BUFFER_TYPE_VIDEO_CAPTURE, pix, ..Default::default() };
+    /// Asks for a format with the rows of a picture one after the other. Returns the one that the driver chose, which
+    /// may differ.
+    pub fn set_format(&self, pixel_format: u32, width: u32, height: u32) -> Result<FrameFormat> {
+        let (kind, field) = (self.kind(), FIELD_NONE);
+        if self.in_planes {
+            let pix = PixFormatPlanes { width, height, pixel_format, field, ..Default::default() };
+            let mut format = FormatPlanes { kind, pix, ..Default::default() };
+            self.call(ioctls::set_format_planes, &mut format)?;
+            return Ok(format.pix.into());
+        }
+        let private = PIXEL_FORMAT_PRIVATE_MAGIC;
+        let pix = PixFormat { width, height, pixel_format, field, private, ..Default::default() };
+        let mut format = Format { kind, pix, ..Default::default() };
         self.call(ioctls::set_format, &mut format)?;
-        Ok(format.pix)
+        Ok(format.pix.into())
     }
 
     /// Returns the present time between frames, or `None` if the driver does not say.
     pub fn frame_interval(&self) -> Option<Duration> {
-        let mut parameters =
-            StreamParameters { kind: BUFFER_TYPE_VIDEO_CAPTURE, ..Default::default() };
+        let mut parameters = StreamParameters { kind: self.kind(), ..Default::default() };
         self.call(ioctls::get_parameters, &mut parameters).ok()?;
         seconds(parameters.time_per_frame)
     }
 
     /// Asks for a time between frames. Returns `false` if the driver has no such setting.
     pub fn set_frame_interval(&self, time_per_frame: Fraction) -> Result<bool> {
-        let kind = BUFFER_TYPE_VIDEO_CAPTURE;
+        let kind = self.kind();
         let mut parameters = StreamParameters { kind, time_per_frame, ..Default::default() };
         match self.call(ioctls::set_parameters, &mut parameters) {
             Ok(()) => Ok(parameters.capability & CAPABILITY_TIME_PER_FRAME != 0),
@@ -244,35 +278,75 @@ impl Device {
         Ok(if control.kind == CONTROL_INTEGER64 { taken } else { i64::from(taken as i32) })
     }
 
-    /// Maps `count` buffers (or as many as the driver insists on), hands them to the driver and starts the stream.
-    /// Returns what its time stamps will stand for.
-    pub fn start(&mut self, count: u32) -> Result<StampSource> {
-        let mut request = RequestBuffers {
-            count,
-            kind: BUFFER_TYPE_VIDEO_CAPTURE,
-            memory: MEMORY_MMAP,
-            ..Default::default()
-        };
+    /// Maps `count` buffers (or as many as the driver insists on) of `planes` planes each, 1 or 2. It hands them to the
+    /// driver and starts the stream. Returns what the time stamps will stand for.
+    pub fn start(&mut self, count: u32, planes: usize) -> Result<StampSource> {
+        let mut request =
+            RequestBuffers { count, kind: self.kind(), memory: MEMORY_MMAP, ..Default::default() };
         self.call(ioctls::request_buffers, &mut request)?;
         if !(2..=MOST_BUFFERS).contains(&request.count) {
             return Err(Error::other(format!("the driver gives {} buffers", request.count)));
         }
         let mut source = StampSource::OtherClock;
         for index in 0..request.count {
-            let mut buffer = blank(index);
-            self.call(ioctls::query_buffer, &mut buffer)?;
-            source = stamp_source(buffer.flags);
-            let length = usize::try_from(buffer.length).unwrap_or(0);
-            let mapping = MmapOptions::new()
-                .offset(u64::from(buffer.offset))
-                .len(length)
-                .map_raw_read_only(&self.file)?;
-            self.buffers.push(mapping);
+            let state = self.buffer(BufferRequest::Query, index)?;
+            source = stamp_source(state.flags);
+            let mappings = state.planes.iter().take(planes).map(|plane| {
+                let (offset, length) = plane.mapping();
+                MmapOptions::new().offset(offset).len(length).map_raw_read_only(&self.file)
+            });
+            let mappings = mappings.collect::<Result<Vec<_>>>()?;
+            self.buffers.push(mappings);
             self.held.push(false);
-            self.call(ioctls::queue_buffer, &mut blank(index))?;
+            self.buffer(BufferRequest::Queue, index)?;
         }
         self.switch(ioctls::stream_on)?;
         Ok(source)
+    }
+
+    /// Makes a request about a buffer. `index` means nothing to [`BufferRequest::Dequeue`].
+    fn buffer(&self, request: BufferRequest, index: u32) -> nix::Result<BufferState> {
+        if self.in_planes {
+            return self.buffer_of_planes(request, index);
+        }
+        let request = match request {
+            BufferRequest::Query => ioctls::query_buffer,
+            BufferRequest::Queue => ioctls::queue_buffer,
+            BufferRequest::Dequeue => ioctls::dequeue_buffer,
+        };
+        let (kind, memory) = (BUFFER_TYPE_VIDEO_CAPTURE, MEMORY_MMAP);
+        let mut buffer = Buffer { index, kind, memory, ..Default::default() };
+        self.call(request, &mut buffer)?;
+        Ok(BufferState::from(&buffer))
+    }
+
+    fn buffer_of_planes(&self, request: BufferRequest, index: u32) -> nix::Result<BufferState> {
+        let request = match request {
+            BufferRequest::Query => ioctls::query_buffer_planes,
+            BufferRequest::Queue => ioctls::queue_buffer_planes,
+            BufferRequest::Dequeue => ioctls::dequeue_buffer_planes,
+        };
+        let mut planes = [Plane::default(); MAX_PLANES];
+        let mut buffer = BufferPlanes {
+            index,
+            kind: BUFFER_TYPE_VIDEO_CAPTURE_MPLANE,
+            bytes_used: 0,
+            flags: 0,
+            field: 0,
+            padding: 0,
+            seconds: 0,
+            microseconds: 0,
+            timecode: [0; 4],
+            sequence: 0,
+            memory: MEMORY_MMAP,
+            planes: planes.as_mut_ptr(),
+            length: u32::try_from(planes.len()).unwrap_or(0),
+            reserved: 0,
+            request: 0,
+            padding_end: 0,
+        };
+        self.call(request, &mut buffer)?;
+        Ok(BufferState::of_planes(&buffer, &planes))
     }
 
     /// Returns the number of buffers.
@@ -297,14 +371,13 @@ impl Device {
 
     /// Takes a filled buffer without waiting. Returns `None` if there is none.
     pub fn dequeue(&mut self) -> Result<Option<Arrival>> {
-        let mut buffer = blank(0);
-        match self.call(ioctls::dequeue_buffer, &mut buffer) {
-            Ok(()) => {}
+        let state = match self.buffer(BufferRequest::Dequeue, 0) {
+            Ok(state) => state,
             Err(Errno::EAGAIN) => return Ok(None),
             Err(e) => return Err(e.into()),
-        }
-        let index = usize::try_from(buffer.index).unwrap_or(usize::MAX);
-        let (Some(mapping), Some(held @ false)) =
+        };
+        let index = usize::try_from(state.index).unwrap_or(usize::MAX);
+        let (Some(mappings), Some(held @ false)) =
             (self.buffers.get(index), self.held.get_mut(index))
         else {
             return Err(Error::other(format!(
@@ -312,27 +385,32 @@ impl Device {
             )));
         };
         *held = true;
+        let planes = state.planes.iter().zip(mappings);
         Ok(Some(Arrival {
             index,
-            bytes_used: usize::try_from(buffer.bytes_used).unwrap_or(0).min(mapping.len()),
-            stamp: line_time(buffer.seconds, buffer.microseconds),
-            source: stamp_source(buffer.flags),
-            damaged: buffer.flags & BUFFER_FLAG_ERROR != 0,
-            sequence: buffer.sequence,
+            pictures: planes.map(|(plane, mapping)| plane.picture(mapping.len())).collect(),
+            stamp: state.stamp,
+            source: stamp_source(state.flags),
+            damaged: state.flags & BUFFER_FLAG_ERROR != 0,
+            sequence: state.sequence,
         }))
     }
 
-    /// Returns the bytes of a held buffer. It returns none if the buffer is not one of this device's.
-    pub fn bytes(&self, arrival: &Arrival) -> &[u8] {
-        match (self.buffers.get(arrival.index), self.held.get(arrival.index)) {
-            (Some(mapping), Some(true)) => {
-                let length = arrival.bytes_used.min(mapping.len());
-                // SAFETY: `length` bytes are mapped as long as `self` is borrowed. The driver writes only to queued
-                // buffers. This buffer is held, and `requeue` needs `&mut`.
-                unsafe { std::slice::from_raw_parts(mapping.as_ptr(), length) }
-            }
-            _ => &[],
-        }
+    /// Returns the picture's bytes in each plane of a held buffer. It returns none if the buffer is not one of this
+    /// device's.
+    pub fn planes(&self, arrival: &Arrival) -> Vec<&[u8]> {
+        let (Some(mappings), Some(true)) =
+            (self.buffers.get(arrival.index), self.held.get(arrival.index))
+        else {
+            return Vec::new();
+        };
+        let bytes = |(mapping, picture): (&'_ MmapRaw, &Range<usize>)| {
+            // SAFETY: all bytes of the mapping are mapped as long as `self` is borrowed. The driver writes only to
+            // queued buffers. This buffer is held, and `requeue` needs `&mut`.
+            let mapped = unsafe { std::slice::from_raw_parts(mapping.as_ptr(), mapping.len()) };
+            mapped.get(picture.clone()).unwrap_or_default()
+        };
+        mappings.iter().zip(&arrival.pictures).map(bytes).collect()
     }
 
     /// Gives a buffer back to the driver.
@@ -340,7 +418,8 @@ impl Device {
         match (self.held.get_mut(arrival.index), u32::try_from(arrival.index)) {
             (Some(held @ true), Ok(index)) => {
                 *held = false;
-                Ok(self.call(ioctls::queue_buffer, &mut blank(index))?)
+                self.buffer(BufferRequest::Queue, index)?;
+                Ok(())
             }
             _ => Err(Error::other("a buffer is given back twice")),
         }
@@ -352,31 +431,6 @@ impl Drop for Device {
         // A device that is gone has no stream left to stop.
         let _ = self.switch(ioctls::stream_off);
     }
-}
-
-/// Returns a buffer's description as the kernel wants it in questions.
-fn blank(index: u32) -> Buffer {
-    Buffer { index, kind: BUFFER_TYPE_VIDEO_CAPTURE, memory: MEMORY_MMAP, ..Default::default() }
-}
-
-fn stamp_source(flags: u32) -> StampSource {
-    if flags & BUFFER_FLAG_CLOCK_MASK != BUFFER_FLAG_CLOCK_MONOTONIC {
-        StampSource::OtherClock
-    } else if flags & BUFFER_FLAG_STAMP_MASK == BUFFER_FLAG_STAMP_START_OF_EXPOSURE {
-        StampSource::StartOfExposure
-    } else {
-        StampSource::EndOfFrame
-    }
-}
-
-/// Converts the kernel's time. A time stamp that makes no sense becomes the clock's zero, because such a frame is then
-/// older than any part.
-fn line_time(seconds: i64, microseconds: i64) -> LineTime {
-    let nanoseconds = || {
-        let seconds = u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?;
-        seconds.checked_add(u64::try_from(microseconds).ok()?.checked_mul(1000)?)
-    };
-    LineTime::from_nanos(nanoseconds().unwrap_or(0))
 }
 
 /// Returns a frame interval as a duration, or `None` if it is not a positive time below an hour.
@@ -393,26 +447,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_tell_clock_and_source() {
-        for (flags, want) in [
-            (0x0000_0000, StampSource::OtherClock),
-            (0x0000_4000, StampSource::OtherClock),
-            (0x0001_0000, StampSource::OtherClock),
-            (0x0000_2000, StampSource::EndOfFrame),
-            (0x0000_2045, StampSource::EndOfFrame),
-            (0x0001_2001, StampSource::StartOfExposure),
-            (0x0002_2000, StampSource::EndOfFrame),
-        ] {
-            assert_eq!(stamp_source(flags), want, "{flags:#x}");
-        }
-    }
-
-    #[test]
-    fn stamps_and_intervals_that_make_no_sense() {
-        assert_eq!(line_time(3, 250_000), LineTime::from_nanos(3_250_000_000));
-        for (seconds, microseconds) in [(-1, 0), (0, -5), (i64::MAX, 0), (1, i64::MAX)] {
-            assert_eq!(line_time(seconds, microseconds), LineTime::from_nanos(0));
-        }
+    fn intervals_that_make_no_sense() {
         let interval = |numerator, denominator| seconds(Fraction { numerator, denominator });
         assert_eq!(interval(1, 5), Some(Duration::from_millis(200)));
         for (numerator, denominator) in [(0, 5), (1, 0), (0, 0), (u32::MAX, 1)] {

@@ -4,7 +4,8 @@
 //! what the camera offers. A template fits only one size, and a guess would show only as wrong verdicts.
 
 use super::pixels::{Layout, PixelFormat};
-use super::v4l2_abi::{self as abi, Fraction, FrameInterval, FrameSize, PixFormat};
+use super::v4l2_abi::{self as abi, Fraction, FrameInterval, FrameSize};
+use super::v4l2_buffers::FrameFormat;
 use super::v4l2_device::{Device, seconds};
 use super::v4l2_settings::V4l2Settings;
 use crate::error::{Error, Kind, Result};
@@ -21,21 +22,13 @@ pub fn check_capability(device: &Device) -> Result<String> {
     let capability = device.capability().map_err(|e| {
         Error::new(Kind::Io, format!("not a V4L2 device: {e}")).advise("check `device`")
     })?;
-    let able = if capability.capabilities & abi::CAPABILITY_DEVICE != 0 {
-        capability.device_capabilities
-    } else {
-        capability.capabilities
-    };
+    let able = capability.abilities();
     let lacks = |what: &str| {
         Error::usage(format!("{}: {what}", text(&capability.card)))
             .advise("`device` names another node of the camera, or one of another kind")
     };
-    if able & abi::CAPABILITY_VIDEO_CAPTURE == 0 {
-        return Err(lacks(if able & abi::CAPABILITY_VIDEO_CAPTURE_MPLANE != 0 {
-            "captures in several planes only, which is not supported"
-        } else {
-            "captures no video"
-        }));
+    if able & (abi::CAPABILITY_VIDEO_CAPTURE | abi::CAPABILITY_VIDEO_CAPTURE_MPLANE) == 0 {
+        return Err(lacks("captures no video"));
     }
     if able & abi::CAPABILITY_STREAMING == 0 {
         return Err(lacks("has no streaming"));
@@ -45,20 +38,15 @@ pub fn check_capability(device: &Device) -> Result<String> {
 
 /// Sets format and size.
 pub fn set_format(device: &Device, settings: &V4l2Settings) -> Result<()> {
-    let wanted = PixFormat {
-        width: settings.width,
-        height: settings.height,
-        pixel_format: settings.format.four_character_code(),
-        field: abi::FIELD_NONE,
-        private: abi::PIXEL_FORMAT_PRIVATE_MAGIC,
-        ..Default::default()
-    };
-    let got = device.set_format(wanted).map_err(|e| match e.raw_os_error() {
-        Some(code) if code == nix::errno::Errno::EBUSY as i32 => {
-            Error::new(Kind::Io, format!("the camera is in use: {e}"))
-                .advise("stop the other program that reads it")
+    let code = settings.format.four_character_code();
+    let got = device.set_format(code, settings.width, settings.height).map_err(|e| {
+        match e.raw_os_error() {
+            Some(code) if code == nix::errno::Errno::EBUSY as i32 => {
+                Error::new(Kind::Io, format!("the camera is in use: {e}"))
+                    .advise("stop the other program that reads it")
+            }
+            _ => refused(device, format!("the camera refuses {}: {e}", wish(settings))),
         }
-        _ => refused(device, format!("the camera refuses {}: {e}", wish(settings))),
     })?;
     check_format(device, settings, &got)
 }
@@ -72,14 +60,22 @@ pub fn layout(device: &Device, settings: &V4l2Settings) -> Result<Layout> {
     })?;
     check_format(device, settings, &got)?;
     let (range, matrix) = colours(&got);
-    Ok(Layout {
+    let [bytes_per_line, chroma_bytes_per_line] = match settings.format {
+        PixelFormat::Mjpg => [0, 0],
+        _ => got.bytes_per_line,
+    };
+    let layout = Layout {
         format: settings.format,
         width: got.width,
         height: got.height,
-        bytes_per_line: if settings.format == PixelFormat::Mjpg { 0 } else { got.bytes_per_line },
+        bytes_per_line,
+        chroma_bytes_per_line,
         range,
         matrix,
-    })
+        raw: settings.raw,
+    };
+    layout.check().map_err(|why| refused(device, format!("{}: {why}", wish(settings))))?;
+    Ok(layout)
 }
 
 fn refused(device: &Device, what: String) -> Error {
@@ -88,7 +84,7 @@ fn refused(device: &Device, what: String) -> Error {
         .advise(format!("change `format`, `width` or `height`; the camera offers {offer}"))
 }
 
-fn check_format(device: &Device, settings: &V4l2Settings, got: &PixFormat) -> Result<()> {
+fn check_format(device: &Device, settings: &V4l2Settings, got: &FrameFormat) -> Result<()> {
     let wanted = (settings.format.four_character_code(), settings.width, settings.height);
     if (got.pixel_format, got.width, got.height) != wanted {
         let got = format!("{} {} x {}", code(got.pixel_format), got.width, got.height);
@@ -97,6 +93,10 @@ fn check_format(device: &Device, settings: &V4l2Settings, got: &PixFormat) -> Re
     }
     if got.field != abi::FIELD_NONE {
         return Err(refused(device, format!("{} comes interlaced", wish(settings))));
+    }
+    if got.planes != settings.format.planes() {
+        let what = format!("{} comes in {} buffers a frame", wish(settings), got.planes);
+        return Err(refused(device, what));
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ fn fraction(rate: f64) -> Fraction {
 }
 
 /// Returns which YUV a driver gives. The defaults of the V4L2 specification hold for what it leaves open.
-fn colours(pix: &PixFormat) -> (YuvRange, YuvStandardMatrix) {
+fn colours(pix: &FrameFormat) -> (YuvRange, YuvStandardMatrix) {
     let range = match (pix.quantization, pix.colorspace) {
         (1, _) | (0, 7) => YuvRange::Full,
         _ => YuvRange::Limited,
@@ -173,7 +173,7 @@ fn wish(settings: &V4l2Settings) -> String {
 
 /// Returns what the camera offers among the formats that can be read.
 fn offer(device: &Device) -> String {
-    let known = |code| PixelFormat::ALL.into_iter().find(|f| f.four_character_code() == code);
+    let known = |code| PixelFormat::all().find(|f| f.four_character_code() == code);
     let one = |format: PixelFormat| {
         let sizes = device.frame_sizes(format.four_character_code());
         let sizes: Vec<String> = sizes.iter().map(size_text).collect();
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn colours_follow_the_specification() {
         let of = |colorspace, ycbcr_encoding, quantization| {
-            let (range, matrix) = colours(&PixFormat {
+            let (range, matrix) = colours(&FrameFormat {
                 colorspace,
                 ycbcr_encoding,
                 quantization,

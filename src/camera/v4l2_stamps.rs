@@ -4,7 +4,7 @@
 //! the early side. If a frame seems older than it is, it costs one more frame of waiting. If it seems younger, the part
 //! gets the verdict of the part before.
 
-use super::v4l2_device::StampSource;
+use super::v4l2_buffers::StampSource;
 use crate::clock::LineTime;
 use std::time::Duration;
 

@@ -1,11 +1,13 @@
 //! Runs the camera's thread: keeps the camera open and answers every capture once.
 
+use super::light::Light;
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outbox::Outbox;
 use super::tracker::{Event, Fault, Reason, Watch};
-use crate::camera::{Camera, CameraError, Sequence};
+use crate::camera::{BadFrame, Camera, CameraError, Frame, Sequence};
 use crate::clock::LineTime;
 use crate::error::Result;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub struct Capture<'a> {
     pub jobs: SyncSender<Job>,
     /// The way to the hub thread.
     pub hub: Outbox,
+    /// The light and the exposure, if every exposure has to be inside the light.
+    pub light: Option<(Arc<Light>, Duration)>,
 }
 
 impl Capture<'_> {
@@ -133,7 +137,8 @@ impl Capture<'_> {
         // A frame in the last moments before the deadline could not be inspected any more. The thread gives up earlier,
         // so that a missing frame can be told from a slow inspection.
         let spare = (deadline.since(not_before) / 10).min(SPARE);
-        match camera.frame_after(not_before, deadline - spare) {
+        let frame = camera.frame_after(not_before, deadline - spare);
+        match frame.and_then(|frame| self.in_the_light(frame)) {
             Ok(frame) => {
                 let job = Job { part, triggered_at, deadline, frame };
                 if self.jobs.try_send(job).is_err() {
@@ -150,6 +155,21 @@ impl Capture<'_> {
                 self.refuse(request, reason);
                 Err(why)
             }
+        }
+    }
+
+    /// Refuses a frame whose exposure was not inside the light, if it has to be.
+    fn in_the_light(&self, frame: Frame) -> std::result::Result<Frame, CameraError> {
+        let Frame { exposed_at, sequence, .. } = frame;
+        match &self.light {
+            Some((light, exposure)) if !light.covered(exposed_at, *exposure, LineTime::now()) => {
+                let why =
+                    "its exposure was not inside the light: change outputs.strobe_delay_us or \
+                           outputs.strobe_width_us"
+                        .to_owned();
+                Err(CameraError::Garbage(BadFrame { why, exposed_at, sequence }))
+            }
+            _ => Ok(frame),
         }
     }
 
@@ -172,10 +192,8 @@ impl Capture<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::{BadFrame, Frame};
     use crate::image::{Picture, Samples};
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::sync_channel;
 
@@ -230,7 +248,7 @@ mod tests {
             Ok(Box::new(Scripted { answers: answers.clone(), stop: stop.clone() }))
         };
         let hub = Outbox::new(sender, stop.clone());
-        Capture { open: &mut open, jobs, hub }.free_run();
+        Capture { open: &mut open, jobs, hub, light: None }.free_run();
         let told: Vec<String> = messages
             .try_iter()
             .map(|message| match message {
@@ -247,5 +265,39 @@ mod tests {
         let wanted = "blind 0, fault false, seeing, 1 after 0, 2 after 0, bad 3 after 0, 6 after 2, \
                       bad 8 after 1, fault true, blind 1, fault false, seeing, 1 after 0, 2 after 0";
         assert_eq!(told.join(", "), wanted);
+    }
+
+    #[test]
+    fn an_exposure_outside_the_light_is_a_bad_frame() {
+        let (sender, messages) = sync_channel(64);
+        let (jobs, inspection) = sync_channel(4);
+        let mut open = || -> Result<Box<dyn Camera>> { panic!("is open") };
+        let stop = Arc::new(AtomicBool::new(false));
+        let light = Arc::new(Light::default());
+        let hub = Outbox::new(sender, stop.clone());
+        let exposure = Duration::from_nanos(10);
+        let capture =
+            Capture { open: &mut open, jobs, hub, light: Some((light.clone(), exposure)) };
+        light.on(LineTime::from_nanos(100));
+        light.off(LineTime::from_nanos(200));
+        for (sequence, is_lit) in
+            [(100, true), (190, true), (99, false), (191, false), (500, false)]
+        {
+            let answers = Arc::new(std::sync::Mutex::new(VecDeque::from([frame(sequence)])));
+            let mut camera: Box<dyn Camera> = Box::new(Scripted { answers, stop: stop.clone() });
+            let request = WantedFrame {
+                part: crate::line::tracker::PartId(1),
+                triggered_at: LineTime::from_nanos(0),
+                not_before: LineTime::from_nanos(0),
+                deadline: LineTime::now() + Duration::from_secs(9),
+            };
+            assert_eq!(capture.answer(&mut camera, request).is_ok(), is_lit, "{sequence}");
+            assert_eq!(inspection.try_recv().is_ok(), is_lit, "{sequence}");
+            let refused = match messages.try_recv() {
+                Ok(Message::Judged(judged)) => judged.result.err(),
+                _ => None,
+            };
+            assert_eq!(refused, (!is_lit).then_some(Reason::BadFrame), "{sequence}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::alive::Alive;
 use super::assessment::Assessment;
+use super::light::Light;
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outputs::Bank;
 use super::record::{EdgeRecord, PartRecord};
@@ -40,6 +41,8 @@ pub struct Links {
     pub records: Records,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
+    /// When the light was on.
+    pub light: Arc<Light>,
     /// The earliest beginning of an exposure after its trigger.
     pub capture_delay: Duration,
     /// Whether every frame is a part. Then no other part can have a frame.
@@ -197,9 +200,15 @@ impl Hub {
     /// Drives an output. Returns false if the output refuses.
     fn set(&mut self, line: Line, active: bool, due: LineTime) -> bool {
         let mut bank = self.links.bank.lock().unwrap_or_else(PoisonError::into_inner);
+        if line == Line::Strobe && !active {
+            self.links.light.off(LineTime::now());
+        }
         let result = bank.set(line, active);
         drop(bank);
         let at = LineTime::now();
+        if line == Line::Strobe && active && result.is_ok() {
+            self.links.light.on(at);
+        }
         if matches!(line, Line::Ng | Line::Ok) {
             self.samples.pulse_lateness.add(at.since(due));
         }
@@ -361,6 +370,7 @@ mod tests {
             jobs,
             records,
             alive: Arc::default(),
+            light: Arc::default(),
             capture_delay: Duration::ZERO,
             free_run: false,
             lost_parts: outbox.lost_parts(),

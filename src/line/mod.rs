@@ -31,6 +31,7 @@
 pub mod alive;
 pub mod archive;
 pub mod assessment;
+pub mod bench;
 pub mod capture;
 pub mod config;
 pub mod control;
@@ -38,6 +39,7 @@ pub mod current;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;
+pub mod light;
 pub mod messages;
 pub mod outbox;
 pub mod outputs;

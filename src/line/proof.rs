@@ -5,8 +5,10 @@
 //! that succeeds is taken.
 
 use crate::backbone::ExtractorOptions;
+use crate::camera::BayerMode;
 use crate::containment::Containment;
 use crate::error::{Error, Kind, Result};
+use crate::image::Size;
 use crate::inspection::Pipeline;
 use crate::template::{self, Template};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -27,6 +29,41 @@ pub struct Recipe {
     pub threads: usize,
     /// Whether pictures of another shape than the template's are accepted and squeezed.
     pub any_shape: bool,
+    /// Which pictures the camera gives, if it has a Bayer sensor.
+    pub bayer: Option<BayerPictures>,
+}
+
+/// Says which pictures a Bayer sensor gives, and which it would give with the other way to find missing colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BayerPictures {
+    /// The way in use.
+    pub mode: BayerMode,
+    /// The size of its pictures.
+    pub size: Size,
+    /// The size of the other way's pictures.
+    pub other_size: Size,
+}
+
+impl BayerPictures {
+    /// Refuses a template that was built from pictures of the other way. Their edges look different. `built_from` is
+    /// the size of the template's pictures, if none of them has the size of the camera's.
+    fn check(&self, built_from: Option<Size>) -> Result<()> {
+        if built_from != Some(self.other_size) {
+            return Ok(());
+        }
+        let (mode, other) = match self.mode {
+            BayerMode::Half => ("half", "bilinear"),
+            BayerMode::Bilinear => ("bilinear", "half"),
+        };
+        let (size, other_size) = (self.size, self.other_size);
+        Err(Error::template(format!(
+            "the template was built from pictures of {other_size}, which this camera gives with bayer = \"{other}\", and \
+             not from those of {size}, which it gives with bayer = \"{mode}\""
+        ))
+        .advise(format!(
+            "set camera.bayer = \"{other}\", or build the template from pictures of {size}"
+        )))
+    }
 }
 
 /// Holds a pipeline whose golden probes were checked.
@@ -75,6 +112,7 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
             containment.run(|| {
                 let template = template.clone();
                 let pipeline = Pipeline::join(template, recipe.backbone.as_deref(), extractor)?;
+                recipe.bayer.map_or(Ok(()), |b| b.check(pipeline.other_size(b.size)))?;
                 pipeline.prove()?;
                 Ok(if recipe.any_shape { pipeline.with_any_shape() } else { pipeline })
             })
@@ -99,4 +137,28 @@ fn copy(file: &Path) -> Result<File> {
     let mut to = File::from(memory);
     std::io::copy(&mut from, &mut to).map_err(failed)?;
     Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_the_other_bayer_mode_are_refused() {
+        let size = |width, height| Size { width, height };
+        let half = BayerPictures {
+            mode: BayerMode::Half,
+            size: size(640, 480),
+            other_size: size(1280, 960),
+        };
+        for built_from in [None, Some(size(320, 240)), Some(size(1281, 960))] {
+            assert!(half.check(built_from).is_ok(), "{built_from:?}");
+        }
+        let why = half.check(Some(size(1280, 960))).expect_err("refused").to_string();
+        assert!(why.contains("camera.bayer = \"bilinear\"") && why.contains("640 x 480"), "{why}");
+        let (size, other_size) = (half.other_size, half.size);
+        let bilinear = BayerPictures { mode: BayerMode::Bilinear, size, other_size };
+        let why = bilinear.check(Some(other_size)).expect_err("refused").to_string();
+        assert!(why.contains("camera.bayer = \"half\""), "{why}");
+    }
 }

@@ -258,6 +258,7 @@ mod tests {
                 extractors: vec![ExtractorOptions::default()],
                 threads: 2,
                 any_shape: true,
+                bayer: None,
             };
             let templates = Templates::new(recipe, fallback, current.clone(), hub.clone());
             let inspection = Inspection {

@@ -67,7 +67,18 @@ fn configurations() -> Vec<(String, String)> {
         .replace("\"free-run\"", "\"gpio\"\nchip = \"e\"\nline = 7")
         .replace("[camera]", "[encoder]\nline = 8\nedge = \"both\"\n[camera]");
     seeds.push(("small".into(), small.into()));
+    let sensor = small
+        .replace("\"free-run\"", "\"software\"")
+        .replace(
+            "\"folder\"\nfolder = \"b\"\nframes_per_second = 2.5",
+            "\"v4l2\"\ndevice = \"v\"\nwidth = 64\nheight = 48\nformat = \"RG10\"\nalign = \"high\"\n\
+             black = 64\nwhite_balance = [1.5, 1.0, 2.0]\nbayer = \"bilinear\"\nexposure_us = 500\n\
+             strobe_must_cover = true",
+        )
+        .replace("[control]", "[outputs.strobe]\nline = 3\n[control]");
+    assert!(LineConfig::parse(&sensor, "sensor").is_ok());
     seeds.push(("encoder".into(), encoder));
+    seeds.push(("sensor".into(), sensor));
     seeds
 }
 

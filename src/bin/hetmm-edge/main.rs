@@ -12,6 +12,7 @@
     clippy::unwrap_used
 )]
 
+mod bench;
 mod check;
 mod keys;
 mod logging;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml                  inspect parts until the program is stopped
   hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
   hetmm-edge --config line.toml status           print the state of the running device
+  hetmm-edge --config line.toml bench            measure the speed of this device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
@@ -95,6 +97,8 @@ enum Task {
     },
     /// List what was added to the template, when and by whom
     History(Ask),
+    /// Measure the time of each stage of an inspection on this device, and how late its outputs are. Nothing is driven
+    Bench(bench::Args),
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -140,6 +144,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             logging::start(cli.verbose)?;
             return run::run(&cli.config, config, cli.replay.as_deref(), &signals);
         }
+        Some(Task::Bench(args)) => return bench::run(args, &LineConfig::read(&cli.config)?),
         Some(Task::Completions { shell }) => {
             let mut script = vec![];
             clap_complete::generate(*shell, &mut Cli::command(), "hetmm-edge", &mut script);

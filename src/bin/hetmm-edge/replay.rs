@@ -24,6 +24,7 @@ impl Replay {
         config.outputs.simulate = true;
         config.trigger.source = TriggerSource::Software;
         config.camera.source = CameraSource::Folder;
+        config.camera.strobe_must_cover = false;
         config.encoder = None;
         if let (Some(_), Some(deadline)) = (config.reject.delay_counts, config.reject.deadline_us) {
             log::warn!("a recording has no encoder, so a part passes the gate at its deadline");

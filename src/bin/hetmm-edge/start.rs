@@ -13,6 +13,7 @@ use hetmm::line::current::Current;
 use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
+use hetmm::line::light::Light;
 use hetmm::line::messages::{Job, Message, WantedFrame};
 use hetmm::line::outbox::{Outbox, QUEUE};
 use hetmm::line::outputs::Bank;
@@ -64,6 +65,7 @@ impl Line {
             bank,
             alive: Arc::default(),
             current: Arc::default(),
+            light: Arc::default(),
             replay: replay.map(Arc::new),
         };
         // One more than may wait, because the one in work has left its queue.
@@ -105,6 +107,7 @@ struct Wiring<'a> {
     bank: Arc<Mutex<Bank>>,
     alive: Arc<Alive>,
     current: Arc<Current>,
+    light: Arc<Light>,
     replay: Option<Arc<Replay>>,
 }
 
@@ -126,6 +129,7 @@ impl Wiring<'_> {
             jobs,
             records,
             alive: self.alive.clone(),
+            light: self.light.clone(),
             capture_delay: Duration::from_micros(self.config.camera.capture_delay_us),
             free_run: self.is_free_run(),
             lost_parts: self.outbox.lost_parts(),
@@ -179,11 +183,12 @@ impl Wiring<'_> {
     fn start_camera(&self, wanted: Receiver<WantedFrame>, jobs: SyncSender<Job>) -> Result<()> {
         let (config, replay) = (self.config.clone(), self.replay.clone());
         let (hub, is_free_run) = (self.outbox.clone(), self.is_free_run());
+        let light = config.exposure_in_light().map(|exposure| (self.light.clone(), exposure));
         spawn("camera", move || {
             let mut open = || -> Result<Box<dyn Camera>> {
                 replay.as_ref().map_or_else(|| config.open_camera(), |replay| Ok(replay.camera()))
             };
-            let capture = Capture { open: &mut open, jobs, hub };
+            let capture = Capture { open: &mut open, jobs, hub, light };
             if is_free_run { capture.free_run() } else { capture.on_demand(&wanted) }
         })?;
         Ok(())

@@ -3,9 +3,8 @@
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
 use hetmm::feature_map::FeatureMap;
-use hetmm::image::{MAX_PIXELS, NetworkImage, Picture, Samples};
-use hetmm::inspection::Pipeline;
-use hetmm::inspection::Timing;
+use hetmm::image::{MAX_PIXELS, Size};
+use hetmm::inspection::{Pipeline, Timing, probe_picture};
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
 use hetmm::matching::panel::{BytePanel, PanelView};
@@ -65,10 +64,9 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     // The picture has the size that was asked for, which may have another shape.
     let pipeline = pipeline.with_any_shape();
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
-    let template = pipeline.template();
-    let probe = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
-    let size = args.picture.unwrap_or_else(|| usual_picture(&probe));
-    let picture = enlarge(&probe, size);
+    let size = args.picture.map(|(width, height)| Size { width, height });
+    let picture = probe_picture(pipeline.template(), size)?;
+    let size = (picture.width, picture.height);
     let view = picture.view()?;
     let mut times: [Vec<f64>; 5] = Default::default();
     for run in 0..WARM_UP + args.runs {
@@ -143,27 +141,6 @@ fn report(
         );
     }
     text
-}
-
-/// A picture of about a million pixels in the shape of the network's input.
-fn usual_picture(probe: &NetworkImage) -> (u32, u32) {
-    let times = 1024.0 / ((probe.width() * probe.height()) as f64).sqrt();
-    let scaled = |side: usize| (side as f64 * times).round() as u32;
-    (scaled(probe.width()), scaled(probe.height()))
-}
-
-/// A picture of this size that shows what the probe shows.
-fn enlarge(probe: &NetworkImage, (width, height): (u32, u32)) -> Picture {
-    let (from_width, from_height) = (probe.width(), probe.height());
-    let mut samples = Vec::with_capacity(width as usize * height as usize * 3);
-    for y in 0..height as usize {
-        for x in 0..width as usize {
-            let (u, v) = (x * from_width / width as usize, y * from_height / height as usize);
-            let at = (v * from_width + u) * 3;
-            samples.extend(probe.samples()[at..at + 3].iter().map(|s| (s / 257) as u8));
-        }
-    }
-    Picture { width, height, samples: Samples::Eight(samples) }
 }
 
 /// Billions of multiply-adds per second of the kernel alone, on a panel that stays in the first cache. It is the best

@@ -1,7 +1,8 @@
 //! Refuses what a configuration must not say.
 
+use super::camera;
 use super::locate::Located;
-use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
+use super::schema::{FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
 use crate::gpio::{EdgeKind, LineRef};
 
@@ -12,7 +13,7 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     ranges(config, at)?;
     features(config, at)?;
     trigger(config, at)?;
-    camera(config, at)?;
+    camera::check(config, at)?;
     reject(config, at)?;
     outputs(config, at)?;
     pins(config, at)
@@ -127,39 +128,6 @@ fn trigger(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         let why = "edges of two chips have no common order";
         let remedy = "wire encoder and trigger to one GPIO chip, and remove encoder.chip";
         return Err(at.error("encoder.chip", why, remedy));
-    }
-    Ok(())
-}
-
-fn camera(config: &LineConfig, at: &Located<'_>) -> Result<()> {
-    let camera = &config.camera;
-    let v4l2 = camera.source == CameraSource::V4l2;
-    let source = if v4l2 { "v4l2" } else { "folder" };
-    let needed = [
-        ("camera.device", v4l2, camera.device.is_some()),
-        ("camera.width", v4l2, camera.width.is_some()),
-        ("camera.height", v4l2, camera.height.is_some()),
-        ("camera.format", v4l2, camera.format.is_some()),
-        ("camera.folder", !v4l2, camera.folder.is_some()),
-    ];
-    for (path, needed, given) in needed {
-        if needed && !given {
-            let why = format!("is missing, and source = \"{source}\" needs it");
-            return Err(at.error(path, &why, "firmware-config/line.toml shows how to give it"));
-        }
-        if !needed && given {
-            let why = format!("has no meaning with source = \"{source}\"");
-            return Err(at.error(path, &why, "remove it, or change camera.source"));
-        }
-    }
-    let free_folder = !v4l2 && config.trigger.source == TriggerSource::FreeRun;
-    if free_folder && camera.frames_per_second.is_none() {
-        let why = "is missing, and a folder has no rate of its own";
-        return Err(at.error(
-            "camera.frames_per_second",
-            why,
-            "give the number of parts per second",
-        ));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! An unknown key, a value out of range and two contradicting keys are errors. Each names the file, the line number and
 //! the remedy. Defaults are filled in for what the file leaves out. So a resolved configuration holds every value.
 
+mod camera;
 mod check;
 mod locate;
 mod outputs;
@@ -66,6 +67,7 @@ impl LineConfig {
                 None => reject.min_pitch_us = Some(reject.pulse_width_us),
             }
         }
+        camera::fill_in(&mut self.camera);
         let template = &mut self.template;
         let tensorrt = matches!(template.device, FeatureDevice::TensorRt | FeatureDevice::Auto);
         if tensorrt && template.engine_cache.is_none() {

@@ -2,6 +2,7 @@
 //! test checks that both agree.
 
 use super::outputs::OutputsConfig;
+use crate::camera::{Align, BayerMode, PixelFormat};
 use crate::gpio::{Bias, EdgeKind, LineRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -180,7 +181,20 @@ pub struct CameraConfig {
     pub height: Option<u32>,
     /// The pixel format.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<crate::camera::PixelFormat>,
+    pub format: Option<PixelFormat>,
+    /// Where samples of 10 and 12 bits lie in their 16. It is for formats that have such samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<Align>,
+    /// The sample that means black, in the sensor's own unit: 0 to half of the largest sample. It is for formats that
+    /// hold a sensor's own samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub black: Option<u16>,
+    /// What red, green and blue are multiplied with, 0.1 to 16. It is for Bayer formats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub white_balance: Option<[f64; 3]>,
+    /// How the missing colours are found. It is for Bayer formats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bayer: Option<BayerMode>,
     /// The number of frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames_per_second: Option<f64>,
@@ -199,6 +213,23 @@ pub struct CameraConfig {
     /// The time from the trigger to the earliest beginning of the exposure, in microseconds.
     #[serde(default)]
     pub capture_delay_us: u64,
+    /// What drives the light.
+    #[serde(default)]
+    pub strobe: StrobeSource,
+    /// Whether a frame counts only if its whole exposure was inside the light.
+    #[serde(default)]
+    pub strobe_must_cover: bool,
+}
+
+/// Names what drives the light.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrobeSource {
+    /// The output `outputs.strobe`, if there is one.
+    #[default]
+    Gpio,
+    /// The sensor's own output.
+    Sensor,
 }
 
 /// Holds the table `[reject]`.

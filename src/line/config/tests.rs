@@ -112,7 +112,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .collect::<Vec<_>>()
         .join("\n")
         // The keys of ONNX Runtime have no meaning with the default.
-        .replace("device = \"usual\"", "device = \"auto\"");
+        .replace("device = \"usual\"", "device = \"auto\"")
+        // The keys of sensors have no meaning with a format that holds no samples of a sensor.
+        .replace("format = \"YUYV\"", "format = \"RG10\"");
     let all = LineConfig::parse(&everything, "everything").expect("every commented key exists");
     let shown: toml::Table = toml::from_str(&all.to_toml().expect("shows")).expect("reads");
     let mut keys = vec![];
@@ -156,6 +158,88 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
     }
     assert_eq!(config.template.device, FeatureDevice::Usual);
+    let bayer = LineConfig::parse(&text.replace("\"YUYV\"", "\"RG10\""), "bayer").expect("reads");
+    let shown = bayer.to_toml().expect("shows");
+    for default in [
+        "align = \"low\"",
+        "black = 0",
+        "bayer = \"half\"",
+        "strobe = \"gpio\"",
+        "strobe_must_cover = false",
+    ] {
+        assert!(text.contains(&format!("#{default}")) && shown.contains(default), "{default}");
+    }
+    assert!(text.contains("#white_balance = [1.0, 1.0, 1.0]"));
+    assert_eq!(bayer.camera.white_balance, Some([1.0; 3]));
+}
+
+#[test]
+fn keys_of_sensors_and_of_the_light() {
+    let with = |format: &str, lines: &str| {
+        let text = WHOLE.replace("format = \"YUYV\"", &format!("format = \"{format}\"\n{lines}"));
+        let strobe = if lines.contains("must_cover") { "[outputs.strobe]\nline = 7\n" } else { "" };
+        LineConfig::parse(&(text + strobe), "line.toml")
+    };
+    for format in crate::camera::PixelFormat::all() {
+        let config = with(format.name(), "").expect("reads");
+        assert_eq!(config.camera.format, Some(format));
+        assert_eq!(config.camera.align.is_some(), format.has_spare_bits(), "{format}");
+        assert_eq!(config.camera.black.is_some(), format.sensor_bits().is_some(), "{format}");
+        assert_eq!(config.camera.bayer.is_some(), format.is_bayer(), "{format}");
+        let again = LineConfig::parse(&config.to_toml().expect("shows"), "again").expect("reads");
+        assert_eq!(again, config);
+    }
+    let lit = "strobe_must_cover = true\nexposure_us = 2000";
+    for (format, lines) in [
+        (
+            "RG12",
+            "align = \"high\"\nblack = 2047\nwhite_balance = [1.9, 1, 16]\nbayer = \"bilinear\"",
+        ),
+        ("Y10B", "black = 511"),
+        ("GREY", "strobe = \"sensor\""),
+        ("GREY", lit),
+    ] {
+        with(format, lines).unwrap_or_else(|why| panic!("{format} {lines}: {why}"));
+    }
+    // Each row holds the format, what to add, the key, and a word of the refusal.
+    let refused = [
+        ("YUYV", "align = \"low\"", "camera.align", "no meaning with format = \"YUYV\""),
+        ("Y10P", "align = \"low\"", "camera.align", "no meaning"),
+        ("RG10", "align = \"top\"", "", "unknown variant `top`"),
+        ("GREY", "black = 16", "camera.black", "no meaning"),
+        ("Y10", "black = 512", "camera.black", "out of range"),
+        ("Y10", "black = -1", "", "invalid value"),
+        ("Y10", "white_balance = [1, 1, 1]", "camera.white_balance", "no meaning"),
+        ("RG10", "white_balance = [1, 1]", "", "invalid length"),
+        ("RG10", "white_balance = [1, nan, 1]", "camera.white_balance", "out of range"),
+        ("RG10", "white_balance = [1, 0.05, 1]", "camera.white_balance", "out of range"),
+        ("Y12P", "bayer = \"half\"", "camera.bayer", "no meaning"),
+        ("pRAA", "bayer = \"linear\"", "", "unknown variant `linear`"),
+        ("GREY", "strobe = \"camera\"", "", "unknown variant `camera`"),
+        ("GREY", "strobe_must_cover = true", "camera.strobe_must_cover", "camera.exposure_us"),
+        (
+            "GREY",
+            "strobe_must_cover = true\nexposure_us = 5001",
+            "camera.strobe_must_cover",
+            "longer",
+        ),
+        (
+            "GREY",
+            "strobe = \"sensor\"\nstrobe_must_cover = true",
+            "outputs.strobe",
+            "remove [outputs.strobe]",
+        ),
+    ];
+    for (format, lines, key, word) in refused {
+        let error = with(format, lines).expect_err(lines).to_string();
+        assert!(error.starts_with("line.toml:") && error.contains("\n  -> "), "{error}");
+        assert!(error.contains(key) && error.contains(word), "{lines}: {error}");
+    }
+    let unlit =
+        WHOLE.replace("height = 480", "height = 480\nstrobe_must_cover = true\nexposure_us = 900");
+    assert!(error_of(&unlit).contains("there is no [outputs.strobe]"));
+    let by_sensor = unlit.replace("height = 480", "height = 480\nstrobe = \"sensor\"");
+    assert!(error_of(&by_sensor).contains("times its light itself"));
 }
 
 #[test]

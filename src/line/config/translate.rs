@@ -1,11 +1,14 @@
 //! Translates the configuration into the settings of the part tracker, the inspection and the camera.
 
 use super::outputs::SafeLevel;
-use super::schema::{CameraSource, FeatureDevice, LineConfig, TriggerSource};
+use super::schema::{CameraSource, FeatureDevice, LineConfig, StrobeSource, TriggerSource};
 use crate::backbone::{self, Device};
-use crate::camera::{Camera, FolderCamera, FolderSettings, V4l2Camera, V4l2Settings};
+use crate::camera::{
+    BayerMode, Camera, FolderCamera, FolderSettings, RawSettings, V4l2Camera, V4l2Settings,
+};
 use crate::error::{Error, Result};
-use crate::line::proof::Recipe;
+use crate::image::Size;
+use crate::line::proof::{BayerPictures, Recipe};
 use crate::line::tracker::{Pitch, Settings, Travel};
 use std::time::Duration;
 
@@ -76,7 +79,58 @@ impl LineConfig {
             extractors: devices.iter().map(extractor).collect(),
             threads: template.threads,
             any_shape: template.any_shape,
+            bayer: self.bayer_pictures(),
         }
+    }
+
+    /// Returns which pictures a Bayer sensor gives, if the camera has one.
+    fn bayer_pictures(&self) -> Option<BayerPictures> {
+        let camera = &self.camera;
+        let is_live = camera.source == CameraSource::V4l2;
+        let format = camera.format.filter(|format| is_live && format.is_bayer())?;
+        let sensor = Size { width: camera.width?, height: camera.height? };
+        let mode = camera.bayer.unwrap_or_default();
+        let other_mode = match mode {
+            BayerMode::Half => BayerMode::Bilinear,
+            BayerMode::Bilinear => BayerMode::Half,
+        };
+        let size = format.picture_size(sensor, mode);
+        Some(BayerPictures { mode, size, other_size: format.picture_size(sensor, other_mode) })
+    }
+
+    /// Returns the exposure that has to be inside the light, if that is asked for.
+    pub fn exposure_in_light(&self) -> Option<Duration> {
+        let exposure = self.camera.exposure_us.filter(|_| self.camera.strobe_must_cover)?;
+        Some(Duration::from_micros(exposure.into()))
+    }
+
+    fn v4l2_settings(&self) -> Result<V4l2Settings> {
+        let camera = &self.camera;
+        let missing = |key: &str| Error::usage(format!("camera.{key} is missing"));
+        let by_sensor = camera.strobe == StrobeSource::Sensor;
+        // The values were checked. They are far below the largest numbers of 32 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let raw = RawSettings {
+            align: camera.align.unwrap_or_default(),
+            black: camera.black.unwrap_or(0),
+            white_balance: camera.white_balance.unwrap_or([1.0; 3]).map(|factor| factor as f32),
+            bayer: camera.bayer.unwrap_or_default(),
+        };
+        let strobe_us = u32::try_from(self.outputs.strobe_width_us).unwrap_or(u32::MAX);
+        Ok(V4l2Settings {
+            device: camera.device.clone().ok_or_else(|| missing("device"))?,
+            width: camera.width.ok_or_else(|| missing("width"))?,
+            height: camera.height.ok_or_else(|| missing("height"))?,
+            frames_per_second: camera.frames_per_second,
+            format: camera.format.ok_or_else(|| missing("format"))?,
+            raw,
+            buffers: camera.buffers,
+            exposure_us: camera.exposure_us,
+            gain: camera.gain,
+            sensor_strobe_us: by_sensor.then_some(strobe_us),
+            needs_exposure_start: camera.strobe_must_cover,
+            controls: camera.controls.clone(),
+        })
     }
 
     /// Opens the camera.
@@ -87,20 +141,7 @@ impl LineConfig {
         let camera = &self.camera;
         let missing = |key: &str| Error::usage(format!("camera.{key} is missing"));
         match camera.source {
-            CameraSource::V4l2 => {
-                let settings = V4l2Settings {
-                    device: camera.device.clone().ok_or_else(|| missing("device"))?,
-                    width: camera.width.ok_or_else(|| missing("width"))?,
-                    height: camera.height.ok_or_else(|| missing("height"))?,
-                    frames_per_second: camera.frames_per_second,
-                    format: camera.format.ok_or_else(|| missing("format"))?,
-                    buffers: camera.buffers,
-                    exposure_us: camera.exposure_us,
-                    gain: camera.gain,
-                    controls: camera.controls.clone(),
-                };
-                Ok(Box::new(V4l2Camera::open(&settings)?))
-            }
+            CameraSource::V4l2 => Ok(Box::new(V4l2Camera::open(&self.v4l2_settings()?)?)),
             CameraSource::Folder => {
                 let folder = camera.folder.as_ref().ok_or_else(|| missing("folder"))?;
                 // Triggers set the pace, unless every picture is a part.

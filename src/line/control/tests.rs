@@ -231,6 +231,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         jobs,
         records: Records::start(&config.records).expect("starts").0,
         alive: Arc::default(),
+        light: Arc::default(),
         capture_delay: Duration::ZERO,
         free_run: true,
         lost_parts: Arc::default(),
