@@ -4,7 +4,6 @@
 //! inputs ──edges──> hub (tracker, outputs) ─captures──> capture ──frames──> inspect
 //!                    ^  │                                                     │
 //! control, replay ───┘  └──> records                  archive <── rejects ────┤
-//!                    ^                                                        │
 //!                    └──────────────── results ───────────────────────────────┘
 //! ```
 //!
@@ -35,6 +34,7 @@ pub mod capture;
 pub mod config;
 pub mod control;
 pub mod current;
+pub mod drift;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;
