@@ -4,6 +4,8 @@
 
 #[path = "edge/control.rs"]
 mod control;
+#[path = "edge/drift.rs"]
+mod drift;
 #[path = "edge/engines.rs"]
 mod extractors;
 #[path = "edge/free_run.rs"]

@@ -4,6 +4,7 @@
 //! inputs ──edges──> hub (tracker, outputs) ─captures──> capture ──frames──> inspect
 //!                    ^  │                                                     │
 //! control, replay ───┘  └──> records                  archive <── rejects ────┤
+//!                    ^                                  drift <── numbers ────┤
 //!                    └──────────────── results ───────────────────────────────┘
 //! ```
 //!
@@ -35,6 +36,7 @@ pub mod config;
 pub mod control;
 pub mod current;
 pub mod drift;
+pub mod drift_keeper;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;

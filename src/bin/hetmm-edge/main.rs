@@ -39,6 +39,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
   hetmm-edge --config line.toml status           print the state of the running device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
+  hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."
@@ -95,6 +96,9 @@ enum Task {
     },
     /// List what was added to the template, when and by whom
     History(Ask),
+    /// Ask the drift watch, which warns of slow changes of light, focus and parts (docs/drift.md)
+    #[command(subcommand)]
+    Drift(Drift),
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -105,6 +109,16 @@ enum Task {
         /// The folder, as in /usr/local/share/man/man1
         folder: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum Drift {
+    /// Print what is usual, what has drifted, the correlation of the blocks and the expected false alarms, as JSON
+    Status(Ask),
+    /// Learn anew what is usual, for example after work on lamp, lens or camera
+    Learn(Ask),
+    /// Take what the watch warns of as usual from now on, and learn it. The answer is kept with your name
+    Accept(Ask),
 }
 
 #[derive(clap::Args)]
@@ -159,6 +173,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Some(Task::Resume(ask)) => ("resume".into(), ask),
         Some(Task::Acknowledge(ask)) => ("acknowledge".into(), ask),
         Some(Task::History(ask)) => ("history".into(), ask),
+        Some(Task::Drift(Drift::Status(ask))) => ("drift status".into(), ask),
+        Some(Task::Drift(Drift::Learn(ask))) => ("drift learn".into(), ask),
+        Some(Task::Drift(Drift::Accept(ask))) => ("drift accept".into(), ask),
         Some(Task::Teach { part, force, ask }) => {
             (format!("teach {part}{}", if *force { " force" } else { "" }), ask)
         }

@@ -127,7 +127,7 @@ impl Line {
             archive.stop();
             within(FLUSH, || thread.is_finished());
         }
-        let threads = [self.records, self.control];
+        let threads = [self.records, self.drift, self.control];
         within(FLUSH, || threads.iter().flatten().all(JoinHandle::is_finished) || !stopped);
         logging::drain();
         snapshot

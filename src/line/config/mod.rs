@@ -4,11 +4,13 @@
 //! the remedy. Defaults are filled in for what the file leaves out. So a resolved configuration holds every value.
 
 mod check;
+mod drift;
 mod locate;
 mod outputs;
 mod schema;
 mod translate;
 
+pub use drift::DriftConfig;
 pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
 pub use schema::*;
 
@@ -89,6 +91,7 @@ impl LineConfig {
             self.records.edges.as_mut(),
             self.archive.folder.as_mut(),
             self.control.socket.as_mut(),
+            self.drift.file.as_mut(),
         ];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&path);

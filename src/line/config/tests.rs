@@ -111,8 +111,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .filter(|l| !l.starts_with("chip = \"gpiochip1\""))
         .collect::<Vec<_>>()
         .join("\n")
-        // The keys of ONNX Runtime have no meaning with the default.
-        .replace("device = \"usual\"", "device = \"auto\"");
+        // The keys of ONNX Runtime and the warning output have no meaning with the defaults.
+        .replace("device = \"usual\"", "device = \"auto\"")
+        .replace("watch = false", "watch = true");
     let all = LineConfig::parse(&everything, "everything").expect("every commented key exists");
     let shown: toml::Table = toml::from_str(&all.to_toml().expect("shows")).expect("reads");
     let mut keys = vec![];
@@ -140,6 +141,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("inspection_timeout_us", config.realtime.inspection_timeout_us),
         ("buffers", u64::from(config.camera.buffers)),
         ("threads", config.template.threads as u64),
+        ("block_s", config.drift.block_s),
+        ("block_parts", u64::from(config.drift.block_parts)),
+        ("learn_blocks", u64::from(config.drift.learn_blocks)),
     ];
     for (key, value) in defaults {
         assert!(text.contains(&format!("#{key} = {value}")), "{key} is {value}");
@@ -156,6 +160,16 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
     }
     assert_eq!(config.template.device, FeatureDevice::Usual);
+    let (watch, k, h) = (config.drift.watch, config.drift.k, config.drift.h);
+    let drift = [
+        format!("#watch = {watch} "),
+        format!("#k = {k:?} "),
+        format!("#h = {h:?} "),
+        format!("#horizon_h = {:?} ", config.drift.horizon_h),
+    ];
+    for line in drift {
+        assert!(text.contains(&line), "{line}");
+    }
 }
 
 #[test]
