@@ -32,6 +32,7 @@ pub mod alive;
 pub mod archive;
 pub mod assessment;
 pub mod capture;
+pub mod collect;
 pub mod config;
 pub mod control;
 pub mod current;

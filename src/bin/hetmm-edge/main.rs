@@ -13,6 +13,7 @@
 )]
 
 mod check;
+mod collect;
 mod keys;
 mod logging;
 mod output;
@@ -39,6 +40,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
   hetmm-edge --config line.toml status           print the state of the running device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
+  hetmm-edge --config line.toml collect 100 DIR  save 100 pictures, to build a template from
   hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
@@ -99,6 +101,22 @@ enum Task {
     /// Ask the drift watch, which warns of slow changes of light, focus and parts (docs/drift.md)
     #[command(subcommand)]
     Drift(Drift),
+    /// Save pictures with the camera and the trigger of the line, to build a template from. No output is driven
+    #[command(after_help = "Examples:
+  hetmm-edge --config line.toml collect 100 good       save the pictures of the next 100 parts
+  yes '' | hetmm-edge --config line.toml collect 20 good   with source = \"software\": as fast as the camera
+
+Exit code 1: fewer pictures than asked for.
+
+With trigger.source = \"software\", each line on standard input takes a picture. Stop the device first. No strobe \
+is driven: switch the light on.")]
+    Collect {
+        /// Number of pictures
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        count: u32,
+        /// Folder for the pictures. It is made if it does not exist. No file there is replaced
+        folder: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -165,6 +183,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             std::fs::create_dir_all(folder).map_err(failed)?;
             clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
             return Ok(ExitCode::SUCCESS);
+        }
+        Some(Task::Collect { count, folder }) => {
+            return collect::run(&cli.config, *count, folder);
         }
         Some(Task::Status(ask)) => ("status".into(), ask),
         Some(Task::Trigger(ask)) => ("trigger".into(), ask),
