@@ -17,6 +17,26 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     put_in_place(file, path)
 }
 
+/// Does the same as [`write_whole`] where nothing lies at `path` yet. It never replaces anything.
+///
+/// # Errors
+/// [`Kind::Io`] where something lies there, or where the file cannot be written.
+#[cfg(feature = "edge")]
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io(path, "cannot be written", &e);
+    let mut file = temporary(folder_of(path)).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let usual = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(usual).map_err(failed)?;
+    }
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist_noclobber(path).map_err(|e| failed(e.error))?;
+    sync_folder(path)
+}
+
 /// Opens a regular file of at most `most_bytes` bytes for reading, and never waits for it. An
 /// ordinary open of a pipe waits for its other end, and a device may never end.
 ///

@@ -8,7 +8,7 @@ use crate::backbone::{self, Backbone, ExtractorOptions, INT8, Request, TRACT};
 use crate::containment::contained_here;
 use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
-use crate::image::{NetworkImage, PictureView, Size};
+use crate::image::{Appearance, Mask, NetworkImage, PictureView, Size};
 use crate::matching::{Distances, Windows, Without, match_layer};
 use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
@@ -27,6 +27,8 @@ pub struct Pipeline {
     scorer: Scorer,
     /// The sizes of the pictures that the template was built from, each once.
     built_from: Vec<Size>,
+    /// The region of interest, if there is one.
+    mask: Option<Mask>,
     any_shape: bool,
 }
 
@@ -149,7 +151,8 @@ impl Pipeline {
                 built_from.push(size);
             }
         }
-        Ok(Pipeline { template, backbone, scorer, built_from, any_shape: false })
+        let mask = template.mask();
+        Ok(Pipeline { template, backbone, scorer, built_from, mask, any_shape: false })
     }
 
     /// Returns the same pipeline, which now squeezes pictures of any shape into the network's input.
@@ -325,6 +328,12 @@ impl Pipeline {
         self.check_shape(picture.size())?;
         let reading = self.template.settings().reading;
         NetworkImage::read(picture, reading, self.backbone.identity().size())
+    }
+
+    /// Measures how a picture looks inside the region of interest. Returns `None` if too little is inside. It has no
+    /// influence on the verdict.
+    pub fn appearance(&self, image: &NetworkImage) -> Option<Appearance> {
+        Appearance::of(image, self.mask.as_ref())
     }
 
     /// Computes the feature maps of a picture.

@@ -2,8 +2,12 @@
 //! kernel GPIO and a kernel camera run on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
+#[path = "edge/collect.rs"]
+mod collect;
 #[path = "edge/control.rs"]
 mod control;
+#[path = "edge/drift.rs"]
+mod drift;
 #[path = "edge/engines.rs"]
 mod extractors;
 #[path = "edge/free_run.rs"]

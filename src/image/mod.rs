@@ -4,6 +4,7 @@
 //! Workstation and device take this one path, so that a template and a live picture are made of the
 //! same numbers.
 
+mod appearance;
 mod decode;
 mod facts;
 mod jpeg;
@@ -20,6 +21,7 @@ mod turn;
 mod view;
 mod webp;
 
+pub use appearance::Appearance;
 pub use decode::{decode, decode_with_opacity, load, read, size_of, size_of_file};
 pub use facts::Facts;
 pub use limits::{MAX_PIXELS, MIN_SIDE};

@@ -301,9 +301,11 @@ impl Hub {
                 Answer::Done("acknowledged".into())
             }
             // These requests are not for this thread.
-            Request::Reload | Request::Teach(..) | Request::Undo(_) | Request::History => {
-                Answer::Failed("not understood".into())
-            }
+            Request::Reload
+            | Request::Teach(..)
+            | Request::Undo(_)
+            | Request::History
+            | Request::Drift(_) => Answer::Failed("not understood".into()),
         };
         reply.give(answer);
     }

@@ -4,12 +4,14 @@ use super::alive::Alive;
 use super::archive::{Archive, Item};
 use super::assessment::Assessment;
 use super::current::Current;
+use super::drift_keeper::{Feed, Seen};
 use super::messages::{Job, Judged, Message};
 use super::outbox::Outbox;
 use super::tracker::{Event, Fault, Reason};
 use crate::clock::LineTime;
 use crate::containment::Containment;
 use crate::error::{Error, Kind};
+use crate::image::NetworkImage;
 use crate::inspection::{Inspected, Pipeline};
 use crate::scoring::{Decided, Scored, Verdict};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct Inspection {
     pub review_passes: bool,
     /// The archive of pictures of bad parts.
     pub archive: Option<Arc<Archive>>,
+    /// The way to the drift watch, if there is one.
+    pub drift: Option<Feed>,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// The way to the hub thread.
@@ -52,25 +56,33 @@ impl Inspection {
             };
             self.alive.inspection_begins(LineTime::now());
             let (part, triggered_at) = (job.part, job.triggered_at);
-            let result = match &pool {
+            let (result, seen) = match &pool {
                 Some(pool) => pool.install(|| self.job(job)),
                 None => self.job(job),
             };
             self.alive.inspection_ends();
             let judged = Judged { part, triggered_at, result };
             self.hub.send(Message::Judged(Box::new(judged)));
+            // The hub has its result by now, so that the watch delays none.
+            if let (Some(drift), Some(seen)) = (&self.drift, seen) {
+                drift.part(seen);
+            }
         }
     }
 
-    fn job(&self, job: Job) -> std::result::Result<Assessment, Reason> {
+    /// Inspects a part. Also returns what the drift watch needs of it.
+    fn job(&self, job: Job) -> (std::result::Result<Assessment, Reason>, Option<Seen>) {
         let begun = LineTime::now();
         if begun >= job.deadline {
             // The part is already rejected. The time belongs to the next one.
-            return Err(Reason::Late);
+            return (Err(Reason::Late), None);
         }
-        let Some(pipeline) = self.current.get() else { return Err(Reason::InspectionFailed) };
+        let Some(pipeline) = self.current.get() else {
+            return (Err(Reason::InspectionFailed), None);
+        };
         match inspect(&pipeline, &job, begun, self.review_passes) {
-            Ok((assessment, scored)) => {
+            Ok((assessment, scored, image)) => {
+                let seen = Seen { score: assessment.score, image, pipeline: pipeline.clone() };
                 let late = LineTime::now() >= job.deadline;
                 if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
                 {
@@ -84,7 +96,7 @@ impl Inspection {
                         pipeline,
                     });
                 }
-                Ok(assessment)
+                (Ok(assessment), Some(seen))
             }
             Err(failure) => {
                 let part = job.part.0;
@@ -95,7 +107,7 @@ impl Inspection {
                         self.extractor_failed(&pipeline, &why);
                     }
                 }
-                Err(Reason::InspectionFailed)
+                (Err(Reason::InspectionFailed), None)
             }
         }
     }
@@ -128,13 +140,14 @@ fn inspect(
     job: &Job,
     begun: LineTime,
     review_passes: bool,
-) -> std::result::Result<(Assessment, Scored), Failure> {
+) -> std::result::Result<(Assessment, Scored, NetworkImage), Failure> {
     let clock = || LineTime::now().since(begun);
     let found = job.frame.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
-    let Inspected { scored, decided, times, .. } = found.map_err(|why| match why.kind() {
-        Kind::Image => Failure::Picture(why),
-        _ => Failure::Extractor(why),
-    })?;
+    let Inspected { scored, decided, times, image, .. } =
+        found.map_err(|why| match why.kind() {
+            Kind::Image => Failure::Picture(why),
+            _ => Failure::Extractor(why),
+        })?;
     let Decided { verdict, by, regions } = decided;
     let assessment = Assessment {
         score: scored.score,
@@ -151,5 +164,5 @@ fn inspect(
         frame: begun.since(job.triggered_at),
         stages: times,
     };
-    Ok((assessment, scored))
+    Ok((assessment, scored, image))
 }

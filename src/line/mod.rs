@@ -4,7 +4,7 @@
 //! inputs ──edges──> hub (tracker, outputs) ─captures──> capture ──frames──> inspect
 //!                    ^  │                                                     │
 //! control, replay ───┘  └──> records                  archive <── rejects ────┤
-//!                    ^                                                        │
+//!                    ^                                  drift <── numbers ────┤
 //!                    └──────────────── results ───────────────────────────────┘
 //! ```
 //!
@@ -33,9 +33,12 @@ pub mod archive;
 pub mod assessment;
 pub mod bench;
 pub mod capture;
+pub mod collect;
 pub mod config;
 pub mod control;
 pub mod current;
+pub mod drift;
+pub mod drift_keeper;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;

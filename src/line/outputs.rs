@@ -122,6 +122,7 @@ mod tests {
             busy: None,
             strobe: None,
             heartbeat: None,
+            warning: None,
         };
         Bank::open(&config).expect("variables open")
     }

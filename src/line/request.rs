@@ -24,12 +24,26 @@ pub enum Request {
     Undo(Option<u32>),
     /// Return the template's journal.
     History,
+    /// Ask the drift watch.
+    Drift(DriftRequest),
+}
+
+/// Names what can be asked of the drift watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriftRequest {
+    /// Return what it sees.
+    Status,
+    /// Learn anew what is usual.
+    Learn,
+    /// Take what it warns of as usual.
+    Accept,
 }
 
 impl Request {
     /// The forms in which requests are written.
     pub const FORMS: &'static str = "status, trigger, reload, safe, resume, acknowledge, \
-                                     teach PART [force], undo [ENTRY], history";
+                                     teach PART [force], undo [ENTRY], history, \
+                                     drift status|learn|accept";
 
     /// Parses the request of a line of text.
     pub fn parse(line: &str) -> Option<Self> {
@@ -42,6 +56,12 @@ impl Request {
             "resume" => Request::Resume,
             "acknowledge" => Request::Acknowledge,
             "history" => Request::History,
+            "drift" => Request::Drift(match words.next()? {
+                "status" => DriftRequest::Status,
+                "learn" => DriftRequest::Learn,
+                "accept" => DriftRequest::Accept,
+                _ => return None,
+            }),
             "undo" => Request::Undo(words.next().map(str::parse).transpose().ok()?),
             "teach" => {
                 let part = PartId(words.next()?.parse().ok()?);

@@ -266,6 +266,7 @@ mod tests {
                 threads: 2,
                 review_passes: false,
                 archive: None,
+                drift: None,
                 alive: Arc::default(),
                 hub,
             };

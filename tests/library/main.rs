@@ -11,6 +11,7 @@ mod forged;
 
 mod architecture;
 mod backbones;
+mod drift;
 mod embed;
 mod mutations_config;
 mod mutations_features;

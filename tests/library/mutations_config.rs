@@ -5,7 +5,7 @@
 
 use hetmm::error::Kind;
 use hetmm::line::config::LineConfig;
-use hetmm::line::request::Request;
+use hetmm::line::request::{DriftRequest, Request};
 use std::fmt::Write;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
@@ -313,6 +313,9 @@ fn written(request: Request) -> String {
         Request::Resume => "resume".into(),
         Request::Acknowledge => "acknowledge".into(),
         Request::History => "history".into(),
+        Request::Drift(DriftRequest::Status) => "drift status".into(),
+        Request::Drift(DriftRequest::Learn) => "drift learn".into(),
+        Request::Drift(DriftRequest::Accept) => "drift accept".into(),
         Request::Undo(None) => "undo".into(),
         Request::Undo(Some(entry)) => format!("undo {entry}"),
         Request::Teach(part, force) => {
@@ -331,6 +334,10 @@ fn changed_requests_are_refused_or_mean_what_they_say() {
         "resume",
         "acknowledge",
         "history",
+        "drift status",
+        "drift learn",
+        "drift accept",
+        "drift",
         "undo",
         "undo 3",
         "undo 4294967295",

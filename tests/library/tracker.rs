@@ -40,7 +40,7 @@ struct Bench {
     said: Vec<Command>,
     finished: Vec<Finished>,
     /// The changes of every output: when they were carried out, when they were due, the level.
-    edges: [Vec<(LineTime, LineTime, bool)>; 7],
+    edges: [Vec<(LineTime, LineTime, bool)>; 8],
     captures: HashMap<PartId, LineTime>,
 }
 
@@ -53,7 +53,8 @@ impl Bench {
             Bench { tracker, max_in_flight, now: START, said, finished, edges, captures };
         bench.edges[Line::Ng.index()].push((START, START, settings.ng_active_when_safe));
         bench.edges[Line::Fault.index()].push((START, START, true));
-        for line in [Line::Ok, Line::Ready, Line::Busy, Line::Strobe, Line::Heartbeat] {
+        let off = [Line::Ok, Line::Ready, Line::Busy, Line::Strobe, Line::Heartbeat, Line::Warning];
+        for line in off {
             bench.edges[line.index()].push((START, START, false));
         }
         bench
@@ -494,6 +495,7 @@ enum Step {
     Safe,
     Resume,
     Acknowledge,
+    Drift(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -509,6 +511,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<u8>().prop_map(|watch| Step::Seeing { watch }),
         1 => prop_oneof![3 => Just(Step::Resume), 1 => Just(Step::Safe)],
         1 => Just(Step::Acknowledge),
+        1 => any::<bool>().prop_map(Step::Drift),
     ];
     prop::collection::vec(step, 1..200)
 }
@@ -598,6 +601,7 @@ fn play(settings: &Settings, steps: &[Step], lateness: Duration) -> (Bench, BTre
             }
             Step::Resume => bench.event(Event::Resume),
             Step::Acknowledge => bench.event(Event::Acknowledge),
+            Step::Drift(present) => bench.event(Event::Drift { present }),
         }
     }
     for watch in Watch::ALL {

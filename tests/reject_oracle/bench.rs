@@ -18,7 +18,7 @@ pub struct Bench {
     twin: Option<PartTracker>,
     pub model: Model,
     safety: Safety,
-    levels: [bool; 7],
+    levels: [bool; 8],
     /// The latest moment at which the part tracker was called.
     pub now: u64,
     /// The moment at which the part tracker wants to be called again.

@@ -45,6 +45,8 @@ pub struct Model {
     rejects_in_a_row: u32,
     /// Whether each watch may miss parts, in the order of [`Watch::ALL`].
     blind: [bool; 3],
+    /// Whether something drifts.
+    drifts: bool,
     /// What must be true now.
     pub account: Account,
     /// What the part tracker has to say in this call, without the changes of outputs.
@@ -69,6 +71,7 @@ impl Model {
             beat_due: now.saturating_add(nanos(settings.heartbeat_half_period)),
             rejects_in_a_row: 0,
             blind: [false; 3],
+            drifts: false,
             account: Account::at_start(settings),
             said: vec![],
         };
@@ -86,6 +89,7 @@ impl Model {
             Event::Count(count) => self.count = self.count.max(count),
             Event::Result { part, reject } => self.answer(part.0, reject),
             Event::Condition { fault, present } => self.set(fault, present),
+            Event::Drift { present } => self.drifts = present,
             Event::Blind { watch, parts } => self.go_blind(watch, parts),
             Event::Seeing { watch } => self.see(watch),
             Event::Safe => self.safe(),
@@ -331,6 +335,7 @@ impl Model {
         let strobe = lasts(begun, self.settings.strobe_width);
         let fault = safe || Fault::ALL.into_iter().any(|f| self.has(f));
         let busy = self.account.outstanding > 0 && !safe;
+        let warning = self.drifts && !safe;
         let ready = self.is_ready();
         let parts = self.queue().filter(|i| self.belt[*i].part.is_some()).count();
         let levels = &mut self.account.levels;
@@ -341,6 +346,7 @@ impl Model {
             (Line::Busy, busy),
             (Line::Strobe, strobe),
             (Line::Fault, fault),
+            (Line::Warning, warning),
         ] {
             levels[line.index()] = level;
         }

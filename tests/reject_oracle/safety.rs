@@ -135,7 +135,7 @@ impl Safety {
             }
             Event::Blind { watch, parts } => self.go_blind(watch, parts),
             Event::Seeing { watch } => self.see(watch),
-            Event::Condition { .. } | Event::Acknowledge | Event::Tick => {}
+            Event::Condition { .. } | Event::Drift { .. } | Event::Acknowledge | Event::Tick => {}
         }
     }
 

@@ -181,7 +181,11 @@ impl World {
             15..25 => self.call(Event::Safe),
             25..35 => self.call(Event::Resume),
             35..40 => self.call(Event::Acknowledge),
-            40..50 => self.call(Event::Tick),
+            40..45 => self.call(Event::Tick),
+            45..50 => {
+                let present = self.numbers.permille(500);
+                self.call(Event::Drift { present })
+            }
             50..60 => {
                 let most = 2 * self.bench.model.account.triggers + 3;
                 let part = self.numbers.pick(&[0, u64::MAX, most / 2, most]);

@@ -36,6 +36,9 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
     if let Some(folder) = archive {
         note("archive.folder".into(), writable(folder, "folder", Path::is_dir));
     }
+    if let Some(file) = config.drift.file.as_ref().filter(|_| config.drift.watch) {
+        note("drift.file".into(), writable(file, "regular file", Path::is_file));
+    }
     let recipe = config.recipe();
     let proven = proof::load(&recipe);
     let shape = match (&proven, size) {

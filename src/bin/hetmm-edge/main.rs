@@ -14,6 +14,7 @@
 
 mod bench;
 mod check;
+mod collect;
 mod keys;
 mod logging;
 mod output;
@@ -41,6 +42,8 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml status           print the state of the running device
   hetmm-edge --config line.toml bench            measure the speed of this device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
+  hetmm-edge --config line.toml collect 100 DIR  save 100 pictures, to build a template from
+  hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."
@@ -99,6 +102,25 @@ enum Task {
     History(Ask),
     /// Measure the time of each stage of an inspection on this device, and how late its outputs are. Nothing is driven
     Bench(bench::Args),
+    /// Ask the drift watch, which warns of slow changes of light, focus and parts (docs/drift.md)
+    #[command(subcommand)]
+    Drift(Drift),
+    /// Save pictures with the camera and the trigger of the line, to build a template from. No output is driven
+    #[command(after_help = "Examples:
+  hetmm-edge --config line.toml collect 100 good       save the pictures of the next 100 parts
+  yes '' | hetmm-edge --config line.toml collect 20 good   with source = \"software\": as fast as the camera
+
+Exit code 1: fewer pictures than asked for.
+
+With trigger.source = \"software\", each line on standard input takes a picture. Stop the device first. No strobe \
+is driven: switch the light on.")]
+    Collect {
+        /// Number of pictures
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        count: u32,
+        /// Folder for the pictures. It is made if it does not exist. No file there is replaced
+        folder: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -109,6 +131,16 @@ enum Task {
         /// The folder, as in /usr/local/share/man/man1
         folder: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum Drift {
+    /// Print what is usual, what has drifted, the correlation of the blocks and the expected false alarms, as JSON
+    Status(Ask),
+    /// Learn anew what is usual, for example after work on lamp, lens or camera
+    Learn(Ask),
+    /// Take what the watch warns of as usual from now on, and learn it. The answer is kept with your name
+    Accept(Ask),
 }
 
 #[derive(clap::Args)]
@@ -157,6 +189,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Task::Collect { count, folder }) => {
+            return collect::run(&cli.config, *count, folder);
+        }
         Some(Task::Status(ask)) => ("status".into(), ask),
         Some(Task::Trigger(ask)) => ("trigger".into(), ask),
         Some(Task::Reload(ask)) => ("reload".into(), ask),
@@ -164,6 +199,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Some(Task::Resume(ask)) => ("resume".into(), ask),
         Some(Task::Acknowledge(ask)) => ("acknowledge".into(), ask),
         Some(Task::History(ask)) => ("history".into(), ask),
+        Some(Task::Drift(Drift::Status(ask))) => ("drift status".into(), ask),
+        Some(Task::Drift(Drift::Learn(ask))) => ("drift learn".into(), ask),
+        Some(Task::Drift(Drift::Accept(ask))) => ("drift accept".into(), ask),
         Some(Task::Teach { part, force, ask }) => {
             (format!("teach {part}{}", if *force { " force" } else { "" }), ask)
         }

@@ -26,6 +26,8 @@ impl Replay {
         config.camera.source = CameraSource::Folder;
         config.camera.strobe_must_cover = false;
         config.encoder = None;
+        // A recording is not the line: what the watch has learned stays as it is.
+        config.drift.watch = false;
         if let (Some(_), Some(deadline)) = (config.reject.delay_counts, config.reject.deadline_us) {
             log::warn!("a recording has no encoder, so a part passes the gate at its deadline");
             config.reject.delay_counts = None;

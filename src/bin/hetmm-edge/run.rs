@@ -127,7 +127,7 @@ impl Line {
             archive.stop();
             within(FLUSH, || thread.is_finished());
         }
-        let threads = [self.records, self.control];
+        let threads = [self.records, self.drift, self.control];
         within(FLUSH, || threads.iter().flatten().all(JoinHandle::is_finished) || !stopped);
         logging::drain();
         snapshot
@@ -146,7 +146,7 @@ fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
 }
 
 /// Locks the configuration, because two programs must not drive the same outputs.
-fn only_instance(config: &Path) -> Result<Flock<File>> {
+pub fn only_instance(config: &Path) -> Result<Flock<File>> {
     let file = files::open_regular(config, u64::MAX, Kind::Usage)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| {
         let what = format!(

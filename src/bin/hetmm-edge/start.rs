@@ -10,6 +10,7 @@ use hetmm::line::capture::Capture;
 use hetmm::line::config::{LineConfig, TriggerSource};
 use hetmm::line::control::{Control, Socket};
 use hetmm::line::current::Current;
+use hetmm::line::drift_keeper::{Feed, Keeper};
 use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
@@ -39,9 +40,13 @@ pub struct Line {
     pub templates: Arc<Templates>,
     pub archive: Option<ArchiveThread>,
     pub records: Option<JoinHandle<()>>,
+    pub drift: Option<JoinHandle<()>>,
     /// It is dropped when the process ends, and the file of the socket with it.
     pub control: Option<JoinHandle<()>>,
 }
+
+/// The drift watch, the way to it, and its thread.
+type Drift = (Option<Arc<Keeper>>, Option<Feed>, Option<JoinHandle<()>>);
 
 /// The archive and its thread.
 pub type ArchiveThread = (Arc<Archive>, JoinHandle<()>);
@@ -83,12 +88,13 @@ impl Line {
         wiring.start_inputs()?;
         let archive = wiring.start_archive()?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
-        wiring.start_inspection(jobs, pictures.clone())?;
+        let (drift, feed, drift_thread) = wiring.start_drift()?;
+        wiring.start_inspection(jobs, pictures.clone(), feed)?;
         wiring.start_camera(wanted, job_sender)?;
         let templates = wiring.start_templates()?;
         let control = match socket {
             Some(socket) => {
-                let control = wiring.control(ask, &templates, pictures, losses);
+                let control = wiring.control(ask, &templates, pictures, drift, losses);
                 Some(spawn("control", move || socket.run(&control))?)
             }
             None => None,
@@ -96,7 +102,8 @@ impl Line {
         wiring.start_replay()?;
         let Wiring { outbox, bank, alive, .. } = wiring;
         let records = records_thread;
-        Ok(Line { hub, outbox, stop, bank, alive, templates, archive, records, control })
+        let drift = drift_thread;
+        Ok(Line { hub, outbox, stop, bank, alive, templates, archive, records, drift, control })
     }
 }
 
@@ -167,12 +174,27 @@ impl Wiring<'_> {
         Ok(Some((archive, spawn("archive", move || worker.run())?)))
     }
 
-    fn start_inspection(&self, jobs: Receiver<Job>, archive: Option<Arc<Archive>>) -> Result<()> {
+    fn start_drift(&self) -> Result<Drift> {
+        let Some((keeper, feed, parts)) = Keeper::new(self.config, self.outbox.clone()) else {
+            return Ok((None, None, None));
+        };
+        let worker = keeper.clone();
+        let thread = spawn("drift", move || worker.run(&parts))?;
+        Ok((Some(keeper), Some(feed), Some(thread)))
+    }
+
+    fn start_inspection(
+        &self,
+        jobs: Receiver<Job>,
+        archive: Option<Arc<Archive>>,
+        drift: Option<Feed>,
+    ) -> Result<()> {
         let inspection = Inspection {
             current: self.current.clone(),
             threads: self.config.template.threads,
             review_passes: self.config.template.review_passes,
             archive,
+            drift,
             alive: self.alive.clone(),
             hub: self.outbox.clone(),
         };
@@ -208,6 +230,7 @@ impl Wiring<'_> {
         requests: SyncSender<Asked>,
         templates: &Arc<Templates>,
         archive: Option<Arc<Archive>>,
+        drift: Option<Arc<Keeper>>,
         losses: Arc<Losses>,
     ) -> Arc<Control> {
         Arc::new(Control {
@@ -216,6 +239,7 @@ impl Wiring<'_> {
             bank: self.bank.clone(),
             templates: templates.clone(),
             archive,
+            drift,
             teach: self.config.control.teach,
             losses,
         })

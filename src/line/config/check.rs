@@ -16,6 +16,7 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     camera::check(config, at)?;
     reject(config, at)?;
     outputs(config, at)?;
+    drift(config, at)?;
     pins(config, at)
 }
 
@@ -207,6 +208,35 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             let remedy = "give outputs.chip, or a chip for this line";
             return Err(at.error(&format!("outputs.{}", wired.name), "has no GPIO chip", remedy));
         }
+    }
+    Ok(())
+}
+
+fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let drift = &config.drift;
+    let rows = [
+        ("drift.block_s", drift.block_s as f64, 1.0, 3600.0),
+        ("drift.block_parts", f64::from(drift.block_parts), 1.0, 100_000.0),
+        ("drift.learn_blocks", f64::from(drift.learn_blocks), 20.0, 5000.0),
+        ("drift.k", drift.k, 0.1, 3.0),
+        ("drift.h", drift.h, 3.0, 1000.0),
+        ("drift.horizon_h", drift.horizon_h, 1.0, 1000.0),
+    ];
+    for (path, value, low, high) in rows {
+        if !(low..=high).contains(&value) {
+            let remedy = format!("give a value from {low} to {high}");
+            return Err(at.error(path, &format!("{value} is out of range"), &remedy));
+        }
+    }
+    if drift.watch && drift.file.is_none() {
+        let why = "is missing, and watch = true needs it";
+        let remedy = "name a file that the program may write, such as /var/lib/hetmm/drift.json";
+        return Err(at.error("drift.file", why, remedy));
+    }
+    if config.outputs.warning.is_some() && !drift.watch {
+        let why = "nothing would ever switch this output on";
+        let remedy = "set watch = true in [drift], or remove the output";
+        return Err(at.error("outputs.warning", why, remedy));
     }
     Ok(())
 }

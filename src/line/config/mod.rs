@@ -5,11 +5,13 @@
 
 mod camera;
 mod check;
+mod drift;
 mod locate;
 mod outputs;
 mod schema;
 mod translate;
 
+pub use drift::DriftConfig;
 pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
 pub use schema::*;
 
@@ -91,6 +93,7 @@ impl LineConfig {
             self.records.edges.as_mut(),
             self.archive.folder.as_mut(),
             self.control.socket.as_mut(),
+            self.drift.file.as_mut(),
         ];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&path);

@@ -103,6 +103,9 @@ pub struct OutputsConfig {
     /// The output that changes its level as a sign of life.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<OutputConfig>,
+    /// The output that shows that light, focus or parts drift.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<OutputConfig>,
 }
 
 /// Describes an output that the configuration names.
@@ -129,6 +132,7 @@ impl OutputsConfig {
             ("busy", Line::Busy, &self.busy),
             ("strobe", Line::Strobe, &self.strobe),
             ("heartbeat", Line::Heartbeat, &self.heartbeat),
+            ("warning", Line::Warning, &self.warning),
         ];
         let plain = plain.into_iter().filter_map(|(name, line_kind, output)| {
             let o = output.as_ref()?;

@@ -1,6 +1,7 @@
 //! Holds every key of the configuration, with its unit. `firmware-config/line.toml` explains the keys to integrators. A
 //! test checks that both agree.
 
+use super::drift::DriftConfig;
 use super::outputs::OutputsConfig;
 use crate::camera::{Align, BayerMode, PixelFormat};
 use crate::gpio::{Bias, EdgeKind, LineRef};
@@ -34,6 +35,9 @@ pub struct LineConfig {
     /// The local control socket.
     #[serde(default)]
     pub control: ControlConfig,
+    /// The watch for slow changes of light, focus and parts.
+    #[serde(default)]
+    pub drift: DriftConfig,
     /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,

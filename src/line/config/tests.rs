@@ -111,8 +111,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .filter(|l| !l.starts_with("chip = \"gpiochip1\""))
         .collect::<Vec<_>>()
         .join("\n")
-        // The keys of ONNX Runtime have no meaning with the default.
+        // The keys of ONNX Runtime and the warning output have no meaning with the defaults.
         .replace("device = \"usual\"", "device = \"auto\"")
+        .replace("watch = false", "watch = true")
         // The keys of sensors have no meaning with a format that holds no samples of a sensor.
         .replace("format = \"YUYV\"", "format = \"RG10\"");
     let all = LineConfig::parse(&everything, "everything").expect("every commented key exists");
@@ -142,6 +143,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("inspection_timeout_us", config.realtime.inspection_timeout_us),
         ("buffers", u64::from(config.camera.buffers)),
         ("threads", config.template.threads as u64),
+        ("block_s", config.drift.block_s),
+        ("block_parts", u64::from(config.drift.block_parts)),
+        ("learn_blocks", u64::from(config.drift.learn_blocks)),
     ];
     for (key, value) in defaults {
         assert!(text.contains(&format!("#{key} = {value}")), "{key} is {value}");
@@ -158,6 +162,16 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
     }
     assert_eq!(config.template.device, FeatureDevice::Usual);
+    let (watch, k, h) = (config.drift.watch, config.drift.k, config.drift.h);
+    let drift = [
+        format!("#watch = {watch} "),
+        format!("#k = {k:?} "),
+        format!("#h = {h:?} "),
+        format!("#horizon_h = {:?} ", config.drift.horizon_h),
+    ];
+    for line in drift {
+        assert!(text.contains(&line), "{line}");
+    }
     let bayer = LineConfig::parse(&text.replace("\"YUYV\"", "\"RG10\""), "bayer").expect("reads");
     let shown = bayer.to_toml().expect("shows");
     for default in [

@@ -5,12 +5,13 @@ use super::limits::{ANSWER, PART};
 use crate::clock::LineTime;
 use crate::error::{Error, Result};
 use crate::line::archive::Archive;
+use crate::line::drift_keeper::Keeper;
 use crate::line::messages::Message;
 use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
 use crate::line::records::Losses;
 use crate::line::reply::{Answer, Asked, Bell, Reply};
-use crate::line::request::Request;
+use crate::line::request::{DriftRequest, Request};
 use crate::line::status::Snapshot;
 use crate::line::supervise;
 use crate::line::teach;
@@ -44,6 +45,8 @@ pub struct Control {
     pub templates: Arc<Templates>,
     /// The archive of pictures, if there is one.
     pub archive: Option<Arc<Archive>>,
+    /// The drift watch, if there is one.
+    pub drift: Option<Arc<Keeper>>,
     /// Whether requests may change the template.
     pub teach: bool,
     /// The counters of lost records.
@@ -92,9 +95,11 @@ impl Control {
                 MAX_LINE.. => refused("the line is too busy; try again"),
                 _ => self.ask_line(request, Place::Line, ANSWER, bell),
             },
-            Request::Reload | Request::Teach(..) | Request::Undo(_) | Request::History => {
-                self.work(request, who, taken, bell)
-            }
+            Request::Reload
+            | Request::Teach(..)
+            | Request::Undo(_)
+            | Request::History
+            | Request::Drift(_) => self.work(request, who, taken, bell),
         }
     }
 
@@ -175,7 +180,7 @@ impl Control {
         json!({"done": "safe", "warning": warning})
     }
 
-    /// Starts a thread for a request that concerns only the template.
+    /// Starts a thread for a request that does not concern the hub thread.
     fn work(self: &Arc<Self>, request: Request, who: String, taken: &Taken, bell: &Bell) -> Next {
         let Some(place) = WorkPlace::take(&taken.work) else {
             return refused(format!(
@@ -185,7 +190,10 @@ impl Control {
         let (reply, answer) = Reply::new(bell);
         let control = self.clone();
         let work = move || {
-            let done = control.on_template(request, &who);
+            let done = match request {
+                Request::Drift(request) => control.on_drift(request, &who),
+                request => control.on_template(request, &who),
+            };
             drop(place);
             let error = |why: Error| json!({"error": why.to_string()});
             reply.give(Answer::Json(done.unwrap_or_else(error)));
@@ -194,6 +202,15 @@ impl Control {
             Ok(_) => Next::Wait(Waiting { place: Place::Work, answer, until: None }),
             Err(why) => refused(format!("no thread for it: {why}; try again")),
         }
+    }
+
+    fn on_drift(&self, request: DriftRequest, who: &str) -> Result<Value> {
+        let drift = self.drift.as_ref().ok_or_else(|| {
+            Error::usage("nothing is watched for drift here (drift.watch = false)").advise(
+                "set watch = true in [drift] of the configuration, and start the program again",
+            )
+        })?;
+        drift.request(request, who)
     }
 
     fn on_template(&self, request: Request, who: &str) -> Result<Value> {
@@ -226,6 +243,9 @@ impl Control {
                 "pictures_written": count(|a| &a.written),
             });
             fields.insert("records".into(), lost);
+            let off = || json!({"state": "off"});
+            let drift = self.drift.as_ref().map_or_else(off, |drift| drift.in_short());
+            fields.insert("drift".into(), drift);
         }
         status
     }

@@ -58,6 +58,7 @@ impl Desk {
             bank: bank.clone(),
             templates: Arc::new(templates),
             archive: None,
+            drift: None,
             teach: false,
             losses: Arc::default(),
         });

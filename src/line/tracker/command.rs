@@ -22,12 +22,22 @@ pub enum Line {
     Fault,
     /// The level changes as long as the part tracker lives.
     Heartbeat,
+    /// Light, focus or parts drift. It concerns no single part.
+    Warning,
 }
 
 impl Line {
     /// Every output, in the order of [`Line::index`].
-    pub const ALL: [Line; 7] =
-        [Line::Ok, Line::Ng, Line::Ready, Line::Busy, Line::Strobe, Line::Fault, Line::Heartbeat];
+    pub const ALL: [Line; 8] = [
+        Line::Ok,
+        Line::Ng,
+        Line::Ready,
+        Line::Busy,
+        Line::Strobe,
+        Line::Fault,
+        Line::Heartbeat,
+        Line::Warning,
+    ];
 
     /// Returns the place of the output in tables.
     pub const fn index(self) -> usize {

@@ -106,6 +106,11 @@ pub enum Event {
         /// Whether it is present now.
         present: bool,
     },
+    /// Something begins or ends to drift. Only the warning output shows it; no part is treated differently.
+    Drift {
+        /// Whether something drifts now.
+        present: bool,
+    },
     /// Take the safe state and stay there.
     Safe,
     /// Leave the safe state.

@@ -38,6 +38,9 @@ pub struct PartTracker {
     busy: Level,
     fault: Level,
     heartbeat: Level,
+    warning: Level,
+    /// Whether something drifts.
+    drifts: bool,
     heartbeat_next: LineTime,
     counters: Counters,
 }
@@ -74,6 +77,8 @@ impl PartTracker {
             busy: Level::new(Line::Busy, false),
             fault: Level::new(Line::Fault, true),
             heartbeat: Level::new(Line::Heartbeat, false),
+            warning: Level::new(Line::Warning, false),
+            drifts: false,
             heartbeat_next: now + settings.heartbeat_half_period,
             counters: Counters::default(),
             settings,
@@ -94,6 +99,7 @@ impl PartTracker {
             Event::Count(count) => self.count(count, out),
             Event::Result { part, reject } => self.result(part, reject),
             Event::Condition { fault, present } => self.set_fault(fault, present),
+            Event::Drift { present } => self.drifts = present,
             Event::Safe => self.enter_safe(out),
             Event::Resume => self.resume(),
             Event::Acknowledge => {
@@ -460,5 +466,6 @@ impl PartTracker {
         self.busy.set(self.outstanding > 0 && !self.safe, at, out);
         let unhealthy = self.safe || self.faults().next().is_some();
         self.fault.set(unhealthy, at, out);
+        self.warning.set(self.drifts && !self.safe, at, out);
     }
 }

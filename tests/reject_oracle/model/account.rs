@@ -6,7 +6,7 @@ use hetmm::line::tracker::{Fault, Line, Settings};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The level of every output, in the order of [`Line::ALL`].
-    pub levels: [bool; 7],
+    pub levels: [bool; 8],
     /// The faults that are present, in the order of [`Fault::ALL`].
     pub faults: [bool; 9],
     /// The number of triggers, including lost ones.
@@ -33,7 +33,7 @@ impl Account {
     /// Returns what a line shows that has just started, without template and camera.
     pub fn at_start(settings: &Settings) -> Self {
         let mut account = Account {
-            levels: [false; 7],
+            levels: [false; 8],
             faults: [false; 9],
             triggers: 0,
             passed: 0,
