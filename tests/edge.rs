@@ -4,6 +4,8 @@
 
 #[path = "edge/control.rs"]
 mod control;
+#[path = "edge/evidence.rs"]
+mod evidence;
 #[path = "edge/engines.rs"]
 mod extractors;
 #[path = "edge/free_run.rs"]

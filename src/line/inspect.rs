@@ -3,7 +3,7 @@
 use super::alive::Alive;
 use super::archive::{Archive, Item};
 use super::assessment::Assessment;
-use super::current::Current;
+use super::current::{Current, InUse};
 use super::messages::{Job, Judged, Message};
 use super::outbox::Outbox;
 use super::tracker::{Event, Fault, Reason};
@@ -68,8 +68,9 @@ impl Inspection {
             // The part is already rejected. The time belongs to the next one.
             return Err(Reason::Late);
         }
-        let Some(pipeline) = self.current.get() else { return Err(Reason::InspectionFailed) };
-        match inspect(&pipeline, &job, begun, self.review_passes) {
+        let Some(in_use) = self.current.get() else { return Err(Reason::InspectionFailed) };
+        let pipeline = in_use.pipeline.clone();
+        match inspect(&in_use, &job, begun, self.review_passes) {
             Ok((assessment, scored)) => {
                 let late = LineTime::now() >= job.deadline;
                 if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
@@ -124,11 +125,12 @@ enum Failure {
 
 /// Inspects the picture of a part.
 fn inspect(
-    pipeline: &Pipeline,
+    in_use: &InUse,
     job: &Job,
     begun: LineTime,
     review_passes: bool,
 ) -> std::result::Result<(Assessment, Scored), Failure> {
+    let InUse { pipeline, identity } = in_use;
     let clock = || LineTime::now().since(begun);
     let found = job.frame.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
     let Inspected { scored, decided, times, .. } = found.map_err(|why| match why.kind() {
@@ -150,6 +152,8 @@ fn inspect(
         exposure: job.frame.exposed_at.since(job.triggered_at),
         frame: begun.since(job.triggered_at),
         stages: times,
+        result_at: LineTime::now(),
+        template: Some(identity.clone()),
     };
     Ok((assessment, scored))
 }

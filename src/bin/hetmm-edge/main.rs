@@ -16,6 +16,7 @@ mod check;
 mod keys;
 mod logging;
 mod output;
+mod records;
 mod replay;
 mod run;
 mod signals;
@@ -39,6 +40,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml --replay DIR     run recorded triggers and pictures at the desk
   hetmm-edge --config line.toml status           print the state of the running device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
+  hetmm-edge records verify /var/lib/hetmm/records   check that nobody has changed the records
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."
@@ -95,6 +97,9 @@ enum Task {
     },
     /// List what was added to the template, when and by whom
     History(Ask),
+    /// Check or export the records of a folder with a chain
+    #[command(subcommand)]
+    Records(records::Task),
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -140,6 +145,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             logging::start(cli.verbose)?;
             return run::run(&cli.config, config, cli.replay.as_deref(), &signals);
         }
+        Some(Task::Records(task)) => return records::run(task),
         Some(Task::Completions { shell }) => {
             let mut script = vec![];
             clap_complete::generate(*shell, &mut Cli::command(), "hetmm-edge", &mut script);

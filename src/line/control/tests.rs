@@ -51,7 +51,13 @@ impl Desk {
         let (sender, messages) = sync_channel(messages);
         let hub = Outbox::new(sender, stop.clone());
         let (ask, asked) = sync_channel(requests);
-        let templates = Templates::new(config.recipe(), false, Arc::default(), hub.clone());
+        let templates = Templates::new(
+            config.recipe(),
+            false,
+            Arc::default(),
+            hub.clone(),
+            Reporter::default(),
+        );
         let control = Arc::new(Control {
             hub,
             requests: ask,
@@ -229,7 +235,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
         captures,
         jobs,
-        records: Records::start(&config.records).expect("starts").0,
+        records: Records::start(&config.records, None).expect("starts").0,
         alive: Arc::default(),
         capture_delay: Duration::ZERO,
         free_run: true,
