@@ -8,7 +8,7 @@ use crate::line::hub::{Hub, Links};
 use crate::line::messages::Message;
 use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
-use crate::line::records::Records;
+use crate::line::records::{Records, Reporter};
 use crate::line::reply::{Answer, Asked, Bell, REQUESTS, Reply};
 use crate::line::request::Request;
 use crate::line::templates::Templates;

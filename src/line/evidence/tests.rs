@@ -290,21 +290,33 @@ fn a_forged_chain_needs_the_key_of_the_device() {
     let key = PublicKey::read(&folder.path().join("device.pub")).expect("reads");
     let seen = verify(&other.path().join("records"), Some(&key), &mut |_| Ok(())).expect("reads");
     assert!(seen.bad.expect("is found").why.contains("not the key that was given"));
-    // A chain without signatures that names the right key.
-    let mut writer = Writer::new(Settings { key_file: None, ..settings(other.path()) });
-    std::fs::remove_dir_all(other.path().join("records")).expect("removes");
-    for number in 0..1200 {
-        assert!(writer.part(&part(number), &after(number)));
+    // A chain without signatures that names the right key, a long one and a short one.
+    for (parts, word) in [(1200, "no line is signed"), (3, "no line is signed")] {
+        std::fs::remove_dir_all(other.path().join("records")).expect("removes");
+        run(Settings { key_file: None, ..settings(other.path()) }, 0..parts);
+        let path = files(other.path()).remove(0);
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let named = format!("\"key\":\"{}\"", key.to_text());
+        std::fs::write(&path, rechained(&text.replace("\"key\":null", &named))).expect("writes");
+        let look =
+            |key| verify(&other.path().join("records"), key, &mut |_| Ok(())).expect("reads").bad;
+        assert_eq!(look(None), None, "without a key, only the links can be checked");
+        assert!(look(Some(&key)).expect("is found").why.contains(word));
     }
-    writer.stop(&after(2000));
-    let path = files(other.path()).remove(0);
+    // A true chain that a long forged one continues.
+    let path = files(folder.path()).remove(0);
     let mut text = std::fs::read_to_string(&path).expect("reads");
-    text = rechained(&text.replace("\"key\":null", &format!("\"key\":\"{}\"", key.to_text())));
-    std::fs::write(&path, text).expect("writes");
-    let look =
-        |key| verify(&other.path().join("records"), key, &mut |_| Ok(())).expect("reads").bad;
-    assert_eq!(look(None), None, "without a key, only the links can be checked");
-    assert!(look(Some(&key)).expect("is found").why.contains("not signed"));
+    let part =
+        text.lines().find(|line| line.contains("\"kind\":\"part\"")).expect("a part").to_owned();
+    (0..1200).for_each(|_| text.push_str(&format!("{part}\n")));
+    std::fs::write(&path, rechained(&text)).expect("writes");
+    assert!(
+        checked(folder.path())
+            .bad
+            .expect("is found")
+            .why
+            .contains("lines of the chain are not signed")
+    );
 }
 
 /// Computes all digests anew, as somebody would who changes lines.

@@ -62,8 +62,8 @@ pub struct Verified {
     pub bad: Option<Bad>,
 }
 
-/// Checks the chain in `folder`, and gives each line to `each` when everything up to it is right. With `key`, all
-/// checkpoints must be signed by it, and no more lines may be unsigned than a device leaves.
+/// Checks the chain in `folder`, and gives each line to `each` when everything up to it is right. With `key`, there
+/// must be checkpoints, all must be signed by it, and no more lines may be unsigned than a device leaves.
 ///
 /// # Errors
 /// Returns [`Kind::Io`] if the folder cannot be read, or [`Kind::Usage`] if it holds no segment. Returns the errors of
@@ -250,6 +250,10 @@ impl Check<'_> {
     fn at_the_end(&self, segments: &[Segment]) -> Option<(String, String)> {
         if let Some(cut) = self.cut {
             let why = format!("the lines up to {} are missing, and no line says so", cut.seq);
+            return Some((segments.first()?.name(), why));
+        }
+        if self.key.is_some() && self.seen.checkpoints == 0 {
+            let why = "no line is signed with the key that was given".into();
             return Some((segments.first()?.name(), why));
         }
         let newest = self.seen.head?.seq;
