@@ -66,7 +66,19 @@ pub(super) fn recover(folder: &Path) -> std::io::Result<Found> {
         found.last = Some(Last { segment, length: scan.end, header });
         break;
     }
+    if found.aside.is_none() {
+        // Power may have been lost again after bytes were put aside, and before a line said so.
+        let name = torn_name(found.head.seq.saturating_add(1));
+        let bytes = std::fs::metadata(folder.join(&name)).ok().map(|file| file.len());
+        found.aside = bytes.map(|bytes| (bytes, name));
+        found.is_clean &= found.aside.is_none();
+    }
     Ok(found)
+}
+
+/// Names the file for the bytes of a torn line that would have had this number.
+fn torn_name(seq: u64) -> String {
+    format!("torn-{seq:012}.bin")
 }
 
 /// Holds what a segment holds.
@@ -128,7 +140,7 @@ fn scan(file: &File, first: u64) -> std::io::Result<Scan> {
 /// Copies the torn bytes to a file of their own, and returns its name.
 fn put_aside(folder: &Path, file: &mut File, scan: &Scan, first: u64) -> std::io::Result<String> {
     let next = scan.head.map_or(first, |head| head.seq.saturating_add(1));
-    let name = format!("torn-{next:012}.bin");
+    let name = torn_name(next);
     let mut aside = files::temporary(folder)?;
     file.seek(SeekFrom::Start(scan.end))?;
     std::io::copy(&mut file.take(scan.torn), aside.as_file_mut())?;
