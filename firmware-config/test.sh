@@ -127,6 +127,17 @@ elif command -v setpriv >/dev/null; then
   nobody() { refuses setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
   nobody "$T/open/install.sh" --binary "$T/open/line.toml"
   nobody "$T/open/uninstall.sh"
+  # The unit permits clock_adjtime, to read how good the clock is. Without a capability it sets nothing.
+  setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all /usr/bin/env PATH=/usr/bin:/bin python3 -c '
+import ctypes
+library = ctypes.CDLL(None, use_errno=True)
+timex = ctypes.create_string_buffer(512)
+if library.clock_adjtime(0, timex) < 0:
+    raise SystemExit("the quality of the clock cannot be read")
+timex[0] = 1  # ADJ_OFFSET
+if library.clock_adjtime(0, timex) != -1 or ctypes.get_errno() != 1:
+    raise SystemExit("the clock can be set")
+' || fail "clock_adjtime without capabilities"
 fi
 
 # What a tool can say about them, where there is one.

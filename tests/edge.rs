@@ -8,6 +8,8 @@ mod collect;
 mod control;
 #[path = "edge/drift.rs"]
 mod drift;
+#[path = "edge/evidence.rs"]
+mod evidence;
 #[path = "edge/engines.rs"]
 mod extractors;
 #[path = "edge/free_run.rs"]

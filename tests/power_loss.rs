@@ -68,6 +68,58 @@ fn killed_at_any_write_the_template_is_the_old_or_the_new_one() {
     }
 }
 
+/// Kills the writer of records at every system call that changes files, also while it recovers from an earlier power
+/// loss. Whatever was done until then, the next start makes a chain of it that holds all earlier lines.
+#[test]
+#[cfg(feature = "edge")]
+fn killed_at_any_write_the_chain_of_records_goes_on() {
+    use hetmm::line::evidence::{Verified, verify};
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = std::env::current_exe().expect("a program");
+    let program = program.ancestors().nth(2).expect("a folder").join("examples/chain_writer");
+    let bench = Bench::new();
+    let folder = bench.path("records");
+    let writer = || {
+        let mut command = std::process::Command::new(&program);
+        command.arg(&folder).arg("5");
+        command
+    };
+    let look = || -> Verified { verify(&folder, None, &mut |_| Ok(())).expect("reads") };
+    assert!(writer().output().expect("runs").status.success());
+    let segment = folder.join("evidence-000000000001.jsonl");
+    let before = std::fs::read(&segment).expect("reads");
+    let key = std::fs::read(folder.join("device.key")).expect("reads");
+    let next = look().head.expect("a line").seq + 1;
+    let mut kills = 0;
+    for write in 0.. {
+        assert!(write < 500, "the program never ends");
+        // Power was lost in the middle of a line, and right after a segment was begun.
+        std::fs::remove_dir_all(&folder).expect("removes");
+        std::fs::create_dir(&folder).expect("makes");
+        std::fs::write(folder.join("device.key"), &key).expect("writes");
+        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(folder.join("device.key"), owner).expect("sets");
+        std::fs::write(&segment, [&before[..], &before[..77]].concat()).expect("writes");
+        std::fs::write(folder.join(format!("evidence-{next:012}.jsonl")), b"").expect("writes");
+        let mut changes = 0;
+        let (ended, _) = traced::run(writer(), |_, call, _| {
+            changes += usize::from(CHANGES.contains(&call));
+            if changes > write { Call::Kill } else { Call::Go }
+        });
+        let out = writer().output().expect("runs");
+        assert!(out.status.success(), "{write}: {}", String::from_utf8_lossy(&out.stderr));
+        let seen = look();
+        assert_eq!(seen.bad, None, "killed at {write}");
+        assert!(seen.parts >= 10 && seen.recovered >= 1, "killed at {write}: {seen:?}");
+        assert!(std::fs::read(&segment).expect("reads").starts_with(&before));
+        if ended.is_some() {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 15, "{kills}");
+}
+
 /// By then the new file has its name. It would be wrong to say that nothing was inserted.
 #[test]
 fn a_folder_that_cannot_be_synced_is_an_error_that_says_what_is_in_place() {

@@ -5,6 +5,8 @@
 //! So the oldest files are known without a clock.
 
 use super::config::ArchiveConfig;
+use super::evidence::Event;
+use super::records::Reporter;
 use super::tracker::{PartId, Reason};
 use crate::error::{Error, Kind, Result};
 use crate::heatmap;
@@ -42,6 +44,7 @@ pub struct Archive {
     queue: Mutex<VecDeque<Item>>,
     filled: Condvar,
     stop: AtomicBool,
+    reporter: Reporter,
     /// The number in front of the first name of this start. It is the largest possible number until the thread has read
     /// the folder.
     first: AtomicU64,
@@ -55,7 +58,8 @@ pub struct Archive {
 
 impl Archive {
     /// Makes an archive if the configuration asks for one. The folder need not exist or be writable yet.
-    pub fn new(config: &ArchiveConfig) -> Option<Arc<Self>> {
+    /// `reporter` is told of every picture.
+    pub fn new(config: &ArchiveConfig, reporter: Reporter) -> Option<Arc<Self>> {
         let folder = config.folder.clone()?;
         Some(Arc::new(Archive {
             folder,
@@ -65,6 +69,7 @@ impl Archive {
             queue: Mutex::default(),
             filled: Condvar::new(),
             stop: AtomicBool::new(false),
+            reporter,
             first: AtomicU64::new(u64::MAX),
             dropped: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -177,7 +182,10 @@ impl Archive {
             "threshold": header.calibration.threshold, "width": item.picture.width,
             "height": item.picture.height,
         });
-        crate::files::write_whole(&path(".png"), &heatmap::picture_png(&item.picture)?)?;
+        let picture = heatmap::picture_png(&item.picture)?;
+        crate::files::write_whole(&path(".png"), &picture)?;
+        let blake3 = blake3::hash(&picture).to_hex().to_string();
+        self.reporter.tell(Event::Picture { part: item.part.0, stem: stem.clone(), blake3 });
         let map = heatmap::draw(&item.pipeline, &item.picture, &item.scored);
         crate::files::write_whole(&path(".map.png"), &heatmap::png(&map)?)?;
         crate::files::write_whole(&path(".json"), numbers.to_string().as_bytes())

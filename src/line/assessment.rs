@@ -1,7 +1,10 @@
 //! Holds what the inspection has found on a part, and how long it took.
 
+use super::template_identity::TemplateIdentity;
+use crate::clock::LineTime;
 use crate::inspection::StageTimes;
 use crate::scoring::{DecidedBy, Region, Verdict};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Holds what was found on a part.
@@ -25,4 +28,8 @@ pub struct Assessment {
     pub frame: Duration,
     /// The time of each stage of the inspection.
     pub stages: StageTimes,
+    /// The moment at which the inspection was done.
+    pub result_at: LineTime,
+    /// The template that it was inspected with.
+    pub template: Option<Arc<TemplateIdentity>>,
 }

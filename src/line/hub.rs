@@ -7,6 +7,7 @@
 
 use super::alive::Alive;
 use super::assessment::Assessment;
+use super::gate::Gates;
 use super::light::Light;
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outputs::Bank;
@@ -69,6 +70,8 @@ pub struct Hub {
     frame: Option<std::result::Result<Frame, BadFrame>>,
     /// Whether a part was lost since the queue of messages was last empty.
     queue_overran: bool,
+    /// The latest pulses at the gate.
+    gates: Gates,
     samples: Samples,
     was_ready: bool,
     finishing: bool,
@@ -85,6 +88,7 @@ impl Hub {
             safe_asked_at: LineTime::default(),
             frame: None,
             queue_overran: false,
+            gates: Gates::default(),
             samples: Samples::default(),
             was_ready: false,
             finishing: false,
@@ -203,11 +207,16 @@ impl Hub {
         if line == Line::Strobe && !active {
             self.links.light.off(LineTime::now());
         }
+        let is_driven = bank.drives(line);
+        let begun = LineTime::now();
         let result = bank.set(line, active);
-        drop(bank);
         let at = LineTime::now();
+        drop(bank);
         if line == Line::Strobe && active && result.is_ok() {
             self.links.light.on(at);
+        }
+        if active && is_driven && result.is_ok() {
+            self.gates.began(line, due, at, at.since(begun));
         }
         if matches!(line, Line::Ng | Line::Ok) {
             self.samples.pulse_lateness.add(at.since(due));
@@ -263,14 +272,14 @@ impl Hub {
 
     fn finished(&mut self, finished: Finished) {
         let assessment = self.assessed.remove(&finished.part);
-        let record = PartRecord::new(&finished, assessment);
+        let record = Arc::new(PartRecord::new(&finished, assessment, self.gates.of(&finished)));
         if let Outcome::Rejected(reason) = finished.outcome
             && reason.is_unproven()
         {
             log::debug!("part {} is rejected: {reason:?}", finished.part.0);
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
-            answer.give(Answer::Part(Box::new(record.clone())));
+            answer.give(Answer::Part(record.clone()));
         }
         self.links.records.part(record);
     }
@@ -363,7 +372,7 @@ mod tests {
         let pin = bank.lock().expect("locks").memory(Line::Ng).expect("wired");
         let (sender, messages) = sync_channel(4);
         let outbox = Outbox::new(sender, Arc::default());
-        let (records, _) = Records::start(&RecordsConfig::default()).expect("starts");
+        let (records, _) = Records::start(&RecordsConfig::default(), None).expect("starts");
         let ((captures, _requested), (jobs, _inspection)) = (sync_channel(1), sync_channel(1));
         let (_asked, requests) = sync_channel(1);
         let links = Links {

@@ -3,7 +3,7 @@
 use super::alive::Alive;
 use super::archive::{Archive, Item};
 use super::assessment::Assessment;
-use super::current::Current;
+use super::current::{Current, InUse};
 use super::drift_keeper::{Feed, Seen};
 use super::messages::{Job, Judged, Message};
 use super::outbox::Outbox;
@@ -77,10 +77,11 @@ impl Inspection {
             // The part is already rejected. The time belongs to the next one.
             return (Err(Reason::Late), None);
         }
-        let Some(pipeline) = self.current.get() else {
+        let Some(in_use) = self.current.get() else {
             return (Err(Reason::InspectionFailed), None);
         };
-        match inspect(&pipeline, &job, begun, self.review_passes) {
+        let pipeline = in_use.pipeline.clone();
+        match inspect(&in_use, &job, begun, self.review_passes) {
             Ok((assessment, scored, image)) => {
                 let seen = Seen { score: assessment.score, image, pipeline: pipeline.clone() };
                 let late = LineTime::now() >= job.deadline;
@@ -136,11 +137,12 @@ enum Failure {
 
 /// Inspects the picture of a part.
 fn inspect(
-    pipeline: &Pipeline,
+    in_use: &InUse,
     job: &Job,
     begun: LineTime,
     review_passes: bool,
 ) -> std::result::Result<(Assessment, Scored, NetworkImage), Failure> {
+    let InUse { pipeline, identity } = in_use;
     let clock = || LineTime::now().since(begun);
     let found = job.frame.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
     let Inspected { scored, decided, times, image, .. } =
@@ -163,6 +165,8 @@ fn inspect(
         exposure: job.frame.exposed_at.since(job.triggered_at),
         frame: begun.since(job.triggered_at),
         stages: times,
+        result_at: LineTime::now(),
+        template: Some(identity.clone()),
     };
     Ok((assessment, scored, image))
 }

@@ -58,6 +58,13 @@ impl Bank {
         }
     }
 
+    /// Returns whether [`Bank::set`] changes this output: it is wired, and the outputs are not kept at their safe
+    /// levels.
+    pub fn drives(&self, line: Line) -> bool {
+        let is_wired = self.outputs.get(line.index()).is_some_and(Option::is_some);
+        is_wired && !self.latched && !self.held
+    }
+
     /// Gives every output its safe level and keeps it. If one pin refuses, the others still get theirs.
     pub fn safe(&mut self) {
         self.latched = true;

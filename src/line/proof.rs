@@ -1,16 +1,21 @@
 //! Turns a template's file into a pipeline that has computed the golden probes on this machine.
 //!
-//! The template is copied into the process's own memory and checked byte by byte. It is joined with a feature
+//! The template is copied into the process's own memory. There its signature is checked, if one is required, and then
+//! the template byte by byte. It is joined with a feature
 //! extractor, which runs once and then computes the golden probes. If several feature extractors may be used, the first
 //! that succeeds is taken.
 
+use super::template_identity::TemplateIdentity;
+use super::trust::Trust;
 use crate::backbone::ExtractorOptions;
 use crate::camera::BayerMode;
 use crate::containment::Containment;
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
 use crate::inspection::Pipeline;
+use crate::template::signature::SignedBy;
 use crate::template::{self, Template};
+use crate::update::journal;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -31,6 +36,8 @@ pub struct Recipe {
     pub any_shape: bool,
     /// Which pictures the camera gives, if it has a Bayer sensor.
     pub bayer: Option<BayerPictures>,
+    /// Whose signatures count.
+    pub trust: Trust,
 }
 
 /// Says which pictures a Bayer sensor gives, and which it would give with the other way to find missing colours.
@@ -70,6 +77,8 @@ impl BayerPictures {
 pub struct Proven {
     /// The pipeline.
     pub pipeline: Pipeline,
+    /// What names the template in records.
+    pub identity: Arc<TemplateIdentity>,
     /// The reasons why preferred feature extractors were not used.
     pub passed_over: Vec<String>,
 }
@@ -78,8 +87,13 @@ impl Proven {
     /// Returns a sentence about what is in use from now on, and what is not.
     pub fn describe(&self, file: &Path) -> String {
         let threshold = self.pipeline.template().header().calibration.threshold;
+        let identity = &self.identity;
+        let signed = match &identity.signer {
+            Some(key) => format!(", signed by key {key} as {:?}", identity.name),
+            None => String::new(),
+        };
         format!(
-            "{}: proven, threshold {threshold}, features by {}{}",
+            "{}: proven{signed}, threshold {threshold}, features by {}{}",
             file.display(),
             self.pipeline.extractor(),
             self.passed_over.concat()
@@ -94,15 +108,38 @@ impl Proven {
 /// several feature extractors were tried, it is the error of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
-    let template = Template::of_file(&copy(&recipe.file)?).map_err(|e| e.within(&name))?;
-    join(&Arc::new(template), recipe).map_err(|e| e.within(&name))
+    let mut copy = copy(&recipe.file)?;
+    let signed = recipe.trust.check(&recipe.file, &mut copy).map_err(|e| e.within(&name))?;
+    let template = Template::of_file(&copy).map_err(|e| e.within(&name))?;
+    let identity = Arc::new(identity(&recipe.file, &template, signed));
+    join(&Arc::new(template), &identity, recipe).map_err(|e| e.within(&name))
 }
 
-/// Does the same as [`load`] with a template that was loaded before.
+/// Returns what names a template in records.
+fn identity(file: &Path, template: &Template, signed: Option<SignedBy>) -> TemplateIdentity {
+    let hex = |digest: [u8; 32]| blake3::Hash::from_bytes(digest).to_hex().to_string();
+    let inserted = template.pictures().1.len();
+    let blake3 = hex(template.digest());
+    // A journal that cannot be read costs this field only.
+    let base = || journal::read(template).ok()?.first()?.0.file_before.map(hex);
+    let base_blake3 = if inserted == 0 { Some(blake3.clone()) } else { base() };
+    let file_name = || file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (signer, name) = match signed {
+        Some(SignedBy { key_id, name }) => (Some(key_id), name),
+        None => (None, file_name()),
+    };
+    TemplateIdentity { name, blake3, base_blake3, signer, journal: inserted }
+}
+
+/// Does the same as [`load`] with a template that was loaded before, whose signature was checked then.
 ///
 /// # Errors
 /// Returns the same errors as [`load`].
-pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
+pub fn join(
+    template: &Arc<Template>,
+    identity: &Arc<TemplateIdentity>,
+    recipe: &Recipe,
+) -> Result<Proven> {
     let containment = Containment::default();
     let pool = containment.pool(recipe.threads)?;
     let mut passed_over = Vec::new();
@@ -118,7 +155,9 @@ pub fn join(template: &Arc<Template>, recipe: &Recipe) -> Result<Proven> {
             })
         });
         match joined {
-            Ok(pipeline) => return Ok(Proven { pipeline, passed_over }),
+            Ok(pipeline) => {
+                return Ok(Proven { pipeline, identity: identity.clone(), passed_over });
+            }
             Err(why) => {
                 passed_over.push(format!("\n  not {}: {}", extractor.device.name(), why.what()));
                 last = why;

@@ -1,13 +1,15 @@
 //! Holds what is recorded of parts and of outputs.
 
 use super::assessment::Assessment;
+use super::template_identity::TemplateIdentity;
 use super::tracker::{Finished, Line, Outcome, PartId, Reason};
 use crate::clock::LineTime;
 use crate::scoring::{DecidedBy, Region, Verdict};
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Holds what is recorded of a part.
+/// Holds what is recorded of a part. The fields that are skipped here are part of the evidence only.
 #[derive(Debug, Clone, Serialize)]
 pub struct PartRecord {
     /// The number of the part.
@@ -34,6 +36,33 @@ pub struct PartRecord {
     pub regions: Vec<Region>,
     /// The microseconds of each stage.
     pub timing_us: Option<TimingUs>,
+    /// The beginning of its exposure on the monotonic clock, in microseconds.
+    #[serde(skip)]
+    pub exposure_us: Option<u64>,
+    /// The end of its inspection on the monotonic clock, in microseconds.
+    #[serde(skip)]
+    pub result_us: Option<u64>,
+    /// The template that it was compared with.
+    #[serde(skip)]
+    pub template: Option<Arc<TemplateIdentity>>,
+    /// What the gate was told. `None` if no output tells the gate of such a part, or if the part did not reach it.
+    #[serde(skip)]
+    pub gate: Option<Gate>,
+}
+
+/// Says when and how an output told the gate what to do with a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// The output: *ng* or *ok*.
+    pub line: Line,
+    /// The moment at which the pulse was due on the monotonic clock, in microseconds.
+    pub due_us: u64,
+    /// The moment right after the system call that began the pulse, in microseconds.
+    pub at_us: u64,
+    /// The time that this system call took, in microseconds.
+    pub took_us: u64,
+    /// The number of the pulse on this output since the start of the program. Parts whose pulses merged share it.
+    pub pulse: u64,
 }
 
 /// Holds the microseconds of each stage.
@@ -55,7 +84,7 @@ pub struct TimingUs {
 
 impl PartRecord {
     /// Makes the record of a part.
-    pub fn new(finished: &Finished, assessment: Option<Assessment>) -> Self {
+    pub fn new(finished: &Finished, assessment: Option<Assessment>, gate: Option<Gate>) -> Self {
         let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let (outcome, why) = match finished.outcome {
             Outcome::Passed => ("passed", None),
@@ -63,11 +92,12 @@ impl PartRecord {
         };
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let found = assessment.as_ref();
+        let exposed_at = found.map(|a| finished.triggered_at + a.exposure);
         PartRecord {
             part: finished.part,
             unix_ms: u64::try_from(unix.as_millis()).unwrap_or(0),
-            trigger_us: finished.triggered_at.as_nanos() / 1000,
-            gate_us: finished.at.as_nanos() / 1000,
+            trigger_us: in_us(finished.triggered_at),
+            gate_us: in_us(finished.at),
             outcome,
             why,
             score: found.map(|a| a.score),
@@ -82,9 +112,18 @@ impl PartRecord {
                 matching: us(a.stages.matching),
                 scoring: us(a.stages.scoring),
             }),
+            exposure_us: exposed_at.map(in_us),
+            result_us: found.map(|a| in_us(a.result_at)),
+            template: found.and_then(|a| a.template.clone()),
+            gate,
             regions: assessment.map(|a| a.regions).unwrap_or_default(),
         }
     }
+}
+
+/// Returns a moment in microseconds of the monotonic clock.
+pub(super) fn in_us(at: LineTime) -> u64 {
+    at.as_nanos() / 1000
 }
 
 /// Holds a change of an output.
@@ -100,6 +139,6 @@ impl EdgeRecord {
     /// Makes the record of a change that was due at `due` and made at `at`.
     pub fn new(line: Line, active: bool, due: LineTime, at: LineTime) -> Self {
         let late_us = u64::try_from(at.since(due).as_micros()).unwrap_or(u64::MAX);
-        EdgeRecord { line, active, due_us: due.as_nanos() / 1000, late_us }
+        EdgeRecord { line, active, due_us: in_us(due), late_us }
     }
 }

@@ -1,29 +1,32 @@
-//! Writes the log: one line of JSON per part, and one per output edge if that is wanted.
+//! Writes the records: one line of JSON per part, one per output edge if that is wanted, and the chain of the evidence.
 //!
 //! Records go to a thread of their own through a bounded queue. A record that finds no room is dropped and counted. A
 //! disk that is full or gone costs records and never time.
 
 use super::config::RecordsConfig;
+use super::device_identity;
+use super::evidence::{self, Event, Head, Writer};
 use super::record::{EdgeRecord, PartRecord};
-use crate::clock::LineTime;
-use crate::files;
+use super::rotated::Rotated;
+use super::wall_clock::WallClock;
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The number of records that may wait.
 const QUEUE: usize = 4096;
-/// The pause after a failed write.
-const BACK_OFF: Duration = Duration::from_secs(1);
+/// The longest and the shortest time between two looks at what is due.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 enum Entry {
-    Part(Box<PartRecord>),
+    Part(Arc<PartRecord>),
     Edge(EdgeRecord),
+    Event(Box<Event>),
+    /// The hub thread has ended. Only events may follow.
+    End,
 }
 
 /// Counts records that were lost.
@@ -33,32 +36,100 @@ pub struct Losses {
     pub dropped: AtomicU64,
     /// The records that were lost because they could not be written.
     pub failed: AtomicU64,
+    /// The state of the chain, if one is written.
+    chain: Option<Chain>,
 }
 
-/// Sends records to the log's thread.
+/// Holds what is known about the chain outside of its thread.
+#[derive(Debug, Default)]
+struct Chain {
+    /// All lines that were lost.
+    lost: AtomicU64,
+    /// The lines that found no room in the queue and that no line of the chain tells of yet.
+    untold: AtomicU64,
+    is_below_floor: AtomicBool,
+    state: Mutex<(Option<Head>, Option<String>)>,
+}
+
+impl Losses {
+    /// Returns the state of the chain for the status: its end, what was lost, and why nothing is written at present. It
+    /// is null if no chain is written.
+    pub fn chain_to_json(&self) -> Value {
+        let Some(chain) = &self.chain else { return Value::Null };
+        let (head, error) = chain.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        json!({
+            "seq": head.map(|head| head.seq),
+            "blake3": head.map(|head| evidence::hex(&head.hash)),
+            "lost": chain.lost.load(Ordering::Relaxed),
+            "too_little_space": chain.is_below_floor.load(Ordering::Relaxed),
+            "error": error,
+        })
+    }
+
+    fn lose_line(&self) {
+        if let Some(chain) = &self.chain {
+            chain.lost.fetch_add(1, Ordering::Relaxed);
+            chain.untold.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sends records to their thread. When it is dropped, the thread writes what waits and ends.
 pub struct Records {
     sender: Option<SyncSender<Entry>>,
     edges: bool,
     losses: Arc<Losses>,
+    ended: Arc<AtomicBool>,
+}
+
+/// Sends events to the chain. Any thread may have one. Without a chain, nothing happens.
+#[derive(Clone, Default)]
+pub struct Reporter {
+    sender: Option<SyncSender<Entry>>,
+    losses: Arc<Losses>,
+}
+
+impl Reporter {
+    /// Tells the chain of an event, and never waits.
+    pub fn tell(&self, event: Event) {
+        let Some(sender) = &self.sender else { return };
+        if sender.try_send(Entry::Event(Box::new(event))).is_err() {
+            self.losses.lose_line();
+        }
+    }
 }
 
 impl Records {
-    /// Starts the log's thread if the configuration asks for a log.
-    pub fn start(config: &RecordsConfig) -> std::io::Result<(Records, Option<Thread>)> {
-        let (losses, edges) = (Arc::new(Losses::default()), config.edges.is_some());
-        if config.file.is_none() && !edges {
-            return Ok((Records { sender: None, edges, losses }, None));
+    /// Starts the thread if the configuration asks for records. `evidence` says where the chain is written.
+    pub fn start(
+        config: &RecordsConfig,
+        evidence: Option<evidence::Settings>,
+    ) -> std::io::Result<(Records, Option<Thread>)> {
+        let chain = evidence.is_some().then(Chain::default);
+        let losses = Arc::new(Losses { chain, ..Losses::default() });
+        let (edges, ended) = (config.edges.is_some(), Arc::<AtomicBool>::default());
+        if config.file.is_none() && !edges && evidence.is_none() {
+            return Ok((Records { sender: None, edges, losses, ended }, None));
         }
         let (sender, receiver) = sync_channel(QUEUE);
         let mut writers = Writers {
             parts: config.file.clone().map(|f| Rotated::new(f, config)),
             edges: config.edges.clone().map(|f| Rotated::new(f, config)),
+            look: LOOK.1,
+            chain: None,
             losses: losses.clone(),
+            ended: ended.clone(),
         };
-        let thread = std::thread::Builder::new()
-            .name("records".into())
-            .spawn(move || writers.run(&receiver))?;
-        Ok((Records { sender: Some(sender), edges, losses }, Some(thread)))
+        let thread = std::thread::Builder::new().name("records".into()).spawn(move || {
+            if let Some(mut settings) = evidence {
+                // The program's file is read here, so that nobody waits for it.
+                settings.software = device_identity::software();
+                writers.look = settings.sync.clamp(LOOK.0, LOOK.1);
+                writers.chain = Some((Writer::new(settings), WallClock::default()));
+            }
+            writers.run(&receiver);
+        })?;
+        Ok((Records { sender: Some(sender), edges, losses, ended }, Some(thread)))
     }
 
     /// Returns the counters of lost records.
@@ -66,9 +137,17 @@ impl Records {
         self.losses.clone()
     }
 
+    /// Returns a way to tell the chain of events.
+    pub fn reporter(&self) -> Reporter {
+        let sender = self.sender.clone().filter(|_| self.losses.chain.is_some());
+        Reporter { sender, losses: self.losses.clone() }
+    }
+
     /// Records a part.
-    pub fn part(&self, record: PartRecord) {
-        self.push(Entry::Part(Box::new(record)));
+    pub fn part(&self, record: Arc<PartRecord>) {
+        if !self.push(Entry::Part(record)) {
+            self.losses.lose_line();
+        }
     }
 
     /// Records an edge, if edges are to be recorded.
@@ -78,33 +157,89 @@ impl Records {
         }
     }
 
-    fn push(&self, entry: Entry) {
-        let Some(sender) = &self.sender else { return };
-        if sender.try_send(entry).is_err() {
+    fn push(&self, entry: Entry) -> bool {
+        let Some(sender) = &self.sender else { return true };
+        let is_sent = sender.try_send(entry).is_ok();
+        if !is_sent {
             self.losses.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        is_sent
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // If the queue is full, the thread sees that the hub thread has ended when the queue is empty.
+        if let Some(sender) = &self.sender {
+            let _ = sender.try_send(Entry::End);
         }
     }
 }
 
-/// The log's thread. It ends when the last [`Records`] is gone and everything is written.
+/// The thread of the records. It ends when [`Records`] is gone and everything is written.
 pub type Thread = std::thread::JoinHandle<()>;
 
 struct Writers {
     parts: Option<Rotated>,
     edges: Option<Rotated>,
+    chain: Option<(Writer, WallClock)>,
+    /// The longest time between two looks at what is due.
+    look: Duration,
     losses: Arc<Losses>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Writers {
     fn run(&mut self, entries: &Receiver<Entry>) {
+        self.tick();
         loop {
-            match entries.recv_timeout(Duration::from_secs(1)) {
-                Ok(Entry::Part(record)) => write(&mut self.parts, &*record, &self.losses),
-                Ok(Entry::Edge(record)) => write(&mut self.edges, &record, &self.losses),
+            match entries.recv_timeout(self.look) {
+                Ok(Entry::End) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(entry) => self.write(entry),
+                Err(RecvTimeoutError::Timeout) if self.ended.load(Ordering::SeqCst) => break,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
             }
+            self.tick();
         }
+        entries.try_iter().for_each(|entry| self.write(entry));
+        if let Some((writer, clock)) = &mut self.chain {
+            writer.stop(&clock.now());
+        }
+    }
+
+    fn write(&mut self, entry: Entry) {
+        match entry {
+            Entry::Part(record) => {
+                write(&mut self.parts, &*record, &self.losses);
+                self.link(|writer, clock| writer.part(&record, &clock.now()));
+            }
+            Entry::Edge(record) => write(&mut self.edges, &record, &self.losses),
+            Entry::Event(event) => self.link(|writer, clock| writer.event(&event, &clock.now())),
+            Entry::End => {}
+        }
+    }
+
+    /// Adds a line to the chain, if there is one.
+    fn link(&mut self, write: impl FnOnce(&mut Writer, &mut WallClock) -> bool) {
+        let Some((writer, clock)) = &mut self.chain else { return };
+        if !write(writer, clock)
+            && let Some(chain) = &self.losses.chain
+        {
+            chain.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Does what is due for the chain, and shows its state.
+    fn tick(&mut self) {
+        let (Some((writer, clock)), Some(chain)) = (&mut self.chain, &self.losses.chain) else {
+            return;
+        };
+        writer.lose(chain.untold.swap(0, Ordering::Relaxed));
+        writer.tick(&clock.now());
+        chain.is_below_floor.store(writer.is_below_floor(), Ordering::Relaxed);
+        let state = (writer.head(), writer.last_error().map(str::to_owned));
+        *chain.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -113,125 +248,5 @@ fn write(file: &mut Option<Rotated>, record: &impl Serialize, losses: &Losses) {
     let line = serde_json::to_vec(record).unwrap_or_default();
     if !file.append(&line) {
         losses.failed.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Holds a file that is put aside when it is long: `parts.jsonl`, `parts.jsonl.1`, `parts.jsonl.2`, ...
-struct Rotated {
-    path: PathBuf,
-    max_bytes: u64,
-    keep: u32,
-    open: Option<(File, u64)>,
-    retry_at: LineTime,
-}
-
-impl Rotated {
-    fn new(path: PathBuf, config: &RecordsConfig) -> Self {
-        let retry_at = LineTime::default();
-        Rotated { path, max_bytes: config.max_bytes, keep: config.keep, open: None, retry_at }
-    }
-
-    /// Appends a line of text in one write, so that lines are complete. Returns false if it is lost.
-    fn append(&mut self, line: &[u8]) -> bool {
-        let now = LineTime::now();
-        if now < self.retry_at {
-            return false;
-        }
-        match self.try_append(line) {
-            Ok(()) => true,
-            Err(why) => {
-                log::error!("{}: a record is lost: {why}", self.path.display());
-                self.open = None;
-                self.retry_at = now + BACK_OFF;
-                false
-            }
-        }
-    }
-
-    fn try_append(&mut self, line: &[u8]) -> std::io::Result<()> {
-        let mut whole = Vec::with_capacity(line.len() + 1);
-        whole.extend_from_slice(line);
-        whole.push(b'\n');
-        let added = whole.len() as u64;
-        if self.open.as_ref().is_some_and(|(_, length)| length + added > self.max_bytes) {
-            self.open = None;
-            self.put_aside()?;
-        }
-        let (file, length) = match &mut self.open {
-            Some(open) => open,
-            None => {
-                if let Some(folder) = self.path.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
-                self.open.insert(open(&self.path)?)
-            }
-        };
-        if let Err(why) = file.write_all(&whole) {
-            // A full disk can take half of a line of text. Cut it off, so that the file holds only complete lines.
-            file.set_len(*length)?;
-            return Err(why);
-        }
-        *length += added;
-        Ok(())
-    }
-
-    fn put_aside(&self) -> std::io::Result<()> {
-        if self.keep == 0 {
-            return std::fs::remove_file(&self.path);
-        }
-        for number in (1..self.keep).rev() {
-            let from = numbered(&self.path, number);
-            if from.exists() {
-                std::fs::rename(from, numbered(&self.path, number + 1))?;
-            }
-        }
-        std::fs::rename(&self.path, numbered(&self.path, 1))
-    }
-}
-
-/// Opens a log to append to it, and returns its length. It accepts only a regular file. A pipe or a device file would
-/// make the thread wait, and could not be put aside.
-fn open(path: &Path) -> std::io::Result<(File, u64)> {
-    let check = |metadata: &std::fs::Metadata| match metadata.is_file() {
-        true => Ok(metadata.len()),
-        false => Err(std::io::Error::other("not a regular file")),
-    };
-    match std::fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        there => drop(check(&there?)?),
-    }
-    let file = files::open_without_waiting(OpenOptions::new().create(true).append(true), path)?;
-    let length = check(&file.metadata()?)?;
-    Ok((file, length))
-}
-
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Covers a former fault: the thread that writes waited for the other end of the pipe, and the end of the program
-    /// waited for the thread.
-    #[test]
-    fn a_log_that_is_a_pipe_or_a_device_costs_records_and_no_time() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let pipe = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("runs");
-        assert!(made.success());
-        for path in [pipe.as_path(), Path::new("/dev/full"), Path::new("/dev/null"), folder.path()]
-        {
-            let config = RecordsConfig { file: Some(path.to_owned()), ..RecordsConfig::default() };
-            let mut log = Rotated::new(path.to_owned(), &config);
-            assert!(!log.append(b"{}"), "{}", path.display());
-        }
-        let file = folder.path().join("new/parts.jsonl");
-        let mut log = Rotated::new(file.clone(), &RecordsConfig::default());
-        assert!(log.append(b"{}") && log.append(b"[]"));
-        assert_eq!(std::fs::read(file).expect("reads"), b"{}\n[]\n");
     }
 }

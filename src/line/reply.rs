@@ -22,7 +22,7 @@ pub enum Answer {
     /// The state of the production line.
     Status(Box<Snapshot>),
     /// A part that has left.
-    Part(Box<PartRecord>),
+    Part(Arc<PartRecord>),
     /// The request was carried out.
     Done(String),
     /// The request was not carried out.

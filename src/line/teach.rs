@@ -5,6 +5,7 @@
 //! with the old one. The wall clock is read only for the journal.
 
 use super::archive::Archive;
+use super::evidence::Event;
 use super::templates::Templates;
 use super::tracker::PartId;
 use crate::backbone::ExtractorOptions;
@@ -12,8 +13,9 @@ use crate::containment::Containment;
 use crate::error::{Error, Result};
 use crate::scoring::Verdict;
 use crate::template::Template;
-use crate::update::{self, Options, Outcome, journal};
+use crate::update::{self, Inserted, Options, Outcome, journal};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Inserts the archived picture of `part` into the template and puts the result in use. `who` goes into the journal.
@@ -47,27 +49,22 @@ pub fn teach(
     };
     let (file, backbone) = templates.files();
     let pictures = [update::NewPicture::File(&picture)];
-    let inserted = contained(|| {
-        update::insert(file, backbone, &ExtractorOptions::default(), &pictures, &options)
-    })?;
-    let Some(outcome) = inserted.outcomes.first() else {
-        return Err(Error::usage("the template has this picture already"));
+    let insert = |file: &Path| {
+        let extractor = ExtractorOptions::default();
+        let inserted = update::insert(file, backbone, &extractor, &pictures, &options)?;
+        learned(&inserted)?;
+        Ok(inserted)
     };
-    let Some(entry) = outcome.id else {
-        let nothing = "nothing in the picture is new to the template".to_owned();
-        return Err(match outcome.still(inserted.threshold) {
-            None => Error::usage(nothing),
-            Some(still) => {
-                Error::usage(format!("{nothing}, and it is {still}")).advise(Outcome::NOT_LEARNED)
-            }
-        });
-    };
+    let inserted = contained(|| templates.trust().change(file, insert))?;
+    let (outcome, entry) = learned(&inserted)?;
     if let Err(why) = templates.renew() {
         // If this machine refuses the template, that must not show only at its next start.
         let restored = update::undo(file, Some(entry)).is_ok();
         let state = if restored { "the template is as before" } else { "it could not be undone" };
         return Err(why.within(format!("the taught template is refused ({state})")));
     }
+    templates.trust().tidy(file);
+    templates.tell(Event::Teach { part: part.0, entry, who: who.to_owned(), forced: force });
     let name = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let warning = outcome.warning.as_deref();
     let why = warning.map_or_else(String::new, |warning| format!("; {warning}"));
@@ -80,6 +77,23 @@ pub fn teach(
     }))
 }
 
+/// Returns what was learned from the one picture that was inserted, and the number of its entry.
+fn learned(inserted: &Inserted) -> Result<(&Outcome, u32)> {
+    let Some(outcome) = inserted.outcomes.first() else {
+        return Err(Error::usage("the template has this picture already"));
+    };
+    if let Some(entry) = outcome.id {
+        return Ok((outcome, entry));
+    }
+    let nothing = "nothing in the picture is new to the template".to_owned();
+    Err(match outcome.still(inserted.threshold) {
+        None => Error::usage(nothing),
+        Some(still) => {
+            Error::usage(format!("{nothing}, and it is {still}")).advise(Outcome::NOT_LEARNED)
+        }
+    })
+}
+
 /// Does `work` on a thread of its own. A panic of the feature extractor becomes an error.
 fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let containment = Containment::default();
@@ -88,15 +102,18 @@ fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     done.map_err(|panic| panic.within("the feature extractor that teaches"))?
 }
 
-/// Undoes entry `id` of the template's journal, or the last one, and puts the result in use.
+/// Undoes entry `id` of the template's journal, or the last one, and puts the result in use. `who` asked for it.
 ///
 /// # Errors
 /// Returns the same errors as [`update::undo`].
-pub fn undo(id: Option<u32>, templates: &Templates) -> Result<Value> {
-    let undone = update::undo(templates.files().0, id)?;
+pub fn undo(id: Option<u32>, who: &str, templates: &Templates) -> Result<Value> {
+    let file = templates.files().0;
+    let undone = templates.trust().change(file, |file| update::undo(file, id))?;
     templates.renew()?;
+    templates.trust().tidy(file);
     let entries: Vec<u32> = undone.entries.iter().map(|entry| entry.id).collect();
-    log::warn!("entries {entries:?} of the template's journal were undone");
+    log::warn!("entries {entries:?} of the template's journal were undone ({who})");
+    templates.tell(Event::Undo { entries: entries.clone(), who: who.to_owned() });
     Ok(json!({
         "done": "the template is as before", "entries": entries,
         "threshold_before": undone.thresholds[0], "threshold": undone.thresholds[1],

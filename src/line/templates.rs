@@ -4,14 +4,17 @@
 //! stays in use. A feature extractor that fails while parts come is replaced in the same way, under the template that
 //! is in use. Nothing is inspected between the failure and the check of the golden probes.
 
-use super::current::Current;
+use super::current::{Current, InUse};
+use super::evidence::Event as Told;
 use super::messages::Message;
 use super::outbox::Outbox;
 use super::proof::{self, Proven, Recipe};
+use super::records::Reporter;
 use super::tracker::{Event, Fault};
+use super::trust::Trust;
 use crate::backbone::{ExtractorOptions, INT8, TRACT};
 use crate::error::Result;
-use crate::inspection::Pipeline;
+use crate::template::signature::Signature;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,8 +25,9 @@ use std::time::Duration;
 /// The time between two looks at the file.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Distinguishes one state of a file from another.
-type Mark = (u64, u64, i64, i64);
+/// Distinguishes one state of a file, and of its signature, from another.
+type Mark = (FileMark, Option<FileMark>);
+type FileMark = (u64, u64, i64, i64);
 
 /// Loads templates and puts them in use.
 pub struct Templates {
@@ -32,6 +36,7 @@ pub struct Templates {
     fallback: bool,
     current: Arc<Current>,
     hub: Outbox,
+    reporter: Reporter,
     /// The number of times that the usual feature extractor has replaced the configured one.
     fallbacks: AtomicU64,
     /// The state, locked while a template is loaded.
@@ -50,14 +55,31 @@ struct State {
 
 impl Templates {
     /// Makes a loader for a recipe. With `fallback`, the usual feature extractor replaces one that fails.
-    pub fn new(recipe: Recipe, fallback: bool, current: Arc<Current>, hub: Outbox) -> Self {
+    /// `reporter` is told of what is in use.
+    pub fn new(
+        recipe: Recipe,
+        fallback: bool,
+        current: Arc<Current>,
+        hub: Outbox,
+        reporter: Reporter,
+    ) -> Self {
         let (fallbacks, state) = (AtomicU64::new(0), Mutex::default());
-        Templates { recipe, fallback, current, hub, fallbacks, state }
+        Templates { recipe, fallback, current, hub, reporter, fallbacks, state }
     }
 
     /// Returns the template's file, and that of its backbone if it is not the bundled one.
     pub fn files(&self) -> (&Path, Option<&Path>) {
         (&self.recipe.file, self.recipe.backbone.as_deref())
+    }
+
+    /// Returns whose signatures count.
+    pub fn trust(&self) -> &Trust {
+        &self.recipe.trust
+    }
+
+    /// Tells the records of an event.
+    pub fn tell(&self, event: Told) {
+        self.reporter.tell(event);
     }
 
     /// Returns whether pictures of another shape than the template's are accepted and squeezed.
@@ -95,6 +117,7 @@ impl Templates {
             Err(why) => {
                 let kept = if self.current.get().is_some() { "; the old one stays" } else { "" };
                 log::error!("the template is refused: {why}{kept}");
+                self.reporter.tell(Told::TemplateRefused { why: why.what() });
                 state.refused = Some(why.to_string());
                 Err(why)
             }
@@ -129,7 +152,8 @@ impl Templates {
 
     /// Joins the template of a pipeline whose feature extractor has failed with another one, or with the same one
     /// opened again. Puts the result in use.
-    fn replace_engine(&self, failed: &Arc<Pipeline>) {
+    fn replace_engine(&self, failed: &InUse) {
+        let InUse { pipeline: failed, identity } = failed;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current.get().is_some() {
             // Another template was put in use meanwhile, with a feature extractor that was checked with it.
@@ -138,7 +162,7 @@ impl Templates {
         let is_own = matches!(failed.extractor(), INT8 | TRACT);
         let falls_back = self.fallback && !is_own;
         let recipe = if self.fallback { self.by_usual() } else { self.recipe.clone() };
-        match proof::join(failed.template(), &recipe) {
+        match proof::join(failed.template(), identity, &recipe) {
             Ok(proven) => {
                 let how = match falls_back {
                     true => format!("{} takes its place", proven.pipeline.extractor()),
@@ -165,7 +189,11 @@ impl Templates {
 
     fn use_it(&self, proven: Proven, state: &mut State) -> String {
         let what = proven.describe(&self.recipe.file);
-        self.current.set(Arc::new(proven.pipeline));
+        self.reporter.tell(Told::Template {
+            template: (*proven.identity).clone(),
+            extractor: proven.pipeline.extractor().to_owned(),
+        });
+        self.current.set(InUse { pipeline: Arc::new(proven.pipeline), identity: proven.identity });
         state.refused = None;
         for fault in [Fault::Template, Fault::Engine] {
             self.hub.send(Message::Event(Event::Condition { fault, present: false }));
@@ -179,13 +207,15 @@ impl Templates {
         let current = self.current.get();
         let (failures, last_failure) = self.current.failures();
         let refused = self.state.try_lock().ok().and_then(|state| state.refused.clone());
-        let template = current.as_ref().map(|pipeline| pipeline.template());
+        let template = current.as_ref().map(|in_use| in_use.pipeline.template());
+        let identity = current.as_ref().map(|in_use| &*in_use.identity);
         json!({
             "file": self.recipe.file.display().to_string(),
             "threshold": template.map(|t| t.header().calibration.threshold),
             "backbone": template.map(|t| t.header().backbone.to_string()),
             "refused": refused,
-            "engine": current.as_ref().map(|pipeline| pipeline.extractor()),
+            "identity": identity,
+            "engine": current.as_ref().map(|in_use| in_use.pipeline.extractor()),
             "engine_failures": failures,
             "last_engine_failure": last_failure,
             "fallbacks": self.fallbacks.load(Ordering::SeqCst),
@@ -194,8 +224,11 @@ impl Templates {
 }
 
 fn mark(file: &Path) -> Option<Mark> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+    let mark = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+    };
+    Some((mark(file)?, mark(&Signature::path_of(file))))
 }
 
 #[cfg(test)]
@@ -207,6 +240,7 @@ mod tests {
     use crate::error::Error;
     use crate::feature_map::FeatureMap;
     use crate::image::{NetworkImage, Picture, Samples};
+    use crate::inspection::Pipeline;
     use crate::line::inspect::Inspection;
     use crate::line::messages::Job;
     use crate::line::tracker::{PartId, Reason};
@@ -259,8 +293,11 @@ mod tests {
                 threads: 2,
                 any_shape: true,
                 bayer: None,
+                trust: Trust::default(),
             };
-            let templates = Templates::new(recipe, fallback, current.clone(), hub.clone());
+            let reporter = Reporter::default();
+            let templates =
+                Templates::new(recipe, fallback, current.clone(), hub.clone(), reporter);
             let inspection = Inspection {
                 current: current.clone(),
                 threads: 2,
@@ -278,13 +315,14 @@ mod tests {
         /// Puts the template in use with a feature extractor that can fail.
         fn use_flaky(&self, name: &'static str) -> Arc<Flaky> {
             let recipe = Recipe { backbone: None, ..self.templates.recipe.clone() };
-            let proven = proof::load(&recipe).expect("is proven").pipeline;
+            let Proven { pipeline: proven, identity, .. } =
+                proof::load(&recipe).expect("is proven");
             let inner = proven.backbone().clone();
             let flaky = Arc::new(Flaky { inner, name, fault: Mutex::new("") });
             let joined = Pipeline::new(proven.template().clone(), flaky.clone())
                 .expect("joins")
                 .with_any_shape();
-            self.current.set(Arc::new(joined));
+            self.current.set(InUse { pipeline: Arc::new(joined), identity });
             flaky
         }
 
@@ -403,7 +441,7 @@ mod tests {
     fn a_failure_of_what_is_no_longer_in_use_changes_nothing() {
         let line = Line::new(true, None);
         line.use_flaky("old");
-        let old = line.current.get().expect("is in use");
+        let old = line.current.get().expect("is in use").pipeline;
         line.use_flaky("new");
         assert!(!line.current.fail(&old, "late".into()));
         assert!(line.current.wait_for_failure(Duration::ZERO).is_none());

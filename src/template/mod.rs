@@ -9,6 +9,8 @@ mod contents;
 pub mod header;
 mod load;
 mod numbers;
+#[cfg(any(feature = "desktop", feature = "edge"))]
+pub mod signature;
 pub mod writer;
 
 pub use container::FORMAT;

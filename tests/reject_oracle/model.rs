@@ -276,7 +276,7 @@ impl Model {
                 Travel::Counts(_) => self.now,
             };
             if let Some((part, triggered_at)) = self.belt[index].part {
-                self.finish(part, triggered_at, at, outcome);
+                self.finish(part, triggered_at, at, outcome, true);
             }
         }
     }
@@ -291,7 +291,7 @@ impl Model {
         }
     }
 
-    fn finish(&mut self, part: u64, triggered_at: u64, at: u64, outcome: Outcome) {
+    fn finish(&mut self, part: u64, triggered_at: u64, at: u64, outcome: Outcome, at_gate: bool) {
         match outcome {
             Outcome::Passed => {
                 self.account.passed += 1;
@@ -314,6 +314,7 @@ impl Model {
             triggered_at,
             at,
             outcome,
+            at_gate,
         }));
     }
 

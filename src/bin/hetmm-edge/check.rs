@@ -5,6 +5,7 @@ use hetmm::gpio::{self, LineRef};
 use hetmm::image::Size;
 use hetmm::inspection::Pipeline;
 use hetmm::line::config::{LineConfig, TriggerSource};
+use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::proof;
 use hetmm::{Error, Result};
 use std::path::Path;
@@ -32,6 +33,12 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
         if let Some(path) = path {
             note(name.into(), writable(path, "regular file", Path::is_file));
         }
+    }
+    if let Some(folder) = &records.folder {
+        note("records.folder".into(), writable(folder, "folder", Path::is_dir));
+    }
+    if let Some(path) = &config.device.key_file {
+        note("device.key_file".into(), device_key(path));
     }
     if let Some(folder) = archive {
         note("archive.folder".into(), writable(folder, "folder", Path::is_dir));
@@ -68,6 +75,16 @@ fn writable(path: &Path, kind: &str, is_of_kind: fn(&Path) -> bool) -> Result<St
                 .advise("give another path in the configuration"))
         }
     }
+}
+
+/// Checks the key with which the device signs. It is not made here, because another user may run the check.
+fn device_key(path: &Path) -> Result<String> {
+    Ok(match DeviceKey::read_if_there(path)? {
+        Some(key) => {
+            format!("{}, key {}: {}", path.display(), key.public().id(), key.public().to_text())
+        }
+        None => format!("{}, which is made at the first start", path.display()),
+    })
 }
 
 /// Whether the camera's pictures have the shape of those that the template was built from.

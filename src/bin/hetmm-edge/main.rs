@@ -18,6 +18,7 @@ mod collect;
 mod keys;
 mod logging;
 mod output;
+mod records;
 mod replay;
 mod run;
 mod signals;
@@ -44,6 +45,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
   hetmm-edge --config line.toml collect 100 DIR  save 100 pictures, to build a template from
   hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
+  hetmm-edge records verify /var/lib/hetmm/records   check that nobody has changed the records
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."
@@ -121,6 +123,9 @@ is driven: switch the light on.")]
         /// Folder for the pictures. It is made if it does not exist. No file there is replaced
         folder: PathBuf,
     },
+    /// Check or export the records of a folder with a chain
+    #[command(subcommand)]
+    Records(records::Task),
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -177,6 +182,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             return run::run(&cli.config, config, cli.replay.as_deref(), &signals);
         }
         Some(Task::Bench(args)) => return bench::run(args, &LineConfig::read(&cli.config)?),
+        Some(Task::Records(task)) => return records::run(task),
         Some(Task::Completions { shell }) => {
             let mut script = vec![];
             clap_complete::generate(*shell, &mut Cli::command(), "hetmm-edge", &mut script);

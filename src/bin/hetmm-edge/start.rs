@@ -11,6 +11,7 @@ use hetmm::line::config::{LineConfig, TriggerSource};
 use hetmm::line::control::{Control, Socket};
 use hetmm::line::current::Current;
 use hetmm::line::drift_keeper::{Feed, Keeper};
+use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
@@ -18,7 +19,7 @@ use hetmm::line::light::Light;
 use hetmm::line::messages::{Job, Message, WantedFrame};
 use hetmm::line::outbox::{Outbox, QUEUE};
 use hetmm::line::outputs::Bank;
-use hetmm::line::records::{Losses, Records};
+use hetmm::line::records::{Losses, Records, Reporter};
 use hetmm::line::reply::{Asked, REQUESTS};
 use hetmm::line::status::Snapshot;
 use hetmm::line::supervise;
@@ -78,20 +79,18 @@ impl Line {
         let (captures, wanted) = sync_channel(room);
         let (job_sender, jobs) = sync_channel(room);
         let (ask, asked) = sync_channel(REQUESTS);
-        let (records, records_thread) = Records::start(&config.records).map_err(|e| {
-            Error::new(Kind::Io, format!("the thread for the records cannot be started: {e}"))
-        })?;
-        let losses = records.losses();
+        let (records, records_thread) = start_records(config)?;
+        let (losses, reporter) = (records.losses(), records.reporter());
         let links = wiring.links(captures, job_sender.clone(), records, asked);
 
         let hub = wiring.start_hub(links, messages)?;
         wiring.start_inputs()?;
-        let archive = wiring.start_archive()?;
+        let archive = wiring.start_archive(&reporter)?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
         let (drift, feed, drift_thread) = wiring.start_drift()?;
         wiring.start_inspection(jobs, pictures.clone(), feed)?;
         wiring.start_camera(wanted, job_sender)?;
-        let templates = wiring.start_templates()?;
+        let templates = wiring.start_templates(reporter)?;
         let control = match socket {
             Some(socket) => {
                 let control = wiring.control(ask, &templates, pictures, drift, losses);
@@ -168,8 +167,9 @@ impl Wiring<'_> {
         Ok(())
     }
 
-    fn start_archive(&self) -> Result<Option<ArchiveThread>> {
-        let Some(archive) = Archive::new(&self.config.archive) else { return Ok(None) };
+    fn start_archive(&self, reporter: &Reporter) -> Result<Option<ArchiveThread>> {
+        let archive = Archive::new(&self.config.archive, reporter.clone());
+        let Some(archive) = archive else { return Ok(None) };
         let worker = archive.clone();
         Ok(Some((archive, spawn("archive", move || worker.run())?)))
     }
@@ -216,10 +216,10 @@ impl Wiring<'_> {
         Ok(())
     }
 
-    fn start_templates(&self) -> Result<Arc<Templates>> {
+    fn start_templates(&self, reporter: Reporter) -> Result<Arc<Templates>> {
         let (recipe, fallback) = (self.config.recipe(), self.config.template.fallback);
         let (current, hub) = (self.current.clone(), self.outbox.clone());
-        let templates = Arc::new(Templates::new(recipe, fallback, current, hub));
+        let templates = Arc::new(Templates::new(recipe, fallback, current, hub, reporter));
         let (worker, watch) = (templates.clone(), self.config.template.watch);
         spawn("templates", move || worker.run(watch))?;
         Ok(templates)
@@ -251,6 +251,20 @@ impl Wiring<'_> {
         spawn("replay", move || replay.run(&outbox, &alive))?;
         Ok(())
     }
+}
+
+/// Starts the thread of the records, if there is one.
+///
+/// # Errors
+/// [`Kind::Usage`] if others may read the key of the device, [`Kind::Io`] if the thread cannot be started.
+fn start_records(config: &LineConfig) -> Result<(Records, Option<JoinHandle<()>>)> {
+    let evidence = config.evidence();
+    if let Some(key) = evidence.as_ref().and_then(|evidence| evidence.key_file.as_deref()) {
+        DeviceKey::read_if_there(key)?;
+    }
+    Records::start(&config.records, evidence).map_err(|e| {
+        Error::new(Kind::Io, format!("the thread for the records cannot be started: {e}"))
+    })
 }
 
 /// Starts a thread.

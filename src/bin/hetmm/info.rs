@@ -1,13 +1,15 @@
 //! `hetmm info` shows what a template contains.
 
 use crate::console::{Console, say};
-use hetmm::Result;
 use hetmm::heatmap::Scale;
+use hetmm::template::signature::{Signature, TrustedKey};
 use hetmm::template::{Evidence, Grouping, HeaderV1, Origin, Template};
 use hetmm::update::journal;
 use hetmm::wording::{counted, printable};
+use hetmm::{Error, Result};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Show what a template contains
@@ -21,16 +23,45 @@ pub struct Args {
     /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
+    /// Check that this public key of minisign has signed the template, as RWQf6LRC...
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
+    key: Option<TrustedKey>,
+}
+
+fn public_key(text: &str) -> std::result::Result<TrustedKey, String> {
+    let why = "this is no public key of minisign: give the second line of a minisign.pub";
+    TrustedKey::parse(text).ok_or_else(|| why.into())
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let template = Template::map(&args.template)?;
+    let signature = signature(&args.template, args.key.as_ref())?;
     let text = match args.json {
-        true => format!("{:#}\n", to_json(&template)),
-        false => in_words(args, &template),
+        true => {
+            let mut object = to_json(&template);
+            object["signature"] = signature.as_ref().map_or(Value::Null, |signature| {
+                json!({"key": signature.key_id(), "name": signature.name(), "checked": args.key.is_some()})
+            });
+            format!("{object:#}\n")
+        }
+        false => in_words(args, &template, signature.as_ref()),
     };
     console.print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The signature beside the template, if there is one. With `key`, it must be there and right.
+fn signature(template: &Path, key: Option<&TrustedKey>) -> Result<Option<Signature>> {
+    let path = Signature::path_of(template);
+    let signature = Signature::read(&path)?;
+    let Some(key) = key else { return Ok(signature) };
+    let Some(signature) = signature else {
+        let what = format!("the template is not signed: there is no {}", path.display());
+        return Err(Error::template(what).advise("sign it with minisign"));
+    };
+    let mut file = File::open(template).map_err(|e| Error::io(template, "cannot be opened", &e))?;
+    signature.check(&mut file, std::slice::from_ref(key))?;
+    Ok(Some(signature))
 }
 
 /// What the template contains, for programs.
@@ -47,6 +78,7 @@ fn to_json(template: &Template) -> Value {
         .collect();
     json!({
         "bytes": template.size(),
+        "blake3": hex(&template.digest()),
         "backbone": {"name": id.name, "blake3": hex(&id.digest), "height": id.height, "width": id.width,
                      "mean": id.mean, "std": id.std},
         "defects": {"smallest_px": h.smallest_defect_px(), "mm_per_pixel": h.build.mm_per_pixel()},
@@ -91,7 +123,7 @@ fn layers_to_json(h: &HeaderV1) -> Vec<Value> {
 }
 
 /// What the template contains, for people.
-fn in_words(args: &Args, template: &Template) -> String {
+fn in_words(args: &Args, template: &Template, signature: Option<&Signature>) -> String {
     let mut text = String::new();
     let h = template.header();
     let id = &h.backbone;
@@ -102,6 +134,15 @@ fn in_words(args: &Args, template: &Template) -> String {
         template.size() as f64 / 1e6,
         printable(&h.build.version)
     );
+    if let Some(signature) = signature {
+        let checked = if args.key.is_some() { "checked" } else { "not checked; --key checks it" };
+        say!(
+            text,
+            "signature  of key {} as \"{}\" ({checked})",
+            signature.key_id(),
+            printable(signature.name())
+        );
+    }
     say!(
         text,
         "backbone   {} {}, input {} x {}",

@@ -5,12 +5,15 @@ use super::locate::Located;
 use super::schema::{FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
 use crate::gpio::{EdgeKind, LineRef};
+use crate::template::signature::TrustedKey;
 
 /// One hour, the longest value of any time.
 const HOUR_US: u64 = 3_600_000_000;
 
 pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     ranges(config, at)?;
+    device(config, at)?;
+    signatures(config, at)?;
     features(config, at)?;
     trigger(config, at)?;
     camera::check(config, at)?;
@@ -47,6 +50,10 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ),
         ("records.max_bytes", Some(config.records.max_bytes), 10_000, 1 << 40),
         ("records.keep", Some(u64::from(config.records.keep)), 0, 1000),
+        ("records.segment_mib", Some(config.records.segment_mib), 1, 1024),
+        ("records.sync_ms", Some(config.records.sync_ms), 0, 60_000),
+        ("records.keep_days", Some(config.records.keep_days), 0, 36_500),
+        ("records.min_free_mib", Some(config.records.min_free_mib), 0, 1 << 40),
         ("archive.max_parts", Some(config.archive.max_parts as u64), 1, 1_000_000),
         ("archive.queue", Some(config.archive.queue as u64), 1, 256),
         ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
@@ -68,6 +75,40 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     if let Some(rate) = rate.filter(|r| !(0.01..=10_000.0).contains(r)) {
         let why = format!("{rate} is out of range");
         return Err(at.error("camera.frames_per_second", &why, "give 0.01 to 10000"));
+    }
+    Ok(())
+}
+
+/// Refuses names that could not stand in a topic, a file name or a table.
+fn device(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let device = &config.device;
+    let rows = [
+        ("device.name", Some(&device.name)),
+        ("device.site", Some(&device.site)),
+        ("device.serial", device.serial.as_ref()),
+    ];
+    for (path, name) in rows {
+        let is_bad = |c: char| c.is_control() || matches!(c, '+' | '#' | '/');
+        let is_wrong = |name: &&String| !(1..=64).contains(&name.len()) || name.contains(is_bad);
+        if let Some(name) = name.filter(is_wrong) {
+            let why = format!("{name:?} cannot be used as a name");
+            let remedy = "give 1 to 64 bytes, without +, #, / and control characters";
+            return Err(at.error(path, &why, remedy));
+        }
+    }
+    Ok(())
+}
+
+fn signatures(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let template = &config.template;
+    if let Some(key) = template.keys.iter().find(|key| TrustedKey::parse(key).is_none()) {
+        let why = format!("{key:?} is no public key of minisign");
+        let remedy = "give the second line of a minisign.pub, which begins with RW";
+        return Err(at.error("template.keys", &why, remedy));
+    }
+    if template.device_signs && template.keys.is_empty() {
+        let remedy = "give template.keys, or remove device_signs";
+        return Err(at.error("template.device_signs", "has no meaning without keys", remedy));
     }
     Ok(())
 }

@@ -75,6 +75,10 @@ impl LineConfig {
         if tensorrt && template.engine_cache.is_none() {
             template.engine_cache = Some(crate::files::folder_of(&template.file).join("tensorrt"));
         }
+        if self.device.key_file.is_none() && (self.template.device_signs || self.signs_records()) {
+            let beside = self.records.folder.as_ref().unwrap_or(&self.template.file);
+            self.device.key_file = Some(crate::files::folder_of(beside).join("device.key"));
+        }
         if self.encoder.as_ref().is_some_and(|e| e.chip.is_none())
             && let Some(encoder) = &mut self.encoder
         {
@@ -91,6 +95,8 @@ impl LineConfig {
             self.camera.folder.as_mut(),
             self.records.file.as_mut(),
             self.records.edges.as_mut(),
+            self.records.folder.as_mut(),
+            self.device.key_file.as_mut(),
             self.archive.folder.as_mut(),
             self.control.socket.as_mut(),
             self.drift.file.as_mut(),

@@ -13,6 +13,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineConfig {
+    /// The name of the device.
+    #[serde(default)]
+    pub device: DeviceConfig,
     /// The template that parts are compared with.
     pub template: TemplateConfig,
     /// What says that a part is there.
@@ -41,6 +44,29 @@ pub struct LineConfig {
     /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,
+}
+
+/// Holds the table `[device]`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceConfig {
+    /// The name of the device in records.
+    pub name: String,
+    /// The place of the device in records.
+    pub site: String,
+    /// The serial number in records. Without it, it is that of the board, or derived from the system's machine id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The file of the key with which the device signs. It is made at the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+}
+
+impl Default for DeviceConfig {
+    fn default() -> Self {
+        let (name, site) = ("cam1".into(), "plant".into());
+        DeviceConfig { name, site, serial: None, key_file: None }
+    }
 }
 
 /// Holds the table `[template]`.
@@ -79,6 +105,12 @@ pub struct TemplateConfig {
     /// Whether a part with the verdict *review* passes.
     #[serde(default)]
     pub review_passes: bool,
+    /// The public keys, in minisign's form, that may sign templates. Without any, templates need no signature.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Whether the device signs a template that was taught on it.
+    #[serde(default)]
+    pub device_signs: bool,
 }
 
 /// Names the feature extractor.
@@ -282,11 +314,35 @@ pub struct RecordsConfig {
     pub max_bytes: u64,
     /// The number of put-aside files that are kept.
     pub keep: u32,
+    /// The folder for records with a chain, which show every later change. Without it, no chain is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// The size in MiB at which a new file of the chain begins.
+    pub segment_mib: u64,
+    /// The longest time for which a line of the chain is not on the disk for good, in milliseconds.
+    pub sync_ms: u64,
+    /// The number of days for which files of the chain are kept; 0 means for ever.
+    pub keep_days: u64,
+    /// The free space in MiB below which no line is written. The oldest files of the chain are removed before.
+    pub min_free_mib: u64,
+    /// Whether the device signs the chain.
+    pub sign: bool,
 }
 
 impl Default for RecordsConfig {
     fn default() -> Self {
-        RecordsConfig { file: None, edges: None, max_bytes: 10 << 20, keep: 5 }
+        RecordsConfig {
+            file: None,
+            edges: None,
+            max_bytes: 10 << 20,
+            keep: 5,
+            folder: None,
+            segment_mib: 64,
+            sync_ms: 1000,
+            keep_days: 0,
+            min_free_mib: 500,
+            sign: true,
+        }
     }
 }
 

@@ -70,6 +70,29 @@ fn mistakes_are_named_with_their_line_and_a_remedy() {
         ("line = 2", "line = 2\n[encoder]\nline = 3", "line.toml:8", "nothing uses its counts"),
         ("height = 480", "height = 480\nframes_per_second = 0.0", "line.toml", "out of range"),
         ("height = 480", "height = 480\ncapture_delay_us = 360000", "line.toml", "no frame can"),
+        ("[template]", "[device]\nname = \"a/b\"\n[template]", "line.toml:3", "as a name"),
+        ("[template]", "[device]\nserial = \"\"\n[template]", "line.toml:3", "as a name"),
+        ("[template]", "[device]\nkey = \"k\"\n[template]", "line.toml:3", "unknown field `key`"),
+        ("[trigger]", "keys = [\"RWxyz\"]\n[trigger]", "line.toml:4", "no public key of minisign"),
+        ("[trigger]", "device_signs = true\n[trigger]", "line.toml:4", "no meaning without keys"),
+        (
+            "[outputs.ng]",
+            "[records]\nsync_ms = 60001\n[outputs.ng]",
+            "line.toml:22",
+            "out of range",
+        ),
+        (
+            "[outputs.ng]",
+            "[records]\nsegment_mib = 0\n[outputs.ng]",
+            "line.toml:22",
+            "out of range",
+        ),
+        (
+            "[outputs.ng]",
+            "[records]\nfolders = \"r\"\n[outputs.ng]",
+            "line.toml:22",
+            "unknown field",
+        ),
         ("[camera]", "[camera", "line.toml:8", ""),
     ];
     for (from, to, place, word) in table {
@@ -136,6 +159,9 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("heartbeat_half_period_us", config.outputs.heartbeat_half_period_us),
         ("max_bytes", config.records.max_bytes),
         ("keep", u64::from(config.records.keep)),
+        ("segment_mib", config.records.segment_mib),
+        ("sync_ms", config.records.sync_ms),
+        ("keep_days", config.records.keep_days),
         ("max_parts", config.archive.max_parts as u64),
         ("min_free_mib", config.archive.min_free_mib),
         ("queue", config.archive.queue as u64),
@@ -157,11 +183,16 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("fallback", config.template.fallback),
         ("simulate", config.outputs.simulate),
         ("lock_memory", config.realtime.lock_memory),
+        ("sign", config.records.sign),
+        ("device_signs", config.template.device_signs),
     ];
     for (key, value) in flags {
         assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
     }
     assert_eq!(config.template.device, FeatureDevice::Usual);
+    assert_eq!(config.records.min_free_mib, config.archive.min_free_mib);
+    assert!(text.contains(&format!("#name = \"{}\"", config.device.name)));
+    assert!(text.contains(&format!("#site = \"{}\"", config.device.site)));
     let (watch, k, h) = (config.drift.watch, config.drift.k, config.drift.h);
     let drift = [
         format!("#watch = {watch} "),
@@ -254,6 +285,21 @@ fn keys_of_sensors_and_of_the_light() {
     assert!(error_of(&unlit).contains("there is no [outputs.strobe]"));
     let by_sensor = unlit.replace("height = 480", "height = 480\nstrobe = \"sensor\"");
     assert!(error_of(&by_sensor).contains("times its light itself"));
+}
+
+#[test]
+fn the_device_key_stands_beside_what_it_signs() {
+    let key = |lines: &str, records: &str| {
+        let text =
+            WHOLE.replace("file = \"part.hetmm\"", &format!("file = \"t/part.hetmm\"\n{lines}"));
+        let config = LineConfig::parse(&format!("{text}[records]\n{records}"), "line.toml");
+        config.expect("reads").device.key_file.map(|path| path.display().to_string())
+    };
+    let signs = "keys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\ndevice_signs = true";
+    assert_eq!(key("", ""), None);
+    assert_eq!(key("", "folder = \"d/records\""), Some("d/device.key".into()));
+    assert_eq!(key("", "folder = \"d/records\"\nsign = false"), None);
+    assert_eq!(key(signs, ""), Some("t/device.key".into()));
 }
 
 #[test]

@@ -8,8 +8,12 @@ use crate::camera::{
 };
 use crate::error::{Error, Result};
 use crate::image::Size;
+use crate::line::device_identity;
+use crate::line::evidence::{DeviceName, Event, Settings as Evidence, Software};
 use crate::line::proof::{BayerPictures, Recipe};
 use crate::line::tracker::{Pitch, Settings, Travel};
+use crate::line::trust::Trust;
+use crate::template::signature::TrustedKey;
 use std::time::Duration;
 
 impl LineConfig {
@@ -80,7 +84,41 @@ impl LineConfig {
             threads: template.threads,
             any_shape: template.any_shape,
             bayer: self.bayer_pictures(),
+            trust: Trust {
+                keys: template.keys.iter().filter_map(|key| TrustedKey::parse(key)).collect(),
+                device_key: self.device.key_file.clone().filter(|_| template.device_signs),
+            },
         }
+    }
+
+    /// Returns whether the device signs a chain of records.
+    pub(super) fn signs_records(&self) -> bool {
+        self.records.folder.is_some() && self.records.sign
+    }
+
+    /// Returns where and how the chain of records is written, if one is asked for.
+    pub fn evidence(&self) -> Option<Evidence> {
+        let records = &self.records;
+        let resolved = self.to_toml().unwrap_or_default();
+        Some(Evidence {
+            folder: records.folder.clone()?,
+            segment_bytes: records.segment_mib.saturating_mul(1 << 20),
+            sync: Duration::from_millis(records.sync_ms),
+            keep_days: records.keep_days,
+            min_free_bytes: records.min_free_mib.saturating_mul(1 << 20),
+            key_file: self.device.key_file.clone().filter(|_| self.signs_records()),
+            device: DeviceName {
+                serial: self.device.serial.clone().unwrap_or_else(device_identity::serial),
+                name: self.device.name.clone(),
+                site: self.device.site.clone(),
+            },
+            software: Software { version: env!("CARGO_PKG_VERSION"), build: String::new() },
+            boot: device_identity::boot(),
+            start: Event::Start {
+                drives_outputs: !self.outputs.simulate,
+                configuration_blake3: blake3::hash(resolved.as_bytes()).to_hex().to_string(),
+            },
+        })
     }
 
     /// Returns which pictures a Bayer sensor gives, if the camera has one.

@@ -107,7 +107,7 @@ impl Control {
     pub(super) fn to_json(&self, answer: Answer) -> Value {
         match answer {
             Answer::Status(snapshot) => self.status(&snapshot),
-            Answer::Part(record) => serde_json::to_value(record).unwrap_or_default(),
+            Answer::Part(record) => serde_json::to_value(&*record).unwrap_or_default(),
             Answer::Done(what) => json!({"done": what}),
             Answer::Failed(why) => json!({"error": why}),
             Answer::Json(value) => value,
@@ -222,7 +222,7 @@ impl Control {
             Request::Teach(part, force) => {
                 teach::teach(part, force, who, self.archive.as_deref(), &self.templates)
             }
-            Request::Undo(entry) => teach::undo(entry, &self.templates),
+            Request::Undo(entry) => teach::undo(entry, who, &self.templates),
             Request::History => teach::history(&self.templates),
             _ => self.templates.reload().map(|what| json!({"done": what})),
         }
@@ -241,6 +241,7 @@ impl Control {
                 "pictures_dropped": count(|a| &a.dropped),
                 "pictures_failed": count(|a| &a.failed),
                 "pictures_written": count(|a| &a.written),
+                "chain": self.losses.chain_to_json(),
             });
             fields.insert("records".into(), lost);
             let off = || json!({"state": "off"});

@@ -8,7 +8,7 @@ use crate::line::hub::{Hub, Links};
 use crate::line::messages::Message;
 use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
-use crate::line::records::Records;
+use crate::line::records::{Records, Reporter};
 use crate::line::reply::{Answer, Asked, Bell, REQUESTS, Reply};
 use crate::line::request::Request;
 use crate::line::templates::Templates;
@@ -51,7 +51,13 @@ impl Desk {
         let (sender, messages) = sync_channel(messages);
         let hub = Outbox::new(sender, stop.clone());
         let (ask, asked) = sync_channel(requests);
-        let templates = Templates::new(config.recipe(), false, Arc::default(), hub.clone());
+        let templates = Templates::new(
+            config.recipe(),
+            false,
+            Arc::default(),
+            hub.clone(),
+            Reporter::default(),
+        );
         let control = Arc::new(Control {
             hub,
             requests: ask,
@@ -230,7 +236,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
         captures,
         jobs,
-        records: Records::start(&config.records).expect("starts").0,
+        records: Records::start(&config.records, None).expect("starts").0,
         alive: Arc::default(),
         light: Arc::default(),
         capture_delay: Duration::ZERO,

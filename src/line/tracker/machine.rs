@@ -418,14 +418,15 @@ impl PartTracker {
             }
         }
         if let Some((part, triggered_at)) = stretch.part {
-            self.close(Finished { part, triggered_at, at: due, outcome }, out);
+            self.close(Finished { part, triggered_at, at: due, outcome, at_gate: true }, out);
         }
     }
 
     /// Rejects a part before it reaches the gate.
     fn finish(&mut self, part: PartId, at: LineTime, reason: Reason, out: &mut Vec<Command>) {
         let outcome = Outcome::Rejected(reason);
-        self.close(Finished { part, triggered_at: at, at: self.now, outcome }, out);
+        let (triggered_at, at) = (at, self.now);
+        self.close(Finished { part, triggered_at, at, outcome, at_gate: false }, out);
     }
 
     fn close(&mut self, finished: Finished, out: &mut Vec<Command>) {

@@ -81,4 +81,6 @@ pub struct Finished {
     pub at: LineTime,
     /// The outcome.
     pub outcome: Outcome,
+    /// Whether the part reached the gate, so that an output told the gate what to do with it.
+    pub at_gate: bool,
 }

@@ -21,7 +21,7 @@ impl Model {
     fn unseen_parts(&mut self, parts: u32, at: u64) {
         for _ in 0..parts.min(MAX_LOST) {
             let part = self.new_part();
-            self.finish(part, at, self.now, Outcome::Rejected(Reason::LostTrigger));
+            self.finish(part, at, self.now, Outcome::Rejected(Reason::LostTrigger), false);
         }
         self.set(Fault::Unproven, true);
     }
@@ -112,7 +112,7 @@ impl Model {
     fn place(&mut self, at: u64, gate: u64, doubtful: bool) {
         let part = self.new_part();
         if self.account.safe {
-            return self.finish(part, at, self.now, Outcome::Rejected(Reason::Safe));
+            return self.finish(part, at, self.now, Outcome::Rejected(Reason::Safe), false);
         }
         if self.is_full() {
             self.set(Fault::Overflow, true);
@@ -120,7 +120,7 @@ impl Model {
                 last.last = last.last.max(gate);
                 last.grown = true;
             }
-            return self.finish(part, at, self.now, Outcome::Rejected(Reason::Overflow));
+            return self.finish(part, at, self.now, Outcome::Rejected(Reason::Overflow), false);
         }
         let deadline = at.saturating_add(nanos(self.settings.deadline));
         let mut stretch = Stretch::of_part(part, at, gate, deadline);
@@ -170,7 +170,7 @@ impl Model {
             let given_up = stretch.part.filter(|_| stretch.entered.is_none() && !stretch.wiped);
             stretch.wiped = true;
             if let Some((part, triggered_at)) = given_up {
-                self.finish(part, triggered_at, self.now, Outcome::Rejected(Reason::Safe));
+                self.finish(part, triggered_at, self.now, Outcome::Rejected(Reason::Safe), false);
             }
         }
         (self.last_left, self.last_pass) = (None, None);

@@ -1,0 +1,18 @@
+//! Says which template judged a part.
+
+use serde::Serialize;
+
+/// Names a template so that it can be found again: by its bytes, its signer and what was taught.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TemplateIdentity {
+    /// The name of its file. If a signature was checked, it is the name in the signature's trusted comment.
+    pub name: String,
+    /// The BLAKE3 of the file, in hexadecimal digits.
+    pub blake3: String,
+    /// The BLAKE3 of the file before anything was inserted. `None` if the journal does not say.
+    pub base_blake3: Option<String>,
+    /// The id of the key whose signature was checked. `None` if no signature is required.
+    pub signer: Option<String>,
+    /// The number of pictures that were inserted.
+    pub journal: usize,
+}
