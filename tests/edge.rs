@@ -2,6 +2,8 @@
 //! kernel GPIO and a kernel camera run on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
+#[path = "edge/commission.rs"]
+mod commission;
 #[path = "edge/control.rs"]
 mod control;
 #[path = "edge/engines.rs"]

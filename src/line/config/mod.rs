@@ -4,11 +4,14 @@
 //! the remedy. Defaults are filled in for what the file leaves out. So a resolved configuration holds every value.
 
 mod check;
+mod check_expanders;
+mod expanders;
 mod locate;
 mod outputs;
 mod schema;
 mod translate;
 
+pub use expanders::{ExpanderConfig, Expanders};
 pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
 pub use schema::*;
 
@@ -90,7 +93,8 @@ impl LineConfig {
             self.archive.folder.as_mut(),
             self.control.socket.as_mut(),
         ];
-        for path in paths.into_iter().flatten() {
+        let buses = self.expander.values_mut().map(|expander| Some(&mut expander.bus));
+        for path in paths.into_iter().chain(buses).flatten() {
             *path = folder.join(&path);
         }
     }
