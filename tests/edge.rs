@@ -4,6 +4,8 @@
 
 #[path = "edge/collect.rs"]
 mod collect;
+#[path = "edge/commission.rs"]
+mod commission;
 #[path = "edge/control.rs"]
 mod control;
 #[path = "edge/drift.rs"]

@@ -11,7 +11,7 @@
 EARLY=0 LATE=1000
 DELAY=3000000 DEADLINE=2500000 WIDTH=40000
 
-gpio_chip 12 2=trigger 3=encoder 5=ng 6=fault 7=ready 8=ok 9=busy 10=heartbeat
+gpio_chip 12 2=trigger 3=encoder 4=twin 5=ng 6=fault 7=ready 8=ok 9=busy 10=heartbeat 11=twin
 camera_load no_error_inj=1
 set_pattern() { camera_probe --only-set --control test_pattern="$1" --control osd_text_mode=2 --control brightness=128; }
 set_pattern 0
@@ -114,7 +114,66 @@ on_time() {
 
 configure /tmp/line.toml
 say "--- --check"
-check "everything is there" sh -c 'hetmm-edge --config /tmp/line.toml --check >/tmp/resolved'
+# checks FILE [OPTION...]: runs --check; sets $code, and fills /tmp/words with what it says.
+checks() {
+  local file="$1"
+  shift
+  hetmm-edge --config "$file" --check "$@" >/tmp/resolved 2>/tmp/words
+  code=$?
+}
+# says NAME PATTERN: /tmp/words has the pattern.
+says() { if grep -q "$2" /tmp/words; then ok "$1" said said; else fail "$1: not said: $2" && cat /tmp/words; fi; }
+checks /tmp/line.toml
+ok "everything is there" $code 0
+ok "lines that were requested" "$(grep -c '^ok .*, requested;' /tmp/words)" 7
+says "a chip's number comes with a warning" 'note  outputs.ng: the number in /dev/gpiochip[0-9]* may change'
+ok "outputs keep their level" "$(line_get fault)$(line_get ng)" 00
+checks /tmp/line.toml --drive
+ok "outputs that were driven" "$code $(grep -c 'requested with its safe level' /tmp/words)" "0 6"
+
+say "--- lines that are not clear"
+configure /tmp/odd.toml 's,^ng = .*,ng = { line = "twin" },'
+checks /tmp/odd.toml
+ok "two lines with the name" $code 5
+says "both are listed" '2 lines named "twin": line 4, line 11'
+configure /tmp/odd.toml 's,^ok = .*,ok = { line = 5 },'
+checks /tmp/odd.toml
+ok "one line for two purposes" $code 2
+says "both are named" 'outputs.ok: /dev/gpiochip[0-9]* line 5 (.*) is already outputs.ng'
+hetmm-edge --config /tmp/odd.toml 2>/tmp/words
+ok "a run refuses it, too" "$?" 2
+configure /tmp/odd.toml 's,^ok_pulse,lines = 12\n&,'
+checks /tmp/odd.toml
+ok "the right number of lines" $code 0
+configure /tmp/odd.toml 's,^ok_pulse,lines = 13\n&,'
+checks /tmp/odd.toml
+ok "another number of lines" $code 5
+says "both numbers" 'has 12 lines, and not 13'
+configure /tmp/odd.toml 's,line = "trigger",line = 5,'
+checks /tmp/odd.toml
+ok "trigger and output on one line" $code 2
+says "both are named" 'outputs.ng: /dev/gpiochip[0-9]* line 5 (.*) is already trigger'
+for n in 1 2; do
+  mkdir -p /sys/kernel/config/gpio-sim/twin$n/bank
+  echo 4 >/sys/kernel/config/gpio-sim/twin$n/bank/num_lines
+  echo twins >/sys/kernel/config/gpio-sim/twin$n/bank/label
+  echo 1 >/sys/kernel/config/gpio-sim/twin$n/live
+done
+configure /tmp/odd.toml 's,^ng = .*,ng = { chip = "twins"\, line = 0 },'
+checks /tmp/odd.toml
+ok "two chips with the label" $code 5
+says "both chips" '2 GPIO chips are named "twins": /dev/gpiochip[0-9]* (twins) of .*, /dev/gpiochip[0-9]* (twins)'
+device=$(sed -n 's/.*(twins) of \([^,]*\),.*/\1/p' /tmp/words | head -n 1)
+configure /tmp/odd.toml "s,^ng = .*,ng = { chip = \"$device\"\\, line = 0 },"
+checks /tmp/odd.toml
+ok "one of them by its device ($device)" $code 0
+for n in 1 2; do
+  echo 0 >/sys/kernel/config/gpio-sim/twin$n/live
+  rmdir /sys/kernel/config/gpio-sim/twin$n/bank /sys/kernel/config/gpio-sim/twin$n
+done
+checks /tmp/line.toml --loop ng trigger
+ok "a wire that is not there" $code 5
+says "how often the input followed" 'followed [0-9] of 10 changes'
 
 say "--- a device that this program was not built for"
 configure /tmp/device.toml 's,^file = "/tmp/part.hetmm",&\ndevice = "cuda",'
@@ -209,7 +268,12 @@ ok "second instance ends with" "$?" 5
 configure /tmp/other.toml 's,/tmp/edge.sock,/tmp/other.sock,'
 hetmm-edge --config /tmp/other.toml 2>/tmp/second
 ok "lines in use end with" "$?" 5
-check "its words name the user" grep -q 'hetmm-edge ng' /tmp/second
+check "its words name the user" grep -q 'hetmm-edge outputs' /tmp/second
+checks /tmp/line.toml
+ok "--check beside the running program" "$code $(grep -c 'held by the running program' /tmp/words)" "0 7"
+checks /tmp/other.toml
+ok "--check with another configuration" $code 5
+says "why" 'a hetmm-edge with another configuration has it'
 
 say "--- SIGTERM"
 watch fault,ng,ready 5
@@ -245,6 +309,48 @@ ok "ends with" "$?" 5
 wait $watcher
 ok "fault: safe, healthy, safe" "$(levels /tmp/driven fault)" 010
 ok "reject: safe, open, safe" "$(levels /tmp/driven ng)" 101
+
+say "--- commissioning"
+configure /tmp/commission.toml 's/^ng = .*/ng = { line = "ng", safe = "inactive" }/' \
+  's/^\[records\]/[commissioning]\nallowed = true\nminutes = 2\n[records]/'
+start /tmp/commission.toml
+ready "commissioning"
+hetmm-edge --config "$config" pulse ng >/tmp/pulsed
+ok "no pulse without commissioning" "$?" 1
+hetmm-edge --config "$config" commission on >/tmp/attended 2>&1 &
+attending=$!
+wait_for "commissioning" 5 sh -c "hetmm-edge --config $config status | grep -q '\"state\": \"commissioning\"'"
+ok "not ready, fault, gate open" "$(line_get ready)$(line_get fault)$(line_get ng)" 000
+watch ng,fault,ready 6
+hetmm-edge --config "$config" pulse ng >/tmp/pulsed
+ok "a pulse" "$?" 0
+hetmm-edge --config "$config" pulse ng >/dev/null
+ok "a second one in the same second" "$?" 1
+pulses trigger 1 100000 50000 >/dev/null
+hetmm-edge --config "$config" resume >/dev/null
+ok "resume" "$?" 1
+wait $watcher
+ok "one edge pair" "$(levels /tmp/driven ng)" 10
+ok "nothing else moves" "$(levels /tmp/driven fault)$(levels /tmp/driven ready)" ""
+ok_between "its width less what is set, us" \
+  $((($(moment /tmp/driven ng 0) - $(moment /tmp/driven ng 1)) / 1000 - WIDTH)) -200 $LATE
+ok_between "its lateness, us" "$(sed -n 's/.*"late_us": \([0-9]*\).*/\1/p' /tmp/pulsed | head -n 1)" 0 $LATE
+ok "a part meanwhile" "$(record 1 why)" safe
+ok "edges of the trigger" \
+  "$(hetmm-edge --config "$config" lines --json | sed -n 's/.*"count": \([0-9]*\).*/\1/p')" 1
+check "lines in words" sh -c "hetmm-edge --config $config lines | grep -q '^out  fault .* fault  *low'"
+hetmm-edge --config "$config" pulse ng >/tmp/pulsed &
+pulsing=$!
+usleep 50000
+kill $attending
+wait $attending
+wait $pulsing
+ok "the pulse is cut off when the one who attends goes away" "$?" 1
+wait_for "safe" 5 sh -c "hetmm-edge --config $config status | grep -q '\"state\": \"safe\"'"
+ok "safe levels" "$(line_get ready)$(line_get fault)$(line_get ng)" 000
+ask resume >/dev/null
+ready "after commissioning"
+stop
 
 say "--- a corrupt template"
 dd if=/dev/zero of=/tmp/part.hetmm bs=1 seek=5000 count=16 conv=notrunc 2>/dev/null

@@ -1,10 +1,12 @@
 //! Reads edges on input lines, with the kernel's time stamps and never by polling.
 
-use super::find::{Found, LineRef, find, remedy};
+use super::chips::ChipRef;
+use super::find::{Found, LineRef, find, refuse_shared, remedy};
 use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
-use gpiocdev::Request;
+use gpiocdev::chip::Chip;
 use gpiocdev::line::{self, EdgeDetection, EventClock};
+use gpiocdev::{AbiVersion, Request};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -39,6 +41,18 @@ pub enum Bias {
     PullUp,
     /// It pulls the input to low.
     PullDown,
+}
+
+impl Bias {
+    /// Returns the bias as the kernel is asked for it.
+    pub(super) fn of_the_kernel(self) -> Option<line::Bias> {
+        match self {
+            Bias::AsIs => None,
+            Bias::Disabled => Some(line::Bias::Disabled),
+            Bias::PullUp => Some(line::Bias::PullUp),
+            Bias::PullDown => Some(line::Bias::PullDown),
+        }
+    }
 }
 
 /// Describes an input line whose edges are wanted.
@@ -79,27 +93,35 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Requests the GPIO lines, as `consumer`. If the request as a whole fails, the error names the first one.
+    /// Requests the GPIO lines, as `consumer`. If the request fails and nobody uses any of them, the error names the first
+    /// one.
     ///
     /// # Errors
-    /// Returns [`Kind::Io`] if the chip is missing, or if a GPIO line is in use. The error then names its user.
-    pub fn open(chip: &str, consumer: &str, inputs: &[EdgeInput<'_>]) -> Result<Self> {
+    /// Returns [`Kind::Io`] if the chip is missing, if the kernel is too old, or if a GPIO line is in use. The error
+    /// then names its user. Returns [`Kind::Usage`] if two inputs are one line.
+    pub fn open(chip: ChipRef<'_>, consumer: &str, inputs: &[EdgeInput<'_>]) -> Result<Self> {
         let locate =
             |input: &EdgeInput<'_>| find(chip, input.line).map_err(|e| e.within(input.name));
         let found = inputs.iter().map(locate).collect::<Result<Vec<Found>>>()?;
         let (Some(first), Some(input)) = (found.first(), inputs.first()) else {
             return Err(Error::usage("no input line is asked for"));
         };
+        refuse_shared(inputs.iter().map(|input| input.name).zip(&found))?;
+        if let Some(warning) = &first.warning {
+            log::warn!("{}: {warning}", input.name);
+        }
+        refuse_old_kernel(first)?;
         let mut builder = Request::builder();
         builder
             .on_chip(&first.chip)
             .with_consumer(consumer)
+            .using_abi_version(AbiVersion::V2)
             .with_kernel_event_buffer_size(KERNEL_BUFFER);
         for (input, found) in inputs.iter().zip(&found) {
             builder
                 .with_line(found.offset)
                 .as_input()
-                .with_bias(bias(input.bias))
+                .with_bias(input.bias.of_the_kernel())
                 .with_edge_detection(detection(input.edge))
                 .with_event_clock(EventClock::Monotonic);
             if let Some(debounce) = input.debounce {
@@ -107,8 +129,10 @@ impl Edges {
             }
         }
         let request = builder.request().map_err(|e| {
-            let what = format!("{}: {} of {}: {e}", input.name, input.line, first.chip.display());
-            Error::new(Kind::Io, what).advise(remedy(first))
+            let used = inputs.iter().zip(&found).find(|(_, found)| found.user.is_some());
+            let (input, found) = used.unwrap_or((input, first));
+            let what = format!("{}: {} of {}: {e}", input.name, input.line, found.chip.display());
+            Error::new(Kind::Io, what).advise(remedy(found))
         })?;
         Ok(Edges { request, offsets: found.iter().map(|found| found.offset).collect() })
     }
@@ -141,19 +165,20 @@ impl Edges {
     }
 }
 
+/// Refuses a kernel that cannot filter, stamp and number edges.
+fn refuse_old_kernel(found: &Found) -> Result<()> {
+    let chip = Chip::from_path(&found.chip);
+    chip.and_then(|chip| chip.supports_abi_version(AbiVersion::V2)).map_err(|e| {
+        let what =
+            format!("{}: inputs need version 2 of the GPIO interface: {e}", found.chip.display());
+        Error::new(Kind::Io, what).advise("use Linux 5.10 or later")
+    })
+}
+
 fn detection(kind: EdgeKind) -> EdgeDetection {
     match kind {
         EdgeKind::Rising => EdgeDetection::RisingEdge,
         EdgeKind::Falling => EdgeDetection::FallingEdge,
         EdgeKind::Both => EdgeDetection::BothEdges,
-    }
-}
-
-fn bias(bias: Bias) -> Option<line::Bias> {
-    match bias {
-        Bias::AsIs => None,
-        Bias::Disabled => Some(line::Bias::Disabled),
-        Bias::PullUp => Some(line::Bias::PullUp),
-        Bias::PullDown => Some(line::Bias::PullDown),
     }
 }

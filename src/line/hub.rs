@@ -16,11 +16,14 @@ use super::records::Records;
 use super::reply::{Answer, Asked, Reply};
 use super::request::Request;
 use super::status::{Samples, Snapshot};
+use super::test_pulse::{self, TestPulse};
 use super::tracker::{
     Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Reason, Watch,
 };
 use crate::camera::{BadFrame, Frame};
 use crate::clock::LineTime;
+use crate::gpio::ExpanderHealth;
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
@@ -50,6 +53,10 @@ pub struct Links {
     pub free_run: bool,
     /// The number of parts that found no room in the queue of messages: [`super::outbox::Outbox::lost_parts`].
     pub lost_parts: Arc<AtomicU32>,
+    /// The time after which commissioning ends by itself.
+    pub commissioning: Duration,
+    /// The expanders that some outputs are on.
+    pub expanders: Vec<ExpanderHealth>,
     /// The requests from the control socket that need no place among the events. They have a channel of their own,
     /// which no other message can fill.
     pub requests: Receiver<Asked>,
@@ -64,8 +71,10 @@ pub struct Hub {
     assessed: HashMap<PartId, Assessment>,
     /// The clients that wait for the outcome of a part that has not reached the gate. The same bound holds.
     waiting: HashMap<PartId, Reply>,
-    /// The moment at which the safe state was last asked for.
+    /// The moment at which the safe state or commissioning was last asked for.
     safe_asked_at: LineTime,
+    /// The test pulse that waits for its beginning or lasts.
+    test_pulse: Option<TestPulse>,
     /// The frame of the trigger that is being handled.
     frame: Option<std::result::Result<Frame, BadFrame>>,
     /// Whether a part was lost since the queue of messages was last empty.
@@ -74,6 +83,7 @@ pub struct Hub {
     gates: Gates,
     samples: Samples,
     was_ready: bool,
+    was_commissioning: bool,
     finishing: bool,
 }
 
@@ -86,11 +96,13 @@ impl Hub {
             assessed: HashMap::new(),
             waiting: HashMap::new(),
             safe_asked_at: LineTime::default(),
+            test_pulse: None,
             frame: None,
             queue_overran: false,
             gates: Gates::default(),
             samples: Samples::default(),
             was_ready: false,
+            was_commissioning: false,
             finishing: false,
         }
     }
@@ -105,6 +117,7 @@ impl Hub {
                 self.control(request, reply);
             }
             self.notice_lost_parts();
+            self.notice_expanders();
             match self.next_message(messages) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Message::Finish) => self.finishing = true,
@@ -135,7 +148,9 @@ impl Hub {
             self.event(Event::Seeing { watch: Watch::Queue });
         }
         let now = LineTime::now();
-        let wake = self.tracker.next_wake().unwrap_or(now + NAP).min(now + NAP);
+        let working = self.links.expanders.iter().filter(|expander| !expander.has_failed(now));
+        let silent = working.filter_map(ExpanderHealth::silent_from).min().unwrap_or(now + NAP);
+        let wake = self.tracker.next_wake().unwrap_or(now + NAP).min(now + NAP).min(silent);
         messages.recv_timeout(wake.since(now))
     }
 
@@ -147,6 +162,16 @@ impl Hub {
             log::error!("{parts} parts are rejected unseen: a queue of the line was full");
             self.queue_overran = true;
             self.event(Event::Blind { watch: Watch::Queue, parts });
+        }
+    }
+
+    /// Tells the part tracker of an expander whose bus has failed or is silent.
+    fn notice_expanders(&mut self) {
+        let now = LineTime::now();
+        let failed = self.links.expanders.iter().any(|expander| expander.has_failed(now));
+        if failed && !self.tracker.faults().any(|fault| fault == Fault::Outputs) {
+            log::error!("an expander has failed or its bus is silent");
+            self.event(Event::Condition { fault: Fault::Outputs, present: true });
         }
     }
 
@@ -191,9 +216,19 @@ impl Hub {
                 Command::Finished(finished) => self.finished(finished),
             }
         }
+        if !self.tracker.is_pulsing()
+            && let Some(pulse) = self.test_pulse.take()
+        {
+            pulse.finish(self.tracker.commissioning_until().is_some());
+        }
         if refused && !self.tracker.faults().any(|f| f == Fault::Outputs) {
             self.event(Event::Condition { fault: Fault::Outputs, present: true });
         }
+        let commissioning = self.tracker.commissioning_until().is_some();
+        if self.was_commissioning && !commissioning {
+            log::warn!("commissioning has ended; the safe state stays until `hetmm-edge resume`");
+        }
+        self.was_commissioning = commissioning;
         let ready = self.tracker.is_ready();
         if ready && !self.was_ready {
             self.links.alive.became_ready();
@@ -220,6 +255,9 @@ impl Hub {
         }
         if matches!(line, Line::Ng | Line::Ok) {
             self.samples.pulse_lateness.add(at.since(due));
+        }
+        if let (Line::Ng, Some(pulse)) = (line, &mut self.test_pulse) {
+            pulse.note(due, at, result.is_ok());
         }
         self.links.records.edge(EdgeRecord::new(line, active, due, at));
         match result {
@@ -296,9 +334,18 @@ impl Hub {
                 self.links.bank.lock().unwrap_or_else(PoisonError::into_inner).release();
                 Answer::Done("safe".into())
             }
+            Request::Commission => self.commission(&reply),
+            Request::EndCommissioning => {
+                self.event(Event::EndCommissioning);
+                Answer::Done("commissioning has ended; the safe state stays".into())
+            }
+            Request::PulseNg => return self.pulse_by_request(reply),
             // Requests for the safe state overtake what waits for this thread.
             Request::Resume if reply.asked_at() <= self.safe_asked_at => {
                 Answer::Failed("the safe state was requested after this, so it stays".into())
+            }
+            Request::Resume if self.tracker.commissioning_until().is_some() => {
+                Answer::Failed("the device is in commissioning: end that first".into())
             }
             Request::Resume => {
                 log::warn!("the safe state ends, as requested");
@@ -314,9 +361,41 @@ impl Hub {
             | Request::Teach(..)
             | Request::Undo(_)
             | Request::History
-            | Request::Drift(_) => Answer::Failed("not understood".into()),
+            | Request::Drift(_)
+            | Request::Lines => Answer::Failed("not understood".into()),
         };
         reply.give(answer);
+    }
+
+    fn commission(&mut self, reply: &Reply) -> Answer {
+        if self.tracker.commissioning_until().is_some() {
+            return Answer::Failed("the device is in commissioning already".into());
+        }
+        log::warn!("commissioning begins: all parts are rejected");
+        self.safe_asked_at = reply.asked_at();
+        let until = LineTime::now() + self.links.commissioning;
+        self.event(Event::Commission { until });
+        let minutes = self.links.commissioning.as_secs() / 60;
+        Answer::Json(json!({"done": "commissioning", "minutes": minutes}))
+    }
+
+    /// Gives the reject output one pulse. The answer comes when the pulse is over.
+    fn pulse_by_request(&mut self, reply: Reply) {
+        let bank = self.links.bank.lock().unwrap_or_else(PoisonError::into_inner);
+        let (is_wired, is_frozen) = (bank.has(Line::Ng), bank.is_frozen());
+        drop(bank);
+        let now = LineTime::now();
+        let due = now + test_pulse::LEAD;
+        let refusal = match self.tracker.may_pulse(now, due) {
+            Err(refusal) => test_pulse::in_words(refusal),
+            Ok(()) if !is_wired => "the configuration names no reject output (ng)",
+            Ok(()) if is_frozen => "the outputs are held at their safe levels",
+            Ok(()) => {
+                self.test_pulse = Some(TestPulse::new(reply));
+                return self.event(Event::TestPulse { due });
+            }
+        };
+        reply.give(Answer::Failed(refusal.into()));
     }
 
     /// Makes a part. The answer is its record, when it has reached the gate.
@@ -341,6 +420,10 @@ impl Hub {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             safe: self.tracker.is_safe(),
+            commissioning: self
+                .tracker
+                .commissioning_until()
+                .map(|until| until.since(LineTime::now())),
             ready: self.tracker.is_ready(),
             faults: self.tracker.faults().collect(),
             in_flight: self.tracker.in_flight(),
@@ -385,6 +468,8 @@ mod tests {
             capture_delay: Duration::ZERO,
             free_run: false,
             lost_parts: outbox.lost_parts(),
+            commissioning: Duration::from_secs(900),
+            expanders: vec![],
             requests,
         };
         for _ in 0..4 {

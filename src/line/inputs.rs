@@ -5,13 +5,17 @@
 //! numbers. They are reported to the part tracker.
 
 use super::config::{EncoderConfig, TriggerConfig};
+use super::live::Traffic;
 use super::messages::Message;
 use super::outbox::Outbox;
 use super::tracker::{Event, Fault, Watch};
 use crate::error::{Error, Result};
 use crate::gpio::{Edge, EdgeError, EdgeInput, Edges};
+use std::sync::Arc;
 use std::time::Duration;
 
+/// The name under which the kernel lists the user of the input lines.
+pub const CONSUMER: &str = "hetmm-edge trigger";
 /// The length of one wait. It bounds the time until the thread sees a stop.
 const WAIT: Duration = Duration::from_millis(100);
 /// The pause before lost inputs are tried again.
@@ -23,6 +27,8 @@ const ENCODER: usize = 1;
 /// Holds the requested input lines.
 pub struct Inputs {
     edges: Edges,
+    /// The edges of the inputs that can be seen from outside, in the order of the inputs.
+    traffic: [Arc<Traffic>; 2],
     trigger_seen: u32,
     encoder_seen: u32,
     counted: u64,
@@ -35,26 +41,16 @@ impl Inputs {
     /// Returns [`crate::error::Kind::Io`] if the chip is missing, or if a GPIO line is in use. The error then names its
     /// user.
     pub fn open(trigger: &TriggerConfig, encoder: Option<&EncoderConfig>) -> Result<Self> {
-        let (Some(chip), Some(line)) = (&trigger.chip, &trigger.line) else {
-            return Err(Error::usage("trigger: no chip and line"));
-        };
-        let debounce = Duration::from_micros(trigger.debounce_us);
-        let mut inputs = vec![EdgeInput {
-            name: "trigger",
-            line,
-            edge: trigger.edge,
-            bias: trigger.bias,
-            debounce: Some(debounce).filter(|debounce| !debounce.is_zero()),
-        }];
-        inputs.extend(encoder.map(|encoder| EdgeInput {
-            name: "encoder",
-            line: &encoder.line,
-            edge: encoder.edge,
-            bias: encoder.bias,
-            debounce: Some(Duration::ZERO),
-        }));
-        let edges = Edges::open(chip, "hetmm-edge trigger", &inputs)?;
-        Ok(Inputs { edges, trigger_seen: 0, encoder_seen: 0, counted: 0 })
+        let edges = request(trigger, encoder)?;
+        let traffic = Default::default();
+        Ok(Inputs { edges, traffic, trigger_seen: 0, encoder_seen: 0, counted: 0 })
+    }
+
+    /// Returns the edges of the inputs that are in use, with the names of the inputs.
+    pub fn traffic(&self, encoder: Option<&EncoderConfig>) -> Vec<(&'static str, Arc<Traffic>)> {
+        let count = if encoder.is_some() { 2 } else { 1 };
+        let named = ["trigger", "encoder"].into_iter().zip(self.traffic.iter().cloned());
+        named.take(count).collect()
     }
 
     /// Waits for edges and sends them on until the device stops. Inputs that fail are a fault, and are opened again.
@@ -73,9 +69,8 @@ impl Inputs {
             }
             while !hub.stopped() {
                 std::thread::sleep(BACK_OFF);
-                let Ok(mut again) = Inputs::open(trigger, encoder) else { continue };
-                again.counted = self.counted;
-                self = again;
+                let Ok(edges) = request(trigger, encoder) else { continue };
+                self = Inputs { edges, trigger_seen: 0, encoder_seen: 0, ..self };
                 hub.send(Message::Event(Event::Seeing { watch }));
                 log::info!("the trigger input works again");
                 let healthy = Event::Condition { fault: Fault::Inputs, present: false };
@@ -119,12 +114,47 @@ impl Inputs {
         let lost = edge.number.wrapping_sub(self.trigger_seen).saturating_sub(1);
         self.trigger_seen = edge.number;
         hub.trigger(edge.at, lost);
+        self.note(edge, lost);
+    }
+
+    fn note(&self, edge: Edge, lost: u32) {
+        if let Some(traffic) = self.traffic.get(edge.input) {
+            traffic.note(edge.at, lost);
+        }
     }
 
     /// Returns the encoder's count after this edge. The edge's number includes those that the kernel dropped.
     fn encoder_edge(&mut self, edge: Edge) -> u64 {
-        self.counted += u64::from(edge.number.wrapping_sub(self.encoder_seen));
+        let moved = edge.number.wrapping_sub(self.encoder_seen);
+        self.counted = self.counted.saturating_add(u64::from(moved));
         self.encoder_seen = edge.number;
+        self.note(edge, moved.saturating_sub(1));
         self.counted
     }
+}
+
+/// Requests the GPIO lines of trigger and encoder together.
+///
+/// # Errors
+/// Returns the same errors as [`Inputs::open`].
+pub(super) fn request(trigger: &TriggerConfig, encoder: Option<&EncoderConfig>) -> Result<Edges> {
+    let (Some(chip), Some(line)) = (trigger.chip_ref(), &trigger.line) else {
+        return Err(Error::usage("trigger: no chip and line"));
+    };
+    let debounce = Duration::from_micros(trigger.debounce_us);
+    let mut inputs = vec![EdgeInput {
+        name: "trigger",
+        line,
+        edge: trigger.edge,
+        bias: trigger.bias,
+        debounce: Some(debounce).filter(|debounce| !debounce.is_zero()),
+    }];
+    inputs.extend(encoder.map(|encoder| EdgeInput {
+        name: "encoder",
+        line: &encoder.line,
+        edge: encoder.edge,
+        bias: encoder.bias,
+        debounce: Some(Duration::ZERO),
+    }));
+    Edges::open(chip, CONSUMER, &inputs)
 }

@@ -26,6 +26,14 @@ pub enum Request {
     History,
     /// Ask the drift watch.
     Drift(DriftRequest),
+    /// Return counts and levels of the GPIO lines.
+    Lines,
+    /// Begin commissioning. It lasts as long as the client stays.
+    Commission,
+    /// End commissioning.
+    EndCommissioning,
+    /// Give the reject output one test pulse.
+    PulseNg,
 }
 
 /// Names what can be asked of the drift watch.
@@ -43,7 +51,7 @@ impl Request {
     /// The forms in which requests are written.
     pub const FORMS: &'static str = "status, trigger, reload, safe, resume, acknowledge, \
                                      teach PART [force], undo [ENTRY], history, \
-                                     drift status|learn|accept";
+                                     drift status|learn|accept, lines, commission on, commission off, pulse ng";
 
     /// Parses the request of a line of text.
     pub fn parse(line: &str) -> Option<Self> {
@@ -62,6 +70,13 @@ impl Request {
                 "accept" => DriftRequest::Accept,
                 _ => return None,
             }),
+            "lines" => Request::Lines,
+            "commission" => match words.next()? {
+                "on" => Request::Commission,
+                "off" => Request::EndCommissioning,
+                _ => return None,
+            },
+            "pulse" if words.next()? == "ng" => Request::PulseNg,
             "undo" => Request::Undo(words.next().map(str::parse).transpose().ok()?),
             "teach" => {
                 let part = PartId(words.next()?.parse().ok()?);
@@ -74,5 +89,32 @@ impl Request {
             _ => return None,
         };
         words.next().is_none().then_some(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_as_they_are_written() {
+        for (text, request) in [
+            ("lines", Some(Request::Lines)),
+            ("commission on", Some(Request::Commission)),
+            ("commission off", Some(Request::EndCommissioning)),
+            ("pulse ng", Some(Request::PulseNg)),
+            ("teach 17 force", Some(Request::Teach(PartId(17), true))),
+            ("undo", Some(Request::Undo(None))),
+            ("undo 3", Some(Request::Undo(Some(3)))),
+            ("commission", None),
+            ("commission maybe", None),
+            ("commission on now", None),
+            ("pulse", None),
+            ("pulse ok", None),
+            ("pulse ng twice", None),
+            ("", None),
+        ] {
+            assert_eq!(Request::parse(text), request, "{text}");
+        }
     }
 }

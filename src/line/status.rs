@@ -76,6 +76,8 @@ impl Samples {
 pub struct Snapshot {
     /// Whether the production line is in the safe state.
     pub safe: bool,
+    /// The time until commissioning ends by itself, while it lasts.
+    pub commissioning: Option<Duration>,
     /// Whether a trigger would be accepted.
     pub ready: bool,
     /// The faults that are present.
@@ -94,6 +96,7 @@ impl Snapshot {
     /// Returns the JSON for `hetmm-edge status`.
     pub fn to_json(&self) -> Value {
         let state = match (self.safe, self.ready) {
+            _ if self.commissioning.is_some() => "commissioning",
             (true, _) => "safe",
             (false, true) => "ready",
             (false, false) => "not_ready",
@@ -110,6 +113,7 @@ impl Snapshot {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "state": state,
+            "commissioning_s": self.commissioning.map(|left| left.as_secs()),
             "faults": self.faults,
             "in_flight": self.in_flight,
             "waiting_for_result": self.outstanding,

@@ -2,8 +2,8 @@
 
 use hetmm::clock::LineTime;
 use hetmm::line::tracker::{
-    Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Pitch, Reason, Settings,
-    Travel, Watch,
+    Command, Event, Fault, Finished, Line, Outcome, PartId, PartTracker, Pitch, PulseRefusal,
+    Reason, Settings, Travel, Watch,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
@@ -171,6 +171,86 @@ fn a_good_part_passes_and_a_bad_one_is_rejected_at_the_gate() {
     assert_eq!(bench.pulses(Line::Ng, t0), [(260_000, 270_000)]);
     assert_eq!(bench.pulses(Line::Strobe, t0), [(500, 1_500), (60_500, 61_500)]);
     assert!(bench.tracker.faults().next().is_none());
+}
+
+#[test]
+fn commissioning_rejects_every_part_and_ends_by_itself_in_the_safe_state() {
+    let mut bench = Bench::ready(&settings());
+    let before = bench.trigger();
+    bench.after(10_000).result(before, None);
+    let until = bench.now + us(5_000_000);
+    bench.event(Event::Commission { until });
+    assert_eq!(bench.outcome(before), Some(Outcome::Rejected(Reason::Safe)));
+    assert_eq!(bench.tracker.commissioning_until(), Some(until));
+    bench.event(Event::Commission { until: until + us(1_000_000) });
+    assert_eq!(bench.tracker.commissioning_until(), Some(until), "it is not made longer");
+    bench.event(Event::Resume);
+    let during = bench.trigger();
+    bench.result(during, None);
+    assert_eq!(bench.outcome(during), Some(Outcome::Rejected(Reason::Safe)));
+    assert!(bench.level(Line::Fault) && !bench.level(Line::Ready) && bench.level(Line::Ng));
+    bench.run_to(until, Duration::ZERO);
+    assert_eq!(bench.tracker.commissioning_until(), None);
+    assert!(bench.tracker.is_safe() && bench.level(Line::Fault) && bench.level(Line::Ng));
+    bench.event(Event::Resume);
+    assert!(bench.tracker.is_ready());
+}
+
+#[test]
+fn a_test_pulse_has_its_width_and_keeps_its_distance() {
+    for safe_level in [true, false] {
+        let settings = Settings { ng_active_when_safe: safe_level, ..settings() };
+        let mut bench = Bench::ready(&settings);
+        let t0 = bench.now;
+        let not_yet = bench.tracker.may_pulse(t0, t0);
+        assert_eq!(not_yet, Err(PulseRefusal::NotCommissioning));
+        bench.event(Event::Commission { until: t0 + us(3_000_000) });
+        let edges = bench.edges[Line::Ng.index()].len();
+        let due = |microseconds| t0 + us(microseconds);
+        for (at, refusal) in [
+            (100_000, None),
+            (100_000, Some(PulseRefusal::TooSoon)),
+            (2_990_000, Some(PulseRefusal::TooSoon)),
+        ] {
+            assert_eq!(bench.tracker.may_pulse(bench.now, due(at)).err(), refusal);
+            bench.event(Event::TestPulse { due: due(at) });
+        }
+        bench.run_to(due(500_000), Duration::ZERO);
+        for (at, refusal) in [
+            (1_099_999, Some(PulseRefusal::TooSoon)),
+            (2_990_000, Some(PulseRefusal::NoTime)),
+            (2_989_999, None),
+            (1_100_000, None),
+        ] {
+            assert_eq!(bench.tracker.may_pulse(bench.now, due(at)).err(), refusal, "{at}");
+        }
+        bench.event(Event::TestPulse { due: due(1_100_000) });
+        // The second pulse begins 2 ms late, and has its full width all the same.
+        bench.run_to(due(1_099_999), Duration::ZERO);
+        bench.run_to(due(1_200_000), us(2_000));
+        let pulses: Vec<(u64, bool)> = bench.edges[Line::Ng.index()][edges..]
+            .iter()
+            .map(|(done, _, active)| (done.since(t0).as_micros() as u64, *active))
+            .collect();
+        let expected = [(100_000, !safe_level), (110_000, safe_level), (1_102_000, !safe_level)];
+        assert_eq!(pulses[..3], expected);
+        assert_eq!(pulses[3], (1_114_000, safe_level), "12 ms after it was due, called 2 ms late");
+        assert_eq!(pulses.len(), 4);
+    }
+}
+
+#[test]
+fn a_test_pulse_ends_at_once_with_commissioning() {
+    for end in [Event::EndCommissioning, Event::Safe] {
+        let mut bench = Bench::ready(&settings());
+        let t0 = bench.now;
+        bench.event(Event::Commission { until: t0 + us(3_000_000) });
+        bench.event(Event::TestPulse { due: t0 });
+        assert!(bench.tracker.is_pulsing() && !bench.level(Line::Ng), "away from its safe level");
+        bench.after(4_000).event(end);
+        assert!(!bench.tracker.is_pulsing() && bench.level(Line::Ng));
+        assert!(bench.tracker.is_safe() && bench.tracker.commissioning_until().is_none());
+    }
 }
 
 #[test]

@@ -123,6 +123,7 @@ impl Bench {
             outstanding: self.tracker.outstanding(),
             followed: self.tracker.followed(),
             safe: self.tracker.is_safe(),
+            commissioning: self.tracker.commissioning_until().map(LineTime::as_nanos),
         }
     }
 
@@ -185,6 +186,11 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether commissioning lasts, and whether a test pulse was asked for that has not ended.
+    pub fn commissioning(&self) -> (bool, bool) {
+        (self.tracker.commissioning_until().is_some(), self.tracker.is_pulsing())
     }
 
     /// Returns the conditions that keep the production line from being ready.

@@ -5,12 +5,14 @@
 //! wake-up times and no order of work inside a call.
 
 mod account;
+mod commissioning;
 mod events;
 mod stretch;
 
 pub use account::Account;
 pub use stretch::NEVER;
 
+use commissioning::Commissioning;
 use hetmm::clock::LineTime;
 use hetmm::line::tracker::{
     Command, Event, Fault, Finished, Line, Outcome, PartId, Reason, Settings, Travel, Watch,
@@ -47,6 +49,7 @@ pub struct Model {
     blind: [bool; 3],
     /// Whether something drifts.
     drifts: bool,
+    commissioning: Option<Commissioning>,
     /// What must be true now.
     pub account: Account,
     /// What the part tracker has to say in this call, without the changes of outputs.
@@ -72,6 +75,7 @@ impl Model {
             rejects_in_a_row: 0,
             blind: [false; 3],
             drifts: false,
+            commissioning: None,
             account: Account::at_start(settings),
             said: vec![],
         };
@@ -92,8 +96,15 @@ impl Model {
             Event::Drift { present } => self.drifts = present,
             Event::Blind { watch, parts } => self.go_blind(watch, parts),
             Event::Seeing { watch } => self.see(watch),
-            Event::Safe => self.safe(),
+            Event::Safe => {
+                self.commissioning = None;
+                self.safe();
+            }
+            Event::Resume if self.commissioning.is_some() => {}
             Event::Resume => self.resume(),
+            Event::Commission { until } => self.commission(until.as_nanos()),
+            Event::TestPulse { due } => self.test_pulse(due.as_nanos()),
+            Event::EndCommissioning => self.commissioning = None,
             Event::Acknowledge => self.no_alarm(),
             Event::Tick => {}
         }
@@ -132,6 +143,7 @@ impl Model {
         if !self.account.safe && !self.settings.heartbeat_half_period.is_zero() {
             moments.push(self.beat_due);
         }
+        moments.extend(self.commissioning_changes());
         moments.into_iter().filter(|moment| *moment != NEVER).min()
     }
 
@@ -232,6 +244,7 @@ impl Model {
             self.over += 1;
         }
         self.begin_strobes();
+        self.look_at_commissioning();
         let half = nanos(self.settings.heartbeat_half_period);
         if !self.account.safe && half > 0 && self.come(self.beat_due) {
             self.account.levels[Line::Heartbeat.index()] ^= true;
@@ -330,7 +343,8 @@ impl Model {
         let held = self.live().any(|(_, s)| s.holds_the_gate());
         let rejecting = held || lasts(self.last_left, self.settings.ng_width);
         let safe = self.account.safe;
-        let ng = if safe { self.settings.ng_active_when_safe } else { rejecting };
+        let safe_level = self.settings.ng_active_when_safe != self.is_pulsing();
+        let ng = if safe { safe_level } else { rejecting };
         let ok = lasts(self.last_pass, self.settings.ok_width);
         let begun = self.strobes[..self.strobes_over].last().and_then(|s| s.begun);
         let strobe = lasts(begun, self.settings.strobe_width);
@@ -351,6 +365,7 @@ impl Model {
         ] {
             levels[line.index()] = level;
         }
+        self.account.commissioning = self.commissioning.as_ref().map(|c| c.until);
         self.account.in_flight = parts;
         self.account.followed = self.queue().count();
     }

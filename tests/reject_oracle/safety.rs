@@ -6,7 +6,8 @@
 
 use crate::model::NEVER;
 use hetmm::line::tracker::{
-    Command, Event, Finished, Line, Outcome, Pitch, Reason, Settings, Travel, Watch,
+    Command, Event, Finished, Line, Outcome, Pitch, Reason, Settings, TEST_PULSE_PITCH, Travel,
+    Watch,
 };
 use std::collections::BTreeMap;
 
@@ -35,6 +36,17 @@ struct Open {
     spoiled: Option<u64>,
 }
 
+/// Holds commissioning that lasts.
+struct Commissioning {
+    until: u64,
+    /// The beginnings of the test pulses that were asked for.
+    asked: Vec<u64>,
+    /// The call in which the reject output left its safe level, while it is away from it.
+    away: Option<u64>,
+    /// The last call in which it left its safe level.
+    left: Option<u64>,
+}
+
 /// Holds the checks and what they remember.
 pub struct Safety {
     settings: Settings,
@@ -50,6 +62,7 @@ pub struct Safety {
     open: BTreeMap<u64, Open>,
     demands: Vec<Demand>,
     blind: Vec<Watch>,
+    commissioning: Option<Commissioning>,
 }
 
 impl Safety {
@@ -67,6 +80,7 @@ impl Safety {
             open: BTreeMap::new(),
             demands: vec![],
             blind: vec![],
+            commissioning: None,
         };
         safety.unknown_belt();
         safety
@@ -86,10 +100,14 @@ impl Safety {
     pub fn call(&mut self, now: u64, event: Event, said: &[Command]) -> Result<(), String> {
         self.calls += 1;
         self.now = self.now.max(now);
+        let was_safe = self.safe;
         self.take_event(event);
         for command in said {
             match *command {
-                Command::Set { line: Line::Ng, active, .. } => self.ng = active,
+                Command::Finished(finished) if was_safe && finished.outcome == Outcome::Passed => {
+                    return Err(format!("{finished:?} passes in the safe state"));
+                }
+                Command::Set { line: Line::Ng, active, .. } => self.set_ng(active),
                 Command::Set { line: Line::Fault, active, .. } => self.fault = active,
                 Command::Set { .. } => {}
                 Command::Capture { part, .. } => {
@@ -103,7 +121,7 @@ impl Safety {
                 Command::Finished(finished) => self.outcome(&finished)?,
             }
         }
-        if let Event::Safe = event {
+        if let Event::Safe | Event::Commission { .. } = event {
             self.demands.clear();
         }
         if !self.blind.is_empty() && !self.fault {
@@ -124,9 +142,18 @@ impl Safety {
                     open.answer.get_or_insert((reject.is_none(), in_time));
                 }
             }
-            Event::Safe => self.safe = true,
+            Event::Safe => (self.safe, self.commissioning) = (true, None),
+            Event::Commission { until } => self.commission(until.as_nanos()),
+            Event::EndCommissioning => self.commissioning = None,
+            Event::TestPulse { due } => {
+                if let Some(commissioning) = &mut self.commissioning {
+                    commissioning.asked.push(due.as_nanos());
+                }
+            }
             Event::Resume => {
-                if std::mem::take(&mut self.safe) {
+                let lasts = |c: &Commissioning| self.now < c.until || c.until == NEVER;
+                if !self.commissioning.as_ref().is_some_and(lasts) && std::mem::take(&mut self.safe)
+                {
                     self.unknown_belt();
                     if !self.blind.is_empty() {
                         self.blind_belt();
@@ -237,8 +264,7 @@ impl Safety {
     /// Checks that the gate is shut over every demand and for one more width of the pulse.
     fn check_gate(&mut self) -> Result<(), String> {
         if self.safe {
-            let right = self.ng == self.settings.ng_active_when_safe && self.fault;
-            return if right { Ok(()) } else { Err("the safe state has wrong levels".into()) };
+            return self.check_safe_levels();
         }
         let width = u64::try_from(self.settings.ng_width.as_nanos()).unwrap_or(NEVER);
         let (now, ng, place) = (self.now, self.ng, self.here());
@@ -264,6 +290,56 @@ impl Safety {
         match failed {
             Some((from, to)) => Err(format!("the gate is open at {place} {unit} in {from}..{to}")),
             None => Ok(()),
+        }
+    }
+
+    fn set_ng(&mut self, active: bool) {
+        self.ng = active;
+        let is_back = active == self.settings.ng_active_when_safe;
+        if let Some(commissioning) = self.commissioning.as_mut().filter(|_| is_back) {
+            commissioning.away = None;
+        }
+    }
+
+    fn commission(&mut self, until: u64) {
+        let lasts = |c: &Commissioning| self.now < c.until || c.until == NEVER;
+        if !self.commissioning.as_ref().is_some_and(lasts) {
+            let (asked, away, left) = (vec![], None, None);
+            self.commissioning = Some(Commissioning { until, asked, away, left });
+        }
+        self.safe = true;
+    }
+
+    /// Checks that the safe state has its levels. Only in commissioning may the reject output leave its own: if that
+    /// was asked for, for one width of the pulse, and not again before the pitch of test pulses is over.
+    fn check_safe_levels(&mut self) -> Result<(), String> {
+        if !self.fault {
+            return Err("the safe state says healthy".into());
+        }
+        let (now, width) = (self.now, self.settings.ng_width.as_nanos());
+        let is_away = self.ng != self.settings.ng_active_when_safe;
+        let over = |c: &Commissioning| c.until <= now && c.until != NEVER;
+        let Some(commissioning) = self.commissioning.as_mut().filter(|c| !over(c)) else {
+            return if is_away { Err("the safe state has wrong levels".into()) } else { Ok(()) };
+        };
+        if !is_away {
+            return Ok(());
+        }
+        let Some(since) = commissioning.away else {
+            let again = commissioning.left.replace(now);
+            commissioning.away = Some(now);
+            let pitch = TEST_PULSE_PITCH.as_nanos();
+            let is_close = again.is_some_and(|left| u128::from(now - left) < pitch);
+            let is_asked = commissioning.asked.iter().any(|due| *due <= now);
+            return if is_asked && !is_close {
+                Ok(())
+            } else {
+                Err(format!("a test pulse begins: asked {is_asked}, too close {is_close}"))
+            };
+        };
+        match u128::from(now - since) >= width && u128::from(since) + width < u128::from(NEVER) {
+            true => Err("a test pulse is longer than its width".into()),
+            false => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::line::{Flood, Habits};
 use crate::numbers::Numbers;
 use hetmm::clock::LineTime;
-use hetmm::line::tracker::{Command, Event, Fault, PartId, Reason, Travel, Watch};
+use hetmm::line::tracker::{Command, Event, Fault, Line, PartId, Reason, Travel, Watch};
 use std::collections::BTreeSet;
 
 /// Holds an answer on its way: when it comes, a running number, the part, what it says.
@@ -181,11 +181,12 @@ impl World {
             15..25 => self.call(Event::Safe),
             25..35 => self.call(Event::Resume),
             35..40 => self.call(Event::Acknowledge),
-            40..45 => self.call(Event::Tick),
-            45..50 => {
+            40..43 => self.call(Event::Tick),
+            43..47 => {
                 let present = self.numbers.permille(500);
                 self.call(Event::Drift { present })
             }
+            47..50 => self.commission(),
             50..60 => {
                 let most = 2 * self.bench.model.account.triggers + 3;
                 let part = self.numbers.pick(&[0, u64::MAX, most / 2, most]);
@@ -209,6 +210,46 @@ impl World {
         }
     }
 
+    /// Plays commissioning: test pulses, parts that come meanwhile, and one of the ways in which it ends.
+    fn commission(&mut self) -> Result<(), String> {
+        let second = 1_000_000_000;
+        let length = self.numbers.pick(&[self.habits.travel, 3 * second, u64::MAX / 4]);
+        let until = self.now.saturating_add(self.numbers.below(length));
+        self.call(Event::Commission { until: LineTime::from_nanos(until) })?;
+        for _ in 0..self.numbers.below(8) {
+            match self.numbers.below(8) {
+                0..4 => self.test_pulse()?,
+                4 => self.call(Event::Resume)?,
+                5 => self.call(Event::Commission { until: LineTime::from_nanos(until) })?,
+                6 => self.trigger(self.numbers.pick(&[0, 0, 2]))?,
+                _ => self.go_blind(self.numbers.pick(&[0, 1]))?,
+            }
+            let width = u64::try_from(self.habits.settings.ng_width.as_nanos()).unwrap_or(0);
+            let wait = self.numbers.pick(&[0, width / 2, width + 1, second / 2, second]);
+            // Outside commissioning there may be a heartbeat, and a second has very many of its periods.
+            if self.bench.model.account.commissioning.is_none() {
+                break;
+            }
+            self.run_for(wait)?;
+        }
+        match self.numbers.below(4) {
+            0 => self.call(Event::Safe),
+            1 if length < u64::MAX / 4 => {
+                let rest = until.saturating_sub(self.now);
+                self.run_for(rest)?;
+                self.call(Event::Tick)
+            }
+            _ => self.call(Event::EndCommissioning),
+        }
+    }
+
+    fn test_pulse(&mut self) -> Result<(), String> {
+        let late = self.numbers.pick(&[0, 0, self.habits.spacing, self.habits.travel]);
+        let due = self.now.saturating_add(self.numbers.below(late.saturating_add(1)));
+        let due = if self.numbers.below(20) == 0 { due / 2 } else { due };
+        self.call(Event::TestPulse { due: LineTime::from_nanos(due) })
+    }
+
     /// Removes what keeps parts from passing, after a while.
     fn recover(&mut self) -> Result<(), String> {
         if self.bench.model.account.safe && self.numbers.permille(200) {
@@ -225,6 +266,9 @@ impl World {
             if let Some(watch) = blind {
                 self.call(Event::Seeing { watch })?;
             }
+        }
+        if self.bench.model.account.commissioning.is_some() && self.numbers.permille(200) {
+            self.call(Event::EndCommissioning)?;
         }
         let account = &self.bench.model.account;
         let stuck = account.outstanding >= self.habits.settings.max_waiting;
@@ -308,7 +352,9 @@ impl World {
             self.bench.tally.one("call: with an earlier time");
         }
         self.count_kinds(now, event);
+        let before = self.bench.commissioning();
         self.bench.call(now, event)?;
+        self.count_commissioning(before, event);
         for index in 0..self.bench.said.len() {
             if let Command::Capture { part, triggered_at, deadline } = self.bench.said[index] {
                 self.inspect(part.0, triggered_at.as_nanos(), deadline.as_nanos());
@@ -333,6 +379,34 @@ impl World {
         let late = self.bench.wake.is_some_and(|wake| wake < now).then_some("call: late");
         for what in kind.into_iter().chain(late) {
             self.bench.tally.one(what);
+        }
+    }
+
+    /// Counts what became of commissioning in a call. `before` says whether it lasted, and whether a pulse was asked for.
+    fn count_commissioning(&mut self, before: (bool, bool), event: Event) {
+        let after = self.bench.commissioning();
+        let pulsed =
+            self.bench.said.iter().any(|c| matches!(c, Command::Set { line: Line::Ng, .. }));
+        let lasts = before.0 && after.0;
+        let ended = before.0 && !after.0;
+        for (what, there) in [
+            ("commissioning begins", !before.0 && after.0),
+            ("commissioning ends by request", ended && event == Event::EndCommissioning),
+            ("commissioning ends by the safe state", ended && event == Event::Safe),
+            ("commissioning ends by itself", ended && event == Event::Tick),
+            ("commissioning: asked for again", lasts && matches!(event, Event::Commission { .. })),
+            ("commissioning: a part comes", lasts && matches!(event, Event::Trigger { .. })),
+            ("commissioning: resumed", lasts && event == Event::Resume),
+            ("test pulse begins", lasts && pulsed && after.1),
+            ("test pulse ends", lasts && pulsed && before.1 && !after.1),
+            (
+                "test pulse refused",
+                !before.1 && !after.1 && !pulsed && matches!(event, Event::TestPulse { .. }),
+            ),
+        ] {
+            if there {
+                self.bench.tally.one(what);
+            }
         }
     }
 
@@ -373,6 +447,7 @@ impl World {
         for watch in Watch::ALL {
             self.call(Event::Seeing { watch })?;
         }
+        self.call(Event::EndCommissioning)?;
         self.call(Event::Resume)?;
         self.run_for(self.habits.travel)?;
         self.count += 10 * self.habits.counts + 1;

@@ -1,18 +1,19 @@
 //! `hetmm-edge --check` checks everything that can be known before the device inspects parts.
 
+use crate::check_lines::{self, LineOptions};
 use crate::output;
-use hetmm::gpio::{self, LineRef};
+use crate::run;
 use hetmm::image::Size;
 use hetmm::inspection::Pipeline;
-use hetmm::line::config::{LineConfig, TriggerSource};
+use hetmm::line::config::LineConfig;
 use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::proof;
 use hetmm::{Error, Result};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Finds every device file, checks the template, and prints the complete configuration.
-pub fn run(config: &LineConfig) -> Result<ExitCode> {
+/// Tries every device file, checks the template, and prints the complete configuration.
+pub fn run(path: &Path, config: &LineConfig, lines: &LineOptions) -> Result<ExitCode> {
     output::print(format_args!("{}\n", config.to_toml()?))?;
     let mut wrong: Vec<Error> = vec![];
     let mut note = |what: String, result: Result<String>| match result {
@@ -22,9 +23,7 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
             wrong.push(why);
         }
     };
-    for (name, chip, line) in lines(config) {
-        note(name, find(chip, line));
-    }
+    check_lines::run(config, lines, run::is_running(path), &mut note);
     let camera = config.open_camera();
     let size = camera.as_ref().ok().and_then(|camera| camera.picture_size());
     note("camera".into(), camera.map(|camera| camera.describe()));
@@ -99,41 +98,4 @@ fn shape(pipeline: &Pipeline, size: Size) -> Result<String> {
             )
         }
     })
-}
-
-type Wired<'a> = (String, Option<&'a String>, &'a LineRef);
-
-/// Every GPIO line in the configuration.
-fn lines(config: &LineConfig) -> Vec<Wired<'_>> {
-    let mut lines: Vec<Wired<'_>> = vec![];
-    if let (TriggerSource::Gpio, Some(line)) = (config.trigger.source, &config.trigger.line) {
-        lines.push(("trigger".into(), config.trigger.chip.as_ref(), line));
-    }
-    if let Some(encoder) = &config.encoder {
-        lines.push(("encoder".into(), encoder.chip.as_ref(), &encoder.line));
-    }
-    if !config.outputs.simulate {
-        lines.extend(
-            config
-                .outputs
-                .wired()
-                .into_iter()
-                .map(|wired| (format!("outputs.{}", wired.name), wired.chip, wired.line)),
-        );
-    }
-    lines
-}
-
-fn find(chip: Option<&String>, line: &LineRef) -> Result<String> {
-    let chip =
-        chip.ok_or_else(|| Error::usage("the configuration names no GPIO chip for this line"))?;
-    let found = gpio::find(chip, line)?;
-    let place = format!("{} line {}", found.chip.display(), found.offset);
-    match &found.user {
-        None => Ok(place),
-        Some(user) => {
-            let what = format!("{place} is already in use by \"{user}\"");
-            Err(Error::new(hetmm::error::Kind::Io, what).advise(gpio::remedy(&found)))
-        }
-    }
 }

@@ -14,8 +14,11 @@
 
 mod bench;
 mod check;
+mod check_lines;
 mod collect;
+mod commission;
 mod keys;
+mod lines;
 mod logging;
 mod output;
 mod records;
@@ -24,6 +27,7 @@ mod run;
 mod signals;
 mod start;
 
+use check_lines::LineOptions;
 use clap::{CommandFactory, Parser, Subcommand};
 use hetmm::line::config::LineConfig;
 use hetmm::line::control;
@@ -46,6 +50,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml collect 100 DIR  save 100 pictures, to build a template from
   hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
   hetmm-edge records verify /var/lib/hetmm/records   check that nobody has changed the records
+  hetmm-edge --config line.toml lines            show inputs and outputs while the device runs
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."
@@ -57,6 +62,16 @@ struct Cli {
     /// Check the configuration, all device files and the template, print the complete configuration and exit
     #[arg(long)]
     check: bool,
+    /// With --check: give the outputs their safe levels. Without it they keep the levels that they have
+    #[arg(long, requires = "check")]
+    drive: bool,
+    /// With --check: request the GPIO lines also on a Jetson that does not let go of them well (JetPack 6.2.1)
+    #[arg(long, requires = "check")]
+    force_request: bool,
+    /// With --check: toggle an output ten times that is wired to an input for this trial, as in --loop ng trigger. It
+    /// drives the output: take the power off the gate first
+    #[arg(long = "loop", requires = "check", num_args = 2, value_names = ["OUT", "IN"])]
+    wire: Option<Vec<String>>,
     /// Take pictures and trigger times from this folder in place of the camera and the GPIO. Outputs are not driven.
     /// Use it at the desk
     #[arg(long, value_name = "DIR", conflicts_with = "check")]
@@ -126,6 +141,30 @@ is driven: switch the light on.")]
     /// Check or export the records of a folder with a chain
     #[command(subcommand)]
     Records(records::Task),
+    /// Show the inputs with their counts and the outputs with their levels: again and again on a terminal, else once
+    Lines {
+        /// Print them once as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Begin commissioning and stay until it ends, or end it. All parts are rejected meanwhile
+    Commission {
+        /// Whether it begins or ends
+        #[arg(value_enum)]
+        change: Change,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Give an output one pulse, in commissioning only
+    Pulse {
+        /// The output
+        #[arg(value_enum)]
+        output: Pulsed,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell that runs the script: bash, zsh, fish, elvish or powershell
@@ -146,6 +185,20 @@ enum Drift {
     Learn(Ask),
     /// Take what the watch warns of as usual from now on, and learn it. The answer is kept with your name
     Accept(Ask),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Change {
+    /// Begin commissioning
+    On,
+    /// End commissioning; the safe state stays
+    Off,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Pulsed {
+    /// The reject output
+    Ng,
 }
 
 #[derive(clap::Args)]
@@ -175,7 +228,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         None => {
             let config = LineConfig::read(&cli.config)?;
             if cli.check {
-                return check::run(&config);
+                return check::run(&cli.config, &config, &line_options(cli));
             }
             let signals = signals::Signals::catch()?;
             logging::start(cli.verbose)?;
@@ -198,6 +251,12 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Some(Task::Collect { count, folder }) => {
             return collect::run(&cli.config, *count, folder);
         }
+        Some(Task::Lines { json, ask }) => return lines::show(&socket(ask, &cli.config)?, *json),
+        Some(Task::Commission { change: Change::On, ask }) => {
+            return commission::attend(&socket(ask, &cli.config)?);
+        }
+        Some(Task::Commission { change: Change::Off, ask }) => ("commission off".into(), ask),
+        Some(Task::Pulse { output: Pulsed::Ng, ask }) => ("pulse ng".into(), ask),
         Some(Task::Status(ask)) => ("status".into(), ask),
         Some(Task::Trigger(ask)) => ("trigger".into(), ask),
         Some(Task::Reload(ask)) => ("reload".into(), ask),
@@ -228,6 +287,14 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
     })?;
     let refused = parsed.get("error").is_some();
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn line_options(cli: &Cli) -> LineOptions {
+    let wire = match cli.wire.as_deref() {
+        Some([output, input]) => Some((output.clone(), input.clone())),
+        _ => None,
+    };
+    LineOptions { drive: cli.drive, force: cli.force_request, wire }
 }
 
 fn socket(ask: &Ask, config: &Path) -> Result<PathBuf> {

@@ -4,7 +4,7 @@ use crate::logging;
 use crate::output;
 use crate::replay::Replay;
 use crate::signals::Signals;
-use crate::start::{Line, spawn};
+use crate::start::{Line, realtime, spawn};
 use hetmm::clock::LineTime;
 use hetmm::error::{Error, Kind, Result};
 use hetmm::files;
@@ -49,7 +49,11 @@ pub fn run(
         lock_memory();
     }
     let socket = config.control.socket.as_deref().map(Socket::open).transpose()?;
-    let bank = Arc::new(Mutex::new(Bank::open(&config.outputs)?));
+    let priority = config.realtime.priority;
+    let bank = Bank::open_with(&config.outputs, &config.expander, move || {
+        realtime("expander", priority);
+    })?;
+    let bank = Arc::new(Mutex::new(bank));
     supervise::install_panic_hook(bank.clone());
     signals.line_runs();
     let line = Line::start(&config, bank, socket, replay)?;
@@ -156,6 +160,13 @@ pub fn only_instance(config: &Path) -> Result<Flock<File>> {
         Error::new(Kind::Io, what)
             .advise("stop the other one first, as in systemctl stop hetmm-edge")
     })
+}
+
+/// Returns whether a program runs with this configuration.
+pub fn is_running(config: &Path) -> bool {
+    let file = files::open_regular(config, u64::MAX, Kind::Usage);
+    // The lock is let go at once, so that a program can start at any moment.
+    file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }
 
 /// Locks the process in memory, if this user may lock all of it. With a limit, later allocations would fail, and that

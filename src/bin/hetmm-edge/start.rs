@@ -16,6 +16,7 @@ use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
 use hetmm::line::light::Light;
+use hetmm::line::live::{Live, Traffic};
 use hetmm::line::messages::{Job, Message, WantedFrame};
 use hetmm::line::outbox::{Outbox, QUEUE};
 use hetmm::line::outputs::Bank;
@@ -27,7 +28,7 @@ use hetmm::line::templates::Templates;
 use hetmm::line::tracker::PartTracker;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ impl Line {
     ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, messages) = sync_channel(QUEUE);
+        let outputs = bank.lock().unwrap_or_else(PoisonError::into_inner).levels();
         let wiring = Wiring {
             config,
             outbox: Outbox::new(sender, stop.clone()),
@@ -84,7 +86,7 @@ impl Line {
         let links = wiring.links(captures, job_sender.clone(), records, asked);
 
         let hub = wiring.start_hub(links, messages)?;
-        wiring.start_inputs()?;
+        let inputs = wiring.start_inputs()?;
         let archive = wiring.start_archive(&reporter)?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
         let (drift, feed, drift_thread) = wiring.start_drift()?;
@@ -93,7 +95,8 @@ impl Line {
         let templates = wiring.start_templates(reporter)?;
         let control = match socket {
             Some(socket) => {
-                let control = wiring.control(ask, &templates, pictures, drift, losses);
+                let live = Live { inputs, outputs };
+                let control = wiring.control(ask, &templates, pictures, drift, losses, live);
                 Some(spawn("control", move || socket.run(&control))?)
             }
             None => None,
@@ -129,6 +132,7 @@ impl Wiring<'_> {
         records: Records,
         requests: Receiver<Asked>,
     ) -> Links {
+        let expanders = self.bank.lock().unwrap_or_else(PoisonError::into_inner).expanders();
         Links {
             bank: self.bank.clone(),
             captures,
@@ -139,8 +143,14 @@ impl Wiring<'_> {
             capture_delay: Duration::from_micros(self.config.camera.capture_delay_us),
             free_run: self.is_free_run(),
             lost_parts: self.outbox.lost_parts(),
+            commissioning: self.commissioning(),
+            expanders,
             requests,
         }
+    }
+
+    fn commissioning(&self) -> Duration {
+        Duration::from_secs(self.config.commissioning.minutes.saturating_mul(60))
     }
 
     fn start_hub(&self, links: Links, messages: Receiver<Message>) -> Result<JoinHandle<Snapshot>> {
@@ -153,18 +163,20 @@ impl Wiring<'_> {
         })
     }
 
-    fn start_inputs(&self) -> Result<()> {
+    /// Starts the thread that reads trigger and encoder. Returns what can be seen of them.
+    fn start_inputs(&self) -> Result<Vec<(&'static str, Arc<Traffic>)>> {
         if self.config.trigger.source != TriggerSource::Gpio {
-            return Ok(());
+            return Ok(vec![]);
         }
         let (trigger, encoder) = (self.config.trigger.clone(), self.config.encoder.clone());
         let inputs = Inputs::open(&trigger, encoder.as_ref())?;
+        let traffic = inputs.traffic(encoder.as_ref());
         let (outbox, priority) = (self.outbox.clone(), self.config.realtime.priority);
         spawn("trigger", move || {
             realtime("trigger", priority);
             inputs.run(&trigger, encoder.as_ref(), &outbox);
         })?;
-        Ok(())
+        Ok(traffic)
     }
 
     fn start_archive(&self, reporter: &Reporter) -> Result<Option<ArchiveThread>> {
@@ -232,6 +244,7 @@ impl Wiring<'_> {
         archive: Option<Arc<Archive>>,
         drift: Option<Arc<Keeper>>,
         losses: Arc<Losses>,
+        live: Live,
     ) -> Arc<Control> {
         Arc::new(Control {
             hub: self.outbox.clone(),
@@ -241,6 +254,8 @@ impl Wiring<'_> {
             archive,
             drift,
             teach: self.config.control.teach,
+            commissioning: self.config.commissioning.allowed.then(|| self.commissioning()),
+            live,
             losses,
         })
     }
@@ -281,7 +296,8 @@ pub fn spawn<T: Send + 'static>(
         .map_err(|e| Error::new(Kind::Io, format!("the thread {name} cannot be started: {e}")))
 }
 
-fn realtime(thread: &str, priority: u8) {
+/// Gives the calling thread its real-time priority, if this user may do so.
+pub fn realtime(thread: &str, priority: u8) {
     if let Err(why) = supervise::become_realtime(priority) {
         log::warn!(
             "the {thread} thread has no real-time priority: {why} \

@@ -1,6 +1,7 @@
 //! Refuses what a configuration must not say.
 
 use super::camera;
+use super::check_expanders;
 use super::locate::Located;
 use super::schema::{FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
@@ -20,6 +21,8 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     reject(config, at)?;
     outputs(config, at)?;
     drift(config, at)?;
+    commissioning(config, at)?;
+    check_expanders::check(config, at)?;
     pins(config, at)
 }
 
@@ -27,6 +30,8 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let (reject, outputs) = (&config.reject, &config.outputs);
     let rows = [
         ("trigger.debounce_us", Some(config.trigger.debounce_us), 0, 1_000_000),
+        ("trigger.lines", config.trigger.lines.map(u64::from), 1, 65_536),
+        ("outputs.lines", outputs.lines.map(u64::from), 1, 65_536),
         ("camera.capture_delay_us", Some(config.camera.capture_delay_us), 0, HOUR_US),
         ("camera.buffers", Some(u64::from(config.camera.buffers)), 2, 32),
         ("camera.width", config.camera.width.map(u64::from), 8, 16_384),
@@ -63,6 +68,7 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             10_000,
             HOUR_US,
         ),
+        ("commissioning.minutes", Some(config.commissioning.minutes), 1, 60),
         ("template.threads", Some(config.template.threads as u64), 0, 1024),
     ];
     for (path, value, low, high) in rows {
@@ -153,6 +159,10 @@ fn trigger(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             return Err(at.error(path, "has no meaning without source = \"gpio\"", remedy));
         }
     }
+    if trigger.lines.is_some() && trigger.chip.is_none() {
+        let remedy = "remove it, or name the chip with trigger.chip";
+        return Err(at.error("trigger.lines", "has no meaning without a chip", remedy));
+    }
     if trigger.edge == EdgeKind::Both {
         let remedy = "say \"rising\" or \"falling\"";
         return Err(at.error("trigger.edge", "a part has one edge", remedy));
@@ -236,6 +246,10 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             "a heartbeat slower than every 10 s does not show in time that the program has stopped";
         return Err(at.error("outputs.heartbeat_half_period_us", why, "give at most 10000000"));
     }
+    if outputs.lines.is_some() && outputs.chip.is_none() {
+        let remedy = "remove it, or name the chip with outputs.chip";
+        return Err(at.error("outputs.lines", "has no meaning without a chip", remedy));
+    }
     if outputs.simulate {
         return Ok(());
     }
@@ -282,17 +296,26 @@ fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     Ok(())
 }
 
+fn commissioning(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    if config.commissioning.allowed && config.control.socket.is_none() {
+        let remedy = "set control.socket to a path such as /run/hetmm/edge.sock";
+        return Err(at.error("commissioning.allowed", "true needs a control socket", remedy));
+    }
+    Ok(())
+}
+
 /// Refuses two functions on one pin.
 fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
-    let mut pins: Vec<(String, Option<&String>, &LineRef)> = vec![];
+    let mut pins: Vec<(String, Option<&str>, &LineRef)> = vec![];
     if let Some(line) = &config.trigger.line {
-        pins.push(("trigger.line".into(), config.trigger.chip.as_ref(), line));
+        pins.push(("trigger.line".into(), config.trigger.chip.as_deref(), line));
     }
     if let Some(encoder) = &config.encoder {
-        pins.push(("encoder.line".into(), encoder.chip.as_ref(), &encoder.line));
+        pins.push(("encoder.line".into(), encoder.chip.as_deref(), &encoder.line));
     }
     for wired in config.outputs.wired() {
-        pins.push((format!("outputs.{}.line", wired.name), wired.chip, wired.line));
+        let chip = wired.chip.map(|chip| chip.name);
+        pins.push((format!("outputs.{}.line", wired.name), chip, wired.line));
     }
     for (i, (path, chip, line)) in pins.iter().enumerate() {
         let same = pins.iter().take(i).find(|(_, c, l)| c == chip && l == line);

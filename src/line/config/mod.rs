@@ -5,13 +5,16 @@
 
 mod camera;
 mod check;
+mod check_expanders;
 mod drift;
+mod expanders;
 mod locate;
 mod outputs;
 mod schema;
 mod translate;
 
 pub use drift::DriftConfig;
+pub use expanders::{ExpanderConfig, Expanders};
 pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
 pub use schema::*;
 
@@ -101,7 +104,8 @@ impl LineConfig {
             self.control.socket.as_mut(),
             self.drift.file.as_mut(),
         ];
-        for path in paths.into_iter().flatten() {
+        let buses = self.expander.values_mut().map(|expander| Some(&mut expander.bus));
+        for path in paths.into_iter().chain(buses).flatten() {
             *path = folder.join(&path);
         }
     }

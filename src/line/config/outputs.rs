@@ -1,6 +1,6 @@
 //! Holds the keys of the output lines.
 
-use crate::gpio::{LineRef, Polarity};
+use crate::gpio::{ChipRef, LineRef, Polarity};
 use crate::line::tracker::Line;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ pub struct OutputsConfig {
     /// The GPIO chip of outputs that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
+    /// The number of lines that this chip must have. Without it, any number is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u32>,
     /// Whether no GPIO line is driven, for a trial at the desk.
     #[serde(default)]
     pub simulate: bool,
@@ -116,7 +119,7 @@ pub struct Wired<'a> {
     /// The meaning of the output.
     pub line_kind: Line,
     /// The GPIO chip of the output.
-    pub chip: Option<&'a String>,
+    pub chip: Option<ChipRef<'a>>,
     /// The GPIO line on that chip.
     pub line: &'a LineRef,
     /// The level that means active.
@@ -149,7 +152,8 @@ impl OutputsConfig {
         });
         let all = ng.chain(fault).chain(plain);
         all.map(|(name, line_kind, chip, line, active)| {
-            let chip = chip.or(self.chip.as_ref());
+            let common = self.chip.as_deref().map(|name| ChipRef { name, lines: self.lines });
+            let chip = chip.map(|chip| ChipRef::named(chip)).or(common);
             Wired { name, line_kind, chip, line, active }
         })
         .collect()

@@ -2,9 +2,10 @@
 //! test checks that both agree.
 
 use super::drift::DriftConfig;
+use super::expanders::Expanders;
 use super::outputs::OutputsConfig;
 use crate::camera::{Align, BayerMode, PixelFormat};
-use crate::gpio::{Bias, EdgeKind, LineRef};
+use crate::gpio::{Bias, ChipRef, EdgeKind, LineRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub struct LineConfig {
     pub reject: RejectConfig,
     /// The output lines.
     pub outputs: OutputsConfig,
+    /// The expanders that this program drives itself, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expander: Expanders,
     /// The log of parts.
     #[serde(default)]
     pub records: RecordsConfig,
@@ -41,6 +45,9 @@ pub struct LineConfig {
     /// The watch for slow changes of light, focus and parts.
     #[serde(default)]
     pub drift: DriftConfig,
+    /// Test pulses at the device.
+    #[serde(default)]
+    pub commissioning: CommissioningConfig,
     /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,
@@ -156,6 +163,9 @@ pub struct TriggerConfig {
     /// The GPIO chip: its path, name or label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<String>,
+    /// The number of lines that this chip must have. Without it, any number is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u32>,
     /// The GPIO line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<LineRef>,
@@ -168,6 +178,13 @@ pub struct TriggerConfig {
     /// The time for which the level must last to count, in microseconds.
     #[serde(default)]
     pub debounce_us: u64,
+}
+
+impl TriggerConfig {
+    /// Returns the GPIO chip, if one is named.
+    pub fn chip_ref(&self) -> Option<ChipRef<'_>> {
+        self.chip.as_deref().map(|name| ChipRef { name, lines: self.lines })
+    }
 }
 
 /// Holds the table `[encoder]`.
@@ -381,6 +398,22 @@ pub struct ControlConfig {
 impl Default for ControlConfig {
     fn default() -> Self {
         ControlConfig { socket: None, teach: true }
+    }
+}
+
+/// Holds the table `[commissioning]`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommissioningConfig {
+    /// Whether `hetmm-edge commission on` is accepted.
+    pub allowed: bool,
+    /// The time after which commissioning ends by itself, in minutes.
+    pub minutes: u64,
+}
+
+impl Default for CommissioningConfig {
+    fn default() -> Self {
+        CommissioningConfig { allowed: false, minutes: 15 }
     }
 }
 

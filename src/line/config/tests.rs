@@ -94,6 +94,32 @@ fn mistakes_are_named_with_their_line_and_a_remedy() {
             "unknown field",
         ),
         ("[camera]", "[camera", "line.toml:8", ""),
+        ("line = 2", "line = 2\nlines = 0", "line.toml:8", "0 is out of range"),
+        ("[outputs]", "[outputs]\nlines = \"many\"", "line.toml:20", "invalid type"),
+        (
+            "chip = \"gpiochip0\"\n[outputs.ng]",
+            "lines = 8\n[outputs.ng]",
+            "line.toml:20",
+            "without a chip",
+        ),
+        (
+            "[camera]",
+            "[commissioning]\nallowed = true\n[camera]",
+            "line.toml:9",
+            "needs a control socket",
+        ),
+        (
+            "[camera]",
+            "[commissioning]\nminutes = 61\n[camera]",
+            "line.toml:9",
+            "61 is out of range",
+        ),
+        (
+            "[camera]",
+            "[commissioning]\nalowed = true\n[camera]",
+            "line.toml:9",
+            "unknown field `alowed`",
+        ),
     ];
     for (from, to, place, word) in table {
         assert!(WHOLE.contains(from), "{from}");
@@ -134,6 +160,8 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .filter(|l| !l.starts_with("chip = \"gpiochip1\""))
         .collect::<Vec<_>>()
         .join("\n")
+        // An expander without outputs is refused.
+        .replace("[outputs.strobe]", "[outputs.strobe]\nchip = \"x1\"")
         // The keys of ONNX Runtime and the warning output have no meaning with the defaults.
         .replace("device = \"usual\"", "device = \"auto\"")
         .replace("watch = false", "watch = true")
@@ -172,6 +200,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("block_s", config.drift.block_s),
         ("block_parts", u64::from(config.drift.block_parts)),
         ("learn_blocks", u64::from(config.drift.learn_blocks)),
+        ("minutes", config.commissioning.minutes),
     ];
     for (key, value) in defaults {
         assert!(text.contains(&format!("#{key} = {value}")), "{key} is {value}");
@@ -185,6 +214,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("lock_memory", config.realtime.lock_memory),
         ("sign", config.records.sign),
         ("device_signs", config.template.device_signs),
+        ("allowed", config.commissioning.allowed),
     ];
     for (key, value) in flags {
         assert!(text.contains(&format!("#{key} = {value} ")), "{key} is {value}");
@@ -352,6 +382,56 @@ fn devices_and_their_options() {
                 "{error}"
             );
         }
+    }
+}
+
+#[test]
+fn an_expander_carries_only_what_may_wait_for_a_bus() {
+    let expander = "[expander.x]\nkind = \"mcp23017\"\nbus = \"/dev/i2c-1\"\naddress = 32\n";
+    let with = |outputs: &str, expander: &str| format!("{WHOLE}{outputs}{expander}");
+    let ok = "[outputs.ok]\nchip = \"x\"\nline = 15\n";
+    let config = LineConfig::parse(&with(ok, expander), "line.toml").expect("reads");
+    let shown = config.to_toml().expect("shows");
+    assert!(shown.contains("[expander.x]") && shown.contains("allow_ng = false"), "{shown}");
+    assert_eq!(LineConfig::parse(&shown, "again").expect("reads again"), config);
+    let ng = WHOLE.replace("line = 5", "chip = \"x\"\nline = 5");
+    let allowed = format!("{ng}{expander}allow_ng = true\n");
+    assert!(LineConfig::parse(&allowed, "line.toml").is_ok());
+    let odd = |from: &str, to: &str| with(ok, &expander.replace(from, to));
+    // Each row holds a configuration, the place, and a word of the message.
+    for (text, place, word) in [
+        (format!("{ng}{expander}"), "line.toml:21", "would wait for a bus"),
+        (
+            WHOLE.replace("line = 6", "chip = \"x\"\nline = 6") + expander,
+            "line.toml:23",
+            "keeps its level",
+        ),
+        (
+            with("[outputs.heartbeat]\nchip = \"x\"\nline = 1\n", expander),
+            "line.toml:25",
+            "keeps its level",
+        ),
+        (
+            WHOLE.replacen("\"gpiochip0\"", "\"x\"", 1) + ok + expander,
+            "line.toml:6",
+            "no input may be",
+        ),
+        (with(&ok.replace("15", "16"), expander), "line.toml:27", "no line 16"),
+        (with(&ok.replace("15", "\"GPA1\""), expander), "line.toml:27", "no line \"GPA1\""),
+        (with("", expander), "line.toml:25", "no output is on it"),
+        (odd("address = 32", "address = 40"), "line.toml:31", "0x28 is not an address"),
+        (odd("mcp23017", "mcp23018"), "line.toml:29", "unknown variant"),
+        (odd("bus =", "buss ="), "line.toml:30", "unknown field `buss`"),
+        (odd("address = 32\n", ""), "line.toml:28", "missing field `address`"),
+        (
+            with(ok, &format!("{expander}[expander.y]{}", expander.replace("[expander.x]", ""))),
+            "line.toml",
+            "has this address",
+        ),
+    ] {
+        let message = error_of(&text);
+        assert!(message.starts_with(place) && message.contains(word), "{word}: {message}");
+        assert!(message.contains("\n  -> "), "no remedy: {message}");
     }
 }
 

@@ -1,11 +1,12 @@
 //! Carries out requests and makes their answers.
 
-use super::client::{Place, Waiting};
+use super::client::{Client, Place, Waiting};
 use super::limits::{ANSWER, PART};
 use crate::clock::LineTime;
 use crate::error::{Error, Result};
 use crate::line::archive::Archive;
 use crate::line::drift_keeper::Keeper;
+use crate::line::live::Live;
 use crate::line::messages::Message;
 use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
@@ -49,6 +50,10 @@ pub struct Control {
     pub drift: Option<Arc<Keeper>>,
     /// Whether requests may change the template.
     pub teach: bool,
+    /// The time for which commissioning lasts. It is `None` if commissioning is not allowed.
+    pub commissioning: Option<Duration>,
+    /// What can be seen of the GPIO lines.
+    pub live: Live,
     /// The counters of lost records.
     pub losses: Arc<Losses>,
 }
@@ -60,6 +65,8 @@ pub(super) struct Taken {
     pub(super) line: usize,
     /// The requests that wait for parts.
     pub(super) parts: usize,
+    /// Whether a client attends commissioning, or waits for its beginning.
+    pub(super) is_attended: bool,
     /// The requests that work on the template. They continue when the client has gone.
     pub(super) work: Arc<AtomicUsize>,
 }
@@ -81,12 +88,17 @@ impl Control {
     pub(super) fn begin(
         self: &Arc<Self>,
         request: Request,
-        who: String,
+        user: Option<u32>,
         taken: &Taken,
         bell: &Bell,
     ) -> Next {
         match request {
             Request::Safe => self.safe(bell),
+            Request::Lines => Next::Answer(self.live.to_json(LineTime::now())),
+            Request::Commission | Request::PulseNg => {
+                self.at_the_device(request, user, taken, bell)
+            }
+            Request::EndCommissioning => self.ask_line(request, Place::Line, ANSWER, bell),
             Request::Trigger if taken.parts >= MAX_PARTS => {
                 self.lose_part(&format!("{MAX_PARTS} triggers already wait for their parts"))
             }
@@ -99,12 +111,57 @@ impl Control {
             | Request::Teach(..)
             | Request::Undo(_)
             | Request::History
-            | Request::Drift(_) => self.work(request, who, taken, bell),
+            | Request::Drift(_) => {
+                let who = user.map_or_else(String::new, |user| format!(", user {user}"));
+                self.work(request, format!("hetmm-edge{who}"), taken, bell)
+            }
+        }
+    }
+
+    /// Begins what only somebody at the device may ask for: root, or the user that runs the program.
+    fn at_the_device(
+        &self,
+        request: Request,
+        user: Option<u32>,
+        taken: &Taken,
+        bell: &Bell,
+    ) -> Next {
+        let own = nix::unistd::geteuid().as_raw();
+        if self.commissioning.is_none() {
+            refused("commissioning is not allowed here (commissioning.allowed = false)")
+        } else if !user.is_some_and(|user| user == 0 || user == own) {
+            refused("only root and the user that runs hetmm-edge may commission the device")
+        } else if request == Request::PulseNg {
+            self.ask_line(request, Place::Pulse, PART, bell)
+        } else if taken.is_attended {
+            refused("the device is in commissioning already")
+        } else {
+            self.ask_line(request, Place::Commission, ANSWER, bell)
+        }
+    }
+
+    /// Ends commissioning because nobody attends it any more. If the hub thread cannot be told, the outputs get their
+    /// safe levels for good.
+    pub(super) fn end_commissioning(&self, bell: &Bell) {
+        let (reply, _) = Reply::new(bell);
+        if self.requests.try_send((Request::EndCommissioning, reply)).is_err() {
+            self.safe_without_line(true);
+        }
+        self.wake_line();
+    }
+
+    /// Gives a client the answer that it waits for.
+    pub(super) fn answer(&self, client: &mut Client, place: Place, answer: Answer, now: LineTime) {
+        let begins = place == Place::Commission && matches!(answer, Answer::Json(_));
+        let said = self.to_json(answer);
+        match self.commissioning.filter(|_| begins) {
+            Some(length) => client.attend(&said, now, now + length),
+            None => client.answer(&said, now),
         }
     }
 
     /// Returns the answer as it is written.
-    pub(super) fn to_json(&self, answer: Answer) -> Value {
+    fn to_json(&self, answer: Answer) -> Value {
         match answer {
             Answer::Status(snapshot) => self.status(&snapshot),
             Answer::Part(record) => serde_json::to_value(&*record).unwrap_or_default(),
@@ -118,7 +175,9 @@ impl Control {
     pub(super) fn without_answer(&self, place: Place) -> Value {
         match place {
             Place::Safe => self.safe_without_line(false),
-            Place::Line | Place::Part => json!({"error": "the line does not answer"}),
+            Place::Line | Place::Part | Place::Commission | Place::Pulse => {
+                json!({"error": "the line does not answer"})
+            }
             Place::Work => json!({"error": "it ended without an answer; see the log"}),
         }
     }

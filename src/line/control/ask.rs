@@ -4,7 +4,7 @@ use super::limits::{ANSWER, PART};
 use crate::error::{Error, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -34,6 +34,27 @@ pub fn ask(socket: &Path, word: &str) -> Result<String> {
         asked.and(read.map(drop)).map_err(failed)?;
     }
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Asks a running device for something that lasts as long as this program stays. Hands over each answer, a line of
+/// JSON, until the device ends it.
+///
+/// # Errors
+/// Returns [`crate::error::Kind::Io`] if nobody answers, or what `each` returns.
+pub fn attend(socket: &Path, word: &str, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io(socket, "no answer from hetmm-edge", &e);
+    let mut stream = connected(socket, ACCEPT).map_err(|e| {
+        failed(e.into())
+            .advise("is it running, with this control.socket, and may this user use it?")
+    })?;
+    stream.write_all(format!("{word}\n").as_bytes()).map_err(failed)?;
+    let mut answers = BufReader::new(stream.take(MAX_ANSWER));
+    let mut line = String::new();
+    while answers.read_line(&mut line).map_err(failed)? > 0 {
+        each(&line)?;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// Returns whether a program listens at a socket. It also counts one that has no room for another connection.

@@ -31,6 +31,17 @@ pub(super) enum Place {
     Part,
     /// A thread that works on the template.
     Work,
+    /// The hub thread, to begin commissioning. It lasts as long as the client stays.
+    Commission,
+    /// A test pulse that is not over.
+    Pulse,
+}
+
+impl Place {
+    /// Returns whether commissioning ends if the client goes away.
+    pub(super) fn is_attended(self) -> bool {
+        matches!(self, Place::Commission | Place::Pulse)
+    }
 }
 
 /// Holds a request that was passed on.
@@ -49,6 +60,8 @@ pub(super) enum Stage {
     Waiting(Waiting),
     /// The client gets the rest of its answer.
     Answering(Vec<u8>),
+    /// The client has its answer, and commissioning lasts as long as it stays.
+    Attending,
     /// The client has its answer. What it still sends is read. Otherwise closing the socket with unread bytes would be
     /// an error for the peer, and some peers then never look at the answer.
     Leaving,
@@ -66,6 +79,8 @@ pub(super) struct Client {
     until: LineTime,
     /// Whether the client has to make room for others.
     is_hurried: bool,
+    /// The end of commissioning, if the client stays after its answer to attend it.
+    attends_until: Option<LineTime>,
 }
 
 impl Client {
@@ -73,7 +88,8 @@ impl Client {
     pub(super) fn new(stream: UnixStream, now: LineTime) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
         let (stage, until) = (Stage::Asking(vec![]), now + PATIENCE);
-        Ok(Client { stream, stage, since: now, until, is_hurried: false })
+        let (is_hurried, attends_until) = (false, None);
+        Ok(Client { stream, stage, since: now, until, is_hurried, attends_until })
     }
 
     /// Returns whether the client is still sending its request and may take its time.
@@ -89,7 +105,7 @@ impl Client {
     /// Returns the events for which the connection has to be polled.
     pub(super) fn interest(&self) -> PollFlags {
         match self.stage {
-            Stage::Asking(_) | Stage::Leaving => PollFlags::POLLIN,
+            Stage::Asking(_) | Stage::Leaving | Stage::Attending => PollFlags::POLLIN,
             Stage::Answering(_) => PollFlags::POLLOUT,
             Stage::Waiting(_) | Stage::Gone => PollFlags::empty(),
         }
@@ -140,6 +156,39 @@ impl Client {
         self.write(now);
     }
 
+    /// Begins to send the first answer to a client that attends commissioning until `end`. It gets another one when
+    /// commissioning has ended.
+    pub(super) fn attend(&mut self, answer: &Value, now: LineTime, end: LineTime) {
+        self.attends_until = Some(end);
+        self.answer(answer, now);
+    }
+
+    /// Returns whether the client attends commissioning, or waits for its beginning.
+    pub(super) fn attends_commissioning(&self) -> bool {
+        let waits = matches!(&self.stage, Stage::Waiting(w) if w.place == Place::Commission);
+        waits || self.attends_until.is_some() || matches!(self.stage, Stage::Attending)
+    }
+
+    /// Returns whether commissioning ends if the client goes away.
+    pub(super) fn is_attended(&self) -> bool {
+        let pulses = matches!(&self.stage, Stage::Waiting(w) if w.place.is_attended());
+        pulses || self.attends_commissioning()
+    }
+
+    /// Returns whether a client that attends commissioning has gone. What it still sends is read and means nothing.
+    pub(super) fn has_left(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        for _ in 0..BLOCKS {
+            match self.stream.read(&mut bytes) {
+                Ok(1..) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return false,
+                Ok(0) | Err(_) => return true,
+            }
+        }
+        false
+    }
+
     /// Writes as much of the answer as the peer takes.
     pub(super) fn write(&mut self, now: LineTime) {
         let Stage::Answering(rest) = &mut self.stage else { return };
@@ -151,6 +200,10 @@ impl Client {
                 // The peer has gone away, or does not read.
                 Err(_) => return self.stage = Stage::Gone,
             }
+        }
+        if let Some(until) = self.attends_until.take() {
+            (self.stage, self.until) = (Stage::Attending, until);
+            return;
         }
         let said = self.stream.shutdown(Shutdown::Write);
         self.until = now + PATIENCE;
@@ -174,11 +227,8 @@ impl Client {
         }
     }
 
-    /// Returns who asks, for the template's journal.
-    pub(super) fn who(&self) -> String {
-        match getsockopt(&self.stream, PeerCredentials) {
-            Ok(peer) => format!("hetmm-edge, user {}", peer.uid()),
-            Err(_) => "hetmm-edge".into(),
-        }
+    /// Returns the user who asks. It is `None` if the system does not say.
+    pub(super) fn user(&self) -> Option<u32> {
+        getsockopt(&self.stream, PeerCredentials).ok().map(|peer| peer.uid())
     }
 }

@@ -9,6 +9,8 @@
 //!   ([`Asked`](super::reply::Asked)), which events cannot fill.
 //! - What takes long waits elsewhere, in bounded numbers: parts that requests triggered, and changes of the template,
 //!   which have threads of their own.
+//! - Commissioning lasts as long as the client stays that asked for it. Only root and the user that runs the program may
+//!   ask, because nobody else is at the device.
 //! - `safe` needs no place in any of these numbers. If the hub thread does not answer, the outputs are taken to their
 //!   safe levels without it.
 
@@ -19,7 +21,7 @@ mod limits;
 mod server;
 
 pub use answers::Control;
-pub use ask::ask;
+pub use ask::{ask, attend};
 pub use server::Socket;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::line::reply::{Bell, Ear};
 use crate::line::request::Request;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -148,24 +148,31 @@ impl Server<'_> {
             self.clients.iter().filter(is_there).count()
         };
         (self.taken.line, self.taken.parts) = (waiting(Place::Line), waiting(Place::Part));
+        self.taken.is_attended = self.clients.iter().any(Client::attends_commissioning);
     }
 
     /// Does what there is to do for one client.
     fn serve(&mut self, index: usize, happened: PollFlags, now: LineTime) {
         let Some(client) = self.clients.get_mut(index) else { return };
         let is_due = client.due().is_some_and(|due| now >= due);
+        let is_attending = client.is_attended();
         match &client.stage {
             Stage::Asking(_) | Stage::Answering(_) | Stage::Leaving
                 if happened.is_empty() && !is_due => {}
             Stage::Asking(_) => {
                 let Some(request) = client.read_request(now) else { return };
+                let ends = matches!(request, Ok(Request::Safe | Request::EndCommissioning));
                 let (taken, bell) = (&mut self.taken, &self.socket.bell);
                 begin(self.control, client, request, taken, bell, now);
+                if ends {
+                    self.dismiss(now);
+                }
+                return;
             }
             Stage::Waiting(waiting) => {
                 let place = waiting.place;
                 match waiting.answer.try_recv() {
-                    Ok(answer) => client.answer(&self.control.to_json(answer), now),
+                    Ok(answer) => self.control.answer(client, place, answer, now),
                     Err(TryRecvError::Empty) if !is_due => {
                         let gone = happened.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
                         // The safe state is taken even if the client has gone.
@@ -173,12 +180,39 @@ impl Server<'_> {
                             client.stage = Stage::Gone;
                         }
                     }
-                    Err(_) => client.answer(&self.control.without_answer(place), now),
+                    Err(_) => {
+                        client.answer(&self.control.without_answer(place), now);
+                        if place.is_attended() {
+                            self.control.end_commissioning(&self.socket.bell);
+                        }
+                    }
+                }
+            }
+            Stage::Attending if is_due => {
+                client.answer(&ended(), now);
+                self.control.end_commissioning(&self.socket.bell);
+            }
+            Stage::Attending => {
+                if client.has_left() {
+                    client.stage = Stage::Gone;
                 }
             }
             Stage::Answering(_) => client.write(now),
             Stage::Leaving => client.leave(now),
             Stage::Gone => {}
+        }
+        if is_attending && matches!(client.stage, Stage::Gone) {
+            log::warn!("the client that attends commissioning has gone");
+            self.control.end_commissioning(&self.socket.bell);
+        }
+    }
+
+    /// Tells the clients that attend commissioning that it has ended.
+    fn dismiss(&mut self, now: LineTime) {
+        for client in &mut self.clients {
+            if matches!(client.stage, Stage::Attending) {
+                client.answer(&ended(), now);
+            }
         }
     }
 
@@ -230,11 +264,16 @@ impl Server<'_> {
     fn end(&mut self) {
         let now = LineTime::now();
         for client in &mut self.clients {
-            if matches!(client.stage, Stage::Asking(_) | Stage::Waiting(_)) {
+            if matches!(client.stage, Stage::Asking(_) | Stage::Waiting(_) | Stage::Attending) {
                 client.answer(&json!({"error": "hetmm-edge stops"}), now);
             }
         }
     }
+}
+
+/// Returns what a client is told that attended commissioning.
+fn ended() -> Value {
+    json!({"done": "commissioning has ended; the safe state stays"})
 }
 
 /// Begins to carry out what a client asks for.
@@ -247,7 +286,7 @@ fn begin(
     now: LineTime,
 ) {
     let next = match request {
-        Ok(request) => control.begin(request, client.who(), taken, bell),
+        Ok(request) => control.begin(request, client.user(), taken, bell),
         Err(why) => Next::Answer(json!({"error": why})),
     };
     match next {
@@ -256,7 +295,8 @@ fn begin(
             match waiting.place {
                 Place::Line => taken.line += 1,
                 Place::Part => taken.parts += 1,
-                Place::Safe | Place::Work => {}
+                Place::Commission => taken.is_attended = true,
+                Place::Safe | Place::Work | Place::Pulse => {}
             }
             client.stage = Stage::Waiting(waiting);
         }

@@ -13,8 +13,8 @@ use crate::line::reply::{Answer, Asked, Bell, REQUESTS, Reply};
 use crate::line::request::Request;
 use crate::line::templates::Templates;
 use crate::line::tracker::{Event, Line, PartTracker};
-use serde_json::Value;
-use std::io::{Read, Write};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -39,6 +39,11 @@ struct Desk {
 impl Desk {
     /// Makes a desk with room for so many requests to the hub thread, and for so many messages.
     fn new(requests: usize, messages: usize) -> Self {
+        Self::with(requests, messages, None)
+    }
+
+    /// Makes a desk at which commissioning lasts so long, or is not allowed.
+    fn with(requests: usize, messages: usize, commissioning: Option<Duration>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = LineConfig::parse(CONFIG, "test").expect("reads");
         let mut outputs = config.outputs.clone();
@@ -66,6 +71,8 @@ impl Desk {
             archive: None,
             drift: None,
             teach: false,
+            commissioning,
+            live: Default::default(),
             losses: Arc::default(),
         });
         let socket = Socket::open(&folder.path().join("sock")).expect("listens");
@@ -91,6 +98,21 @@ impl Desk {
         }
     }
 
+    /// Returns the next request that does not keep its place among the events.
+    fn next_request(&self) -> (Request, Reply) {
+        self.requests.recv_timeout(Duration::from_secs(10)).expect("a request")
+    }
+
+    /// Begins commissioning, as the hub thread does, and returns the client that attends it.
+    fn commissioned(&self) -> BufReader<UnixStream> {
+        let mut client = BufReader::new(self.connect("commission on\n"));
+        let (request, reply) = self.next_request();
+        assert_eq!(request, Request::Commission);
+        reply.give(Answer::Json(json!({"done": "commissioning"})));
+        assert_eq!(line_of(&mut client)["done"], "commissioning");
+        client
+    }
+
     fn set_fault(&self, active: bool) {
         self.bank.lock().expect("locks").set(Line::Fault, active).expect("sets");
     }
@@ -102,6 +124,12 @@ impl Drop for Desk {
         let served = self.served.take().expect("serves").join();
         assert!(served.is_ok() || std::thread::panicking());
     }
+}
+
+fn line_of(stream: &mut BufReader<UnixStream>) -> Value {
+    let mut line = String::new();
+    stream.read_line(&mut line).expect("reads");
+    serde_json::from_str(&line).expect("JSON")
 }
 
 fn answer(mut stream: UnixStream) -> Value {
@@ -242,6 +270,8 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
         capture_delay: Duration::ZERO,
         free_run: true,
         lost_parts: Arc::default(),
+        commissioning: Duration::from_secs(900),
+        expanders: vec![],
         requests,
     };
     for message in [
@@ -261,4 +291,56 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
     assert_eq!(said(answer_safe), "safe");
     assert!(said(answer_before).contains("the safe state was requested after this"));
     assert_eq!(said(answer_after), "resumed");
+}
+
+#[test]
+fn commissioning_ends_when_the_client_goes_away() {
+    let desk = Desk::with(REQUESTS, 1000, Some(Duration::from_secs(600)));
+    let client = desk.commissioned();
+    let second = answer(desk.connect("commission on\n"));
+    assert!(second["error"].to_string().contains("in commissioning already"), "{second}");
+    drop(client);
+    assert_eq!(desk.next_request().0, Request::EndCommissioning);
+    // The same holds for a client that goes away before its answer, and for one that waits for a pulse.
+    drop(desk.connect("commission on\n"));
+    let asked = [desk.next_request(), desk.next_request()].map(|(request, _)| request);
+    assert_eq!(asked, [Request::Commission, Request::EndCommissioning]);
+    let pulse = desk.connect("pulse ng\n");
+    let (request, _reply) = desk.next_request();
+    assert_eq!(request, Request::PulseNg);
+    drop(pulse);
+    assert_eq!(desk.next_request().0, Request::EndCommissioning);
+}
+
+#[test]
+fn the_client_is_told_when_commissioning_ends() {
+    let desk = Desk::with(REQUESTS, 1000, Some(Duration::from_secs(600)));
+    for word in ["safe", "commission off"] {
+        let mut client = desk.commissioned();
+        let asks = desk.connect(&format!("{word}\n"));
+        let (request, reply) = desk.next_request();
+        assert_eq!(Request::parse(word), Some(request));
+        reply.give(Answer::Done(word.into()));
+        assert_eq!(answer(asks)["done"], word);
+        let told = line_of(&mut client);
+        assert!(told["done"].to_string().contains("commissioning has ended"), "{told}");
+    }
+    let brief = Desk::with(REQUESTS, 1000, Some(Duration::from_millis(300)));
+    let mut client = brief.commissioned();
+    let told = line_of(&mut client);
+    assert!(told["done"].to_string().contains("commissioning has ended"), "{told}");
+    assert_eq!(brief.next_request().0, Request::EndCommissioning, "the hub is told, too");
+}
+
+#[test]
+fn commissioning_needs_leave_of_the_configuration() {
+    let desk = Desk::new(REQUESTS, 1000);
+    for word in ["commission on", "pulse ng"] {
+        let refused = answer(desk.connect(&format!("{word}\n")));
+        let why = refused["error"].to_string();
+        assert!(why.contains("commissioning.allowed = false"), "{word}: {why}");
+    }
+    assert!(desk.requests.try_recv().is_err(), "nobody was asked");
+    let lines = answer(desk.connect("lines\n"));
+    assert_eq!(lines["outputs"], json!([]), "the hub thread is not needed for this");
 }

@@ -111,10 +111,23 @@ pub enum Event {
         /// Whether something drifts now.
         present: bool,
     },
-    /// Take the safe state and stay there.
+    /// Take the safe state and stay there. It also ends commissioning.
     Safe,
-    /// Leave the safe state.
+    /// Leave the safe state. It is ignored during commissioning.
     Resume,
+    /// Take the safe state, and allow test pulses of the reject output. Triggers are rejected as in the safe state.
+    /// During commissioning it is ignored.
+    Commission {
+        /// The moment at which commissioning ends by itself.
+        until: LineTime,
+    },
+    /// Give the reject output one pulse, if [`super::PartTracker::may_pulse`] allows it.
+    TestPulse {
+        /// The moment at which the pulse begins.
+        due: LineTime,
+    },
+    /// End commissioning. A test pulse ends at once, and the safe state stays.
+    EndCommissioning,
     /// Somebody has seen the alarm.
     Acknowledge,
     /// Nothing but time has passed.

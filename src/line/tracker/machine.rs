@@ -2,6 +2,7 @@
 
 use super::belt::{Belt, Gate, Stretch};
 use super::command::{Command, Line};
+use super::commissioning::{Commissioning, PulseRefusal, Step};
 use super::counters::Counters;
 use super::deadlines::Deadlines;
 use super::event::{Event, Fault, Watch};
@@ -31,6 +32,8 @@ pub struct PartTracker {
     /// Whether each watch may miss parts at present, by its place in [`Watch::ALL`].
     blind: [bool; Watch::ALL.len()],
     safe: bool,
+    /// It is there only in the safe state.
+    commissioning: Option<Commissioning>,
     ng: Pulse,
     ok: Pulse,
     strobe: Pulse,
@@ -70,6 +73,7 @@ impl PartTracker {
             faults,
             blind: [false; Watch::ALL.len()],
             safe: false,
+            commissioning: None,
             ng,
             ok: Pulse::new(Line::Ok, settings.ok_width),
             strobe: Pulse::new(Line::Strobe, settings.strobe_width),
@@ -102,6 +106,9 @@ impl PartTracker {
             Event::Drift { present } => self.drifts = present,
             Event::Safe => self.enter_safe(out),
             Event::Resume => self.resume(),
+            Event::Commission { until } => self.commission(until, out),
+            Event::TestPulse { due } => self.test_pulse(due),
+            Event::EndCommissioning => self.end_commissioning(self.now, out),
             Event::Acknowledge => {
                 self.consecutive_rejects = 0;
                 self.set_fault(Fault::Alarm, false);
@@ -122,6 +129,7 @@ impl PartTracker {
             self.ok.next(),
             self.strobe.next(),
             beats.then_some(self.heartbeat_next),
+            self.commissioning.as_ref().map(Commissioning::next),
         ];
         moments.into_iter().flatten().filter(|at| *at < LineTime::NEVER).min()
     }
@@ -139,6 +147,24 @@ impl PartTracker {
     /// Returns whether the part tracker is in the safe state.
     pub fn is_safe(&self) -> bool {
         self.safe
+    }
+
+    /// Returns the moment at which commissioning ends by itself, while it lasts.
+    pub fn commissioning_until(&self) -> Option<LineTime> {
+        self.commissioning.as_ref().map(Commissioning::until)
+    }
+
+    /// Returns whether a test pulse that begins at `due` may be asked for at `now`.
+    pub fn may_pulse(&self, now: LineTime, due: LineTime) -> Result<(), PulseRefusal> {
+        match &self.commissioning {
+            Some(commissioning) => commissioning.may_pulse(now, due, self.settings.ng_width),
+            None => Err(PulseRefusal::NotCommissioning),
+        }
+    }
+
+    /// Returns whether a test pulse waits for its beginning or lasts.
+    pub fn is_pulsing(&self) -> bool {
+        self.commissioning.as_ref().is_some_and(Commissioning::is_pulsing)
     }
 
     /// Returns the faults that are present.
@@ -332,6 +358,7 @@ impl PartTracker {
 
     fn enter_safe(&mut self, out: &mut Vec<Command>) {
         self.safe = true;
+        self.commissioning = None;
         self.deadlines.clear();
         let parts: Vec<_> = self.belt.clear().collect();
         for (part, triggered_at) in parts {
@@ -345,7 +372,7 @@ impl PartTracker {
     }
 
     fn resume(&mut self) {
-        if !self.safe {
+        if !self.safe || self.commissioning.is_some() {
             return;
         }
         self.safe = false;
@@ -357,6 +384,40 @@ impl PartTracker {
         }
         if self.is_blind() {
             self.cover_unseen(Gate::Open);
+        }
+    }
+
+    fn commission(&mut self, until: LineTime, out: &mut Vec<Command>) {
+        if self.commissioning.is_none() {
+            self.enter_safe(out);
+            self.commissioning = Some(Commissioning::new(until));
+        }
+    }
+
+    fn test_pulse(&mut self, due: LineTime) {
+        if self.may_pulse(self.now, due).is_ok()
+            && let Some(commissioning) = &mut self.commissioning
+        {
+            commissioning.schedule(due);
+        }
+    }
+
+    /// Does what commissioning has due at `at`. A test pulse is the opposite of the safe level.
+    fn step_commissioning(&mut self, at: LineTime, out: &mut Vec<Command>) {
+        let (now, width) = (self.now, self.settings.ng_width);
+        let Some(commissioning) = &mut self.commissioning else { return };
+        let safe_level = self.settings.ng_active_when_safe;
+        match commissioning.step(now, at, width) {
+            Some(Step::Begin) => self.ng.freeze(!safe_level, at, out),
+            Some(Step::End) => self.ng.freeze(safe_level, at, out),
+            Some(Step::Over) => self.end_commissioning(at, out),
+            None => {}
+        }
+    }
+
+    fn end_commissioning(&mut self, at: LineTime, out: &mut Vec<Command>) {
+        if self.commissioning.take().is_some() {
+            self.ng.freeze(self.settings.ng_active_when_safe, at, out);
         }
     }
 
@@ -376,6 +437,7 @@ impl PartTracker {
             self.ok.advance(now, at, out);
             self.strobe.advance(now, at, out);
             self.beat(at, out);
+            self.step_commissioning(at, out);
         }
         if self.has(Fault::Overflow) && self.belt.has_much_room() {
             self.set_fault(Fault::Overflow, false);

@@ -21,9 +21,12 @@
 //! - A reject pulse begins when the part is due at the gate and not before. It lasts at least its width, and is merged
 //!   with pulses that it touches.
 //! - [`Event::Safe`] leads to the safe state at once, from every state.
+//! - Commissioning is a part of the safe state. In it, the reject output leaves its safe level only for test pulses: one
+//!   at a time, of [`Settings::ng_width`], and at most one in [`TEST_PULSE_PITCH`].
 
 mod belt;
 mod command;
+mod commissioning;
 mod counters;
 mod deadlines;
 mod event;
@@ -33,6 +36,7 @@ mod pulse;
 mod settings;
 
 pub use command::{Command, Line};
+pub use commissioning::{PulseRefusal, TEST_PULSE_PITCH};
 pub use counters::Counters;
 pub use event::{Event, Fault, Watch};
 pub use machine::PartTracker;

@@ -27,6 +27,8 @@ pub struct Account {
     pub followed: usize,
     /// Whether the safe state holds.
     pub safe: bool,
+    /// The moment at which commissioning ends, while it lasts.
+    pub commissioning: Option<u64>,
 }
 
 impl Account {
@@ -44,6 +46,7 @@ impl Account {
             outstanding: 0,
             followed: 0,
             safe: false,
+            commissioning: None,
         };
         account.faults[Fault::Template as usize] = true;
         account.faults[Fault::Camera as usize] = true;
