@@ -25,14 +25,26 @@ def run(*arguments):
     return done.stdout, done.stderr
 
 
+# What a build says of its times, by stage.
+TIMES = re.compile(r"^The build took ([\d.]+) s for features, ([\d.]+) s for turned copies, ([\d.]+) s for the "
+                   r"selection, ([\d.]+) s for leave-one-out scores, ([\d.]+) s for folds and ([\d.]+) s for the audit",
+                   re.M)
+STAGES = ("features", "turned copies", "selection", "leave-one-out", "folds", "audit")
+
+
 def build(pictures, template, *options, threads=None):
-    """Builds a template; seconds by stage: features, selection, leave-one-out."""
+    """Builds a template; seconds by stage."""
     more = ["--threads", threads] if threads else []
     _, messages = run("build", *pictures, "-o", template, *options, *more)
-    found = re.search(r"^features ([\d.]+) s, selection ([\d.]+) s, leave-one-out ([\d.]+) s", messages, re.M)
+    return build_times(messages)
+
+
+def build_times(messages):
+    """Seconds by stage, from what a build says on stderr."""
+    found = TIMES.search(messages)
     if not found:
         sys.exit(f"error: {path()} build does not report its times: it is another version than this script")
-    return dict(zip(("features", "selection", "leave-one-out"), map(float, found.groups())))
+    return dict(zip(STAGES, map(float, found.groups())))
 
 
 def bench(template, threads, runs):
