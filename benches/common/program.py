@@ -17,9 +17,10 @@ def path():
     return program
 
 
-def run(*arguments):
-    """Output and messages of one call. Ends the script, with the program's own words, where it fails."""
-    done = subprocess.run([path(), *map(str, arguments)], capture_output=True, text=True)
+def run(*arguments, prefix=()):
+    """Output and messages of one call, with `prefix` before it. Ends the script, with the program's own words, where
+    it fails."""
+    done = subprocess.run([*prefix, path(), *map(str, arguments)], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"error: hetmm {arguments[0]} failed with code {done.returncode}: {done.stderr.strip()}")
     return done.stdout, done.stderr
@@ -47,9 +48,9 @@ def build_times(messages):
     return dict(zip(STAGES, map(float, found.groups())))
 
 
-def bench(template, threads, runs):
-    """What `hetmm bench --json` says; times are milliseconds a picture."""
-    return json.loads(run("bench", template, "--threads", threads, "--runs", runs, "--json")[0])
+def bench(template, threads, runs, prefix=()):
+    """What `hetmm bench --json` says; times are milliseconds a picture. `prefix` stands before the command."""
+    return json.loads(run("bench", template, "--threads", threads, "--runs", runs, "--json", prefix=prefix)[0])
 
 
 def info(template):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lists
 import machine
+import priority
 import program
 import table
 
@@ -41,16 +42,16 @@ round each side is warm and gives the median of several runs. One picture at a t
     "patchcore": """\
 - **whole picture**: from 8-bit samples to the score against anomalib's PatchCore with its default settings
   (resized by its own transform; WideResNet-50, layers 2 and 3, 256 x 256, 9 neighbours, coreset of a tenth, from
-  {patchcore_pictures} pictures), with random weights and a random memory bank: costs depend on sizes alone. Another method and
-  another backbone: it shows what a user waits, not the same computation done faster.
+  {patchcore_pictures} pictures), with random weights and a random memory bank: costs depend on sizes alone. Another
+  method and another backbone: it shows what a user waits, not the same computation done faster.
 """,
     "peers": """\
 - **peers**: every program inspects in a process of its own, on one thread and one core{realtime}. A round is the
   median over {each_round} test pictures. The time runs from the decoded picture to the score. Memory is the largest of
-  the process while it inspects, with its mapped files. AUROC is over all test pictures. Builds had all cores.
-  anomalib's models have their default settings but for the coreset and the backbone: EfficientNet-Lite0 with the
-  weights of this program, taps `block3.proj`, `block5.exp` and `block9.proj`, the same input. All learned from
-  {train} good pictures.
+  the process while it inspects, with its mapped files. AUROC is over all test pictures. Builds had all cores; they
+  contain the start of the process and, for OpenVINO, the conversion. anomalib's models have their default settings but
+  for the coreset and the backbone: EfficientNet-Lite0 with the weights of this program, taps `block3.proj`,
+  `block5.exp` and `block9.proj`, the same input. All learned from {train} good pictures of each set.
 - **backbone alone**: cut to the taps of the default. The time of this program contains normalising and unit vectors,
   its memory the whole template. The quantised model is ONNX Runtime's (QDQ), with ranges from good pictures.
 """,
@@ -78,9 +79,7 @@ def arguments():
     parser.add_argument("--coreset", type=float, default=0.01, metavar="SHARE",
                         help="share of all vectors that PatchCore keeps among the peers [0.01]. Its selection takes "
                              "hours for a tenth of some hundred pictures")
-    parser.add_argument("--realtime", action="store_true",
-                        help="let the peers inspect with real-time priority, so that other programs disturb less. "
-                             "It needs the right to do so")
+    priority.add_option(parser)
     return parser.parse_args()
 
 
@@ -97,7 +96,7 @@ def templates(good, work):
     """Templates to time pictures with, by storage: their sheets are the first good pictures, whole."""
     built = {storage: work / f"{storage}.hetmm" for storage in ("i8", "f32")}
     for storage, template in built.items():
-        program.build(good, template, "--sheets", SHEETS, "--storage", storage)
+        program.build(good, template, "--sheets", SHEETS, "--storage", storage, "--no-audit", "--rotations", "none")
     return built
 
 

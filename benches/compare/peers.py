@@ -6,8 +6,6 @@ OpenVINO.
 Every program inspects in a process of its own, on one thread and one core. Processes take turns, round by round.
 """
 import json
-import os
-import shutil
 import statistics
 import sys
 import time
@@ -20,6 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from sklearn.metrics import roc_auc_score
 
 import pictures
+import priority
 import program
 import watch
 from backbone import Session, cut
@@ -41,14 +40,9 @@ class Contender:
     build_s: float
 
 
-def one_core(realtime):
-    """What to put before a command: one core, and a priority above that of all usual programs."""
-    core = max(os.sched_getaffinity(0))
-    prefix = ["taskset", "-c", str(core), *(["chrt", "-f", "5"] if realtime else [])]
-    missing = [tool for tool in ("taskset", "chrt") if tool in prefix and not shutil.which(tool)]
-    if missing:
-        sys.exit(f"error: {missing[0]} is not there: it is part of util-linux")
-    return prefix
+def before(args):
+    """What to put before a command that is timed."""
+    return [*priority.one_core(), *priority.realtime(args.realtime)]
 
 
 def evenly(paths, most):
@@ -127,7 +121,7 @@ def on_set(data, work, args, each_round):
         if len(scores) != len(paths):
             sys.exit(f"error: {name} gave {len(scores)} results for {len(paths)} pictures of {data.name}")
         aurocs[name] = roc_auc_score(labels, scores)
-    measured = in_turns(inspecting(ready, evenly(paths, each_round), one_core(args.realtime)), args.rounds)
+    measured = in_turns(inspecting(ready, evenly(paths, each_round), before(args)), args.rounds)
     return [PeerRow(data.name, name, Measured.of([ms for ms, _ in found]), max(peak for _, peak in found),
                     aurocs[name], ready[name].build_s) for name, found in measured.items()]
 
@@ -159,7 +153,7 @@ def models(template, good, work):
 
 def backbones(data, work, args):
     """Rows of the backbone alone: with the templates of `data`, and in other programs."""
-    prefix = one_core(args.realtime)
+    prefix = before(args)
     by_bits = models(work / f"{data.name}.hetmm", pictures.good(data), work)
 
     def of_hetmm(template):

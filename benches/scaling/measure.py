@@ -21,6 +21,7 @@ import lists
 import machine
 import pictures
 import plot
+import priority
 import program
 from rounds import Measured, in_turns
 from rows import COLUMNS, row
@@ -39,7 +40,8 @@ STAGES = ("backbone", "matching", "scoring")
 
 def bench_in_turns(templates, args):
     """Results of `hetmm bench`, one a round, by (size, threads), for templates by size."""
-    return in_turns({(x, threads): lambda t=template, n=threads: program.bench(t, n, BENCH_RUNS)
+    prefix = priority.realtime(args.realtime)
+    return in_turns({(x, threads): lambda t=template, n=threads: program.bench(t, n, BENCH_RUNS, prefix)
                      for x, template in templates.items() for threads in args.threads}, args.rounds)
 
 
@@ -114,6 +116,7 @@ def arguments():
                         help="memory for features in the study of memory, as hetmm build takes it [1G]")
     parser.add_argument("--folder", type=int, default=10_000, metavar="N",
                         help="pictures to inspect in the study of a folder [10000]")
+    priority.add_option(parser)
     return parser.parse_args()
 
 

@@ -26,6 +26,9 @@ SIZES = {"sheets": ("Matching against sheets", "sheets", "ms a picture", 60),
          "channels": ("Matching against channels", "channels", "ns a pair of template and query pixel", 240),
          "pictures": ("A build against good pictures", "good pictures", "seconds", 762)}
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d00", "#56b4e9")
+# Look, colour and label of the measured memories of a build.
+MEMORIES = {"resident": ("o-", COLOURS[1], "all, with mapped pages of the scratch file"),
+            "anonymous": ("o-", COLOURS[0], "without these pages")}
 LOOKS = {1: ("o", "-"), 2: ("s", "--")}
 
 
@@ -90,12 +93,10 @@ def draw_sizes(axis, name, series):
 def draw_memory(axis, series):
     """The memory of builds, and what they said beforehand."""
     for (stage, _), points in series.items():
-        is_stated = stage.startswith("stated")
-        axis.plot(of(points, "x"), [value / 1e3 for value in of(points, "value")], "--" if is_stated else "o-",
-                  color="0.3" if is_stated else COLOURS[0 if stage == "anonymous" else 1], linewidth=1.2, markersize=4.5,
-                  label={"anonymous": "without mapped pages of the scratch file",
-                         "resident": "with them"}.get(stage, stage))
-    axis.set_ylim(0, 1.3 * axis.get_ylim()[1])
+        look, colour, label = MEMORIES.get(stage, ("--", "0.3", stage))
+        axis.plot(of(points, "x"), [value / 1e3 for value in of(points, "value")], look, color=colour, label=label,
+                  linewidth=1.2, markersize=4.5)
+    axis.set(xlim=(0, None), ylim=(0, 1.3 * axis.get_ylim()[1]))
     finish(axis, "The memory of a build", "good pictures", "GB, at most")
     axis.legend(fontsize=7, frameon=False, loc="upper left")
 
@@ -124,8 +125,10 @@ def panels(folder):
 
 
 def shorter(text):
-    """An SVG file without what no reader sees: more than hundredths of a point, turns by nothing, indentation."""
+    """An SVG file without what no reader sees: more than hundredths of a point, turns by nothing, names of groups,
+    indentation."""
     text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
     return re.sub(r"\s*\n\s*", "\n", text)
 
