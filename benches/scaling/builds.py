@@ -8,9 +8,7 @@ import watch
 from rounds import Measured
 from rows import row
 
-PICTURES = (100, 200, 400, 762, 1500, 3000)
-# The study of memory: where features fit into memory, where they just do not, and far beyond.
-PICTURES_OF_MEMORY = (400, 762, 1500, 3000)
+PICTURES = [100, 200, 400, 762, 1500, 3000]
 # A build states its memory only for an input that is clearly larger than usual. This is the smallest such one.
 STATED_FROM_SIZE = 288
 # The audit runs, but does not refuse pictures that are repeated with noise.
@@ -31,7 +29,7 @@ def times(good, work, args):
     left out."""
     template = work / "built.hetmm"
     spent, before = 0, {}
-    for count in PICTURES:
+    for count in args.pictures:
         some = pictures.exactly(count, good, work / "copies")
         for threads in sorted(args.threads, reverse=True):
             ahead = seconds_ahead(before[threads][1], count / before[threads][0]) if threads in before else 0
@@ -62,7 +60,7 @@ def memory(good, work, args):
     """The largest memory of a build in megabytes, and what the build says beforehand. `resident` counts the pages
     of the scratch file that are mapped at the moment, which the system can take away; `anonymous` does not."""
     template, threads = work / "built.hetmm", max(args.threads)
-    for count in PICTURES_OF_MEMORY:
+    for count in args.pictures:
         some = pictures.exactly(count, good, work / "copies")
         built = watch.command(program.path(), "build", *some, "-o", template, KEEP, "--size", STATED_FROM_SIZE,
                               "--max-memory", args.max_memory, "--threads", threads)

@@ -32,8 +32,11 @@ TAPS = ("block4.proj", "block8.proj", "block2.exp", "block4.exp", "block7.exp", 
 DEFAULT_SHEETS = 60
 # One layer at its own positions, windows of 3, and nothing else.
 ONE_LAYER = ("--position-free", "none", "--patches", 3)
-# What does not change the cost of a picture and would only make the build longer.
-QUICK = ("--sheets", "all", "--rotations", "none", "--no-audit", "--threshold", 1)
+# What would only make the build longer is left out. The threshold is above every score, so a picture costs what a good
+# part costs: nothing is outlined.
+QUICK = ("--sheets", "all", "--rotations", "none", "--no-audit", "--threshold", 1000)
+# Otherwise the input has the shape of the pictures, and that depends on how many of them are taken.
+SQUARE = ("--size", 256)
 BENCH_RUNS = 20
 STAGES = ("backbone", "matching", "scoring")
 
@@ -55,7 +58,7 @@ def sheets(good, work, args):
     templates = {}
     for count in SHEETS:
         templates[count] = work / f"{count}.hetmm"
-        program.build(pictures.exactly(count, good, work / "copies"), templates[count], *QUICK)
+        program.build(pictures.exactly(count, good, work / "copies"), templates[count], *QUICK, *SQUARE)
     for (count, threads), results in bench_in_turns(templates, args).items():
         yield row(count, threads, "matching", of_stage(results, "matching"), "ms", results[0]["multiply_adds"])
 
@@ -87,7 +90,7 @@ def channels(good, work, args):
     few = pictures.exactly(DEFAULT_SHEETS, good, work / "copies")
     templates = {tap: work / f"{tap}.hetmm" for tap in TAPS}
     for tap, template in templates.items():
-        program.build(few, template, *QUICK, "--layers", tap, *ONE_LAYER)
+        program.build(few, template, *QUICK, *SQUARE, "--layers", tap, *ONE_LAYER)
     for (tap, threads), results in bench_in_turns(templates, args).items():
         count = program.info(templates[tap])["layers"][0]["channels"]
         pairs = results[0]["multiply_adds"] / (DEFAULT_SHEETS * count)
@@ -110,6 +113,8 @@ def arguments():
     parser.add_argument("--threads", metavar="N,..", type=lists.numbers, default=[1, 2],
                         help="numbers of threads [1,2]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all sizes of a study [3]; builds: 1")
+    parser.add_argument("--pictures", metavar="N,..", type=lists.numbers, default=builds.PICTURES,
+                        help=f"numbers of good pictures to build from [{','.join(map(str, builds.PICTURES))}]")
     parser.add_argument("--budget", type=float, default=600, metavar="SECONDS",
                         help="for the builds of the study of pictures [600]")
     parser.add_argument("--max-memory", default="1G", metavar="BYTES",
