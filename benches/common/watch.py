@@ -12,13 +12,15 @@ EVERY_S = 0.05
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process had after so many seconds: bytes of memory, and lines that it had printed."""
+    """What a process had after so many seconds: bytes of memory, lines that it had printed, and the seconds that its
+    threads had computed."""
     seconds: float
     # All of it, with pages of files that are mapped. The system can take those away when it needs room.
     resident: int
     # What is in no file and so has to stay.
     anonymous: int
     lines: int
+    processor: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,17 @@ def status(pid):
     return {key.rstrip(":"): 1024 * int(kilobytes) for key, kilobytes, _ in pairs}
 
 
+def processor_seconds(pid):
+    """Seconds that all threads of a process have computed; 0 where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            # The name of the program stands in brackets and may hold spaces.
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read(file, lines):
     """Puts the lines of `file` into `lines`, each as it comes."""
     for line in file:
@@ -71,7 +84,8 @@ def command(*arguments, every=EVERY_S, prefix=(), accept=(0,)):
         sizes = status(process.pid)
         if "VmRSS" in sizes:
             peak = max(peak, sizes["VmHWM"])
-            samples.append(Sample(time.perf_counter() - start, sizes["VmRSS"], sizes["RssAnon"], len(lines)))
+            samples.append(Sample(time.perf_counter() - start, sizes["VmRSS"], sizes["RssAnon"], len(lines),
+                                  processor_seconds(process.pid)))
         time.sleep(max(0.0, every - (time.perf_counter() - start) % every))
     seconds = time.perf_counter() - start
     for reader in readers:

@@ -48,7 +48,7 @@ round each side is warm and gives the median of several runs. One picture at a t
     "peers": """\
 - **peers**: every program inspects in a process of its own, on one thread and one core{realtime}. A round is the
   median over {each_round} test pictures. The time runs from the decoded picture to the score. Memory is the largest of
-  the process while it inspects, with its mapped files. AUROC is over all test pictures. Builds had all cores; they
+  the process while it inspects, with its mapped files. AUROC is over {test} test pictures. Builds had all cores; they
   contain the start of the process and, for OpenVINO, the conversion. anomalib's models have their default settings but
   for the coreset and the backbone: EfficientNet-Lite0 with the weights of this program, taps `block3.proj`,
   `block5.exp` and `block9.proj`, the same input. All learned from {train} good pictures of each set.
@@ -76,6 +76,9 @@ def arguments():
                         help="good pictures that PatchCore's memory bank stands for [200]")
     parser.add_argument("--train", type=int, metavar="N",
                         help="good pictures of each set that the peers learn from, spread evenly [all]")
+    parser.add_argument("--test", type=int, metavar="N",
+                        help="good and defective test pictures of each set for the peers' AUROC, so many of each, "
+                             "spread evenly [all]")
     parser.add_argument("--coreset", type=float, default=0.01, metavar="SHARE",
                         help="share of all vectors that PatchCore keeps among the peers [0.01]. Its selection takes "
                              "hours for a tenth of some hundred pictures")
@@ -106,7 +109,7 @@ def measure(args, work):
     modules = {study: load(study) for study in STUDIES if study in args.only}
     sets = args.data or [pictures.demo(work)]
     good = pictures.good(sets[0])
-    built = templates(pictures.exactly(SHEETS, good, work / "copies"), work)
+    built = templates(pictures.exactly(SHEETS, good, work / "copies"), work) if set(modules) != {"peers"} else {}
     runs = {
         "matching": lambda module: module.compare(built, args.threads, args.rounds),
         "selection": lambda module: module.compare(
@@ -137,7 +140,8 @@ def page(args, rows, load_before, kernel):
             f"- Python {sys.version.split()[0]}, {versions}; {blas()}",
             f"- pictures: {', '.join(data.name for data in args.data) or 'of the demo'}"]
     words = {"rounds": args.rounds, "patchcore_pictures": args.patchcore_pictures, "each_round": EACH_ROUND,
-             "realtime": ", with real-time priority" if args.realtime else "", "train": f"{args.train or 'all'}"}
+             "realtime": ", with real-time priority" if args.realtime else "", "train": f"at most {args.train}" if args.train else "all",
+             "test": f"at most {args.test} good and {args.test} defective" if args.test else "all"}
     introduction, *notes = [text.format(**words)
                             for study, text in NOTES.items() if not study or study in args.only]
     return "\n".join([*head, "", table.markdown(rows), introduction, "".join(notes)])
@@ -150,8 +154,11 @@ def main():
     program.path()
     load_before = machine.load()
     with tempfile.TemporaryDirectory() as work:
-        rows = list(measure(args, Path(work)))
-        kernel = program.bench(Path(work) / "i8.hetmm", 1, 1)["kernel"]
+        rows = []
+        for row in measure(args, Path(work)):
+            print(row, file=sys.stderr)
+            rows.append(row)
+        kernel = program.bench(next(Path(work).glob("*.hetmm")), 1, 1)["kernel"]
     text = page(args, rows, load_before, kernel)
     print(text, end="")
     if args.out:

@@ -50,14 +50,15 @@ def evenly(paths, most):
     return paths if len(paths) <= most else [paths[i * len(paths) // most] for i in range(most)]
 
 
-def test_pictures(data):
-    """Test pictures of a data set in MVTec layout, and for each whether it is defective."""
+def test_pictures(data, most):
+    """Test pictures of a data set in MVTec layout, and for each whether it is defective: at most so many of both."""
     found = [path for path in sorted((data / "test").glob("*/*")) if path.suffix.lower() in pictures.KINDS]
-    labels = [path.parent.name != "good" for path in found]
-    if len(set(labels)) != 2:
+    good = evenly([path for path in found if path.parent.name == "good"], most)
+    defective = evenly([path for path in found if path.parent.name != "good"], most)
+    if not (good and defective):
         sys.exit(f"error: {data}/test has not both good and defective pictures: give a data set with test/good and "
                  "test/<defect>")
-    return found, labels
+    return good + defective, [False] * len(good) + [True] * len(defective)
 
 
 def results(watched):
@@ -114,7 +115,7 @@ def inspecting(ready, shown, prefix):
 def on_set(data, work, args, each_round):
     """Rows of one data set. In a round, each program inspects `each_round` of the test pictures."""
     ready = contenders(data, work, args)
-    paths, labels = test_pictures(data)
+    paths, labels = test_pictures(data, args.test or sys.maxsize)
     aurocs = {}
     for name, contender in ready.items():
         scores, _ = results(watch.command(*contender.command, *paths, accept=(0, 1)))

@@ -29,6 +29,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d00", "#56b4e9")
 # Look, colour and label of the measured memories of a build.
 MEMORIES = {"resident": ("o-", COLOURS[1], "all, with mapped pages of the scratch file"),
             "anonymous": ("o-", COLOURS[0], "without these pages")}
+# Stages of a long folder, and what y is.
+FOLDER = {"rate": "pictures a second", "processor": "ms of processor time a picture", "memory": "MB"}
 LOOKS = {1: ("o", "-"), 2: ("s", "--")}
 
 
@@ -119,8 +121,8 @@ def panels(folder):
     times = [lambda axis, name=name: draw_sizes(axis, name, tables[name]) for name in SIZES if name in tables]
     others = [lambda axis: draw_memory(axis, tables["memory"])] if "memory" in tables else []
     if "folder" in tables:
-        others += [lambda axis: draw_folder(axis, tables["folder"], "rate", "pictures a second"),
-                   lambda axis: draw_folder(axis, tables["folder"], "memory", "MB")]
+        others += [lambda axis, stage=stage, y=y: draw_folder(axis, tables["folder"], stage, y)
+                   for stage, y in FOLDER.items()]
     return {"scaling.svg": times, "memory.svg": others}
 
 
@@ -139,10 +141,10 @@ def draw(folder):
     if not found:
         sys.exit(f"error: there is no table in {folder}: run benches/scaling/run.sh first")
     for name, drawings in found.items():
-        columns = min(len(drawings), 2 if name == "scaling.svg" else 3)
+        columns = min(len(drawings), 2)
         rows = -(-len(drawings) // columns)
         figure, axes = plt.subplots(rows, columns, squeeze=False, layout="constrained",
-                                    figsize=(10 / max(2, columns) * columns, 3.6 * rows))
+                                    figsize=(5 * columns, (3.6 if name == "scaling.svg" else 2.9) * rows))
         for axis in axes.flat[len(drawings):]:
             axis.set_visible(False)
         for axis, drawing in zip(axes.flat, drawings):
