@@ -12,11 +12,14 @@ KINDS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NOISE = 3
 
 
-def good(data, work):
-    """The good pictures of `data`, a data set in MVTec layout, or the demo's where it is None."""
-    if data is None:
-        program.run("demo", "--out", work / "demo")
-        data = work / "demo/parts"
+def demo(work):
+    """The folder of the demo's parts, made in `work`."""
+    program.run("demo", "--out", work / "demo")
+    return work / "demo/parts"
+
+
+def good(data):
+    """The good pictures of `data`, a data set in MVTec layout."""
     folder = Path(data) / "train/good"
     pictures = sorted(p for p in folder.glob("*") if p.suffix.lower() in KINDS)
     if not pictures:

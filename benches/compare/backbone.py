@@ -30,7 +30,8 @@ class Session:
         backbone = info["backbone"]
         self.height, self.width = backbone["height"], backbone["width"]
         self.mean, self.std = np.float32(backbone["mean"]), np.float32(backbone["std"])
-        self.taps = [layer["tap"] for layer in info["layers"]]
+        # Positional and position-free layers share taps.
+        self.taps = list(dict.fromkeys(layer["tap"] for layer in info["layers"]))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -9,6 +9,9 @@ With `side` the larger of both windows, the pairs of a template pixel and a quer
 
 Both give, as (forward, backward), [height, width]: 1 - the largest cosine of a query pixel with any sheet
 in its window, and 1 - the largest cosine of any sheet of a template pixel with the query in its window.
+
+A position-free layer has patches, [K, channels], instead of sheets. It is one matrix product in both arrangements,
+and gives the forward map alone.
 """
 from dataclasses import dataclass
 
@@ -123,6 +126,16 @@ def torch_shifts(query, sheets, windows):
     return 1 - forward, 1 - backward
 
 
+def numpy_free(query, patches):
+    """The forward map of a position-free layer, in NumPy."""
+    return (1 - (query.reshape(-1, query.shape[2]) @ patches.T).max(axis=1).reshape(query.shape[:2]),)
+
+
+def torch_free(query, patches):
+    """The forward map of a position-free layer, in PyTorch."""
+    return (1 - (query.reshape(-1, query.shape[2]) @ patches.T).amax(dim=1).reshape(query.shape[:2]),)
+
+
 def unit_vectors(random, *shape):
     """Random unit vectors along the last axis. As features after a ReLU, none has a negative value."""
     values = random.random(shape, np.float32)
@@ -130,10 +143,14 @@ def unit_vectors(random, *shape):
 
 
 def layers(info):
-    """Random query and sheets, and the windows, of every layer that `hetmm info --json` lists."""
+    """Random query and sheets, and the windows, of every layer that `hetmm info --json` lists. Position-free layers
+    have patches, and None for the windows."""
     random = np.random.default_rng(0)
     for layer in info["layers"]:
         height, width, channels = layer["height"], layer["width"], layer["channels"]
+        if layer["position_free"]:
+            yield unit_vectors(random, height, width, channels), unit_vectors(random, layer["sheets"], channels), None
+            continue
         windows = Windows(layer["patch_forward"] // 2, (layer["patch_backward"] + 1) // 2 - 1)
         yield (unit_vectors(random, height, width, channels),
                unit_vectors(random, height, width, layer["sheets"], channels), windows)
@@ -143,10 +160,14 @@ def contenders(info):
     """Functions that match a picture, by (library, arrangement)."""
     of_numpy = list(layers(info))
     of_torch = [(torch.from_numpy(q), torch.from_numpy(t), w) for q, t, w in of_numpy]
-    arrangements = {("NumPy", "windows"): (numpy_windows, of_numpy), ("NumPy", "shifts"): (numpy_shifts, of_numpy),
-                    ("PyTorch", "windows"): (torch_windows, of_torch), ("PyTorch", "shifts"): (torch_shifts, of_torch)}
-    return {name: lambda f=function, data=data: [f(*layer) for layer in data]
-            for name, (function, data) in arrangements.items()}
+    arrangements = {("NumPy", "windows"): (numpy_windows, numpy_free, of_numpy),
+                    ("NumPy", "shifts"): (numpy_shifts, numpy_free, of_numpy),
+                    ("PyTorch", "windows"): (torch_windows, torch_free, of_torch),
+                    ("PyTorch", "shifts"): (torch_shifts, torch_free, of_torch)}
+
+    def match(positional, free, data):
+        return [positional(q, t, w) if w else free(q, t) for q, t, w in data]
+    return {name: lambda of=of: match(*of) for name, of in arrangements.items()}
 
 
 def require_agreement(contenders):

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# This program beside NumPy, PyTorch, scikit-learn, ONNX Runtime and anomalib's PatchCore, on this machine.
+# This program beside NumPy, PyTorch, scikit-learn, ONNX Runtime, OpenVINO and anomalib's PatchCore and PaDiM, on this
+# machine.
 #
-#   benches/compare/run.sh [DATA] [--out FILE.md] [--only matching,selection,backbone,patchcore] ..
+#   benches/compare/run.sh [DATA ..] [--out FILE.md] [--only matching,selection,backbone,patchcore,peers] ..
+#   benches/compare/run.sh DATA/mvtec_bottle DATA/mtd --only peers
 #
-# DATA is one data set in MVTec layout, with good pictures in train/good; without it, the demo's parts are
-# used. HETMM names another program than target/release/hetmm. --help has the other options. The first
-# run makes a Python environment (see benches/common/venv.sh).
+# DATA is a data set in MVTec layout, with good pictures in train/good; without any, the demo's parts are used. HETMM
+# names another program than target/release/hetmm. --help has the other options. The first run makes a Python
+# environment (see benches/common/venv.sh).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=benches/common/venv.sh

@@ -38,13 +38,15 @@ def with_precomputed_distances(features, min_samples):
     OPTICS(metric="precomputed", min_samples=min_samples, cluster_method="xi").fit(distances)
 
 
+# scikit-learn has no counterpart to the other layers and to turned copies. An audit would notice repeated pictures.
+POSITIONAL = ("--position-free", "none", "--rotations", "none", "--no-audit")
 WAYS = {"metric=cosine": with_cosine_metric, "metric=precomputed": with_precomputed_distances}
 
 
 def compare(pictures, work, threads, rounds):
     """Rows: pixels a second."""
     template = work / "selected.hetmm"
-    program.build(pictures, template)
+    program.build(pictures, template, *POSITIONAL)
     info = program.info(template)
     pixels = [layer["height"] * layer["width"] for layer in info["layers"]]
     min_samples = max(2, len(pictures) // info["layers"][0]["sheets"])
@@ -59,7 +61,7 @@ def compare(pictures, work, threads, rounds):
         return sum(pixels) / seconds
 
     def ours(count):
-        return sum(pixels) / program.build(pictures, template, threads=count)["selection"]
+        return sum(pixels) / program.build(pictures, template, *POSITIONAL, threads=count)["selection"]
 
     with threadpool_limits(1):
         measured = interleave({**{count: lambda n=count: ours(n) for count in threads},

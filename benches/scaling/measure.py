@@ -2,11 +2,11 @@
 """Measures cost against size, study by study. See run.sh, which starts it.
 
 Each study writes a table DIR/STUDY.tsv: `x`, the size; `threads`; `stage`; `value`, the median over the rounds,
-with `least` and `most`; its `unit`; and `operations`, what the computation counts for that row. plot.py
-draws them.
+with `least` and `most`; its `unit`; and `operations`, what the computation counts for that row, or 0 where
+nothing is counted. plot.py draws them.
 
 Where only inspecting is studied, templates keep every feature of as many pictures as they have sheets
-(`--sheets all`): what a picture costs hangs on the number of sheets, not on how they were chosen, and nothing
+(`--sheets all`): what a picture costs depends on the number of sheets, not on how they were chosen, and nothing
 has to be selected. Where there are fewer good pictures than a study needs, they are repeated with noise.
 """
 import argparse
@@ -15,34 +15,36 @@ import sys
 import tempfile
 from pathlib import Path
 
+import builds
+import folder
 import lists
 import machine
 import pictures
 import plot
+import priority
 import program
 from rounds import Measured, in_turns
+from rows import COLUMNS, row
 
 SHEETS = (10, 20, 40, 60, 120, 240, 480, 762)
 SIZES = (256, 320, 384, 448, 512)
 TAPS = ("block4.proj", "block8.proj", "block2.exp", "block4.exp", "block7.exp", "block10.exp", "block15.exp")
-PICTURES = (100, 200, 400, 762, 1500, 3000)
 DEFAULT_SHEETS = 60
-# Of the bundled backbone at 256 x 256, up to the default's last tap; see models/README.md.
-BACKBONE_MULTIPLY_ADDS = 452e6
+# One layer at its own positions, windows of 3, and nothing else.
+ONE_LAYER = ("--position-free", "none", "--patches", 3)
+# What would only make the build longer is left out. The threshold is above every score, so a picture costs what a good
+# part costs: nothing is outlined.
+QUICK = ("--sheets", "all", "--rotations", "none", "--no-audit", "--threshold", 1000)
+# Otherwise the input has the shape of the pictures, and that depends on how many of them are taken.
+SQUARE = ("--size", 256)
 BENCH_RUNS = 20
 STAGES = ("backbone", "matching", "scoring")
 
 
-def row(x, threads, stage, measured, unit, operations):
-    """One line of a table."""
-    return {"x": x, "threads": threads, "stage": stage, "value": f"{measured.median:.4g}",
-            "least": f"{measured.least:.4g}", "most": f"{measured.most:.4g}", "unit": unit,
-            "operations": f"{operations:.6g}"}
-
-
 def bench_in_turns(templates, args):
     """Results of `hetmm bench`, one a round, by (size, threads), for templates by size."""
-    return in_turns({(x, threads): lambda t=template, n=threads: program.bench(t, n, BENCH_RUNS)
+    prefix = priority.realtime(args.realtime)
+    return in_turns({(x, threads): lambda t=template, n=threads: program.bench(t, n, BENCH_RUNS, prefix)
                      for x, template in templates.items() for threads in args.threads}, args.rounds)
 
 
@@ -52,20 +54,20 @@ def of_stage(results, stage):
 
 
 def sheets(good, work, args):
-    """Matching against the number of sheets."""
+    """Matching against the number of sheets. The patches of the position-free layers stay as many."""
     templates = {}
     for count in SHEETS:
         templates[count] = work / f"{count}.hetmm"
-        program.build(pictures.exactly(count, good, work / "copies"), templates[count], "--sheets", "all")
+        program.build(pictures.exactly(count, good, work / "copies"), templates[count], *QUICK, *SQUARE)
     for (count, threads), results in bench_in_turns(templates, args).items():
         yield row(count, threads, "matching", of_stage(results, "matching"), "ms", results[0]["multiply_adds"])
 
 
-def scoring_operations(size, layers):
+def scoring_operations(size, info):
     """What scoring computes: a pixel takes four products and two roots of every layer, for upsampling and the
     root mean, and one product for each distance from 0 to 4 sigma, twice, for the blur."""
-    radius = int(4 * (4 * size / 256) + 0.5)
-    return size * size * (6 * layers + 2 * (radius + 1))
+    radius = int(4 * info["sigma"] + 0.5)
+    return size * size * (6 * len(info["layers"]) + 2 * (radius + 1))
 
 
 def size(good, work, args):
@@ -73,23 +75,22 @@ def size(good, work, args):
     few = pictures.exactly(DEFAULT_SHEETS, good, work / "copies")
     templates = {pixels: work / f"{pixels}.hetmm" for pixels in SIZES}
     for pixels, template in templates.items():
-        program.build(few, template, "--sheets", "all", "--size", pixels)
-    layers = len(program.info(templates[SIZES[0]])["layers"])
+        program.build(few, template, *QUICK, "--size", pixels)
     for (pixels, threads), results in bench_in_turns(templates, args).items():
-        operations = {"backbone": BACKBONE_MULTIPLY_ADDS * (pixels / 256) ** 2,
+        operations = {"backbone": builds.BACKBONE_MULTIPLY_ADDS * (pixels / 256) ** 2,
                       "matching": results[0]["multiply_adds"],
-                      "scoring": scoring_operations(pixels, layers)}
+                      "scoring": scoring_operations(pixels, program.info(templates[pixels]))}
         for stage in STAGES:
             yield row(pixels, threads, stage, of_stage(results, stage), "ms", operations[stage])
 
 
 def channels(good, work, args):
-    """Matching against the number of channels: templates of one layer, windows of 3. Layers differ in their
-    size, too, so the value is per pair of a template pixel and a query pixel in its window."""
+    """Matching against the number of channels: templates of one positional layer, windows of 3. Layers differ in
+    their size, too, so the value is per pair of a template pixel and a query pixel in its window."""
     few = pictures.exactly(DEFAULT_SHEETS, good, work / "copies")
     templates = {tap: work / f"{tap}.hetmm" for tap in TAPS}
     for tap, template in templates.items():
-        program.build(few, template, "--sheets", "all", "--layers", tap, "--patches", 3)
+        program.build(few, template, *QUICK, *SQUARE, "--layers", tap, *ONE_LAYER)
     for (tap, threads), results in bench_in_turns(templates, args).items():
         count = program.info(templates[tap])["layers"][0]["channels"]
         pairs = results[0]["multiply_adds"] / (DEFAULT_SHEETS * count)
@@ -97,42 +98,8 @@ def channels(good, work, args):
                   DEFAULT_SHEETS * count)
 
 
-def seconds_ahead(times, growth):
-    """What a build of `growth` times as many pictures will take: selection grows with the square."""
-    return growth * (times["features"] + times["leave-one-out"]) + growth ** 2 * times["selection"]
-
-
-def build(good, work, args):
-    """Features, selection and leave-one-out against the number of pictures, with the default's settings. What
-    would go beyond the budget of time is left out."""
-    template = work / "built.hetmm"
-    spent, before = 0, {}
-    for count in PICTURES:
-        some = pictures.exactly(count, good, work / "copies")
-        for threads in sorted(args.threads, reverse=True):
-            ahead = seconds_ahead(before[threads][1], count / before[threads][0]) if threads in before else 0
-            if spent + ahead > args.budget:
-                print(f"left out: {count} pictures with --threads {threads} would take {ahead:.0f} s "
-                      f"(--budget {args.budget})", file=sys.stderr)
-                continue
-            times = program.build(some, template, threads=threads)
-            before[threads] = (count, times)
-            spent += sum(times.values())
-            operations = build_operations(count, template)
-            for stage, seconds in times.items():
-                yield row(count, threads, stage, Measured(seconds, seconds, seconds), "s", operations[stage])
-
-
-def build_operations(count, template):
-    """Multiply-adds of the stages of a build from `count` pictures: the backbone for each; half of all products
-    of the vectors at every pixel; matching for each."""
-    layers = program.info(template)["layers"]
-    values = sum(layer["height"] * layer["width"] * layer["channels"] for layer in layers)
-    return {"features": count * BACKBONE_MULTIPLY_ADDS, "selection": count * (count + 1) / 2 * values,
-            "leave-one-out": count * program.bench(template, 1, 1)["multiply_adds"]}
-
-
-STUDIES = {"sheets": sheets, "size": size, "channels": channels, "pictures": build}
+STUDIES = {"sheets": sheets, "size": size, "channels": channels, "pictures": builds.times, "memory": builds.memory,
+           "folder": folder.inspect}
 
 
 def arguments():
@@ -146,16 +113,22 @@ def arguments():
     parser.add_argument("--threads", metavar="N,..", type=lists.numbers, default=[1, 2],
                         help="numbers of threads [1,2]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all sizes of a study [3]; builds: 1")
+    parser.add_argument("--pictures", metavar="N,..", type=lists.numbers, default=builds.PICTURES,
+                        help=f"numbers of good pictures to build from [{','.join(map(str, builds.PICTURES))}]")
     parser.add_argument("--budget", type=float, default=600, metavar="SECONDS",
                         help="for the builds of the study of pictures [600]")
+    parser.add_argument("--max-memory", default="1G", metavar="BYTES",
+                        help="memory for features in the study of memory, as hetmm build takes it [1G]")
+    parser.add_argument("--folder", type=int, default=10_000, metavar="N",
+                        help="pictures to inspect in the study of a folder [10000]")
+    priority.add_option(parser)
     return parser.parse_args()
 
 
 def write(path, rows):
     """Writes a table as its rows come, so that nothing is lost if it is stopped."""
     with open(path, "w", newline="") as file:
-        table = csv.DictWriter(file, ("x", "threads", "stage", "value", "least", "most", "unit", "operations"),
-                               delimiter="\t", lineterminator="\n")
+        table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         table.writeheader()
         for line in rows:
             table.writerow(line)
@@ -171,7 +144,7 @@ def main():
         print(f"measuring {study} ..", file=sys.stderr)
         load_before = machine.load()
         with tempfile.TemporaryDirectory() as work:
-            good = pictures.good(args.data, Path(work))
+            good = pictures.good(args.data)
             write(args.out / f"{study}.tsv", STUDIES[study](good, Path(work), args))
         (args.out / f"{study}.txt").write_text(
             f"{machine.describe()}\n{program.version()}\n{len(good)} good pictures of {args.data.name}\n"
