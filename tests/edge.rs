@@ -6,6 +6,8 @@
 mod control;
 #[path = "edge/engines.rs"]
 mod extractors;
+#[path = "edge/feed.rs"]
+mod feed;
 #[path = "edge/free_run.rs"]
 mod free_run;
 

@@ -7,6 +7,7 @@
 
 use super::alive::Alive;
 use super::assessment::Assessment;
+use super::feed::Feed;
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outputs::Bank;
 use super::record::{EdgeRecord, PartRecord};
@@ -38,6 +39,8 @@ pub struct Links {
     pub jobs: SyncSender<Job>,
     /// The log of parts and edges.
     pub records: Records,
+    /// What hands records to other processes, if there is one.
+    pub feed: Option<Feed>,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// The earliest beginning of an exposure after its trigger.
@@ -203,7 +206,11 @@ impl Hub {
         if matches!(line, Line::Ng | Line::Ok) {
             self.samples.pulse_lateness.add(at.since(due));
         }
-        self.links.records.edge(EdgeRecord::new(line, active, due, at));
+        let record = EdgeRecord::new(line, active, due, at);
+        self.links.records.edge(record);
+        if let Some(feed) = &self.links.feed {
+            feed.edge(record);
+        }
         match result {
             Ok(()) => true,
             Err(why) => {
@@ -254,14 +261,17 @@ impl Hub {
 
     fn finished(&mut self, finished: Finished) {
         let assessment = self.assessed.remove(&finished.part);
-        let record = PartRecord::new(&finished, assessment);
+        let record = Arc::new(PartRecord::new(&finished, assessment));
         if let Outcome::Rejected(reason) = finished.outcome
             && reason.is_unproven()
         {
             log::debug!("part {} is rejected: {reason:?}", finished.part.0);
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
-            answer.give(Answer::Part(Box::new(record.clone())));
+            answer.give(Answer::Part(record.clone()));
+        }
+        if let Some(feed) = &self.links.feed {
+            feed.part(&record);
         }
         self.links.records.part(record);
     }

@@ -4,12 +4,14 @@ use super::alive::Alive;
 use super::archive::{Archive, Item};
 use super::assessment::Assessment;
 use super::current::Current;
+use super::feed::PreviewSlot;
 use super::messages::{Job, Judged, Message};
 use super::outbox::Outbox;
-use super::tracker::{Event, Fault, Reason};
+use super::tracker::{Event, Fault, PartId, Reason};
 use crate::clock::LineTime;
 use crate::containment::Containment;
 use crate::error::{Error, Kind};
+use crate::image::Picture;
 use crate::inspection::{Inspected, Pipeline};
 use crate::scoring::{Decided, Scored, Verdict};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct Inspection {
     pub review_passes: bool,
     /// The archive of pictures of bad parts.
     pub archive: Option<Arc<Archive>>,
+    /// Where a copy of the latest picture is kept for those who look, if anybody can.
+    pub preview: Option<Arc<PreviewSlot>>,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// The way to the hub thread.
@@ -51,25 +55,33 @@ impl Inspection {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             self.alive.inspection_begins(LineTime::now());
-            let (part, triggered_at) = (job.part, job.triggered_at);
+            let Job { part, triggered_at, deadline, frame } = job;
+            let (exposed_at, picture) = (frame.exposed_at, Arc::new(frame.picture));
+            let work = Work { part, triggered_at, deadline, exposed_at, picture };
             let result = match &pool {
-                Some(pool) => pool.install(|| self.job(job)),
-                None => self.job(job),
+                Some(pool) => pool.install(|| self.work(&work)),
+                None => self.work(&work),
             };
             self.alive.inspection_ends();
             let judged = Judged { part, triggered_at, result };
             self.hub.send(Message::Judged(Box::new(judged)));
+            // The verdict is on its way. A copy of the picture delays at most the next part.
+            if let Some(preview) = &self.preview
+                && preview.wants(LineTime::now())
+            {
+                preview.keep(part, &work.picture, LineTime::now());
+            }
         }
     }
 
-    fn job(&self, job: Job) -> std::result::Result<Assessment, Reason> {
+    fn work(&self, job: &Work) -> std::result::Result<Assessment, Reason> {
         let begun = LineTime::now();
         if begun >= job.deadline {
             // The part is already rejected. The time belongs to the next one.
             return Err(Reason::Late);
         }
         let Some(pipeline) = self.current.get() else { return Err(Reason::InspectionFailed) };
-        match inspect(&pipeline, &job, begun, self.review_passes) {
+        match inspect(&pipeline, job, begun, self.review_passes) {
             Ok((assessment, scored)) => {
                 let late = LineTime::now() >= job.deadline;
                 if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
@@ -79,7 +91,7 @@ impl Inspection {
                         part: job.part,
                         reason,
                         score: assessment.score,
-                        picture: job.frame.picture,
+                        picture: job.picture.clone(),
                         scored,
                         pipeline,
                     });
@@ -114,6 +126,15 @@ impl Inspection {
     }
 }
 
+/// Holds what is inspected.
+struct Work {
+    part: PartId,
+    triggered_at: LineTime,
+    deadline: LineTime,
+    exposed_at: LineTime,
+    picture: Arc<Picture>,
+}
+
 /// Says why a part could not be inspected.
 enum Failure {
     /// The picture cannot be used.
@@ -125,12 +146,12 @@ enum Failure {
 /// Inspects the picture of a part.
 fn inspect(
     pipeline: &Pipeline,
-    job: &Job,
+    job: &Work,
     begun: LineTime,
     review_passes: bool,
 ) -> std::result::Result<(Assessment, Scored), Failure> {
     let clock = || LineTime::now().since(begun);
-    let found = job.frame.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
+    let found = job.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
     let Inspected { scored, decided, times, .. } = found.map_err(|why| match why.kind() {
         Kind::Image => Failure::Picture(why),
         _ => Failure::Extractor(why),
@@ -147,7 +168,7 @@ fn inspect(
             Verdict::Ng => false,
         },
         regions,
-        exposure: job.frame.exposed_at.since(job.triggered_at),
+        exposure: job.exposed_at.since(job.triggered_at),
         frame: begun.since(job.triggered_at),
         stages: times,
     };

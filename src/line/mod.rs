@@ -35,6 +35,7 @@ pub mod capture;
 pub mod config;
 pub mod control;
 pub mod current;
+pub mod feed;
 pub mod hub;
 pub mod inputs;
 pub mod inspect;

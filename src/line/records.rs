@@ -22,7 +22,7 @@ const QUEUE: usize = 4096;
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 enum Entry {
-    Part(Box<PartRecord>),
+    Part(Arc<PartRecord>),
     Edge(EdgeRecord),
 }
 
@@ -67,8 +67,8 @@ impl Records {
     }
 
     /// Records a part.
-    pub fn part(&self, record: PartRecord) {
-        self.push(Entry::Part(Box::new(record)));
+    pub fn part(&self, record: Arc<PartRecord>) {
+        self.push(Entry::Part(record));
     }
 
     /// Records an edge, if edges are to be recorded.

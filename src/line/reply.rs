@@ -22,7 +22,7 @@ pub enum Answer {
     /// The state of the production line.
     Status(Box<Snapshot>),
     /// A part that has left.
-    Part(Box<PartRecord>),
+    Part(Arc<PartRecord>),
     /// The request was carried out.
     Done(String),
     /// The request was not carried out.
@@ -72,7 +72,7 @@ impl Bell {
         Ok((Bell(Arc::new(bell)), Ear(ear)))
     }
 
-    fn ring(&self) {
+    pub(in crate::line) fn ring(&self) {
         // If there is no room for another byte, there are enough bytes to be heard.
         let _ = (&*self.0).write(&[1]);
     }

@@ -10,6 +10,7 @@ use hetmm::line::capture::Capture;
 use hetmm::line::config::{LineConfig, TriggerSource};
 use hetmm::line::control::{Control, Socket};
 use hetmm::line::current::Current;
+use hetmm::line::feed::{Feed, FeedSocket, PreviewSlot, Source};
 use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
@@ -54,6 +55,7 @@ impl Line {
         config: &LineConfig,
         bank: Arc<Mutex<Bank>>,
         socket: Option<Socket>,
+        feed: Option<FeedSocket>,
         replay: Option<Replay>,
     ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -75,22 +77,29 @@ impl Line {
             Error::new(Kind::Io, format!("the thread for the records cannot be started: {e}"))
         })?;
         let losses = records.losses();
-        let links = wiring.links(captures, job_sender.clone(), records, asked);
+        let (feed_in, feed_out, preview) = match feed {
+            None => (None, None, None),
+            Some(socket) => {
+                let (feed, source, preview) = wiring.feed()?;
+                (Some(feed), Some((socket, source)), Some(preview))
+            }
+        };
+        let mut links = wiring.links(captures, job_sender.clone(), records, asked);
+        links.feed = feed_in;
 
         let hub = wiring.start_hub(links, messages)?;
         wiring.start_inputs()?;
         let archive = wiring.start_archive()?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
-        wiring.start_inspection(jobs, pictures.clone())?;
+        wiring.start_inspection(jobs, pictures.clone(), preview)?;
         wiring.start_camera(wanted, job_sender)?;
         let templates = wiring.start_templates()?;
-        let control = match socket {
-            Some(socket) => {
-                let control = wiring.control(ask, &templates, pictures, losses);
-                Some(spawn("control", move || socket.run(&control))?)
-            }
-            None => None,
-        };
+        let reach = wiring.control(ask, &templates, pictures, losses);
+        if let Some((socket, source)) = feed_out {
+            wiring.start_feed(socket, source, &reach)?;
+        }
+        let control = socket.map(|socket| spawn("control", move || socket.run(&reach)));
+        let control = control.transpose()?;
         wiring.start_replay()?;
         let Wiring { outbox, bank, alive, .. } = wiring;
         let records = records_thread;
@@ -125,6 +134,7 @@ impl Wiring<'_> {
             captures,
             jobs,
             records,
+            feed: None,
             alive: self.alive.clone(),
             capture_delay: Duration::from_micros(self.config.camera.capture_delay_us),
             free_run: self.is_free_run(),
@@ -163,12 +173,31 @@ impl Wiring<'_> {
         Ok(Some((archive, spawn("archive", move || worker.run())?)))
     }
 
-    fn start_inspection(&self, jobs: Receiver<Job>, archive: Option<Arc<Archive>>) -> Result<()> {
+    /// Makes both ends of the feed.
+    fn feed(&self) -> Result<(Feed, Source, Arc<PreviewSlot>)> {
+        let config = &self.config.feed;
+        hetmm::line::feed::feed(config.queue, config.preview_per_second)
+            .map_err(|e| Error::new(Kind::Io, format!("the feed cannot be made: {e}")))
+    }
+
+    fn start_feed(&self, socket: FeedSocket, source: Source, control: &Arc<Control>) -> Result<()> {
+        let (queue, control) = (self.config.feed.queue, control.clone());
+        spawn("feed", move || socket.run(source, &control, queue, ""))?;
+        Ok(())
+    }
+
+    fn start_inspection(
+        &self,
+        jobs: Receiver<Job>,
+        archive: Option<Arc<Archive>>,
+        preview: Option<Arc<PreviewSlot>>,
+    ) -> Result<()> {
         let inspection = Inspection {
             current: self.current.clone(),
             threads: self.config.template.threads,
             review_passes: self.config.template.review_passes,
             archive,
+            preview,
             alive: self.alive.clone(),
             hub: self.outbox.clone(),
         };

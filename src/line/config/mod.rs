@@ -89,6 +89,7 @@ impl LineConfig {
             self.records.edges.as_mut(),
             self.archive.folder.as_mut(),
             self.control.socket.as_mut(),
+            self.feed.socket.as_mut(),
         ];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&path);

@@ -33,6 +33,9 @@ pub struct LineConfig {
     /// The local control socket.
     #[serde(default)]
     pub control: ControlConfig,
+    /// The local socket that hands out records, status and previews.
+    #[serde(default)]
+    pub feed: FeedConfig,
     /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,
@@ -290,6 +293,25 @@ pub struct ControlConfig {
 impl Default for ControlConfig {
     fn default() -> Self {
         ControlConfig { socket: None, teach: true }
+    }
+}
+
+/// Holds the table `[feed]`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedConfig {
+    /// The Unix socket for processes that want records, status and previews. Without it, nothing listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// The largest number of previews per second.
+    pub preview_per_second: f64,
+    /// The number of messages that may wait for a subscriber. If there are more, the oldest are dropped.
+    pub queue: usize,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        FeedConfig { socket: None, preview_per_second: 2.0, queue: 1024 }
     }
 }
 
