@@ -14,6 +14,8 @@ mod drift;
 mod evidence;
 #[path = "edge/engines.rs"]
 mod extractors;
+#[path = "edge/feed.rs"]
+mod feed;
 #[path = "edge/free_run.rs"]
 mod free_run;
 

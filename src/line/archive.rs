@@ -28,7 +28,7 @@ pub struct Item {
     /// The score of the part.
     pub score: f32,
     /// The picture of the part.
-    pub picture: Picture,
+    pub picture: Arc<Picture>,
     /// The map and score of the part.
     pub scored: Scored,
     /// The template and feature extractor that it was inspected with.

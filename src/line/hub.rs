@@ -7,6 +7,7 @@
 
 use super::alive::Alive;
 use super::assessment::Assessment;
+use super::feed::Feed;
 use super::gate::Gates;
 use super::light::Light;
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
@@ -43,6 +44,8 @@ pub struct Links {
     pub jobs: SyncSender<Job>,
     /// The log of parts and edges.
     pub records: Records,
+    /// What hands records to other processes, if there is one.
+    pub feed: Option<Feed>,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// When the light was on.
@@ -259,7 +262,11 @@ impl Hub {
         if let (Line::Ng, Some(pulse)) = (line, &mut self.test_pulse) {
             pulse.note(due, at, result.is_ok());
         }
-        self.links.records.edge(EdgeRecord::new(line, active, due, at));
+        let record = EdgeRecord::new(line, active, due, at);
+        self.links.records.edge(record);
+        if let Some(feed) = &self.links.feed {
+            feed.edge(record);
+        }
         match result {
             Ok(()) => true,
             Err(why) => {
@@ -318,6 +325,9 @@ impl Hub {
         }
         if let Some(answer) = self.waiting.remove(&finished.part) {
             answer.give(Answer::Part(record.clone()));
+        }
+        if let Some(feed) = &self.links.feed {
+            feed.part(&record);
         }
         self.links.records.part(record);
     }

@@ -5,13 +5,14 @@ use super::archive::{Archive, Item};
 use super::assessment::Assessment;
 use super::current::{Current, InUse};
 use super::drift_keeper::{Feed, Seen};
+use super::feed::PreviewSlot;
 use super::messages::{Job, Judged, Message};
 use super::outbox::Outbox;
-use super::tracker::{Event, Fault, Reason};
+use super::tracker::{Event, Fault, PartId, Reason};
 use crate::clock::LineTime;
 use crate::containment::Containment;
 use crate::error::{Error, Kind};
-use crate::image::NetworkImage;
+use crate::image::{NetworkImage, Picture};
 use crate::inspection::{Inspected, Pipeline};
 use crate::scoring::{Decided, Scored, Verdict};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Inspection {
     pub archive: Option<Arc<Archive>>,
     /// The way to the drift watch, if there is one.
     pub drift: Option<Feed>,
+    /// Where a copy of the latest picture is kept for those who look, if anybody can.
+    pub preview: Option<Arc<PreviewSlot>>,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// The way to the hub thread.
@@ -55,10 +58,12 @@ impl Inspection {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             self.alive.inspection_begins(LineTime::now());
-            let (part, triggered_at) = (job.part, job.triggered_at);
+            let Job { part, triggered_at, deadline, frame } = job;
+            let (exposed_at, picture) = (frame.exposed_at, Arc::new(frame.picture));
+            let work = Work { part, triggered_at, deadline, exposed_at, picture };
             let (result, seen) = match &pool {
-                Some(pool) => pool.install(|| self.job(job)),
-                None => self.job(job),
+                Some(pool) => pool.install(|| self.work(&work)),
+                None => self.work(&work),
             };
             self.alive.inspection_ends();
             let judged = Judged { part, triggered_at, result };
@@ -67,11 +72,17 @@ impl Inspection {
             if let (Some(drift), Some(seen)) = (&self.drift, seen) {
                 drift.part(seen);
             }
+            // The verdict is on its way. A copy of the picture delays at most the next part.
+            if let Some(preview) = &self.preview
+                && preview.wants(LineTime::now())
+            {
+                preview.keep(part, &work.picture, LineTime::now());
+            }
         }
     }
 
     /// Inspects a part. Also returns what the drift watch needs of it.
-    fn job(&self, job: Job) -> (std::result::Result<Assessment, Reason>, Option<Seen>) {
+    fn work(&self, job: &Work) -> (std::result::Result<Assessment, Reason>, Option<Seen>) {
         let begun = LineTime::now();
         if begun >= job.deadline {
             // The part is already rejected. The time belongs to the next one.
@@ -81,7 +92,7 @@ impl Inspection {
             return (Err(Reason::InspectionFailed), None);
         };
         let pipeline = in_use.pipeline.clone();
-        match inspect(&in_use, &job, begun, self.review_passes) {
+        match inspect(&in_use, job, begun, self.review_passes) {
             Ok((assessment, scored, image)) => {
                 let seen = Seen { score: assessment.score, image, pipeline: pipeline.clone() };
                 let late = LineTime::now() >= job.deadline;
@@ -92,7 +103,7 @@ impl Inspection {
                         part: job.part,
                         reason,
                         score: assessment.score,
-                        picture: job.frame.picture,
+                        picture: job.picture.clone(),
                         scored,
                         pipeline,
                     });
@@ -127,6 +138,15 @@ impl Inspection {
     }
 }
 
+/// Holds what is inspected.
+struct Work {
+    part: PartId,
+    triggered_at: LineTime,
+    deadline: LineTime,
+    exposed_at: LineTime,
+    picture: Arc<Picture>,
+}
+
 /// Says why a part could not be inspected.
 enum Failure {
     /// The picture cannot be used.
@@ -138,13 +158,13 @@ enum Failure {
 /// Inspects the picture of a part.
 fn inspect(
     in_use: &InUse,
-    job: &Job,
+    job: &Work,
     begun: LineTime,
     review_passes: bool,
 ) -> std::result::Result<(Assessment, Scored, NetworkImage), Failure> {
     let InUse { pipeline, identity } = in_use;
     let clock = || LineTime::now().since(begun);
-    let found = job.frame.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
+    let found = job.picture.view().and_then(|view| pipeline.inspect(&view, &clock));
     let Inspected { scored, decided, times, image, .. } =
         found.map_err(|why| match why.kind() {
             Kind::Image => Failure::Picture(why),
@@ -162,7 +182,7 @@ fn inspect(
             Verdict::Ng => false,
         },
         regions,
-        exposure: job.frame.exposed_at.since(job.triggered_at),
+        exposure: job.exposed_at.since(job.triggered_at),
         frame: begun.since(job.triggered_at),
         stages: times,
         result_at: LineTime::now(),

@@ -42,6 +42,7 @@ pub mod drift;
 pub mod drift_keeper;
 pub mod evidence;
 mod expanders;
+pub mod feed;
 pub mod gate;
 pub mod hub;
 pub mod inputs;

@@ -72,7 +72,7 @@ impl Bell {
         Ok((Bell(Arc::new(bell)), Ear(ear)))
     }
 
-    fn ring(&self) {
+    pub(in crate::line) fn ring(&self) {
         // If there is no room for another byte, there are enough bytes to be heard.
         let _ = (&*self.0).write(&[1]);
     }

@@ -10,6 +10,7 @@ use hetmm::error::{Error, Kind, Result};
 use hetmm::files;
 use hetmm::line::config::LineConfig;
 use hetmm::line::control::Socket;
+use hetmm::line::feed::FeedSocket;
 use hetmm::line::messages::Message;
 use hetmm::line::outputs::Bank;
 use hetmm::line::status::Snapshot;
@@ -49,6 +50,7 @@ pub fn run(
         lock_memory();
     }
     let socket = config.control.socket.as_deref().map(Socket::open).transpose()?;
+    let feed = config.feed.socket.as_deref().map(FeedSocket::open).transpose()?;
     let priority = config.realtime.priority;
     let bank = Bank::open_with(&config.outputs, &config.expander, move || {
         realtime("expander", priority);
@@ -56,7 +58,7 @@ pub fn run(
     let bank = Arc::new(Mutex::new(bank));
     supervise::install_panic_hook(bank.clone());
     signals.line_runs();
-    let line = Line::start(&config, bank, socket, replay)?;
+    let line = Line::start(&config, bank, socket, feed, replay)?;
     let ended = line.supervise(signals.caught(), &config);
     supervise::tell(&[sd_notify::NotifyState::Stopping]);
     match line.end(ended) {

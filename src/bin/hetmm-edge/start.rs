@@ -10,8 +10,9 @@ use hetmm::line::capture::Capture;
 use hetmm::line::config::{LineConfig, TriggerSource};
 use hetmm::line::control::{Control, Socket};
 use hetmm::line::current::Current;
-use hetmm::line::drift_keeper::{Feed, Keeper};
+use hetmm::line::drift_keeper::{Feed as DriftFeed, Keeper};
 use hetmm::line::evidence::device_key::DeviceKey;
+use hetmm::line::feed::{Feed, FeedSocket, PreviewSlot, Source};
 use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
@@ -48,7 +49,13 @@ pub struct Line {
 }
 
 /// The drift watch, the way to it, and its thread.
-type Drift = (Option<Arc<Keeper>>, Option<Feed>, Option<JoinHandle<()>>);
+type Drift = (Option<Arc<Keeper>>, Option<DriftFeed>, Option<JoinHandle<()>>);
+
+/// Who gets something of each part after the hub has its result.
+struct Onlookers {
+    drift: Option<DriftFeed>,
+    preview: Option<Arc<PreviewSlot>>,
+}
 
 /// The archive and its thread.
 pub type ArchiveThread = (Arc<Archive>, JoinHandle<()>);
@@ -62,6 +69,7 @@ impl Line {
         config: &LineConfig,
         bank: Arc<Mutex<Bank>>,
         socket: Option<Socket>,
+        feed: Option<FeedSocket>,
         replay: Option<Replay>,
     ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -83,24 +91,32 @@ impl Line {
         let (ask, asked) = sync_channel(REQUESTS);
         let (records, records_thread) = start_records(config)?;
         let (losses, reporter) = (records.losses(), records.reporter());
-        let links = wiring.links(captures, job_sender.clone(), records, asked);
+        let (feed_in, feed_out, preview) = match feed {
+            None => (None, None, None),
+            Some(socket) => {
+                let (feed, source, preview) = wiring.feed()?;
+                (Some(feed), Some((socket, source)), Some(preview))
+            }
+        };
+        let mut links = wiring.links(captures, job_sender.clone(), records, asked);
+        links.feed = feed_in;
 
         let hub = wiring.start_hub(links, messages)?;
         let inputs = wiring.start_inputs()?;
         let archive = wiring.start_archive(&reporter)?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
-        let (drift, feed, drift_thread) = wiring.start_drift()?;
-        wiring.start_inspection(jobs, pictures.clone(), feed)?;
+        let (drift, to_drift, drift_thread) = wiring.start_drift()?;
+        let onlookers = Onlookers { drift: to_drift, preview };
+        wiring.start_inspection(jobs, pictures.clone(), onlookers)?;
         wiring.start_camera(wanted, job_sender)?;
         let templates = wiring.start_templates(reporter)?;
-        let control = match socket {
-            Some(socket) => {
-                let live = Live { inputs, outputs };
-                let control = wiring.control(ask, &templates, pictures, drift, losses, live);
-                Some(spawn("control", move || socket.run(&control))?)
-            }
-            None => None,
-        };
+        let live = Live { inputs, outputs };
+        let reach = wiring.control(ask, &templates, pictures, drift, losses, live);
+        if let Some((socket, source)) = feed_out {
+            wiring.start_feed(socket, source, &reach)?;
+        }
+        let control = socket.map(|socket| spawn("control", move || socket.run(&reach)));
+        let control = control.transpose()?;
         wiring.start_replay()?;
         let Wiring { outbox, bank, alive, .. } = wiring;
         let records = records_thread;
@@ -138,6 +154,7 @@ impl Wiring<'_> {
             captures,
             jobs,
             records,
+            feed: None,
             alive: self.alive.clone(),
             light: self.light.clone(),
             capture_delay: Duration::from_micros(self.config.camera.capture_delay_us),
@@ -195,18 +212,33 @@ impl Wiring<'_> {
         Ok((Some(keeper), Some(feed), Some(thread)))
     }
 
+    /// Makes both ends of the feed.
+    fn feed(&self) -> Result<(Feed, Source, Arc<PreviewSlot>)> {
+        let config = &self.config.feed;
+        hetmm::line::feed::feed(config.queue, config.preview_per_second)
+            .map_err(|e| Error::new(Kind::Io, format!("the feed cannot be made: {e}")))
+    }
+
+    fn start_feed(&self, socket: FeedSocket, source: Source, control: &Arc<Control>) -> Result<()> {
+        let (queue, control) = (self.config.feed.queue, control.clone());
+        let name = self.config.device.name.clone();
+        spawn("feed", move || socket.run(source, &control, queue, &name))?;
+        Ok(())
+    }
+
     fn start_inspection(
         &self,
         jobs: Receiver<Job>,
         archive: Option<Arc<Archive>>,
-        drift: Option<Feed>,
+        onlookers: Onlookers,
     ) -> Result<()> {
         let inspection = Inspection {
             current: self.current.clone(),
             threads: self.config.template.threads,
             review_passes: self.config.template.review_passes,
             archive,
-            drift,
+            drift: onlookers.drift,
+            preview: onlookers.preview,
             alive: self.alive.clone(),
             hub: self.outbox.clone(),
         };

@@ -61,6 +61,7 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("records.min_free_mib", Some(config.records.min_free_mib), 0, 1 << 40),
         ("archive.max_parts", Some(config.archive.max_parts as u64), 1, 1_000_000),
         ("archive.queue", Some(config.archive.queue as u64), 1, 256),
+        ("feed.queue", Some(config.feed.queue as u64), 16, 65_536),
         ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
         (
             "realtime.inspection_timeout_us",
@@ -76,6 +77,11 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             let remedy = format!("give a value from {low} to {high}");
             return Err(at.error(path, &format!("{value} is out of range"), &remedy));
         }
+    }
+    let previews = config.feed.preview_per_second;
+    if !(0.1..=30.0).contains(&previews) {
+        let why = format!("{previews} is out of range");
+        return Err(at.error("feed.preview_per_second", &why, "give 0.1 to 30"));
     }
     let rate = config.camera.frames_per_second;
     if let Some(rate) = rate.filter(|r| !(0.01..=10_000.0).contains(r)) {

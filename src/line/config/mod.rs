@@ -103,6 +103,7 @@ impl LineConfig {
             self.archive.folder.as_mut(),
             self.control.socket.as_mut(),
             self.drift.file.as_mut(),
+            self.feed.socket.as_mut(),
         ];
         let buses = self.expander.values_mut().map(|expander| Some(&mut expander.bus));
         for path in paths.into_iter().chain(buses).flatten() {

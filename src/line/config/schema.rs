@@ -48,6 +48,9 @@ pub struct LineConfig {
     /// Test pulses at the device.
     #[serde(default)]
     pub commissioning: CommissioningConfig,
+    /// The local socket that hands out records, status and previews.
+    #[serde(default)]
+    pub feed: FeedConfig,
     /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,
@@ -414,6 +417,25 @@ pub struct CommissioningConfig {
 impl Default for CommissioningConfig {
     fn default() -> Self {
         CommissioningConfig { allowed: false, minutes: 15 }
+    }
+}
+
+/// Holds the table `[feed]`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedConfig {
+    /// The Unix socket for processes that want records, status and previews. Without it, nothing listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// The largest number of previews per second.
+    pub preview_per_second: f64,
+    /// The number of messages that may wait for a subscriber. If there are more, the oldest are dropped.
+    pub queue: usize,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        FeedConfig { socket: None, preview_per_second: 2.0, queue: 1024 }
     }
 }
 

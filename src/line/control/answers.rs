@@ -20,7 +20,7 @@ use crate::line::templates::Templates;
 use crate::line::tracker::Event;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ impl Control {
     }
 
     /// Returns the answer as it is written.
-    fn to_json(&self, answer: Answer) -> Value {
+    pub(in crate::line) fn to_json(&self, answer: Answer) -> Value {
         match answer {
             Answer::Status(snapshot) => self.status(&snapshot),
             Answer::Part(record) => serde_json::to_value(&*record).unwrap_or_default(),
@@ -180,6 +180,14 @@ impl Control {
             }
             Place::Work => json!({"error": "it ended without an answer; see the log"}),
         }
+    }
+
+    /// Asks the hub thread for its state, for a thread that `bell` wakes. Returns `None` if the hub has too much to do.
+    pub(in crate::line) fn ask_status(&self, bell: &Bell) -> Option<Receiver<Answer>> {
+        let (reply, answer) = Reply::new(bell);
+        self.requests.try_send((Request::Status, reply)).ok()?;
+        self.wake_line();
+        Some(answer)
     }
 
     fn ask_line(&self, request: Request, place: Place, patience: Duration, bell: &Bell) -> Next {
