@@ -161,7 +161,7 @@ mod tests {
     fn the_quick_way_and_the_definition_agree() {
         let busy = image(40, 60, |y, x| if x % 7 == 0 { u16::MAX } else { 40 * noise(y, x) });
         assert_near(Appearance::of(&busy, None).expect("pixels"), slowly(&busy, |_, _| true));
-        let half = |y: usize, x: usize| (x + y) % 3 != 0 && x > 20;
+        let half = |y: usize, x: usize| !(x + y).is_multiple_of(3) && x > 20;
         let flags = (0..40).flat_map(|y| (0..60).map(move |x| half(y, x))).collect();
         let mask = Mask::from_flags(40, 60, flags).expect("fits");
         assert_near(Appearance::of(&busy, Some(&mask)).expect("pixels"), slowly(&busy, half));

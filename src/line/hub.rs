@@ -469,6 +469,7 @@ mod tests {
         let ((captures, _requested), (jobs, _inspection)) = (sync_channel(1), sync_channel(1));
         let (_asked, requests) = sync_channel(1);
         let links = Links {
+            feed: None,
             bank,
             captures,
             jobs,

@@ -299,6 +299,7 @@ mod tests {
             let templates =
                 Templates::new(recipe, fallback, current.clone(), hub.clone(), reporter);
             let inspection = Inspection {
+                preview: None,
                 current: current.clone(),
                 threads: 2,
                 review_passes: false,

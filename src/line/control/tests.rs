@@ -261,6 +261,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
     let (ask, requests) = sync_channel(8);
     let ((captures, _captures), (jobs, _jobs)) = (sync_channel(1), sync_channel(1));
     let links = Links {
+        feed: None,
         bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
         captures,
         jobs,

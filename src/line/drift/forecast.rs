@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn line(hours: u32, level: impl Fn(f64) -> f64) -> Vec<[f64; 2]> {
-        (0..hours).map(|hour| f64::from(hour)).map(|hour| [hour, level(hour)]).collect()
+        (0..hours).map(f64::from).map(|hour| [hour, level(hour)]).collect()
     }
 
     #[test]
