@@ -20,6 +20,8 @@ use std::time::Duration;
 const QUEUE: usize = 4096;
 /// The longest and the shortest time between two looks at what is due.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// The longest pause between two events after the end of the hub thread.
+const GRACE: Duration = Duration::from_millis(200);
 
 enum Entry {
     Part(Arc<PartRecord>),
@@ -202,7 +204,10 @@ impl Writers {
             }
             self.tick();
         }
-        entries.try_iter().for_each(|entry| self.write(entry));
+        // Pictures that are written at the end tell of themselves.
+        while let Ok(entry) = entries.recv_timeout(GRACE) {
+            self.write(entry);
+        }
         if let Some((writer, clock)) = &mut self.chain {
             writer.stop(&clock.now());
         }
