@@ -255,3 +255,52 @@ fn write(file: &mut Option<Rotated>, record: &impl Serialize, losses: &Losses) {
         losses.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::evidence::{DeviceName, Settings, verify};
+    use crate::line::tracker::{Finished, Outcome, PartId};
+
+    #[test]
+    fn parts_and_events_reach_the_chain_also_at_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings {
+            folder: folder.path().join("records"),
+            segment_bytes: 1 << 20,
+            sync: Duration::from_millis(50),
+            keep_days: 0,
+            min_free_bytes: 0,
+            key_file: Some(folder.path().join("device.key")),
+            device: DeviceName {
+                serial: device_identity::serial(),
+                name: "n".into(),
+                site: "s".into(),
+            },
+            software: evidence::Software { version: "", build: String::new() },
+            boot: device_identity::boot(),
+            start: Event::Start { drives_outputs: false, configuration_blake3: String::new() },
+        };
+        let config = RecordsConfig::default();
+        let (records, thread) = Records::start(&config, Some(settings)).expect("starts");
+        let reporter = records.reporter();
+        for number in 1..=500 {
+            let at = Default::default();
+            let (part, outcome) = (PartId(number), Outcome::Passed);
+            let finished = Finished { part, triggered_at: at, at, outcome, at_gate: true };
+            records.part(Arc::new(PartRecord::new(&finished, None, None)));
+        }
+        drop(records);
+        // The hub thread has ended, and the archive has not.
+        reporter.tell(Event::Picture { part: 1, stem: "s".into(), blake3: "b".into() });
+        thread.expect("a thread").join().expect("ends");
+        let mut last = vec![];
+        let seen = verify(&folder.path().join("records"), None, &mut |line| {
+            last.push(line.kind.to_owned());
+            Ok(())
+        });
+        let seen = seen.expect("reads");
+        assert_eq!((seen.bad, seen.parts, seen.lost), (None, 500, 0));
+        assert_eq!(last.last_chunk::<3>().expect("lines"), &["picture", "stop", "checkpoint"]);
+    }
+}
