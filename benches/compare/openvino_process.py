@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def on_one_thread(model):
-    """The model, compiled for one thread of the processor. OpenVINO would compute in 16 bits where the processor can;
+    """The model, compiled for one thread of the processor. OpenVINO may compute in 16 bits where the processor can;
     asked for are 32, or the model's 8."""
     return openvino.Core().compile_model(model, "CPU", {
         "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32",

@@ -42,7 +42,7 @@ class Contender:
 
 def before(args):
     """What to put before a command that is timed."""
-    return [*priority.one_core(), *priority.realtime(args.realtime)]
+    return [*priority.realtime(args.realtime), *priority.one_core()]
 
 
 def evenly(paths, most):

@@ -122,7 +122,7 @@ def panels(folder):
     others = [lambda axis: draw_memory(axis, tables["memory"])] if "memory" in tables else []
     if "folder" in tables:
         others += [lambda axis, stage=stage, y=y: draw_folder(axis, tables["folder"], stage, y)
-                   for stage, y in FOLDER.items()]
+                   for stage, y in FOLDER.items() if any(name == stage for name, _ in tables["folder"])]
     return {"scaling.svg": times, "memory.svg": others}
 
 
