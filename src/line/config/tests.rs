@@ -161,7 +161,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         .collect::<Vec<_>>()
         .join("\n")
         // An expander without outputs is refused.
-        .replace("[outputs.strobe]", "[outputs.strobe]\nchip = \"x1\"")
+        .replace("\n[outputs.strobe]", "\n[outputs.strobe]\nchip = \"x1\"")
         // The keys of ONNX Runtime and the warning output have no meaning with the defaults.
         .replace("device = \"usual\"", "device = \"auto\"")
         .replace("watch = false", "watch = true")
