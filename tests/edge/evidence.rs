@@ -311,8 +311,9 @@ fn only_signed_templates_are_used_and_the_old_one_stays() {
         (&used, &"ready".into())
     );
     sign(&desk, "ours");
-    let status = desk.wait_for("the signature", |status| !refused(status));
-    assert_ne!(status["template"]["identity"]["blake3"], used);
+    let is_taken = |status: &Value| status["template"]["identity"]["blake3"] != used;
+    let status = desk.wait_for("the signed file", is_taken);
+    assert!(!refused(&status), "{status}");
     let teach = desk.ask("teach 1");
     assert!(teach["error"].is_string());
     assert_eq!(desk.stop(), 0);

@@ -56,6 +56,18 @@ impl Reader {
     }
 }
 
+/// Rounds all numbers to 32 bits. The feed writes scores as short as they can be, the answer of a request with all digits.
+fn in_32_bits(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(Value::Null, |n| Value::from(n as f32)),
+        Value::Array(values) => values.iter().map(in_32_bits).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), in_32_bits(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 fn with_feed() -> Desk {
     let fast = CONFIG.replace("delay_us = 1000000", "delay_us = 300000");
     let fast = fast.replace("deadline_us = 900000", "deadline_us = 250000");
@@ -88,7 +100,7 @@ fn a_reader_gets_hello_status_records_edges_and_pictures() {
     let of = |kind: &str| seen.iter().find(|(m, _)| m["type"] == kind).expect("seen");
     let part = &of("part").0;
     for (key, value) in asked.as_object().expect("a record") {
-        assert_eq!(&part[key], value, "{key}: {part} {asked}");
+        assert_eq!(in_32_bits(&part[key]), in_32_bits(value), "{key}: {part} {asked}");
     }
     let (preview, file) = of("preview");
     assert_eq!(preview["part"], part["part"]);
