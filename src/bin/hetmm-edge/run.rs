@@ -133,7 +133,7 @@ impl Line {
             archive.stop();
             within(FLUSH, || thread.is_finished());
         }
-        let threads = [self.records, self.drift, self.control];
+        let threads = [self.records, self.drift, self.control, self.feed];
         within(FLUSH, || threads.iter().flatten().all(JoinHandle::is_finished) || !stopped);
         logging::drain();
         snapshot

@@ -46,6 +46,8 @@ pub struct Line {
     pub drift: Option<JoinHandle<()>>,
     /// It is dropped when the process ends, and the file of the socket with it.
     pub control: Option<JoinHandle<()>>,
+    /// As `control`.
+    pub feed: Option<JoinHandle<()>>,
 }
 
 /// The drift watch, the way to it, and its thread.
@@ -112,16 +114,27 @@ impl Line {
         let templates = wiring.start_templates(reporter)?;
         let live = Live { inputs, outputs };
         let reach = wiring.control(ask, &templates, pictures, drift, losses, live);
-        if let Some((socket, source)) = feed_out {
-            wiring.start_feed(socket, source, &reach)?;
-        }
+        let feed = feed_out.map(|(socket, source)| wiring.start_feed(socket, source, &reach));
+        let feed = feed.transpose()?;
         let control = socket.map(|socket| spawn("control", move || socket.run(&reach)));
         let control = control.transpose()?;
         wiring.start_replay()?;
         let Wiring { outbox, bank, alive, .. } = wiring;
         let records = records_thread;
         let drift = drift_thread;
-        Ok(Line { hub, outbox, stop, bank, alive, templates, archive, records, drift, control })
+        Ok(Line {
+            hub,
+            outbox,
+            stop,
+            bank,
+            alive,
+            templates,
+            archive,
+            records,
+            drift,
+            control,
+            feed,
+        })
     }
 }
 
@@ -219,11 +232,15 @@ impl Wiring<'_> {
             .map_err(|e| Error::new(Kind::Io, format!("the feed cannot be made: {e}")))
     }
 
-    fn start_feed(&self, socket: FeedSocket, source: Source, control: &Arc<Control>) -> Result<()> {
+    fn start_feed(
+        &self,
+        socket: FeedSocket,
+        source: Source,
+        control: &Arc<Control>,
+    ) -> Result<JoinHandle<()>> {
         let (queue, control) = (self.config.feed.queue, control.clone());
         let name = self.config.device.name.clone();
-        spawn("feed", move || socket.run(source, &control, queue, &name))?;
-        Ok(())
+        spawn("feed", move || socket.run(source, &control, queue, &name))
     }
 
     fn start_inspection(
