@@ -19,7 +19,8 @@
 use super::store::Store;
 use crate::backbone::TapIdentity;
 use crate::feature_map::FeatureMap;
-use crate::matching::sheets::{pack_bytes, quantise};
+use crate::matching::query::quantise;
+use crate::matching::sheets::pack_bytes;
 use crate::matching::{Shape, Sheets, Storage, Values, Windows, match_layer};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};

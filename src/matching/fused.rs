@@ -65,7 +65,7 @@ pub fn match_layer_with(
         (shape.height, shape.width, shape.channels),
         "sizes of query and template"
     );
-    let bytes = (sheets.storage() == Storage::I8).then(|| ByteQuery::new(kernel, query));
+    let bytes = (sheets.storage() == Storage::I8).then(|| kernel.byte_query(query));
     let band = Band { kernel, query, bytes, sheets, windows, without };
     let mut backward = vec![f32::NEG_INFINITY; shape.pixels()];
     let nothing = || vec![f32::NEG_INFINITY; shape.pixels()];
@@ -101,7 +101,7 @@ fn match_anywhere(
     sheets: &Sheets,
     without: Option<Without>,
 ) -> Distances {
-    let bytes = (sheets.storage() == Storage::I8).then(|| ByteQuery::new(kernel, query));
+    let bytes = (sheets.storage() == Storage::I8).then(|| kernel.byte_query(query));
     let windows = Windows { forward: 0, backward: 0 };
     let band = Band { kernel, query, bytes, sheets, windows, without };
     let mut forward = vec![f32::NEG_INFINITY; query.pixels()];

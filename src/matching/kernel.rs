@@ -4,8 +4,8 @@
 //! set.
 
 use super::panel::{BytePanel, PanelView};
-use super::query::ByteQuery;
-use super::sheets::quantise;
+use super::query::{ByteQuery, CHANNEL_GROUP, quantise};
+use crate::feature_map::FeatureMap;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -104,8 +104,20 @@ impl Kernel {
 }
 
 impl Kernel {
+    /// Rounds every vector of `query` to 8 bits. The values are those of [`quantise`], whatever the
+    /// kernel; they can be used by this kernel alone.
+    pub fn byte_query(self, query: &FeatureMap) -> ByteQuery {
+        let channels = query.channels().next_multiple_of(CHANNEL_GROUP);
+        let mut values = vec![0; query.pixels() * channels];
+        let mut scales = Vec::with_capacity(query.pixels());
+        for (pixel, out) in values.chunks_exact_mut(channels).enumerate() {
+            scales.push(self.quantise(query.vector(pixel), out));
+        }
+        ByteQuery { values, channels, scales, raised: self.raises_queries() }
+    }
+
     /// Returns whether the kernel wants query bytes with 128 added.
-    pub(super) fn raises_queries(self) -> bool {
+    fn raises_queries(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2(isa) => isa.vnni().is_some(),
@@ -117,7 +129,7 @@ impl Kernel {
 
     /// Rounds a vector of a query to 8 bits as [`quantise`] does, and returns the scale. Raises the
     /// bytes if the kernel wants that. What is left of `out` are zeros.
-    pub(super) fn quantise(self, vector: &[f32], out: &mut [i8]) -> f32 {
+    fn quantise(self, vector: &[f32], out: &mut [i8]) -> f32 {
         #[cfg(target_arch = "x86_64")]
         if let Set::Avx512(isa) = self.0
             && let Some(vnni) = isa.vnni()

@@ -13,6 +13,7 @@
 
 use super::kernel::Kernel;
 use super::panel::{BytePanel, PanelView};
+use super::query::{CHANNEL_GROUP, quantise};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +24,6 @@ compile_error!("templates are little-endian and read in place: this target is no
 pub const PANEL: usize = 64;
 /// The last panel is padded with zero sheets to a multiple of this.
 const LANE_GROUP: usize = 4;
-/// The channels of 8-bit vectors are padded to a multiple of this.
-pub const CHANNEL_GROUP: usize = 4;
 /// The largest magnitude of a value of a unit vector, with some room for rounding.
 pub const LARGEST_VALUE: f32 = 1.001;
 /// The largest scale of 8-bit values. The largest value of a vector stands at 127 steps.
@@ -281,37 +280,6 @@ fn in_place<T>(values: &[T], from: usize, length: usize) -> (&[T], &[T]) {
 /// Returns the index of a value in an 8-bit panel of `width` sheets.
 fn int_place(channel: usize, sheet: usize, width: usize) -> usize {
     (channel / CHANNEL_GROUP * width + sheet) * CHANNEL_GROUP + channel % CHANNEL_GROUP
-}
-
-/// Rounds a vector to 8 bits: `vector = scale * bytes`. A value is off by at most half a scale,
-/// plus the rounding of a multiplication. Returns the scale. `out` must be at least as long as the
-/// vector.
-pub fn quantise(vector: &[f32], out: &mut [i8]) -> f32 {
-    /// Adding 1.5 * 2^23 rounds magnitudes below 2^22 to whole numbers, which then stand in the low
-    /// bits. This is plain arithmetic that every processor vectorises alike.
-    const WHOLE: f32 = 12_582_912.0;
-    const LANES: usize = 8;
-    let mut lanes = [0.0f32; LANES];
-    let chunks = vector.chunks_exact(LANES);
-    for value in chunks.remainder() {
-        lanes[0] = lanes[0].max(value.abs());
-    }
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if value.abs() > *lane { value.abs() } else { *lane };
-        }
-    }
-    let largest = lanes.into_iter().fold(0.0, f32::max);
-    if largest == 0.0 {
-        out[..vector.len()].fill(0);
-        return 0.0;
-    }
-    let steps = 127.0 / largest;
-    for (out, value) in out.iter_mut().zip(vector) {
-        // The magnitude is at most 127, because `largest * steps` is within a rounding of 127.
-        *out = (value * steps + WHOLE).to_bits() as i8;
-    }
-    largest / 127.0
 }
 
 /// Packs the vectors of one pixel, `vectors[sheet]`, into a block of bytes and their scales.

@@ -69,7 +69,7 @@ impl Avx512Vnni {
         }
     }
 
-    /// Does what [`super::sheets::quantise`] does, raises the bytes, and fills the rest of `out` with
+    /// Does what [`super::query::quantise`] does, raises the bytes, and fills the rest of `out` with
     /// raised zeros.
     pub fn quantise_raised(self, vector: &[f32], out: &mut [i8]) -> f32 {
         // SAFETY: `self` comes from an `Avx512`.

@@ -4,7 +4,8 @@
 //! [`crate::matching::Sheets`]. So a vector that is taken out and put back leaves the same bytes.
 
 use crate::error::{Error, Result};
-use crate::matching::sheets::{CHANNEL_GROUP, LARGEST_SCALE, LARGEST_VALUE, PANEL, quantise};
+use crate::matching::query::{CHANNEL_GROUP, quantise};
+use crate::matching::sheets::{LARGEST_SCALE, LARGEST_VALUE, PANEL};
 use crate::matching::{Shape, Sheets, Storage, Values};
 use crate::template::Template;
 use crate::template::container::SectionKind;

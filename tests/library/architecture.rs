@@ -59,7 +59,7 @@ const IMPURE: [&str; 9] = [
     "println!",
 ];
 /// The only files with `unsafe` code.
-const UNSAFE: [&str; 10] = [
+const UNSAFE: [&str; 12] = [
     "backbone/int8/aarch64.rs",
     "backbone/int8/kernel.rs",
     "backbone/int8/x86.rs",
@@ -68,6 +68,8 @@ const UNSAFE: [&str; 10] = [
     "camera/v4l2_device.rs",
     "line/wall_clock.rs",
     "matching/aarch64.rs",
+    "matching/avx_vnni.rs",
+    "matching/vnni.rs",
     "matching/x86.rs",
     "template/load.rs",
 ];

@@ -8,7 +8,6 @@ use hetmm::inspection::{Pipeline, Timing, probe_picture};
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
 use hetmm::matching::panel::{BytePanel, PanelView};
-use hetmm::matching::query::ByteQuery;
 use hetmm::metrics::quantile;
 use hetmm::{Error, Result};
 use serde_json::json;
@@ -155,7 +154,7 @@ fn bare_kernel_rate(storage: Storage) -> f64 {
     let start = [0.0; LANES];
     let (bytes, floats) = (vec![7i8; CHANNELS * LANES], vec![0.01f32; CHANNELS * LANES]);
     let map = FeatureMap::normalised(1, 6, CHANNELS, vec![0.02; CHANNELS * 6]);
-    let query = ByteQuery::new(kernel, &map);
+    let query = kernel.byte_query(&map);
     let mut fastest = f64::INFINITY;
     for _ in 0..300 {
         let begin = Instant::now();

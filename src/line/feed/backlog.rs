@@ -1,11 +1,7 @@
 //! Holds the messages that a subscriber has not read yet.
 
-use super::messages;
+use super::messages::{self, Packet};
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-/// One message, as it is sent.
-pub(super) type Packet = Arc<[u8]>;
 
 /// A ring of messages. If it is full, the oldest is dropped and counted.
 #[derive(Debug)]

@@ -1,10 +1,13 @@
 //! Makes the messages of the feed: one JSON object each, with its kind in `type`.
 
-use super::backlog::Packet;
 use super::preview::Preview;
 use crate::line::record::{EdgeRecord, PartRecord};
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
+
+/// One message, as it is sent.
+pub(super) type Packet = Arc<[u8]>;
 
 /// The number of the format. Fields are only added while it stays.
 const FORMAT: u32 = 1;

@@ -1,7 +1,6 @@
 //! Runs the thread that serves the subscribers of the feed.
 
-use super::backlog::Packet;
-use super::messages;
+use super::messages::{self, Packet};
 use super::source::{Item, Source};
 use super::subscriber::Subscriber;
 use crate::clock::LineTime;

@@ -1,7 +1,7 @@
 //! Holds one connection of the feed. Nothing here waits for the other end.
 
-use super::backlog::{Backlog, Packet};
-use super::messages;
+use super::backlog::Backlog;
+use super::messages::{self, Packet};
 use super::preview::Preview;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
