@@ -5,7 +5,7 @@ use crate::output;
 use crate::run;
 use hetmm::image::Size;
 use hetmm::inspection::Pipeline;
-use hetmm::line::config::LineConfig;
+use hetmm::line::config::{CameraSource, LineConfig};
 use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::proof;
 use hetmm::{Error, Result};
@@ -23,10 +23,17 @@ pub fn run(path: &Path, config: &LineConfig, lines: &LineOptions) -> Result<Exit
             wrong.push(why);
         }
     };
-    check_lines::run(config, lines, run::is_running(path), &mut note);
-    let camera = config.open_camera();
-    let size = camera.as_ref().ok().and_then(|camera| camera.picture_size());
-    note("camera".into(), camera.map(|camera| camera.describe()));
+    let is_running = run::is_running(path);
+    check_lines::run(config, lines, is_running, &mut note);
+    // A camera has one user. Whoever opens it a second time could change its settings.
+    let is_taken = is_running && config.camera.source == CameraSource::V4l2;
+    let camera = (!is_taken).then(|| config.open_camera());
+    let size = camera.as_ref().and_then(|camera| camera.as_ref().ok()?.picture_size());
+    let described = match camera {
+        Some(camera) => camera.map(|camera| camera.describe()),
+        None => Ok("the running program uses it, so it was not opened".into()),
+    };
+    note("camera".into(), described);
     let (records, archive) = (&config.records, config.archive.folder.as_deref());
     for (name, path) in [("records.file", &records.file), ("records.edges", &records.edges)] {
         if let Some(path) = path {
