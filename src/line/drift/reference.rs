@@ -37,7 +37,7 @@ impl Usual {
     /// Returns the factor by which the standard deviation is widened, at least 1.
     ///
     /// The sum of correlated blocks swings more widely than that of independent ones, by the root of
-    /// (1 + r) / (1 - r). The factor takes the sum back to where it is at [`CALM_CORRELATION`]. To subtract what
+    /// (1 + r) / (1 - r). The factor takes the sum back to where it is at `CALM_CORRELATION`. To subtract what
     /// follows from the block before would also subtract most of a lasting shift (`docs/drift.md` has the comparison).
     pub fn widening(&self) -> f64 {
         let swing = |lag1: f64| ((1.0 + lag1) / (1.0 - lag1)).sqrt();

@@ -69,7 +69,7 @@ pub(super) fn utc(unix_ms: u64) -> String {
     format!("{:.3}", stamp.unwrap_or(Timestamp::MAX))
 }
 
-/// Reads a moment as [`utc`] writes it, or a day such as `2026-11-28`, which means its beginning in UTC. Returns the
+/// Reads a moment as `utc` writes it, or a day such as `2026-11-28`, which means its beginning in UTC. Returns the
 /// milliseconds since 1970, or `None` if the text is neither.
 pub fn parse_utc(text: &str) -> Option<u64> {
     let whole;
