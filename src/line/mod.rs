@@ -49,6 +49,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod light;
 pub mod live;
+mod local_socket;
 pub mod messages;
 pub mod outbox;
 pub mod outputs;

@@ -5,12 +5,13 @@ use super::ask;
 use super::client::{Client, Place, Stage};
 use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
+use crate::line::local_socket::make_way;
 use crate::line::reply::{Bell, Ear};
 use crate::line::request::Request;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,14 +56,7 @@ impl Socket {
                 Error::new(Kind::Io, what).advise("stop it, or give another control.socket")
             );
         }
-        let is_socket =
-            std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-        if is_socket {
-            std::fs::remove_file(path).map_err(failed)?;
-        }
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
+        make_way(path).map_err(failed)?;
         let (bell, ear) = Bell::new().map_err(failed)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;

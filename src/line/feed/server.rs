@@ -6,13 +6,14 @@ use super::subscriber::Subscriber;
 use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
 use crate::line::control::Control;
+use crate::line::local_socket::make_way;
 use crate::line::reply::Answer;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,14 +57,7 @@ impl FeedSocket {
             let what = format!("{}: another program listens here", path.display());
             return Err(Error::new(Kind::Io, what).advise("stop it, or give another feed.socket"));
         }
-        let is_socket =
-            std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-        if is_socket {
-            std::fs::remove_file(path).map_err(failed)?;
-        }
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
+        make_way(path).map_err(failed)?;
         let listener = new().map_err(|e| failed(e.into()))?;
         bind(listener.as_raw_fd(), &address).map_err(|e| failed(e.into()))?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
