@@ -150,14 +150,21 @@ impl Control {
         self.wake_line();
     }
 
-    /// Gives a client the answer that it waits for.
-    pub(super) fn answer(&self, client: &mut Client, place: Place, answer: Answer, now: LineTime) {
+    /// Gives a client the answer that it waits for. Returns whether the client attends commissioning from now on.
+    pub(super) fn answer(
+        &self,
+        client: &mut Client,
+        place: Place,
+        answer: Answer,
+        now: LineTime,
+    ) -> bool {
         let begins = place == Place::Commission && matches!(answer, Answer::Json(_));
         let said = self.to_json(answer);
         match self.commissioning.filter(|_| begins) {
             Some(length) => client.attend(&said, now, now + length),
             None => client.answer(&said, now),
         }
+        begins
     }
 
     /// Returns the answer as it is written.

@@ -149,7 +149,7 @@ impl Server<'_> {
     fn serve(&mut self, index: usize, happened: PollFlags, now: LineTime) {
         let Some(client) = self.clients.get_mut(index) else { return };
         let is_due = client.due().is_some_and(|due| now >= due);
-        let is_attending = client.is_attended();
+        let mut is_attending = client.is_attended();
         match &client.stage {
             Stage::Asking(_) | Stage::Answering(_) | Stage::Leaving
                 if happened.is_empty() && !is_due => {}
@@ -166,7 +166,10 @@ impl Server<'_> {
             Stage::Waiting(waiting) => {
                 let place = waiting.place;
                 match waiting.answer.try_recv() {
-                    Ok(answer) => self.control.answer(client, place, answer, now),
+                    // A client that has its answer may go, unless that answer began commissioning.
+                    Ok(answer) => {
+                        is_attending = self.control.answer(client, place, answer, now);
+                    }
                     Err(TryRecvError::Empty) if !is_due => {
                         let gone = happened.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
                         // The safe state is taken even if the client has gone.

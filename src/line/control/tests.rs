@@ -313,6 +313,25 @@ fn commissioning_ends_when_the_client_goes_away() {
     assert_eq!(desk.next_request().0, Request::EndCommissioning);
 }
 
+/// Covers a former fault: a client that went right after the answer to its pulse ended commissioning.
+#[test]
+fn commissioning_goes_on_when_a_client_leaves_with_its_answer() {
+    let desk = Desk::with(REQUESTS, 1000, Some(Duration::from_secs(600)));
+    let _attends = desk.commissioned();
+    for (word, request) in [("pulse ng\n", Request::PulseNg), ("status\n", Request::Status)] {
+        let client = desk.connect(word);
+        // It sends nothing more, which is all that the device sees of a client that goes.
+        client.shutdown(std::net::Shutdown::Write).expect("ends");
+        let (asked, reply) = desk.next_request();
+        assert_eq!(asked, request);
+        reply.give(Answer::Json(json!({"done": word})));
+        assert_eq!(answer(client)["done"], word);
+    }
+    let second = answer(desk.connect("commission on\n"));
+    assert!(second["error"].to_string().contains("in commissioning already"), "{second}");
+    assert!(desk.requests.try_recv().is_err(), "the hub is told that commissioning ends");
+}
+
 #[test]
 fn the_client_is_told_when_commissioning_ends() {
     let desk = Desk::with(REQUESTS, 1000, Some(Duration::from_secs(600)));
