@@ -5,7 +5,7 @@
 //! decisions.
 
 use super::config::LineConfig;
-use super::drift::{Binding, GoodPictures, Notice, Sample, Settings, Watch};
+use super::drift::{Binding, ChartStatus, GoodPictures, Notice, Sample, Settings, Watch};
 use super::messages::Message;
 use super::outbox::Outbox;
 use super::request::DriftRequest;
@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::image::NetworkImage;
 use crate::inspection::Pipeline;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -215,10 +215,16 @@ impl Keeper {
     /// Returns the JSON for the status of the device.
     pub fn in_short(&self) -> Value {
         let status = self.watch().status();
+        let sum = |chart: &ChartStatus| {
+            let name = serde_json::to_value(chart.chart).ok()?;
+            Some((name.as_str()?.to_owned(), json!(chart.sum)))
+        };
+        let sums: Map<String, Value> = status.charts.iter().filter_map(sum).collect();
         json!({
             "state": status.state,
             "warnings": status.warnings,
             "hours_to_threshold": status.hours_to_threshold,
+            "sums": sums,
         })
     }
 

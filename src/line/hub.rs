@@ -429,6 +429,7 @@ impl Hub {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot {
+            at: LineTime::now(),
             safe: self.tracker.is_safe(),
             commissioning: self
                 .tracker

@@ -1,4 +1,6 @@
 //! Names the requests of the control socket, and how they are written.
+//!
+//! `hetmm-plant` writes `for "NAME"` before a request that it makes for a person.
 
 use super::tracker::PartId;
 
@@ -53,6 +55,47 @@ impl Request {
                                      teach PART [force], undo [ENTRY], history, \
                                      drift status|learn|accept, lines, commission on, commission off, pulse ng";
 
+    /// The words that name requests where rights are given. They are the first words of [`Request::FORMS`]; of the drift
+    /// watch, what changes it has names of its own.
+    pub const VERBS: [&'static str; 15] = [
+        "status",
+        "trigger",
+        "reload",
+        "safe",
+        "resume",
+        "acknowledge",
+        "teach",
+        "undo",
+        "history",
+        "drift",
+        "drift learn",
+        "drift accept",
+        "lines",
+        "commission",
+        "pulse",
+    ];
+
+    /// Returns the one of [`Request::VERBS`] that stands for the request.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Request::Status => "status",
+            Request::Trigger => "trigger",
+            Request::Reload => "reload",
+            Request::Safe => "safe",
+            Request::Resume => "resume",
+            Request::Acknowledge => "acknowledge",
+            Request::Teach(..) => "teach",
+            Request::Undo(_) => "undo",
+            Request::History => "history",
+            Request::Drift(DriftRequest::Status) => "drift",
+            Request::Drift(DriftRequest::Learn) => "drift learn",
+            Request::Drift(DriftRequest::Accept) => "drift accept",
+            Request::Lines => "lines",
+            Request::Commission | Request::EndCommissioning => "commission",
+            Request::PulseNg => "pulse",
+        }
+    }
+
     /// Parses the request of a line of text.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
@@ -92,9 +135,67 @@ impl Request {
     }
 }
 
+/// Holds a request, and the person for whom another program makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Petition {
+    /// What is asked.
+    pub request: Request,
+    /// The name of the person.
+    pub person: Option<String>,
+}
+
+impl Petition {
+    /// The longest name of a person, in bytes.
+    const LONGEST_NAME: usize = 64;
+
+    /// Parses a line of text: a request, perhaps after `for "NAME"`.
+    pub fn parse(line: &str) -> Option<Self> {
+        let Some(rest) = line.strip_prefix("for \"") else {
+            return Request::parse(line).map(|request| Petition { request, person: None });
+        };
+        let (name, rest) = rest.split_once('"')?;
+        let is_name = (1..=Self::LONGEST_NAME).contains(&name.len())
+            && name.trim() == name
+            && !name.contains(char::is_control);
+        let request = Request::parse(rest.strip_prefix(' ')?)?;
+        is_name.then(|| Petition { request, person: Some(name.to_owned()) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_for_a_person_names_the_person() {
+        let named = |name: &str, request| Some(Petition { request, person: Some(name.into()) });
+        for (text, petition) in [
+            ("safe", Some(Petition { request: Request::Safe, person: None })),
+            ("for \"anna\" safe", named("anna", Request::Safe)),
+            ("for \"Anna B.\" teach 3", named("Anna B.", Request::Teach(PartId(3), false))),
+            ("for \"\" safe", None),
+            ("for \" a\" safe", None),
+            ("for \"a\tb\" safe", None),
+            ("for anna safe", None),
+            ("for \"anna\"", None),
+            ("for \"anna\"safe", None),
+            ("for \"anna\" for \"bert\" safe", None),
+        ] {
+            assert_eq!(Petition::parse(text), petition, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_request_has_a_verb() {
+        for form in Request::FORMS.split(", ").flat_map(|form| form.split('|')) {
+            let first = form.split(' ').next().expect("a word");
+            let is_known = Request::VERBS.iter().any(|verb| verb.split(' ').any(|w| w == first));
+            assert!(is_known, "{form}");
+        }
+        for request in [Request::Status, Request::Drift(DriftRequest::Learn), Request::PulseNg] {
+            assert!(Request::VERBS.contains(&request.verb()));
+        }
+    }
 
     #[test]
     fn requests_are_read_as_they_are_written() {

@@ -6,6 +6,8 @@ use crate::clock::LineTime;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
+/// The time in which the heartbeat of the status counts one on, in nanoseconds.
+const HEARTBEAT_NS: u64 = 500_000_000;
 /// The number of durations over which a percentile is computed.
 const WINDOW: usize = 4096;
 
@@ -74,6 +76,8 @@ impl Samples {
 /// Holds the state of the hub at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// The moment at which the hub thread made it.
+    pub at: LineTime,
     /// Whether the production line is in the safe state.
     pub safe: bool,
     /// The time until commissioning ends by itself, while it lasts.
@@ -113,6 +117,7 @@ impl Snapshot {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "state": state,
+            "heartbeat": self.at.as_nanos() / HEARTBEAT_NS,
             "commissioning_s": self.commissioning.map(|left| left.as_secs()),
             "faults": self.faults,
             "in_flight": self.in_flight,

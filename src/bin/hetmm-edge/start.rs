@@ -7,8 +7,8 @@ use hetmm::error::{Error, Kind, Result};
 use hetmm::line::alive::Alive;
 use hetmm::line::archive::Archive;
 use hetmm::line::capture::Capture;
-use hetmm::line::config::{LineConfig, TriggerSource};
-use hetmm::line::control::{Control, Socket};
+use hetmm::line::config::{ControlConfig, LineConfig, TriggerSource};
+use hetmm::line::control::{Control, PlantUser, Socket};
 use hetmm::line::current::Current;
 use hetmm::line::drift_keeper::{Feed as DriftFeed, Keeper};
 use hetmm::line::evidence::device_key::DeviceKey;
@@ -304,6 +304,7 @@ impl Wiring<'_> {
             drift,
             teach: self.config.control.teach,
             commissioning: self.config.commissioning.allowed.then(|| self.commissioning()),
+            plant: plant_user(&self.config.control),
             live,
             losses,
         })
@@ -315,6 +316,16 @@ impl Wiring<'_> {
         spawn("replay", move || replay.run(&outbox, &alive))?;
         Ok(())
     }
+}
+
+/// Returns the user that runs `hetmm-plant`. If the system knows no such user, nobody speaks for others.
+fn plant_user(control: &ControlConfig) -> Option<PlantUser> {
+    let name = control.plant_user.as_deref()?;
+    let found = nix::unistd::User::from_name(name).ok().flatten();
+    if found.is_none() {
+        log::error!("control.plant_user: there is no user {name}; hetmm-plant cannot act");
+    }
+    Some(PlantUser { user: found?.uid.as_raw(), may: control.plant_may.clone() })
 }
 
 /// Starts the thread of the records, if there is one.

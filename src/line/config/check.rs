@@ -2,6 +2,7 @@
 
 use super::camera;
 use super::check_expanders;
+use super::check_plant;
 use super::locate::Located;
 use super::schema::{FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
@@ -23,6 +24,7 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     drift(config, at)?;
     commissioning(config, at)?;
     check_expanders::check(config, at)?;
+    check_plant::check(config, at)?;
     pins(config, at)
 }
 

@@ -6,16 +6,21 @@
 mod camera;
 mod check;
 mod check_expanders;
+mod check_plant;
 mod drift;
 mod expanders;
 mod locate;
 mod outputs;
+mod plant;
 mod schema;
 mod translate;
 
 pub use drift::DriftConfig;
 pub use expanders::{ExpanderConfig, Expanders};
 pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
+pub use plant::{
+    Broker, Language, MetricsConfig, ModbusConfig, MqttConfig, PublishedParts, WebConfig, WordOrder,
+};
 pub use schema::*;
 
 use crate::error::{Error, Kind, Result};
@@ -104,6 +109,13 @@ impl LineConfig {
             self.control.socket.as_mut(),
             self.drift.file.as_mut(),
             self.feed.socket.as_mut(),
+            self.mqtt.ca.as_mut(),
+            self.mqtt.cert.as_mut(),
+            self.mqtt.key_file.as_mut(),
+            self.mqtt.password_file.as_mut(),
+            self.web.tls_cert.as_mut(),
+            self.web.tls_key.as_mut(),
+            Some(&mut self.web.users),
         ];
         let buses = self.expander.values_mut().map(|expander| Some(&mut expander.bus));
         for path in paths.into_iter().chain(buses).flatten() {

@@ -4,6 +4,7 @@
 use super::drift::DriftConfig;
 use super::expanders::Expanders;
 use super::outputs::OutputsConfig;
+use super::plant::{MetricsConfig, ModbusConfig, MqttConfig, WebConfig};
 use crate::camera::{Align, BayerMode, PixelFormat};
 use crate::gpio::{Bias, ChipRef, EdgeKind, LineRef};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,18 @@ pub struct LineConfig {
     /// The local socket that hands out records, status and previews.
     #[serde(default)]
     pub feed: FeedConfig,
+    /// The Modbus server of `hetmm-plant`.
+    #[serde(default)]
+    pub modbus: ModbusConfig,
+    /// The MQTT client of `hetmm-plant`.
+    #[serde(default)]
+    pub mqtt: MqttConfig,
+    /// The metrics of `hetmm-plant`.
+    #[serde(default)]
+    pub metrics: MetricsConfig,
+    /// The operator page of `hetmm-plant`.
+    #[serde(default)]
+    pub web: WebConfig,
     /// Priority, memory lock and timeout of the inspection.
     #[serde(default)]
     pub realtime: RealtimeConfig,
@@ -396,11 +409,17 @@ pub struct ControlConfig {
     pub socket: Option<PathBuf>,
     /// Whether `hetmm-edge teach` and `undo` may change the template.
     pub teach: bool,
+    /// The user that runs `hetmm-plant`. Without it, no request may be made in somebody's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plant_user: Option<String>,
+    /// The requests that this user may make, by their first words.
+    pub plant_may: Vec<String>,
 }
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        ControlConfig { socket: None, teach: true }
+        let plant_may = ["status", "history", "lines", "drift", "safe"].map(String::from).into();
+        ControlConfig { socket: None, teach: true, plant_user: None, plant_may }
     }
 }
 

@@ -460,3 +460,49 @@ proptest::proptest! {
         let _ = LineConfig::parse(&String::from_utf8_lossy(&bytes), "line.toml");
     }
 }
+
+/// The smallest tables of `hetmm-plant` that are accepted.
+const PLANT: &str = "[control]\nsocket = \"c\"\n[feed]\nsocket = \"f\"\n[modbus]\nlisten = \"0.0.0.0:502\"\n[mqtt]\n\
+                     broker = \"mqtts://broker\"\n[metrics]\nlisten = \"[::]:9464\"\n[web]\nlisten = \"127.0.0.1:8080\"\n";
+
+#[test]
+fn what_a_network_could_misuse_is_refused() {
+    let config = LineConfig::parse(&format!("{WHOLE}{PLANT}"), "line.toml").expect("reads");
+    let broker = config.mqtt.address().expect("an address");
+    assert_eq!((broker.host, broker.port, broker.is_encrypted), ("broker", 8883, true));
+    // Each row holds what to replace, the replacement, and a word of the message.
+    let table = [
+        ("0.0.0.0:502", "0.0.0.0:0", "modbus.listen: port 0"),
+        ("[::]:9464", "0.0.0.0:502", "metrics.listen: 0.0.0.0:502 is already modbus.listen"),
+        ("[modbus]", "[modbus]\nwrite = true", "modbus.write: nobody is in modbus.writers"),
+        ("[modbus]", "[modbus]\nmax_connections = 0", "modbus.max_connections: 0 is out"),
+        ("[feed]\nsocket = \"f\"", "", "modbus.listen: it shows what the feed says"),
+        ("mqtts://broker", "broker:1883", "mqtt.broker: the address cannot be understood"),
+        ("mqtts://broker", "mqtts://a@broker", "mqtt.broker: the address cannot be understood"),
+        ("mqtts://broker", "mqtt://broker:0", "mqtt.broker: the address cannot be understood"),
+        ("mqtts://broker\"", "mqtt://broker\"\npassword_file = \"p\"", "without encryption"),
+        ("[mqtt]", "[mqtt]\ncert = \"c\"", "mqtt: a certificate needs its key"),
+        ("[mqtt]", "[mqtt]\npart_qos = 2", "mqtt.part_qos: 2 is out of range"),
+        ("127.0.0.1:8080", "0.0.0.0:8080", "web.listen: passwords would cross the network"),
+        ("[web]", "[web]\ntls_key = \"k\"", "web: a certificate needs its key"),
+        ("[web]", "[web]\nlanguage = \"fr\"", "unknown variant `fr`"),
+        ("[control]\nsocket = \"c\"", "[control]", "web.listen: the page needs a control socket"),
+        ("[control]", "[control]\nplant_may = [\"resume\"]", "nobody may do this over a network"),
+        ("[control]", "[control]\nplant_may = [\"fly\"]", "there is no such request"),
+    ];
+    for (from, to, word) in table {
+        assert!(PLANT.contains(from), "{from}");
+        let error = error_of(&format!("{WHOLE}{}", PLANT.replace(from, to)));
+        assert!(error.contains(word), "{from} -> {to}: {error}");
+    }
+    for (from, to) in [
+        ("mqtts://broker\"", "mqtt://127.0.0.1\"\npassword_file = \"p\""),
+        ("mqtts://broker\"", "mqtt://broker\"\npassword_file = \"p\"\nplain_password = true"),
+        ("127.0.0.1:8080\"", "0.0.0.0:8080\"\nplain_http = true"),
+        ("[web]", "[web]\ntls_key = \"k\"\ntls_cert = \"c\""),
+        ("[control]", "[control]\nplant_may = [\"teach\", \"drift accept\"]"),
+    ] {
+        let text = format!("{WHOLE}{}", PLANT.replace(from, to));
+        LineConfig::parse(&text, "line.toml").expect(to);
+    }
+}

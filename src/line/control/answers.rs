@@ -12,7 +12,7 @@ use crate::line::outbox::Outbox;
 use crate::line::outputs::Bank;
 use crate::line::records::Losses;
 use crate::line::reply::{Answer, Asked, Bell, Reply};
-use crate::line::request::{DriftRequest, Request};
+use crate::line::request::{DriftRequest, Petition, Request};
 use crate::line::status::Snapshot;
 use crate::line::supervise;
 use crate::line::teach;
@@ -52,6 +52,8 @@ pub struct Control {
     pub teach: bool,
     /// The time for which commissioning lasts. It is `None` if commissioning is not allowed.
     pub commissioning: Option<Duration>,
+    /// The user that runs `hetmm-plant`, if there is one.
+    pub plant: Option<PlantUser>,
     /// What can be seen of the GPIO lines.
     pub live: Live,
     /// The counters of lost records.
@@ -79,6 +81,21 @@ pub(super) enum Next {
     Wait(Waiting),
 }
 
+/// Says which user runs `hetmm-plant`, and what that program may ask for.
+#[derive(Debug, Clone)]
+pub struct PlantUser {
+    /// The number of the user.
+    pub user: u32,
+    /// The verbs of [`Request::VERBS`] that this user may ask for.
+    pub may: Vec<String>,
+}
+
+/// Returns whether a user is root or the one that runs this program.
+fn is_at_the_device(user: Option<u32>) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    user.is_some_and(|user| user == 0 || user == own)
+}
+
 fn refused(why: impl std::fmt::Display) -> Next {
     Next::Answer(json!({"error": why.to_string()}))
 }
@@ -87,11 +104,15 @@ impl Control {
     /// Begins to carry out a request.
     pub(super) fn begin(
         self: &Arc<Self>,
-        request: Request,
+        petition: Petition,
         user: Option<u32>,
         taken: &Taken,
         bell: &Bell,
     ) -> Next {
+        if let Some(why) = self.refusal(&petition, user) {
+            return refused(why);
+        }
+        let Petition { request, person } = petition;
         match request {
             Request::Safe => self.safe(bell),
             Request::Lines => Next::Answer(self.live.to_json(LineTime::now())),
@@ -112,10 +133,30 @@ impl Control {
             | Request::Undo(_)
             | Request::History
             | Request::Drift(_) => {
-                let who = user.map_or_else(String::new, |user| format!(", user {user}"));
-                self.work(request, format!("hetmm-edge{who}"), taken, bell)
+                let user = user.map_or_else(String::new, |user| format!(", user {user}"));
+                let program = || format!("hetmm-edge{user}");
+                let who = person.map_or_else(program, |name| format!("{name}, by hetmm-plant"));
+                self.work(request, who, taken, bell)
             }
         }
+    }
+
+    /// Returns why this user may not make this request. `hetmm-plant` may make those that `control.plant_may` names, and
+    /// nobody else may speak for a person.
+    fn refusal(&self, petition: &Petition, user: Option<u32>) -> Option<String> {
+        let is_plant = self.is_plant(user);
+        if petition.person.is_some() && !is_plant {
+            return Some("only the user control.plant_user may speak for somebody".into());
+        }
+        let is_limited = is_plant && (petition.person.is_some() || !is_at_the_device(user));
+        let verb = petition.request.verb();
+        let plant = self.plant.as_ref().filter(|_| is_limited)?;
+        let may = plant.may.iter().any(|allowed| allowed == verb);
+        (!may).then(|| format!("hetmm-plant may not do this: {verb} is not in control.plant_may"))
+    }
+
+    fn is_plant(&self, user: Option<u32>) -> bool {
+        user.is_some() && user == self.plant.as_ref().map(|plant| plant.user)
     }
 
     /// Begins what only somebody at the device may ask for: root, or the user that runs the program.
@@ -126,10 +167,11 @@ impl Control {
         taken: &Taken,
         bell: &Bell,
     ) -> Next {
-        let own = nix::unistd::geteuid().as_raw();
+        // Somebody at the device has begun commissioning before `hetmm-plant` may pulse.
+        let pulses = request == Request::PulseNg && self.is_plant(user);
         if self.commissioning.is_none() {
             refused("commissioning is not allowed here (commissioning.allowed = false)")
-        } else if !user.is_some_and(|user| user == 0 || user == own) {
+        } else if !is_at_the_device(user) && !pulses {
             refused("only root and the user that runs hetmm-edge may commission the device")
         } else if request == Request::PulseNg {
             self.ask_line(request, Place::Pulse, PART, bell)

@@ -2,7 +2,7 @@
 
 use crate::clock::LineTime;
 use crate::line::reply::Answer;
-use crate::line::request::Request;
+use crate::line::request::{Petition, Request};
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// The longest request, in bytes.
-const MAX_REQUEST: usize = 64;
+const MAX_REQUEST: usize = 256;
 /// The time that a peer has for its whole request, and again for reading its whole answer. It is also the time for
 /// which the peer may go on sending afterwards.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// Reads what the client has sent. Returns its request, or why there is none, as soon as that is known.
-    pub(super) fn read_request(&mut self, now: LineTime) -> Option<Result<Request, String>> {
+    pub(super) fn read_request(&mut self, now: LineTime) -> Option<Result<Petition, String>> {
         let Stage::Asking(line) = &mut self.stage else { return None };
         let mut bytes = [0; MAX_REQUEST];
         let room = MAX_REQUEST.saturating_sub(line.len());
@@ -145,8 +145,8 @@ impl Client {
             return (now >= self.until).then_some(Err(late));
         }
         let forms = Request::FORMS;
-        let request = Request::parse(&String::from_utf8_lossy(line));
-        Some(request.ok_or_else(|| format!("not a request; there are: {forms}")))
+        let petition = Petition::parse(&String::from_utf8_lossy(line));
+        Some(petition.ok_or_else(|| format!("not a request; there are: {forms}")))
     }
 
     /// Begins to send the answer.

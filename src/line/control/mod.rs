@@ -11,6 +11,8 @@
 //!   which have threads of their own.
 //! - Commissioning lasts as long as the client stays that asked for it. Only root and the user that runs the program may
 //!   ask, because nobody else is at the device.
+//! - `hetmm-plant`, which serves a network, runs as a user of its own. That user may only ask for what the configuration
+//!   allows it, and only that user may speak for a person.
 //! - `safe` needs no place in any of these numbers. If the hub thread does not answer, the outputs are taken to their
 //!   safe levels without it.
 
@@ -20,7 +22,7 @@ mod client;
 mod limits;
 mod server;
 
-pub use answers::Control;
+pub use answers::{Control, PlantUser};
 pub use ask::{ask, attend};
 pub use server::Socket;
 

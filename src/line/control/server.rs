@@ -7,7 +7,7 @@ use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
 use crate::line::local_socket::make_way;
 use crate::line::reply::{Bell, Ear};
-use crate::line::request::Request;
+use crate::line::request::{Petition, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 use std::os::fd::AsFd;
@@ -154,10 +154,11 @@ impl Server<'_> {
             Stage::Asking(_) | Stage::Answering(_) | Stage::Leaving
                 if happened.is_empty() && !is_due => {}
             Stage::Asking(_) => {
-                let Some(request) = client.read_request(now) else { return };
+                let Some(petition) = client.read_request(now) else { return };
+                let request = petition.as_ref().map(|petition| petition.request);
                 let ends = matches!(request, Ok(Request::Safe | Request::EndCommissioning));
                 let (taken, bell) = (&mut self.taken, &self.socket.bell);
-                begin(self.control, client, request, taken, bell, now);
+                begin(self.control, client, petition, taken, bell, now);
                 if ends {
                     self.dismiss(now);
                 }
@@ -277,13 +278,13 @@ fn ended() -> Value {
 fn begin(
     control: &Arc<Control>,
     client: &mut Client,
-    request: std::result::Result<Request, String>,
+    petition: std::result::Result<Petition, String>,
     taken: &mut Taken,
     bell: &Bell,
     now: LineTime,
 ) {
-    let next = match request {
-        Ok(request) => control.begin(request, client.user(), taken, bell),
+    let next = match petition {
+        Ok(petition) => control.begin(petition, client.user(), taken, bell),
         Err(why) => Next::Answer(json!({"error": why})),
     };
     match next {

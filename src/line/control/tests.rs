@@ -1,6 +1,6 @@
 //! Tests the socket without a device: what becomes of requests if the hub thread does not answer.
 
-use super::{Control, Socket, client};
+use super::{Control, PlantUser, Socket, client};
 use crate::clock::LineTime;
 use crate::gpio::{LineRef, MemoryPin};
 use crate::line::config::{FaultConfig, LineConfig};
@@ -44,6 +44,22 @@ impl Desk {
 
     /// Makes a desk at which commissioning lasts so long, or is not allowed.
     fn with(requests: usize, messages: usize, commissioning: Option<Duration>) -> Self {
+        Self::of(requests, messages, commissioning, None)
+    }
+
+    /// Makes a desk at which the user of this test runs `hetmm-plant`, which may make these requests.
+    fn for_plant(may: &[&str]) -> Self {
+        let user = nix::unistd::geteuid().as_raw();
+        let may = may.iter().map(|verb| (*verb).to_owned()).collect();
+        Self::of(REQUESTS, 1000, None, Some(PlantUser { user, may }))
+    }
+
+    fn of(
+        requests: usize,
+        messages: usize,
+        commissioning: Option<Duration>,
+        plant: Option<PlantUser>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = LineConfig::parse(CONFIG, "test").expect("reads");
         let mut outputs = config.outputs.clone();
@@ -72,6 +88,7 @@ impl Desk {
             drift: None,
             teach: false,
             commissioning,
+            plant,
             live: Default::default(),
             losses: Arc::default(),
         });
@@ -311,6 +328,31 @@ fn commissioning_ends_when_the_client_goes_away() {
     assert_eq!(request, Request::PulseNg);
     drop(pulse);
     assert_eq!(desk.next_request().0, Request::EndCommissioning);
+}
+
+#[test]
+fn only_the_user_of_the_plant_speaks_for_somebody_and_only_as_far_as_it_may() {
+    let desk = Desk::for_plant(&["status"]);
+    let said = |words: &str| answer(desk.connect(words))["error"].to_string();
+    for words in ["for \"anna\" safe\n", "for \"anna\" teach 1\n", "for \"anna\" resume\n"] {
+        assert!(said(words).contains("control.plant_may"), "{words}");
+    }
+    for words in ["for \"\" status\n", "for anna status\n", "for \"an\u{7}na\" status\n"] {
+        assert!(said(words).contains("not a request"), "{words}");
+    }
+    assert!(desk.requests.try_recv().is_err(), "nothing was passed on");
+    let client = desk.connect("for \"anna\" status\n");
+    let (request, reply) = desk.next_request();
+    assert_eq!(request, Request::Status);
+    reply.give(Answer::Done("it".into()));
+    assert_eq!(answer(client)["done"], "it");
+    // The same user at the device, in nobody's name, may everything.
+    let client = desk.connect("acknowledge\n");
+    assert_eq!(desk.next_request().0, Request::Acknowledge);
+    drop(client);
+    let desk = Desk::new(REQUESTS, 1000);
+    let refused = answer(desk.connect("for \"anna\" status\n"));
+    assert!(refused["error"].to_string().contains("only the user control.plant_user"), "{refused}");
 }
 
 /// Covers a former fault: a client that went right after the answer to its pulse ended commissioning.

@@ -36,5 +36,5 @@ pub use reference::{Reference, Usual};
 pub use sample::{Sample, Series};
 pub use saved::{Binding, Decision};
 pub use settings::Settings;
-pub use status::Status;
+pub use status::{ChartStatus, Status};
 pub use watch::{Notice, Watch};

@@ -1,7 +1,8 @@
 //! Makes the messages of the feed: one JSON object each, with its kind in `type`.
 
 use super::preview::Preview;
-use crate::line::record::{EdgeRecord, PartRecord};
+use crate::line::record::{EdgeRecord, Gate, PartRecord};
+use crate::line::template_identity::TemplateIdentity;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,6 +25,12 @@ enum Message<'a> {
     Part {
         #[serde(flatten)]
         record: &'a PartRecord,
+        /// The end of its inspection on the monotonic clock, in microseconds.
+        result_us: Option<u64>,
+        /// What the gate was told.
+        gate: Option<Gate>,
+        /// The template that it was compared with.
+        template: Option<&'a TemplateIdentity>,
         /// Whether the part has more regions than are listed.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         regions_cut: bool,
@@ -51,12 +58,17 @@ pub(super) fn hello(name: &str) -> Packet {
 }
 
 pub(super) fn part(record: &PartRecord) -> Packet {
+    let (result_us, gate) = (record.result_us, record.gate);
+    let template = record.template.as_deref();
+    let message = |record, regions_cut| {
+        packet(&Message::Part { record, result_us, gate, template, regions_cut })
+    };
     if record.regions.len() <= MOST_REGIONS {
-        return packet(&Message::Part { record, regions_cut: false });
+        return message(record, false);
     }
     let mut short = record.clone();
     short.regions.truncate(MOST_REGIONS);
-    packet(&Message::Part { record: &short, regions_cut: true })
+    message(&short, true)
 }
 
 pub(super) fn edge(record: &EdgeRecord) -> Packet {
