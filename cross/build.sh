@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the device program for the board.
 #
-# usage: cross/build.sh [--static | --onnxruntime] [--cpu NAME] [--tools]
+# usage: cross/build.sh [--static | --onnxruntime] [--cpu NAME] [--tools] [--plant]
 #
 #   --static     without any library of the board's: runs whatever glibc it has
 #   --onnxruntime
@@ -14,6 +14,7 @@
 #                  Jetson Nano, TX2, TX1           cortex-a57
 #                  Raspberry Pi 5                  cortex-a76
 #                  Raspberry Pi 4, CM4             cortex-a72
+#   --plant      also hetmm-plant. It looks up names of hosts, and so it needs the board's glibc
 #   --tools      also gpio_watch, camera_probe and panic_probe, for the virtual board (static)
 #
 # Prints for each program its place, size and what it needs of the board. Stripped; the one with
@@ -22,7 +23,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-STATIC=no CPU='' TOOLS=no FEATURES=edge
+STATIC=no CPU='' TOOLS=no PLANT=no FEATURES=edge
 while [ $# -gt 0 ]; do
   case $1 in
     --static) STATIC=yes ;;
@@ -32,6 +33,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --tools) TOOLS=yes ;;
+    --plant) PLANT=yes ;;
     -h | --help) help_of "$0" && exit ;;
     *) fail "unknown option $1" "$0 --help" ;;
   esac
@@ -55,7 +57,9 @@ build() {
     # On the last step alone: nothing else depends on it, and nothing else is compiled anew.
     kind=static flags=(-- -C target-feature=+crt-static)
   fi
-  "${CROSS_CARGO[@]}" rustc --release --target $TARGET --no-default-features --features "$2" "--$3" "$4" ${flags[@]+"${flags[@]}"}
+  local package=(--no-default-features --features "$2")
+  [ "$4" != hetmm-plant ] || package=(-p hetmm-plant)
+  "${CROSS_CARGO[@]}" rustc --release --target $TARGET "${package[@]}" "--$3" "$4" ${flags[@]+"${flags[@]}"}
   from=$TARGET_DIR/$TARGET/release/$4
   [ "$3" = bin ] || from=$TARGET_DIR/$TARGET/release/examples/$4
   to=$TARGET_DIR/board/$kind${CPU:+-$CPU}/$4
@@ -71,6 +75,9 @@ build() {
     'BEGIN { printf "%s\n  %.1f MB, %s, for %s\n", to, bytes / 1e6, glibc, cpu }'
 }
 build $STATIC $FEATURES bin hetmm-edge
+if [ $PLANT = yes ]; then
+  build no edge bin hetmm-plant
+fi
 if [ $TOOLS = yes ]; then
   build yes edge example gpio_watch
   build yes edge example camera_probe

@@ -2,10 +2,11 @@
 # Tests this folder: every configuration is accepted by the program; install and uninstall do what they
 # say, twice. Writes to a temporary folder only.
 #
-# usage: test.sh HETMM_EDGE
+# usage: test.sh HETMM_EDGE [HETMM_PLANT]
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
-EDGE=${1:?usage: test.sh HETMM_EDGE}
+EDGE=${1:?usage: test.sh HETMM_EDGE [HETMM_PLANT]}
+PLANT=${2:-}
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 fail() {
@@ -42,6 +43,11 @@ for round in 1 2; do
   [ "$(modes)" = "$MODES" ] || fail "install, round $round: $(modes)"
 done
 cmp -s "$EDGE" "$T/root/usr/local/bin/hetmm-edge" || fail "another program was installed"
+if [ -n "$PLANT" ]; then
+  "$HERE/install.sh" --binary "$EDGE" --plant "$PLANT" --root "$T/root" >/dev/null
+  cmp -s "$PLANT" "$T/root/usr/local/bin/hetmm-plant" || fail "another hetmm-plant was installed"
+  [ -f "$T/root/etc/systemd/system/hetmm-plant.service" ] || fail "the unit of hetmm-plant is missing"
+fi
 echo "# mine" >>"$T/root/etc/hetmm/line.toml"
 "$HERE/install.sh" --binary "$EDGE" --config "$HERE/jetson-orin-nano.toml" --root "$T/root" >/dev/null
 tail -n 1 "$T/root/etc/hetmm/line.toml" | grep -qx '# mine' || fail "a configuration was overwritten"
@@ -63,6 +69,7 @@ refuses() {
   [ $code = 2 ] || fail "exit code $code, not 2: $*"
 }
 refuses "$HERE/install.sh" --binary /nonexistent --root "$T/root"
+refuses "$HERE/install.sh" --binary "$EDGE" --plant /nonexistent --root "$T/root"
 refuses "$HERE/install.sh" --binary "$EDGE" --root ""
 refuses "$HERE/install.sh" --nonsense
 refuses "$HERE/uninstall.sh" --root

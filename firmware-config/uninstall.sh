@@ -1,10 +1,10 @@
 #!/bin/sh
-# Removes the service and the program.
+# Removes the services and the programs.
 #
 # usage: uninstall.sh [--purge] [--root DIR]
 #
-#   --purge      also /etc/hetmm and /var/lib/hetmm (configuration, templates, records, pictures) and
-#                the user hetmm
+#   --purge      also /etc/hetmm, /var/lib/hetmm and /var/lib/hetmm-plant (configuration, templates, records,
+#                pictures, users) and the users hetmm and hetmm-plant
 #   --root DIR   from this folder instead of /
 #
 # The groups gpio and video stay: others use them. Can be run again.
@@ -31,18 +31,26 @@ done
 SYSTEMD=no
 [ -n "$ROOT" ] || ! [ -d /run/systemd/system ] || SYSTEMD=yes
 
+if [ $SYSTEMD = yes ] && [ -e /etc/systemd/system/hetmm-plant.service ]; then
+  systemctl disable --now hetmm-plant
+fi
 if [ $SYSTEMD = yes ] && [ -e /etc/systemd/system/hetmm-edge.service ]; then
   # The program takes the safe state when it is stopped. If it cannot be stopped, nothing is removed.
   systemctl disable --now hetmm-edge
 fi
 rm -f "$ROOT/usr/local/bin/hetmm-edge" "$ROOT/usr/local/bin/.hetmm-edge.new" \
-  "$ROOT/etc/systemd/system/hetmm-edge.service" "$ROOT/etc/udev/rules.d/99-hetmm.rules"
+  "$ROOT/usr/local/bin/hetmm-plant" "$ROOT/usr/local/bin/.hetmm-plant.new" \
+  "$ROOT/etc/systemd/system/hetmm-edge.service" "$ROOT/etc/systemd/system/hetmm-plant.service" \
+  "$ROOT/etc/udev/rules.d/99-hetmm.rules"
 if [ $SYSTEMD = yes ]; then
   systemctl daemon-reload
   udevadm control --reload
 fi
 if [ $PURGE = yes ]; then
-  rm -rf "$ROOT/etc/hetmm" "$ROOT/var/lib/hetmm"
+  rm -rf "$ROOT/etc/hetmm" "$ROOT/var/lib/hetmm" "$ROOT/var/lib/hetmm-plant"
+  if [ -z "$ROOT" ] && id -u hetmm-plant >/dev/null 2>&1; then
+    userdel hetmm-plant
+  fi
   if [ -z "$ROOT" ] && id -u hetmm >/dev/null 2>&1; then
     userdel hetmm
     ! getent group hetmm >/dev/null || groupdel hetmm

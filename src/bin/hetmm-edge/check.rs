@@ -6,6 +6,7 @@ use crate::run;
 use hetmm::image::Size;
 use hetmm::inspection::Pipeline;
 use hetmm::line::config::{CameraSource, LineConfig};
+use hetmm::line::control::PlantUser;
 use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::proof;
 use hetmm::{Error, Result};
@@ -51,6 +52,10 @@ pub fn run(path: &Path, config: &LineConfig, lines: &LineOptions) -> Result<Exit
     }
     if let Some(file) = config.drift.file.as_ref().filter(|_| config.drift.watch) {
         note("drift.file".into(), writable(file, "regular file", Path::is_file));
+    }
+    if let Some(name) = &config.control.plant_user {
+        let found = PlantUser::find(name, &config.control.plant_may);
+        note("control.plant_user".into(), found.map(|found| format!("user {}", found.user)));
     }
     let recipe = config.recipe();
     let proven = proof::load(&recipe);

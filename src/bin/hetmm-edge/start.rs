@@ -321,11 +321,9 @@ impl Wiring<'_> {
 /// Returns the user that runs `hetmm-plant`. If the system knows no such user, nobody speaks for others.
 fn plant_user(control: &ControlConfig) -> Option<PlantUser> {
     let name = control.plant_user.as_deref()?;
-    let found = nix::unistd::User::from_name(name).ok().flatten();
-    if found.is_none() {
-        log::error!("control.plant_user: there is no user {name}; hetmm-plant cannot act");
-    }
-    Some(PlantUser { user: found?.uid.as_raw(), may: control.plant_may.clone() })
+    PlantUser::find(name, &control.plant_may)
+        .inspect_err(|why| log::error!("{why}; hetmm-plant cannot act"))
+        .ok()
 }
 
 /// Starts the thread of the records, if there is one.

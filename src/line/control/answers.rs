@@ -2,6 +2,7 @@
 
 use super::client::{Client, Place, Waiting};
 use super::limits::{ANSWER, PART};
+use super::plant_user::PlantUser;
 use crate::clock::LineTime;
 use crate::error::{Error, Result};
 use crate::line::archive::Archive;
@@ -79,15 +80,6 @@ pub(super) enum Next {
     Answer(Value),
     /// The request waits for its answer.
     Wait(Waiting),
-}
-
-/// Says which user runs `hetmm-plant`, and what that program may ask for.
-#[derive(Debug, Clone)]
-pub struct PlantUser {
-    /// The number of the user.
-    pub user: u32,
-    /// The verbs of [`Request::VERBS`] that this user may ask for.
-    pub may: Vec<String>,
 }
 
 /// Returns whether a user is root or the one that runs this program.

@@ -20,10 +20,12 @@ mod answers;
 mod ask;
 mod client;
 mod limits;
+mod plant_user;
 mod server;
 
-pub use answers::{Control, PlantUser};
+pub use answers::Control;
 pub use ask::{ask, attend};
+pub use plant_user::PlantUser;
 pub use server::Socket;
 
 #[cfg(test)]

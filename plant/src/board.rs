@@ -1,0 +1,195 @@
+//! Holds what is known of the production line. The feed writes here, and everything that shows something reads here.
+
+use crate::histogram::Histograms;
+use crate::part::{Outcome, Part};
+use crate::preview::Preview;
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
+
+/// The time after which a silent feed counts as lost. The device says something every 500 ms.
+pub const SILENCE: Duration = Duration::from_millis(1500);
+/// The number of parts that are kept for charts.
+const PARTS: usize = 200;
+/// The number of rejected parts that are kept for lists.
+const REJECTS: usize = 50;
+/// The number of events that may wait for a reader. A reader that is slower is told that it has missed some.
+const EVENTS: usize = 4096;
+
+/// Says what has happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A part has left.
+    Part(Arc<Part>),
+    /// The device has told its state.
+    Status(Arc<Value>),
+    /// There is a picture.
+    Preview(Arc<Preview>),
+    /// The feed has come (true) or gone.
+    Feed(bool),
+}
+
+/// Holds what is known at one moment.
+#[derive(Debug, Default)]
+pub struct Now {
+    /// The moment of the last message of the feed.
+    pub heard_at: Option<Instant>,
+    /// The version of `hetmm-edge`.
+    pub version: String,
+    /// What `hetmm-edge status` would say. It is null before the first status.
+    pub status: Arc<Value>,
+    /// The latest parts, the oldest first.
+    pub parts: VecDeque<Arc<Part>>,
+    /// The latest rejected parts, the oldest first.
+    pub rejects: VecDeque<Arc<Part>>,
+    /// The latest picture.
+    pub preview: Option<Arc<Preview>>,
+    /// The number of messages of the feed that were lost.
+    pub lost: u64,
+    /// The distributions of times and scores since this program was started.
+    pub histograms: Histograms,
+}
+
+impl Now {
+    /// Returns whether the device has said something lately.
+    pub fn is_alive(&self, now: Instant) -> bool {
+        self.heard_at.is_some_and(|at| now.saturating_duration_since(at) < SILENCE)
+    }
+
+    /// Returns a number of the status, such as `/counters/passed`. It is 0 if it is not known.
+    pub fn number(&self, path: &str) -> u64 {
+        self.status.pointer(path).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Returns a text of the status, such as `/state`. It is empty if it is not known.
+    pub fn text(&self, path: &str) -> &str {
+        self.status.pointer(path).and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// Returns whether a list of the status, such as `/faults`, has this entry.
+    pub fn lists(&self, path: &str, entry: &str) -> bool {
+        let list = self.status.pointer(path).and_then(Value::as_array);
+        list.is_some_and(|list| list.iter().any(|found| found == entry))
+    }
+}
+
+/// Shares what is known between threads and tasks.
+#[derive(Debug)]
+pub struct Board {
+    now: Mutex<Now>,
+    events: broadcast::Sender<Event>,
+    /// The number of pages that show pictures.
+    viewers: AtomicUsize,
+    /// The number of messages that the broker did not get.
+    pub mqtt_dropped: AtomicU64,
+    /// The longest time from trigger to result that counts as in time, in microseconds.
+    deadline_us: Option<u64>,
+}
+
+impl Board {
+    /// Makes an empty board. `deadline_us` is the deadline of a result, counted from the trigger.
+    pub fn new(deadline_us: Option<u64>) -> Arc<Self> {
+        let (events, _) = broadcast::channel(EVENTS);
+        let (viewers, mqtt_dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Board { now: Mutex::default(), events, viewers, mqtt_dropped, deadline_us })
+    }
+
+    /// Returns what is known. Hold it for microseconds only.
+    pub fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the events from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Notes the first message of a connection.
+    pub fn hello(&self, version: &str) {
+        let mut now = self.now();
+        now.version = version.to_owned();
+        now.heard_at = Some(Instant::now());
+        drop(now);
+        self.tell(Event::Feed(true));
+    }
+
+    /// Notes that the feed has gone.
+    pub fn gone(&self) {
+        let was_there = self.now().heard_at.take().is_some();
+        if was_there {
+            self.tell(Event::Feed(false));
+        }
+    }
+
+    /// Notes the state of the device.
+    pub fn status(&self, status: Value) {
+        let status = Arc::new(status);
+        let mut now = self.now();
+        now.heard_at = Some(Instant::now());
+        now.status = status.clone();
+        drop(now);
+        self.tell(Event::Status(status));
+    }
+
+    /// Notes a part.
+    pub fn part(&self, part: Part) {
+        let part = Arc::new(part);
+        let mut now = self.now();
+        now.histograms.add(&part, self.deadline_us);
+        push(&mut now.parts, part.clone(), PARTS);
+        if part.outcome == Outcome::Rejected {
+            push(&mut now.rejects, part.clone(), REJECTS);
+        }
+        drop(now);
+        self.tell(Event::Part(part));
+    }
+
+    /// Notes that messages of the feed are missing.
+    pub fn lost(&self, count: u64) {
+        let mut now = self.now();
+        now.lost = now.lost.saturating_add(count);
+    }
+
+    /// Notes a picture.
+    pub fn preview(&self, preview: Preview) {
+        let preview = Arc::new(preview);
+        self.now().preview = Some(preview.clone());
+        self.tell(Event::Preview(preview));
+    }
+
+    /// Counts somebody who looks at pictures until the guard is dropped.
+    pub fn look(self: &Arc<Self>) -> Viewer {
+        self.viewers.fetch_add(1, Ordering::SeqCst);
+        Viewer(self.clone())
+    }
+
+    /// Returns whether somebody looks at pictures.
+    pub fn is_watched(&self) -> bool {
+        self.viewers.load(Ordering::SeqCst) > 0
+    }
+
+    fn tell(&self, event: Event) {
+        // Without readers there is nobody to tell.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Counts somebody who looks at pictures.
+#[derive(Debug)]
+pub struct Viewer(Arc<Board>);
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.0.viewers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn push(ring: &mut VecDeque<Arc<Part>>, part: Arc<Part>, most: usize) {
+    if ring.len() >= most {
+        ring.pop_front();
+    }
+    ring.push_back(part);
+}

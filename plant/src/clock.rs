@@ -1,0 +1,17 @@
+//! Tells whether the wall clock is synchronized. It is asked at most once a second.
+
+use hetmm::line::evidence::ClockState;
+use hetmm::line::wall_clock::WallClock;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Shares the wall clock between tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Arc<Mutex<WallClock>>);
+
+impl Clock {
+    /// Returns whether a time server keeps the clock right.
+    pub fn is_synchronized(&self) -> bool {
+        let mut clock = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.now().clock.state == ClockState::Synchronized
+    }
+}

@@ -1,0 +1,176 @@
+//! Writes metrics for Prometheus: text format 0.0.4, one snapshot, base units, no part numbers.
+
+use crate::board::Board;
+use crate::histogram::Histogram;
+use hetmm::line::tracker::{Fault, Reason};
+use serde_json::Value;
+use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// The media type of the text.
+pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const STATES: [&str; 4] = ["ready", "not_ready", "safe", "commissioning"];
+
+/// Returns all metrics.
+pub fn text(board: &Board) -> String {
+    let now = board.now();
+    let mut text = Text::default();
+    let at = |path: &str| now.number(path);
+    text.gauge("hetmm_up", "Whether the device answers.");
+    text.line("hetmm_up", &[], u8::from(now.is_alive(Instant::now())));
+    text.gauge("hetmm_info", "The version of hetmm-edge.");
+    text.line("hetmm_info", &[("version", &now.version)], 1);
+    text.gauge("hetmm_template_info", "The template in use.");
+    let id: String = now.text("/template/identity/blake3").chars().take(8).collect();
+    let name = now.text("/template/identity/name");
+    text.line("hetmm_template_info", &[("id", &id), ("name", name)], 1);
+    text.gauge("hetmm_state", "The state of the line: 1 for the present one.");
+    for state in STATES {
+        text.line("hetmm_state", &[("state", state)], u8::from(now.text("/state") == state));
+    }
+    text.gauge("hetmm_fault", "Whether a fault is present.");
+    for fault in Fault::ALL {
+        let name = word(fault);
+        text.line("hetmm_fault", &[("fault", &name)], u8::from(now.lists("/faults", &name)));
+    }
+    text.counter("hetmm_triggers_total", "Parts that were triggered.");
+    text.line("hetmm_triggers_total", &[], at("/counters/triggers"));
+    text.counter("hetmm_parts_total", "Parts that have left, by outcome and reason.");
+    let passed = [("outcome", "passed"), ("reason", "")];
+    text.line("hetmm_parts_total", &passed, at("/counters/passed"));
+    for reason in Reason::ALL {
+        let name = word(reason);
+        let count = at(&format!("/counters/rejected_for/{name}"));
+        text.line("hetmm_parts_total", &[("outcome", "rejected"), ("reason", &name)], count);
+    }
+    text.counter("hetmm_late_results_total", "Results that came after their deadline.");
+    text.line("hetmm_late_results_total", &[], at("/counters/late_results"));
+    text.counter("hetmm_alarms_total", "Alarms for too many rejects in a row.");
+    text.line("hetmm_alarms_total", &[], at("/counters/alarms"));
+    text.counter("hetmm_lost_total", "What was not kept or not sent.");
+    let records = at("/records/records_dropped") + at("/records/records_failed");
+    let pictures = at("/records/pictures_dropped") + at("/records/pictures_failed");
+    let mqtt = board.mqtt_dropped.load(Ordering::Relaxed);
+    for (what, count) in
+        [("record", records), ("picture", pictures), ("feed", now.lost), ("mqtt", mqtt)]
+    {
+        text.line("hetmm_lost_total", &[("what", what)], count);
+    }
+    text.gauge("hetmm_parts_in_flight", "Parts between trigger and gate.");
+    text.line("hetmm_parts_in_flight", &[], at("/in_flight"));
+    text.gauge("hetmm_parts_waiting", "Parts that wait for their result.");
+    text.line("hetmm_parts_waiting", &[], at("/waiting_for_result"));
+    text.gauge("hetmm_drift_warning", "Whether something drifts.");
+    let warns = now.status.pointer("/drift/warnings").and_then(Value::as_array);
+    text.line("hetmm_drift_warning", &[], u8::from(warns.is_some_and(|list| !list.is_empty())));
+    let all = &now.histograms;
+    let seconds = [
+        (
+            "hetmm_trigger_to_result_seconds",
+            "From the trigger to the result.",
+            &all.trigger_to_result,
+        ),
+        ("hetmm_gate_slack_seconds", "From a result in time to its deadline.", &all.gate_slack),
+        ("hetmm_pulse_lateness_seconds", "How late pulses began.", &all.pulse_lateness),
+        ("hetmm_score_ratio", "Scores as multiples of the threshold.", &all.score_ratio),
+    ];
+    for (name, help, histogram) in seconds {
+        text.head(name, help, "histogram");
+        text.histogram(name, None, histogram);
+    }
+    text.head("hetmm_stage_seconds", "The stages of an inspection.", "histogram");
+    for (stage, histogram) in &all.stages {
+        text.histogram("hetmm_stage_seconds", Some(stage), histogram);
+    }
+    text.0
+}
+
+/// Returns the name of a fault or a reason, as the device writes it.
+fn word(named: impl serde::Serialize) -> String {
+    serde_json::to_value(named).ok().as_ref().and_then(Value::as_str).unwrap_or("unknown").into()
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        // Writing to a text does not fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) {
+        self.head(name, help, "gauge");
+    }
+
+    fn counter(&mut self, name: &str, help: &str) {
+        self.head(name, help, "counter");
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let pairs: Vec<String> =
+            labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
+        let labels =
+            if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, stage: Option<&str>, histogram: &Histogram) {
+        let stage: Vec<(&str, &str)> = stage.map(|stage| ("stage", stage)).into_iter().collect();
+        let mut sum = 0;
+        let bounds = histogram.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        for (bound, count) in bounds.zip(&histogram.counts) {
+            sum += count;
+            let labels: Vec<(&str, &str)> =
+                stage.iter().copied().chain([("le", &*bound)]).collect();
+            self.line(&format!("{name}_bucket"), &labels, sum);
+        }
+        self.line(&format!("{name}_sum"), &stage, histogram.sum);
+        self.line(&format!("{name}_count"), &stage, sum);
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_snapshot_becomes_few_lines_without_part_numbers() {
+        let board = Board::new(None);
+        assert!(text(&board).contains("\nhetmm_up 0\n"));
+        board.hello("0.2.0");
+        board.status(json!({
+            "state": "safe", "faults": ["camera"],
+            "template": {"identity": {"blake3": "0123456789", "name": "a \"b\"\\\n.hetmm"}},
+            "counters": {"triggers": 12, "passed": 7, "rejected_for": {"defect": 5}},
+        }));
+        let text = text(&board);
+        for line in [
+            "hetmm_up 1",
+            "hetmm_info{version=\"0.2.0\"} 1",
+            "hetmm_template_info{id=\"01234567\",name=\"a \\\"b\\\"\\\\\\n.hetmm\"} 1",
+            "hetmm_state{state=\"safe\"} 1",
+            "hetmm_state{state=\"ready\"} 0",
+            "hetmm_fault{fault=\"camera\"} 1",
+            "hetmm_parts_total{outcome=\"passed\",reason=\"\"} 7",
+            "hetmm_parts_total{outcome=\"rejected\",reason=\"defect\"} 5",
+            "hetmm_score_ratio_bucket{le=\"+Inf\"} 0",
+            "hetmm_stage_seconds_bucket{stage=\"backbone\",le=\"0.002\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert!(series <= 200, "{series} series");
+        // Each name is described once, before its first line.
+        for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
+            assert_eq!(text.matches(line).count(), 1, "{line}");
+        }
+    }
+}
