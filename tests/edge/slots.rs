@@ -1,0 +1,162 @@
+//! Tests slots for templates in the real program: selecting, what follows the selection, and what survives a restart.
+
+use super::*;
+
+/// Makes a desk with a chain of records and two slots. The template of the second one has other bytes.
+fn desk() -> Desk {
+    let desk = Desk::new(
+        &CONFIG
+            .replace(
+                "file = \"part.hetmm\"\n",
+                "file = \"part.hetmm\"\nslots = { 1 = \"part.hetmm\", 2 = \"b.hetmm\" }\n",
+            )
+            .replace("[records]\n", "[records]\nfolder = \"records\"\nmin_free_mib = 0\n"),
+    );
+    std::fs::copy(template(), desk.path("b.hetmm")).expect("copies");
+    let changed = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+        .args(["rules", "--min-area", "3"])
+        .arg(desk.path("b.hetmm"))
+        .output()
+        .expect("runs");
+    assert!(changed.status.success(), "{}", stderr(&changed));
+    assert_ne!(digest(&desk.path("b.hetmm")), digest(&desk.path("part.hetmm")));
+    desk
+}
+
+fn digest(file: &Path) -> String {
+    blake3::hash(&std::fs::read(file).expect("reads")).to_hex().to_string()
+}
+
+fn chain(desk: &Desk, kind: &str) -> Vec<Value> {
+    let entries = std::fs::read_dir(desk.path("records")).expect("reads");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("reads").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    let texts = files.iter().map(|path| std::fs::read_to_string(path).expect("reads"));
+    let text: String = texts.collect();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| line["kind"] == kind).collect()
+}
+
+#[test]
+fn the_selected_slot_is_used_recorded_taught_and_kept() {
+    let mut desk = desk();
+    std::fs::copy(picture("scratch", 0), desk.path("pictures/0.png")).expect("copies");
+    desk.start();
+    let status = desk.wait_until_ready();
+    assert_eq!(status["template"]["slot"], 1, "template.file is in slot 1");
+    let first = desk.ask("trigger");
+    assert_eq!(first["why"], "defect");
+    desk.wait_for("the picture", |s| s["records"]["pictures_written"] == 1);
+    let second = digest(&desk.path("b.hetmm"));
+    let done = desk.ask(&format!("select 2 --digest {}", &second[..12]));
+    assert!(done["done"].is_string() && done["blake3"] == second.as_str(), "{done}");
+    let template = desk.ask("status")["template"].clone();
+    assert_eq!((&template["slot"], &template["identity"]["slot"]), (&2.into(), &2.into()));
+    assert!(template["file"].as_str().is_some_and(|file| file.ends_with("b.hetmm")), "{template}");
+    let slots = desk.ask("slots")["slots"].clone();
+    let active = |at: usize| slots[at]["active"].as_bool();
+    assert_eq!((active(0), active(1)), (Some(false), Some(true)), "{slots}");
+    assert_eq!(slots[1]["blake3"], second.as_str());
+    // The part was inspected with slot 1, so it says nothing about slot 2.
+    let before = [digest(&desk.path("part.hetmm")), second];
+    let refused = desk.ask("teach 1 --force");
+    let why = refused["error"].as_str().unwrap_or_default();
+    assert!(why.contains("compared with slot 1, and slot 2 is selected"), "{refused}");
+    while desk.ask("trigger")["outcome"] != "rejected" {}
+    desk.wait_for("the picture", |s| s["records"]["pictures_written"] == 2);
+    let part = desk.ask("status")["counters"]["triggers"].clone();
+    let taught = desk.ask(&format!("teach {part} --force"));
+    assert!(taught["done"].is_string(), "{taught}");
+    let after = [digest(&desk.path("part.hetmm")), digest(&desk.path("b.hetmm"))];
+    assert!(after[0] == before[0] && after[1] != before[1], "only slot 2 has learned");
+    assert_eq!(desk.ask("history")["journal"].as_array().map(Vec::len), Some(1));
+    assert_eq!(desk.stop(), 0);
+    let selected = chain(&desk, "select");
+    assert_eq!(selected.len(), 1);
+    assert_eq!(
+        (&selected[0]["slot"], &selected[0]["blake3"]),
+        (&2.into(), &before[1].as_str().into())
+    );
+    assert!(selected[0]["who"].as_str().is_some_and(|who| who.contains("user ")), "{selected:?}");
+    let used: Vec<Value> =
+        chain(&desk, "part").iter().map(|line| line["template"]["slot"].clone()).collect();
+    assert_eq!(used[0], 1);
+    assert!(used.len() > 1 && used[1..].iter().all(|slot| *slot == 2), "{used:?}");
+    desk.start();
+    assert_eq!(desk.wait_until_ready()["template"]["slot"], 2, "after a restart");
+    assert!(desk.ask("undo")["done"].is_string());
+    assert_eq!(digest(&desk.path("b.hetmm")), before[1], "slot 2 is as before");
+    assert_eq!(desk.stop(), 0);
+}
+
+#[test]
+fn what_is_refused_leaves_the_slot_and_check_looks_at_all_of_them() {
+    let mut desk = desk();
+    let checked = desk.command().arg("--check").output().expect("runs");
+    let words = stderr(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{words}");
+    for expected in [
+        "ok    template of slot 1:",
+        "ok    template of slot 2:",
+        "ok    selected template: slot 1",
+    ] {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    desk.start();
+    desk.wait_until_ready();
+    let refused = |arguments: &[&str]| {
+        let out = desk.command().args(arguments).output().expect("runs");
+        assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+        let answer: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+        answer["error"].as_str().expect("a reason").to_owned()
+    };
+    assert!(refused(&["select", "2", "--digest", "00000000"]).contains("00000000 is expected"));
+    assert!(refused(&["select", "3"]).contains("no slot 3"));
+    std::fs::write(desk.path("b.hetmm"), b"nothing").expect("writes");
+    assert!(refused(&["select", "2"]).contains("b.hetmm"));
+    assert_eq!(desk.ask("status")["template"]["slot"], 1);
+    assert!(!desk.path("part.hetmm.slot").exists(), "nothing was selected");
+    assert_eq!(desk.ask("trigger")["outcome"], "passed");
+    let usage = desk.command().args(["select", "2", "--digest", "0000000"]).output().expect("runs");
+    assert_eq!(usage.status.code(), Some(2), "seven digits are too few");
+    assert_eq!(desk.stop(), 0);
+    let checked = desk.command().arg("--check").output().expect("runs");
+    assert_eq!(checked.status.code(), Some(4), "{}", stderr(&checked));
+    assert!(stderr(&checked).contains("WRONG template of slot 2: "), "{}", stderr(&checked));
+    std::fs::write(desk.path("part.hetmm.slot"), b"hetmm-edge slot 2\n").expect("writes");
+    desk.start();
+    let template = desk.wait_until_ready()["template"].clone();
+    assert_eq!(template["slot"], 1);
+    assert!(template["selection_error"].to_string().contains("damaged"), "{template}");
+    assert!(desk.log().contains("part.hetmm is used"), "{}", desk.log());
+    assert_eq!(desk.stop(), 0);
+}
+
+/// Each product has its own reference for drift.
+#[test]
+fn every_slot_has_a_drift_state_of_its_own() {
+    let mut desk = desk();
+    let config = std::fs::read_to_string(desk.path("line.toml")).expect("reads");
+    let drift = "[drift]\nwatch = true\nfile = \"drift.json\"\nblock_s = 1\nblock_parts = 3\n";
+    std::fs::write(desk.path("line.toml"), format!("{config}{drift}")).expect("writes");
+    desk.start();
+    desk.wait_until_ready();
+    assert_eq!(desk.ask("trigger")["outcome"], "passed");
+    desk.wait_for("a state", |_| desk.path("drift.json.slot1").exists());
+    let decisions = || desk.ask("drift status")["decisions"].as_array().map(Vec::len);
+    assert!(desk.ask("drift learn")["done"].is_string());
+    assert_eq!(decisions(), Some(1));
+    assert!(desk.ask("select 2")["done"].is_string());
+    assert_eq!(desk.ask("trigger")["outcome"], "passed");
+    desk.wait_for("the other state", |_| desk.path("drift.json.slot2").exists());
+    assert_eq!(decisions(), Some(0), "nobody has decided anything about slot 2");
+    assert!(desk.ask("select 1")["done"].is_string());
+    assert_eq!(desk.ask("trigger")["outcome"], "passed");
+    desk.wait_for("the first state", |_| decisions() == Some(1));
+    assert_eq!(desk.stop(), 0);
+    let told = chain(&desk, "drift_learn");
+    assert_eq!(told.len(), 1);
+    assert!(told[0]["who"].as_str().is_some_and(|who| who.contains("user ")), "{told:?}");
+    assert!(told[0]["warnings"].is_array(), "{told:?}");
+}
