@@ -2,6 +2,8 @@
 //! kernel GPIO and a kernel camera run on the virtual board, `cross/board-test.sh`.
 #![cfg(feature = "desktop")]
 
+#[path = "edge/archive.rs"]
+mod archive;
 #[path = "edge/collect.rs"]
 mod collect;
 #[path = "edge/commission.rs"]

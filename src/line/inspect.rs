@@ -27,7 +27,7 @@ pub struct Inspection {
     pub threads: usize,
     /// Whether a part with the verdict *review* passes.
     pub review_passes: bool,
-    /// The archive of pictures of bad parts.
+    /// The archive of pictures.
     pub archive: Option<Arc<Archive>>,
     /// The way to the drift watch, if there is one.
     pub drift: Option<Feed>,
@@ -96,9 +96,13 @@ impl Inspection {
             Ok((assessment, scored, image)) => {
                 let seen = Seen { score: assessment.score, image, pipeline: pipeline.clone() };
                 let late = LineTime::now() >= job.deadline;
-                if let Some(archive) = self.archive.as_ref().filter(|_| late || !assessment.passes)
+                let reason = match assessment.passes {
+                    true => late.then_some(Reason::Late),
+                    false => Some(Reason::Defect),
+                };
+                if let Some(archive) = &self.archive
+                    && (reason.is_some() || archive.wants_passed())
                 {
-                    let reason = if assessment.passes { Reason::Late } else { Reason::Defect };
                     archive.keep(Item {
                         part: job.part,
                         reason,

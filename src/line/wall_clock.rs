@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The time for which a quality that was read is taken.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Reads moments. Only the thread of the records has one.
+/// Reads moments. Each thread that needs them has one.
 #[derive(Debug, Default)]
 pub struct WallClock {
     quality: Option<(LineTime, ClockQuality)>,

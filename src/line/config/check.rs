@@ -22,6 +22,7 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     reject(config, at)?;
     outputs(config, at)?;
     drift(config, at)?;
+    archive(config, at)?;
     commissioning(config, at)?;
     check_expanders::check(config, at)?;
     check_plant::check(config, at)?;
@@ -64,6 +65,9 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("archive.max_parts", Some(config.archive.max_parts as u64), 1, 1_000_000),
         ("archive.queue", Some(config.archive.queue as u64), 1, 256),
         ("feed.queue", Some(config.feed.queue as u64), 16, 65_536),
+        ("archive.min_free_mib", Some(config.archive.min_free_mib), 0, 1 << 40),
+        ("archive.keep_days", Some(config.archive.keep_days), 0, 36_500),
+        ("archive.passed_every", Some(config.archive.passed_every), 0, 1_000_000_000),
         ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
         (
             "realtime.inspection_timeout_us",
@@ -303,6 +307,15 @@ fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     }
     Ok(())
 }
+fn archive(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let archive = &config.archive;
+    if archive.passed_every > 0 && archive.folder.is_none() {
+        let remedy = "give archive.folder, or remove passed_every";
+        return Err(at.error("archive.passed_every", "has no meaning without a folder", remedy));
+    }
+    Ok(())
+}
+
 
 fn commissioning(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     if config.commissioning.allowed && config.control.socket.is_none() {

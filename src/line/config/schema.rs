@@ -383,7 +383,7 @@ impl Default for RecordsConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveConfig {
-    /// The folder for pictures of rejected parts. Without it, none are kept.
+    /// The folder for pictures. Without it, none are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
     /// The largest number of parts in the folder. The oldest are removed.
@@ -394,9 +394,20 @@ pub struct ArchiveConfig {
     pub queue: usize,
 }
 
+    /// The number of days for which pictures are kept; 0 means for ever.
+    pub keep_days: u64,
+    /// Every passed part of this number is kept; 0 means that none is.
+    pub passed_every: u64,
 impl Default for ArchiveConfig {
     fn default() -> Self {
-        ArchiveConfig { folder: None, max_parts: 1000, min_free_mib: 500, queue: 8 }
+        ArchiveConfig {
+            folder: None,
+            max_parts: 1000,
+            min_free_mib: 500,
+            keep_days: 0,
+            passed_every: 0,
+            queue: 8,
+        }
     }
 }
 

@@ -252,6 +252,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
 fn keys_of_sensors_and_of_the_light() {
     let with = |format: &str, lines: &str| {
         let text = WHOLE.replace("format = \"YUYV\"", &format!("format = \"{format}\"\n{lines}"));
+    assert_eq!(config.records.keep_days, config.archive.keep_days);
         let strobe = if lines.contains("must_cover") { "[outputs.strobe]\nline = 7\n" } else { "" };
         LineConfig::parse(&(text + strobe), "line.toml")
     };

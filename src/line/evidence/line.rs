@@ -89,7 +89,7 @@ pub enum Event {
         /// Who asked for it.
         who: String,
     },
-    /// The picture of a rejected part was written to the archive.
+    /// The picture of a part was written to the archive.
     Picture {
         /// The part.
         part: u64,
