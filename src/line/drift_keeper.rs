@@ -3,12 +3,17 @@
 //! The thread that inspects measures a picture after the hub thread has its result, and hands the numbers over without
 //! waiting. So the watch can change no verdict, not even by making it late. The wall clock is read only for the list of
 //! decisions.
+//!
+//! Each slot for a template has a state of its own, in a file of its own, because it is for another product.
 
 use super::config::LineConfig;
 use super::drift::{Binding, ChartStatus, GoodPictures, Notice, Sample, Settings, Watch};
+use super::evidence::Event as Told;
 use super::messages::Message;
 use super::outbox::Outbox;
+use super::records::Reporter;
 use super::request::DriftRequest;
+use super::slot::Slot;
 use super::tracker::Event;
 use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
@@ -37,12 +42,15 @@ pub struct Seen {
     pub image: NetworkImage,
     /// The template and feature extractor that it was inspected with.
     pub pipeline: Arc<Pipeline>,
+    /// The slot of the template, if it is in one.
+    pub slot: Option<Slot>,
 }
 
 /// Holds the numbers of a part on their way to the watch.
 pub struct Part {
     sample: Sample,
     pipeline: Arc<Pipeline>,
+    slot: Option<Slot>,
 }
 
 /// Hands parts to the watch.
@@ -54,13 +62,13 @@ pub struct Feed {
 impl Feed {
     /// Measures a part and hands it over. It never waits. If there is no room, the part is lost to the watch and counted.
     pub fn part(&self, seen: Seen) {
-        let Seen { score, image, pipeline } = seen;
+        let Seen { score, image, pipeline, slot } = seen;
         let threshold = pipeline.template().header().calibration.threshold;
         let appearance = pipeline.appearance(&image);
         let sample = appearance
             .and_then(|appearance| Sample::new(LineTime::now(), score, threshold, appearance));
-        let is_sent =
-            sample.is_some_and(|sample| self.sender.try_send(Part { sample, pipeline }).is_ok());
+        let part = sample.map(|sample| Part { sample, pipeline, slot });
+        let is_sent = part.is_some_and(|part| self.sender.try_send(part).is_ok());
         if !is_sent {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -69,28 +77,42 @@ impl Feed {
 
 /// Keeps the watch. The thread that feeds it and the control socket share it.
 pub struct Keeper {
-    watch: Mutex<Watch>,
+    watched: Mutex<Watched>,
+    settings: Settings,
+    /// The file of the state without a slot. Those of the slots stand beside it.
     file: PathBuf,
     /// Held while the file is written, so that an older state never replaces a newer one.
     writing: Mutex<()>,
     /// What a reference belongs to, without the template.
     binding: Binding,
     hub: Outbox,
+    /// Tells the records what people decide.
+    reporter: Reporter,
     lost: Arc<AtomicU64>,
     /// The number of times that the state could not be written.
     failed: AtomicU64,
 }
 
+/// Holds the watch of the slot in use.
+struct Watched {
+    watch: Watch,
+    slot: Option<Slot>,
+}
+
 impl Keeper {
     /// Makes the watch of a configuration, with the state that its file holds. Returns `None` if nothing is to be watched.
-    /// A file that cannot be used is reported, and the watch learns anew.
-    pub fn new(config: &LineConfig, hub: Outbox) -> Option<(Arc<Self>, Feed, Receiver<Part>)> {
+    /// A file that cannot be used is reported, and the watch learns anew. `reporter` is told what people decide.
+    pub fn new(
+        config: &LineConfig,
+        hub: Outbox,
+        reporter: Reporter,
+    ) -> Option<(Arc<Self>, Feed, Receiver<Part>)> {
         let drift = &config.drift;
         let file = drift.file.clone().filter(|_| drift.watch)?;
-        let watch = restored(&file, drift.settings()).unwrap_or_else(|why| {
-            log::error!("{}: {why}; the drift watch learns anew", file.display());
-            Watch::new(drift.settings())
-        });
+        let slots = config.slots();
+        let selected = slots.read().ok().flatten().unwrap_or_else(|| slots.unselected());
+        let (slot, settings) = (selected.slot, drift.settings());
+        let watch = restored_or_new(&file_of(&file, slot), settings);
         let (sender, parts) = sync_channel(QUEUE);
         let lost = Arc::<AtomicU64>::default();
         let camera = serde_json::to_vec(&config.camera).unwrap_or_default();
@@ -101,11 +123,13 @@ impl Keeper {
             block_parts: drift.block_parts,
         };
         let keeper = Keeper {
-            watch: Mutex::new(watch),
+            watched: Mutex::new(Watched { watch, slot }),
+            settings,
             file,
             writing: Mutex::new(()),
             binding,
             hub,
+            reporter,
             lost: lost.clone(),
             failed: AtomicU64::new(0),
         };
@@ -118,10 +142,11 @@ impl Keeper {
         while !self.hub.stopped() {
             let notices = match parts.recv_timeout(LOOK) {
                 Ok(part) => {
+                    self.change_slot(part.slot);
                     self.bind(&part.pipeline, &mut bound);
-                    self.watch().part(&part.sample)
+                    self.watched().watch.part(&part.sample)
                 }
-                Err(RecvTimeoutError::Timeout) => self.watch().tick(LineTime::now()),
+                Err(RecvTimeoutError::Timeout) => self.watched().watch.tick(LineTime::now()),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             notices.iter().for_each(tell);
@@ -129,12 +154,23 @@ impl Keeper {
                 self.keep();
                 self.tell_forecast(&mut forecast);
             }
-            let present = self.watch().warns();
+            let present = self.watched().watch.warns();
             if present != told && self.hub.try_send(Message::Event(Event::Drift { present })) {
                 told = present;
             }
         }
         self.keep();
+    }
+
+    /// Goes on with the state of another slot, if the next part was inspected with one. The state of the slot before it is
+    /// kept.
+    fn change_slot(&self, slot: Option<Slot>) {
+        if self.watched().slot == slot {
+            return;
+        }
+        self.keep();
+        let watch = restored_or_new(&file_of(&self.file, slot), self.settings);
+        *self.watched() = Watched { watch, slot };
     }
 
     /// Tells the watch which template the next parts were inspected with, if it is another one than before.
@@ -147,14 +183,14 @@ impl Keeper {
         let digest = blake3::Hash::from(template.digest()).to_hex().to_string();
         let scores = template.pictures().0.iter().map(|picture| picture.score);
         let binding = Binding { template: digest, ..self.binding.clone() };
-        if self.watch().bind(binding, GoodPictures::new(scores)) {
+        if self.watched().watch.bind(binding, GoodPictures::new(scores)) {
             log::info!("drift: the watch learns what is usual for this template and camera");
             self.keep();
         }
     }
 
     fn tell_forecast(&self, told: &mut bool) {
-        let hours = self.watch().status().hours_to_threshold;
+        let hours = self.watched().watch.status().hours_to_threshold;
         if let Some(hours) = hours.filter(|_| !*told) {
             log::warn!("drift: good parts reach the threshold in about {hours:.0} hours");
         }
@@ -164,8 +200,10 @@ impl Keeper {
     /// Writes the state to its file.
     fn keep(&self) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = self.watch().save();
-        if let Err(why) = files::write_whole(&self.file, &bytes) {
+        let watched = self.watched();
+        let (bytes, file) = (watched.watch.save(), file_of(&self.file, watched.slot));
+        drop(watched);
+        if let Err(why) = files::write_whole(&file, &bytes) {
             self.failed.fetch_add(1, Ordering::Relaxed);
             log::error!("drift: what was learned is not kept: {why}");
         }
@@ -178,14 +216,15 @@ impl Keeper {
     pub fn request(&self, request: DriftRequest, who: &str) -> Result<Value> {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let before = self.to_json();
-        let done = match request {
+        let (who_asked, warnings) = (who.to_owned(), self.watched().watch.status().warnings);
+        let (done, event) = match request {
             DriftRequest::Status => return Ok(before),
             DriftRequest::Learn => {
-                self.watch().learn(who, unix_s);
-                "the watch learns anew"
+                self.watched().watch.learn(who, unix_s);
+                ("the watch learns anew", Told::DriftLearn { who: who_asked, warnings })
             }
             DriftRequest::Accept => {
-                if !self.watch().accept(who, unix_s) {
+                if !self.watched().watch.accept(who, unix_s) {
                     return Err(Error::new(
                         Kind::Usage,
                         "nothing warns, so nothing can be accepted",
@@ -194,9 +233,11 @@ impl Keeper {
                         "look at hetmm-edge drift status; drift learn begins anew in any case",
                     ));
                 }
-                "what is there now is usual: the watch learns anew"
+                let done = "what is there now is usual: the watch learns anew";
+                (done, Told::DriftAccept { who: who_asked, warnings })
             }
         };
+        self.reporter.tell(event);
         log::warn!("drift: {done}, as {who} has asked");
         self.keep();
         Ok(json!({"done": done, "before": before}))
@@ -204,7 +245,7 @@ impl Keeper {
 
     /// Returns the JSON for the status of the watch.
     pub fn to_json(&self) -> Value {
-        let mut status = serde_json::to_value(self.watch().status()).unwrap_or_default();
+        let mut status = serde_json::to_value(self.watched().watch.status()).unwrap_or_default();
         if let Some(fields) = status.as_object_mut() {
             fields.insert("parts_lost".into(), json!(self.lost.load(Ordering::Relaxed)));
             fields.insert("writes_failed".into(), json!(self.failed.load(Ordering::Relaxed)));
@@ -214,7 +255,7 @@ impl Keeper {
 
     /// Returns the JSON for the status of the device.
     pub fn in_short(&self) -> Value {
-        let status = self.watch().status();
+        let status = self.watched().watch.status();
         let sum = |chart: &ChartStatus| {
             let name = serde_json::to_value(chart.chart).ok()?;
             Some((name.as_str()?.to_owned(), json!(chart.sum)))
@@ -228,9 +269,25 @@ impl Keeper {
         })
     }
 
-    fn watch(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the file of the state of a slot. `file` is that without a slot.
+fn file_of(file: &Path, slot: Option<Slot>) -> PathBuf {
+    let Some(slot) = slot else { return file.to_owned() };
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".slot{slot}"));
+    name.into()
+}
+
+/// Returns the watch that a file holds. A file that cannot be used is reported, and the watch learns anew.
+fn restored_or_new(file: &Path, settings: Settings) -> Watch {
+    restored(file, settings).unwrap_or_else(|why| {
+        log::error!("{}: {why}; the drift watch learns anew", file.display());
+        Watch::new(settings)
+    })
 }
 
 /// Returns the watch that a file holds, or a new one if there is no file yet. The error says why it cannot be used.

@@ -107,7 +107,7 @@ impl Line {
         let inputs = wiring.start_inputs()?;
         let archive = wiring.start_archive(&reporter)?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
-        let (drift, to_drift, drift_thread) = wiring.start_drift()?;
+        let (drift, to_drift, drift_thread) = wiring.start_drift(&reporter)?;
         let onlookers = Onlookers { drift: to_drift, preview };
         wiring.start_inspection(jobs, pictures.clone(), onlookers)?;
         wiring.start_camera(wanted, job_sender)?;
@@ -216,10 +216,9 @@ impl Wiring<'_> {
         Ok(Some((archive, spawn("archive", move || worker.run())?)))
     }
 
-    fn start_drift(&self) -> Result<Drift> {
-        let Some((keeper, feed, parts)) = Keeper::new(self.config, self.outbox.clone()) else {
-            return Ok((None, None, None));
-        };
+    fn start_drift(&self, reporter: &Reporter) -> Result<Drift> {
+        let watch = Keeper::new(self.config, self.outbox.clone(), reporter.clone());
+        let Some((keeper, feed, parts)) = watch else { return Ok((None, None, None)) };
         let worker = keeper.clone();
         let thread = spawn("drift", move || worker.run(&parts))?;
         Ok((Some(keeper), Some(feed), Some(thread)))

@@ -21,9 +21,9 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     camera::check(config, at)?;
     reject(config, at)?;
     outputs(config, at)?;
-    drift(config, at)?;
     archive(config, at)?;
     commissioning(config, at)?;
+    drift(config, at)?;
     check_expanders::check(config, at)?;
     check_plant::check(config, at)?;
     pins(config, at)

@@ -107,6 +107,20 @@ pub enum Event {
     Pruned {
         /// The number of the newest line in them.
         through: u64,
+    /// Somebody lets the drift watch learn anew.
+    DriftLearn {
+        /// Who asked for it.
+        who: String,
+        /// What it warned of.
+        warnings: Vec<String>,
+    },
+    /// Somebody takes what the drift watch warns of as usual.
+    DriftAccept {
+        /// Who asked for it.
+        who: String,
+        /// What it warned of.
+        warnings: Vec<String>,
+    },
         /// The digest of that line.
         hash: String,
         /// The number of removed segments.
@@ -163,6 +177,8 @@ impl Event {
     }
 }
 
+            Event::DriftLearn { .. } => "drift_learn",
+            Event::DriftAccept { .. } => "drift_accept",
 /// Every kind of line of this format. A reader refuses others, so that no line can be turned into one that means
 /// nothing.
 pub(super) const KINDS: [&str; 16] = [
@@ -187,6 +203,8 @@ pub(super) const KINDS: [&str; 16] = [
 /// The body of a line that is no part.
 #[derive(Serialize)]
 struct EventBody<'a, T: Serialize> {
+    "drift_learn",
+    "drift_accept",
     kind: &'static str,
     run: u64,
     utc: String,
