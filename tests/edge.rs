@@ -18,6 +18,8 @@ mod evidence;
 mod extractors;
 #[path = "edge/feed.rs"]
 mod feed;
+#[path = "edge/feedback.rs"]
+mod feedback;
 #[path = "edge/free_run.rs"]
 mod free_run;
 

@@ -20,6 +20,9 @@ gpio_watch trace BASE LINE... --seconds S [--count N]
 gpio_watch pulse DIR LINE --count N --period-us P --width-us W [--low] [--at NS] [--every-us J,...]
     pulls LINE up for W us every P us (--low: down, idling high), the first at NS on the clock or
     one period from now; prints the time of each write. --every-us: these steps in turn, for P
+gpio_watch follow DIR FROM TO --seconds S [--delay-us D]
+    pulls TO to the level of FROM, D us after each change, as a valve that follows its output; prints
+    each change of TO
 gpio_watch now
     prints the clock
 All stop early after --count changes. Lines are numbers within the chip.";
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Some("sample") => Arguments::parse(&words[1..]).and_then(|a| sample(&a)),
         Some("trace") => Arguments::parse(&words[1..]).and_then(|a| trace(&a)),
         Some("pulse") => Arguments::parse(&words[1..]).and_then(|a| pulse(&a)),
+        Some("follow") => Arguments::parse(&words[1..]).and_then(|a| follow(&a)),
         Some("now") => now().and_then(|t| print(&format!("{t}\n"))),
         _ => Err(format!("usage:\n{HELP}")),
     };
@@ -56,6 +60,7 @@ struct Arguments {
     count: Option<u64>,
     steps_us: Vec<i64>,
     width_us: Option<i64>,
+    delay_us: i64,
     at: Option<i64>,
     low: bool,
 }
@@ -85,6 +90,7 @@ impl Arguments {
                     this.steps_us = steps.collect::<Result<_, _>>().map_err(bad)?;
                 }
                 "--width-us" => this.width_us = Some(value.parse().map_err(bad)?),
+                "--delay-us" => this.delay_us = value.parse().map_err(bad)?,
                 "--at" => this.at = Some(value.parse().map_err(bad)?),
                 _ => return Err(format!("{word}: no such option")),
             }
@@ -224,6 +230,34 @@ fn traced(text: &str) -> Option<(i64, u32, u8)> {
     let number = words.next()?.parse().ok()?;
     let level = (words.next()? == "set").then(|| words.next()?.parse().ok())??;
     Some((seconds * 1_000_000_000 + micros * 1_000, number, level))
+}
+
+fn follow(arguments: &Arguments) -> Outcome<()> {
+    let [from, to] = arguments.lines[..] else { return Err("follow takes two lines".into()) };
+    let file = |line: u32, name: &str, options: &OpenOptions| {
+        open(&Path::new(&arguments.chip).join(format!("sim_gpio{line}/{name}")), options)
+    };
+    let value = file(from, "value", OpenOptions::new().read(true))?;
+    let pull = file(to, "pull", OpenOptions::new().write(true))?;
+    let end = arguments.end()?;
+    let mut last = None;
+    let mut changes = 0;
+    loop {
+        let level = level(&value)?;
+        if last != Some(level) {
+            wait_until(now()? + arguments.delay_us * 1_000)?;
+            let word: &[u8] = if level == 1 { b"pull-up" } else { b"pull-down" };
+            pull.write_at(word, 0).map_err(|e| format!("line {to}: {e}"))?;
+            print(&format!("{} {to} {level}\n", now()?))?;
+            changes += u64::from(last.is_some());
+            last = Some(level);
+        }
+        if now()? >= end || arguments.enough(changes) {
+            return print(&format!("# followed {changes} changes\n"));
+        }
+        // Other programs have to run, too, where there is one processor.
+        std::thread::sleep(std::time::Duration::from_micros(500));
+    }
 }
 
 fn pulse(arguments: &Arguments) -> Outcome<()> {

@@ -11,7 +11,7 @@
 EARLY=0 LATE=1000
 DELAY=3000000 DEADLINE=2500000 WIDTH=40000
 
-gpio_chip 12 2=trigger 3=encoder 4=twin 5=ng 6=fault 7=ready 8=ok 9=busy 10=heartbeat 11=twin
+gpio_chip 12 1=valve 2=trigger 3=encoder 4=twin 5=ng 6=fault 7=ready 8=ok 9=busy 10=heartbeat 11=twin
 camera_load no_error_inj=1
 set_pattern() { camera_probe --only-set --control test_pattern="$1" --control osd_text_mode=2 --control brightness=128; }
 set_pattern 0
@@ -351,6 +351,62 @@ ok "safe levels" "$(line_get ready)$(line_get fault)$(line_get ng)" 000
 ask resume >/dev/null
 ready "after commissioning"
 stop
+
+say "--- the feedback of the valve"
+configure /tmp/feedback.toml 's/^ng = .*/ng = { line = "ng", feedback = { line = "valve" } }/' \
+  's,^\[records\],[records]\nfolder = "/tmp/records"\nmin_free_mib = 0,'
+# seen PART: by how many microseconds the edge at the feedback came after the pulse, or null.
+seen() {
+  sed -n "s/.*\"part\":$1,.*\"at_us\":\([0-9]*\),.*\"seen_us\":\([0-9a-z]*\).*/\1 \2/p" /tmp/records/*.jsonl | tail -n 1 |
+    awk '{ print $2 == "null" ? $2 : $2 - $1 }'
+}
+# valve DELAY_US: a valve that follows ng so long after it.
+valve() {
+  follow ng valve 600 "$1" >/tmp/valve &
+  valve=$!
+  watching /tmp/valve
+}
+valve 3000
+checks /tmp/feedback.toml
+ok "lines that were requested, with the feedback" "$(grep -c '^ok .*, requested;' /tmp/words)" 8
+checks /tmp/feedback.toml --loop ng feedback
+says "the valve follows" 'followed 10 of 10 changes'
+start /tmp/feedback.toml
+ready "with a valve"
+wait_for "gate opens" 20 is ng 0
+set_pattern 4
+pull 5
+on_time "with a valve" ng "$(pulled /tmp/pulls)" $WIDTH
+usleep 500000
+ok_between "the edge came after the pulse, us" "$(seen 1)" 3000 12000
+ok "no fault" "$(line_get fault)" 1
+check "its edges are counted" sh -c "hetmm-edge --config $config lines --json | grep -q '\"feedback\"'"
+kill $valve
+pull 5
+usleep 500000
+ok "a valve that stands still is not seen" "$(seen 2)" null
+ok "and a fault" "$(line_get fault) $(ask status | tr -d ' \n' | sed -n 's/.*"faults":\[\([^]]*\).*/\1/p')" '0 "outputs"'
+set_pattern 0
+valve 0
+pull 5
+ok "parts are rejected until the next start" "$(record 3 why)" missed
+ok "the fault stays" "$(line_get fault)" 0
+kill $valve
+stop
+valve 30000
+start /tmp/feedback.toml
+ready "with a slow valve"
+wait_for "gate opens" 20 is ng 0
+set_pattern 4
+pull 5
+usleep 500000
+ok "a valve that is late is not seen" "$(seen 1)" null
+ok "and a fault, too" "$(line_get fault)" 0
+set_pattern 0
+kill $valve
+stop
+ok "the chain" "$(hetmm-edge records verify /tmp/records >/dev/null 2>&1; echo $?)" 0
+line_set valve low
 
 say "--- a corrupt template"
 dd if=/dev/zero of=/tmp/part.hetmm bs=1 seek=5000 count=16 conv=notrunc 2>/dev/null

@@ -8,6 +8,26 @@ use std::time::Duration;
 /// The number of pulses of an output that are remembered. More than one is needed only if the hub thread was late.
 const KEPT: usize = 16;
 
+/// Describes a pulse whose edge is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Its number on the reject output.
+    pub number: u64,
+    /// The moment right before the system call that began it. No edge of it is earlier.
+    pub from: LineTime,
+    /// The moment right after that call.
+    pub at: LineTime,
+}
+
+/// Says whether the edge of a pulse came in time, so that the valve has followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed {
+    /// The number of the pulse.
+    pub pulse: u64,
+    /// The moment of its edge. `None` if none came in time.
+    pub seen: Option<LineTime>,
+}
+
 /// Holds the latest pulses of *ng* and *ok*. It allocates nothing.
 #[derive(Debug, Default)]
 pub struct Gates {
@@ -23,21 +43,28 @@ struct Pulses {
 }
 
 impl Gates {
-    /// Notes that a pulse on `line` began at `at`, when it was due at `due`. The system call took `took`. Other lines
-    /// than *ng* and *ok* are ignored.
-    pub fn began(&mut self, line: Line, due: LineTime, at: LineTime, took: Duration) {
+    /// Notes that a pulse on `line` began at `at`, when it was due at `due`. The system call took `took`. Returns the
+    /// number of the pulse. Other lines than *ng* and *ok* are ignored.
+    pub fn began(
+        &mut self,
+        line: Line,
+        due: LineTime,
+        at: LineTime,
+        took: Duration,
+    ) -> Option<u64> {
         let pulses = match line {
             Line::Ng => &mut self.ng,
             Line::Ok => &mut self.ok,
-            _ => return,
+            _ => return None,
         };
         pulses.count = pulses.count.wrapping_add(1);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let gate =
-            Gate { line, due_us: in_us(due), at_us: in_us(at), took_us, pulse: pulses.count };
+        let (due_us, at_us, pulse) = (in_us(due), in_us(at), pulses.count);
+        let gate = Gate { line, due_us, at_us, took_us, pulse, seen_us: None };
         if let Some(slot) = pulses.latest.get_mut((pulses.count % KEPT as u64) as usize) {
             *slot = Some((due, gate));
         }
+        Some(pulse)
     }
 
     /// Returns the pulse that carried out the outcome of a part: the last one that was due when the part was at the

@@ -8,7 +8,8 @@
 use super::alive::Alive;
 use super::assessment::Assessment;
 use super::feed::Feed;
-use super::gate::Gates;
+use super::feedback::Teller;
+use super::gate::{Gates, Pulse};
 use super::light::Light;
 use super::messages::{FreeFrame, Job, Judged, Message, WantedFrame};
 use super::outputs::Bank;
@@ -46,6 +47,8 @@ pub struct Links {
     pub records: Records,
     /// What hands records to other processes, if there is one.
     pub feed: Option<Feed>,
+    /// What watches the feedback of the reject output, if there is one.
+    pub feedback: Option<Teller>,
     /// The signs of life of the threads.
     pub alive: Arc<Alive>,
     /// When the light was on.
@@ -253,8 +256,13 @@ impl Hub {
         if line == Line::Strobe && active && result.is_ok() {
             self.links.light.on(at);
         }
-        if active && is_driven && result.is_ok() {
-            self.gates.began(line, due, at, at.since(begun));
+        let mut is_watched = true;
+        if active
+            && is_driven
+            && result.is_ok()
+            && let Some(number) = self.gates.began(line, due, at, at.since(begun))
+        {
+            is_watched = line != Line::Ng || self.watch_feedback(Pulse { number, from: begun, at });
         }
         if matches!(line, Line::Ng | Line::Ok) {
             self.samples.pulse_lateness.add(at.since(due));
@@ -268,12 +276,21 @@ impl Hub {
             feed.edge(record);
         }
         match result {
-            Ok(()) => true,
+            Ok(()) => is_watched,
             Err(why) => {
                 log::error!("output {line:?} refuses: {why}");
                 false
             }
         }
+    }
+
+    /// Has the feedback of a pulse on *ng* watched, if there is one. Returns false if nobody will watch it.
+    fn watch_feedback(&self, pulse: Pulse) -> bool {
+        let is_watched = self.links.feedback.as_ref().is_none_or(|teller| teller.began(pulse));
+        if !is_watched {
+            log::error!("nobody watches the feedback of the reject output");
+        }
+        is_watched
     }
 
     fn capture(&mut self, part: PartId, triggered_at: LineTime, deadline: LineTime) {
@@ -451,6 +468,7 @@ mod tests {
     use crate::line::config::{LineConfig, RecordsConfig};
     use crate::line::outbox::Outbox;
     use std::sync::mpsc::sync_channel;
+    use crate::line::feedback::Feedback;
 
     const CONFIG: &str = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\
         source = \"folder\"\nfolder = \"-\"\n[reject]\ndelay_us = 100000\ndeadline_us = 90000\n\
@@ -471,10 +489,11 @@ mod tests {
         let (_asked, requests) = sync_channel(1);
         let links = Links {
             feed: None,
-            bank,
-            captures,
-            jobs,
-            records,
+            feedback: None,
+            bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
+            captures: sync_channel(1).0,
+            jobs: sync_channel(1).0,
+            records: Records::start(&RecordsConfig::default(), None, None).expect("starts").0,
             alive: Arc::default(),
             light: Arc::default(),
             capture_delay: Duration::ZERO,
@@ -493,13 +512,38 @@ mod tests {
         assert!(pin.is_high(), "the lost parts may be at the gate by now");
         assert_eq!(hub.tracker.counters().rejected_for(Reason::LostTrigger), 3);
         // The gate opens again when everything that waited has been handled and the belt has moved on.
-        let end = LineTime::now() + Duration::from_secs(10);
-        while pin.is_high() && LineTime::now() < end {
-            match hub.next_message(&messages) {
-                Ok(message) => hub.message(message),
-                Err(_) => hub.event(Event::Tick),
+        assert!(work(&mut hub, &messages, |_| !pin.is_high()));
+        assert!(!hub.tracker.faults().any(|f| f == Fault::Overflow));
+    }
+
+    /// A pulse that nobody watches could miss the valve and nobody would know.
+    #[test]
+    fn a_pulse_whose_feedback_nobody_watches_raises_the_fault_of_the_outputs() {
+        let text = CONFIG.replace("line = 1,", "line = 1, feedback = { line = 3 },");
+        let config = LineConfig::parse(&text, "test").expect("reads");
+        for is_watched in [true, false] {
+            let (sender, messages) = sync_channel(64);
+            let outbox = Outbox::new(sender, Arc::default());
+            let wired = config.outputs.feedback().expect("is wired");
+            let limit = Duration::from_millis(20);
+            let opened = Feedback::open(&wired, limit, outbox.clone(), Reporter::default());
+            let (feedback, teller) = opened.expect("opens");
+            let thread = is_watched.then(|| std::thread::spawn(move || feedback.run()));
+            let links = Links { feedback: Some(teller), ..links(&config, &outbox) };
+            let tracker = PartTracker::new(config.tracker_settings(), LineTime::now());
+            let mut hub = Hub::new(tracker, links);
+            outbox.trigger(LineTime::now(), 0);
+            let is_over = |hub: &Hub| hub.samples.pulse_lateness.count() >= 2;
+            assert!(work(&mut hub, &messages, is_over), "the part is rejected");
+            let has_fault = hub.tracker.faults().any(|fault| fault == Fault::Outputs);
+            assert_eq!(has_fault, !is_watched);
+            drop(hub);
+            if let Some(thread) = thread {
+                thread.join().expect("ends");
             }
         }
         assert!(!pin.is_high() && !hub.tracker.faults().any(|f| f == Fault::Overflow));
     }
 }
+            let told = messages.try_iter().any(|message| matches!(message, Message::Event(_)));
+            assert!(!told, "the valve has followed");

@@ -54,6 +54,12 @@ impl Traffic {
         self.last.store(at.as_nanos(), Ordering::Relaxed);
     }
 
+    /// Returns the number of edges so far.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     fn to_json(&self, name: &str, now: LineTime) -> Value {
         let last = self.last.load(Ordering::Relaxed);
         let ago = |last| now.since(LineTime::from_nanos(last));

@@ -63,6 +63,10 @@ pub struct Gate {
     pub took_us: u64,
     /// The number of the pulse on this output since the start of the program. Parts whose pulses merged share it.
     pub pulse: u64,
+    /// The moment at which the feedback input saw the pulse, in microseconds. The outer value is `None` if nothing is
+    /// wired to it, or if nobody has asked yet. The inner one is `None` if no edge came in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_us: Option<Option<u64>>,
 }
 
 /// Holds the microseconds of each stage.

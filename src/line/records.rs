@@ -2,13 +2,19 @@
 //!
 //! Records go to a thread of their own through a bounded queue. A record that finds no room is dropped and counted. A
 //! disk that is full or gone costs records and never time.
+//!
+//! If the reject output has a feedback, the chain's line of a part waits here until it is known whether the valve has
+//! followed ([`super::held`]).
 
 use super::config::RecordsConfig;
 use super::device_identity;
 use super::evidence::{self, Event, Head, Writer};
+use super::gate::Followed;
+use super::held::{Content, Held};
 use super::record::{EdgeRecord, PartRecord};
 use super::rotated::Rotated;
 use super::wall_clock::WallClock;
+use crate::clock::LineTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +33,8 @@ enum Entry {
     Part(Arc<PartRecord>),
     Edge(EdgeRecord),
     Event(Box<Event>),
+    /// The valve has followed a pulse, or not.
+    Followed(Followed),
     /// The hub thread has ended. Only events may follow.
     End,
 }
@@ -99,13 +107,23 @@ impl Reporter {
             self.losses.lose_line();
         }
     }
+
+    /// Tells the chain whether the valve has followed a pulse, and never waits. If there is no room, the records of the
+    /// pulse say that nobody saw an edge.
+    pub fn followed(&self, answer: Followed) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.try_send(Entry::Followed(answer));
+        }
+    }
 }
 
 impl Records {
-    /// Starts the thread if the configuration asks for records. `evidence` says where the chain is written.
+    /// Starts the thread if the configuration asks for records. `evidence` says where the chain is written. With
+    /// `patience`, the line of a part with a pulse waits so long for [`Reporter::followed`].
     pub fn start(
         config: &RecordsConfig,
         evidence: Option<evidence::Settings>,
+        patience: Option<Duration>,
     ) -> std::io::Result<(Records, Option<Thread>)> {
         let chain = evidence.is_some().then(Chain::default);
         let losses = Arc::new(Losses { chain, ..Losses::default() });
@@ -119,6 +137,7 @@ impl Records {
             edges: config.edges.clone().map(|f| Rotated::new(f, config)),
             look: LOOK.1,
             chain: None,
+            held: patience.map(Held::new),
             losses: losses.clone(),
             ended: ended.clone(),
         };
@@ -186,6 +205,8 @@ struct Writers {
     parts: Option<Rotated>,
     edges: Option<Rotated>,
     chain: Option<(Writer, WallClock)>,
+    /// The lines of the chain that wait, if any may have to.
+    held: Option<Held>,
     /// The longest time between two looks at what is due.
     look: Duration,
     losses: Arc<Losses>,
@@ -196,18 +217,21 @@ impl Writers {
     fn run(&mut self, entries: &Receiver<Entry>) {
         self.tick();
         loop {
-            match entries.recv_timeout(self.look) {
+            match entries.recv_timeout(self.wait()) {
                 Ok(Entry::End) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(entry) => self.write(entry),
                 Err(RecvTimeoutError::Timeout) if self.ended.load(Ordering::SeqCst) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.release(LineTime::now());
             self.tick();
         }
         // Pictures that are written at the end tell of themselves.
         while let Ok(entry) = entries.recv_timeout(GRACE) {
             self.write(entry);
+            self.release(LineTime::now());
         }
+        self.release(LineTime::NEVER);
         if let Some((writer, clock)) = &mut self.chain {
             writer.stop(&clock.now());
         }
@@ -217,20 +241,48 @@ impl Writers {
         match entry {
             Entry::Part(record) => {
                 write(&mut self.parts, &*record, &self.losses);
-                self.link(|writer, clock| writer.part(&record, &clock.now()));
+                self.link_in_order(Content::Part(record));
             }
             Entry::Edge(record) => write(&mut self.edges, &record, &self.losses),
-            Entry::Event(event) => self.link(|writer, clock| writer.event(&event, &clock.now())),
+            Entry::Event(event) => self.link_in_order(Content::Event(event)),
+            Entry::Followed(answer) => {
+                if let Some(held) = &mut self.held {
+                    held.followed(answer);
+                }
+            }
             Entry::End => {}
         }
     }
 
+    /// Adds a line to the chain, or to those that wait.
+    fn link_in_order(&mut self, content: Content) {
+        match &mut self.held {
+            Some(held) => held.push(content, LineTime::now()),
+            None => self.link(&content),
+        }
+    }
+
+    /// Adds the lines to the chain that need not wait at `now`.
+    fn release(&mut self, now: LineTime) {
+        while let Some(content) = self.held.as_mut().and_then(|held| held.take(now)) {
+            self.link(&content);
+        }
+    }
+
+    /// Returns how long the thread may wait for the next entry.
+    fn wait(&self) -> Duration {
+        let until = self.held.as_ref().and_then(Held::until);
+        until.map_or(self.look, |until| self.look.min(until.since(LineTime::now())))
+    }
+
     /// Adds a line to the chain, if there is one.
-    fn link(&mut self, write: impl FnOnce(&mut Writer, &mut WallClock) -> bool) {
+    fn link(&mut self, content: &Content) {
         let Some((writer, clock)) = &mut self.chain else { return };
-        if !write(writer, clock)
-            && let Some(chain) = &self.losses.chain
-        {
+        let is_written = match content {
+            Content::Part(record) => writer.part(record, &clock.now()),
+            Content::Event(event) => writer.event(event, &clock.now()),
+        };
+        if !is_written && let Some(chain) = &self.losses.chain {
             chain.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -282,7 +334,7 @@ mod tests {
             start: Event::Start { drives_outputs: false, configuration_blake3: String::new() },
         };
         let config = RecordsConfig::default();
-        let (records, thread) = Records::start(&config, Some(settings)).expect("starts");
+        let (records, thread) = Records::start(&config, Some(settings), None).expect("starts");
         let reporter = records.reporter();
         for number in 1..=500 {
             let at = Default::default();

@@ -34,6 +34,11 @@ impl Series {
         self.next = (self.next + 1) % WINDOW;
     }
 
+    /// Returns the number of all durations.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Returns percentiles in microseconds, by nearest rank over the latest durations, and the longest duration ever.
     pub fn to_json(&self) -> Value {
         let mut sorted = self.latest.clone();

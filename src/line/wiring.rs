@@ -1,7 +1,7 @@
 //! Tries the GPIO lines of the configuration: it finds each, requests all of them as a run would, and lets go of them.
 
 use super::config::{EncoderConfig, LineConfig, TriggerSource, Wired};
-use super::{expanders, inputs, outputs};
+use super::{expanders, feedback, inputs, outputs};
 use crate::error::{Error, Kind, Result};
 use crate::gpio::{
     self, Bias, BridgeEnd, ChipRef, Edges, Expander, Found, JetsonRelease, LineRef, Output, PinUse,
@@ -47,6 +47,9 @@ pub struct LineReport {
     /// To whom its pin belongs.
     pub pin: PinUse,
 }
+
+/// The name of the input that is wired to the valve.
+const FEEDBACK: &str = "feedback";
 
 /// Describes a line that the configuration names.
 struct Use<'a> {
@@ -96,6 +99,12 @@ fn uses(config: &LineConfig) -> Vec<Use<'_>> {
             line: wired.line,
             output: Some(wired),
         }));
+        uses.extend(config.outputs.feedback().map(|wired| Use {
+            name: FEEDBACK.into(),
+            chip: wired.chip,
+            line: &wired.config.line,
+            output: None,
+        }));
     }
     uses
 }
@@ -124,6 +133,7 @@ fn locate(used: &Use<'_>) -> Result<Found> {
 /// Holds the lines of a trial until all of them are requested.
 struct Requested {
     inputs: Result<Option<Edges>>,
+    feedback: Result<Option<Edges>>,
     outputs: Result<Vec<Output>>,
     /// Why lines that exist are wrong all the same: two purposes have one of them.
     shared: Result<()>,
@@ -143,16 +153,20 @@ fn request_all(
     let shared = gpio::refuse_shared(there().map(|(used, found)| (used.name.as_str(), found)));
     let free = |(_, found): &(&Use<'_>, &Found)| found.user.is_none();
     let is_trial = may_request(trial) && shared.is_ok();
-    let inputs_free = there().filter(free).filter(|(used, _)| used.output.is_none()).count();
-    let inputs_all = uses.iter().filter(|used| used.output.is_none()).count();
+    let is_input = |used: &Use<'_>| used.output.is_none() && used.name != FEEDBACK;
+    let inputs_free = there().filter(free).filter(|(used, _)| is_input(used)).count();
+    let inputs_all = uses.iter().filter(|used| is_input(used)).count();
     let inputs = match is_trial && inputs_all > 0 && inputs_free == inputs_all {
         true => inputs::request(&config.trigger, config.encoder.as_ref()).map(Some),
         false => Ok(None),
     };
+    let is_feedback_free = there().filter(free).any(|(used, _)| used.name == FEEDBACK);
+    let wired_feedback = config.outputs.feedback().filter(|_| is_trial && is_feedback_free);
+    let feedback = wired_feedback.map(|wired| feedback::request(&wired)).transpose();
     let wired: Vec<Wired<'_>> =
         there().filter(free).filter(|_| is_trial).filter_map(|(used, _)| used.output).collect();
     let outputs = outputs::request(&config.outputs, &wired, trial.drive);
-    Requested { inputs, outputs, shared }
+    Requested { inputs, feedback, outputs, shared }
 }
 
 /// Returns whether lines can be requested and released without harm.
@@ -181,6 +195,7 @@ fn tried(used: &Use<'_>, found: &Found, trial: Trial, requested: &Requested) -> 
     }
     let refusal = match used.output {
         Some(_) => requested.outputs.as_ref().err(),
+        None if used.name == FEEDBACK => requested.feedback.as_ref().err(),
         None => requested.inputs.as_ref().err(),
     };
     match refusal {
@@ -226,6 +241,7 @@ pub fn try_wire(config: &LineConfig, output: &str, input: &str) -> Result<u32> {
 fn bias_of(config: &LineConfig, input: &Use<'_>) -> Bias {
     let encoder = |encoder: &EncoderConfig| encoder.bias;
     match input.name.as_str() {
+        FEEDBACK => config.outputs.feedback().map_or(Bias::AsIs, |wired| wired.config.bias),
         "encoder" => config.encoder.as_ref().map_or(Bias::AsIs, encoder),
         _ => config.trigger.bias,
     }
@@ -255,7 +271,8 @@ mod tests {
         let uses = uses(&config);
         let names: Vec<&str> = uses.iter().map(|used| used.name.as_str()).collect();
         assert_eq!(names, ["trigger", "outputs.ng", "outputs.fault"]);
-        let requested = Requested { inputs: Ok(None), outputs: Ok(vec![]), shared: Ok(()) };
+        let requested =
+            Requested { inputs: Ok(None), feedback: Ok(None), outputs: Ok(vec![]), shared: Ok(()) };
         let affected = JetsonRelease { major: 36, revision: (4, 4) };
         let trial = Trial { drive: false, force: false, is_running: false, jetson: None };
         let running = Trial { is_running: true, ..trial };

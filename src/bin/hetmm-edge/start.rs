@@ -13,6 +13,7 @@ use hetmm::line::current::Current;
 use hetmm::line::drift_keeper::{Feed as DriftFeed, Keeper};
 use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::feed::{Feed, FeedSocket, PreviewSlot, Source};
+use hetmm::line::feedback::{self, Feedback, Teller};
 use hetmm::line::hub::{Hub, Links};
 use hetmm::line::inputs::Inputs;
 use hetmm::line::inspect::Inspection;
@@ -102,9 +103,12 @@ impl Line {
         };
         let mut links = wiring.links(captures, job_sender.clone(), records, asked);
         links.feed = feed_in;
+        let (teller, seen) = wiring.start_feedback(&reporter)?;
+        links.feedback = teller;
 
         let hub = wiring.start_hub(links, messages)?;
-        let inputs = wiring.start_inputs()?;
+        let mut inputs = wiring.start_inputs()?;
+        inputs.extend(seen.map(|traffic| ("feedback", traffic)));
         let archive = wiring.start_archive(&reporter)?;
         let pictures = archive.as_ref().map(|(archive, _)| archive.clone());
         let (drift, to_drift, drift_thread) = wiring.start_drift(&reporter)?;
@@ -168,6 +172,7 @@ impl Wiring<'_> {
             jobs,
             records,
             feed: None,
+            feedback: None,
             alive: self.alive.clone(),
             light: self.light.clone(),
             capture_delay: Duration::from_micros(self.config.camera.capture_delay_us),
@@ -207,6 +212,21 @@ impl Wiring<'_> {
             inputs.run(&trigger, encoder.as_ref(), &outbox);
         })?;
         Ok(traffic)
+    }
+
+    /// Starts the thread that watches the feedback of the reject output, if there is one. Returns the way to tell it of
+    /// pulses, and what can be seen of the input.
+    fn start_feedback(
+        &self,
+        reporter: &Reporter,
+    ) -> Result<(Option<Teller>, Option<Arc<Traffic>>)> {
+        let Some(wired) = self.config.outputs.feedback() else { return Ok((None, None)) };
+        let limit = Duration::from_micros(self.config.outputs.feedback_max_us);
+        let (feedback, teller) =
+            Feedback::open(&wired, limit, self.outbox.clone(), reporter.clone())?;
+        let traffic = feedback.traffic();
+        spawn("feedback", move || feedback.run())?;
+        Ok((Some(teller), Some(traffic)))
     }
 
     fn start_archive(&self, reporter: &Reporter) -> Result<Option<ArchiveThread>> {
@@ -334,7 +354,9 @@ fn start_records(config: &LineConfig) -> Result<(Records, Option<JoinHandle<()>>
     if let Some(key) = evidence.as_ref().and_then(|evidence| evidence.key_file.as_deref()) {
         DeviceKey::read_if_there(key)?;
     }
-    Records::start(&config.records, evidence).map_err(|e| {
+    let limit = Duration::from_micros(config.outputs.feedback_max_us);
+    let patience = config.outputs.feedback().map(|_| feedback::patience(limit));
+    Records::start(&config.records, evidence, patience).map_err(|e| {
         Error::new(Kind::Io, format!("the thread for the records cannot be started: {e}"))
     })
 }

@@ -49,6 +49,7 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("reject.max_waiting", Some(reject.max_waiting as u64), 1, 64),
         ("outputs.ok_pulse_width_us", Some(outputs.ok_pulse_width_us), 100, 60_000_000),
         ("outputs.strobe_delay_us", Some(outputs.strobe_delay_us), 0, 60_000_000),
+        ("outputs.feedback_max_us", Some(outputs.feedback_max_us), 100, 1_000_000),
         ("outputs.strobe_width_us", Some(outputs.strobe_width_us), 10, 60_000_000),
         (
             "outputs.heartbeat_half_period_us",
@@ -280,9 +281,18 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
 }
 
 fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let feedback = outputs.feedback();
+    if feedback.is_some_and(|feedback| feedback.config.edge == EdgeKind::Both) {
+        let remedy = "say \"rising\" or \"falling\"";
+        return Err(at.error("outputs.ng.feedback", "a pulse has one beginning", remedy));
+    }
     let drift = &config.drift;
     let rows = [
         ("drift.block_s", drift.block_s as f64, 1.0, 3600.0),
+    if feedback.is_some_and(|feedback| feedback.chip.is_none()) {
+        let remedy = "give outputs.chip, or a chip for this line";
+        return Err(at.error("outputs.ng.feedback", "has no GPIO chip", remedy));
+    }
         ("drift.block_parts", f64::from(drift.block_parts), 1.0, 100_000.0),
         ("drift.learn_blocks", f64::from(drift.learn_blocks), 20.0, 5000.0),
         ("drift.k", drift.k, 0.1, 3.0),
@@ -347,3 +357,7 @@ fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     }
     Ok(())
 }
+    if let Some(feedback) = config.outputs.feedback() {
+        let chip = feedback.chip.map(|chip| chip.name);
+        pins.push(("outputs.ng.feedback.line".into(), chip, &feedback.config.line));
+    }

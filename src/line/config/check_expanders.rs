@@ -45,8 +45,12 @@ fn tables(config: &LineConfig, at: &Located<'_>) -> Result<()> {
 
 fn inputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let encoder = config.encoder.as_ref().and_then(|encoder| encoder.chip.as_ref());
-    for (path, chip) in [("trigger.chip", config.trigger.chip.as_ref()), ("encoder.chip", encoder)]
-    {
+    let feedback = config.outputs.feedback().and_then(|feedback| feedback.chip);
+    for (path, chip) in [
+        ("trigger.chip", config.trigger.chip.as_deref()),
+        ("encoder.chip", encoder.map(String::as_str)),
+        ("outputs.ng.feedback", feedback.map(|chip| chip.name)),
+    ] {
         if chip.is_some_and(|chip| config.expander.contains_key(chip)) {
             let why = "an expander has no time stamps, so no input may be on it";
             return Err(at.error(path, why, "wire it to a GPIO chip"));

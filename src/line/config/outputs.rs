@@ -1,6 +1,6 @@
 //! Holds the keys of the output lines.
 
-use crate::gpio::{ChipRef, LineRef, Polarity};
+use crate::gpio::{Bias, ChipRef, EdgeKind, LineRef, Polarity};
 use crate::line::tracker::Line;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,26 @@ pub struct NgConfig {
     /// What the output does in the safe state.
     #[serde(default)]
     pub safe: SafeLevel,
+    /// The input that shows that the valve follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackConfig>,
+}
+
+/// Describes the input that is wired to the valve.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedbackConfig {
+    /// The GPIO chip, if it differs from that of `[outputs]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chip: Option<String>,
+    /// The GPIO line.
+    pub line: LineRef,
+    /// The edge that follows the beginning of a pulse. It cannot be both edges.
+    #[serde(default)]
+    pub edge: EdgeKind,
+    /// The pull resistor of the board.
+    #[serde(default)]
+    pub bias: Bias,
 }
 
 /// Describes the fault output.
@@ -82,6 +102,9 @@ pub struct OutputsConfig {
     /// The width of the strobe, in microseconds.
     #[serde(default = "strobe")]
     pub strobe_width_us: u64,
+    /// The longest time from a pulse on *ng* to the edge of its feedback, in microseconds.
+    #[serde(default = "follow")]
+    pub feedback_max_us: u64,
     /// The time after which the heartbeat changes its level, in microseconds.
     #[serde(default = "beat")]
     pub heartbeat_half_period_us: u64,
@@ -126,7 +149,33 @@ pub struct Wired<'a> {
     pub active: Polarity,
 }
 
+/// Describes the feedback of the reject output.
+#[derive(Debug, Clone, Copy)]
+pub struct WiredFeedback<'a> {
+    /// The GPIO chip of the input.
+    pub chip: Option<ChipRef<'a>>,
+    /// The keys of the input.
+    pub config: &'a FeedbackConfig,
+    /// Whether the input follows the output, if both are simulated. `None` if they are real.
+    pub follows_simulated: Option<bool>,
+}
+
 impl OutputsConfig {
+    /// Returns the feedback of the reject output, if there is one.
+    pub fn feedback(&self) -> Option<WiredFeedback<'_>> {
+        let ng = self.ng.as_ref()?;
+        let config = ng.feedback.as_ref()?;
+        let chip = config.chip.as_deref().map(ChipRef::named).or_else(|| self.common_chip());
+        let edge = if ng.active.is_high(true) { EdgeKind::Rising } else { EdgeKind::Falling };
+        let follows_simulated = self.simulate.then_some(config.edge == edge);
+        Some(WiredFeedback { chip, config, follows_simulated })
+    }
+
+    /// Returns the chip of lines that name none.
+    fn common_chip(&self) -> Option<ChipRef<'_>> {
+        self.chip.as_deref().map(|name| ChipRef { name, lines: self.lines })
+    }
+
     /// Returns every output that the configuration names.
     pub fn wired(&self) -> Vec<Wired<'_>> {
         let plain = [
@@ -152,8 +201,7 @@ impl OutputsConfig {
         });
         let all = ng.chain(fault).chain(plain);
         all.map(|(name, line_kind, chip, line, active)| {
-            let common = self.chip.as_deref().map(|name| ChipRef { name, lines: self.lines });
-            let chip = chip.map(|chip| ChipRef::named(chip)).or(common);
+            let chip = chip.map(|chip| ChipRef::named(chip)).or_else(|| self.common_chip());
             Wired { name, line_kind, chip, line, active }
         })
         .collect()
@@ -166,6 +214,10 @@ fn pulse() -> u64 {
 
 fn strobe() -> u64 {
     5_000
+}
+
+fn follow() -> u64 {
+    20_000
 }
 
 fn beat() -> u64 {

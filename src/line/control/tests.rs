@@ -280,6 +280,7 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
     let links = Links {
         feed: None,
         bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
+        feedback: None,
         captures,
         jobs,
         records: Records::start(&config.records, None).expect("starts").0,

@@ -47,6 +47,7 @@ const COLUMNS: [(&str, &str); 36] = [
     ("gate_took_us", "/gate/took_us"),
     ("gate_pulse", "/gate/pulse"),
     ("picture", PICTURE),
+    ("gate_seen_us", "/gate/seen_us"),
     ("picture_blake3", PICTURE_DIGEST),
 ];
 /// The values that stand in lines of their own.

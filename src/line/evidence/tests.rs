@@ -35,7 +35,14 @@ fn part(number: u64) -> PartRecord {
         exposure_us: Some(number * 1000 + 10),
         result_us: Some(number * 1000 + 90),
         template: None,
-        gate: Some(Gate { line: Output::Ng, due_us: 1, at_us: 2, took_us: 1, pulse: number / 3 }),
+        gate: Some(Gate {
+            line: Output::Ng,
+            due_us: 1,
+            at_us: 2,
+            took_us: 1,
+            pulse: number / 3,
+            seen_us: None,
+        }),
     }
 }
 
