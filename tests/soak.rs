@@ -1,0 +1,312 @@
+//! Plays many parts through the thread that drives the outputs, the feedback and the records with their chain, and checks
+//! every line of the chain against a script that knows nothing of them. It has a process of its own, because it measures
+//! the memory.
+//!
+//! By default it plays 20 000 parts, which takes ten seconds. Two environment variables change this:
+//! - `HETMM_SOAK_PARTS`: how many parts to play;
+//! - `HETMM_SOAK_RATE`: how many parts come in a second [2000].
+#![cfg(feature = "edge")]
+
+use hetmm::clock::LineTime;
+use hetmm::inspection::StageTimes;
+use hetmm::line::assessment::Assessment;
+use hetmm::line::config::LineConfig;
+use hetmm::line::evidence::device_key::DeviceKey;
+use hetmm::line::evidence::verify;
+use hetmm::line::feedback::{self, Feedback};
+use hetmm::line::hub::{Hub, Links};
+use hetmm::line::messages::{Judged, Message, WantedFrame};
+use hetmm::line::outbox::{Outbox, QUEUE};
+use hetmm::line::outputs::Bank;
+use hetmm::line::record::PartRecord;
+use hetmm::line::records::Records;
+use hetmm::line::status::{Series, Snapshot};
+use hetmm::line::tracker::{
+    Event, Fault, Finished, Outcome, PartId, PartTracker, Pitch, Reason, Settings, Travel,
+};
+use hetmm::scoring::verdict::Rule;
+use hetmm::scoring::{DecidedBy, Verdict};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_millis(15);
+const TRAVEL: Duration = Duration::from_millis(20);
+
+/// Says what the script does with a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scripted {
+    /// It is good, and the result comes at once.
+    Good,
+    /// It has a defect, and the result comes at once.
+    Defect,
+    /// It is good, and the result comes after its deadline.
+    TooLate,
+}
+
+/// Returns what the script says of a part, always the same (splitmix64).
+fn script(part: u64) -> Scripted {
+    let mut mixed = part.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    match (mixed ^ (mixed >> 31)) % 100 {
+        0..90 => Scripted::Good,
+        90..98 => Scripted::Defect,
+        _ => Scripted::TooLate,
+    }
+}
+
+fn from_environment(name: &str, otherwise: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(otherwise, |text| text.replace('_', "").parse().expect("a number"))
+}
+
+/// Returns the memory of this process in KiB.
+fn memory_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").expect("reads");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+fn config(folder: &Path) -> LineConfig {
+    let text = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\
+        source = \"folder\"\nfolder = \"-\"\n[reject]\ndelay_us = 20000\ndeadline_us = 15000\n\
+        pulse_width_us = 200\n[outputs]\nsimulate = true\n\
+        ng = { line = 1, safe = \"inactive\", feedback = { line = 4 } }\nfault = { line = 2 }\n\
+        ok = { line = 3 }\n[records]\nfolder = \"records\"\nmin_free_mib = 0\n\
+        [control]\nsocket = \"edge.sock\"\n";
+    let path = folder.join("line.toml");
+    std::fs::write(&path, text).expect("writes");
+    LineConfig::read(&path).expect("reads")
+}
+
+/// Returns a belt on which 2000 parts a second can be told apart.
+fn settings() -> Settings {
+    Settings {
+        travel: Travel::Time(TRAVEL),
+        min_pitch: Pitch::Time(Duration::from_micros(1)),
+        deadline: DEADLINE,
+        ng_width: Duration::from_micros(50),
+        ok_width: Duration::from_micros(50),
+        strobe_delay: Duration::ZERO,
+        strobe_width: Duration::ZERO,
+        heartbeat_half_period: Duration::ZERO,
+        max_in_flight: 4096,
+        max_waiting: 1024,
+        alarm_after: 0,
+        ng_active_when_safe: false,
+    }
+}
+
+fn assessment(passes: bool, at: LineTime) -> Assessment {
+    Assessment {
+        score: if passes { 0.5 } else { 1.5 },
+        threshold: 1.0,
+        verdict: if passes { Verdict::Ok } else { Verdict::Ng },
+        decided_by: DecidedBy {
+            rule: Rule::Threshold,
+            limit: 1.0,
+            zone: None,
+            region: None,
+            counting: 0,
+        },
+        passes,
+        regions: vec![],
+        exposure: Duration::from_millis(1),
+        frame: Duration::from_millis(2),
+        stages: StageTimes::default(),
+        result_at: at,
+        template: None,
+    }
+}
+
+/// Answers each capture once, as the script says.
+fn judge(hub: &Outbox, wanted: &Receiver<WantedFrame>) {
+    let mut later: VecDeque<WantedFrame> = VecDeque::new();
+    let answer = |wanted: WantedFrame, passes| {
+        let WantedFrame { part, triggered_at, .. } = wanted;
+        let result = Ok(assessment(passes, LineTime::now()));
+        hub.send(Message::Judged(Box::new(Judged { part, triggered_at, result })));
+    };
+    loop {
+        match wanted.recv_timeout(Duration::from_millis(1)) {
+            Ok(wanted) => match script(wanted.part.0) {
+                Scripted::Good => answer(wanted, true),
+                Scripted::Defect => answer(wanted, false),
+                Scripted::TooLate => later.push_back(wanted),
+            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        while later.front().is_some_and(|wanted| wanted.deadline < LineTime::now()) {
+            later.pop_front().into_iter().for_each(|wanted| answer(wanted, true));
+        }
+    }
+}
+
+/// Triggers the parts, then ends the line. Returns the memory in KiB after the first tenth, half and all of them.
+fn trigger(hub: &Outbox, parts: u64, rate: u64) -> [u64; 3] {
+    for fault in [Fault::Template, Fault::Camera] {
+        hub.send(Message::Event(Event::Condition { fault, present: false }));
+    }
+    let (start, mut memory) = (LineTime::now(), [0; 3]);
+    for part in 1..=parts {
+        let due = start + Duration::from_nanos(part * 1_000_000_000 / rate);
+        std::thread::sleep(due.since(LineTime::now()));
+        hub.trigger(LineTime::now(), 0);
+        let marks = [parts / 10, parts / 2, parts];
+        if let Some(at) = marks.iter().position(|mark| *mark == part) {
+            memory[at] = memory_kib();
+        }
+    }
+    hub.send(Message::Finish);
+    memory
+}
+
+/// Holds what a run has left.
+struct Run {
+    snapshot: Snapshot,
+    memory_kib: [u64; 3],
+    records_dropped: u64,
+}
+
+/// Plays the parts with the threads of a line. The chain is whole when it returns.
+fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
+    let (sender, messages) = sync_channel(QUEUE);
+    let hub = Outbox::new(sender, Arc::default());
+    let limit = Duration::from_micros(config.outputs.feedback_max_us);
+    let patience = Some(feedback::patience(limit));
+    let (records, thread) =
+        Records::start(&config.records, config.evidence(), patience).expect("starts");
+    let losses = records.losses();
+    let wired = config.outputs.feedback().expect("is wired");
+    let (watched, teller) =
+        Feedback::open(&wired, limit, hub.clone(), records.reporter()).expect("opens");
+    let (captures, wanted) = sync_channel(4096);
+    let links = Links {
+        bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
+        captures,
+        jobs: sync_channel(1).0,
+        records,
+        feed: None,
+        feedback: Some(teller),
+        alive: Arc::default(),
+        light: Arc::default(),
+        commissioning: Duration::ZERO,
+        expanders: Vec::new(),
+        capture_delay: Duration::ZERO,
+        free_run: false,
+        lost_parts: hub.lost_parts(),
+        requests: sync_channel(1).1,
+    };
+    let line = std::thread::spawn(move || {
+        Hub::new(PartTracker::new(settings(), LineTime::now()), links).run(&messages)
+    });
+    let watched = std::thread::spawn(move || watched.run());
+    let judging = hub.clone();
+    let judging = std::thread::spawn(move || judge(&judging, &wanted));
+    let memory_kib = trigger(&hub, parts, rate);
+    let snapshot = line.join().expect("ends");
+    for thread in [watched, judging, thread.expect("writes")] {
+        thread.join().expect("ends");
+    }
+    let records_dropped = losses.dropped.load(std::sync::atomic::Ordering::Relaxed);
+    Run { snapshot, memory_kib, records_dropped }
+}
+
+/// Holds what the chain says about the parts.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    parts: u64,
+    lost: u64,
+    passed: u64,
+    /// Parts that passed, and that the script does not let pass.
+    wrongly_passed: u64,
+    /// Parts that were rejected, and that the script lets pass.
+    wrongly_rejected: u64,
+    /// Pulses on the reject output without their edge.
+    unseen: u64,
+    /// Parts with two lines.
+    twice: u64,
+}
+
+fn read_chain(config: &LineConfig, parts: u64) -> Seen {
+    let folder = config.records.folder.as_deref().expect("a folder");
+    let key = config.device.key_file.as_deref().expect("a key");
+    let device = DeviceKey::read_if_there(key).expect("reads").expect("was made");
+    let (mut seen, mut lines) = (Seen::default(), vec![false; parts as usize + 1]);
+    let verified = verify(folder, Some(device.public()), &mut |line| {
+        if line.kind != "part" {
+            return Ok(());
+        }
+        let part: Value = serde_json::from_slice(line.text).expect("JSON");
+        let number = part["part"].as_u64().expect("a number");
+        let (passed, scripted) = (part["outcome"] == "passed", script(number));
+        seen.parts += 1;
+        seen.passed += u64::from(passed);
+        seen.wrongly_passed += u64::from(passed && scripted != Scripted::Good);
+        seen.wrongly_rejected += u64::from(!passed && scripted == Scripted::Good);
+        let gate = &part["gate"];
+        seen.unseen += u64::from(gate["line"] == "ng" && !gate["seen_us"].is_u64());
+        seen.twice += u64::from(std::mem::replace(&mut lines[number as usize], true));
+        Ok(())
+    });
+    let verified = verified.expect("reads");
+    assert_eq!(verified.bad, None);
+    Seen { lost: verified.lost, ..seen }
+}
+
+/// Times what the thread that drives the outputs does for the record of a part.
+fn time_records(config: &LineConfig) -> Series {
+    let (records, thread) =
+        Records::start(&config.records, config.evidence(), None).expect("starts");
+    let mut times = Series::default();
+    for part in 1..=4096 {
+        let at = LineTime::now();
+        let outcome = Outcome::Rejected(Reason::Defect);
+        let finished =
+            Finished { part: PartId(part), triggered_at: at, at, outcome, at_gate: true };
+        let found = assessment(false, at);
+        let begun = LineTime::now();
+        records.part(Arc::new(PartRecord::new(&finished, Some(found), None)));
+        times.add(LineTime::now().since(begun));
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    drop(records);
+    thread.expect("writes").join().expect("ends");
+    times
+}
+
+#[test]
+fn no_part_passes_wrongly_and_no_record_is_lost_without_being_counted() {
+    let parts = from_environment("HETMM_SOAK_PARTS", 20_000);
+    let rate = from_environment("HETMM_SOAK_RATE", 2000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let begun = LineTime::now();
+    let run = play(&config, parts, rate);
+    let took = LineTime::now().since(begun).as_secs_f64();
+    let seen = read_chain(&config, parts);
+    let [tenth, half, end] = run.memory_kib;
+    let timed = tempfile::tempdir().expect("a folder");
+    let times = time_records(&self::config(timed.path()));
+    eprintln!(
+        "{parts} parts in {took:.0} s; {seen:?}; memory {tenth}, {half}, {end} KiB after a tenth, half and all; \
+         records on the line's thread, us: {}; pulses late by, us: {}",
+        times.to_json(),
+        run.snapshot.samples.pulse_lateness.to_json()
+    );
+    assert_eq!(run.snapshot.counters.triggers, parts);
+    assert_eq!(run.snapshot.counters.passed, seen.passed, "the counters say what the chain says");
+    assert_eq!((seen.wrongly_passed, seen.twice), (0, 0));
+    assert_eq!(seen.parts + seen.lost, parts, "every record is there or counted");
+    assert_eq!(seen.lost, run.records_dropped);
+    let is_faulty = run.snapshot.faults.contains(&Fault::Outputs);
+    assert_eq!((is_faulty, seen.unseen), (false, 0), "the valve has always followed");
+    assert!(seen.wrongly_rejected < parts / 2, "{seen:?}");
+    // The allocator may keep some memory. What grows with every part would be much more.
+    assert!(end < half + 8 * 1024, "the memory grows: {tenth}, {half}, {end} KiB");
+}
