@@ -22,6 +22,8 @@ mod feed;
 mod feedback;
 #[path = "edge/free_run.rs"]
 mod free_run;
+#[path = "edge/slots.rs"]
+mod slots;
 
 use serde_json::Value;
 use std::io::{Read, Write};

@@ -94,7 +94,8 @@ impl Inspection {
         let pipeline = in_use.pipeline.clone();
         match inspect(&in_use, job, begun, self.review_passes) {
             Ok((assessment, scored, image)) => {
-                let seen = Seen { score: assessment.score, image, pipeline: pipeline.clone() };
+                let (score, slot) = (assessment.score, in_use.identity.slot);
+                let seen = Seen { score, image, pipeline: pipeline.clone(), slot };
                 let late = LineTime::now() >= job.deadline;
                 let reason = match assessment.passes {
                     true => late.then_some(Reason::Late),
@@ -110,6 +111,7 @@ impl Inspection {
                         picture: job.picture.clone(),
                         scored,
                         pipeline,
+                        slot,
                     });
                 }
                 (Ok(assessment), Some(seen))

@@ -61,6 +61,8 @@ pub mod records;
 pub mod reply;
 pub mod request;
 mod rotated;
+pub mod slot;
+pub mod slots;
 pub mod status;
 pub mod supervise;
 pub mod teach;

@@ -5,6 +5,7 @@
 //! extractor, which runs once and then computes the golden probes. If several feature extractors may be used, the first
 //! that succeeds is taken.
 
+use super::slot::Slot;
 use super::template_identity::TemplateIdentity;
 use super::trust::Trust;
 use crate::backbone::ExtractorOptions;
@@ -18,6 +19,7 @@ use crate::template::{self, Template};
 use crate::update::journal;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +28,8 @@ use std::sync::Arc;
 pub struct Recipe {
     /// The template's file.
     pub file: PathBuf,
+    /// The slot that the file is in, if it is in one.
+    pub slot: Option<Slot>,
     /// The backbone, if it is not the bundled one.
     pub backbone: Option<PathBuf>,
     /// The feature extractors that may be used, the preferred one first.
@@ -111,24 +115,43 @@ pub fn load(recipe: &Recipe) -> Result<Proven> {
     let mut copy = copy(&recipe.file)?;
     let signed = recipe.trust.check(&recipe.file, &mut copy).map_err(|e| e.within(&name))?;
     let template = Template::of_file(&copy).map_err(|e| e.within(&name))?;
-    let identity = Arc::new(identity(&recipe.file, &template, signed));
+    let identity = Arc::new(identity(recipe, &template, signed));
     join(&Arc::new(template), &identity, recipe).map_err(|e| e.within(&name))
 }
 
 /// Returns what names a template in records.
-fn identity(file: &Path, template: &Template, signed: Option<SignedBy>) -> TemplateIdentity {
+fn identity(recipe: &Recipe, template: &Template, signed: Option<SignedBy>) -> TemplateIdentity {
     let hex = |digest: [u8; 32]| blake3::Hash::from_bytes(digest).to_hex().to_string();
     let inserted = template.pictures().1.len();
     let blake3 = hex(template.digest());
     // A journal that cannot be read costs this field only.
     let base = || journal::read(template).ok()?.first()?.0.file_before.map(hex);
     let base_blake3 = if inserted == 0 { Some(blake3.clone()) } else { base() };
-    let file_name = || file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (signer, name) = match signed {
+    let (signer, name) = name(&recipe.file, signed);
+    TemplateIdentity { name, blake3, base_blake3, signer, journal: inserted, slot: recipe.slot }
+}
+
+/// Returns the key whose signature was checked, and the name of the template: that of the signature, or of the file.
+fn name(file: &Path, signed: Option<SignedBy>) -> (Option<String>, String) {
+    match signed {
         Some(SignedBy { key_id, name }) => (Some(key_id), name),
-        None => (None, file_name()),
-    };
-    TemplateIdentity { name, blake3, base_blake3, signer, journal: inserted }
+        None => (None, file.file_name().unwrap_or_default().to_string_lossy().into_owned()),
+    }
+}
+
+/// Returns the name of the template in a file and the BLAKE3 of the file, after a check of its signature. It does not
+/// look whether the file is a template.
+///
+/// # Errors
+/// Returns [`Kind::Template`] if no signature counts, or [`Kind::Io`] if the file cannot be read.
+pub fn name_and_digest(file: &Path, trust: &Trust) -> Result<(String, String)> {
+    let mut bytes = template::open_file(file)?;
+    let signed = trust.check(file, &mut bytes).map_err(|e| e.within(file.display()))?;
+    let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
+    bytes.rewind().map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(bytes).map_err(failed)?;
+    Ok((name(file, signed).1, hasher.finalize().to_hex().to_string()))
 }
 
 /// Does the same as [`load`] with a template that was loaded before, whose signature was checked then.

@@ -2,6 +2,7 @@
 //!
 //! `hetmm-plant` writes `for "NAME"` before a request that it makes for a person.
 
+use super::slot::{DigestPrefix, Slot};
 use super::tracker::PartId;
 
 /// Names what can be asked.
@@ -13,6 +14,10 @@ pub enum Request {
     Trigger,
     /// Load the template again.
     Reload,
+    /// Change to the template of a slot, if it has this digest.
+    Select(Slot, Option<DigestPrefix>),
+    /// Return the slots with their templates.
+    Slots,
     /// Take the safe state.
     Safe,
     /// Leave the safe state.
@@ -51,7 +56,7 @@ pub enum DriftRequest {
 
 impl Request {
     /// The forms in which requests are written.
-    pub const FORMS: &'static str = "status, trigger, reload, safe, resume, acknowledge, \
+    pub const FORMS: &'static str = "status, trigger, reload, select SLOT [DIGEST], slots, safe, resume, acknowledge, \
                                      teach PART [force], undo [ENTRY], history, \
                                      drift status|learn|accept, lines, commission on, commission off, pulse ng";
 
@@ -103,6 +108,12 @@ impl Request {
             "status" => Request::Status,
             "trigger" => Request::Trigger,
             "reload" => Request::Reload,
+            "select" => {
+                let slot = Slot::parse(words.next()?)?;
+                let digest = words.next().map(|digest| DigestPrefix::parse(digest).ok_or(()));
+                Request::Select(slot, digest.transpose().ok()?)
+            }
+            "slots" => Request::Slots,
             "safe" => Request::Safe,
             "resume" => Request::Resume,
             "acknowledge" => Request::Acknowledge,
@@ -199,7 +210,18 @@ mod tests {
 
     #[test]
     fn requests_are_read_as_they_are_written() {
+        let slot = Slot::parse("2").expect("a slot");
+        let whole = "0123456789abcdef".repeat(4);
+        let with_digest = format!("select 2 {whole}");
         for (text, request) in [
+            ("select 2", Some(Request::Select(slot, None))),
+            (&with_digest, Some(Request::Select(slot, DigestPrefix::parse(&whole)))),
+            ("slots", Some(Request::Slots)),
+            ("select", None),
+            ("select 0", None),
+            ("select b.hetmm", None),
+            ("select 2 0123456", None),
+            ("select 2 01234567 now", None),
             ("lines", Some(Request::Lines)),
             ("commission on", Some(Request::Commission)),
             ("commission off", Some(Request::EndCommissioning)),

@@ -6,6 +6,8 @@
 
 use super::archive::Archive;
 use super::evidence::Event;
+use super::slot::Slot;
+use super::slots::Selected;
 use super::templates::Templates;
 use super::tracker::PartId;
 use crate::backbone::ExtractorOptions;
@@ -36,7 +38,10 @@ pub fn teach(
         Error::usage("pictures of rejected parts are not archived, so none can be taught")
             .advise("give archive.folder in the configuration")
     })?;
+    let _changing = templates.lock_changes();
+    let Selected { file, slot } = templates.selected();
     let picture = archive.picture_of(part)?;
+    refuse_other_slot(part, archive.slot_of(&picture)?, slot)?;
     let options = Options {
         who: who.to_owned(),
         when_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
@@ -47,7 +52,7 @@ pub fn teach(
         dry_run: false,
         any_shape: templates.any_shape(),
     };
-    let (file, backbone) = templates.files();
+    let (file, backbone) = (file.as_path(), templates.backbone());
     let pictures = [update::NewPicture::File(&picture)];
     let insert = |file: &Path| {
         let extractor = ExtractorOptions::default();
@@ -75,6 +80,19 @@ pub fn teach(
         "score_after": outcome.score_after, "threshold": inserted.threshold,
         "verdict": outcome.verdict, "passes": outcome.verdict == Verdict::Ok, "warning": warning,
     }))
+}
+
+/// Refuses to teach a part that was compared with the template of another slot, because it is another product.
+fn refuse_other_slot(part: PartId, of_part: Option<Slot>, selected: Option<Slot>) -> Result<()> {
+    if of_part == selected {
+        return Ok(());
+    }
+    let named = |slot: Option<Slot>| {
+        slot.map_or_else(|| "template.file".to_owned(), |slot| format!("slot {slot}"))
+    };
+    let (inspected, selected) = (named(of_part), named(selected));
+    let what = format!("part {} was compared with {inspected}, and {selected} is selected", part.0);
+    Err(Error::usage(what).advise("select that slot first, and teach the part then"))
 }
 
 /// Returns what was learned from the one picture that was inserted, and the number of its entry.
@@ -107,10 +125,11 @@ fn contained<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 /// # Errors
 /// Returns the same errors as [`update::undo`].
 pub fn undo(id: Option<u32>, who: &str, templates: &Templates) -> Result<Value> {
-    let file = templates.files().0;
-    let undone = templates.trust().change(file, |file| update::undo(file, id))?;
+    let _changing = templates.lock_changes();
+    let file = templates.selected().file;
+    let undone = templates.trust().change(&file, |file| update::undo(file, id))?;
     templates.renew()?;
-    templates.trust().tidy(file);
+    templates.trust().tidy(&file);
     let entries: Vec<u32> = undone.entries.iter().map(|entry| entry.id).collect();
     log::warn!("entries {entries:?} of the template's journal were undone ({who})");
     templates.tell(Event::Undo { entries: entries.clone(), who: who.to_owned() });
@@ -126,7 +145,7 @@ pub fn undo(id: Option<u32>, who: &str, templates: &Templates) -> Result<Value> 
 /// # Errors
 /// Returns an error if the template cannot be read.
 pub fn history(templates: &Templates) -> Result<Value> {
-    let template = Template::open(templates.files().0)?;
+    let template = Template::open(&templates.selected().file)?;
     let entries = journal::read(&template)?;
     let entries = entries.iter().map(|(entry, _)| {
         json!({"entry": entry.id, "when_unix_s": entry.when_unix_s, "who": entry.who, "picture": entry.name,

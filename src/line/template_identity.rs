@@ -1,6 +1,7 @@
 //! Says which template judged a part.
 
-use serde::Serialize;
+use super::slot::Slot;
+use serde::{Serialize, Serializer};
 
 /// Names a template so that it can be found again: by its bytes, its signer and what was taught.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,4 +16,11 @@ pub struct TemplateIdentity {
     pub signer: Option<String>,
     /// The number of pictures that were inserted.
     pub journal: usize,
+    /// The slot that the template is in, if the configuration has slots and it is in one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_number")]
+    pub slot: Option<Slot>,
+}
+
+fn as_number<S: Serializer>(slot: &Option<Slot>, to: S) -> Result<S::Ok, S::Error> {
+    slot.map(Slot::number).serialize(to)
 }

@@ -313,6 +313,9 @@ fn written(request: Request) -> String {
         Request::Resume => "resume".into(),
         Request::Acknowledge => "acknowledge".into(),
         Request::History => "history".into(),
+        Request::Slots => "slots".into(),
+        Request::Select(slot, None) => format!("select {slot}"),
+        Request::Select(slot, Some(digest)) => format!("select {slot} {digest}"),
         Request::Lines => "lines".into(),
         Request::Commission => "commission on".into(),
         Request::EndCommissioning => "commission off".into(),
@@ -334,6 +337,9 @@ fn changed_requests_are_refused_or_mean_what_they_say() {
         "status",
         "trigger",
         "reload",
+        "select 2",
+        "select 12 0123456789abcdef",
+        "slots",
         "safe",
         "resume",
         "acknowledge",
@@ -381,12 +387,13 @@ fn changed_requests_are_refused_or_mean_what_they_say() {
         let Ok(parsed) = parsed else { panic!("trial {trial}: {line:?}") };
         let Some(request) = parsed else { continue };
         accepted += 1;
-        // The words say the same, except for how a number is written.
+        // The words say the same, except for how a number and a digest are written.
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let (said, number) = (written(request), |word: &str| word.parse::<u64>().ok());
         assert_eq!(Request::parse(&said), Some(request), "{line:?}");
-        let same =
-            |(a, b): (&&str, &str)| *a == b || (number(a).is_some() && number(a) == number(b));
+        let same = |(a, b): (&&str, &str)| {
+            a.eq_ignore_ascii_case(b) || (number(a).is_some() && number(a) == number(b))
+        };
         assert_eq!(words.len(), said.split(' ').count(), "{line:?} {said:?}");
         assert!(words.iter().zip(said.split(' ')).all(same), "{line:?} {said:?}");
     }

@@ -8,7 +8,8 @@ use hetmm::inspection::Pipeline;
 use hetmm::line::config::{CameraSource, LineConfig};
 use hetmm::line::control::PlantUser;
 use hetmm::line::evidence::device_key::DeviceKey;
-use hetmm::line::proof;
+use hetmm::line::proof::{self, Recipe};
+use hetmm::line::slots::Selected;
 use hetmm::{Error, Result};
 use std::path::Path;
 use std::process::ExitCode;
@@ -57,19 +58,43 @@ pub fn run(path: &Path, config: &LineConfig, lines: &LineOptions) -> Result<Exit
         let found = PlantUser::find(name, &config.control.plant_may);
         note("control.plant_user".into(), found.map(|found| format!("user {}", found.user)));
     }
-    let recipe = config.recipe();
-    let proven = proof::load(&recipe);
-    let shape = match (&proven, size) {
-        (Ok(proven), Some(size)) => Some(shape(&proven.pipeline, size)),
-        _ => None,
-    };
-    note("template".into(), proven.map(|proven| proven.describe(&recipe.file)));
-    if let Some(shape) = shape {
-        note("shape".into(), shape);
-    }
+    templates(config, size, &mut note);
     match wrong.into_iter().next() {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => Ok(ExitCode::from(first.kind().exit_code())),
+    }
+}
+
+/// Checks the template of `template.file` and those of all slots. `size` is that of the camera's pictures.
+fn templates(
+    config: &LineConfig,
+    size: Option<Size>,
+    note: &mut impl FnMut(String, Result<String>),
+) {
+    let slots = config.slots();
+    let first = slots.unselected();
+    let others = slots.all().filter(|other| other.file != config.template.file);
+    for Selected { file, slot } in std::iter::once(first.clone()).chain(others) {
+        let of_slot = slot.map_or_else(String::new, |slot| format!(" of slot {slot}"));
+        let recipe = Recipe { file, slot, ..config.recipe() };
+        let proven = proof::load(&recipe);
+        let shape = match (&proven, size) {
+            (Ok(proven), Some(size)) => Some(shape(&proven.pipeline, size)),
+            _ => None,
+        };
+        note(format!("template{of_slot}"), proven.map(|proven| proven.describe(&recipe.file)));
+        if let Some(shape) = shape {
+            note(format!("shape{of_slot}"), shape);
+        }
+    }
+    if !config.template.slots.is_empty() {
+        let selected = slots.read().map(|selected| match selected.unwrap_or(first) {
+            Selected { file, slot: Some(slot) } => format!("slot {slot}, {}", file.display()),
+            Selected { file, slot: None } => {
+                format!("no slot yet, so {} is used", file.display())
+            }
+        });
+        note("selected template".into(), selected);
     }
 }
 

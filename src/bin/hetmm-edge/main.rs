@@ -31,6 +31,7 @@ use check_lines::LineOptions;
 use clap::{CommandFactory, Parser, Subcommand};
 use hetmm::line::config::LineConfig;
 use hetmm::line::control;
+use hetmm::line::slot::{DigestPrefix, Slot};
 use hetmm::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml status           print the state of the running device
   hetmm-edge --config line.toml bench            measure the speed of this device
   hetmm-edge --config line.toml teach 17         part 17 was good: add it to the template
+  hetmm-edge --config line.toml select 2         change to the template of slot 2
   hetmm-edge --config line.toml collect 100 DIR  save 100 pictures, to build a template from
   hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
   hetmm-edge records verify /var/lib/hetmm/records   check that nobody has changed the records
@@ -91,6 +93,19 @@ enum Task {
     Trigger(Ask),
     /// Load and check the template again
     Reload(Ask),
+    /// Change to the template of a slot (template.slots), between two parts. It is checked before
+    Select {
+        /// Number of the slot
+        #[arg(value_parser = parse_slot)]
+        slot: Slot,
+        /// Refuse the template if its BLAKE3 does not begin with these 8 to 64 hexadecimal digits
+        #[arg(long, value_name = "HEX", value_parser = parse_digest)]
+        digest: Option<DigestPrefix>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// List the slots with name and digest of their templates, and which one is active
+    Slots(Ask),
     /// Take the safe state: all outputs get their safe levels
     Safe(Ask),
     /// Leave the safe state
@@ -260,6 +275,11 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Some(Task::Status(ask)) => ("status".into(), ask),
         Some(Task::Trigger(ask)) => ("trigger".into(), ask),
         Some(Task::Reload(ask)) => ("reload".into(), ask),
+        Some(Task::Select { slot, digest, ask }) => {
+            let digest = digest.map_or_else(String::new, |digest| format!(" {digest}"));
+            (format!("select {slot}{digest}"), ask)
+        }
+        Some(Task::Slots(ask)) => ("slots".into(), ask),
         Some(Task::Safe(ask)) => ("safe".into(), ask),
         Some(Task::Resume(ask)) => ("resume".into(), ask),
         Some(Task::Acknowledge(ask)) => ("acknowledge".into(), ask),
@@ -295,6 +315,15 @@ fn line_options(cli: &Cli) -> LineOptions {
         _ => None,
     };
     LineOptions { drive: cli.drive, force: cli.force_request, wire }
+}
+
+fn parse_slot(text: &str) -> std::result::Result<Slot, String> {
+    Slot::parse(text).ok_or_else(|| "give a number from 1 to 65535".into())
+}
+
+fn parse_digest(text: &str) -> std::result::Result<DigestPrefix, String> {
+    let (least, most) = (DigestPrefix::LEAST, DigestPrefix::MOST);
+    DigestPrefix::parse(text).ok_or_else(|| format!("give {least} to {most} hexadecimal digits"))
 }
 
 fn socket(ask: &Ask, config: &Path) -> Result<PathBuf> {

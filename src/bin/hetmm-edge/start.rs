@@ -297,9 +297,10 @@ impl Wiring<'_> {
     }
 
     fn start_templates(&self, reporter: Reporter) -> Result<Arc<Templates>> {
-        let (recipe, fallback) = (self.config.recipe(), self.config.template.fallback);
+        let (recipe, slots) = (self.config.recipe(), self.config.slots());
+        let fallback = self.config.template.fallback;
         let (current, hub) = (self.current.clone(), self.outbox.clone());
-        let templates = Arc::new(Templates::new(recipe, fallback, current, hub, reporter));
+        let templates = Arc::new(Templates::new(recipe, slots, fallback, current, hub, reporter));
         let (worker, watch) = (templates.clone(), self.config.template.watch);
         spawn("templates", move || worker.run(watch))?;
         Ok(templates)

@@ -15,6 +15,7 @@ const HOUR_US: u64 = 3_600_000_000;
 pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     ranges(config, at)?;
     device(config, at)?;
+    slots(config, at)?;
     signatures(config, at)?;
     features(config, at)?;
     trigger(config, at)?;
@@ -22,8 +23,8 @@ pub(super) fn check(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     reject(config, at)?;
     outputs(config, at)?;
     archive(config, at)?;
-    commissioning(config, at)?;
     drift(config, at)?;
+    commissioning(config, at)?;
     check_expanders::check(config, at)?;
     check_plant::check(config, at)?;
     pins(config, at)
@@ -48,8 +49,8 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("reject.max_in_flight", Some(reject.max_in_flight as u64), 1, 4096),
         ("reject.max_waiting", Some(reject.max_waiting as u64), 1, 64),
         ("outputs.ok_pulse_width_us", Some(outputs.ok_pulse_width_us), 100, 60_000_000),
-        ("outputs.strobe_delay_us", Some(outputs.strobe_delay_us), 0, 60_000_000),
         ("outputs.feedback_max_us", Some(outputs.feedback_max_us), 100, 1_000_000),
+        ("outputs.strobe_delay_us", Some(outputs.strobe_delay_us), 0, 60_000_000),
         ("outputs.strobe_width_us", Some(outputs.strobe_width_us), 10, 60_000_000),
         (
             "outputs.heartbeat_half_period_us",
@@ -64,11 +65,11 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("records.keep_days", Some(config.records.keep_days), 0, 36_500),
         ("records.min_free_mib", Some(config.records.min_free_mib), 0, 1 << 40),
         ("archive.max_parts", Some(config.archive.max_parts as u64), 1, 1_000_000),
-        ("archive.queue", Some(config.archive.queue as u64), 1, 256),
-        ("feed.queue", Some(config.feed.queue as u64), 16, 65_536),
         ("archive.min_free_mib", Some(config.archive.min_free_mib), 0, 1 << 40),
         ("archive.keep_days", Some(config.archive.keep_days), 0, 36_500),
         ("archive.passed_every", Some(config.archive.passed_every), 0, 1_000_000_000),
+        ("archive.queue", Some(config.archive.queue as u64), 1, 256),
+        ("feed.queue", Some(config.feed.queue as u64), 16, 65_536),
         ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
         (
             "realtime.inspection_timeout_us",
@@ -113,6 +114,23 @@ fn device(config: &LineConfig, at: &Located<'_>) -> Result<()> {
             let why = format!("{name:?} cannot be used as a name");
             let remedy = "give 1 to 64 bytes, without +, #, / and control characters";
             return Err(at.error(path, &why, remedy));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses one file in two slots, because both would keep what is taught to either.
+fn slots(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let slots = &config.template.slots;
+    for (place, (slot, file)) in slots.iter().enumerate() {
+        let same = slots.iter().take(place).find(|(_, other)| *other == file);
+        if let Some((other, _)) = same {
+            let why = format!("slot {other} has this file already");
+            return Err(at.error(
+                &format!("template.slots.{slot}"),
+                &why,
+                "give each slot a file of its own",
+            ));
         }
     }
     Ok(())
@@ -263,8 +281,17 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         let remedy = "remove it, or name the chip with outputs.chip";
         return Err(at.error("outputs.lines", "has no meaning without a chip", remedy));
     }
+    let feedback = outputs.feedback();
+    if feedback.is_some_and(|feedback| feedback.config.edge == EdgeKind::Both) {
+        let remedy = "say \"rising\" or \"falling\"";
+        return Err(at.error("outputs.ng.feedback", "a pulse has one beginning", remedy));
+    }
     if outputs.simulate {
         return Ok(());
+    }
+    if feedback.is_some_and(|feedback| feedback.chip.is_none()) {
+        let remedy = "give outputs.chip, or a chip for this line";
+        return Err(at.error("outputs.ng.feedback", "has no GPIO chip", remedy));
     }
     if outputs.ng.is_none() && outputs.ok.is_none() {
         let why = "neither a reject output (ng) nor a pass output (ok) is given";
@@ -280,19 +307,19 @@ fn outputs(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     Ok(())
 }
 
-fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
-    let feedback = outputs.feedback();
-    if feedback.is_some_and(|feedback| feedback.config.edge == EdgeKind::Both) {
-        let remedy = "say \"rising\" or \"falling\"";
-        return Err(at.error("outputs.ng.feedback", "a pulse has one beginning", remedy));
+fn archive(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let archive = &config.archive;
+    if archive.passed_every > 0 && archive.folder.is_none() {
+        let remedy = "give archive.folder, or remove passed_every";
+        return Err(at.error("archive.passed_every", "has no meaning without a folder", remedy));
     }
+    Ok(())
+}
+
+fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     let drift = &config.drift;
     let rows = [
         ("drift.block_s", drift.block_s as f64, 1.0, 3600.0),
-    if feedback.is_some_and(|feedback| feedback.chip.is_none()) {
-        let remedy = "give outputs.chip, or a chip for this line";
-        return Err(at.error("outputs.ng.feedback", "has no GPIO chip", remedy));
-    }
         ("drift.block_parts", f64::from(drift.block_parts), 1.0, 100_000.0),
         ("drift.learn_blocks", f64::from(drift.learn_blocks), 20.0, 5000.0),
         ("drift.k", drift.k, 0.1, 3.0),
@@ -317,15 +344,6 @@ fn drift(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     }
     Ok(())
 }
-fn archive(config: &LineConfig, at: &Located<'_>) -> Result<()> {
-    let archive = &config.archive;
-    if archive.passed_every > 0 && archive.folder.is_none() {
-        let remedy = "give archive.folder, or remove passed_every";
-        return Err(at.error("archive.passed_every", "has no meaning without a folder", remedy));
-    }
-    Ok(())
-}
-
 
 fn commissioning(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     if config.commissioning.allowed && config.control.socket.is_none() {
@@ -348,6 +366,10 @@ fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         let chip = wired.chip.map(|chip| chip.name);
         pins.push((format!("outputs.{}.line", wired.name), chip, wired.line));
     }
+    if let Some(feedback) = config.outputs.feedback() {
+        let chip = feedback.chip.map(|chip| chip.name);
+        pins.push(("outputs.ng.feedback.line".into(), chip, &feedback.config.line));
+    }
     for (i, (path, chip, line)) in pins.iter().enumerate() {
         let same = pins.iter().take(i).find(|(_, c, l)| c == chip && l == line);
         if let Some((other, ..)) = same {
@@ -357,7 +379,3 @@ fn pins(config: &LineConfig, at: &Located<'_>) -> Result<()> {
     }
     Ok(())
 }
-    if let Some(feedback) = config.outputs.feedback() {
-        let chip = feedback.chip.map(|chip| chip.name);
-        pins.push(("outputs.ng.feedback.line".into(), chip, &feedback.config.line));
-    }

@@ -17,7 +17,10 @@ mod translate;
 
 pub use drift::DriftConfig;
 pub use expanders::{ExpanderConfig, Expanders};
-pub use outputs::{FaultConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired};
+pub use outputs::{
+    FaultConfig, FeedbackConfig, NgConfig, OutputConfig, OutputsConfig, SafeLevel, Wired,
+    WiredFeedback,
+};
 pub use plant::{
     Broker, Language, MetricsConfig, ModbusConfig, MqttConfig, PublishedParts, WebConfig, WordOrder,
 };
@@ -117,8 +120,9 @@ impl LineConfig {
             self.web.tls_key.as_mut(),
             Some(&mut self.web.users),
         ];
+        let slots = self.template.slots.values_mut().map(Some);
         let buses = self.expander.values_mut().map(|expander| Some(&mut expander.bus));
-        for path in paths.into_iter().chain(buses).flatten() {
+        for path in paths.into_iter().chain(slots).chain(buses).flatten() {
             *path = folder.join(&path);
         }
     }

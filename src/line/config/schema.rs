@@ -7,6 +7,7 @@ use super::outputs::OutputsConfig;
 use super::plant::{MetricsConfig, ModbusConfig, MqttConfig, WebConfig};
 use crate::camera::{Align, BayerMode, PixelFormat};
 use crate::gpio::{Bias, ChipRef, EdgeKind, LineRef};
+use crate::line::slot::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,8 +97,11 @@ impl Default for DeviceConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateConfig {
-    /// The `.hetmm` file.
+    /// The `.hetmm` file. With slots, it is used until one is selected.
     pub file: PathBuf,
+    /// More `.hetmm` files, of which one can be selected while the line runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slots: BTreeMap<Slot, PathBuf>,
     /// The ONNX model, if it is not the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<PathBuf>,
@@ -386,18 +390,18 @@ pub struct ArchiveConfig {
     /// The folder for pictures. Without it, none are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// The largest number of parts in the folder. The oldest are removed.
+    /// The largest number of rejected parts in the folder, and of passed ones. The oldest are removed.
     pub max_parts: usize,
-    /// The free space in MiB below which nothing is written. The oldest parts are removed.
+    /// The free space in MiB below which nothing is written. The oldest parts are removed, rejected ones last.
     pub min_free_mib: u64,
-    /// The number of parts that may wait to be written. If there are more, the oldest are dropped.
-    pub queue: usize,
-}
-
     /// The number of days for which pictures are kept; 0 means for ever.
     pub keep_days: u64,
     /// Every passed part of this number is kept; 0 means that none is.
     pub passed_every: u64,
+    /// The number of parts that may wait to be written. If there are more, the oldest are dropped.
+    pub queue: usize,
+}
+
 impl Default for ArchiveConfig {
     fn default() -> Self {
         ArchiveConfig {

@@ -252,6 +252,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
     }
     assert_eq!(config.template.device, FeatureDevice::Usual);
     assert_eq!(config.records.min_free_mib, config.archive.min_free_mib);
+    assert_eq!(config.records.keep_days, config.archive.keep_days);
     assert!(text.contains(&format!("#name = \"{}\"", config.device.name)));
     assert!(text.contains(&format!("#site = \"{}\"", config.device.site)));
     let (watch, k, h) = (config.drift.watch, config.drift.k, config.drift.h);
@@ -283,7 +284,6 @@ fn the_explained_configuration_has_every_key_and_its_default() {
 fn keys_of_sensors_and_of_the_light() {
     let with = |format: &str, lines: &str| {
         let text = WHOLE.replace("format = \"YUYV\"", &format!("format = \"{format}\"\n{lines}"));
-    assert_eq!(config.records.keep_days, config.archive.keep_days);
         let strobe = if lines.contains("must_cover") { "[outputs.strobe]\nline = 7\n" } else { "" };
         LineConfig::parse(&(text + strobe), "line.toml")
     };
@@ -470,7 +470,8 @@ fn an_expander_carries_only_what_may_wait_for_a_bus() {
 fn collect_keys(table: &toml::Table, keys: &mut Vec<String>) {
     for (key, value) in table {
         match value {
-            toml::Value::Table(inner) => collect_keys(inner, keys),
+            // The keys of this table are numbers.
+            toml::Value::Table(inner) if key != "slots" => collect_keys(inner, keys),
             _ => keys.push(key.clone()),
         }
     }

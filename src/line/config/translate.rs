@@ -11,6 +11,7 @@ use crate::image::Size;
 use crate::line::device_identity;
 use crate::line::evidence::{DeviceName, Event, Settings as Evidence, Software};
 use crate::line::proof::{BayerPictures, Recipe};
+use crate::line::slots::Slots;
 use crate::line::tracker::{Pitch, Settings, Travel};
 use crate::line::trust::Trust;
 use crate::template::signature::TrustedKey;
@@ -79,6 +80,7 @@ impl LineConfig {
         };
         Recipe {
             file: template.file.clone(),
+            slot: None,
             backbone: template.backbone.clone(),
             extractors: devices.iter().map(extractor).collect(),
             threads: template.threads,
@@ -89,6 +91,11 @@ impl LineConfig {
                 device_key: self.device.key_file.clone().filter(|_| template.device_signs),
             },
         }
+    }
+
+    /// Returns the slots for templates.
+    pub fn slots(&self) -> Slots {
+        Slots::new(self.template.file.clone(), self.template.slots.clone())
     }
 
     /// Returns whether the device signs a chain of records.

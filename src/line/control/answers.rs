@@ -121,6 +121,8 @@ impl Control {
                 _ => self.ask_line(request, Place::Line, ANSWER, bell),
             },
             Request::Reload
+            | Request::Select(..)
+            | Request::Slots
             | Request::Teach(..)
             | Request::Undo(_)
             | Request::History
@@ -332,6 +334,8 @@ impl Control {
             }
             Request::Undo(entry) => teach::undo(entry, who, &self.templates),
             Request::History => teach::history(&self.templates),
+            Request::Select(slot, digest) => self.templates.select(slot, digest, who),
+            Request::Slots => Ok(self.templates.slots_to_json()),
             _ => self.templates.reload().map(|what| json!({"done": what})),
         }
     }

@@ -74,6 +74,7 @@ impl Desk {
         let (ask, asked) = sync_channel(requests);
         let templates = Templates::new(
             config.recipe(),
+            config.slots(),
             false,
             Arc::default(),
             hub.clone(),
@@ -279,11 +280,11 @@ fn leaving_the_safe_state_that_was_asked_for_before_it_does_not_end_it() {
     let ((captures, _captures), (jobs, _jobs)) = (sync_channel(1), sync_channel(1));
     let links = Links {
         feed: None,
-        bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
         feedback: None,
+        bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
         captures,
         jobs,
-        records: Records::start(&config.records, None).expect("starts").0,
+        records: Records::start(&config.records, None, None).expect("starts").0,
         alive: Arc::default(),
         light: Arc::default(),
         capture_delay: Duration::ZERO,

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// The columns of the table, and where their values stand in the line of a part.
-const COLUMNS: [(&str, &str); 36] = [
+const COLUMNS: [(&str, &str); 38] = [
     ("seq", "/seq"),
     ("run", "/run"),
     ("part", "/part"),
@@ -28,6 +28,7 @@ const COLUMNS: [(&str, &str); 36] = [
     ("template_base_blake3", "/template/base_blake3"),
     ("template_signer", "/template/signer"),
     ("template_journal", "/template/journal"),
+    ("template_slot", "/template/slot"),
     ("device_serial", "/device/serial"),
     ("device_name", "/device/name"),
     ("device_site", "/device/site"),
@@ -46,8 +47,8 @@ const COLUMNS: [(&str, &str); 36] = [
     ("gate_at_us", "/gate/at_us"),
     ("gate_took_us", "/gate/took_us"),
     ("gate_pulse", "/gate/pulse"),
-    ("picture", PICTURE),
     ("gate_seen_us", "/gate/seen_us"),
+    ("picture", PICTURE),
     ("picture_blake3", PICTURE_DIGEST),
 ];
 /// The values that stand in lines of their own.

@@ -66,6 +66,15 @@ pub enum Event {
         /// The feature extractor.
         extractor: String,
     },
+    /// A slot was selected. The line of its template comes next.
+    Select {
+        /// The number of the slot.
+        slot: u16,
+        /// The BLAKE3 of its template.
+        blake3: String,
+        /// Who asked for it.
+        who: String,
+    },
     /// A template was refused. The one before it stays in use.
     TemplateRefused {
         /// Why it was refused.
@@ -98,15 +107,6 @@ pub enum Event {
         /// The BLAKE3 of its picture file.
         blake3: String,
     },
-    /// The wall clock was stepped.
-    ClockStep {
-        /// How far it was stepped forward, in milliseconds.
-        by_ms: i64,
-    },
-    /// The oldest segments are removed.
-    Pruned {
-        /// The number of the newest line in them.
-        through: u64,
     /// Somebody lets the drift watch learn anew.
     DriftLearn {
         /// Who asked for it.
@@ -121,6 +121,15 @@ pub enum Event {
         /// What it warned of.
         warnings: Vec<String>,
     },
+    /// The wall clock was stepped.
+    ClockStep {
+        /// How far it was stepped forward, in milliseconds.
+        by_ms: i64,
+    },
+    /// The oldest segments are removed.
+    Pruned {
+        /// The number of the newest line in them.
+        through: u64,
         /// The digest of that line.
         hash: String,
         /// The number of removed segments.
@@ -163,10 +172,13 @@ impl Event {
             Event::Start { .. } => "start",
             Event::Stop {} => "stop",
             Event::Template { .. } => "template",
+            Event::Select { .. } => "select",
             Event::TemplateRefused { .. } => "template_refused",
             Event::Teach { .. } => "teach",
             Event::Undo { .. } => "undo",
             Event::Picture { .. } => "picture",
+            Event::DriftLearn { .. } => "drift_learn",
+            Event::DriftAccept { .. } => "drift_accept",
             Event::ClockStep { .. } => "clock",
             Event::Pruned { .. } => "pruned",
             Event::Lost { .. } => "lost",
@@ -177,21 +189,22 @@ impl Event {
     }
 }
 
-            Event::DriftLearn { .. } => "drift_learn",
-            Event::DriftAccept { .. } => "drift_accept",
 /// Every kind of line of this format. A reader refuses others, so that no line can be turned into one that means
 /// nothing.
-pub(super) const KINDS: [&str; 16] = [
+pub(super) const KINDS: [&str; 19] = [
     "segment",
     "part",
     "checkpoint",
     "start",
     "stop",
     "template",
+    "select",
     "template_refused",
     "teach",
     "undo",
     "picture",
+    "drift_learn",
+    "drift_accept",
     "clock",
     "pruned",
     "lost",
@@ -203,8 +216,6 @@ pub(super) const KINDS: [&str; 16] = [
 /// The body of a line that is no part.
 #[derive(Serialize)]
 struct EventBody<'a, T: Serialize> {
-    "drift_learn",
-    "drift_accept",
     kind: &'static str,
     run: u64,
     utc: String,
