@@ -23,6 +23,7 @@ fn main() {
         line: line("ng"),
         active: Default::default(),
         safe: Default::default(),
+        feedback: None,
     });
     outputs.fault =
         Some(FaultConfig { chip: None, line: line("fault"), healthy: Default::default() });

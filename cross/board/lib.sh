@@ -43,7 +43,7 @@
 #                                prints each; options as `gpio_watch --help` has them
 #
 #   follow FROM TO SECONDS [DELAY_US]   pulls TO to the level of FROM, DELAY_US after each change, as a valve does that
-#                                has a switch; prints each change of TO
+#                                has a switch; prints each change of TO. Run it with `&`, and kill it to stop the valve
 #
 # Times: with `cross/board.sh --steady 1` they are those of an idle board, to some microseconds; without,
 # whatever else runs on the machine shows (cross/README.md has figures).
@@ -206,7 +206,7 @@ watching() {
     usleep 20000
   done
 }
-follow() { gpio_watch follow "$GPIO_DIR" "$(_line "$1")" "$(_line "$2")" --seconds "$3" --delay-us "${4:-0}"; }
+follow() { exec gpio_watch follow "$GPIO_DIR" "$(_line "$1")" "$(_line "$2")" --seconds "$3" --delay-us "${4:-0}"; }
 pulses() {
   local line="$1" count="$2" period="$3" width="$4"
   shift 4

@@ -62,7 +62,7 @@ fn a_valve_that_does_not_follow_is_a_fault_and_the_record_says_so() {
     let status = desk.wait_for("the fault", |s| s["faults"][0] == "outputs");
     assert_eq!(status["state"], "not_ready");
     assert_eq!(desk.ask("trigger")["why"], "missed", "parts are not inspected any more");
-    assert!(desk.ask("lines")["inputs"][0]["name"] == "feedback");
+    assert!(desk.ask("lines --json")["inputs"][0]["name"] == "feedback");
     assert_eq!(desk.stop(), 0);
     let gates = gates(&desk);
     assert_eq!(gates.len(), 2);

@@ -14,7 +14,7 @@ fn desk() -> Desk {
     );
     std::fs::copy(template(), desk.path("b.hetmm")).expect("copies");
     let changed = Command::new(env!("CARGO_BIN_EXE_hetmm"))
-        .args(["rules", "--min-area", "3"])
+        .args(["rules", "--min-area", "3px"])
         .arg(desk.path("b.hetmm"))
         .output()
         .expect("runs");
