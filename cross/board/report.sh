@@ -7,7 +7,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . /board/lib.sh
 
-sh /board-report.sh --edge hetmm-edge --name "virtual arm64 board, qemu" --note "emulated: no speeds" --runs 5 \
+sh /board-report.sh --edge hetmm-edge --name "virtual arm64 board, qemu" --note "emulated: no speeds; pictures of 320 x 240" --runs 5 \
   --pulses 50 --picture 320x240 /part.hetmm >/tmp/report
 ok "the report ends with" "$?" 0
 cat /tmp/report

@@ -4,7 +4,6 @@ use crate::inspection::Inspected;
 use crate::line::evidence::ClockQuality;
 use crate::line::proof;
 use crate::line::trust::Trust;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/template_v1.hetmm");
 
@@ -155,8 +154,7 @@ fn only_a_synchronized_clock_removes_old_pictures() {
     let desk = Desk::new(ArchiveConfig { keep_days: 10, ..ArchiveConfig::default() });
     desk.archive.keep(desk.item(1, Some(Reason::Defect)));
     desk.write();
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let now = u64::try_from(unix.as_millis()).expect("fits");
+    let now = WallClock::default().now().unix_ms;
     let removes = |days: u64, state| {
         let clock = ClockQuality { state, error_us: None };
         let unix_ms = now + days * DAY_MS;
