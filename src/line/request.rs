@@ -62,10 +62,12 @@ impl Request {
 
     /// The words that name requests where rights are given. They are the first words of [`Request::FORMS`]; of the drift
     /// watch, what changes it has names of its own.
-    pub const VERBS: [&'static str; 15] = [
+    pub const VERBS: [&'static str; 17] = [
         "status",
         "trigger",
         "reload",
+        "select",
+        "slots",
         "safe",
         "resume",
         "acknowledge",
@@ -86,6 +88,8 @@ impl Request {
             Request::Status => "status",
             Request::Trigger => "trigger",
             Request::Reload => "reload",
+            Request::Select(..) => "select",
+            Request::Slots => "slots",
             Request::Safe => "safe",
             Request::Resume => "resume",
             Request::Acknowledge => "acknowledge",
