@@ -300,12 +300,17 @@ fn no_part_passes_wrongly_and_no_record_is_lost_without_being_counted() {
         run.snapshot.samples.pulse_lateness.to_json()
     );
     assert_eq!(run.snapshot.counters.triggers, parts);
-    assert_eq!(run.snapshot.counters.passed, seen.passed, "the counters say what the chain says");
+    // A machine that is too busy for this rate loses records. Then the chain tells of fewer parts.
+    let untold = run.snapshot.counters.passed.checked_sub(seen.passed);
+    assert!(
+        untold.is_some_and(|untold| untold <= seen.lost),
+        "the counters say what the chain says"
+    );
     assert_eq!((seen.wrongly_passed, seen.twice), (0, 0));
     assert_eq!(seen.parts + seen.lost, parts, "every record is there or counted");
     assert_eq!(seen.lost, run.records_dropped);
     let is_faulty = run.snapshot.faults.contains(&Fault::Outputs);
-    assert_eq!((is_faulty, seen.unseen), (false, 0), "the valve has always followed");
+    assert!(!is_faulty && (seen.unseen == 0 || seen.lost > 0), "the valve has always followed");
     assert!(seen.wrongly_rejected < parts / 2, "{seen:?}");
     // The allocator may keep some memory. What grows with every part would be much more.
     assert!(end < half + 8 * 1024, "the memory grows: {tenth}, {half}, {end} KiB");
