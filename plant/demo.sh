@@ -59,7 +59,7 @@ folder = "archive"
 [control]
 socket = "edge.sock"
 plant_user = "$(id -un)"
-plant_may = ["status", "history", "lines", "drift", "safe", "acknowledge", "teach", "undo", "reload"]
+plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select"]
 [drift]
 watch = true
 file = "drift.json"

@@ -2,7 +2,9 @@
 
 mod probe_picture;
 
-pub use probe_picture::probe_picture;
+#[cfg(feature = "desktop")]
+pub(crate) use probe_picture::INVERTED;
+pub use probe_picture::ProbePictures;
 
 use crate::backbone::{self, Backbone, ExtractorOptions, INT8, Request, TRACT};
 use crate::containment::contained_here;
@@ -192,7 +194,7 @@ impl Pipeline {
         model: Option<&Path>,
         extractor: &ExtractorOptions,
     ) -> Result<Self> {
-        let opened = Template::map(template)?;
+        let opened = Template::open(template)?;
         Self::join(opened, model, extractor).map_err(|e| match e.kind() {
             Kind::Io => e,
             _ => e.within(template.display()),

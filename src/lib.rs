@@ -74,6 +74,7 @@ pub mod inspection;
 pub mod line;
 pub mod matching;
 pub mod metrics;
+pub mod processor;
 #[cfg(feature = "desktop")]
 pub mod report;
 pub mod scoring;

@@ -116,6 +116,15 @@ pub fn extract(
     Ok(skipped)
 }
 
+/// The number of pictures for each thread that are computed together outside the pass.
+const TOGETHER: usize = 8;
+
+/// Returns how many pictures should be given to [`of_images`] at the same time. More would only take memory.
+pub fn pictures_together(backbone: &dyn Backbone) -> usize {
+    let at_once = backbone.identity().pictures_at_once();
+    (TOGETHER * rayon::current_num_threads()).min(at_once).max(backbone.batch())
+}
+
 /// Computes the features of pictures at network size, on all threads of the pool or in the batches of `backbone`.
 pub fn of_images(images: &[NetworkImage], backbone: &dyn Backbone) -> Result<Vec<Vec<FeatureMap>>> {
     match backbone.batch() {

@@ -130,7 +130,7 @@ impl Material<'_> {
         match chosen {
             Some(chosen) => prototypes::write_chosen(&mut draft, self.store, chosen)?,
             None => {
-                let store = self.store.subset(&known, options.max_memory)?;
+                let store = self.store.subset(&known);
                 let mask = self.options.mask.as_ref();
                 prototypes::write(&mut draft, &store, mask, None, &|_, _, _| {})?;
             }

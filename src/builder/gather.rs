@@ -81,9 +81,13 @@ pub fn gather<'a>(
     pass: Pass,
     progress: Progress,
 ) -> Result<Gathered<'a>> {
+    let pictures = match input {
+        Input::Pictures(pictures) => pictures.len(),
+        Input::Features(file) => file.pictures().len(),
+    };
+    let taps = &backbone.identity().taps;
     let filling = Filling {
-        store: Store::new(&backbone.identity().taps, pass.max_memory, scratch_folder()?),
-        pending: vec![],
+        store: Store::new(taps, pictures, pass.max_memory, scratch_folder()?),
         images: vec![],
         looks: vec![],
     };
@@ -139,7 +143,7 @@ fn from_pictures<'a>(
         if records.len() <= SATURATION_PICTURES {
             saturation += backbone.saturation(&image)?;
         }
-        filling.push(maps, pass.looks.then_some(image))
+        filling.push(&maps, pass.looks.then_some(image))
     };
     let Pass { skip_unreadable, reading, .. } = pass;
     let manner = Manner { reading, skip_unreadable };
@@ -153,7 +157,7 @@ fn from_pictures<'a>(
     warnings.extend(usable.finish()?);
     warnings.extend(beyond_ranges(saturation));
     let notes = smaller_than_input(records.iter(), backbone.identity());
-    let (store, looks) = filling.finish()?;
+    let (store, looks) = filling.finish();
     Ok(Gathered {
         store,
         looks,
@@ -185,13 +189,13 @@ fn from_features<'a>(
         let image = pass.looks.then(|| file.image(index)).transpose()?;
         let maps = file.maps(index)?;
         usable.push(&maps, || file.image(index)).map_err(|e| e.within(file.name_of(index)))?;
-        filling.push(maps, image)?;
+        filling.push(&maps, image)?;
         progress(Stage::Features, index + 1, total);
     }
     let mut warnings = size_warnings(file.pictures());
     warnings.extend(usable.finish()?);
     let notes = smaller_than_input(file.pictures(), backbone.identity());
-    let (store, looks) = filling.finish()?;
+    let (store, looks) = filling.finish();
     Ok(Gathered {
         store,
         looks,
@@ -249,9 +253,9 @@ impl Gathered<'_> {
     }
 
     /// Returns the same without some pictures. `keep` says for each whether it stays.
-    pub fn only(mut self, keep: &[bool], max_memory: u64) -> Result<Self> {
+    pub fn only(mut self, keep: &[bool]) -> Self {
         let kept: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
-        self.store = self.store.subset(&kept, max_memory)?;
+        self.store = self.store.subset(&kept);
         self.images = kept.iter().map(|&i| self.images[i].clone()).collect();
         self.looks = kept.iter().filter_map(|&i| self.looks.get(i).cloned()).collect();
         match &mut self.originals {
@@ -262,7 +266,7 @@ impl Gathered<'_> {
                 *numbers = kept.iter().map(|&i| numbers[i]).collect()
             }
         }
-        Ok(self)
+        self
     }
 }
 
@@ -274,35 +278,34 @@ fn common(one: Option<Mask>, other: Option<Mask>) -> Option<Mask> {
     }
 }
 
-/// Holds a store that gets its pictures one by one, and computes their looks batch by batch.
+/// The number of pictures for each thread whose looks are computed at the same time.
+pub(super) const LOOKS_TOGETHER: usize = 4;
+
+/// Holds a store that gets its pictures one by one, and computes the looks of a few at a time.
 struct Filling {
     store: Store,
-    pending: Vec<Vec<FeatureMap>>,
     images: Vec<NetworkImage>,
     looks: Vec<Look>,
 }
 
 impl Filling {
     /// Adds the maps of a picture. If `image` is given, its look is computed.
-    fn push(&mut self, maps: Vec<FeatureMap>, image: Option<NetworkImage>) -> Result<()> {
-        self.pending.push(maps);
+    fn push(&mut self, maps: &[FeatureMap], image: Option<NetworkImage>) -> Result<()> {
+        self.store.push(maps)?;
         self.images.extend(image);
-        if self.pending.len() == self.store.batch_size() {
-            self.flush()?;
+        if self.images.len() >= LOOKS_TOGETHER * rayon::current_num_threads() {
+            self.look();
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn look(&mut self) {
         self.looks.par_extend(std::mem::take(&mut self.images).par_iter().map(Look::new));
-        self.store.push(&std::mem::take(&mut self.pending))
     }
 
-    fn finish(mut self) -> Result<(Store, Vec<Look>)> {
-        if !self.pending.is_empty() {
-            self.flush()?;
-        }
-        Ok((self.store, self.looks))
+    fn finish(mut self) -> (Store, Vec<Look>) {
+        self.look();
+        (self.store, self.looks)
     }
 }
 

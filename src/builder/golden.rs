@@ -10,18 +10,15 @@ use super::gather::Gathered;
 use crate::error::Result;
 use crate::feature_map::FeatureMap;
 use crate::image::NetworkImage;
-use crate::inspection::Pipeline;
+use crate::inspection::{INVERTED, Pipeline};
 use crate::matching::{Distances, Windows};
 use crate::scoring::Fusion;
 use crate::template::HeaderV1;
 use std::collections::BTreeSet;
 
 /// The probes that a template carries: all of them or only the first. The names say where the pictures come from.
-const PROBES: [&str; 3] = [
-    "the median good picture, disturbed",
-    "the least usual good picture, disturbed",
-    "the median one, inverted",
-];
+const PROBES: [&str; 3] =
+    ["the median good picture, disturbed", "the least usual good picture, disturbed", INVERTED];
 /// Inputs with more pixels carry only the first probe, because a probe takes 6 bytes per pixel.
 const PIXELS_OF_ALL: u64 = 1024 * 1024;
 /// The number of ways to disturb a picture that are tried.

@@ -8,6 +8,8 @@ use crate::scoring::blur::GaussianBlur;
 
 /// The largest number of rows and columns of the small copy.
 const COPY_SIDE: usize = 64;
+/// The bytes that a look takes.
+pub(super) const BYTES: u64 = (size_of::<Look>() + size_of::<f32>() * COPY_SIDE * COPY_SIDE) as u64;
 /// The sigmas of the blurs between which detail is measured, in pixels. The first blur removes the finest detail. The
 /// third removes coarse detail beyond the second.
 const SIGMAS: [f32; 3] = [0.7, 1.4, 2.8];

@@ -6,16 +6,26 @@
 
 use super::draft::{draft_header, section_lengths};
 use super::few_at_once::{MAP_BYTES, maps_of};
+use super::gather::LOOKS_TOGETHER;
 use super::options::{Options, Rotations, Sheets};
-use super::{audit, rotations};
-use crate::backbone::{Backbone, ModelFacts};
+use super::prototypes::PIXELS_AT_ONCE;
+use super::{audit, look, patches, rotations};
+use crate::backbone::{Backbone, Identity, ModelFacts};
 use crate::error::{Error, Kind, Result};
 use crate::image::Size;
-use crate::selection::Rule;
+use crate::matching::Shape;
+use crate::selection::{Rule, gram};
+use crate::template::HeaderV1;
 use crate::workers::{BATCHES, PER_WORKER};
 
 /// The bytes per pixel of a picture at the network's size while it is read and prepared.
 const PICTURE_BYTES: u64 = 12;
+/// The bytes per pixel of a picture's file while it is read and decoded.
+const DECODED_BYTES: u64 = 8;
+/// The bytes per pixel of a picture that waits for its look: its samples.
+const WAITING_BYTES: u64 = 6;
+/// The bytes per pixel while the look of a picture is computed: its grey values, three blurs, and what a blur needs.
+const LOOK_BYTES: u64 = 20;
 
 /// Holds what a build takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +39,17 @@ pub struct Needs {
     pub features: u64,
 }
 
+/// Says from which pictures a template is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pictures {
+    /// Their number.
+    pub count: usize,
+    /// The size that most of their files have. It is 0 if only features are read.
+    pub size: Size,
+}
+
 impl Needs {
-    /// Computes the largest need of a template from so many pictures, on so many threads, with a backbone of these
+    /// Computes the largest need of a template from these `pictures`, on so many threads, with a backbone of these
     /// `facts`.
     ///
     /// # Errors
@@ -39,52 +58,140 @@ impl Needs {
     pub fn of(
         backbone: &dyn Backbone,
         facts: &ModelFacts,
-        pictures: usize,
+        pictures: Pictures,
         options: &Options,
         threads: usize,
     ) -> Result<Self> {
         options.check(backbone.identity())?;
         let id = backbone.identity();
-        let candidates = rotations::most_candidates(pictures, options, id);
-        let sheets = options.sheets.of(candidates);
+        let candidates = rotations::most_candidates(pictures.count, options, id);
         let header = draft_header(id, options, candidates, Vec::new());
         let template = section_lengths(&header, options)?.iter().map(|(_, _, bytes)| bytes).sum();
-        let pixels = |layer| header.map_pixels(layer).unwrap_or(0) as u64;
-        let layers = 0..header.layers.len();
-        // A position-free layer has few prototypes, but distances at every position.
-        let positional = layers.clone().filter(|layer| !header.layer_use(*layer).position_free);
-        let largest = positional.clone().map(pixels).max().unwrap_or(0);
-        let positions: u64 = positional.map(pixels).sum();
-        let distances = 8 * pictures as u64 * layers.map(pixels).sum::<u64>();
-        let (count, sheets) = (candidates as u64, sheets as u64);
-        let (at_once, features) = (id.pictures_at_once().min(threads) as u64, id.feature_bytes());
-
-        let audit = if options.audit { audit::memory(pictures, id) } else { 0 };
-        // These say where each prototype comes from: of one layer, and of every layer for every fold.
-        let is_chosen = matches!(options.rule, Rule::Pts(_)) && sheets < count;
-        let folds = if is_chosen && options.threshold.is_none() {
-            options.folds_of(pictures) as u64
-        } else {
-            0
-        };
-        let sources = 8 * largest * sheets + 4 * folds * positions * sheets;
-        // A picture is read from the store and rounded to 8 bits.
-        let matched = at_once * (features + features / 4);
-        let maps = maps_of(id.pixels()).min(threads) as u64 * MAP_BYTES * id.pixels();
-        let selection = sources + distances + matched + maps;
-        let working = memory_of_pass(backbone, facts, threads).max(audit + matched).max(selection);
-        Ok(Needs { working, template, features: count * features })
+        let steps = Steps { header: &header, options, pictures, candidates, threads };
+        let audit = if options.audit { steps.audit() } else { 0 };
+        let pass = memory_of_pass(backbone, facts, threads) + steps.reading();
+        let largest = pass.max(audit).max(steps.selection()).max(steps.scores());
+        let looks = look::BYTES * pictures.count as u64;
+        // The allocator keeps some of what was freed for later.
+        let working = largest + largest / 5 + looks;
+        Ok(Needs { working, template, features: candidates as u64 * id.feature_bytes() })
     }
 }
 
-/// Refuses a build from so many pictures if `free` bytes of memory are too few for it. Otherwise returns what it takes.
+/// Computes the bytes of each step of a build, beside the features of the pictures.
+struct Steps<'a> {
+    header: &'a HeaderV1,
+    options: &'a Options,
+    pictures: Pictures,
+    /// The largest number of candidates: pictures and turned copies.
+    candidates: usize,
+    threads: usize,
+}
+
+impl Steps<'_> {
+    fn id(&self) -> &Identity {
+        &self.header.backbone
+    }
+
+    /// Returns the sum of `bytes` over the layers that have prototypes at every position.
+    fn of_positional(&self, bytes: impl Fn(Shape) -> usize) -> impl Iterator<Item = u64> {
+        let is_positional = |layer: &usize| !self.header.layer_use(*layer).position_free;
+        let layers = (0..self.header.layers.len()).filter(is_positional);
+        layers.filter_map(|layer| self.header.shape(layer)).map(move |shape| bytes(shape) as u64)
+    }
+
+    /// Returns the number of folds whose prototypes are chosen together with those of the template.
+    fn folds(&self) -> usize {
+        let is_chosen = matches!(self.header.rule, Rule::Pts(_));
+        match is_chosen && self.options.threshold.is_none() {
+            true => self.options.folds_of(self.pictures.count),
+            false => 0,
+        }
+    }
+
+    /// Returns what reading the pictures' files takes, and their looks.
+    fn reading(&self) -> u64 {
+        let (threads, pixels) = (self.threads as u64, self.id().pixels());
+        let waiting = LOOKS_TOGETHER as u64 * WAITING_BYTES;
+        threads * (DECODED_BYTES * self.pictures.size.pixels() + (waiting + LOOK_BYTES) * pixels)
+    }
+
+    fn audit(&self) -> u64 {
+        audit::memory(self.pictures.count, self.id()) + self.matching()
+    }
+
+    /// Returns what the pictures take that are matched at the same time. A thread that waits inside one picture can
+    /// begin another one.
+    fn matching(&self) -> u64 {
+        let at_once = self.id().pictures_at_once().min(2 * self.threads) as u64;
+        // A picture is read from the store and rounded to 8 bits.
+        at_once * (self.id().feature_bytes() + self.id().feature_bytes() / 4)
+    }
+
+    /// Returns what the selection of prototypes takes.
+    fn selection(&self) -> u64 {
+        let id = self.id();
+        let channels = id.taps.iter().map(|tap| tap.channels as usize).max().unwrap_or(0);
+        let (threads, folds) = (self.threads as u64, self.folds());
+        let gram = match self.header.rule {
+            Rule::Pts(_) => threads * gram::memory(self.candidates, channels),
+            _ => threads * (8 * self.candidates * channels) as u64,
+        };
+        let free = (0..self.header.layers.len())
+            .filter(|layer| self.header.layer_use(*layer).position_free)
+            .filter_map(|layer| self.header.shape(layer));
+        let free = free.map(|shape| patches::memory(shape, folds, self.threads)).max().unwrap_or(0);
+        self.of_folds() + (self.layer() + gram).max(free)
+    }
+
+    /// Returns what the prototypes of one layer take until they are written.
+    fn layer(&self) -> u64 {
+        let (storage, folds) = (self.header.storage, self.folds());
+        let block = |shape: Shape| {
+            let of_sheet = size_of::<u32>() * (2 + folds);
+            PIXELS_AT_ONCE.min(shape.pixels())
+                * (storage.value_bytes() * shape.block(storage) + of_sheet * shape.padded_sheets())
+                + 2 * size_of::<u32>() * shape.scales()
+        };
+        self.of_positional(block).max().unwrap_or(0)
+    }
+
+    /// Returns what says where the prototypes without each fold come from.
+    fn of_folds(&self) -> u64 {
+        let folds = self.folds();
+        self.of_positional(|shape| folds * size_of::<u32>() * shape.pixels() * shape.sheets).sum()
+    }
+
+    /// Returns what the leave-one-out scores and those of the folds take.
+    fn scores(&self) -> u64 {
+        let directions = |layer: &usize| -> u64 {
+            let windows = self.header.windows(*layer);
+            1 + u64::from(windows.is_some_and(|windows| windows.backward > 0))
+        };
+        let of_layer = |layer: usize| {
+            4 * directions(&layer) * self.header.map_pixels(layer).unwrap_or(0) as u64
+        };
+        let of_picture: u64 = (0..self.header.layers.len()).map(of_layer).sum();
+        let groups: u64 =
+            self.of_positional(|shape| size_of::<u32>() * shape.pixels() * shape.sheets).sum();
+        let pixels = self.id().pixels();
+        let maps = maps_of(pixels).min(2 * self.threads) as u64 * MAP_BYTES * pixels;
+        let matched = self.matching() + maps;
+        self.pictures.count as u64 * of_picture
+            + self.of_folds()
+            + matched.max(self.layer())
+            + groups
+    }
+}
+
+/// Refuses a build from these `pictures` if `free` bytes of memory are too few for it. Otherwise returns what it takes.
 ///
 /// # Errors
 /// Returns [`Kind::Usage`], with the numbers, and the number of sheets that would fit.
 pub fn require(
     backbone: &dyn Backbone,
     facts: &ModelFacts,
-    pictures: usize,
+    pictures: Pictures,
     options: &Options,
     free: u64,
 ) -> Result<Needs> {
@@ -97,7 +204,7 @@ pub fn require(
     }
     let id = backbone.identity();
     let input = Size { width: id.width, height: id.height };
-    let sheets = options.sheets.of(rotations::most_candidates(pictures, options, id));
+    let sheets = options.sheets.of(rotations::most_candidates(pictures.count, options, id));
     let does_fit = |options: Options| of(&options).is_ok_and(|needs| fits(&needs));
     let fewer = (1..sheets)
         .rev()
@@ -188,7 +295,7 @@ fn gigabytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::{Identity, TapIdentity};
+    use crate::backbone::TapIdentity;
     use crate::error::Result;
     use crate::feature_map::FeatureMap;
     use crate::image::NetworkImage;

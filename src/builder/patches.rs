@@ -32,6 +32,8 @@ use std::collections::BinaryHeap;
 const CANDIDATES: usize = 32_768;
 /// The largest number of bytes of all candidates: what a processor's caches hold.
 const CANDIDATE_BYTES: usize = 16 << 20;
+/// The number of candidates whose distances are computed at the same time. It bounds the memory.
+const POINTS_AT_ONCE: usize = 4096;
 
 /// Names a position of a good picture or of a copy of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,18 @@ pub fn choose(
         of
     };
     Chosen { patches: patches_of(&chosen), without: without.iter().map(patches_of).collect() }
+}
+
+/// Returns the bytes that [`choose`] takes for a layer of this `shape`, with so many folds, on so many threads.
+pub fn memory(shape: Shape, folds: usize, threads: usize) -> u64 {
+    // The candidates with their folds, and their distances to the patches of each fold.
+    let of_candidate = 2 * size_of::<Patch>() + size_of::<f32>() * (1 + folds);
+    // A search holds distances, counts of comparisons, marks, and a heap that was grown by doubling.
+    let of_search = size_of::<f32>() + size_of::<usize>() + 1 + 2 * size_of::<Bound>();
+    let searches = threads.min(folds).max(1);
+    // The patches of a fold, as vectors and packed, beside a few candidates as vectors and in 8 bits.
+    let vectors = (size_of::<f32>() + 1) * shape.channels * (shape.sheets + POINTS_AT_ONCE);
+    (CANDIDATE_BYTES + CANDIDATES * (of_candidate + searches * of_search) + vectors) as u64
 }
 
 /// Returns a fixed random share of all positions that count, in order.
@@ -176,12 +190,17 @@ impl Points {
         let mut values = vec![0i8; shape.block(Storage::I8)];
         let mut scales = vec![0.0; shape.padded_sheets()];
         pack_bytes(shape, &vectors, &mut values, &mut scales);
-        let all = (0..self.len()).flat_map(vector).collect();
-        let query = FeatureMap::normalised(1, self.len(), channels, all);
         let windows = Windows { forward: 0, backward: 0 };
-        Sheets::new(shape, Values::I8 { values: &values, scales: &scales })
-            .map(|sheets| match_layer(&query, &sheets, windows, None).forward)
-            .unwrap_or_else(|| vec![f32::INFINITY; self.len()])
+        let sheets = Sheets::new(shape, Values::I8 { values: &values, scales: &scales });
+        let Some(sheets) = sheets else { return vec![f32::INFINITY; self.len()] };
+        let mut distances = Vec::with_capacity(self.len());
+        for first in (0..self.len()).step_by(POINTS_AT_ONCE) {
+            let some = first..(first + POINTS_AT_ONCE).min(self.len());
+            let count = some.len();
+            let query = FeatureMap::normalised(1, count, channels, some.flat_map(vector).collect());
+            distances.extend(match_layer(&query, &sheets, windows, None).forward);
+        }
+        distances
     }
 
     /// Returns the point nearest to the mean of all. Of equally near points it returns the first.
@@ -285,7 +304,8 @@ mod tests {
     fn store(pictures: &[&[f32]]) -> (Store, TapIdentity) {
         let width = pictures[0].len();
         let tap = TapIdentity { name: "t".into(), channels: 2, height: 1, width: width as u32 };
-        let mut store = Store::new(std::slice::from_ref(&tap), 1 << 20, std::env::temp_dir());
+        let taps = std::slice::from_ref(&tap);
+        let mut store = Store::new(taps, pictures.len(), 1 << 20, std::env::temp_dir());
         let maps: Vec<Vec<FeatureMap>> = pictures
             .iter()
             .map(|angles| {
@@ -293,9 +313,7 @@ mod tests {
                 vec![FeatureMap::normalised(1, width, 2, data.collect())]
             })
             .collect();
-        for maps in maps.chunks(store.batch_size()) {
-            store.push(maps).expect("room");
-        }
+        maps.iter().for_each(|maps| store.push(maps).expect("room"));
         (store, tap)
     }
 

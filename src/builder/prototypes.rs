@@ -17,7 +17,7 @@ use rayon::prelude::*;
 /// The seed of every random choice.
 const SEED: u64 = 0x4845_544d;
 /// The number of pixels at which prototypes are chosen before they are written. It bounds the memory.
-const PIXELS_AT_ONCE: usize = 128;
+pub(super) const PIXELS_AT_ONCE: usize = 128;
 
 /// Holds the prototypes of a template without one fold, one entry per layer.
 pub type Chosen = Vec<OfLayer>;
@@ -189,9 +189,12 @@ impl<'a> Layers<'a> {
         block: &(dyn Fn(&mut Worker, usize) -> Block + Sync),
     ) -> Result<Vec<Vec<u32>>> {
         let shape = task.plan.shape;
-        let mut sources: Vec<u32> = Vec::with_capacity(shape.pixels() * shape.sheets);
-        let mut scales: Vec<f32> = Vec::new();
-        let mut of_folds = vec![Vec::new(); task.kept.len()];
+        let prototypes = shape.pixels() * shape.sheets;
+        let mut sources: Vec<u32> = Vec::with_capacity(prototypes);
+        let has_scales = task.storage == Storage::I8;
+        let mut scales: Vec<f32> = Vec::with_capacity(if has_scales { shape.scales() } else { 0 });
+        let mut of_folds: Vec<Vec<u32>> =
+            task.kept.iter().map(|_| Vec::with_capacity(prototypes)).collect();
         draft.section(|section| {
             for first in (0..shape.pixels()).step_by(PIXELS_AT_ONCE) {
                 let pixels = first..(first + PIXELS_AT_ONCE).min(shape.pixels());
@@ -212,11 +215,11 @@ impl<'a> Layers<'a> {
             }
             Ok(())
         })?;
-        if sources.len() != shape.pixels() * shape.sheets {
+        if sources.len() != prototypes {
             return Err(Error::template("the selection has given too few prototypes"));
         }
         draft.section(|section| section.write(bytemuck::cast_slice(&sources)))?;
-        if task.storage == Storage::I8 {
+        if has_scales {
             draft.section(|section| section.write(bytemuck::cast_slice(&scales)))?;
         }
         Ok(of_folds)

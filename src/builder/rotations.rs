@@ -19,7 +19,7 @@
 use super::audit::Comparison;
 use super::audit::References;
 use super::exposures::Parts;
-use super::features::of_images;
+use super::features::{of_images, pictures_together};
 use super::gather::Gathered;
 use super::store::{Store, scratch_folder};
 use super::{Options, Progress, Rotations, Sheets, Stage};
@@ -290,13 +290,15 @@ fn unlikeness(
     let jobs = jobs(&sample, &turns);
     let id = backbone.identity();
     let room = options.max_memory.saturating_sub(pass.store.in_memory());
-    let mut store = Store::new(&id.taps, room, scratch_folder()?);
-    for chunk in sample.chunks(store.batch_size()) {
-        store.push(&chunk.iter().map(|&i| pass.store.maps(i)).collect::<Vec<_>>())?;
+    let mut store = Store::new(&id.taps, sample.len() + jobs.len(), room, scratch_folder()?);
+    for &picture in &sample {
+        store.push(&pass.store.maps(picture))?;
     }
-    for chunk in jobs.chunks(store.batch_size()) {
+    for chunk in jobs.chunks(pictures_together(backbone)) {
         // Whatever is compared counts as a picture here, even if it is a copy.
-        store.push(&copies(pass, chunk, backbone)?)?;
+        for maps in copies(pass, chunk, backbone)? {
+            store.push(&maps)?;
+        }
         progress(Stage::Turned, store.pictures() - sample.len(), jobs.len());
     }
     let origins = sample.iter().copied().chain(jobs.iter().map(|(picture, _)| *picture));
@@ -360,10 +362,11 @@ pub(super) fn add(
     }
     let pictures: Vec<usize> = (0..pass.images.len()).collect();
     let jobs = jobs(&pictures, &turning.turns);
-    for chunk in jobs.chunks(pass.store.batch_size()) {
-        let maps = copies(pass, chunk, backbone)?;
-        let origins: Vec<u32> = chunk.iter().map(|(picture, _)| *picture as u32).collect();
-        pass.store.push_copies(&maps, &origins)?;
+    pass.store.expect(jobs.len());
+    for chunk in jobs.chunks(pictures_together(backbone)) {
+        for (maps, (picture, _)) in copies(pass, chunk, backbone)?.iter().zip(chunk) {
+            pass.store.push_copy(maps, *picture as u32)?;
+        }
         progress(Stage::Turned, pass.store.entries() - pictures.len(), jobs.len());
     }
     Ok(())

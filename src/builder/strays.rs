@@ -80,7 +80,7 @@ pub(super) fn choose<'a>(
     }
     let parts = exposures.parts.only(&keep);
     let pass = match keep.contains(&false) {
-        true => pass.only(&keep, options.max_memory)?,
+        true => pass.only(&keep),
         false => pass,
     };
     Ok(Chosen { pass, parts, suspects })

@@ -1,20 +1,54 @@
-//! Makes pictures for measurements of speed: what a golden probe shows, at the size of a camera's pictures.
+//! Makes pictures for measurements of speed: what golden probes show, at the size of a camera's pictures.
 
 use crate::error::{Error, Result};
 use crate::image::{NetworkImage, Picture, Samples, Size};
-use crate::template::Template;
+use crate::template::{ProbeRecord, Template};
 
 /// The pixels of a picture of no given size are about as many as those of a square with this side.
 const USUAL_SIDE: f64 = 1024.0;
 
-/// Returns a picture of 8 bits that shows what the template's first golden probe shows. Without `size` it has about a
-/// million pixels and the shape of the network's input.
-///
-/// # Errors
-/// Returns [`crate::error::Kind::Template`] if the template has no golden probe.
-pub fn probe_picture(template: &Template, size: Option<Size>) -> Result<Picture> {
-    let probe = template.probe(0).ok_or_else(|| Error::template("the template has no probe"))?;
-    Ok(enlarged(&probe, size.unwrap_or_else(|| usual_size(&probe))))
+/// The name of the golden probe that holds a good picture with all colours inverted.
+pub(crate) const INVERTED: &str = "the median one, inverted";
+
+/// Holds pictures of 8 bits for measurements of speed.
+pub struct ProbePictures {
+    /// A good picture, if the template holds one: the golden probe with inverted colours, inverted back.
+    pub good: Option<Picture>,
+    /// What the first golden probe shows: a good picture that is disturbed. Most templates reject it.
+    pub disturbed: Picture,
+}
+
+impl ProbePictures {
+    /// Makes the pictures from the golden probes of a template. Without `size` they have about a million pixels and the
+    /// shape of the network's input.
+    ///
+    /// # Errors
+    /// Returns [`crate::error::Kind::Template`] if the template has no golden probe.
+    pub fn of(template: &Template, size: Option<Size>) -> Result<Self> {
+        let none = || Error::template("the template has no probe");
+        let disturbed = template.probe(0).ok_or_else(none)?;
+        let size = size.unwrap_or_else(|| usual_size(&disturbed));
+        let is_inverted = |record: &ProbeRecord| record.name == INVERTED;
+        let inverted = template.header().probes.iter().position(is_inverted);
+        let good = inverted.and_then(|at| template.probe(at)).map(|probe| probe.inverted());
+        Ok(ProbePictures {
+            good: good.map(|good| enlarged(&good, size)),
+            disturbed: enlarged(&disturbed, size),
+        })
+    }
+
+    /// Returns the picture that shows what most pictures show: the good one, or the disturbed one if there is none.
+    pub fn usual(&self) -> (&'static str, &Picture) {
+        match &self.good {
+            Some(good) => ("the median good picture", good),
+            None => self.disturbed(),
+        }
+    }
+
+    /// Returns the disturbed picture, and what it is.
+    pub fn disturbed(&self) -> (&'static str, &Picture) {
+        ("a disturbed good picture", &self.disturbed)
+    }
 }
 
 fn usual_size(probe: &NetworkImage) -> Size {

@@ -13,6 +13,7 @@ use crate::clock::LineTime;
 use crate::error::{Error, Kind, Result};
 use crate::image::Picture;
 use crate::inspection::{Pipeline, StageTimes};
+use crate::scoring::Verdict;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -28,21 +29,26 @@ const TRAVEL: Duration = Duration::from_millis(15);
 /// The length of the reject pulse.
 const WIDTH: Duration = Duration::from_millis(2);
 
-/// Inspects `picture` `runs` times after some runs that do not count. Returns the times of each.
+/// Inspects `picture` `runs` times after some runs that do not count. Returns the times of each, and the verdict.
 ///
 /// # Errors
 /// Returns the errors of [`Pipeline::inspect`].
-pub fn stages(pipeline: &Pipeline, picture: &Picture, runs: u32) -> Result<Vec<StageTimes>> {
+pub fn stages(
+    pipeline: &Pipeline,
+    picture: &Picture,
+    runs: u32,
+) -> Result<(Vec<StageTimes>, Verdict)> {
     let view = picture.view()?;
     let start = LineTime::now();
-    let mut times = Vec::new();
+    let (mut times, mut verdict) = (Vec::new(), Verdict::Ok);
     for run in 0..runs.saturating_add(WARM_UP) {
         let found = pipeline.inspect(&view, &|| LineTime::now().since(start))?;
+        verdict = found.decided.verdict;
         if run >= WARM_UP {
             times.push(found.times);
         }
     }
-    Ok(times)
+    Ok((times, verdict))
 }
 
 /// Holds how late reject pulses were.

@@ -11,15 +11,12 @@ use super::trust::Trust;
 use crate::backbone::ExtractorOptions;
 use crate::camera::BayerMode;
 use crate::containment::Containment;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::Size;
 use crate::inspection::Pipeline;
 use crate::template::signature::SignedBy;
-use crate::template::{self, Template};
+use crate::template::{OwnBytes, Template};
 use crate::update::journal;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use std::fs::File;
-use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -108,13 +105,14 @@ impl Proven {
 /// Loads a template and checks its golden probes.
 ///
 /// # Errors
-/// Returns [`Kind::Template`], [`Kind::Model`] or [`Kind::Io`], also if the golden probes differ on this machine. If
+/// Returns an error of kind template, model or input and output, also if the golden probes differ on this machine. If
 /// several feature extractors were tried, it is the error of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
     let name = recipe.file.display();
-    let mut copy = copy(&recipe.file)?;
-    let signed = recipe.trust.check(&recipe.file, &mut copy).map_err(|e| e.within(&name))?;
-    let template = Template::of_file(&copy).map_err(|e| e.within(&name))?;
+    // What is checked here is what is used: no other program can change this copy.
+    let bytes = OwnBytes::read(&recipe.file)?;
+    let signed = recipe.trust.check(&recipe.file, bytes.as_slice()).map_err(|e| e.within(&name))?;
+    let template = Template::of_bytes(bytes).map_err(|e| e.within(&name))?;
     let identity = Arc::new(identity(recipe, &template, signed));
     join(&Arc::new(template), &identity, recipe).map_err(|e| e.within(&name))
 }
@@ -145,13 +143,10 @@ fn name(file: &Path, signed: Option<SignedBy>) -> (Option<String>, String) {
 /// # Errors
 /// Returns [`Kind::Template`] if no signature counts, or [`Kind::Io`] if the file cannot be read.
 pub fn name_and_digest(file: &Path, trust: &Trust) -> Result<(String, String)> {
-    let mut bytes = template::open_file(file)?;
-    let signed = trust.check(file, &mut bytes).map_err(|e| e.within(file.display()))?;
-    let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
-    bytes.rewind().map_err(failed)?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(bytes).map_err(failed)?;
-    Ok((name(file, signed).1, hasher.finalize().to_hex().to_string()))
+    let bytes = OwnBytes::read(file)?;
+    let signed = trust.check(file, bytes.as_slice()).map_err(|e| e.within(file.display()))?;
+    let digest = blake3::hash(bytes.as_slice());
+    Ok((name(file, signed).1, digest.to_hex().to_string()))
 }
 
 /// Does the same as [`load`] with a template that was loaded before, whose signature was checked then.
@@ -188,17 +183,6 @@ pub fn join(
         }
     }
     Err(last)
-}
-
-/// Makes a copy in memory that no other process can change or cut.
-fn copy(file: &Path) -> Result<File> {
-    let failed = |e: std::io::Error| Error::io(file, "the template cannot be read", &e);
-    let mut from = template::open_file(file)?;
-    let memory = memfd_create(c"hetmm-template", MFdFlags::MFD_CLOEXEC)
-        .map_err(|e| Error::new(Kind::Io, format!("no memory for a template: {e}")))?;
-    let mut to = File::from(memory);
-    std::io::copy(&mut from, &mut to).map_err(failed)?;
-    Ok(to)
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use crate::template::Template;
 use crate::template::signature::{Signature, SignedBy, TrustedKey, trusted_comment};
 use crate::update::{self, journal};
 use std::fs::File;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// The largest template in bytes that the device signs.
@@ -38,7 +37,7 @@ impl Trust {
     ///
     /// # Errors
     /// Returns [`Kind::Template`] if there is no signature that counts, or [`Kind::Io`] if something cannot be read.
-    pub fn check(&self, file: &Path, bytes: &mut File) -> Result<Option<SignedBy>> {
+    pub fn check(&self, file: &Path, bytes: &[u8]) -> Result<Option<SignedBy>> {
         if !self.is_required() {
             return Ok(None);
         }
@@ -52,7 +51,7 @@ impl Trust {
         }
     }
 
-    fn by_trusted_key(&self, file: &Path, bytes: &mut File) -> Result<SignedBy> {
+    fn by_trusted_key(&self, file: &Path, mut bytes: &[u8]) -> Result<SignedBy> {
         let path = Signature::path_of(file);
         let Some(signature) = Signature::read(&path)? else {
             let what = format!("the template is not signed: there is no {}", path.display());
@@ -60,17 +59,17 @@ impl Trust {
             return Err(Error::template(what)
                 .advise(format!("sign it with a key that is trusted here: {}", known.join(", "))));
         };
-        signature.check(from_start(file, bytes)?, &self.keys)
+        signature.check(&mut bytes, &self.keys)
     }
 
     /// Checks the signature that the device has made for exactly these bytes, if there is one.
-    fn by_device(&self, file: &Path, bytes: &mut File) -> Result<Option<SignedBy>> {
+    fn by_device(&self, file: &Path, mut bytes: &[u8]) -> Result<Option<SignedBy>> {
         let Some(key) = &self.device_key else { return Ok(None) };
-        let path = device_signature(file, &digest(file, bytes)?);
+        let path = device_signature(file, blake3::hash(bytes).to_hex().as_str());
         let Some(signature) = Signature::read(&path)? else { return Ok(None) };
         let Some(key) = DeviceKey::read_if_there(key)? else { return Ok(None) };
         let Some(key) = TrustedKey::parse(&key.public().to_text()) else { return Ok(None) };
-        signature.check(from_start(file, bytes)?, &[key]).map(Some)
+        signature.check(&mut bytes, &[key]).map(Some)
     }
 
     /// Does `change` to a copy of the template at `file`, and puts the copy in place when it has a signature that
@@ -135,9 +134,12 @@ impl Trust {
 
     /// Removes the signatures that the device has made for other states of the template than the one that is there.
     pub fn tidy(&self, file: &Path) {
-        let Ok(mut bytes) = File::open(file) else { return };
-        let Ok(digest) = digest(file, &mut bytes) else { return };
-        let kept = device_signature(file, &digest);
+        let Ok(bytes) = File::open(file) else { return };
+        let mut hasher = blake3::Hasher::new();
+        if hasher.update_reader(bytes).is_err() {
+            return;
+        }
+        let kept = device_signature(file, hasher.finalize().to_hex().as_str());
         for entry in std::fs::read_dir(files::folder_of(file)).into_iter().flatten().flatten() {
             let path = entry.path();
             if is_device_signature(file, &path) && path != kept {
@@ -171,16 +173,4 @@ fn copy_of(file: &Path) -> Result<tempfile::TempPath> {
     let mut from = files::open_regular(file, MAX_BYTES, Kind::Template)?;
     std::io::copy(&mut from, copy.as_file_mut()).map_err(failed)?;
     Ok(copy.into_temp_path())
-}
-
-fn from_start<'a>(file: &Path, bytes: &'a mut File) -> Result<&'a mut dyn Read> {
-    bytes.rewind().map_err(|e| Error::io(file, "the template cannot be read", &e))?;
-    Ok(bytes)
-}
-
-fn digest(file: &Path, bytes: &mut File) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    let read = hasher.update_reader(from_start(file, bytes)?);
-    read.map_err(|e| Error::io(file, "the template cannot be read", &e))?;
-    Ok(hasher.finalize().to_hex().to_string())
 }

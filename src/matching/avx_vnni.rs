@@ -7,6 +7,7 @@
 use super::panel::BytePanel;
 use super::query::ByteQuery;
 use super::x86::{Ahead, Avx2, vectors};
+use crate::processor::{Instructions, allows};
 use std::arch::x86_64::*;
 
 /// The number of 32-bit lanes of a register.
@@ -25,7 +26,8 @@ pub struct AvxVnni(());
 impl Avx2 {
     /// The token for byte kernels, where the processor has what it stands for.
     pub fn vnni(self) -> Option<AvxVnni> {
-        is_x86_feature_detected!("avxvnni").then_some(AvxVnni(()))
+        let is_there = allows(Instructions::AvxVnni) && is_x86_feature_detected!("avxvnni");
+        is_there.then_some(AvxVnni(()))
     }
 }
 

@@ -26,6 +26,7 @@
 
 use super::panel::{BytePanel, PanelView};
 use super::query::ByteQuery;
+use crate::processor::{Instructions, allows};
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -43,7 +44,8 @@ pub struct Avx512(());
 impl Avx2 {
     /// The token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx2")
+        let all = allows(Instructions::Avx2)
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
         all.then_some(Avx2(()))
@@ -71,7 +73,8 @@ impl Avx2 {
 impl Avx512 {
     /// The token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Avx512(()))
+        let is_there = allows(Instructions::Avx512) && is_x86_feature_detected!("avx512f");
+        is_there.then_some(Avx512(()))
     }
 
     /// See [`super::kernel::Kernel::largest_cosines`], which checks the bounds.

@@ -25,59 +25,86 @@ pub fn cuts(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32) -> Vec<f32>
 
 fn cuts_at(map: &[f32], width: usize, limit: &dyn Fn(usize) -> f32, reach: f32) -> Vec<f32> {
     let mut cuts: Vec<f32> = (0..map.len()).map(limit).collect();
-    let above = (0..map.len()).filter(|&at| map[at] > cuts[at]);
-    // From the highest value to the lowest, and from the first pixel to the last where values are equal.
-    let mut order: Vec<u64> =
-        above.map(|at| u64::from(!ordered(map[at])) << 32 | at as u64).collect();
-    order.sort_unstable();
+    let width = width.max(1);
     // A border of one pixel belongs to no peak, so that every pixel has eight neighbours.
     let padded = width + 2;
-    let place = |at: usize| (at / width + 1) * padded + at % width + 1;
+    let mut order = Vec::new();
+    for (y, (values, limits)) in map.chunks(width).zip(cuts.chunks(width)).enumerate() {
+        for ((&value, limit), place) in values.iter().zip(limits).zip((y + 1) * padded + 1..) {
+            if value > *limit {
+                order.push(key(value, place as u32));
+            }
+        }
+    }
+    sort(&mut order);
     let mut peaks = Peaks {
-        of_pixel: vec![NONE; padded * (map.len() / width.max(1) + 2)],
+        of_pixel: vec![NONE; padded * (map.len().div_ceil(width) + 2)],
         parent: Vec::new(),
         value: Vec::new(),
     };
-    for at in order.iter().map(|&key| key as u32 as usize) {
-        let (value, here) = (map[at], place(at));
-        let mut own = NONE;
-        let mut highest = NONE;
-        for row in [here - padded - 1, here - 1, here + padded - 1] {
-            for near in row..row + 3 {
-                let peak = peaks.of(near);
-                if peak == NONE {
-                    continue;
-                }
-                let height = peaks.value[peak as usize];
-                if highest == NONE || height > peaks.value[highest as usize] {
-                    highest = peak;
-                }
-                if value > reach * height && own != peak {
-                    own = if own == NONE { peak } else { peaks.join(own, peak) };
+    for &key in &order {
+        peaks.add(key as u32 as usize, padded, value_of(key), reach);
+    }
+    for (y, (values, cuts)) in map.chunks(width).zip(cuts.chunks_mut(width)).enumerate() {
+        for ((value, cut), place) in values.iter().zip(cuts).zip((y + 1) * padded + 1..) {
+            if value > cut {
+                let height = peaks.height_at(place);
+                if height > 0.0 && height.is_finite() {
+                    *cut = cut.max(reach * height);
                 }
             }
         }
-        peaks.of_pixel[here] = match (own, highest) {
-            (NONE, NONE) => peaks.new_at(value),
-            // The pixel is on the flank of a peak, below its reach.
-            (NONE, highest) => highest,
-            (own, _) => own,
-        };
-    }
-    for at in order.iter().map(|&key| key as u32 as usize) {
-        let peak = peaks.of(place(at));
-        let height = peaks.value[peak as usize];
-        if height > 0.0 && height.is_finite() {
-            cuts[at] = cuts[at].max(reach * height);
-        }
     }
     cuts
+}
+
+/// Returns what sorts pixels from the highest value to the lowest, and from the first place to the
+/// last where values are equal.
+fn key(value: f32, place: u32) -> u64 {
+    u64::from(!ordered(value)) << 32 | u64::from(place)
+}
+
+/// Returns the value of a key.
+fn value_of(key: u64) -> f32 {
+    let bits = !((key >> 32) as u32);
+    f32::from_bits(if bits >> 31 == 0 { !bits } else { bits & !(1 << 31) })
 }
 
 /// Returns bits that have the order of [`f32::total_cmp`].
 fn ordered(value: f32) -> u32 {
     let bits = value.to_bits();
     if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// From this number on, keys are sorted by their digits.
+const MANY: usize = 2048;
+/// The bits of a digit, and where the digits of a value stand in its key.
+const DIGIT: u32 = 11;
+const DIGITS: [u32; 3] = [32, 32 + DIGIT, 32 + 2 * DIGIT];
+
+/// Sorts keys that are in the order of their places. So it sorts by the values alone, digit by
+/// digit, and keeps the order where digits are equal.
+fn sort(keys: &mut Vec<u64>) {
+    if keys.len() < MANY {
+        keys.sort_unstable();
+        return;
+    }
+    let mut sorted = vec![0; keys.len()];
+    for shift in DIGITS {
+        let digit = |key: u64| (key >> shift) as usize & ((1 << DIGIT) - 1);
+        let mut next = [0usize; 1 << DIGIT];
+        keys.iter().for_each(|&key| next[digit(key)] += 1);
+        let mut first = 0;
+        for next in &mut next {
+            first += std::mem::replace(next, first);
+        }
+        for &key in keys.iter() {
+            let next = &mut next[digit(key)];
+            sorted[*next] = key;
+            *next += 1;
+        }
+        std::mem::swap(keys, &mut sorted);
+    }
 }
 
 /// The number that stands for no peak.
@@ -94,6 +121,36 @@ struct Peaks {
 }
 
 impl Peaks {
+    /// Gives the pixel at place `here` of rows of `padded` pixels its peak. All higher pixels have
+    /// theirs.
+    fn add(&mut self, here: usize, padded: usize, value: f32, reach: f32) {
+        let (mut own, mut highest, mut last) = (NONE, NONE, NONE);
+        for row in [here - padded - 1, here - 1, here + padded - 1] {
+            for near in row..row + 3 {
+                let known = self.of_pixel[near];
+                // Most neighbours descend from the same peak, and it is enough to look at it once.
+                if known == NONE || known == last {
+                    continue;
+                }
+                last = known;
+                let peak = self.root(known);
+                let height = self.value[peak as usize];
+                if highest == NONE || height > self.value[highest as usize] {
+                    highest = peak;
+                }
+                if value > reach * height && own != peak {
+                    own = if own == NONE { peak } else { self.join(own, peak) };
+                }
+            }
+        }
+        self.of_pixel[here] = match (own, highest) {
+            (NONE, NONE) => self.new_at(value),
+            // The pixel is on the flank of a peak, below its reach.
+            (NONE, highest) => highest,
+            (own, _) => own,
+        };
+    }
+
     fn new_at(&mut self, value: f32) -> u32 {
         let peak = self.parent.len() as u32;
         self.parent.push(peak);
@@ -101,12 +158,10 @@ impl Peaks {
         peak
     }
 
-    /// Returns the peak from which a pixel descends now.
-    fn of(&mut self, pixel: usize) -> u32 {
-        match self.of_pixel[pixel] {
-            NONE => NONE,
-            peak => self.root(peak),
-        }
+    /// Returns the height of the peak from which a pixel that was added descends.
+    fn height_at(&mut self, pixel: usize) -> f32 {
+        let peak = self.root(self.of_pixel[pixel]);
+        self.value[peak as usize]
     }
 
     fn root(&mut self, mut peak: u32) -> u32 {
@@ -199,13 +254,16 @@ mod tests {
                 }
             });
         }
-        let cut = |at: usize| peak_of[at].map_or(limit, |peak| limit.max(REACH * heights[peak]));
+        let height = |at: usize| peak_of[at].map(|peak| heights[peak]).filter(|h| *h > 0.0);
+        let cut = |at: usize| height(at).map_or(limit, |height| limit.max(REACH * height));
         (0..map.len()).map(cut).collect()
     }
 
     #[test]
     fn shortcuts_change_nothing() {
-        for (width, height, seed) in [(1, 1, 1u32), (9, 1, 2), (1, 7, 3), (12, 9, 4), (20, 20, 5)] {
+        for (width, height, seed) in
+            [(1, 1, 1u32), (9, 1, 2), (1, 7, 3), (12, 9, 4), (20, 20, 5), (61, 47, 6)]
+        {
             let mut state = seed;
             let map: Vec<f32> = (0..width * height)
                 .map(|i| {

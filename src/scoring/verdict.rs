@@ -20,6 +20,17 @@ pub enum Verdict {
     Ng,
 }
 
+impl Verdict {
+    /// Returns the word that results have.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Review => "review",
+            Verdict::Ng => "ng",
+        }
+    }
+}
+
 /// The rule that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

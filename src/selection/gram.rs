@@ -17,6 +17,12 @@ pub struct Gram {
     distance: Vec<f64>,
 }
 
+/// Returns the bytes of a [`Gram`] of so many vectors, with the vectors themselves and what products take on the way.
+pub fn memory(vectors: usize, channels: usize) -> u64 {
+    let values = size_of::<f32>() + 2 * size_of::<f64>();
+    (vectors * (2 * size_of::<f64>() * vectors + values * channels)) as u64
+}
+
 impl Gram {
     /// Computes all products of the unit vectors in `features`, `[n, channels]`.
     ///

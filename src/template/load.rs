@@ -24,6 +24,48 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
     File::open(path).map_err(unreadable)
 }
 
+/// The bytes of a template's file in memory of this process, where no other program can change them. Nothing of them was
+/// checked yet.
+pub(crate) struct OwnBytes(Mmap);
+
+impl OwnBytes {
+    /// Reads the file of a template.
+    ///
+    /// # Errors
+    /// [`Kind::Template`] where it is another kind of file, [`Kind::Io`] where it cannot be read or there is no memory
+    /// for it.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let unreadable = |e| Error::io(path, "the template cannot be read", &e);
+        let mut file = open_file(path)?;
+        let length = file.metadata().map_err(unreadable)?.len();
+        if length == 0 {
+            return Err(empty().within(path.display()));
+        }
+        let length = usize::try_from(length)
+            .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
+        // Check the first bytes before copying: another kind of file may be larger than memory.
+        let mut start = Vec::with_capacity(container::PRELUDE);
+        let prelude = (&file).take(container::PRELUDE as u64).read_to_end(&mut start);
+        if prelude.map_err(unreadable)? < container::PRELUDE
+            || !start.starts_with(&container::MAGIC)
+        {
+            container::parse(&start).map_err(|e| e.within(path.display()))?;
+        }
+        file.rewind().map_err(unreadable)?;
+        let mut copy = room(length).map_err(unreadable)?;
+        file.read_exact(&mut copy).map_err(unreadable)?;
+        #[cfg(target_os = "linux")]
+        collapse(&mut copy);
+        copy.make_read_only().map(OwnBytes).map_err(unreadable)
+    }
+
+    /// Returns the bytes.
+    #[cfg(feature = "edge")]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Template {
     /// Opens a template file, checks it, and keeps a copy of its bytes in memory.
     ///
@@ -34,25 +76,15 @@ impl Template {
     /// where it cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let unreadable = |e| Error::io(path, "the template cannot be read", &e);
-        let mut file = open_file(path)?;
-        let length = file.metadata().map_err(unreadable)?.len();
-        if length == 0 {
-            return Err(empty().within(path.display()));
-        }
-        let length = usize::try_from(length)
-            .map_err(|_| Error::template(format!("{}: too large", path.display())))?;
-        // Check the first bytes before copying: another kind of file may be larger than memory.
-        let mut start = [0; container::MAGIC.len()];
-        if length < start.len() || file.read_exact(&mut start).is_err() || start != container::MAGIC
-        {
-            return Self::of_file(&file).map_err(|e| e.within(path.display()));
-        }
-        file.rewind().map_err(unreadable)?;
-        let mut copy = room(length).map_err(unreadable)?;
-        file.read_exact(&mut copy).map_err(unreadable)?;
-        let bytes = copy.make_read_only().map_err(unreadable)?;
-        Self::of_mapping(bytes).map_err(|e| e.within(path.display()))
+        Self::of_bytes(OwnBytes::read(path)?).map_err(|e| e.within(path.display()))
+    }
+
+    /// Checks the bytes of a template's file and makes a template of them.
+    ///
+    /// # Errors
+    /// [`Kind::Template`], as for [`Template::open`].
+    pub(crate) fn of_bytes(bytes: OwnBytes) -> Result<Self> {
+        Self::of_mapping(bytes.0)
     }
 
     /// Makes a template from the bytes of its file, which are copied.
@@ -145,6 +177,16 @@ fn room(length: usize) -> std::io::Result<MmapMut> {
     #[cfg(target_os = "linux")]
     let _ = room.advise(memmap2::Advice::HugePage);
     Ok(room)
+}
+
+/// Asks the system to put memory that is filled into large pages. If a program locks all its memory, the system fills
+/// [`room`] with small pages before the program can ask for large ones. Systems before Linux 6.1 do not know the request.
+#[cfg(target_os = "linux")]
+fn collapse(room: &mut MmapMut) {
+    /// `MADV_COLLAPSE`, which not all C libraries name.
+    const COLLAPSE: libc::c_int = 25;
+    // SAFETY: the range is that of a mapping which this function alone can use, and the request changes no byte of it.
+    let _ = unsafe { libc::madvise(room.as_mut_ptr().cast(), room.len(), COLLAPSE) };
 }
 
 fn empty() -> Error {

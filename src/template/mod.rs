@@ -20,4 +20,4 @@ pub use header::{
     Origin, ProbeRecord, Proof, Provenance, Settings,
 };
 #[cfg(feature = "edge")]
-pub(crate) use load::open_file;
+pub(crate) use load::OwnBytes;

@@ -6,9 +6,12 @@ use super::header::{HeaderV1, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Lock};
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+
+/// The number of bytes of a section that are in memory while it moves to another draft.
+const COPIED_AT_ONCE: u64 = 1 << 20;
 
 /// A template being written to a temporary file beside its destination.
 ///
@@ -112,10 +115,18 @@ impl Draft {
         let mut moved = Draft::create(&self.destination, self.header.clone(), settings, lengths)?;
         let mut from = self.file.as_file();
         for section in &self.sections[..self.next] {
-            let mut bytes = vec![0; (section.range.end - section.range.start) as usize];
             from.seek(SeekFrom::Start(section.range.start)).map_err(|e| self.cannot_write(&e))?;
-            std::io::Read::read_exact(&mut from, &mut bytes).map_err(|e| self.cannot_write(&e))?;
-            moved.section(|writer| writer.write(&bytes))?;
+            moved.section(|writer| {
+                let mut left = section.range.end - section.range.start;
+                let mut bytes = vec![0; left.min(COPIED_AT_ONCE) as usize];
+                while left > 0 {
+                    bytes.truncate(left.min(COPIED_AT_ONCE) as usize);
+                    from.read_exact(&mut bytes).map_err(|e| self.cannot_write(&e))?;
+                    writer.write(&bytes)?;
+                    left -= bytes.len() as u64;
+                }
+                Ok(())
+            })?;
         }
         Ok(moved)
     }

@@ -12,6 +12,7 @@ const ORDER: &[&str] = &[
     "containment",
     "workers",
     "files",
+    "processor",
     "feature_map",
     "image",
     "clock",

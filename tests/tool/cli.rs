@@ -615,7 +615,28 @@ fn bench_reports_every_stage() {
     }
     // The maps have 16 x 16 and 8 x 8 pixels, windows of 3 cut at the border, 6 sheets, 96 and 240 channels.
     assert_eq!(figures["multiply_adds"], 46 * 46 * 6 * 96 + 22 * 22 * 6 * 240);
+    // A good picture is timed, and one that the template rejects beside it.
+    assert_eq!(
+        (&figures["verdict"], &figures["disturbed"]["verdict"]),
+        (&"ok".into(), &"ng".into())
+    );
+    assert!(figures["disturbed"]["stages"]["scoring"]["p50"].as_f64().expect("a number") > 0.0);
     assert_code(&hetmm(&["bench", text(&template), "--runs", "0"]), 2, "--runs 0");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn bench_does_without_the_instructions_that_it_is_not_allowed() {
+    let bench = Bench::new();
+    let template = bench.template();
+    let arguments = ["bench", text(&template), "--runs", "2", "--json", "--instructions"];
+    for (set, kernel) in [("portable", "portable"), ("avx2", "avx2+fma")] {
+        let out = hetmm(&[&arguments[..], &[set]].concat());
+        assert_code(&out, 0, "");
+        let figures: Value = serde_json::from_str(&stdout(&out)).expect("JSON");
+        let has_it = set == "portable" || is_x86_feature_detected!("avx2");
+        assert_eq!(figures["kernel"], if has_it { kernel } else { "portable" });
+    }
 }
 
 #[test]

@@ -162,9 +162,9 @@ fn an_input_beyond_the_memory_is_refused_before_any_work() {
     let many =
         [&["--size", "1024", "--device", "tract"][..], &["--sheets", "6", "--storage", "f32"]];
     let many = many.concat();
-    let large = build("1000000", &many);
+    let large = build("1325000", &many);
     assert_code(&large, 2, "a template of 6 sheets for an input of 1024 x 1024 needs");
-    assert_code(&large, 2, "but only 1.0 GB are free");
+    assert_code(&large, 2, "but only 1.4 GB are free");
     assert_code(&large, 2, "sheets or fewer");
     assert!(!template.exists());
     assert_code(&build("2000000", &["--size", "64"]), 0, "");

@@ -17,6 +17,7 @@ mod first_use;
 mod guard;
 mod input_size;
 mod keyboard;
+mod memory;
 mod outputs;
 mod pictures_gate;
 mod report;

@@ -36,7 +36,7 @@ export function templateView() {
   if (change) {
     readings.push(
       reading("/api/slots", 0, places[0], (found) => {
-        choices = found.slots ?? [];
+        choices = (found.slots ?? []).filter((slot) => slot.slot !== null);
         show();
       }),
     );
@@ -91,7 +91,7 @@ function slotCard(slot, reload) {
   });
   const state = slot.active
     ? h("p", { class: "chip" }, icon("good", "accent"), t("slot_active"))
-    : may("select") && slot.digest
+    : may("select") && slot.blake3
       ? choose
       : "";
   return h(
@@ -101,7 +101,7 @@ function slotCard(slot, reload) {
       "div",
       {},
       h("h3", {}, `${t("slot", { n: slot.slot })}: ${slot.name}`),
-      h("p", { class: "small soft" }, slot.digest ? h("code", {}, `${slot.digest.slice(0, 16)} …`) : t("slot_broken")),
+      h("p", { class: "small soft" }, slot.blake3 ? h("code", {}, `${slot.blake3.slice(0, 16)} …`) : t("slot_broken")),
     ),
     state,
   );
@@ -114,10 +114,10 @@ function askSelect(slot, reload) {
     yes: t("select_yes"),
     body: facts([
       [t("name"), h("strong", { class: "large-text" }, slot.name)],
-      [t("digest"), digest(slot.digest)],
+      [t("digest"), digest(slot.blake3)],
     ]),
     act: async () => {
-      await post("/api/select", { slot: slot.slot, digest: slot.digest });
+      await post("/api/select", { slot: slot.slot, digest: slot.blake3 });
       tellDone(t("select_done", { name: slot.name }));
       reload();
     },

@@ -243,7 +243,7 @@ min_free_mib = 0
 [control]
 socket = "edge.sock"
 plant_user = "USER"
-plant_may = ["status", "history", "lines", "drift", "safe", "acknowledge", "teach", "undo", "reload"]
+plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select"]
 [feed]
 socket = "feed.sock"
 "#;

@@ -232,6 +232,7 @@ fn a_plc_acknowledges_results_and_commands_the_device() {
     };
     assert_eq!(command(6, 0), (6, 1, 1 << 12), "reload is done");
     assert_eq!(command(2, 60_000), (2, 2, 1 << 13), "there is no such part to teach");
+    assert_eq!(command(1, 3), (1, 2, 1 << 13), "there is no such slot to select");
     assert_eq!(command(99, 0), (99, 4, 1 << 13), "there is no such command");
     assert_eq!(command(5, 0), (5, 1, 1 << 12), "the safe state");
     assert_eq!(desk.status().expect("a status")["state"], "safe");

@@ -154,6 +154,7 @@ fn every_role_sees_and_does_what_it_may_and_no_more() {
         ("/api/session", [200, 200, 200, 200]),
         ("/api/state", [401, 200, 200, 200]),
         ("/api/history", [401, 200, 200, 200]),
+        ("/api/slots", [401, 200, 200, 200]),
         ("/api/drift", [401, 409, 409, 409]),
         ("/api/preview.jpg?part=999999", [401, 404, 404, 404]),
         ("/api/rejects/999999.jpg", [401, 404, 404, 404]),
@@ -194,7 +195,10 @@ fn every_role_sees_and_does_what_it_may_and_no_more() {
     let may = |browser: &Browser| browser.get("/api/state").json()["may"].clone();
     assert_eq!(may(&observer), json!([]));
     assert_eq!(may(&operator), json!(["acknowledge", "safe", "teach", "undo"]));
-    assert_eq!(may(&engineer), json!(["acknowledge", "safe", "teach", "teach_force", "undo"]));
+    assert_eq!(
+        may(&engineer),
+        json!(["acknowledge", "safe", "teach", "teach_force", "undo", "select"])
+    );
     assert_eq!(operator.post("/api/safe", &json!({})).status, 200);
     assert_eq!(desk.status().expect("a status")["state"], "safe");
 }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::lanes::{Block, Finish, Isa, Row, Weights};
+use crate::processor::{Instructions, allows};
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512 F, BW and VNNI.
@@ -16,7 +17,8 @@ pub struct Avx512(());
 impl Avx512 {
     /// Returns the token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx512f")
+        let all = allows(Instructions::Avx512)
+            && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vnni");
         all.then_some(Avx512(()))
@@ -30,7 +32,8 @@ pub struct Avx2(());
 impl Avx2 {
     /// Returns the token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Avx2(()))
+        let is_there = allows(Instructions::Avx2) && is_x86_feature_detected!("avx2");
+        is_there.then_some(Avx2(()))
     }
 }
 
@@ -138,7 +141,9 @@ pub struct AvxVnni(());
 impl AvxVnni {
     /// Returns the token, where the processor has what it stands for.
     pub fn detect() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni");
+        let all = allows(Instructions::AvxVnni)
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("avxvnni");
         all.then_some(AvxVnni(()))
     }
 }

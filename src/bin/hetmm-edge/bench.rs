@@ -5,13 +5,14 @@ use hetmm::Result;
 use hetmm::camera::PixelFormat;
 use hetmm::clock::LineTime;
 use hetmm::containment::Containment;
-use hetmm::image::{MAX_PIXELS, MIN_SIDE, Size};
-use hetmm::inspection::{Pipeline, StageTimes, Timing, probe_picture};
+use hetmm::image::{MAX_PIXELS, MIN_SIDE, Picture, Size};
+use hetmm::inspection::{Pipeline, ProbePictures, StageTimes, Timing};
 use hetmm::line::bench::{self, PulseTimes};
 use hetmm::line::config::LineConfig;
 use hetmm::line::proof;
 use hetmm::matching::kernel::Kernel;
 use hetmm::metrics::quantile;
+use hetmm::scoring::Verdict;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,8 +39,18 @@ struct Measured {
     load_ms: f64,
     threads: usize,
     picture: Size,
-    stages: Vec<StageTimes>,
+    usual: Timed,
+    /// A picture that most templates reject. Their regions take time.
+    disturbed: Option<Timed>,
     pulses: PulseTimes,
+}
+
+/// The times of a picture.
+struct Timed {
+    /// What the picture shows.
+    shows: &'static str,
+    verdict: Verdict,
+    stages: Vec<StageTimes>,
 }
 
 pub fn run(args: &Args, config: &LineConfig) -> Result<ExitCode> {
@@ -47,15 +58,24 @@ pub fn run(args: &Args, config: &LineConfig) -> Result<ExitCode> {
     let recipe = config.recipe();
     let pipeline = proof::load(&recipe)?.pipeline.with_any_shape();
     let load_ms = LineTime::now().since(begun).as_secs_f64() * 1e3;
-    let picture = probe_picture(pipeline.template(), args.picture.or_else(|| camera_size(config)))?;
+    let size = args.picture.or_else(|| camera_size(config));
+    let pictures = ProbePictures::of(pipeline.template(), size)?;
     let pool = Containment::default().pool(recipe.threads)?;
-    let stages = pool.install(|| bench::stages(&pipeline, &picture, args.runs))?;
+    let timed = |(shows, picture): (&'static str, &Picture)| {
+        let (stages, verdict) = pool.install(|| bench::stages(&pipeline, picture, args.runs))?;
+        Ok::<_, hetmm::Error>(Timed { shows, verdict, stages })
+    };
+    let usual = timed(pictures.usual())?;
+    let disturbed = match pictures.good {
+        Some(_) => Some(timed(pictures.disturbed())?),
+        None => None,
+    };
     let pulses = bench::pulses(config, args.pulses, || {
-        pool.install(|| bench::stages(&pipeline, &picture, 1)).map(drop)
+        pool.install(|| bench::stages(&pipeline, pictures.usual().1, 1)).map(drop)
     })?;
-    let size = Size { width: picture.width, height: picture.height };
-    let threads = pool.current_num_threads();
-    let measured = Measured { load_ms, threads, picture: size, stages, pulses };
+    let Picture { width, height, .. } = pictures.disturbed;
+    let (threads, picture) = (pool.current_num_threads(), Size { width, height });
+    let measured = Measured { load_ms, threads, picture, usual, disturbed, pulses };
     output::print(match args.json {
         true => format!("{:#}\n", as_json(&pipeline, &measured)),
         false => as_text(&pipeline, &measured),
@@ -85,23 +105,35 @@ fn by_stage(stages: &[StageTimes]) -> [(&'static str, Vec<f64>); 5] {
     ]
 }
 
-fn as_json(pipeline: &Pipeline, measured: &Measured) -> Value {
-    let stages: Map<String, Value> = by_stage(&measured.stages)
+/// What was timed, the verdict, and the quantiles of each stage.
+fn timed_as_json(timed: &Timed) -> Map<String, Value> {
+    let stages: Map<String, Value> = by_stage(&timed.stages)
         .into_iter()
         .map(|(name, ms)| {
             let at = |q| quantile(&ms, q);
             (name.to_owned(), json!({"p50": at(0.5), "p99": at(0.99), "max": at(1.0)}))
         })
         .collect();
+    let all = [("shows", json!(timed.shows)), ("verdict", json!(timed.verdict.name()))];
+    let all = all.into_iter().chain([("stages", Value::Object(stages))]);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn as_json(pipeline: &Pipeline, measured: &Measured) -> Value {
     let header = pipeline.template().header();
-    json!({
-        "version": env!("CARGO_PKG_VERSION"), "load_ms": measured.load_ms, "runs": measured.stages.len(),
+    let mut all = json!({
+        "version": env!("CARGO_PKG_VERSION"), "load_ms": measured.load_ms, "runs": measured.usual.stages.len(),
         "threads": measured.threads, "engine": pipeline.extractor(), "kernel": Kernel::best().name(),
         "storage": header.storage.to_string(), "input": [header.backbone.width, header.backbone.height],
-        "picture": [measured.picture.width, measured.picture.height], "stages": stages,
+        "picture": [measured.picture.width, measured.picture.height],
+        "disturbed": measured.disturbed.as_ref().map(timed_as_json),
         "pulse_lateness_us": measured.pulses.lateness.to_json(),
         "realtime": measured.pulses.not_realtime.is_none(),
-    })
+    });
+    if let Some(all) = all.as_object_mut() {
+        all.extend(timed_as_json(&measured.usual));
+    }
+    all
 }
 
 fn as_text(pipeline: &Pipeline, measured: &Measured) -> String {
@@ -120,11 +152,26 @@ fn as_text(pipeline: &Pipeline, measured: &Measured) -> String {
         "median",
         "p99",
         "max",
-        measured.stages.len()
+        measured.usual.stages.len()
     );
-    for (name, ms) in by_stage(&measured.stages) {
+    for (name, ms) in by_stage(&measured.usual.stages) {
         let [median, p99, max] = [0.5, 0.99, 1.0].map(|q| quantile(&ms, q));
         text += &format!("{name:10} {median:9.2} {p99:9.2} {max:9.2}\n");
+    }
+    text += &format!(
+        "The picture: {}, verdict {}\n",
+        measured.usual.shows,
+        measured.usual.verdict.name()
+    );
+    if let Some(other) = &measured.disturbed {
+        let [_, _, _, (_, scoring), (_, total)] = by_stage(&other.stages);
+        text += &format!(
+            "For {}, verdict {}: scoring {:.2} ms, total {:.2} ms (medians)\n",
+            other.shows,
+            other.verdict.name(),
+            quantile(&scoring, 0.5),
+            quantile(&total, 0.5)
+        );
     }
     let late = measured.pulses.lateness.to_json();
     let us = |key: &str| late.get(key).and_then(Value::as_u64).unwrap_or(0);

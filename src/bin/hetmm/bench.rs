@@ -3,14 +3,17 @@
 use crate::console::{Console, say};
 use crate::extractor::ExtractorArgs;
 use hetmm::feature_map::FeatureMap;
-use hetmm::image::{MAX_PIXELS, Size};
-use hetmm::inspection::{Pipeline, Timing, probe_picture};
+use hetmm::image::{MAX_PIXELS, Picture, Size};
+use hetmm::inspection::{Pipeline, ProbePictures, Timing};
 use hetmm::matching::Storage;
 use hetmm::matching::kernel::Kernel;
 use hetmm::matching::panel::{BytePanel, PanelView};
 use hetmm::metrics::quantile;
+#[cfg(target_arch = "x86_64")]
+use hetmm::processor::{self, Instructions};
+use hetmm::scoring::Verdict;
 use hetmm::{Error, Result};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -31,6 +34,11 @@ pub struct Args {
     /// 1024x1024, in the shape of the template's input]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     picture: Option<(u32, u32)>,
+    /// Best instructions that the kernels in eight bits and matching may use, to see what the others gain [default: all
+    /// that the processor has]
+    #[cfg(target_arch = "x86_64")]
+    #[arg(long, value_name = "SET")]
+    instructions: Option<InstructionSet>,
     /// Print one JSON object in place of text
     #[arg(long)]
     json: bool,
@@ -39,6 +47,19 @@ pub struct Args {
     backbone: Option<PathBuf>,
     #[command(flatten)]
     extractor: ExtractorArgs,
+}
+
+/// An instruction set of the processor.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum InstructionSet {
+    /// What every processor has
+    Portable,
+    Avx2,
+    /// AVX2 with VNNI
+    AvxVnni,
+    /// AVX-512 with VNNI
+    Avx512,
 }
 
 /// The number of first runs that are not counted, because they fill the caches.
@@ -57,6 +78,15 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
             "give less: 100 is the default, and some thousands give a steady 99th percentile",
         ));
     }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(set) = args.instructions {
+        processor::allow_up_to(match set {
+            InstructionSet::Portable => Instructions::Portable,
+            InstructionSet::Avx2 => Instructions::Avx2,
+            InstructionSet::AvxVnni => Instructions::AvxVnni,
+            InstructionSet::Avx512 => Instructions::Avx512,
+        });
+    }
     let started = Instant::now();
     let pipeline =
         Pipeline::open(&args.template, args.backbone.as_deref(), &args.extractor.extractor())?;
@@ -64,51 +94,93 @@ pub fn run(args: &Args, console: &Console) -> Result<ExitCode> {
     let pipeline = pipeline.with_any_shape();
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
     let size = args.picture.map(|(width, height)| Size { width, height });
-    let picture = probe_picture(pipeline.template(), size)?;
-    let size = (picture.width, picture.height);
-    let view = picture.view()?;
-    let mut times: [Vec<f64>; 5] = Default::default();
-    for run in 0..WARM_UP + args.runs {
-        let found = std::hint::black_box(pipeline.inspect(&view, &|| started.elapsed())?);
-        if run >= WARM_UP {
-            let t = Timing::new(Duration::ZERO, found.times);
-            let stages = [t.preprocess_ms, t.backbone_ms, t.matching_ms, t.scoring_ms, t.total_ms];
-            times.iter_mut().zip(stages).for_each(|(times, ms)| times.push(ms));
-        }
-    }
-    console.print(&report(args, &pipeline, (load_ms, size), &times))?;
+    let pictures = ProbePictures::of(pipeline.template(), size)?;
+    let usual = Timed::new(&pipeline, pictures.usual(), args.runs)?;
+    let disturbed = match pictures.good {
+        Some(_) => Some(Timed::new(&pipeline, pictures.disturbed(), args.runs)?),
+        None => None,
+    };
+    let (width, height) = (pictures.disturbed.width, pictures.disturbed.height);
+    let measured = Measured { load_ms, size: (width, height), usual, disturbed };
+    console.print(&report(args, &pipeline, &measured))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What was measured.
+struct Measured {
+    load_ms: f64,
+    /// Columns and rows of the pictures.
+    size: (u32, u32),
+    usual: Timed,
+    /// A picture that most templates reject. Their regions take time.
+    disturbed: Option<Timed>,
+}
+
+/// The times of a picture.
+struct Timed {
+    /// What the picture shows.
+    shows: &'static str,
+    verdict: Verdict,
+    /// Milliseconds of each run, stage by stage.
+    stages: [Vec<f64>; 5],
+}
+
+impl Timed {
+    fn new(
+        pipeline: &Pipeline,
+        (shows, picture): (&'static str, &Picture),
+        runs: usize,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let view = picture.view()?;
+        let mut timed = Timed { shows, verdict: Verdict::Ok, stages: Default::default() };
+        for run in 0..WARM_UP + runs {
+            let found = std::hint::black_box(pipeline.inspect(&view, &|| started.elapsed())?);
+            timed.verdict = found.decided.verdict;
+            if run >= WARM_UP {
+                let t = Timing::new(Duration::ZERO, found.times);
+                let stages =
+                    [t.preprocess_ms, t.backbone_ms, t.matching_ms, t.scoring_ms, t.total_ms];
+                timed.stages.iter_mut().zip(stages).for_each(|(times, ms)| times.push(ms));
+            }
+        }
+        Ok(timed)
+    }
+
+    /// Median, 99th percentile and maximum of each stage.
+    fn quantiles(&self) -> impl Iterator<Item = (&'static str, [f64; 3])> {
+        let of = |times: &Vec<f64>| [0.5, 0.99, 1.0].map(|q| quantile(times, q));
+        STAGES.into_iter().zip(self.stages.iter().map(of))
+    }
+
+    fn to_json(&self) -> Value {
+        let stage = |(name, [p50, p99, max]): (&str, [f64; 3])| {
+            (name.to_string(), json!({"p50": p50, "p99": p99, "max": max}))
+        };
+        let stages: Map<String, Value> = self.quantiles().map(stage).collect();
+        json!({"shows": self.shows, "verdict": self.verdict.name(), "stages": stages})
+    }
+}
+
 /// What was measured, for people or for programs.
-fn report(
-    args: &Args,
-    pipeline: &Pipeline,
-    (load_ms, size): (f64, (u32, u32)),
-    times: &[Vec<f64>; 5],
-) -> String {
+fn report(args: &Args, pipeline: &Pipeline, measured: &Measured) -> String {
     let mut text = String::new();
     let template = pipeline.template();
+    let Measured { load_ms, size, usual, disturbed } = measured;
     let products: u64 = (0..template.layers()).map(|layer| multiply_adds(pipeline, layer)).sum();
-    let rate = products as f64 / (quantile(&times[2], 0.5) * 1e6);
+    let rate = products as f64 / (quantile(&usual.stages[2], 0.5) * 1e6);
     let bare = bare_kernel_rate(template.header().storage);
-    let stage = |times: &[f64]| (quantile(times, 0.5), quantile(times, 0.99), quantile(times, 1.0));
     if args.json {
-        let stages: serde_json::Map<String, serde_json::Value> = STAGES
-            .iter()
-            .zip(times)
-            .map(|(name, times)| {
-                let (p50, p99, max) = stage(times);
-                (name.to_string(), json!({"p50": p50, "p99": p99, "max": max}))
-            })
-            .collect();
-        let all = json!({
+        let mut all = json!({
             "load_ms": load_ms, "runs": args.runs, "threads": rayon::current_num_threads(),
             "engine": pipeline.extractor(), "kernel": Kernel::best().name(), "storage": template.header().storage.to_string(),
-            "stages": stages, "multiply_adds": products, "giga_multiply_adds_per_s": rate,
+            "multiply_adds": products, "giga_multiply_adds_per_s": rate,
             "bare_kernel_giga_multiply_adds_per_s": bare, "resident_mb": resident_mb(),
-            "picture": [size.0, size.1],
+            "picture": [size.0, size.1], "disturbed": disturbed.as_ref().map(Timed::to_json),
         });
+        if let (Some(all), Value::Object(usual)) = (all.as_object_mut(), usual.to_json()) {
+            all.extend(usual);
+        }
         say!(text, "{all:#}");
         return text;
     }
@@ -120,9 +192,25 @@ fn report(
         pipeline.extractor()
     );
     say!(text, "{:10} {:>9} {:>9} {:>9}   ms over {} runs", "", "median", "p99", "max", args.runs);
-    for (name, times) in STAGES.iter().zip(times) {
-        let (p50, p99, max) = stage(times);
+    for (name, [p50, p99, max]) in usual.quantiles() {
         say!(text, "{name:10} {p50:9.2} {p99:9.2} {max:9.2}");
+    }
+    say!(
+        text,
+        "The picture: {}, {} x {}, verdict {}",
+        usual.shows,
+        size.0,
+        size.1,
+        usual.verdict.name()
+    );
+    if let Some(other) = disturbed {
+        let [scoring, total] = [3, 4].map(|stage: usize| quantile(&other.stages[stage], 0.5));
+        say!(
+            text,
+            "For {}, verdict {}: scoring {scoring:.2} ms, total {total:.2} ms (medians)",
+            other.shows,
+            other.verdict.name()
+        );
     }
     say!(
         text,

@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::defect;
-use crate::network::{Network, free_memory};
+use crate::network::{Network, free_memory, held_memory};
 use crate::outputs::Replace;
 use crate::pictures::{self, FolderArgs};
 use crate::rate::parse_rate;
@@ -10,7 +10,8 @@ use crate::suspects;
 use clap::ValueEnum;
 use hetmm::backbone::Backbone;
 use hetmm::builder::features_file::FeaturesFile;
-use hetmm::builder::memory;
+use hetmm::builder::input_size::InputSize;
+use hetmm::builder::memory::{self, Pictures};
 use hetmm::builder::overrides::Overrides;
 use hetmm::builder::presets::Preset;
 use hetmm::builder::{
@@ -59,6 +60,8 @@ pub struct Args {
     settings: Settings,
 }
 
+/// The size of pictures that are not read.
+const NO_FILES: Size = Size { width: 0, height: 0 };
 /// The heading in the help of what is read and written.
 const INPUT_AND_OUTPUT: &str = "Input and output";
 /// The heading of which pictures are used and which area of them counts.
@@ -343,15 +346,21 @@ impl Settings {
             ..options
         };
         let pictures = match input {
-            Input::Pictures(pictures) => pictures.len(),
-            Input::Features(file) => file.pictures().len(),
+            Input::Pictures(files) => {
+                Pictures { count: files.len(), size: InputSize::size_of_most(files) }
+            }
+            Input::Features(file) => Pictures { count: file.pictures().len(), size: NO_FILES },
         };
         let (facts, free) = (self.network.facts()?, free_memory());
         let needs = memory::require(backbone.as_ref(), facts, pictures, &options, free)?;
         // Features beyond this lie in a scratch file.
         let room = (free / 2).min(free - needs.working - needs.template);
         let options = Options { max_memory: self.max_memory.unwrap_or(room), ..options };
-        for line in defect::cost((preset, facts), backbone.identity(), &needs, options.max_memory) {
+        // What the program holds is not free any more, so the needs do not contain it.
+        let memory = held_memory() + needs.working + needs.features.min(options.max_memory);
+        let scratch = needs.features.saturating_sub(options.max_memory);
+        let cost = defect::Cost { template: needs.template, memory, scratch };
+        for line in cost.note((preset, facts), backbone.identity()) {
             console.note(line);
         }
         Ok((backbone, options))

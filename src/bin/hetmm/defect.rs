@@ -1,7 +1,6 @@
 //! The size of the defects that a template is laid out for: how the user gives it, and what the program says about it.
 
 use hetmm::backbone::{Identity, ModelFacts};
-use hetmm::builder::memory::Needs;
 use hetmm::builder::presets::Preset;
 use hetmm::describe::defects::digits;
 use hetmm::image::Size;
@@ -77,32 +76,42 @@ pub fn parse_scale(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-/// A note about the cost of an input that is larger than that of `preset`. Empty for other inputs.
-pub fn cost(
-    (preset, facts): (&Preset, &ModelFacts),
-    backbone: &Identity,
-    needs: &Needs,
-    max_memory: u64,
-) -> Vec<String> {
-    let input = Size { width: backbone.width, height: backbone.height };
-    let usual = preset.input.of_picture(input, facts.multiple);
-    let times = input.pixels() as f64 / usual.pixels() as f64;
-    if times < WORTH_A_WORD {
-        return Vec::new();
+/// What a build takes, in bytes.
+pub struct Cost {
+    /// The size of the template.
+    pub template: u64,
+    /// The most memory of the program during the build.
+    pub memory: u64,
+    /// The size of the scratch file.
+    pub scratch: u64,
+}
+
+impl Cost {
+    /// A note about the cost of an input that is larger than that of `preset`. Empty for other inputs.
+    pub fn note(
+        &self,
+        (preset, facts): (&Preset, &ModelFacts),
+        backbone: &Identity,
+    ) -> Vec<String> {
+        let input = Size { width: backbone.width, height: backbone.height };
+        let usual = preset.input.of_picture(input, facts.multiple);
+        let times = input.pixels() as f64 / usual.pixels() as f64;
+        if times < WORTH_A_WORD {
+            return Vec::new();
+        }
+        // Rounded up, because these are limits.
+        let gb = |bytes: u64| (bytes as f64 / 1e7).ceil() / 1e2;
+        let mut line = format!(
+            "note: an input of {input} has {times:.1} times the pixels of the usual {usual}. An estimate of the cost: a picture \
+         takes about {times:.1} times as long, the template {:.0} MB, and the build up to {:.2} GB of memory",
+            self.template as f64 / 1e6,
+            gb(self.memory)
+        );
+        if self.scratch > 0 {
+            line += &format!(" and a scratch file of {:.2} GB", gb(self.scratch));
+        }
+        vec![line]
     }
-    let (mb, gb) = (1e6, 1e9);
-    let memory = needs.working + needs.features.min(max_memory);
-    let scratch = needs.features.saturating_sub(max_memory);
-    let mut line = format!(
-        "note: an input of {input} has {times:.1} times the pixels of the usual {usual}. An estimate of the cost: a picture \
-         takes about {times:.1} times as long, the template {:.0} MB, and the build up to {:.1} GB of memory",
-        needs.template as f64 / mb,
-        memory as f64 / gb
-    );
-    if scratch > 0 {
-        line += &format!(" and a scratch file of {:.1} GB", scratch as f64 / gb);
-    }
-    vec![line]
 }
 
 /// A warning if the pictures have too few pixels for the defects that were asked for.

@@ -5,7 +5,7 @@
 //! mirrored pictures are far from all others and change nothing.
 
 use crate::backbone::Backbone;
-use crate::builder::features::of_images;
+use crate::builder::features::{of_images, pictures_together};
 use crate::builder::gather::Gathered;
 use crate::builder::store::{Store, scratch_folder};
 use crate::builder::{Progress, Stage};
@@ -36,13 +36,15 @@ pub fn features(
         .collect::<Result<_>>()?;
     let jobs: Vec<(usize, (bool, bool))> =
         (0..images.len()).flat_map(|image| MIRRORS.map(|mirror| (image, mirror))).collect();
-    let mut store = Store::new(&id.taps, max_memory, scratch_folder()?);
-    for chunk in jobs.chunks(store.batch_size()) {
+    let mut store = Store::new(&id.taps, jobs.len(), max_memory, scratch_folder()?);
+    for chunk in jobs.chunks(pictures_together(backbone)) {
         let mirrored: Vec<NetworkImage> = chunk
             .par_iter()
             .map(|&(image, (columns, rows))| images[image].mirrored(columns, rows))
             .collect();
-        store.push(&of_images(&mirrored, backbone)?)?;
+        for maps in of_images(&mirrored, backbone)? {
+            store.push(&maps)?;
+        }
         progress(Stage::Mirrored, store.pictures(), jobs.len());
     }
     Ok((store, jobs.iter().map(|&(image, _)| references[image]).collect()))

@@ -275,9 +275,12 @@ fn signals(
         .collect()
 }
 
-/// Returns the bytes that a build's audit of so many pictures takes: the vectors of [`most_references`] in 8 bits.
+/// Returns the bytes that a build's audit of so many pictures takes, beside the pictures that are compared at the
+/// moment.
 pub(super) fn memory(pictures: usize, backbone: &Identity) -> u64 {
-    pictures.min(most_references(backbone)) as u64 * (backbone.feature_bytes() / 4)
+    let references = pictures.min(most_references(backbone));
+    let comparison = neighbours::memory(pictures, references, &backbone.taps);
+    remote::memory(pictures, &backbone.taps).max(comparison)
 }
 
 /// Returns the largest number of pictures that the others are compared with.

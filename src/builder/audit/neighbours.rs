@@ -61,14 +61,31 @@ pub fn distances(
     few_at_once(store.pictures(), pictures_at_once(taps), of_picture)
 }
 
+/// Returns the bytes that [`distances`] of so many pictures takes, with its result: `references` in 8 bits, and one
+/// distance for each picture and position.
+pub fn memory(pictures: usize, references: usize, taps: &[TapIdentity]) -> u64 {
+    let of_tap = |tap: &TapIdentity| {
+        let shape = shape(tap, references);
+        let of_sheet = size_of::<f32>() + size_of::<u32>();
+        let packed = shape.block(Storage::I8) + of_sheet * shape.padded_sheets();
+        (shape.pixels() * (packed + size_of::<f32>() * pictures)) as u64
+    };
+    taps.iter().map(of_tap).sum()
+}
+
+/// Returns the shape of a template of so many sheets of a tap.
+fn shape(tap: &TapIdentity, sheets: usize) -> Shape {
+    Shape {
+        height: tap.height as usize,
+        width: tap.width as usize,
+        channels: tap.channels as usize,
+        sheets,
+    }
+}
+
 impl Packed {
     fn new(layer: usize, tap: &TapIdentity, references: &[References]) -> Self {
-        let shape = Shape {
-            height: tap.height as usize,
-            width: tap.width as usize,
-            channels: tap.channels as usize,
-            sheets: references.iter().map(|r| r.pictures.len()).sum(),
-        };
+        let shape = shape(tap, references.iter().map(|r| r.pictures.len()).sum());
         let block = shape.block(Storage::I8);
         let mut values = vec![0i8; block * shape.pixels()];
         let mut scales = vec![0.0f32; shape.scales()];

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 const COMPANY: f64 = 0.1;
 /// The largest number of pictures that the others are compared with, evenly taken from all.
 const REFERENCES: usize = 512;
+/// The number of quarters of a map.
+const QUARTERS: usize = 4;
 /// The largest number of times that the halves of a folder are computed again.
 const ROUNDS: usize = 20;
 
@@ -25,35 +27,23 @@ pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> (Vec<f
     let pictures: Vec<Vec<Vec<f32>>> = few_at_once(count, pictures_at_once(taps), of_picture);
     let wanted = count.min(REFERENCES);
     let references: Vec<usize> = (0..wanted).map(|i| i * count / wanted).collect();
-    // The distances, `[picture][other][layer]`.
-    let distances: Vec<Vec<Vec<f64>>> = (0..count)
-        .into_par_iter()
-        .map(|i| {
-            let of = |&j: &usize| {
-                let layers = pictures[i].iter().zip(&pictures[j]);
-                layers.map(|(a, b)| distance(a, b)).collect()
-            };
-            references.iter().map(of).collect()
-        })
-        .collect();
     let is_other = |i: usize, at: usize| groups[references[at]] != groups[i];
-    let usual: Vec<f64> = (0..taps.len())
-        .map(|layer| {
-            let of = |(i, others): (usize, &Vec<Vec<f64>>)| -> Vec<f64> {
-                let others = others.iter().enumerate().filter(|(at, _)| is_other(i, *at));
-                others.map(|(_, d)| d[layer]).collect()
-            };
-            let mut all: Vec<f64> = distances.iter().enumerate().flat_map(of).collect();
-            let middle = all.len() / 2;
-            if all.is_empty() { 1.0 } else { *all.select_nth_unstable_by(middle, f64::total_cmp).1 }
-        })
-        .collect();
-    let parts = |d: &Vec<f64>| -> f64 {
-        let sum: f64 = d.iter().zip(&usual).map(|(d, usual)| d / usual.max(1e-9)).sum();
-        sum / taps.len().max(1) as f64
-    };
-    let joined: Vec<Vec<f64>> =
-        distances.iter().map(|others| others.iter().map(parts).collect()).collect();
+    // The mean distances over the layers, `[picture][other]`. One layer after the other is added, to save memory.
+    let mut joined = vec![vec![0.0f64; references.len()]; count];
+    for (layer, _) in taps.iter().enumerate() {
+        let of_picture = |i: usize| -> Vec<f64> {
+            let of = |&j: &usize| distance(&pictures[i][layer], &pictures[j][layer]);
+            references.iter().map(of).collect()
+        };
+        let distances: Vec<Vec<f64>> = (0..count).into_par_iter().map(of_picture).collect();
+        let usual = usual_distance(&distances, is_other);
+        for (sums, distances) in joined.iter_mut().zip(&distances) {
+            let parts = distances.iter().map(|distance| distance / usual.max(1e-9));
+            sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+        }
+    }
+    let layers = taps.len().max(1) as f64;
+    joined.iter_mut().flatten().for_each(|sum| *sum /= layers);
     let remote = (joined.iter().enumerate())
         .map(|(i, others)| {
             let others = others.iter().enumerate().filter(|(at, _)| is_other(i, *at));
@@ -70,6 +60,26 @@ pub fn remoteness(store: &Store, taps: &[TapIdentity], groups: &[u32]) -> (Vec<f
         .collect();
     let among: Vec<Vec<f64>> = references.iter().map(|&i| joined[i].clone()).collect();
     (remote, Halves::of(&among, &references))
+}
+
+/// Returns the median distance, `[picture][other]`, between pictures of different groups. It is 1 without such
+/// pictures.
+fn usual_distance(distances: &[Vec<f64>], is_other: impl Fn(usize, usize) -> bool) -> f64 {
+    let mut all: Vec<f64> = Vec::with_capacity(distances.iter().map(Vec::len).sum());
+    for (i, others) in distances.iter().enumerate() {
+        let others = others.iter().enumerate().filter(|(at, _)| is_other(i, *at));
+        all.extend(others.map(|(_, distance)| *distance));
+    }
+    let middle = all.len() / 2;
+    if all.is_empty() { 1.0 } else { *all.select_nth_unstable_by(middle, f64::total_cmp).1 }
+}
+
+/// Returns the bytes that [`remoteness`] of so many pictures takes: the mean vectors, and four distances in double
+/// precision for each pair.
+pub fn memory(pictures: usize, taps: &[TapIdentity]) -> u64 {
+    let channels: usize = taps.iter().map(|tap| tap.channels as usize).sum();
+    let vectors = 4 * QUARTERS * channels;
+    (pictures * (vectors + 4 * 8 * pictures.min(REFERENCES))) as u64
 }
 
 /// Describes a folder divided into two halves around two medoids: every picture belongs to the nearer one.
@@ -130,7 +140,7 @@ impl Halves {
 
 /// Returns the mean vectors of the four quarters of a map, each scaled to length 1, one after the other.
 fn quarters(map: &FeatureMap) -> Vec<f32> {
-    let mut sums = vec![0.0; 4 * map.channels()];
+    let mut sums = vec![0.0; QUARTERS * map.channels()];
     for pixel in 0..map.pixels() {
         let (x, y) = (pixel % map.width(), pixel / map.width());
         let quarter = 2 * (2 * y / map.height()) + 2 * x / map.width();
@@ -156,7 +166,7 @@ mod tests {
     #[test]
     fn a_group_of_its_own_is_remote_and_half_of_all_pictures_are_not() {
         let taps = [TapIdentity { name: "t".into(), channels: 3, height: 2, width: 2 }];
-        let mut store = Store::new(&taps, 1 << 20, std::env::temp_dir());
+        let mut store = Store::new(&taps, 43, 1 << 20, std::env::temp_dir());
         // Two kinds of good pictures, 20 of each, and three others that are equal to each other.
         let direction = |i: usize| match i {
             0..20 => [1.0, 0.1, 0.0],
@@ -169,9 +179,7 @@ mod tests {
             vec![FeatureMap::normalised(2, 2, 3, data)]
         };
         let all: Vec<_> = (0..43).map(map).collect();
-        for batch in all.chunks(store.batch_size()) {
-            store.push(batch).expect("stores");
-        }
+        all.iter().for_each(|maps| store.push(maps).expect("stores"));
         let groups: Vec<u32> = (0..43).collect();
         let (remote, halves) = remoteness(&store, &taps, &groups);
         let most = remote[..40].iter().copied().fold(0.0, f64::max);
