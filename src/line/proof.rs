@@ -141,7 +141,8 @@ fn name(file: &Path, signed: Option<SignedBy>) -> (Option<String>, String) {
 /// look whether the file is a template.
 ///
 /// # Errors
-/// Returns [`Kind::Template`] if no signature counts, or [`Kind::Io`] if the file cannot be read.
+/// Returns [`crate::error::Kind::Template`] if no signature counts, or [`crate::error::Kind::Io`] if the file
+/// cannot be read.
 pub fn name_and_digest(file: &Path, trust: &Trust) -> Result<(String, String)> {
     let bytes = OwnBytes::read(file)?;
     let signed = trust.check(file, bytes.as_slice()).map_err(|e| e.within(file.display()))?;

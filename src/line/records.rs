@@ -4,7 +4,7 @@
 //! disk that is full or gone costs records and never time.
 //!
 //! If the reject output has a feedback, the chain's line of a part waits here until it is known whether the valve has
-//! followed ([`super::held`]).
+//! followed (`held`).
 
 use super::config::RecordsConfig;
 use super::device_identity;
