@@ -69,6 +69,23 @@ impl Now {
         self.status.pointer(path).and_then(Value::as_str).unwrap_or("")
     }
 
+    /// Returns the number of records that were not written, in the log or in the chain.
+    pub fn records_lost(&self) -> u64 {
+        let paths = ["/records/records_dropped", "/records/records_failed", "/records/chain/lost"];
+        paths.map(|path| self.number(path)).iter().sum()
+    }
+
+    /// Returns the number of pictures that were not archived.
+    pub fn pictures_lost(&self) -> u64 {
+        self.number("/records/pictures_dropped") + self.number("/records/pictures_failed")
+    }
+
+    /// Returns whether the drift watch warns.
+    pub fn drifts(&self) -> bool {
+        let warnings = self.status.pointer("/drift/warnings").and_then(Value::as_array);
+        warnings.is_some_and(|warnings| !warnings.is_empty())
+    }
+
     /// Returns whether a list of the status, such as `/faults`, has this entry.
     pub fn lists(&self, path: &str, entry: &str) -> bool {
         let list = self.status.pointer(path).and_then(Value::as_array);
@@ -185,6 +202,11 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         self.0.viewers.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// Returns a name, such as that of a fault or a reason, as the device writes it.
+pub fn name_of(named: impl serde::Serialize) -> String {
+    serde_json::to_value(named).ok().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn push(ring: &mut VecDeque<Arc<Part>>, part: Arc<Part>, most: usize) {

@@ -1,9 +1,8 @@
 //! Writes metrics for Prometheus: text format 0.0.4, one snapshot, base units, no part numbers.
 
-use crate::board::Board;
+use crate::board::{Board, name_of};
 use crate::histogram::Histogram;
 use hetmm::line::tracker::{Fault, Reason};
-use serde_json::Value;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -32,7 +31,7 @@ pub fn text(board: &Board) -> String {
     }
     text.gauge("hetmm_fault", "Whether a fault is present.");
     for fault in Fault::ALL {
-        let name = word(fault);
+        let name = name_of(fault);
         text.line("hetmm_fault", &[("fault", &name)], u8::from(now.lists("/faults", &name)));
     }
     text.counter("hetmm_triggers_total", "Parts that were triggered.");
@@ -41,7 +40,7 @@ pub fn text(board: &Board) -> String {
     let passed = [("outcome", "passed"), ("reason", "")];
     text.line("hetmm_parts_total", &passed, at("/counters/passed"));
     for reason in Reason::ALL {
-        let name = word(reason);
+        let name = name_of(reason);
         let count = at(&format!("/counters/rejected_for/{name}"));
         text.line("hetmm_parts_total", &[("outcome", "rejected"), ("reason", &name)], count);
     }
@@ -50,8 +49,7 @@ pub fn text(board: &Board) -> String {
     text.counter("hetmm_alarms_total", "Alarms for too many rejects in a row.");
     text.line("hetmm_alarms_total", &[], at("/counters/alarms"));
     text.counter("hetmm_lost_total", "What was not kept or not sent.");
-    let records = at("/records/records_dropped") + at("/records/records_failed");
-    let pictures = at("/records/pictures_dropped") + at("/records/pictures_failed");
+    let (records, pictures) = (now.records_lost(), now.pictures_lost());
     let mqtt = board.mqtt_dropped.load(Ordering::Relaxed);
     for (what, count) in
         [("record", records), ("picture", pictures), ("feed", now.lost), ("mqtt", mqtt)]
@@ -63,8 +61,7 @@ pub fn text(board: &Board) -> String {
     text.gauge("hetmm_parts_waiting", "Parts that wait for their result.");
     text.line("hetmm_parts_waiting", &[], at("/waiting_for_result"));
     text.gauge("hetmm_drift_warning", "Whether something drifts.");
-    let warns = now.status.pointer("/drift/warnings").and_then(Value::as_array);
-    text.line("hetmm_drift_warning", &[], u8::from(warns.is_some_and(|list| !list.is_empty())));
+    text.line("hetmm_drift_warning", &[], u8::from(now.drifts()));
     let all = &now.histograms;
     let seconds = [
         (
@@ -85,11 +82,6 @@ pub fn text(board: &Board) -> String {
         text.histogram("hetmm_stage_seconds", Some(stage), histogram);
     }
     text.0
-}
-
-/// Returns the name of a fault or a reason, as the device writes it.
-fn word(named: impl serde::Serialize) -> String {
-    serde_json::to_value(named).ok().as_ref().and_then(Value::as_str).unwrap_or("unknown").into()
 }
 
 #[derive(Default)]

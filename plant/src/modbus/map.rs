@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::results::Results;
-use crate::board::Now;
+use crate::board::{Now, name_of};
 use crate::part::{Outcome, Part};
 use hetmm::line::config::WordOrder;
 use hetmm::line::drift::Chart;
@@ -112,7 +112,7 @@ map! {
     16 2 u32 "parts rejected without an inspection in time" unproven;
     18 2 u32 "late results" |v: &View<'_>| v.count("/counters/late_results");
     20 2 u32 "alarms" |v: &View<'_>| v.count("/counters/alarms");
-    22 2 u32 "records that were lost" |v: &View<'_>| v.records_lost();
+    22 2 u32 "records that were lost" |v: &View<'_>| v.now.records_lost() as u32;
     30 1 u16 "last command" |v: &View<'_>| v.control.last().0;
     31 1 u16 "its outcome: 0 none, 1 done, 2 refused, 3 failed, 4 unknown, 5 not allowed, 6 busy" |v: &View<'_>| v.control.last().1 as u16;
     32 2 u32 "detail of its outcome: the entry of the journal" |v: &View<'_>| v.control.last().2;
@@ -188,20 +188,10 @@ impl View<'_> {
         self.now.number(path) as u32
     }
 
-    fn records_lost(&self) -> u32 {
-        let sum = |paths: [&str; 3]| paths.iter().map(|path| self.now.number(path)).sum::<u64>();
-        sum(["/records/records_dropped", "/records/records_failed", "/records/chain/lost"]) as u32
-    }
-
     fn chart(&self, index: usize) -> u16 {
         let chart = Chart::ALL.get(index).map(|chart| name_of(*chart)).unwrap_or_default();
         let sum = self.now.status.pointer(&format!("/drift/sums/{chart}")).and_then(Value::as_f64);
         (sum.unwrap_or(0.0) * 100.0).round() as u16
-    }
-
-    fn drifts(&self) -> bool {
-        let warnings = self.now.status.pointer("/drift/warnings").and_then(Value::as_array);
-        warnings.is_some_and(|warnings| !warnings.is_empty())
     }
 
     /// Returns all registers.
@@ -267,7 +257,7 @@ fn status_bits(view: &View<'_>) -> u16 {
         state == "safe" || state == "commissioning",
         faults.is_some_and(|faults| !faults.is_empty()),
         view.now.lists("/faults", &name_of(Fault::Alarm)),
-        view.drifts(),
+        view.now.drifts(),
         false,
         control.is_executing(),
         last == super::control::Outcome::Done,
@@ -279,12 +269,11 @@ fn status_bits(view: &View<'_>) -> u16 {
 
 fn warning_bits(view: &View<'_>) -> u16 {
     let is_full = view.now.status.pointer("/records/chain/too_little_space") == Some(&true.into());
-    let pictures = ["/records/pictures_dropped", "/records/pictures_failed"];
     bits([
-        view.drifts(),
+        view.now.drifts(),
         !view.clock,
-        view.records_lost() > 0,
-        pictures.iter().any(|path| view.now.number(path) > 0),
+        view.now.records_lost() > 0,
+        view.now.pictures_lost() > 0,
         is_full,
         view.control.is_plc_silent(view.plc_alive, view.at),
     ])
@@ -330,11 +319,6 @@ fn template(part: Option<&Part>) -> u32 {
 /// Returns a number that is too large for its registers as the largest one.
 fn small(number: Option<u64>) -> u32 {
     number.map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-/// Returns a name as the device writes it.
-fn name_of(named: impl serde::Serialize) -> String {
-    serde_json::to_value(named).ok().as_ref().and_then(Value::as_str).unwrap_or("").to_owned()
 }
 
 /// Returns the tables of the map, as `docs/plant.md` prints them.

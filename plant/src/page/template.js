@@ -36,7 +36,7 @@ export function templateView() {
   if (change) {
     readings.push(
       reading("/api/slots", 0, places[0], (found) => {
-        choices = (found.slots ?? []).filter((slot) => slot.slot !== null);
+        choices = found.slots ?? [];
         show();
       }),
     );

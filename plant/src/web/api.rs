@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use hetmm::line::evidence::{Period, export};
+use hetmm::line::slot::DigestPrefix;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -376,7 +377,7 @@ pub async fn select(
 ) -> Answer {
     let content = content(body).await?;
     let (slot, digest) = (number(&content, "slot")?, text(&content, "digest")?);
-    if !(8..=64).contains(&digest.len()) || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if DigestPrefix::parse(digest).is_none() {
         return Err(reply::refusal(
             StatusCode::BAD_REQUEST,
             "the digest has 8 to 64 hexadecimal digits",

