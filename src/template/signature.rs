@@ -28,7 +28,7 @@ impl TrustedKey {
         Some(TrustedKey { key, id: key_id(text)? })
     }
 
-    /// Returns the id of the key as `minisign` shows it: 16 hexadecimal digits.
+    /// Returns the id of the key as `minisign` shows it: hexadecimal digits without leading zeros.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -178,7 +178,7 @@ fn is_digest(text: &str) -> bool {
 fn key_id(encoded: &str) -> Option<String> {
     let bytes = BASE64_STANDARD.decode(encoded.trim()).ok()?;
     let id: [u8; 8] = bytes.get(2..10)?.try_into().ok()?;
-    Some(format!("{:016X}", u64::from_le_bytes(id)))
+    Some(format!("{:X}", u64::from_le_bytes(id)))
 }
 
 #[cfg(test)]
@@ -212,6 +212,13 @@ mod tests {
             .expect("runs");
         assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
         Signature::read(&Signature::path_of(&file)).expect("reads").expect("is there")
+    }
+
+    #[test]
+    fn the_id_of_a_key_has_no_leading_zeros_as_minisign_shows_it() {
+        // "untrusted comment: minisign public key 61E424705F26597"
+        let text = "RWSXZfIFR0IeBgFinMeFUitEx6W4lC9v43LX7veAvKI+8xuMZP39ciJL";
+        assert_eq!(TrustedKey::parse(text).expect("is a key").id(), "61E424705F26597");
     }
 
     #[test]

@@ -59,9 +59,9 @@ impl PublicKey {
         BASE64_STANDARD.encode(bytes)
     }
 
-    /// Returns the id of the key as minisign shows it.
+    /// Returns the id of the key as minisign shows it: hexadecimal digits without leading zeros.
     pub fn id(&self) -> String {
-        format!("{:016X}", u64::from_le_bytes(self.id))
+        format!("{:X}", u64::from_le_bytes(self.id))
     }
 
     /// Returns whether `signature`, 64 bytes, was made by this key for `message`.
