@@ -67,6 +67,7 @@ if grep -q '"verdict":"ng"' "$WORK/good.json"; then fail "the template rejects g
 
 say "the line on the board"
 cross/board.sh --init cross/board/line-test.sh --steady 0 --timeout 900 \
+  --module i2c-dev --module i2c-stub --module lm75 \
   --bin "$BINS/hetmm-edge" --bin "$BINS/gpio_watch" --bin "$BINS/camera_probe" --bin "$BINS/panic_probe" \
   --file "$WORK/part.hetmm:/part.hetmm" | tee "$WORK/line.log" | grep -a 'FAIL\|BOARD\|---' || true
 grep -qax 'BOARD PASS' <(tr -d '\r' <"$WORK/line.log") || { tail -n 60 "$WORK/line.log" && exit 1; }

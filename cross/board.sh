@@ -51,7 +51,7 @@ done
 [ -n "$INIT" ] || fail "no --init SCRIPT" "$0 --help"
 [ -r "$INIT" ] || fail "no script $INIT" "$0 --help"
 BOARD=$PREFIX/board
-{ [ -e "$PREFIX/stamps/board-kernel" ] && [ -e "$PREFIX/stamps/board-qemu" ]; } ||
+{ [ -e "$PREFIX/stamps/$BOARD_KERNEL" ] && [ -e "$PREFIX/stamps/board-qemu" ]; } ||
   fail "no virtual board in $PREFIX" "cross/setup.sh --board (HETMM_CROSS_PREFIX for another folder)"
 
 T=$(mktemp -d)

@@ -4,6 +4,8 @@ TARGET=aarch64-unknown-linux-gnu
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DEFAULT_PREFIX=${XDG_CACHE_HOME:-$HOME/.cache}/hetmm-cross
 PREFIX=${HETMM_CROSS_PREFIX:-$DEFAULT_PREFIX}
+# The stamp of the board's kernel and modules. Another name makes them anew where an older set is there.
+BOARD_KERNEL=board-kernel-2
 
 # fail MESSAGE NEXT_STEP [EXIT_CODE]
 fail() {

@@ -3,7 +3,7 @@
 #
 # usage: cross/setup.sh [--board] [--plugins] [--rust auto|rustup|debian] [PREFIX]
 #
-#   --board   also the virtual board: qemu-system-aarch64, Debian's arm64 kernel, gpio-sim, busybox
+#   --board   also the virtual board: qemu-system-aarch64, Debian's arm64 kernel, gpio-sim, i2c-stub, busybox
 #   --plugins also the arm64 files of GStreamer, for cross/plugin.sh
 #   --rust    where Rust's library for aarch64 comes from: `rustup target add`, or Debian's rustc
 #             linked as the toolchain hetmm-cross; auto tries the first, then the second
@@ -204,7 +204,7 @@ board_qemu() {
 }
 
 board_kernel() {
-  is_done board-kernel && return 0
+  is_done "$BOARD_KERNEL" && return 0
   private_apt "the virtual board" "it needs Debian 12 (a container of it will do)"
   install "building a kernel module" cpio make xz-utils
   local image version series headers common kbuild work=$P/kernel-work
@@ -214,31 +214,36 @@ board_kernel() {
   headers=linux-headers-$version
   common=$(depends "$headers:arm64" linux-headers-)
   kbuild=$(depends "$headers:arm64" linux-kbuild-)
-  rm -rf "$work" "$P"/board/{modules,vmlinuz,gpio-sim.ko,busybox} && mkdir -p "$work/gpio-sim" "$P/board"
+  rm -rf "$work" "$P"/board/{modules,vmlinuz,gpio-sim.ko,busybox} && mkdir -p "$work/modules" "$P/board"
   unpack "$work" "$image:arm64" "$headers:arm64" "$common" "$kbuild:amd64" busybox-static:arm64
   mv "$work/bin/busybox" "$work/boot/vmlinuz-$version" "$P/board/"
   mv "$P/board/vmlinuz-$version" "$P/board/vmlinuz"
   mv "$work/lib/modules/$version/kernel" "$P/board/modules"
   say "Debian's kernel $version"
-  if ! find "$P/board/modules" -name 'gpio-sim.ko*' | grep -q .; then
-    # Debian 12 has gpio-sim switched off: built out of tree from its own source, with the
-    # simulated interrupts that it needs.
+  # Debian has gpio-sim (in Debian 12) and i2c-stub switched off. Each that is missing is built out of tree from its own
+  # source.
+  local name missing=()
+  for name in gpio-sim i2c-stub; do
+    find "$P/board/modules" -name "$name.ko*" | grep -q . || missing+=("$name")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
     unpack "$work/source" "linux-source-$series"
-    tar -xJf "$work/source/usr/src/linux-source-$series.tar.xz" -C "$work/gpio-sim" --strip-components=3 \
-      "linux-source-$series"/{drivers/gpio/gpio-sim.c,drivers/gpio/gpiolib.h,kernel/irq/irq_sim.c}
-    mv "$work/gpio-sim/gpio-sim.c" "$work/gpio-sim/gpio-sim-main.c"
+    tar -xJf "$work/source/usr/src/linux-source-$series.tar.xz" -C "$work/modules" --strip-components=3 \
+      "linux-source-$series"/{drivers/gpio/gpio-sim.c,drivers/gpio/gpiolib.h,kernel/irq/irq_sim.c,drivers/i2c/i2c-stub.c}
+    mv "$work/modules/gpio-sim.c" "$work/modules/gpio-sim-main.c"
+    # gpio-sim needs the simulated interrupts.
     # irq_to_desc is not exported to modules. The search for pending lines has to start over each
     # time: a line below the last one that becomes pending meanwhile would never be found.
     sed -i -e 's/irq_to_desc(irqnum)/irq_data_to_desc(irq_get_irq_data(irqnum))/' \
-      -e 's/irq_count, offset);/irq_count, 0);/' "$work/gpio-sim/irq_sim.c"
-    printf 'obj-m := gpio-sim.o\ngpio-sim-y := gpio-sim-main.o irq_sim.o\n' >"$work/gpio-sim/Kbuild"
+      -e 's/irq_count, offset);/irq_count, 0);/' "$work/modules/irq_sim.c"
+    printf 'obj-m := %s\ngpio-sim-y := gpio-sim-main.o irq_sim.o\n' "${missing[*]/%/.o}" >"$work/modules/Kbuild"
     sed -i "s# /usr/src/# $work/usr/src/#" "$work/usr/src/$headers/Makefile"
-    make -s -C "$work/usr/src/$headers" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- M="$work/gpio-sim" modules \
-      >"$P/gpio-sim.log" 2>&1 || fail "gpio-sim does not build" "see $P/gpio-sim.log"
-    mkdir -p "$P/board/modules/extra" && mv "$work/gpio-sim/gpio-sim.ko" "$P/board/modules/extra/"
+    make -s -C "$work/usr/src/$headers" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- M="$work/modules" modules \
+      >"$P/modules.log" 2>&1 || fail "${missing[*]} does not build" "see $P/modules.log"
+    mkdir -p "$P/board/modules/extra" && mv "$work"/modules/*.ko "$P/board/modules/extra/"
   fi
   rm -rf "$work"
-  finished board-kernel "gpio-sim"
+  finished "$BOARD_KERNEL" "the modules gpio-sim and i2c-stub"
 }
 
 # ---------------------------------------------------------------- GStreamer for arm64

@@ -408,6 +408,47 @@ stop
 ok "the chain" "$(hetmm-edge records verify /tmp/records >/dev/null 2>&1; echo $?)" 0
 line_set valve low
 
+say "--- an expander"
+load_module i2c-dev
+load_module i2c-stub chip_addr=0x20,0x21
+bus=$(grep -l 'SMBus stub' /sys/class/i2c-adapter/i2c-*/name | sed 's,.*/i2c-\([0-9]*\)/name,\1,')
+wait_for "its bus" 5 test -c "/dev/i2c-$bus"
+# register N: its value in the first chip.
+register() { i2cget -y "$bus" 0x20 "$1" b; }
+# After power on all pins of the chip are inputs.
+for at in 0x00 0x01; do i2cset -y "$bus" 0x20 $at 0xff b; done
+configure /tmp/expander.toml 's/^ready = .*/ready = { chip = "x1", line = 15 }/' \
+  's/^ok = .*/ok = { chip = "x1", line = 0, active = "low" }/' \
+  "s,^\[records\],[expander.x1]\nkind = \"mcp23017\"\nbus = \"/dev/i2c-$bus\"\naddress = 0x20\n[records],"
+checks /tmp/expander.toml
+ok "an expander that answers" $code 0
+ok "a check changes no pin" "$(register 0x00) $(register 0x01)" "0xff 0xff"
+sed 's/^address = .*/address = 0x27/' /tmp/expander.toml >/tmp/odd.toml
+checks /tmp/odd.toml
+ok "an address without a chip" $code 5
+load_module lm75
+echo lm75 0x21 >"/sys/bus/i2c/devices/i2c-$bus/new_device"
+sed 's/^address = .*/address = 0x21/' /tmp/expander.toml >/tmp/odd.toml
+checks /tmp/odd.toml
+ok "a chip that a driver of the kernel has" $code 5
+says "and why" 'expander x1: .* address 0x21: .*busy'
+start /tmp/expander.toml
+wait_for "ready, by the expander" 120 sh -c "[ \$((\$(i2cget -y $bus 0x20 0x13 b) & 0x80)) = 128 ]"
+ok "its outputs are outputs, and no other pin" "$(register 0x00) $(register 0x01)" "0xfe 0x7f"
+ok "ok is off, which is high" "$(register 0x12)" 0x01
+ask safe >/dev/null
+wait_for "not ready" 5 sh -c "[ \$(i2cget -y $bus 0x20 0x13 b) = 0x00 ]"
+ask resume >/dev/null
+wait_for "ready again" 20 sh -c "[ \$(i2cget -y $bus 0x20 0x13 b) = 0x80 ]"
+kill -KILL $edge
+wait $edge
+ok "an expander keeps its levels when the program is killed" "$(register 0x12) $(register 0x13)" "0x01 0x80"
+start /tmp/expander.toml
+wait_for "the safe levels at the next start" 20 sh -c "[ \$(i2cget -y $bus 0x20 0x13 b) = 0x00 ]"
+wait_for "ready after that" 120 sh -c "[ \$(i2cget -y $bus 0x20 0x13 b) = 0x80 ]"
+stop
+ok "the safe levels at the end" "$(register 0x12) $(register 0x13)" "0x01 0x00"
+
 say "--- a corrupt template"
 dd if=/dev/zero of=/tmp/part.hetmm bs=1 seek=5000 count=16 conv=notrunc 2>/dev/null
 start /tmp/line.toml

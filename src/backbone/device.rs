@@ -90,6 +90,8 @@ pub struct ExtractorOptions {
     pub batch: Option<usize>,
     /// Whether TensorRT may compute with 16-bit numbers.
     pub fp16: bool,
+    /// Whether a GPU may round factors to TF32, which has 10 bits behind the point. It adds up in 32 bits.
+    pub tf32: bool,
     /// The folder in which TensorRT keeps the engines that it has built.
     pub tensorrt_cache: Option<PathBuf>,
 }
@@ -107,6 +109,7 @@ impl ExtractorOptions {
             (self.batch.is_some() && own, Choice::Batch, by_onnxruntime),
             (self.index > 0 && !gpu, Choice::DeviceIndex, "cuda or tensorrt"),
             (self.fp16 && device != Device::TensorRt, Choice::Fp16, "tensorrt"),
+            (self.tf32 && !gpu, Choice::Tf32, "cuda or tensorrt"),
             (
                 self.tensorrt_cache.is_some() && device != Device::TensorRt,
                 Choice::TensorRtCache,
@@ -167,6 +170,18 @@ mod tests {
                     ..ExtractorOptions::default()
                 },
                 Some("16-bit"),
+            ),
+            (
+                ExtractorOptions { tf32: true, device: Device::Cpu, ..ExtractorOptions::default() },
+                Some("TF32"),
+            ),
+            (
+                ExtractorOptions {
+                    tf32: true,
+                    device: Device::Cuda,
+                    ..ExtractorOptions::default()
+                },
+                None,
             ),
             (
                 ExtractorOptions {

@@ -45,6 +45,8 @@ pub enum Choice {
     SkipUnreadable,
     /// The folder in which TensorRT keeps what it has built.
     TensorRtCache,
+    /// Whether a GPU may round to TF32.
+    Tf32,
     /// The threshold that the caller sets in place of one from good parts.
     Threshold,
     /// The weights of the layers.
@@ -76,6 +78,7 @@ impl fmt::Display for Choice {
             Choice::Sigma => "sigma",
             Choice::SkipUnreadable => "skipping unreadable pictures",
             Choice::TensorRtCache => "TensorRT's cache folder",
+            Choice::Tf32 => "rounding to TF32",
             Choice::Threshold => "the threshold",
             Choice::Weights => "the layer weights",
             Choice::Zone => "the settings of a zone",

@@ -357,10 +357,11 @@ fn options_that_the_device_does_not_have_are_refused() {
     let bench = Bench::new();
     let good = bench.parts("good", 0..3);
     let template = bench.path("t.hetmm");
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--batch", "2"], "--batch: does nothing on this device"),
         (&["--device", "tract", "--onnxruntime", "l.so"], "--onnxruntime: does nothing"),
         (&["--device", "cpu", "--fp16"], "--fp16: does nothing"),
+        (&["--device", "cpu", "--tf32"], "--tf32: does nothing"),
         (&["--device", "cpu", "--device-index", "1"], "--device-index: does nothing"),
         (&["--device", "cpu", "--batch", "0"], "--batch: must be from 1"),
         (&["--device", "gpu"], "tensorrt"),

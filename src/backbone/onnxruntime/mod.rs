@@ -140,7 +140,8 @@ fn words(extractor: &ExtractorOptions, version: &str) -> String {
         Device::Cuda => "cuda",
         _ => "cpu",
     };
-    format!("onnxruntime {version} {device}")
+    let tf32 = if extractor.tf32 { " tf32" } else { "" };
+    format!("onnxruntime {version} {device}{tf32}")
 }
 
 /// Runs the network on `planes`, the input of `count` pictures, and hands the outputs to `read`.

@@ -156,11 +156,11 @@ impl Recipe {
         let index = i32::try_from(extractor.index).map_err(|_| {
             Error::choice(Choice::DeviceIndex, format!("{} is too large", extractor.index))
         })?;
-        // Full 32-bit products and one fixed choice of algorithm give the same features as on the
-        // CPU, and the same ones every time.
+        // One fixed choice of algorithm gives the same features every time. With full 32-bit products, they are those
+        // of the CPU.
         let cuda = ep::CUDA::default()
             .with_device_id(index)
-            .with_tf32(false)
+            .with_tf32(extractor.tf32)
             .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic);
         match extractor.device {
             Device::Cuda => {
@@ -228,7 +228,13 @@ impl Recipe {
         };
         let mut hash = blake3::Hasher::new();
         hash.update(&self.model);
-        hash.update(format!("{} {} {}", self.batch, self.extractor.fp16, self.version).as_bytes());
+        hash.update(
+            format!(
+                "{} {} {} {}",
+                self.batch, self.extractor.fp16, self.extractor.tf32, self.version
+            )
+            .as_bytes(),
+        );
         let folder = folder.join(&hash.finalize().to_hex()[..16]);
         std::fs::create_dir_all(&folder)
             .map_err(|e| Error::io(&folder, "the folder cannot be made", &e))?;

@@ -15,6 +15,7 @@ fn key(choice: Choice) -> Option<&'static str> {
         Choice::Device => "template.device",
         Choice::Fp16 => "template.fp16",
         Choice::OnnxRuntime => "template.onnxruntime",
+        Choice::Tf32 => "template.tf32",
         Choice::TensorRtCache => "template.engine_cache",
         _ => return None,
     })

@@ -28,6 +28,10 @@ pub struct ExtractorArgs {
     /// Let TensorRT compute with 16-bit numbers. It changes the scores slightly: compare them before you use it
     #[arg(long)]
     fp16: bool,
+    /// Let the GPU round to TF32, which is faster on GPUs that have it. It changes the scores slightly, and the check of
+    /// the template says whether too much
+    #[arg(long)]
+    tf32: bool,
     /// Folder in which TensorRT keeps the engines that it has built [default: hetmm/tensorrt in the user's cache
     /// folder]
     #[arg(long, value_name = "DIR")]
@@ -64,6 +68,7 @@ impl ExtractorArgs {
             index: self.device_index,
             batch: self.batch,
             fp16: self.fp16,
+            tf32: self.tf32,
             tensorrt_cache: self.tensorrt_cache.clone(),
         }
     }

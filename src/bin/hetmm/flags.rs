@@ -31,6 +31,7 @@ fn option(choice: Choice) -> Option<&'static str> {
         Choice::Sigma => "--sigma",
         Choice::SkipUnreadable => "--skip-unreadable",
         Choice::TensorRtCache => "--tensorrt-cache",
+        Choice::Tf32 => "--tf32",
         Choice::Threshold => "--threshold",
         Choice::Weights => "--weights",
         _ => return None,

@@ -161,9 +161,11 @@ fn features(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         return Err(at.error("template.device", why, remedy));
     }
     let tensorrt = matches!(device, FeatureDevice::TensorRt | FeatureDevice::Auto);
+    let gpu = tensorrt || device == FeatureDevice::Cuda;
     let stray = [
         ("template.onnxruntime", template.onnxruntime.is_some() && own, "cpu\", \"cuda"),
         ("template.fp16", template.fp16 && !tensorrt, "tensorrt"),
+        ("template.tf32", template.tf32 && !gpu, "cuda\", \"tensorrt"),
         ("template.engine_cache", template.engine_cache.is_some() && !tensorrt, "tensorrt"),
     ];
     for (path, is_stray, device) in stray {

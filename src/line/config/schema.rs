@@ -114,6 +114,9 @@ pub struct TemplateConfig {
     /// Whether TensorRT may compute with 16-bit numbers.
     #[serde(default)]
     pub fp16: bool,
+    /// Whether a GPU may round to TF32.
+    #[serde(default)]
+    pub tf32: bool,
     /// The folder in which TensorRT keeps the engines that it has built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_cache: Option<PathBuf>,

@@ -240,6 +240,7 @@ fn the_explained_configuration_has_every_key_and_its_default() {
         ("watch", config.template.watch),
         ("review_passes", config.template.review_passes),
         ("fp16", config.template.fp16),
+        ("tf32", config.template.tf32),
         ("fallback", config.template.fallback),
         ("simulate", config.outputs.simulate),
         ("lock_memory", config.realtime.lock_memory),
@@ -378,7 +379,8 @@ fn devices_and_their_options() {
     let plain = with("").expect("reads");
     assert_eq!(plain.recipe().extractors, [crate::backbone::ExtractorOptions::default()]);
     assert!(plain.template.fallback);
-    let auto = with("device = \"auto\"\nfp16 = true\nonnxruntime = \"lib\"").expect("reads");
+    let auto =
+        with("device = \"auto\"\nfp16 = true\ntf32 = true\nonnxruntime = \"lib\"").expect("reads");
     assert_eq!(devices(&auto), [Device::TensorRt, Device::Cuda, Device::Cpu, Device::Usual]);
     // Each feature extractor gets only the options that mean something to it. It would refuse others.
     let extractors = auto.recipe().extractors;
@@ -386,6 +388,7 @@ fn devices_and_their_options() {
         extractors.iter().map(has).collect()
     };
     assert_eq!(had(|e| e.fp16), [true, false, false, false]);
+    assert_eq!(had(|e| e.tf32), [true, true, false, false]);
     assert_eq!(had(|e| e.batch == Some(1)), [true, true, true, false]);
     assert_eq!(had(|e| e.library == Some("lib".into())), [true, true, true, false]);
     assert_eq!(had(|e| e.tensorrt_cache == Some("a/tensorrt".into())), [true, false, false, false]);
@@ -395,6 +398,7 @@ fn devices_and_their_options() {
         ("onnxruntime = \"lib\"", "no meaning without device"),
         ("device = \"auto\"\nengine_cache = 3", "invalid type"),
         ("fp16 = true", "no meaning without device"),
+        ("tf32 = true", "no meaning without device"),
     ];
     for (lines, word) in refused {
         let error = with(lines).expect_err(lines).to_string();
@@ -407,6 +411,8 @@ fn devices_and_their_options() {
             assert_eq!(devices(&given.expect("reads")).len(), 1);
             let stray = with(&format!("device = \"{word}\"\nfp16 = true"));
             assert_eq!(stray.is_ok(), word == "tensorrt");
+            let stray = with(&format!("device = \"{word}\"\ntf32 = true"));
+            assert_eq!(stray.is_ok(), word != "cpu");
         } else {
             let error = given.expect_err(word).to_string();
             assert!(

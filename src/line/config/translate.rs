@@ -75,6 +75,7 @@ impl LineConfig {
                 // Parts come one by one.
                 batch: (!ours).then_some(1),
                 fp16: template.fp16 && tensorrt,
+                tf32: template.tf32 && (tensorrt || device == Device::Cuda),
                 tensorrt_cache: template.engine_cache.clone().filter(|_| tensorrt),
             }
         };
