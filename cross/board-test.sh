@@ -42,12 +42,12 @@ cross/build.sh --static --tools >"$WORK/build.log" 2>&1 || { tail -n 20 "$WORK/b
 BINS=$TARGET_DIR/board/static
 
 say "pixel formats on the board"
-cross/board.sh --init cross/board/camera-test.sh --steady 0 --timeout 300 --bin "$BINS/camera_probe" \
+cross/board.sh --init cross/board/camera-test.sh --steady 0 --timeout 900 --bin "$BINS/camera_probe" \
   >"$WORK/camera.log" || { tail -n 60 "$WORK/camera.log" && exit 1; }
 say "$(grep -ac '] ok ' "$WORK/camera.log") checks"
 
 say "pictures from the board's camera"
-cross/board.sh --init cross/board/take-pictures.sh --steady 0 --timeout 300 \
+cross/board.sh --init cross/board/take-pictures.sh --steady 0 --timeout 900 \
   --bin "$BINS/camera_probe" >"$WORK/pictures.log" || { cat "$WORK/pictures.log" && exit 1; }
 mkdir -p "$WORK/pictures/good" "$WORK/pictures/bad"
 tr -d '\r' <"$WORK/pictures.log" | awk -v folder="$WORK/pictures" '
@@ -66,7 +66,7 @@ grep -q '"verdict":"ng"' "$WORK/bad.json" || fail "the template passes the bad p
 if grep -q '"verdict":"ng"' "$WORK/good.json"; then fail "the template rejects good pictures" "look at their scores" 1; fi
 
 say "the line on the board"
-cross/board.sh --init cross/board/line-test.sh --steady 0 --timeout 900 \
+cross/board.sh --init cross/board/line-test.sh --steady 0 --timeout 1800 \
   --module i2c-dev --module i2c-stub --module lm75 \
   --bin "$BINS/hetmm-edge" --bin "$BINS/gpio_watch" --bin "$BINS/camera_probe" --bin "$BINS/panic_probe" \
   --file "$WORK/part.hetmm:/part.hetmm" | tee "$WORK/line.log" | grep -a 'FAIL\|BOARD\|---' || true
