@@ -15,9 +15,6 @@ pub struct Release {
     pub commit: Option<&'static str>,
     /// The kind of computer that the program runs on: processor, system and C library.
     pub target: String,
-    /// Whether the program needs no shared library.
-    #[serde(rename = "static")]
-    pub is_static: bool,
     /// The features of the library that it was built with.
     pub features: Vec<&'static str>,
     /// The version of each format that the program writes, and reads as well.
@@ -37,7 +34,6 @@ impl Release {
             version,
             commit: option_env!("HETMM_COMMIT").filter(|commit| !commit.is_empty()),
             target: format!("{}-{}-{library}", std::env::consts::ARCH, std::env::consts::OS),
-            is_static: cfg!(target_feature = "crt-static"),
             features: features(),
             formats: formats(),
         }
@@ -90,6 +86,5 @@ mod tests {
         assert_eq!(read["formats"]["template"], "1.0");
         assert_eq!(read["formats"].get("records").is_some(), cfg!(feature = "edge"));
         assert!(read["target"].as_str().expect("a text").starts_with(std::env::consts::ARCH));
-        assert!(read["static"].is_boolean());
     }
 }
