@@ -18,6 +18,7 @@ case ${1:-} in
 esac
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export CARGO_TARGET_DIR=$target
+mkdir -p "$target"
 planes=models/efficientnet_lite0.planes
 [ -z "$(git status --porcelain)" ] || { echo "ERROR: there are changes that git does not have" && exit 1; }
 trap 'rm -f "$planes"' EXIT
