@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=flags.sh
 . "$here/flags.sh"
 cd "$here/.."
-arch=amd64 out= built=
+arch=amd64 out='' built=''
 while [ $# -gt 0 ]; do
     case $1 in
         --arch) arch=${2:?--arch needs a name} && shift ;;
@@ -30,7 +30,7 @@ case $arch in
     amd64) target=x86_64-unknown-linux-gnu ;;
     arm64)
         target=aarch64-unknown-linux-gnu strip=aarch64-linux-gnu-strip readelf=aarch64-linux-gnu-readelf run=(cross/run.sh)
-        # shellcheck source-path=SCRIPTDIR source=../cross/common.sh
+        # shellcheck source=cross/common.sh
         . cross/common.sh
         use_toolchain
         cargo=("${CROSS_CARGO[@]}")
@@ -83,10 +83,10 @@ done
 # ---------------------------------------------------------------- lists of components, manual pages, completions
 mkdir -p "$scratch/sbom/static" "$scratch/man" "$scratch/completions"
 for program in hetmm hetmm-edge; do
-    packaging/sbom.py $program hetmm $target $full >"$scratch/sbom/$program.cdx.json"
-    packaging/sbom.py $program hetmm $target $static >"$scratch/sbom/static/$program.cdx.json"
+    packaging/sbom.py $program hetmm "$target" $full >"$scratch/sbom/$program.cdx.json"
+    packaging/sbom.py $program hetmm "$target" $static >"$scratch/sbom/static/$program.cdx.json"
 done
-packaging/sbom.py hetmm-plant hetmm-plant $target >"$scratch/sbom/hetmm-plant.cdx.json"
+packaging/sbom.py hetmm-plant hetmm-plant "$target" >"$scratch/sbom/hetmm-plant.cdx.json"
 for program in hetmm hetmm-edge hetmm-plant; do
     "${run[@]}" "$scratch/programs/$program" manuals "$scratch/man/$program" 2>"$scratch/words"
     for shell in bash zsh fish; do

@@ -13,7 +13,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
-arch=amd64 packages= keep=no
+arch=amd64 packages='' keep=no
 while [ $# -gt 0 ]; do
     case $1 in
         --arch) arch=${2:?--arch needs a name} && shift ;;
@@ -78,10 +78,9 @@ else
 fi
 inside() { chroot "$root" "$@"; }
 # As a user without rights, who has a home folder.
-user() { chroot --userspec=1234:1234 "$root" /usr/bin/env -i HOME=/tmp USER=visitor PATH=/usr/bin:/bin "$@"; }
-if [ "$arch" = arm64 ]; then
-    user() { chroot --userspec=1234:1234 "$root" "${emulator[@]}" "$@"; }
-fi
+user() {
+    env -i HOME=/tmp USER=visitor PATH=/usr/bin:/bin:/usr/sbin chroot --userspec=1234:1234 "$root" ${emulator[@]+"${emulator[@]}"} "$@"
+}
 
 # ---------------------------------------------------------------- install
 if [ "$arch" = amd64 ]; then
@@ -128,22 +127,22 @@ for unit in hetmm-edge hetmm-plant; do
 done
 
 # ---------------------------------------------------------------- the demo, from what is installed
+# demo RUN PROGRAM ROOT: runs the demo, and inspects a scratched and a good part with its template.
 demo() {
     local code=0
-    user "$1" demo --quiet --out /tmp/demo >"$work/words" 2>&1 || fail "$1 demo: $(cat "$work/words")"
-    [ -s "$root/tmp/demo/part.hetmm" ] || fail "$1 demo has made no template"
-    # Exit code 1 says that a part was rejected.
-    user "$1" inspect /tmp/demo/part.hetmm /tmp/demo/parts/test/scratch/000.png /tmp/demo/parts/test/good/000.png \
+    "$1" "$2" demo --quiet --out /tmp/demo >"$work/words" 2>&1 || fail "$2 demo: $(cat "$work/words")"
+    [ -s "$3/tmp/demo/part.hetmm" ] || fail "$2 demo has made no template"
+    "$1" "$2" inspect /tmp/demo/part.hetmm /tmp/demo/parts/test/scratch/000.png /tmp/demo/parts/test/good/000.png \
         --json >"$work/results" 2>"$work/words" || code=$?
-    [ $code = 1 ] || fail "$1 inspect ended with $code: $(cat "$work/words")"
-    grep -c '"verdict":"ng"' "$work/results" | grep -qx 1 || fail "$1 inspect: $(cat "$work/results")"
-    user "$1" check /tmp/demo/part.hetmm >"$work/words" 2>&1 || fail "$1 check: $(cat "$work/words")"
+    [ $code = 0 ] || fail "$2 inspect ended with $code: $(cat "$work/words")"
+    [ "$(grep -c '"verdict":"ng"' "$work/results")" = 1 ] || fail "$2 inspect: $(cat "$work/results")"
+    "$1" "$2" check /tmp/demo/part.hetmm >"$work/words" 2>&1 || fail "$2 check: $(cat "$work/words")"
 }
-demo /usr/bin/hetmm
+demo user /usr/bin/hetmm "$root"
 # The device program with the template of the demo: it checks the installed configuration, and measures itself.
 user /usr/bin/hetmm-edge --config /etc/hetmm/line.toml --check >"$work/resolved" 2>"$work/words" || true
 grep -q '^\[outputs' "$work/resolved" || fail "hetmm-edge --check: $(cat "$work/words")"
-sed 's#^file = .*#file = "/tmp/demo/part.hetmm"#' "$root/etc/hetmm/line.toml" >"$root/tmp/line.toml"
+sed '0,/^file = /s#^file = .*#file = "/tmp/demo/part.hetmm"#' "$root/etc/hetmm/line.toml" >"$root/tmp/line.toml"
 user /usr/bin/hetmm-edge --config /tmp/line.toml bench --json >"$work/bench.json" 2>"$work/words" ||
     fail "hetmm-edge bench: $(cat "$work/words")"
 user /usr/bin/hetmm-plant registers | grep -q '^|' || fail "hetmm-plant registers"
@@ -155,13 +154,11 @@ mkdir -p "$work/empty/tmp"
 chmod 1777 "$work/empty/tmp"
 cp "$work/$name/hetmm" "$work/$name/hetmm-edge" "$work/empty"
 [ "$arch" = amd64 ] || cp "$root/usr/local/bin/qemu" "$work/empty/qemu"
-(
-    installed=$root root=$work/empty
-    user() { chroot --userspec=1234:1234 "$root" ${emulator[@]+/qemu} "$@"; }
-    demo /hetmm
-    user /hetmm-edge --version >/dev/null
-    cmp "$installed/tmp/demo/part.hetmm" "$root/tmp/demo/part.hetmm" || echo "NOTE: the static program built other bytes"
-) || exit 1
+cp "$root/tmp/demo/part.hetmm" "$work/installed.hetmm"
+rm -rf "$root/tmp/demo"
+in_empty() { chroot --userspec=1234:1234 "$work/empty" ${emulator[@]+/qemu} "$@"; }
+in_empty /hetmm-edge --version >/dev/null
+demo in_empty /hetmm "$work/empty"
 "$work/$name/firmware-config/install.sh" --binary "$work/$name/hetmm-edge" --root "$work/staged" >/dev/null
 [ -x "$work/staged/usr/local/bin/hetmm-edge" ] || fail "install.sh of the tar archive"
 cmp -s "$work/$name/hetmm" "$packages/$arch/container/hetmm" || fail "the container holds another program"
