@@ -43,6 +43,7 @@ out=$(realpath -m "${out:-$CARGO_TARGET_DIR/packages}")/$arch
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+umask 022
 rm -rf "$out" && mkdir -p "$out"
 
 # ---------------------------------------------------------------- programs
@@ -146,7 +147,6 @@ END
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} \
         dpkg-deb --root-owner-group -Zxz --build "$root" "$out/$1_${version}_$arch.deb" >/dev/null
 }
-umask 022
 stage hetmm
 deb hetmm "$(needs hetmm)" "visual inspection from pictures of good parts alone" \
     "The workstation tool builds templates from good pictures, and inspects new ones."
@@ -170,7 +170,7 @@ cp -r firmware-config "$scratch/$name/firmware-config"
 rm "$scratch/$name/firmware-config"/{test.sh,hetmm-plant.service}
 cp "$scratch/man"/{hetmm,hetmm-edge}/*.1 "$scratch/$name/man"
 cp "$scratch/completions"/{hetmm,hetmm-edge}.* "$scratch/$name/completions"
-tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}" \
+tar --sort=name --mode=u=rwX,go=rX --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}" \
     --format=gnu -C "$scratch" -cf - "$name" | gzip -9n >"$out/$name.tar.gz"
 
 # ---------------------------------------------------------------- container
