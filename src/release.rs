@@ -13,7 +13,7 @@ pub struct Release {
     pub version: &'static str,
     /// The commit of the sources, if whoever built the program named it in the variable `HETMM_COMMIT`.
     pub commit: Option<&'static str>,
-    /// The kind of computer that the program runs on: processor, system and C library.
+    /// The kind of computer that the program was built for: processor, system and C library.
     pub target: String,
     /// The features of the library that it was built with.
     pub features: Vec<&'static str>,
@@ -24,11 +24,7 @@ pub struct Release {
 impl Release {
     /// Describes a program that was built with this library.
     pub fn of(program: &'static str, version: &'static str) -> Release {
-        let library = match () {
-            _ if cfg!(target_env = "gnu") => "gnu",
-            _ if cfg!(target_env = "musl") => "musl",
-            _ => "other",
-        };
+        let library = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
         Release {
             program,
             version,
@@ -57,8 +53,8 @@ fn features() -> Vec<&'static str> {
 }
 
 fn formats() -> BTreeMap<&'static str, String> {
-    let template = format!("{}.{}", container::MAJOR, container::MINOR);
-    let mut formats = BTreeMap::from([("template", template)]);
+    let mut formats = BTreeMap::new();
+    formats.insert("template", format!("{}.{}", container::MAJOR, container::MINOR));
     #[cfg(feature = "desktop")]
     {
         use crate::builder::features_file;
