@@ -75,6 +75,7 @@ pub mod line;
 pub mod matching;
 pub mod metrics;
 pub mod processor;
+pub mod release;
 #[cfg(feature = "desktop")]
 pub mod report;
 pub mod scoring;

@@ -45,6 +45,7 @@ use std::process::ExitCode;
   hetmm-plant setup                            print a code with which the first engineer is set up on the page
   hetmm-plant user list                        list the users of the page
   hetmm-plant user reset anna                  remove the last engineer's password, and print a new code
+  hetmm-plant --version --json                 version, commit, features and formats, for programs
 
 Exit codes: 0 done; 1 hetmm-edge does not answer; 2 wrong usage or configuration; 5 a file, an address or a port cannot \
 be used."

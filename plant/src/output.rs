@@ -1,6 +1,7 @@
 //! Writes to standard output, standard error and the log. It never panics if they cannot be written.
 
 use hetmm::error::{Error, Kind, Result};
+use hetmm::release::Release;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -26,9 +27,22 @@ pub fn say(text: impl Display) {
 
 /// Prints what is wrong with a command line, or the help or the version that it asks for.
 pub fn usage(said: &clap::Error) -> ExitCode {
+    if wants_json_of_version(said) {
+        let mut release = Release::of("hetmm-plant", env!("CARGO_PKG_VERSION"));
+        release.formats.insert("modbus", crate::modbus::map::VERSION.to_string());
+        let printed = print(release.to_json());
+        return printed
+            .map_or_else(|why| ExitCode::from(why.kind().exit_code()), |()| ExitCode::SUCCESS);
+    }
     let is_wrong = said.use_stderr();
     let _ = said.print();
     if is_wrong { ExitCode::from(Kind::Usage.exit_code()) } else { ExitCode::SUCCESS }
+}
+
+/// Whether the command line is `--version --json`. The parser stops at the version and does not see the second option.
+fn wants_json_of_version(said: &clap::Error) -> bool {
+    said.kind() == clap::error::ErrorKind::DisplayVersion
+        && std::env::args_os().any(|argument| argument == "--json")
 }
 
 /// Starts the log on standard error. `RUST_LOG` sets what is logged, or else the number of `-v`.

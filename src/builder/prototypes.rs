@@ -9,7 +9,7 @@ use crate::image::Mask;
 use crate::matching::sheets::{pack, pack_bytes};
 use crate::matching::{Shape, Storage};
 use crate::selection::gram::Gram;
-use crate::selection::{Rule, baselines, pts};
+use crate::selection::{Rule, baselines, kmeans, pts};
 use crate::template::HeaderV1;
 use crate::template::writer::Draft;
 use rayon::prelude::*;
@@ -296,7 +296,7 @@ impl WholePictures {
                 let descriptors: Vec<Vec<f32>> =
                     few_at_once(store.entries(), store.batch_size(), |i| descriptor(store, i));
                 let dimensions = descriptors.first().map_or(0, Vec::len);
-                WholePictures::Clusters(baselines::kmeans(
+                WholePictures::Clusters(kmeans::kmeans(
                     &descriptors.concat(),
                     dimensions,
                     sheets,
@@ -354,7 +354,7 @@ impl Worker {
                 without = task.kept.iter().map(fold).collect();
             }
             (Rule::KmeansPixel, _) => {
-                clusters = baselines::kmeans(&self.vectors, channels, sheets, seed)
+                clusters = kmeans::kmeans(&self.vectors, channels, sheets, seed)
             }
             _ => picked = baselines::random_indices(task.store.entries(), sheets, seed),
         }

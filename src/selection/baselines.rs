@@ -1,18 +1,11 @@
 //! This module holds the methods that the paper compares PTS with (Fig. 9): random draws and
-//! k-means centroids.
+//! centroids of clusters. `kmeans` finds the clusters.
 //!
 //! All draws come from a fixed seed, so the same pictures give the same template.
 
 use crate::feature_map::normalise;
-use linfa::DatasetBase;
-use linfa::traits::{Fit, Predict};
-use linfa_clustering::KMeans;
-use ndarray_linfa::Array2;
 use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
-
-/// The most Lloyd iterations. The assignments of a few hundred vectors settle long before.
-const ITERATIONS: u64 = 100;
 
 /// Draws `count` different indices below `n` with `seed`, and returns them in rising order.
 pub fn random_indices(n: usize, count: usize, seed: u64) -> Vec<usize> {
@@ -26,37 +19,6 @@ pub fn random_indices(n: usize, count: usize, seed: u64) -> Vec<usize> {
     indices.truncate(count);
     indices.sort_unstable();
     indices
-}
-
-/// Clusters the rows of `points`, `[n, dimensions]`, into at most `count` clusters. Returns the
-/// members of each non-empty cluster, in rising order.
-pub fn kmeans(points: &[f32], dimensions: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
-    let n = points.len().checked_div(dimensions).unwrap_or(0);
-    let wide: Vec<f64> = points.iter().map(|&v| f64::from(v)).collect();
-    let Ok(array) = Array2::from_shape_vec((n, dimensions), wide) else { return Vec::new() };
-    let count = count.min(n);
-    if count == 0 {
-        return Vec::new();
-    }
-    let rng = Xoshiro256Plus::seed_from_u64(seed);
-    let data = DatasetBase::from(array);
-    let fitted =
-        KMeans::params_with_rng(count, rng).n_runs(1).max_n_iterations(ITERATIONS).fit(&data);
-    let mut clusters = vec![Vec::new(); count];
-    match fitted {
-        Ok(model) => {
-            for (point, &cluster) in model.predict(data.records()).iter().enumerate() {
-                clusters[cluster].push(point);
-            }
-        }
-        // Fitting fails only where the points are too few or too equal to cluster.
-        Err(_) => random_indices(n, count, seed)
-            .into_iter()
-            .zip(&mut clusters)
-            .for_each(|(i, c)| c.push(i)),
-    }
-    clusters.retain(|members| !members.is_empty());
-    clusters
 }
 
 /// Returns the normalised mean of the unit vectors `members` of `features`, `[n, channels]`, and
@@ -92,17 +54,11 @@ mod tests {
         let points: Vec<f32> = (0..30)
             .flat_map(|i| if i % 3 == 0 { [1.0, 0.01 * i as f32] } else { [0.01 * i as f32, 1.0] })
             .collect();
-        let mut clusters = kmeans(&points, 2, 2, 1);
+        let mut clusters = crate::selection::kmeans::kmeans(&points, 2, 2, 1);
         clusters.sort();
         assert_eq!(clusters[0], (0..30).filter(|i| i % 3 == 0).collect::<Vec<_>>());
         let (mean, nearest) = centroid(&points, 2, &clusters[0]);
         assert!((mean[0].hypot(mean[1]) - 1.0).abs() < 1e-6);
         assert!(clusters[0].contains(&nearest));
-    }
-
-    #[test]
-    fn equal_points_do_not_stop_it() {
-        let clusters = kmeans(&[0.5; 20], 2, 4, 1);
-        assert!(!clusters.is_empty() && clusters.len() <= 4);
     }
 }

@@ -4,12 +4,14 @@
 //! Selection works on one pixel coordinate at a time, on the N feature vectors that the N good
 //! pictures have there. [`gram`] turns them into similarities. [`optics`] and [`xi`] find the
 //! easy-nominal regions. [`pts`] picks medoids and then hard-nominal prototypes. [`baselines`]
-//! holds the methods that the paper compares PTS with (Fig. 9).
+//! and [`kmeans`] hold the methods that the paper compares PTS with (Fig. 9).
 
 #[cfg(feature = "desktop")]
 pub mod baselines;
 #[cfg(feature = "desktop")]
 pub mod gram;
+#[cfg(feature = "desktop")]
+pub mod kmeans;
 #[cfg(feature = "desktop")]
 pub mod optics;
 #[cfg(feature = "desktop")]

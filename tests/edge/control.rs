@@ -474,11 +474,12 @@ fn standard_output_that_cannot_be_written_is_an_error_and_no_panic() {
     let socket = desk.path("edge.sock");
     let socket = socket.to_str().expect("text");
     // Each case holds the arguments, and what standard error says beside the failure.
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["completions", "bash"], ""),
         (&["completions", "zsh"], ""),
         (&["--help"], ""),
         (&["--version"], ""),
+        (&["--version", "--json"], ""),
         (&["teach", "--help"], ""),
         (&["--config", other, "--check"], ""),
         (&["--config", other, "--replay", recording], "the recording is over"),

@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "evaluation",
     "report",
     "line",
+    "release",
 ];
 /// The modules that do no I/O, read no clock and start no threads.
 const PURE: [&str; 8] = [

@@ -687,3 +687,31 @@ fn png_header(width: u32, height: u32) -> Vec<u8> {
     let crc = crc32fast::hash(&chunk).to_be_bytes();
     [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &chunk, &crc, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"].concat()
 }
+
+/// Scripts and inventories read this form. A plain version stays one line for people.
+#[test]
+fn every_program_says_its_version_commit_and_formats_for_other_programs() {
+    let programs =
+        [("hetmm", env!("CARGO_BIN_EXE_hetmm")), ("hetmm-edge", env!("CARGO_BIN_EXE_hetmm-edge"))];
+    for (name, path) in programs {
+        let run = |arguments: &[&str]| Command::new(path).args(arguments).output().expect("runs");
+        let plain = run(&["--version"]);
+        assert_code(&plain, 0, "");
+        assert_eq!(stdout(&plain), format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+        for short in ["--version", "-V"] {
+            let said = run(&[short, "--json"]);
+            assert_code(&said, 0, "");
+            let said: Value = serde_json::from_str(&stdout(&said)).expect("is JSON");
+            assert_eq!(said["program"], name);
+            assert_eq!(said["version"], env!("CARGO_PKG_VERSION"));
+            assert_eq!(said["formats"]["template"], "1.0");
+            assert_eq!(said["formats"]["records"], "1");
+            assert_eq!(said["formats"]["feed"], "1");
+            let features = said["features"].as_array().expect("a list");
+            assert!(features.contains(&"edge".into()), "{features:?}");
+            assert!(said["commit"].is_null() || said["commit"].is_string());
+        }
+        // The version of what is not asked for stays an error.
+        assert_code(&run(&["--json"]), 2, "--json");
+    }
+}

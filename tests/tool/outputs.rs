@@ -278,6 +278,7 @@ fn printers(shop: &Shop) -> Vec<Vec<&str>> {
         vec!["--help"],
         vec!["build", "--help"],
         vec!["--version"],
+        vec!["--version", "--json"],
         vec!["completions", "bash"],
         vec!["info", template],
         vec!["info", template, "--json"],

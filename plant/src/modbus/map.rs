@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 /// The version of the map. It changes if a register gets another meaning.
-const VERSION: u16 = 1;
+pub const VERSION: u16 = 1;
 /// The number of input registers. The same values stand in the holding registers from [`MIRROR`].
 pub const REGISTERS: u16 = 256;
 /// The address of the first holding register that repeats an input register.

@@ -1,6 +1,6 @@
 //! Tests the metrics with Prometheus' own checker.
 
-use crate::desk::{Desk, is_installed};
+use crate::desk::{Desk, PLANT, is_installed};
 use crate::http::{raw, request};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -52,4 +52,15 @@ fn prometheus_understands_the_metrics_and_they_count_the_parts() {
     }
     assert_eq!(get().status, 200);
     assert_eq!(Desk::stop(&mut desk.plant), Some(0));
+}
+
+#[test]
+fn the_version_for_other_programs_names_the_map_of_the_registers() {
+    let out = Command::new(PLANT).args(["--version", "--json"]).output().expect("runs");
+    assert!(out.status.success());
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout).expect("is JSON");
+    assert_eq!(said["program"], "hetmm-plant");
+    assert_eq!(said["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(said["formats"]["modbus"], "1");
+    assert_eq!(said["formats"]["feed"], "1");
 }

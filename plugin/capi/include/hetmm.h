@@ -298,7 +298,7 @@ extern "C" {
 uint32_t hetmm_abi(void);
 
 /*
- Returns the version of the library, as in "0.1.0".
+ Returns the version of the library, as in "0.2.0".
  */
 const char *hetmm_version(void);
 

@@ -158,7 +158,7 @@ pub extern "C" fn hetmm_abi() -> u32 {
     HETMM_ABI
 }
 
-/// Returns the version of the library, as in "0.1.0".
+/// Returns the version of the library, as in "0.2.0".
 #[unsafe(no_mangle)]
 pub extern "C" fn hetmm_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()

@@ -53,6 +53,7 @@ use std::process::ExitCode;
   hetmm-edge --config line.toml drift status     print whether light, focus or parts drift
   hetmm-edge records verify /var/lib/hetmm/records   check that nobody has changed the records
   hetmm-edge --config line.toml lines            show inputs and outputs while the device runs
+  hetmm-edge --version --json                    version, commit, features and formats, for programs
 
 Exit codes: 0 done; 1 the device refused the request; 2 wrong usage or configuration; 3 a picture cannot be used; \
 4 a template or a model cannot be used; 5 a device file or a file operation failed."

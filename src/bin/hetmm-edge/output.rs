@@ -1,6 +1,7 @@
 //! This module writes to standard output and standard error. It never panics if they cannot be written.
 
 use hetmm::error::{Error, Kind, Result};
+use hetmm::release::Release;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -21,11 +22,21 @@ pub fn say(text: impl Display) {
 
 /// Prints what is wrong with a command line, or the help or the version that it asks for.
 pub fn usage(said: &clap::Error) -> Result<ExitCode> {
+    if wants_json_of_version(said) {
+        let release = Release::of("hetmm-edge", env!("CARGO_PKG_VERSION"));
+        return print(release.to_json()).map(|()| ExitCode::SUCCESS);
+    }
     let printed = said.print().and_then(|()| std::io::stdout().flush());
     if said.use_stderr() {
         return Ok(ExitCode::from(Kind::Usage.exit_code()));
     }
     written(printed).map(|()| ExitCode::SUCCESS)
+}
+
+/// Whether the command line is `--version --json`. The parser stops at the version and does not see the second option.
+fn wants_json_of_version(said: &clap::Error) -> bool {
+    said.kind() == clap::error::ErrorKind::DisplayVersion
+        && std::env::args_os().any(|argument| argument == "--json")
 }
 
 fn written(result: std::io::Result<()>) -> Result<()> {

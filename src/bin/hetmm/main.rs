@@ -35,7 +35,9 @@ mod undo;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use console::{Console, complain};
+use hetmm::release::Release;
 use hetmm::{Error, Result};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Visual inspection from good pictures alone.
@@ -71,6 +73,7 @@ const EXAMPLES: &str = "Examples:
   hetmm insert part.hetmm false-reject.png         add a rejected good part; `hetmm undo` removes it
   hetmm eval part.hetmm dataset/ --report r.html   measure a template on a data set in MVTec layout
   hetmm sensitivity part.hetmm fresh/              how small a defect it finds (artificial defects)
+  hetmm --version --json                           version, commit, features and formats, for programs
 
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 a picture or a data set cannot be used; 4 a template or a \
 model cannot be used; 5 a device or a file operation failed. A command that has changed a file and cannot print its \
@@ -148,13 +151,24 @@ fn main() -> ExitCode {
 /// Prints the help, or what is wrong with the command line.
 fn usage(e: &clap::Error) -> ExitCode {
     let code = u8::try_from(e.exit_code()).unwrap_or(2);
-    match e.print() {
+    let printed = if wants_json_of_version(e) {
+        let release = Release::of("hetmm", env!("CARGO_PKG_VERSION"));
+        std::io::stdout().write_all(release.to_json().as_bytes())
+    } else {
+        e.print()
+    };
+    match printed.and_then(|()| std::io::stdout().flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe && code == 0 => {
             complain(format_args!("error: standard output: cannot be written: {e}"));
             ExitCode::from(hetmm::error::Kind::Io.exit_code())
         }
         _ => ExitCode::from(code),
     }
+}
+
+/// Whether the command line is `--version --json`. The parser stops at the version and does not see the second option.
+fn wants_json_of_version(e: &clap::Error) -> bool {
+    e.kind() == clap::error::ErrorKind::DisplayVersion && std::env::args_os().any(|a| a == "--json")
 }
 
 /// Silences panics that the library contains: they become errors, which are printed later.

@@ -38,8 +38,9 @@ pub const GROWING: Format = Format {
     is_one: |bytes| MAGIC.starts_with(bytes) || bytes.iter().all(|&byte| byte == 0),
 };
 /// The major version of the format. Files of another one cannot be read.
-const MAJOR: u16 = 1;
-const MINOR: u16 = 0;
+pub const MAJOR: u16 = 1;
+/// The minor version of the format.
+pub const MINOR: u16 = 0;
 const PRELUDE: usize = 64;
 const RECORD_PRELUDE: usize = 32;
 const RECORD_MAGIC: [u8; 4] = *b"PIC\x1a";

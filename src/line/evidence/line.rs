@@ -9,7 +9,7 @@ use crate::scoring::{DecidedBy, Region, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format of the lines.
-pub(super) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// The largest number of regions in a line. The worst regions come first.
 const MAX_REGIONS: usize = 64;
 

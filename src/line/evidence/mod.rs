@@ -23,7 +23,7 @@ mod writer;
 
 pub use chain::{Head, hex};
 pub use export::{Period, export};
-pub use line::{DeviceName, Event, Software};
+pub use line::{DeviceName, Event, FORMAT, Software};
 pub use moment::{ClockQuality, ClockState, Moment, parse_utc};
 pub use settings::Settings;
 pub use verify::{Bad, Line, Verified, verify};

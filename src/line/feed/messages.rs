@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) type Packet = Arc<[u8]>;
 
 /// The number of the format. Fields are only added while it stays.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// The most regions of a part that are handed out.
 const MOST_REGIONS: usize = 64;
 

@@ -18,6 +18,7 @@ mod server;
 mod source;
 mod subscriber;
 
+pub use messages::FORMAT;
 pub use preview::{Preview, PreviewSlot};
 pub use server::FeedSocket;
 pub use source::{Feed, Source, feed};
