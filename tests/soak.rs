@@ -80,10 +80,11 @@ fn memory_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// The feedback may come as late as can be configured, because a busy machine hands its edges over late.
 fn config(folder: &Path) -> LineConfig {
     let text = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\
         source = \"folder\"\nfolder = \"-\"\n[reject]\ndelay_us = 20000\ndeadline_us = 15000\n\
-        pulse_width_us = 200\n[outputs]\nsimulate = true\n\
+        pulse_width_us = 200\n[outputs]\nsimulate = true\nfeedback_max_us = 1000000\n\
         ng = { line = 1, safe = \"inactive\", feedback = { line = 4 } }\nfault = { line = 2 }\n\
         ok = { line = 3 }\n[records]\nfolder = \"records\"\nmin_free_mib = 0\n\
         [control]\nsocket = \"edge.sock\"\n";
