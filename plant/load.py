@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what the production line and the plant's clients notice of load on hetmm-plant, side by side.
 
-usage: load.py [--bin DIR] [--seconds N] [--rounds N] [--rate N] [--soak PROGRAM]
+usage: load.py [--bin DIR] [--seconds N] [--rounds N] [--rate N] [--kinds LIST] [--soak PROGRAM]
 
 Three kinds of runs take turns, and the table has the median of the rounds:
 
@@ -29,6 +29,7 @@ parser.add_argument("--seconds", type=int, default=60, help="length of each run"
 parser.add_argument("--rounds", type=int, default=1, help="how often the runs take turns")
 parser.add_argument("--rate", type=float, default=10, help="parts a second; with --soak 2000, whatever this says")
 parser.add_argument("--kill-every", type=int, default=20, help="seconds between two kills of hetmm-plant")
+parser.add_argument("--kinds", help="kinds of runs, with commas between them [default: all; with --soak alone,load]")
 parser.add_argument("--soak", help="a program that is built from tests/soak.rs")
 options = parser.parse_args()
 programs = pathlib.Path(options.bin).resolve()
@@ -392,7 +393,7 @@ def run(kind, passing):
 def main():
     passing = prepare()
     threading.Thread(target=talks_garbage, daemon=True).start()
-    kinds = ["alone", "load"] if options.soak else ["alone", "viewers", "load"]
+    kinds = (options.kinds or ("alone,load" if options.soak else "alone,viewers,load")).split(",")
     found = {kind: [] for kind in kinds}
     for number in range(options.rounds):
         for kind in kinds:
