@@ -2,25 +2,32 @@
 //! every line of the chain against a script that knows nothing of them. It has a process of its own, because it measures
 //! the memory.
 //!
-//! By default it plays 20 000 parts, which takes ten seconds. Two environment variables change this:
+//! By default it plays 20 000 parts, which takes ten seconds. Three environment variables change this:
 //! - `HETMM_SOAK_PARTS`: how many parts to play;
-//! - `HETMM_SOAK_RATE`: how many parts come in a second [2000].
+//! - `HETMM_SOAK_RATE`: how many parts come in a second [2000];
+//! - `HETMM_SOAK_FEED`: the path of a socket on which the parts are handed out meanwhile, as `hetmm-edge` does it.
+//!   `plant/load.py --soak` connects `hetmm-plant` with it.
 #![cfg(feature = "edge")]
 
 use hetmm::clock::LineTime;
 use hetmm::inspection::StageTimes;
 use hetmm::line::assessment::Assessment;
 use hetmm::line::config::LineConfig;
+use hetmm::line::control::Control;
 use hetmm::line::evidence::device_key::DeviceKey;
 use hetmm::line::evidence::verify;
+use hetmm::line::feed::{Feed, FeedSocket, feed};
 use hetmm::line::feedback::{self, Feedback};
 use hetmm::line::hub::{Hub, Links};
+use hetmm::line::live::Live;
 use hetmm::line::messages::{Judged, Message, WantedFrame};
 use hetmm::line::outbox::{Outbox, QUEUE};
 use hetmm::line::outputs::Bank;
 use hetmm::line::record::PartRecord;
 use hetmm::line::records::Records;
+use hetmm::line::reply::{Asked, REQUESTS};
 use hetmm::line::status::{Series, Snapshot};
+use hetmm::line::templates::Templates;
 use hetmm::line::tracker::{
     Event, Fault, Finished, Outcome, PartId, PartTracker, Pitch, Reason, Settings, Travel,
 };
@@ -29,8 +36,10 @@ use hetmm::scoring::{DecidedBy, Verdict};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_millis(15);
@@ -71,10 +80,11 @@ fn memory_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// The feedback may come as late as can be configured, because a busy machine hands its edges over late.
 fn config(folder: &Path) -> LineConfig {
     let text = "[template]\nfile = \"-\"\n[trigger]\nsource = \"software\"\n[camera]\n\
         source = \"folder\"\nfolder = \"-\"\n[reject]\ndelay_us = 20000\ndeadline_us = 15000\n\
-        pulse_width_us = 200\n[outputs]\nsimulate = true\n\
+        pulse_width_us = 200\n[outputs]\nsimulate = true\nfeedback_max_us = 1000000\n\
         ng = { line = 1, safe = \"inactive\", feedback = { line = 4 } }\nfault = { line = 2 }\n\
         ok = { line = 3 }\n[records]\nfolder = \"records\"\nmin_free_mib = 0\n\
         [control]\nsocket = \"edge.sock\"\n";
@@ -166,6 +176,48 @@ fn trigger(hub: &Outbox, parts: u64, rate: u64) -> [u64; 3] {
     memory
 }
 
+/// Holds both ends of the feed: what the line's thread hands out and answers, and the thread that serves the socket.
+struct Served {
+    feed: Option<Feed>,
+    asked: Receiver<Asked>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Serves the feed at the path that the environment names. Without a path, nobody is served.
+fn serve(config: &LineConfig, hub: &Outbox, bank: &Arc<Mutex<Bank>>, records: &Records) -> Served {
+    let (requests, asked) = sync_channel(REQUESTS);
+    let Some(path) = std::env::var_os("HETMM_SOAK_FEED") else {
+        return Served { feed: None, asked, thread: None };
+    };
+    let queue = config.feed.queue;
+    let (feed, source, _) = feed(queue, config.feed.preview_per_second).expect("is made");
+    let socket = FeedSocket::open(Path::new(&path)).expect("listens");
+    let (recipe, slots, fallback) = (config.recipe(), config.slots(), config.template.fallback);
+    let outputs = bank.lock().expect("is whole").levels();
+    let control = Arc::new(Control {
+        hub: hub.clone(),
+        requests,
+        bank: bank.clone(),
+        templates: Arc::new(Templates::new(
+            recipe,
+            slots,
+            fallback,
+            Arc::default(),
+            hub.clone(),
+            records.reporter(),
+        )),
+        archive: None,
+        drift: None,
+        teach: false,
+        commissioning: None,
+        plant: None,
+        live: Live { inputs: vec![], outputs },
+        losses: records.losses(),
+    });
+    let thread = std::thread::spawn(move || socket.run(source, &control, queue, "soak"));
+    Served { feed: Some(feed), asked, thread: Some(thread) }
+}
+
 /// Holds what a run has left.
 struct Run {
     snapshot: Snapshot,
@@ -176,7 +228,8 @@ struct Run {
 /// Plays the parts with the threads of a line. The chain is whole when it returns.
 fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
     let (sender, messages) = sync_channel(QUEUE);
-    let hub = Outbox::new(sender, Arc::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    let hub = Outbox::new(sender, stop.clone());
     let limit = Duration::from_micros(config.outputs.feedback_max_us);
     let patience = Some(feedback::patience(limit));
     let (records, thread) =
@@ -186,12 +239,14 @@ fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
     let (watched, teller) =
         Feedback::open(&wired, limit, hub.clone(), records.reporter()).expect("opens");
     let (captures, wanted) = sync_channel(4096);
+    let bank = Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens")));
+    let served = serve(config, &hub, &bank, &records);
     let links = Links {
-        bank: Arc::new(Mutex::new(Bank::open(&config.outputs).expect("opens"))),
+        bank,
         captures,
         jobs: sync_channel(1).0,
         records,
-        feed: None,
+        feed: served.feed,
         feedback: Some(teller),
         alive: Arc::default(),
         light: Arc::default(),
@@ -200,7 +255,7 @@ fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
         capture_delay: Duration::ZERO,
         free_run: false,
         lost_parts: hub.lost_parts(),
-        requests: sync_channel(1).1,
+        requests: served.asked,
     };
     let line = std::thread::spawn(move || {
         Hub::new(PartTracker::new(settings(), LineTime::now()), links).run(&messages)
@@ -210,10 +265,13 @@ fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
     let judging = std::thread::spawn(move || judge(&judging, &wanted));
     let memory_kib = trigger(&hub, parts, rate);
     let snapshot = line.join().expect("ends");
-    for thread in [watched, judging, thread.expect("writes")] {
+    stop.store(true, Ordering::SeqCst);
+    for thread in [watched, judging].into_iter().chain(served.thread) {
         thread.join().expect("ends");
     }
-    let records_dropped = losses.dropped.load(std::sync::atomic::Ordering::Relaxed);
+    // The records end when nobody can report any more, and the thread of the feed could.
+    thread.expect("writes").join().expect("ends");
+    let records_dropped = losses.dropped.load(Ordering::Relaxed);
     Run { snapshot, memory_kib, records_dropped }
 }
 

@@ -1,6 +1,8 @@
 //! Holds what tests that run the programs from outside share.
 #![allow(dead_code)]
 
+pub mod browser;
+
 use image::{ImageBuffer, Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -59,19 +61,6 @@ impl Bench {
         }
         self.path(folder)
     }
-}
-
-/// Finds a Chromium of any name, and says so if there is none.
-pub fn chromium() -> Option<PathBuf> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = names.iter().find_map(|name| {
-        std::env::split_paths(&folders).map(|f| f.join(name)).find(|p| p.is_file())
-    });
-    if found.is_none() {
-        eprintln!("SKIPPED: none of {names:?} is installed; no page was opened");
-    }
-    found
 }
 
 pub fn text(path: &Path) -> &str {

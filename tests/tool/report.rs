@@ -190,7 +190,7 @@ struct Browser {
 
 impl Browser {
     fn find() -> Option<Self> {
-        let program = crate::common::chromium()?;
+        let program = crate::common::browser::chromium()?;
         Some(Browser { program, folder: TempDir::new().expect("a temporary folder") })
     }
 

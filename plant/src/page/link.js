@@ -124,11 +124,11 @@ function refusal(path, status, body) {
     return new Refusal(status, t("failed_setup"), "", body);
   if (path === "/api/password" && (status === 401 || status === 403)) {
     // The answer does not say whether the password is wrong or the session is over.
-    endSession();
+    checkSession();
     return new Refusal(status, t("failed_password"), "", body);
   }
   if (status === 401) {
-    endSession();
+    checkSession();
     return new Refusal(status, t("session_over"), "", body);
   }
   const own = [403, 404, 409, 413, 421, 429, 503].includes(status) ? `failed_${status}` : "failed";
@@ -140,18 +140,18 @@ function takeUp(session) {
   setSession(session, !session.user && (model.isOver || Boolean(model.session?.user)));
 }
 
-let ending = false;
+let checking = false;
 
-/** Finds out who the user is when the device does not know the session any more. */
-async function endSession() {
-  if (ending) return;
-  ending = true;
+/** Asks who the user is. The device may not know the session any more, because it is over or the program was restarted. */
+async function checkSession() {
+  if (checking) return;
+  checking = true;
   try {
     takeUp(await get("/api/session"));
   } catch {
     // The stream of events tries again.
   } finally {
-    ending = false;
+    checking = false;
   }
 }
 
@@ -237,6 +237,8 @@ function connect() {
   stream.onopen = () => {
     wait = LEAST_WAIT_MS;
     model.isStreaming = true;
+    // Where everybody may observe, a stream opens again also for a user whose session is gone.
+    if (model.session?.user) checkSession();
     refresh();
   };
   stream.onerror = () => {

@@ -7,13 +7,17 @@ import { h, multiple, number, ratio, s, setText, t } from "./tools.js";
 const TOP = 8;
 /** The share of the height that belongs to scores below the threshold. It is linear there, and logarithmic above. */
 const BELOW = 0.64;
-/** The space around the chart, in pixels. The lane for parts without a score is as high as `LANE`. */
-const LEFT = 42;
+/** The space at the left of the chart, in rem, because numbers stand there. */
+const LEFT_REM = 2.75;
+/** The space at the other sides, in pixels. The lane for parts without a score is as high as `LANE`. */
 const RIGHT = 8;
 const ABOVE = 12;
 const LANE = 20;
 /** The smallest distance of two numbers at the axis, in pixels. */
 const LEAST_PITCH = 15;
+
+/** The smallest height at which the threshold has a label, in pixels. In a lower chart, marks of rejects lie on it. */
+const LEAST_FOR_LABEL = 130;
 
 /** Makes the chart. `update` draws parts, the oldest first. */
 export function trendChart() {
@@ -34,7 +38,7 @@ export function trendChart() {
     h("div", { class: "head" }, h("h2", {}, t("trend")), readout, legend),
     frame,
   );
-  const chart = { svg, frame, parts: [], width: 0, height: 0 };
+  const chart = { svg, frame, parts: [], width: 0, height: 0, left: 0 };
   const observer = new ResizeObserver(() => draw(chart));
   observer.observe(frame);
   frame.addEventListener("pointerdown", (event) => setText(readout, pointed(chart, event)));
@@ -49,7 +53,7 @@ export function trendChart() {
 
 /** Returns where a part stands from left to right. The newest part is always at the right edge. */
 function across(chart, at) {
-  const step = (chart.width - LEFT - RIGHT) / MOST_PARTS;
+  const step = (chart.width - chart.left - RIGHT) / MOST_PARTS;
   return chart.width - RIGHT - (chart.parts.length - at - 0.5) * step;
 }
 
@@ -64,7 +68,7 @@ function down(chart, value) {
 /** Returns what is said about the part under the pointer. */
 function pointed(chart, event) {
   const x = event.clientX - chart.svg.getBoundingClientRect().left;
-  const step = (chart.width - LEFT - RIGHT) / MOST_PARTS;
+  const step = (chart.width - chart.left - RIGHT) / MOST_PARTS;
   const part = chart.parts[chart.parts.length - 1 - Math.floor((chart.width - RIGHT - x) / step)];
   return part ? `${t("part", { n: number(part.part) })}: ${multiple(part)}` : "";
 }
@@ -72,6 +76,7 @@ function pointed(chart, event) {
 function draw(chart) {
   const { svg, frame, parts } = chart;
   [chart.width, chart.height] = [frame.clientWidth, frame.clientHeight];
+  chart.left = LEFT_REM * parseFloat(getComputedStyle(document.documentElement).fontSize);
   if (chart.width < 80 || chart.height < 40) return svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${chart.width} ${chart.height}`);
   svg.setAttribute("aria-label", described(parts));
@@ -80,18 +85,18 @@ function draw(chart) {
 
 /** Draws the area above the threshold, the lines and their numbers. */
 function scale(chart) {
-  const [right, one] = [chart.width - RIGHT, down(chart, 1)];
+  const [left, right, one] = [chart.left, chart.width - RIGHT, down(chart, 1)];
   const placed = [];
   const lines = [1, 0, TOP, 0.5, 2, 4].flatMap((value) => {
     const y = down(chart, value);
     if (placed.some((other) => Math.abs(other - y) < LEAST_PITCH)) return [];
     placed.push(y);
-    const text = s("text", { x: LEFT - 6, y: y + 4, class: "tick" }, `${number(value, 1)}×`);
-    return [s("line", { x1: LEFT, x2: right, y1: y, y2: y, class: value === 1 ? "threshold" : "grid" }), text];
+    const text = s("text", { x: left - 6, y: y + 4, class: "tick" }, `${number(value, 1)}×`);
+    return [s("line", { x1: left, x2: right, y1: y, y2: y, class: value === 1 ? "threshold" : "grid" }), text];
   });
-  const area = s("rect", { x: LEFT, y: ABOVE, width: right - LEFT, height: one - ABOVE, class: "over" });
-  const label = s("text", { x: LEFT + 6, y: one - 6, class: "label" }, t("trend_threshold"));
-  return [area, ...lines, ...(chart.height < 80 ? [] : [label])];
+  const area = s("rect", { x: left, y: ABOVE, width: right - left, height: one - ABOVE, class: "over" });
+  const label = s("text", { x: left + 6, y: one - 6, class: "label" }, t("trend_threshold"));
+  return [area, ...lines, ...(chart.height < LEAST_FOR_LABEL ? [] : [label])];
 }
 
 function diamond(r) {

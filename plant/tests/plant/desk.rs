@@ -102,6 +102,14 @@ impl Desk {
         Desk { folder, edge: None, plant: None, modbus, metrics, web }
     }
 
+    /// Changes a line of the configuration, before the start.
+    pub fn change(&self, from: &str, to: &str) {
+        let file = self.path("line.toml");
+        let text = std::fs::read_to_string(&file).expect("reads");
+        assert!(text.contains(from), "{from} stands in the configuration");
+        std::fs::write(&file, text.replace(from, to)).expect("writes");
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -147,6 +155,17 @@ impl Desk {
         let mut command = Command::new(program);
         command.arg("--config").arg(self.path("line.toml")).args(args);
         command.output().expect("runs")
+    }
+
+    /// Returns the scores of those of its pictures that the template passes, as the workstation tool finds them.
+    pub fn scores_that_pass(&self) -> Vec<f64> {
+        let mut command = Command::new(program("hetmm"));
+        command.args(["inspect", "--json"]);
+        let out = command.args([self.path("part.hetmm"), self.path("pictures")]).output();
+        let out = String::from_utf8(out.expect("runs").stdout).expect("text");
+        let records = out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let passing = records.filter(|record: &Value| record["verdict"] == "ok");
+        passing.map(|record| record["score"].as_f64().expect("a score")).collect()
     }
 
     /// Returns the state of the device.

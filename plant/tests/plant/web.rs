@@ -7,12 +7,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-const WEB: &str = "[web]\nlisten = \"WEB\"\nusers = \"users.json\"\n";
-const PASSWORD: &str = "seven quiet gears turn";
+pub const WEB: &str = "[web]\nlisten = \"WEB\"\nusers = \"users.json\"\n";
+pub const PASSWORD: &str = "seven quiet gears turn";
 
 /// A browser that logs in, and can be told to be another one.
 #[derive(Clone)]
-struct Browser {
+pub struct Browser {
     port: u16,
     cookie: String,
     token: String,
@@ -55,7 +55,7 @@ impl Browser {
 }
 
 /// Sets the first engineer up, as a new user does.
-fn set_up(desk: &Desk) -> Browser {
+pub fn set_up(desk: &Desk) -> Browser {
     let printed = desk.run("hetmm-plant", &["setup"]);
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     let code = printed.lines().next().expect("a code");
@@ -66,7 +66,7 @@ fn set_up(desk: &Desk) -> Browser {
 }
 
 /// Adds a user and logs in.
-fn user(desk: &Desk, engineer: &Browser, name: &str, role: &str) -> Browser {
+pub fn user(desk: &Desk, engineer: &Browser, name: &str, role: &str) -> Browser {
     let body = json!({"name": name, "role": role, "password": PASSWORD});
     assert_eq!(engineer.post("/api/users", &body).status, 200);
     let mut browser = Browser::new(desk);
