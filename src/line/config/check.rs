@@ -6,6 +6,7 @@ use super::check_plant;
 use super::locate::Located;
 use super::schema::{FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
+use crate::files;
 use crate::gpio::{EdgeKind, LineRef};
 use crate::template::signature::TrustedKey;
 
@@ -132,6 +133,30 @@ fn slots(config: &LineConfig, at: &Located<'_>) -> Result<()> {
                 "give each slot a file of its own",
             ));
         }
+    }
+    inbox(config, at)
+}
+
+/// Refuses an inbox among the templates: the program that writes there must not reach a template that is used.
+fn inbox(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let template = &config.template;
+    let Some(inbox) = &template.inbox else { return Ok(()) };
+    let mut files = template.slots.values().chain([&template.file]);
+    if files.any(|file| files::folder_of(file) == inbox) {
+        let remedy = "give a folder of its own, such as /var/lib/hetmm/inbox";
+        return Err(at.error(
+            "template.inbox",
+            "templates that are used lie in this folder",
+            remedy,
+        ));
+    }
+    if template.slots.is_empty() {
+        let remedy = "add template.slots, into which an uploaded template is copied";
+        return Err(at.error(
+            "template.inbox",
+            "there is no slot for an uploaded template",
+            remedy,
+        ));
     }
     Ok(())
 }

@@ -102,6 +102,9 @@ pub struct TemplateConfig {
     /// More `.hetmm` files, of which one can be selected while the line runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<Slot, PathBuf>,
+    /// The folder into which `hetmm-plant` puts an uploaded template. Without it, nothing can be uploaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<PathBuf>,
     /// The ONNX model, if it is not the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<PathBuf>,

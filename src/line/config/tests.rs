@@ -103,6 +103,13 @@ fn mistakes_are_named_with_their_line_and_a_remedy() {
             "slot 1 has this file",
         ),
         (
+            "[trigger]",
+            "slots = { 1 = \"a\" }\ninbox = \".\"\n[trigger]",
+            "line.toml:5",
+            "templates that are used",
+        ),
+        ("[trigger]", "inbox = \"inbox\"\n[trigger]", "line.toml:4", "there is no slot"),
+        (
             "[outputs.ng]",
             "[archive]\npassed_every = 5\n[outputs.ng]",
             "line.toml:22",

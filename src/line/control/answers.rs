@@ -123,6 +123,8 @@ impl Control {
             Request::Reload
             | Request::Select(..)
             | Request::Slots
+            | Request::Prove(_)
+            | Request::Install(..)
             | Request::Teach(..)
             | Request::Undo(_)
             | Request::History
@@ -336,6 +338,8 @@ impl Control {
             Request::History => teach::history(&self.templates),
             Request::Select(slot, digest) => self.templates.select(slot, digest, who),
             Request::Slots => Ok(self.templates.slots_to_json()),
+            Request::Prove(candidate) => self.templates.prove(candidate),
+            Request::Install(slot, digest) => self.templates.install(slot, digest, who),
             _ => self.templates.reload().map(|what| json!({"done": what})),
         }
     }

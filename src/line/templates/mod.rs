@@ -7,6 +7,8 @@
 //! The configuration may name several templates, each in a slot. One of them is selected. Everything here is about the
 //! file of that one.
 
+mod candidate;
+
 use super::current::{Current, InUse};
 use super::evidence::Event as Told;
 use super::messages::Message;
@@ -169,6 +171,11 @@ impl Templates {
     /// kept. The template in use and the selection then stay as they were.
     pub fn select(&self, slot: Slot, expected: Option<DigestPrefix>, who: &str) -> Result<Value> {
         let _changing = self.lock_changes();
+        self.change_to(slot, expected, who)
+    }
+
+    /// Does the rest of [`Templates::select`] while others are kept from changing the selection.
+    fn change_to(&self, slot: Slot, expected: Option<DigestPrefix>, who: &str) -> Result<Value> {
         let wanted = self.slots.get(slot)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let tried = mark(&wanted.file);
