@@ -110,6 +110,7 @@ export function messages(status) {
     ...warn(template.fallbacks > 0, "warn_fallback"),
     ...warn(records.chain?.too_little_space, "warn_disk"),
     ...warn(records.chain?.error && !records.chain.too_little_space, "warn_chain"),
+    ...warn(status.temperature?.too_hot, "warn_hot", { n: number(status.temperature?.highest_c) }),
     ...warn(lost > 0, "warn_records", { n: number(lost) }),
     ...warn(pictures > 0, "warn_pictures", { n: number(pictures) }),
   ];

@@ -6,4 +6,5 @@ mod independence;
 mod metrics;
 mod modbus;
 mod mqtt;
+mod templates;
 mod web;

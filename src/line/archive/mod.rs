@@ -308,6 +308,11 @@ pub fn newest_picture(folder: &Path, part: u64) -> Option<PathBuf> {
     stems.newest_of(part).map(|(stem, _)| folder.join(format!("{stem}.png")))
 }
 
+/// Returns all files of rejected parts in an archive's folder, the oldest part first.
+pub fn rejected_files(folder: &Path) -> Vec<PathBuf> {
+    Stems::read(folder).rejected_files()
+}
+
 /// Says what the thread does next.
 enum Turn {
     /// Write a part.

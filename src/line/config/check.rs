@@ -70,6 +70,7 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("archive.keep_days", Some(config.archive.keep_days), 0, 36_500),
         ("archive.passed_every", Some(config.archive.passed_every), 0, 1_000_000_000),
         ("archive.queue", Some(config.archive.queue as u64), 1, 256),
+        ("device.max_temperature_c", config.device.max_temperature_c.map(u64::from), 20, 150),
         ("feed.queue", Some(config.feed.queue as u64), 16, 65_536),
         ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
         (

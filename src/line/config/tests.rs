@@ -71,6 +71,12 @@ fn mistakes_are_named_with_their_line_and_a_remedy() {
         ("height = 480", "height = 480\nframes_per_second = 0.0", "line.toml", "out of range"),
         ("height = 480", "height = 480\ncapture_delay_us = 360000", "line.toml", "no frame can"),
         ("[template]", "[device]\nname = \"a/b\"\n[template]", "line.toml:3", "as a name"),
+        (
+            "[template]",
+            "[device]\nmax_temperature_c = 19\n[template]",
+            "line.toml:3",
+            "out of range",
+        ),
         ("[template]", "[device]\nserial = \"\"\n[template]", "line.toml:3", "as a name"),
         ("[template]", "[device]\nkey = \"k\"\n[template]", "line.toml:3", "unknown field `key`"),
         ("[trigger]", "keys = [\"RWxyz\"]\n[trigger]", "line.toml:4", "no public key of minisign"),
