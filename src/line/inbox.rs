@@ -38,23 +38,20 @@ impl Inbox {
         Signature::path_of(&self.template())
     }
 
-    /// Returns the file of the uploaded template, after a check that there is one and that it is not too long.
+    /// Returns the file of the uploaded template if there is one. Whoever reads it has to expect that it is exchanged at
+    /// any moment.
     ///
     /// # Errors
-    /// Returns [`crate::error::Kind::Usage`] if nothing was uploaded, or [`crate::error::Kind::Template`] if it is too
-    /// long.
-    pub fn checked(&self) -> Result<PathBuf> {
+    /// Returns [`crate::error::Kind::Usage`] if nothing was uploaded.
+    pub fn uploaded(&self) -> Result<PathBuf> {
         let file = self.template();
-        let length = std::fs::metadata(&file).map(|found| found.len()).map_err(|_| {
-            Error::usage(format!("{}: no template was uploaded", self.folder.display()))
-                .advise("upload one on the operator page")
-        })?;
-        if length > Self::MOST_BYTES {
-            let what =
-                format!("{}: {length} bytes, more than {}", file.display(), Self::MOST_BYTES);
-            return Err(Error::template(what).advise("copy it into a slot at the device"));
+        match file.exists() {
+            true => Ok(file),
+            false => {
+                let what = format!("{}: no template was uploaded", self.folder.display());
+                Err(Error::usage(what).advise("upload one on the operator page"))
+            }
         }
-        Ok(file)
     }
 
     /// Removes the uploaded template and its signature, if they are there.
@@ -79,18 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inbox_has_one_template_that_is_not_too_long_and_can_be_emptied() {
+    fn an_inbox_has_one_template_and_can_be_emptied() {
         let folder = tempfile::tempdir().expect("a folder");
         let inbox = Inbox::new(folder.path().to_owned());
-        let why = inbox.checked().expect_err("is empty").to_string();
+        let why = inbox.uploaded().expect_err("is empty").to_string();
         assert!(why.contains("no template was uploaded"), "{why}");
         inbox.empty().expect("there is nothing to remove");
-        let file = std::fs::File::create(inbox.template()).expect("makes");
+        std::fs::write(inbox.template(), "a template").expect("writes");
         std::fs::write(inbox.signature(), "a signature").expect("writes");
-        file.set_len(Inbox::MOST_BYTES).expect("is sparse");
-        assert_eq!(inbox.checked().expect("may be so long"), inbox.template());
-        file.set_len(Inbox::MOST_BYTES + 1).expect("is sparse");
-        assert!(inbox.checked().expect_err("too long").to_string().contains("1073741825 bytes"));
+        assert_eq!(inbox.uploaded().expect("is there"), inbox.template());
         inbox.empty().expect("removes");
         assert_eq!(std::fs::read_dir(folder.path()).expect("lists").count(), 0);
     }

@@ -76,19 +76,26 @@ impl Trust {
         signature.check(&mut bytes, &keys).map(Some)
     }
 
-    /// Copies the signature of the template at `from` to the place where it counts for a template at `file` with the
-    /// digest `blake3`. The signature of what is at `file` now stays until [`Trust::settle`]. Without a signature at `from`
+    /// Copies the signature of the template at `from`, whose bytes are `bytes`, to the place where it counts for these
+    /// bytes at `file`. The signature of what is at `file` now stays until [`Trust::settle`]. Without a signature at `from`
     /// it does nothing.
     ///
     /// # Errors
-    /// Returns [`Kind::Io`] if the signature cannot be copied.
-    pub fn carry_over(&self, from: &Path, file: &Path, blake3: &str) -> Result<()> {
+    /// Returns [`Kind::Template`] if it is no signature, or if signatures are required and it does not count. Returns
+    /// [`Kind::Io`] if it cannot be copied.
+    pub fn carry_over(&self, from: &Path, file: &Path, mut bytes: &[u8]) -> Result<()> {
         let from = Signature::path_of(from);
-        if Signature::read(&from)?.is_none() {
+        if !from.exists() && !self.is_required() {
             return Ok(());
         }
         let text = files::read_regular(&from, Signature::MOST_BYTES, Kind::Template)?;
-        files::write_whole(&signature_by_digest(file, blake3), &text)
+        let place = signature_by_digest(file, blake3::hash(bytes).to_hex().as_str());
+        let signature = Signature::parse(&String::from_utf8_lossy(&text))?;
+        if self.is_required() {
+            // What is copied is what counts, also if somebody has exchanged the file since it was checked.
+            signature.check(&mut bytes, &self.keys)?;
+        }
+        files::write_whole(&place, &text)
     }
 
     /// Makes the signature that was carried over the usual one of `file`, which has the digest `blake3` by now. If none

@@ -209,6 +209,14 @@ fn an_uploaded_template_is_compared_first_and_comes_into_a_slot_when_its_digest_
             assert!(answer["error"].to_string().contains(word), "{answer}");
         }
     }
+    // The user of the other program may put anything there. Nobody waits for it, or reads it without end.
+    let file = desk.path("inbox/upload.hetmm");
+    std::fs::remove_file(&file).expect("removes");
+    assert!(Command::new("mkfifo").arg(&file).status().expect("runs").success());
+    assert!(desk.ask("prove")["error"].to_string().contains("not a regular file"));
+    std::fs::remove_file(&file).expect("removes");
+    std::fs::File::create(&file).expect("makes").set_len((1 << 30) + 1).expect("is sparse");
+    assert!(desk.ask("prove")["error"].to_string().contains("more than 1073741824"));
     upload(&desk, &whole);
     assert_eq!(desk.ask("prove")["candidate"]["identity"]["blake3"], second.as_str());
     assert!(install(1, &first[..8])["error"].to_string().contains("is expected"));

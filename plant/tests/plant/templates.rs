@@ -4,7 +4,7 @@ use crate::desk::{Desk, demo, program, said_of};
 use crate::http::{Answer, parse, raw};
 use crate::web::{Browser, WEB, set_up};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -212,20 +212,4 @@ fn an_engineer_fetches_records_pictures_and_a_diagnosis() {
         .expect("runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     assert_eq!(engineer.get("/api/records/evidence-000000999999.jsonl").status, 404);
-    // Two clients that do not read keep others from fetching, and no more than that.
-    let held: Vec<TcpStream> =
-        (0..2).map(|_| unread(&engineer, &format!("/api/records/{name}"))).collect();
-    assert_eq!(engineer.get("/api/session").status, 200);
-    drop(held);
-}
-
-/// Begins to fetch a file, and does not read it.
-fn unread(browser: &Browser, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", browser.port)).expect("connects");
-    let host = format!("127.0.0.1:{}", browser.port);
-    let ask = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {}\r\n\r\n", browser.cookie);
-    stream.write_all(ask.as_bytes()).expect("writes");
-    let mut first = [0; 1];
-    stream.read_exact(&mut first).expect("begins");
-    stream
 }

@@ -4,6 +4,7 @@ use super::{Templates, Told, expect_digest};
 use crate::error::Result;
 use crate::files;
 use crate::inspection::Pipeline;
+use crate::line::inbox::Inbox;
 use crate::line::proof::{self, Proven, Recipe};
 use crate::line::slot::{Candidate, DigestPrefix, Slot};
 use crate::line::slots::Selected;
@@ -60,18 +61,21 @@ impl Templates {
     fn try_out(&self, candidate: Candidate) -> Result<Proven> {
         let wanted = match candidate {
             Candidate::Slot(slot) => self.slots.get(slot)?,
-            Candidate::Upload => Selected { file: self.slots.inbox()?.checked()?, slot: None },
+            Candidate::Upload => Selected { file: self.slots.inbox()?.uploaded()?, slot: None },
         };
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let by_usual = state.fallen_back;
         drop(state);
         let recipe = Recipe { threads: 1, ..self.recipe(wanted, by_usual) };
-        proof::load(&recipe).inspect_err(|why| {
-            if candidate == Candidate::Upload {
-                log::warn!("the uploaded template is refused: {why}");
-                self.reporter.tell(Told::TemplateRefused { why: why.what() });
+        match candidate {
+            Candidate::Slot(_) => proof::load(&recipe),
+            Candidate::Upload => {
+                proof::load_foreign(&recipe, Inbox::MOST_BYTES).inspect_err(|why| {
+                    log::warn!("the uploaded template is refused: {why}");
+                    self.reporter.tell(Told::TemplateRefused { why: why.what() });
+                })
             }
-        })
+        }
     }
 
     /// Puts the bytes that were checked in place of a slot's file. At every moment the file has a signature that fits, if
@@ -79,7 +83,7 @@ impl Templates {
     fn copy_into(&self, file: &Path, upload: &Path, proven: &Proven) -> Result<()> {
         let lock = files::lock_if_there(file)?;
         let bytes = proven.pipeline.template().bytes();
-        self.trust().carry_over(upload, file, &proven.identity.blake3)?;
+        self.trust().carry_over(upload, file, bytes)?;
         let failed = |e| crate::error::Error::io(file, "cannot be written", &e);
         let mut copy = files::temporary(files::folder_of(file)).map_err(failed)?;
         copy.write_all(bytes).map_err(failed)?;
