@@ -61,6 +61,13 @@ impl Stems {
         Some((stem.as_str(), number(stem)?))
     }
 
+    /// Returns all stems, the newest first.
+    pub fn newest_first(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.rejected.union(&self.passed).cloned().collect();
+        all.reverse();
+        all
+    }
+
     /// Returns the files of all rejected parts that are there, the oldest part first.
     pub fn rejected_files(&self) -> Vec<PathBuf> {
         let of_stem =
@@ -204,6 +211,8 @@ mod tests {
         std::fs::remove_file(folder.path().join("000000000-part1-defect.map.png"))
             .expect("removes");
         make(&mut stems, 3, None, 1000);
+        let numbers: Vec<_> = stems.newest_first().iter().filter_map(|stem| number(stem)).collect();
+        assert_eq!(numbers, [2, 0]);
         let files = stems.rejected_files();
         let names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
         assert_eq!(names, ["000000000-part1-defect.png", "000000000-part1-defect.json"]);

@@ -51,6 +51,8 @@ pub struct Control {
     pub drift: Option<Arc<Keeper>>,
     /// Whether requests may change the template.
     pub teach: bool,
+    /// Whether a part with the verdict *review* passes.
+    pub review_passes: bool,
     /// The time for which commissioning lasts. It is `None` if commissioning is not allowed.
     pub commissioning: Option<Duration>,
     /// The user that runs `hetmm-plant`, if there is one.
@@ -338,7 +340,9 @@ impl Control {
             Request::History => teach::history(&self.templates),
             Request::Select(slot, digest) => self.templates.select(slot, digest, who),
             Request::Slots => Ok(self.templates.slots_to_json()),
-            Request::Prove(candidate) => self.templates.prove(candidate),
+            Request::Prove(candidate) => {
+                self.templates.prove(candidate, self.archive.as_deref(), self.review_passes)
+            }
             Request::Install(slot, digest) => self.templates.install(slot, digest, who),
             _ => self.templates.reload().map(|what| json!({"done": what})),
         }

@@ -1,9 +1,10 @@
 //! Checks a template that is not in use, compares it with the one in use, and copies an uploaded one into a slot.
 
-use super::{Templates, Told, expect_digest};
+use super::{Templates, Told, archived, expect_digest};
 use crate::error::Result;
 use crate::files;
 use crate::inspection::Pipeline;
+use crate::line::archive::Archive;
 use crate::line::inbox::Inbox;
 use crate::line::proof::{self, Proven, Recipe};
 use crate::line::slot::{Candidate, DigestPrefix, Slot};
@@ -16,18 +17,33 @@ use std::sync::PoisonError;
 
 impl Templates {
     /// Checks a template as if it were to be used: its signature, every byte, and its golden probes on this machine.
-    /// Returns what is in it beside what is in the one in use. Nothing changes. It computes on one thread, so that the
-    /// production line keeps the others.
+    /// Returns what is in it beside what is in the one in use, and how it would decide on archived pictures. Nothing
+    /// changes. It computes on one thread, so that the production line keeps the others. With `review_passes`, the verdict
+    /// *review* lets a part pass.
     ///
     /// # Errors
     /// Returns an error, which names what is wrong, if the template would be refused.
-    pub fn prove(&self, candidate: Candidate) -> Result<Value> {
-        let _changing = self.lock_changes();
+    pub fn prove(
+        &self,
+        candidate: Candidate,
+        archive: Option<&Archive>,
+        review_passes: bool,
+    ) -> Result<Value> {
+        // One at a time, because each has a template in memory.
+        let _proving = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
+        let changing = self.lock_changes();
         let proven = self.try_out(candidate)?;
+        drop(changing);
         let in_use = self.current.get();
+        let pictures = archive.map(|archive| archive.judged(self.selected().slot, archived::MOST));
+        let compare = |pictures: Vec<_>| {
+            let compared = archived::compare(&pictures, &proven.pipeline, review_passes);
+            compared.unwrap_or_else(|why| json!({"error": why.to_string()}))
+        };
         Ok(json!({
             "candidate": contents(&proven.pipeline, &proven.identity),
             "in_use": in_use.map(|in_use| contents(&in_use.pipeline, &in_use.identity)),
+            "archived": pictures.map(compare),
         }))
     }
 

@@ -7,6 +7,7 @@
 //! The configuration may name several templates, each in a slot. One of them is selected. Everything here is about the
 //! file of that one.
 
+mod archived;
 mod candidate;
 
 use super::current::{Current, InUse};
@@ -45,6 +46,8 @@ pub struct Templates {
     selected: Mutex<Selected>,
     /// Locked while somebody changes the selected file, or which file is selected.
     changing: Mutex<()>,
+    /// Locked while somebody compares a template with the one in use.
+    proving: Mutex<()>,
     /// Whether the usual feature extractor replaces one that fails.
     fallback: bool,
     current: Arc<Current>,
@@ -93,6 +96,7 @@ impl Templates {
             slots,
             selected: Mutex::new(selected),
             changing: Mutex::new(()),
+            proving: Mutex::new(()),
             fallback,
             current,
             hub,
