@@ -7,7 +7,6 @@ use crate::mqtt::{Client, Secrets};
 use crate::{feed, modbus, temperature, web};
 use hetmm::error::{Error, Kind, Result};
 use hetmm::line::config::LineConfig;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,13 +37,7 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
     let (zones, limit) = (board.clone(), config.device.max_temperature_c.map(f64::from));
     std::thread::Builder::new()
         .name("temperature".into())
-        .spawn(move || {
-            loop {
-                let read = temperature::read(Path::new(temperature::ZONES), limit);
-                zones.temperature(temperature::to_json(&read));
-                std::thread::sleep(temperature::EVERY);
-            }
-        })
+        .spawn(move || temperature::watch(&zones, limit))
         .map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

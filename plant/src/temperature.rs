@@ -1,13 +1,14 @@
 //! Reads the temperatures that the kernel knows.
 
+use crate::board::Board;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
 /// The folder of the kernel's zones.
-pub const ZONES: &str = "/sys/class/thermal";
+const ZONES: &str = "/sys/class/thermal";
 /// The time between two readings.
-pub const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(5);
 /// The most zones that are shown, so that metrics stay few.
 const MOST_ZONES: usize = 24;
 /// The most trip points of a zone that are read. The kernel has no more than 12.
@@ -17,26 +18,35 @@ const TRIPS: [&str; 3] = ["passive", "hot", "critical"];
 
 /// Holds one zone of the kernel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Zone {
+struct Zone {
     /// What the zone measures, such as `cpu-thermal`. Two zones with one name get their numbers behind it.
-    pub name: String,
+    name: String,
     /// The temperature, in degrees Celsius.
-    pub celsius: f64,
+    celsius: f64,
     /// The temperature from which on it is too hot: the limit of the configuration or the least trip point, whichever is
     /// lower.
-    pub limit: Option<f64>,
+    limit: Option<f64>,
 }
 
 impl Zone {
     /// Returns whether the zone is too hot.
-    pub fn is_too_hot(&self) -> bool {
+    fn is_too_hot(&self) -> bool {
         self.limit.is_some_and(|limit| self.celsius >= limit)
+    }
+}
+
+/// Tells the board the temperatures again and again, for as long as this program runs. `limit` is that of the
+/// configuration, in degrees Celsius.
+pub fn watch(board: &Board, limit: Option<f64>) {
+    loop {
+        board.temperature(to_json(&read(Path::new(ZONES), limit)));
+        std::thread::sleep(EVERY);
     }
 }
 
 /// Reads all zones below a folder. `limit` is that of the configuration, in degrees Celsius. A zone that cannot be read
 /// is left out: many kernels have some whose sensor is off.
-pub fn read(folder: &Path, limit: Option<f64>) -> Vec<Zone> {
+fn read(folder: &Path, limit: Option<f64>) -> Vec<Zone> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| {
         let number =
@@ -81,7 +91,7 @@ fn text(file: &Path) -> Option<String> {
 }
 
 /// Returns what page, metrics and registers show of the zones.
-pub fn to_json(zones: &[Zone]) -> Value {
+fn to_json(zones: &[Zone]) -> Value {
     let named = zones.iter().map(|zone| (zone.name.clone(), json!(zone.celsius)));
     let highest = zones.iter().map(|zone| zone.celsius).reduce(f64::max);
     json!({

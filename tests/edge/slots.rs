@@ -174,9 +174,16 @@ fn an_uploaded_template_is_compared_first_and_comes_into_a_slot_when_its_digest_
     let with_inbox =
         config.replace("file = \"part.hetmm\"\n", "file = \"part.hetmm\"\ninbox = \"inbox\"\n");
     std::fs::write(desk.path("line.toml"), with_inbox).expect("writes");
+    std::fs::copy(picture("scratch", 0), desk.path("pictures/0.png")).expect("copies");
     desk.start();
     desk.wait_until_ready();
+    assert_eq!(desk.ask("prove 2")["archived"], json!({"judged": 0, "changed": 0, "parts": []}));
+    let first_part = desk.ask("trigger");
+    assert_eq!(first_part["why"], "defect");
+    desk.wait_for("the picture", |s| s["records"]["pictures_written"] == 1);
     let compared = desk.ask("prove 2");
+    assert_eq!(compared["archived"]["judged"], 1, "{compared}");
+    assert_eq!(compared["archived"]["changed"], 0, "a scratch is larger than three pixels");
     let (second, first) = (digest(&desk.path("b.hetmm")), digest(&desk.path("part.hetmm")));
     assert_eq!(compared["candidate"]["identity"]["blake3"], second.as_str());
     assert_eq!(compared["in_use"]["identity"]["blake3"], first.as_str());
@@ -193,6 +200,22 @@ fn an_uploaded_template_is_compared_first_and_comes_into_a_slot_when_its_digest_
     }
     assert_eq!(desk.ask("status")["template"]["slot"], 1, "nothing has changed");
     assert!(desk.ask("prove")["error"].to_string().contains("no template was uploaded"));
+    // A template with a rule that no scratch is large enough for would let the archived part pass.
+    std::fs::copy(desk.path("b.hetmm"), desk.path("kept.hetmm")).expect("copies");
+    let ruled = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+        .args(["rules", "--min-area", "90000px"])
+        .arg(desk.path("b.hetmm"))
+        .output()
+        .expect("runs");
+    assert!(ruled.status.success(), "{}", stderr(&ruled));
+    let archived = desk.ask("prove 2")["archived"].clone();
+    assert_eq!((&archived["judged"], &archived["changed"]), (&1.into(), &1.into()), "{archived}");
+    let part = &archived["parts"][0];
+    assert_eq!(
+        (&part["part"], &part["passed"], &part["passes"]),
+        (&1.into(), &false.into(), &true.into())
+    );
+    std::fs::rename(desk.path("kept.hetmm"), desk.path("b.hetmm")).expect("renames");
     // What is refused changes nothing, and the answer names what is damaged.
     let whole = std::fs::read(desk.path("b.hetmm")).expect("reads");
     let install = |slot: u8, digest: &str| desk.ask(&format!("install {slot} --digest {digest}"));
@@ -202,7 +225,7 @@ fn an_uploaded_template_is_compared_first_and_comes_into_a_slot_when_its_digest_
     for (bytes, word) in [
         (&b"no template"[..], "upload.hetmm"),
         (&whole[..1000], "upload.hetmm"),
-        (&changed, "section"),
+        (&changed[..], "section"),
     ] {
         upload(&desk, bytes);
         for answer in [desk.ask("prove"), install(1, &second[..8])] {

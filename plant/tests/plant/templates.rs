@@ -102,9 +102,9 @@ fn an_uploaded_template_is_checked_before_it_is_used_and_nothing_else_stays() {
     changed[middle] ^= 1;
     for (bytes, word) in [
         (&b"no template"[..], "upload.hetmm"),
-        (b"", "upload.hetmm"),
+        (&b""[..], "upload.hetmm"),
         (&whole[..100_000], "upload.hetmm"),
-        (&changed, "section"),
+        (&changed[..], "section"),
     ] {
         let refused = upload(&engineer, bytes, "");
         assert_eq!(refused.status, 422, "{}", refused.text());
