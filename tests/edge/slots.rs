@@ -1,6 +1,7 @@
 //! Tests slots for templates in the real program: selecting, what follows the selection, and what survives a restart.
 
 use super::*;
+use serde_json::json;
 
 /// Makes a desk with a chain of records and two slots. The template of the second one has other bytes.
 fn desk() -> Desk {

@@ -51,7 +51,7 @@ export function ioView() {
       h(
         "section",
         { class: "panel commissioning" },
-        h("h2", {}, t("commissioning")),
+        h("h2", {}, t("state_commissioning")),
         h("div", { class: "buttons spread" }, left, pulse),
         h(
           "ul",

@@ -14,7 +14,7 @@ export function templateView() {
   const element = h(
     "div",
     { class: "two template-grid" },
-    h("section", { class: "panel scroll" }, h("h1", {}, t("template_title")), present),
+    h("section", { class: "panel scroll" }, h("h1", {}, t("view_template")), present),
     h(
       "div",
       { class: "scroll column" },
@@ -92,7 +92,7 @@ function slotCard(slot, place, reload) {
     "aria-label": `${t("slot_choose")}: ${slot.name}`,
   });
   const state = slot.active
-    ? h("p", { class: "chip" }, icon("good", "accent"), t("slot_active"))
+    ? h("p", { class: "chip" }, icon("good", "accent"), t("in_use"))
     : may("select") && may("prove") && slot.blake3
       ? choose
       : "";
@@ -130,7 +130,7 @@ function smallest({ smallest_defect_px: px, mm_per_pixel: mm }) {
  * Shows a template that the device has checked beside the one in use. If somebody confirms it, it is used: from its slot
  * (`select`), or after it was copied into that slot (`install`).
  */
-function compare({ candidate, in_use: now }, slot, verb, reload) {
+function compare({ candidate, in_use: now, archived }, slot, verb, reload) {
   const shown = (name, text) => (name === "digest" ? digest(text) : text);
   const rows = COMPARED.map(([name, read]) => {
     const [was, is] = [now ? read(now) : t("unknown"), read(candidate)];
@@ -149,7 +149,7 @@ function compare({ candidate, in_use: now }, slot, verb, reload) {
     title: t("select_title"),
     lines: [isUpload && h("strong", {}, t("install_about", { n: slot.slot })), t("select_about")].filter(Boolean),
     yes: t("select_yes"),
-    body: table(["", t("in_use"), t("candidate")], rows, t("select_title")),
+    body: h("div", {}, table(["", t("in_use"), t("candidate")], rows, t("select_title")), decisions(archived)),
     act: async () => {
       await post(`/api/${verb}`, { slot: slot.slot, digest: candidate.identity.blake3 });
       isDone = true;
@@ -159,6 +159,16 @@ function compare({ candidate, in_use: now }, slot, verb, reload) {
   });
   // An upload that nobody wants does not stay on the device.
   dialog.addEventListener("close", () => isUpload && !isDone && post("/api/upload/discard", {}).catch(() => {}));
+}
+
+/** Says which archived parts the candidate would decide otherwise than the line has done. */
+function decisions(archived) {
+  if (!archived?.judged) return "";
+  const words = t("archived", { n: number(archived.changed), all: number(archived.judged) });
+  if (!archived.changed) return h("p", {}, words);
+  const row = ({ part, passes }) =>
+    h("li", {}, `${t("part", { n: number(part) })}: ${t(passes ? "passed" : "rejected")}`);
+  return h("details", {}, h("summary", {}, words), h("ul", { class: "plain" }, archived.parts.map(row)));
 }
 
 /** Asks for a template's file and the slot that it is for. The device checks it before anything else is asked. */
@@ -218,7 +228,7 @@ function historyCard(entry, later, reload) {
         h("strong", {}, `${t("entry")} ${number(entry.entry)} · ${entry.who}`),
         entry.forced && h("span", { class: "chip" }, icon("warning", "warning"), t("forced")),
       ),
-      h("p", { class: "small" }, `${day(entry.when_unix_s)} · ${t("history_score_title")} ${scores}`),
+      h("p", { class: "small" }, `${day(entry.when_unix_s)} · ${t("score")} ${scores}`),
       h("p", { class: "small soft" }, entry.picture),
     ),
     undo,

@@ -45,10 +45,7 @@ export const TEXTS = {
   session_over: ["Your session is over. Please log in again.", "Ihre Sitzung ist abgelaufen. Bitte melden Sie sich neu an."],
   observe: ["Go on without logging in", "Ohne Anmeldung weiter"],
   setup_title: ["Set up this device", "Dieses Gerät einrichten"],
-  setup_about: [
-    "There is no user yet. The first user is an engineer. Type the code that this command prints at the device:",
-    "Es gibt noch keinen Benutzer. Der erste Benutzer ist Einrichter. Geben Sie den Code ein, den dieser Befehl am Gerät ausgibt:",
-  ],
+  setup_about: ["There is no user yet. The first user is an engineer. Type the code that this command prints at the device:", "Es gibt noch keinen Benutzer. Der erste Benutzer ist Einrichter. Geben Sie den Code ein, den dieser Befehl am Gerät ausgibt:"],
   setup_code: ["One-time code", "Einmalcode"],
   setup_do: ["Set up", "Einrichten"],
 
@@ -66,10 +63,7 @@ export const TEXTS = {
   failed_422: ["The device refuses this template.", "Das Gerät lehnt diese Vorlage ab."],
   failed_507: ["The device has too little disk space for this.", "Auf dem Gerät ist dafür zu wenig Platz frei."],
   failed_429: ["Too many tries. Please wait a minute.", "Zu viele Versuche. Bitte warten Sie eine Minute."],
-  failed_503: [
-    "The device has too much to do, or its inspection program does not answer. Please try again.",
-    "Das Gerät ist überlastet, oder sein Prüfprogramm antwortet nicht. Bitte versuchen Sie es noch einmal.",
-  ],
+  failed_503: ["The device has too much to do, or its inspection program does not answer. Please try again.", "Das Gerät ist überlastet, oder sein Prüfprogramm antwortet nicht. Bitte versuchen Sie es noch einmal."],
   failed: ["This did not work.", "Das hat nicht geklappt."],
 
   // The state of the line.
@@ -132,11 +126,7 @@ export const TEXTS = {
   drift_clipped_up: ["More pixels than usual are overexposed.", "Mehr Bildpunkte als üblich sind überbelichtet."],
   drift_clipped_up_do: ["Look at the light, and for shiny parts. Call the engineer soon.", "Licht prüfen, glänzende Teile? Bald den Einrichter rufen."],
   drift_day_one: ["The first day's scores are higher than those of the template's good pictures.", "Die Messwerte des ersten Tages sind höher als die der guten Bilder der Vorlage."],
-  drift_day_one_do: [
-    "The template may come from another light, camera or batch. Call the engineer.",
-    "Die Vorlage stammt vielleicht von anderem Licht, anderer Kamera oder Charge. Einrichter rufen.",
-  ],
-  drift_other_do: ["The line may go on. Call the engineer soon.", "Die Linie darf weiterlaufen. Bald den Einrichter rufen."],
+  drift_day_one_do: ["The template may come from another light, camera or batch. Call the engineer.", "Die Vorlage stammt vielleicht von anderem Licht, anderer Kamera oder Charge. Einrichter rufen."],
   forecast: ["Good parts reach the threshold in about {n} hours.", "Gute Teile erreichen den Grenzwert in etwa {n} Stunden."],
   warn_records: ["{n} records are lost.", "{n} Aufzeichnungen sind verloren."],
   warn_records_do: ["Parts are still judged. Call the engineer.", "Teile werden weiter geprüft. Einrichter rufen."],
@@ -156,12 +146,8 @@ export const TEXTS = {
   // Actions at the line.
   acknowledge: ["Acknowledge alarm", "Alarm quittieren"],
   acknowledged: ["The alarm is acknowledged.", "Der Alarm ist quittiert."],
-  safe: ["Safe state", "Sicherer Zustand"],
   safe_title: ["Take the safe state?", "In den sicheren Zustand gehen?"],
-  safe_1: [
-    "No part is inspected any more, and none passes. The outputs take their safe levels.",
-    "Kein Teil wird mehr geprüft, und keines gilt als gut. Die Ausgänge gehen in ihre sichere Stellung.",
-  ],
+  safe_1: ["No part is inspected any more, and none passes. The outputs take their safe levels.", "Kein Teil wird mehr geprüft, und keines gilt als gut. Die Ausgänge gehen in ihre sichere Stellung."],
   safe_2: ["Only somebody at the device can leave the safe state, with hetmm-edge resume.", "Nur am Gerät kann jemand den sicheren Zustand beenden, mit hetmm-edge resume."],
   safe_3: ["This is not an emergency stop.", "Das ist kein Not-Halt."],
   safe_yes: ["Take the safe state", "Sicherer Zustand"],
@@ -173,7 +159,6 @@ export const TEXTS = {
   part: ["Part {n}", "Teil {n}"],
   last_part: ["Last part", "Letztes Teil"],
   no_part: ["No part yet", "Noch kein Teil"],
-  no_picture: ["No picture", "Kein Bild"],
   times: ["{n} × threshold", "{n} × Grenzwert"],
   not_judged: ["not judged", "nicht geprüft"],
   hold: ["Hold", "Anhalten"],
@@ -193,10 +178,7 @@ export const TEXTS = {
   counters: ["Counters since the start of the program", "Zähler seit dem Start des Programms"],
   trend: ["Last 200 parts", "Letzte 200 Teile"],
   trend_threshold: ["threshold", "Grenzwert"],
-  trend_about: [
-    "Scores of the last {n} parts as multiples of their threshold. {rejected} were rejected, {unjudged} of them not judged. The highest score is {most}.",
-    "Messwerte der letzten {n} Teile als Vielfache ihres Grenzwerts. {rejected} sind Ausschuss, davon {unjudged} nicht geprüft. Der höchste Messwert ist {most}.",
-  ],
+  trend_about: ["Scores of the last {n} parts as multiples of their threshold. {rejected} were rejected, {unjudged} of them not judged. The highest score is {most}.", "Messwerte der letzten {n} Teile als Vielfache ihres Grenzwerts. {rejected} sind Ausschuss, davon {unjudged} nicht geprüft. Der höchste Messwert ist {most}."],
   last_rejects: ["Last rejects", "Letzte Ausschussteile"],
   no_rejects: ["No part was rejected.", "Kein Teil wurde aussortiert."],
 
@@ -244,17 +226,13 @@ export const TEXTS = {
   teach_still: ["It would still be rejected.", "Es würde noch immer aussortiert."],
   teach_defect: ["The part looks like a defect. So the device has not taught it.", "Das Teil sieht fehlerhaft aus. Darum hat das Gerät es nicht eingelernt."],
   teach_ask_engineer: ["An engineer can teach it all the same.", "Ein Einrichter kann es trotzdem einlernen."],
-  teach_force_about: [
-    "Look at the part itself. If it is good, type its number {n} to teach it all the same.",
-    "Sehen Sie das Teil selbst an. Ist es gut, geben Sie seine Nummer {n} ein, um es trotzdem einzulernen.",
-  ],
+  teach_force_about: ["Look at the part itself. If it is good, type its number {n} to teach it all the same.", "Sehen Sie das Teil selbst an. Ist es gut, geben Sie seine Nummer {n} ein, um es trotzdem einzulernen."],
   teach_number: ["Number of the part", "Nummer des Teils"],
   teach_force: ["Teach all the same", "Trotzdem einlernen"],
   taught: ["taught as good", "als gut eingelernt"],
   taught_note: ["You have taught this part as good.", "Sie haben dieses Teil als gut eingelernt."],
 
   // Template.
-  template_title: ["Template", "Vorlage"],
   in_use: ["In use", "In Gebrauch"],
   name: ["Name", "Name"],
   digest: ["Digest (BLAKE3)", "Prüfsumme (BLAKE3)"],
@@ -265,16 +243,13 @@ export const TEXTS = {
   slots: ["Change the template", "Vorlage wechseln"],
   slots_none: ["The configuration names no slots.", "Die Konfiguration nennt keine Plätze."],
   slot: ["Slot {n}", "Platz {n}"],
-  slot_active: ["in use", "in Gebrauch"],
   slot_choose: ["Compare", "Vergleichen"],
   slot_broken: ["cannot be read", "nicht lesbar"],
   select_title: ["Use this template?", "Diese Vorlage verwenden?"],
-  select_about: [
-    "The device has checked it. Compare name and digest with the order. The device changes between two parts.",
-    "Das Gerät hat sie geprüft. Vergleichen Sie Name und Prüfsumme mit dem Auftrag. Es wechselt zwischen zwei Teilen.",
-  ],
+  select_about: ["The device has checked it. Compare name and digest with the order. The device changes between two parts.", "Das Gerät hat sie geprüft. Vergleichen Sie Name und Prüfsumme mit dem Auftrag. Es wechselt zwischen zwei Teilen."],
   select_yes: ["Use this template", "Vorlage verwenden"],
   select_done: ["The template {name} is chosen.", "Die Vorlage {name} ist gewählt."],
+  archived: ["{n} of {all} archived parts would be decided otherwise.", "{n} von {all} archivierten Teilen würden anders entschieden."],
   downloads: ["Downloads", "Downloads"],
   diagnosis: ["Diagnosis", "Diagnose"],
   rejected_pictures: ["Pictures of rejected parts", "Bilder von Ausschussteilen"],
@@ -285,10 +260,7 @@ export const TEXTS = {
   no: ["no", "nein"],
   pictures: ["Good pictures", "Gutbilder"],
   smallest: ["Smallest defect", "Kleinster Fehler"],
-  install_about: [
-    "It comes into slot {n}. The template that is there now is lost, with all that was taught to it.",
-    "Sie kommt auf Platz {n}. Die jetzige Vorlage dort geht verloren, mit allem Eingelernten.",
-  ],
+  install_about: ["It comes into slot {n}. The template that is there now is lost, with all that was taught to it.", "Sie kommt auf Platz {n}. Die jetzige Vorlage dort geht verloren, mit allem Eingelernten."],
   upload: ["Upload a template", "Vorlage hochladen"],
   upload_about: ["The device checks it first. Nothing changes yet.", "Das Gerät prüft sie zuerst. Noch ändert sich nichts."],
   upload_file: ["Template (.hetmm)", "Vorlage (.hetmm)"],
@@ -299,7 +271,6 @@ export const TEXTS = {
   history: ["What was taught", "Was eingelernt wurde"],
   history_none: ["Nothing was taught.", "Nichts wurde eingelernt."],
   history_score: ["{before} before, {after} after", "{before} vorher, {after} nachher"],
-  history_score_title: ["Score", "Messwert"],
   entry: ["Entry", "Eintrag"],
   picture: ["Picture", "Bild"],
   forced: ["forced", "erzwungen"],
@@ -352,10 +323,7 @@ export const TEXTS = {
     "Die Überwachung nimmt den jetzigen Zustand als üblich und lernt etwa einen Tag. Solange warnt sie nicht. Tun Sie das nur, wenn die Ursache bekannt und richtig ist.",
   ],
   drift_learn: ["Learn anew", "Neu lernen"],
-  drift_learn_about: [
-    "The watch forgets what is usual and learns for about a day. It cannot warn meanwhile.",
-    "Die Überwachung vergisst, was üblich ist, und lernt etwa einen Tag. Solange warnt sie nicht.",
-  ],
+  drift_learn_about: ["The watch forgets what is usual and learns for about a day. It cannot warn meanwhile.", "Die Überwachung vergisst, was üblich ist, und lernt etwa einen Tag. Solange warnt sie nicht."],
   drift_done: ["The watch learns anew.", "Die Überwachung lernt neu."],
 
   // Inputs and outputs.
@@ -383,16 +351,9 @@ export const TEXTS = {
   in_trigger: ["trigger", "Auslöser"],
   in_encoder: ["encoder", "Drehgeber"],
   in_feedback: ["feedback of the gate", "Rückmeldung der Weiche"],
-  commissioning: ["Commissioning", "Inbetriebnahme"],
-  commissioning_1: [
-    "During commissioning you can give the reject output one pulse, to test the gate. No part is inspected meanwhile.",
-    "In der Inbetriebnahme können Sie dem Ausschuss-Ausgang einen Impuls geben, um die Weiche zu testen. Dabei wird kein Teil geprüft.",
-  ],
+  commissioning_1: ["During commissioning you can give the reject output one pulse, to test the gate. No part is inspected meanwhile.", "In der Inbetriebnahme können Sie dem Ausschuss-Ausgang einen Impuls geben, um die Weiche zu testen. Dabei wird kein Teil geprüft."],
   commissioning_2: ["It begins at the device, never from the network:", "Sie beginnt am Gerät, nie aus dem Netz:"],
-  commissioning_3: [
-    "If the reject output is active in the safe state, the pulse opens the gate instead. Clear the belt first.",
-    "Ist der Ausschuss-Ausgang im sicheren Zustand aktiv, öffnet der Impuls stattdessen die Weiche. Räumen Sie zuerst das Band.",
-  ],
+  commissioning_3: ["If the reject output is active in the safe state, the pulse opens the gate instead. Clear the belt first.", "Ist der Ausschuss-Ausgang im sicheren Zustand aktiv, öffnet der Impuls stattdessen die Weiche. Räumen Sie zuerst das Band."],
   commissioning_left: ["Commissioning ends in {time}.", "Die Inbetriebnahme endet in {time}."],
   commissioning_not: ["The device is not in commissioning.", "Das Gerät ist nicht in Inbetriebnahme."],
   pulse: ["Pulse reject output", "Impuls am Ausschuss-Ausgang"],
