@@ -86,6 +86,16 @@ impl Now {
         warnings.is_some_and(|warnings| !warnings.is_empty())
     }
 
+    /// Returns whether there is too little disk space for records.
+    pub fn lacks_space(&self) -> bool {
+        self.status.pointer("/records/chain/too_little_space") == Some(&true.into())
+    }
+
+    /// Returns whether the device is too hot.
+    pub fn is_too_hot(&self) -> bool {
+        self.status.pointer("/temperature/too_hot") == Some(&true.into())
+    }
+
     /// Returns whether a list of the status, such as `/faults`, has this entry.
     pub fn lists(&self, path: &str, entry: &str) -> bool {
         let list = self.status.pointer(path).and_then(Value::as_array);

@@ -71,9 +71,16 @@ pub fn text(board: &Board) -> String {
     for (zone, celsius) in fields(&now, "/temperature/zones") {
         text.line("hetmm_temperature_celsius", &[("zone", zone)], celsius);
     }
-    text.gauge("hetmm_temperature_warning", "Whether something is too hot.");
-    let is_too_hot = now.status.pointer("/temperature/too_hot") == Some(&true.into());
-    text.line("hetmm_temperature_warning", &[], u8::from(is_too_hot));
+    text.gauge("hetmm_warning", "Whether a warning is present.");
+    for (warning, is_present) in [
+        ("drift", now.drifts()),
+        ("records", records > 0),
+        ("pictures", pictures > 0),
+        ("disk", now.lacks_space()),
+        ("temperature", now.is_too_hot()),
+    ] {
+        text.line("hetmm_warning", &[("warning", warning)], u8::from(is_present));
+    }
     text.gauge("hetmm_drift_warning", "Whether something drifts.");
     text.line("hetmm_drift_warning", &[], u8::from(now.drifts()));
     let all = &now.histograms;
@@ -175,7 +182,8 @@ mod tests {
             "hetmm_parts_total{outcome=\"passed\",reason=\"\"} 7",
             "hetmm_parts_total{outcome=\"rejected\",reason=\"defect\"} 5",
             "hetmm_temperature_celsius{zone=\"cpu-thermal\"} 61.5",
-            "hetmm_temperature_warning 1",
+            "hetmm_warning{warning=\"temperature\"} 1",
+            "hetmm_warning{warning=\"disk\"} 0",
             "hetmm_drift_sigma{chart=\"score_up\"} 3.5",
             "hetmm_template_info{id=\"01234567\",name=\"a \\\"b\\\"\\\\\\n.hetmm\",slot=\"2\"} 1",
             "hetmm_score_ratio_bucket{le=\"+Inf\"} 0",

@@ -270,15 +270,14 @@ fn status_bits(view: &View<'_>) -> u16 {
 }
 
 fn warning_bits(view: &View<'_>) -> u16 {
-    let is_full = view.now.status.pointer("/records/chain/too_little_space") == Some(&true.into());
     bits([
         view.now.drifts(),
         !view.clock,
         view.now.records_lost() > 0,
         view.now.pictures_lost() > 0,
-        is_full,
+        view.now.lacks_space(),
         view.control.is_plc_silent(view.plc_alive, view.at),
-        view.now.status.pointer("/temperature/too_hot") == Some(&true.into()),
+        view.now.is_too_hot(),
     ])
 }
 
