@@ -37,11 +37,6 @@ pub fn refusal(status: StatusCode, why: impl std::fmt::Display) -> Refusal {
 }
 
 impl Refusal {
-    /// Returns the status of the answer.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// Says when the request may be tried again.
     pub fn until(self, seconds: u64) -> Self {
         Refusal { retry_after_s: Some(seconds), ..self }

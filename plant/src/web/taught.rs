@@ -1,6 +1,6 @@
 //! Answers the requests about what was taught: the journal, teaching, and taking it back.
 
-use super::api::{Answer, failed, now_unix_ms, number};
+use super::api::{Answer, now_unix_ms, number};
 use super::guard::{App, Who, content};
 use super::reply;
 use super::users::Role;

@@ -192,6 +192,7 @@ fn temporary(inbox: &Inbox) -> std::io::Result<tempfile::NamedTempFile> {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use axum::response::IntoResponse;
 
     fn names(folder: &Path) -> Vec<String> {
         let files = std::fs::read_dir(folder).expect("lists");
@@ -238,7 +239,7 @@ mod tests {
             let value = HeaderValue::from_str(value).expect("a value");
             HeaderMap::from_iter([(header::HeaderName::from_static(name), value)])
         };
-        let status = |refused: Refusal| refused.status();
+        let status = |refused: Refusal| refused.into_response().status();
         for (text, wanted) in [
             ("0", Ok(0)),
             ("1073741824", Ok(1 << 30)),
