@@ -9,8 +9,10 @@ use std::time::Duration;
 const ZONES: &str = "/sys/class/thermal";
 /// The time between two readings.
 const EVERY: Duration = Duration::from_secs(5);
-/// The most zones that are shown, so that metrics stay few.
+/// The most zones that are watched.
 const MOST_ZONES: usize = 24;
+/// The most zones that are shown, so that metrics stay few.
+const MOST_SHOWN: usize = 7;
 /// The most trip points of a zone that are read. The kernel has no more than 12.
 const MOST_TRIPS: usize = 12;
 /// The trip points at which the kernel slows the processor down, tells somebody, or switches the computer off.
@@ -92,7 +94,7 @@ fn text(file: &Path) -> Option<String> {
 
 /// Returns what page, metrics and registers show of the zones.
 fn to_json(zones: &[Zone]) -> Value {
-    let named = zones.iter().map(|zone| (zone.name.clone(), json!(zone.celsius)));
+    let named = zones.iter().take(MOST_SHOWN).map(|zone| (zone.name.clone(), json!(zone.celsius)));
     let highest = zones.iter().map(|zone| zone.celsius).reduce(f64::max);
     json!({
         "zones": Value::Object(named.collect()),
@@ -130,6 +132,10 @@ mod tests {
         let all = to_json(&zones);
         assert_eq!((&all["zones"]["acpitz 1"], &all["highest_c"]), (&json!(41.25), &json!(41.25)));
         assert_eq!(all["too_hot"], false);
+        let many: Vec<Zone> = (0..10).map(|i| zone(&format!("z{i}"), f64::from(i))).collect();
+        let all = to_json(&many);
+        assert_eq!(all["zones"].as_object().map(serde_json::Map::len), Some(MOST_SHOWN));
+        assert_eq!(all["highest_c"], 9.0, "the others are watched all the same");
         assert_eq!(to_json(&[]), json!({"zones": {}, "highest_c": null, "too_hot": false}));
     }
 
