@@ -12,7 +12,7 @@
 # Exit codes: 0 installed (what --check finds is printed), 2 wrong usage.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
-BINARY=$HERE/hetmm-edge PLANT= CONFIG=$HERE/line.toml ROOT=
+BINARY=$HERE/hetmm-edge PLANT='' CONFIG=$HERE/line.toml ROOT=
 fail() {
   printf 'error: %s\n  -> %s\n' "$1" "$2" >&2
   exit 2
