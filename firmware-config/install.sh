@@ -12,7 +12,7 @@
 # Exit codes: 0 installed (what --check finds is printed), 2 wrong usage.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
-BINARY=$HERE/hetmm-edge PLANT= CONFIG=$HERE/line.toml ROOT=
+BINARY=$HERE/hetmm-edge PLANT='' CONFIG=$HERE/line.toml ROOT=
 fail() {
   printf 'error: %s\n  -> %s\n' "$1" "$2" >&2
   exit 2
@@ -78,6 +78,8 @@ if [ -n "$PLANT" ]; then
   install -d -o hetmm-plant -g hetmm-plant -m 700 /var/lib/hetmm-plant
 fi
 install -d -o hetmm -g hetmm -m 750 /var/lib/hetmm
+# hetmm-plant puts uploaded templates here, and hetmm-edge reads and removes them.
+[ -z "$PLANT" ] || install -d -o hetmm-plant -g hetmm -m 2770 /var/lib/hetmm/inbox
 if [ -d /run/systemd/system ]; then
   udevadm control --reload
   udevadm trigger --subsystem-match=gpio --subsystem-match=video4linux

@@ -36,9 +36,12 @@ for file in "$out"/parts/test/good/*.png "$out"/parts/test/scratch/*.png; do
   case $file in */good/*) name=$(printf '%03d-good' $((i * 4 / 3))) ;; *) name=$(printf '%03d-scratch' $(((i % 10) * 4 + 3))) ;; esac
   cp -n "$file" "$out/pictures/$name.png" 2>/dev/null || true
 done
+mkdir -p "$out/inbox"
 cat >"$out/line.toml" <<END
 [template]
 file = "part.hetmm"
+slots = { 1 = "part.hetmm" }
+inbox = "inbox"
 [trigger]
 source = "free-run"
 [camera]
@@ -59,7 +62,7 @@ folder = "archive"
 [control]
 socket = "edge.sock"
 plant_user = "$(id -un)"
-plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select"]
+plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select", "prove", "install"]
 [drift]
 watch = true
 file = "drift.json"

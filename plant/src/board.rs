@@ -86,6 +86,16 @@ impl Now {
         warnings.is_some_and(|warnings| !warnings.is_empty())
     }
 
+    /// Returns whether there is too little disk space for records.
+    pub fn lacks_space(&self) -> bool {
+        self.status.pointer("/records/chain/too_little_space") == Some(&true.into())
+    }
+
+    /// Returns whether the device is too hot.
+    pub fn is_too_hot(&self) -> bool {
+        self.status.pointer("/temperature/too_hot") == Some(&true.into())
+    }
+
     /// Returns whether a list of the status, such as `/faults`, has this entry.
     pub fn lists(&self, path: &str, entry: &str) -> bool {
         let list = self.status.pointer(path).and_then(Value::as_array);
@@ -102,6 +112,8 @@ pub struct Board {
     viewers: AtomicUsize,
     /// The number of messages that the broker did not get.
     pub mqtt_dropped: AtomicU64,
+    /// What was read of the temperatures last.
+    temperature: Mutex<Value>,
     /// The longest time from trigger to result that counts as in time, in microseconds.
     deadline_us: Option<u64>,
 }
@@ -111,7 +123,15 @@ impl Board {
     pub fn new(deadline_us: Option<u64>) -> Arc<Self> {
         let (events, _) = broadcast::channel(EVENTS);
         let (viewers, mqtt_dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Board { now: Mutex::default(), events, viewers, mqtt_dropped, deadline_us })
+        let temperature = Mutex::default();
+        Arc::new(Board {
+            now: Mutex::default(),
+            events,
+            viewers,
+            mqtt_dropped,
+            temperature,
+            deadline_us,
+        })
     }
 
     /// Returns what is known. Hold it for microseconds only.
@@ -141,8 +161,17 @@ impl Board {
         }
     }
 
+    /// Notes the temperatures. They become a part of the state, as `temperature`.
+    pub fn temperature(&self, temperature: Value) {
+        *self.temperature.lock().unwrap_or_else(PoisonError::into_inner) = temperature;
+    }
+
     /// Notes the state of the device.
-    pub fn status(&self, status: Value) {
+    pub fn status(&self, mut status: Value) {
+        let temperature = self.temperature.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(fields) = status.as_object_mut() {
+            fields.insert("temperature".into(), temperature);
+        }
         let status = Arc::new(status);
         let mut now = self.now();
         now.heard_at = Some(Instant::now());

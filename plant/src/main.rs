@@ -27,6 +27,7 @@ mod part;
 mod preview;
 mod run;
 mod secret;
+mod temperature;
 mod web;
 
 use clap::{Parser, Subcommand};

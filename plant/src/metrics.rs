@@ -1,8 +1,9 @@
 //! Writes metrics for Prometheus: text format 0.0.4, one snapshot, base units, no part numbers.
 
-use crate::board::{Board, name_of};
+use crate::board::{Board, Now, name_of};
 use crate::histogram::Histogram;
 use hetmm::line::tracker::{Fault, Reason};
+use serde_json::Value;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -24,7 +25,9 @@ pub fn text(board: &Board) -> String {
     text.gauge("hetmm_template_info", "The template in use.");
     let id: String = now.text("/template/identity/blake3").chars().take(8).collect();
     let name = now.text("/template/identity/name");
-    text.line("hetmm_template_info", &[("id", &id), ("name", name)], 1);
+    let slot = now.status.pointer("/template/identity/slot").and_then(Value::as_u64);
+    let slot = slot.map_or_else(String::new, |slot| slot.to_string());
+    text.line("hetmm_template_info", &[("id", &id), ("name", name), ("slot", &slot)], 1);
     text.gauge("hetmm_state", "The state of the line: 1 for the present one.");
     for state in STATES {
         text.line("hetmm_state", &[("state", state)], u8::from(now.text("/state") == state));
@@ -60,6 +63,24 @@ pub fn text(board: &Board) -> String {
     text.line("hetmm_parts_in_flight", &[], at("/in_flight"));
     text.gauge("hetmm_parts_waiting", "Parts that wait for their result.");
     text.line("hetmm_parts_waiting", &[], at("/waiting_for_result"));
+    text.gauge("hetmm_drift_sigma", "The sums of the drift watch, in standard deviations.");
+    for (chart, sum) in fields(&now, "/drift/sums") {
+        text.line("hetmm_drift_sigma", &[("chart", chart)], sum);
+    }
+    text.gauge("hetmm_temperature_celsius", "The temperatures that the kernel knows.");
+    for (zone, celsius) in fields(&now, "/temperature/zones") {
+        text.line("hetmm_temperature_celsius", &[("zone", zone)], celsius);
+    }
+    text.gauge("hetmm_warning", "Whether a warning is present.");
+    for (warning, is_present) in [
+        ("drift", now.drifts()),
+        ("records", records > 0),
+        ("pictures", pictures > 0),
+        ("disk", now.lacks_space()),
+        ("temperature", now.is_too_hot()),
+    ] {
+        text.line("hetmm_warning", &[("warning", warning)], u8::from(is_present));
+    }
     text.gauge("hetmm_drift_warning", "Whether something drifts.");
     text.line("hetmm_drift_warning", &[], u8::from(now.drifts()));
     let all = &now.histograms;
@@ -82,6 +103,12 @@ pub fn text(board: &Board) -> String {
         text.histogram("hetmm_stage_seconds", Some(stage), histogram);
     }
     text.0
+}
+
+/// Returns the numbers of an object of the status, by their names.
+fn fields<'a>(now: &'a Now, path: &str) -> impl Iterator<Item = (&'a str, f64)> {
+    let found = now.status.pointer(path).and_then(Value::as_object);
+    found.into_iter().flatten().filter_map(|(name, value)| Some((name.as_str(), value.as_f64()?)))
 }
 
 #[derive(Default)]
@@ -138,21 +165,27 @@ mod tests {
         let board = Board::new(None);
         assert!(text(&board).contains("\nhetmm_up 0\n"));
         board.hello("0.2.0");
+        board.temperature(json!({"zones": {"cpu-thermal": 61.5}, "too_hot": true}));
         board.status(json!({
             "state": "safe", "faults": ["camera"],
-            "template": {"identity": {"blake3": "0123456789", "name": "a \"b\"\\\n.hetmm"}},
+            "template": {"identity": {"blake3": "0123456789", "name": "a \"b\"\\\n.hetmm", "slot": 2}},
+            "drift": {"sums": {"score_up": 3.5}},
             "counters": {"triggers": 12, "passed": 7, "rejected_for": {"defect": 5}},
         }));
         let text = text(&board);
         for line in [
             "hetmm_up 1",
             "hetmm_info{version=\"0.2.0\"} 1",
-            "hetmm_template_info{id=\"01234567\",name=\"a \\\"b\\\"\\\\\\n.hetmm\"} 1",
             "hetmm_state{state=\"safe\"} 1",
             "hetmm_state{state=\"ready\"} 0",
             "hetmm_fault{fault=\"camera\"} 1",
             "hetmm_parts_total{outcome=\"passed\",reason=\"\"} 7",
             "hetmm_parts_total{outcome=\"rejected\",reason=\"defect\"} 5",
+            "hetmm_temperature_celsius{zone=\"cpu-thermal\"} 61.5",
+            "hetmm_warning{warning=\"temperature\"} 1",
+            "hetmm_warning{warning=\"disk\"} 0",
+            "hetmm_drift_sigma{chart=\"score_up\"} 3.5",
+            "hetmm_template_info{id=\"01234567\",name=\"a \\\"b\\\"\\\\\\n.hetmm\",slot=\"2\"} 1",
             "hetmm_score_ratio_bucket{le=\"+Inf\"} 0",
             "hetmm_stage_seconds_bucket{stage=\"backbone\",le=\"0.002\"} 0",
         ] {

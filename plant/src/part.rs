@@ -60,6 +60,8 @@ pub struct Gate {
 pub struct Template {
     /// The BLAKE3 of its file, in hexadecimal digits.
     pub blake3: String,
+    /// Its slot, if it is in one.
+    pub slot: Option<u16>,
 }
 
 impl Part {

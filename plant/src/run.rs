@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::device::Device;
 use crate::mqtt::{Client, Secrets};
-use crate::{feed, modbus, web};
+use crate::{feed, modbus, temperature, web};
 use hetmm::error::{Error, Kind, Result};
 use hetmm::line::config::LineConfig;
 use std::process::ExitCode;
@@ -33,6 +33,11 @@ pub fn run(config: &LineConfig) -> Result<ExitCode> {
     std::thread::Builder::new()
         .name("feed".into())
         .spawn(move || feed::run(&socket, &reader))
+        .map_err(failed)?;
+    let (zones, limit) = (board.clone(), config.device.max_temperature_c.map(f64::from));
+    std::thread::Builder::new()
+        .name("temperature".into())
+        .spawn(move || temperature::watch(&zones, limit))
         .map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

@@ -387,6 +387,8 @@ impl Hub {
             Request::Reload
             | Request::Select(..)
             | Request::Slots
+            | Request::Prove(_)
+            | Request::Install(..)
             | Request::Teach(..)
             | Request::Undo(_)
             | Request::History

@@ -47,6 +47,7 @@ pub mod feedback;
 pub mod gate;
 mod held;
 pub mod hub;
+pub mod inbox;
 pub mod inputs;
 pub mod inspect;
 pub mod light;

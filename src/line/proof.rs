@@ -108,9 +108,20 @@ impl Proven {
 /// Returns an error of kind template, model or input and output, also if the golden probes differ on this machine. If
 /// several feature extractors were tried, it is the error of the last.
 pub fn load(recipe: &Recipe) -> Result<Proven> {
+    load_bytes(recipe, OwnBytes::read(&recipe.file)?)
+}
+
+/// Does the same as [`load`] with a file of at most `most_bytes` that another user may exchange at any moment.
+///
+/// # Errors
+/// Returns the same errors as [`load`], and one of kind template if the file is longer.
+pub fn load_foreign(recipe: &Recipe, most_bytes: u64) -> Result<Proven> {
+    load_bytes(recipe, OwnBytes::read_foreign(&recipe.file, most_bytes)?)
+}
+
+/// Checks the bytes of the file of a recipe. What is checked here is what is used: no other program can change this copy.
+fn load_bytes(recipe: &Recipe, bytes: OwnBytes) -> Result<Proven> {
     let name = recipe.file.display();
-    // What is checked here is what is used: no other program can change this copy.
-    let bytes = OwnBytes::read(&recipe.file)?;
     let signed = recipe.trust.check(&recipe.file, bytes.as_slice()).map_err(|e| e.within(&name))?;
     let template = Template::of_bytes(bytes).map_err(|e| e.within(&name))?;
     let identity = Arc::new(identity(recipe, &template, signed));

@@ -2,7 +2,7 @@
 //!
 //! `hetmm-plant` writes `for "NAME"` before a request that it makes for a person.
 
-use super::slot::{DigestPrefix, Slot};
+use super::slot::{Candidate, DigestPrefix, Slot};
 use super::tracker::PartId;
 
 /// Names what can be asked.
@@ -18,6 +18,10 @@ pub enum Request {
     Select(Slot, Option<DigestPrefix>),
     /// Return the slots with their templates.
     Slots,
+    /// Check a template without using it, and compare it with the one in use.
+    Prove(Candidate),
+    /// Copy the uploaded template into a slot, if it has this digest, and change to it.
+    Install(Slot, DigestPrefix),
     /// Take the safe state.
     Safe,
     /// Leave the safe state.
@@ -56,18 +60,21 @@ pub enum DriftRequest {
 
 impl Request {
     /// The forms in which requests are written.
-    pub const FORMS: &'static str = "status, trigger, reload, select SLOT [DIGEST], slots, safe, resume, acknowledge, \
+    pub const FORMS: &'static str = "status, trigger, reload, select SLOT [DIGEST], slots, prove SLOT, prove upload, \
+                                     install SLOT DIGEST, safe, resume, acknowledge, \
                                      teach PART [force], undo [ENTRY], history, \
                                      drift status|learn|accept, lines, commission on, commission off, pulse ng";
 
     /// The words that name requests where rights are given. They are the first words of [`Request::FORMS`]; of the drift
     /// watch, what changes it has names of its own.
-    pub const VERBS: [&'static str; 17] = [
+    pub const VERBS: [&'static str; 19] = [
         "status",
         "trigger",
         "reload",
         "select",
         "slots",
+        "prove",
+        "install",
         "safe",
         "resume",
         "acknowledge",
@@ -90,6 +97,8 @@ impl Request {
             Request::Reload => "reload",
             Request::Select(..) => "select",
             Request::Slots => "slots",
+            Request::Prove(_) => "prove",
+            Request::Install(..) => "install",
             Request::Safe => "safe",
             Request::Resume => "resume",
             Request::Acknowledge => "acknowledge",
@@ -118,6 +127,13 @@ impl Request {
                 Request::Select(slot, digest.transpose().ok()?)
             }
             "slots" => Request::Slots,
+            "prove" => Request::Prove(match words.next()? {
+                "upload" => Candidate::Upload,
+                slot => Candidate::Slot(Slot::parse(slot)?),
+            }),
+            "install" => {
+                Request::Install(Slot::parse(words.next()?)?, DigestPrefix::parse(words.next()?)?)
+            }
             "safe" => Request::Safe,
             "resume" => Request::Resume,
             "acknowledge" => Request::Acknowledge,
@@ -217,10 +233,19 @@ mod tests {
         let slot = Slot::parse("2").expect("a slot");
         let whole = "0123456789abcdef".repeat(4);
         let with_digest = format!("select 2 {whole}");
+        let install = DigestPrefix::parse("01234567").map(|digest| Request::Install(slot, digest));
         for (text, request) in [
             ("select 2", Some(Request::Select(slot, None))),
             (&with_digest, Some(Request::Select(slot, DigestPrefix::parse(&whole)))),
             ("slots", Some(Request::Slots)),
+            ("prove 2", Some(Request::Prove(Candidate::Slot(slot)))),
+            ("prove upload", Some(Request::Prove(Candidate::Upload))),
+            ("install 2 01234567", install),
+            ("prove", None),
+            ("prove 0", None),
+            ("prove upload now", None),
+            ("install 2", None),
+            ("install upload 01234567", None),
             ("select", None),
             ("select 0", None),
             ("select b.hetmm", None),

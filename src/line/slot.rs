@@ -1,4 +1,4 @@
-//! Numbers the places for templates, and says which template a request expects in one.
+//! Numbers the places for templates, and says which template a request means or expects.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,6 +46,15 @@ impl From<Slot> for String {
     fn from(slot: Slot) -> String {
         slot.to_string()
     }
+}
+
+/// Names a template that is to be checked without being used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Candidate {
+    /// The template of a slot.
+    Slot(Slot),
+    /// The template that was uploaded.
+    Upload,
 }
 
 /// Holds the BLAKE3 of a template, or its first digits.

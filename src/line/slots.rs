@@ -3,6 +3,7 @@
 //! The number of the slot stands in a small file beside `template.file`. The file is written whole and has a check. If
 //! it is missing or damaged, `template.file` is selected.
 
+use super::inbox::Inbox;
 use super::slot::Slot;
 use crate::error::{Error, Kind, Result};
 use crate::files;
@@ -22,6 +23,7 @@ pub struct Slots {
     /// The template as long as no slot is selected.
     file: PathBuf,
     slots: BTreeMap<Slot, PathBuf>,
+    inbox: Option<Inbox>,
 }
 
 /// Names the template that is selected.
@@ -36,7 +38,23 @@ pub struct Selected {
 impl Slots {
     /// Makes the list of a configuration. `file` is the template as long as no slot is selected.
     pub fn new(file: PathBuf, slots: BTreeMap<Slot, PathBuf>) -> Self {
-        Slots { file, slots }
+        Slots { file, slots, inbox: None }
+    }
+
+    /// Returns the same list, whose slots can be filled from an inbox.
+    pub fn with_inbox(self, inbox: Option<Inbox>) -> Self {
+        Slots { inbox, ..self }
+    }
+
+    /// Returns the inbox.
+    ///
+    /// # Errors
+    /// Returns [`Kind::Usage`] if the configuration names none.
+    pub fn inbox(&self) -> Result<&Inbox> {
+        self.inbox.as_ref().ok_or_else(|| {
+            Error::usage("no template can be uploaded here")
+                .advise("set template.inbox to a folder in which hetmm-plant may write")
+        })
     }
 
     /// Returns every slot with its file, in the order of the numbers.

@@ -3,7 +3,8 @@
 //!
 //! The signature of a trusted key stays in `part.hetmm.minisig`, also while parts are taught. The device signs a taught
 //! template in a file that carries the digest of the template in its name. So the template and its signature never
-//! change at two moments: whenever power is lost, the template that is there has a signature that is there.
+//! change at two moments: whenever power is lost, the template that is there has a signature that is there. An uploaded
+//! template comes into a slot in the same way.
 
 use super::evidence::device_key::DeviceKey;
 use crate::error::{Error, Kind, Result};
@@ -45,7 +46,7 @@ impl Trust {
             Ok(signed) => return Ok(Some(signed)),
             Err(why) => why,
         };
-        match self.by_device(file, bytes)? {
+        match self.by_digest(file, bytes)? {
             Some(signed) => Ok(Some(signed)),
             None => Err(why),
         }
@@ -62,14 +63,57 @@ impl Trust {
         signature.check(&mut bytes, &self.keys)
     }
 
-    /// Checks the signature that the device has made for exactly these bytes, if there is one.
-    fn by_device(&self, file: &Path, mut bytes: &[u8]) -> Result<Option<SignedBy>> {
-        let Some(key) = &self.device_key else { return Ok(None) };
-        let path = device_signature(file, blake3::hash(bytes).to_hex().as_str());
+    /// Checks the signature for exactly these bytes whose file carries their digest in its name, if there is one. The
+    /// device has made it, or it came with a template that was installed.
+    fn by_digest(&self, file: &Path, mut bytes: &[u8]) -> Result<Option<SignedBy>> {
+        let path = signature_by_digest(file, blake3::hash(bytes).to_hex().as_str());
         let Some(signature) = Signature::read(&path)? else { return Ok(None) };
-        let Some(key) = DeviceKey::read_if_there(key)? else { return Ok(None) };
-        let Some(key) = TrustedKey::parse(&key.public().to_text()) else { return Ok(None) };
-        signature.check(&mut bytes, &[key]).map(Some)
+        let mut keys = self.keys.clone();
+        if let Some(key) = &self.device_key {
+            let key = DeviceKey::read_if_there(key)?;
+            keys.extend(key.and_then(|key| TrustedKey::parse(&key.public().to_text())));
+        }
+        signature.check(&mut bytes, &keys).map(Some)
+    }
+
+    /// Copies the signature of the template at `from`, whose bytes are `bytes`, to the place where it counts for these
+    /// bytes at `file`. The signature of what is at `file` now stays until [`Trust::settle`]. Without a signature at `from`
+    /// it does nothing.
+    ///
+    /// # Errors
+    /// Returns [`Kind::Template`] if it is no signature, or if signatures are required and it does not count. Returns
+    /// [`Kind::Io`] if it cannot be copied.
+    pub fn carry_over(&self, from: &Path, file: &Path, mut bytes: &[u8]) -> Result<()> {
+        let from = Signature::path_of(from);
+        if !from.exists() && !self.is_required() {
+            return Ok(());
+        }
+        let text = files::read_regular(&from, Signature::MOST_BYTES, Kind::Template)?;
+        let place = signature_by_digest(file, blake3::hash(bytes).to_hex().as_str());
+        let signature = Signature::parse(&String::from_utf8_lossy(&text))?;
+        if self.is_required() {
+            // What is copied is what counts, also if somebody has exchanged the file since it was checked.
+            signature.check(&mut bytes, &self.keys)?;
+        }
+        files::write_whole(&place, &text)
+    }
+
+    /// Makes the signature that was carried over the usual one of `file`, which has the digest `blake3` by now. If none
+    /// was carried over, it removes that of the template before.
+    ///
+    /// # Errors
+    /// Returns [`Kind::Io`] if the signature cannot be written or removed.
+    pub fn settle(&self, file: &Path, blake3: &str) -> Result<()> {
+        let (carried, usual) = (signature_by_digest(file, blake3), Signature::path_of(file));
+        if Signature::read(&carried)?.is_some() {
+            let text = files::read_regular(&carried, Signature::MOST_BYTES, Kind::Template)?;
+            files::write_whole(&usual, &text)?;
+        } else if usual.exists() {
+            let failed = |e| Error::io(&usual, "the signature of the template before stays", &e);
+            std::fs::remove_file(&usual).map_err(failed)?;
+        }
+        self.tidy(file);
+        Ok(())
     }
 
     /// Does `change` to a copy of the template at `file`, and puts the copy in place when it has a signature that
@@ -128,21 +172,21 @@ impl Trust {
         let key = DeviceKey::read_or_make(key_file)?;
         let comment = trusted_comment(&signed.name, changed.as_bytes());
         let text = key.sign_file(&bytes, &comment);
-        let path = device_signature(file, changed.to_hex().as_str());
+        let path = signature_by_digest(file, changed.to_hex().as_str());
         files::write_whole(&path, text.as_bytes())
     }
 
-    /// Removes the signatures that the device has made for other states of the template than the one that is there.
+    /// Removes the signatures by digest for other states of the template than the one that is there.
     pub fn tidy(&self, file: &Path) {
         let Ok(bytes) = File::open(file) else { return };
         let mut hasher = blake3::Hasher::new();
         if hasher.update_reader(bytes).is_err() {
             return;
         }
-        let kept = device_signature(file, hasher.finalize().to_hex().as_str());
+        let kept = signature_by_digest(file, hasher.finalize().to_hex().as_str());
         for entry in std::fs::read_dir(files::folder_of(file)).into_iter().flatten().flatten() {
             let path = entry.path();
-            if is_device_signature(file, &path) && path != kept {
+            if is_signature_by_digest(file, &path) && path != kept {
                 // A signature that stays is for bytes that are no longer there.
                 let _ = std::fs::remove_file(path);
             }
@@ -150,14 +194,14 @@ impl Trust {
     }
 }
 
-/// Returns the file of the device's signature of a template with this digest.
-fn device_signature(file: &Path, digest: &str) -> PathBuf {
+/// Returns the file of the signature that counts only for a template with this digest.
+fn signature_by_digest(file: &Path, digest: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.minisig", digest.get(..16).unwrap_or(digest)));
     name.into()
 }
 
-fn is_device_signature(file: &Path, path: &Path) -> bool {
+fn is_signature_by_digest(file: &Path, path: &Path) -> bool {
     let (Some(file), Some(name)) = (file.file_name(), path.file_name()) else { return false };
     let digest = || {
         let rest = name.to_str()?.strip_prefix(file.to_str()?)?;

@@ -77,6 +77,12 @@ impl Template {
         self.bytes.get(range).unwrap_or_default()
     }
 
+    /// Returns the bytes of the file.
+    #[cfg(feature = "edge")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Computes the BLAKE3 digest of the file.
     pub fn digest(&self) -> [u8; 32] {
         blake3::hash(&self.bytes).into()

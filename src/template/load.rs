@@ -35,11 +35,28 @@ impl OwnBytes {
     /// [`Kind::Template`] where it is another kind of file, [`Kind::Io`] where it cannot be read or there is no memory
     /// for it.
     pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::read_from(open_file(path)?, path, u64::MAX)
+    }
+
+    /// Does the same as [`OwnBytes::read`] with a file of at most `most_bytes` that another user may exchange at any
+    /// moment. It never waits for a pipe.
+    ///
+    /// # Errors
+    /// As [`OwnBytes::read`]; [`Kind::Template`] where the file is longer.
+    #[cfg(feature = "edge")]
+    pub(crate) fn read_foreign(path: &Path, most_bytes: u64) -> Result<Self> {
+        let file = crate::files::open_regular(path, most_bytes, Kind::Template)?;
+        Self::read_from(file, path, most_bytes)
+    }
+
+    fn read_from(mut file: File, path: &Path, most_bytes: u64) -> Result<Self> {
         let unreadable = |e| Error::io(path, "the template cannot be read", &e);
-        let mut file = open_file(path)?;
         let length = file.metadata().map_err(unreadable)?.len();
         if length == 0 {
             return Err(empty().within(path.display()));
+        }
+        if length > most_bytes {
+            return Err(Error::template(format!("{}: too large", path.display())));
         }
         let length = usize::try_from(length)
             .map_err(|_| Error::template(format!("{}: too large", path.display())))?;

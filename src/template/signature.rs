@@ -9,8 +9,6 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// No signature file is longer, in bytes.
-const MAX_BYTES: u64 = 16 << 10;
 /// What stands before the digest in the trusted comment.
 const DIGEST: &str = "blake3:";
 
@@ -52,6 +50,9 @@ pub struct SignedBy {
 }
 
 impl Signature {
+    /// No signature file is longer, in bytes.
+    pub const MOST_BYTES: u64 = 16 << 10;
+
     /// Returns the file of the signature of the template at `template`.
     pub fn path_of(template: &Path) -> PathBuf {
         let mut name = template.as_os_str().to_owned();
@@ -68,7 +69,7 @@ impl Signature {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             _ => {}
         }
-        let bytes = files::read_regular(path, MAX_BYTES, Kind::Template)?;
+        let bytes = files::read_regular(path, Self::MOST_BYTES, Kind::Template)?;
         let text = String::from_utf8_lossy(&bytes);
         Self::parse(&text).map(Some).map_err(|e| e.within(path.display()))
     }

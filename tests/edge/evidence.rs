@@ -254,10 +254,14 @@ fn make_key(desk: &Desk, name: &str) -> String {
 }
 
 fn sign(desk: &Desk, key: &str) {
-    let bytes = std::fs::read(desk.path("part.hetmm")).expect("reads");
+    sign_file(desk, key, "part.hetmm");
+}
+
+fn sign_file(desk: &Desk, key: &str, file: &str) {
+    let bytes = std::fs::read(desk.path(file)).expect("reads");
     let comment = format!("bracket 4711 blake3:{}", blake3::hash(&bytes).to_hex());
     let signed = Command::new("minisign")
-        .args(["-S", "-s", &format!("{key}.key"), "-m", "part.hetmm", "-t", &comment])
+        .args(["-S", "-s", &format!("{key}.key"), "-m", file, "-t", &comment])
         .current_dir(desk.folder.path())
         .output()
         .expect("runs");
@@ -390,4 +394,57 @@ fn the_device_signs_what_it_was_taught_only_if_it_may_and_only_on_a_signed_base(
         assert_eq!(desk.of_kind(kind).len(), 1, "{kind}");
     }
     assert_eq!(desk.verify().status.code(), Some(0), "{}", stderr(&desk.verify()));
+}
+
+#[test]
+fn an_uploaded_template_brings_its_signature_and_a_foreign_key_is_refused() {
+    if !has_minisign() {
+        return;
+    }
+    let mut desk = Desk::new(CONFIG);
+    with_keys(&desk, "inbox = \"inbox\"\nslots = { 1 = \"part.hetmm\" }\n");
+    make_key(&desk, "theirs");
+    sign(&desk, "ours");
+    let old = std::fs::read(desk.path("part.hetmm.minisig")).expect("reads");
+    desk.start();
+    desk.wait_until_ready();
+    std::fs::create_dir(desk.path("inbox")).expect("makes");
+    let upload = desk.path("inbox/upload.hetmm");
+    std::fs::copy(desk.path("part.hetmm"), &upload).expect("copies");
+    let ruled = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+        .args(["rules", "--min-area", "3px"])
+        .arg(&upload)
+        .output()
+        .expect("runs");
+    assert!(ruled.status.success(), "{}", stderr(&ruled));
+    let digest = blake3::hash(&std::fs::read(&upload).expect("reads")).to_hex().to_string();
+    let refused = |word: &str| {
+        for request in ["prove".to_owned(), format!("install 1 --digest {digest}")] {
+            let answer = desk.ask(&request);
+            assert!(answer["error"].to_string().contains(word), "{answer}");
+        }
+    };
+    refused("is not signed");
+    sign_file(&desk, "theirs", "inbox/upload.hetmm");
+    refused("unknown key");
+    sign_file(&desk, "ours", "inbox/upload.hetmm");
+    let new = std::fs::read(desk.path("inbox/upload.hetmm.minisig")).expect("reads");
+    assert_eq!(desk.ask("prove")["candidate"]["identity"]["name"], "bracket 4711");
+    let done = desk.ask(&format!("install 1 --digest {digest}"));
+    assert_eq!(done["blake3"], digest.as_str(), "{done}");
+    assert_eq!(std::fs::read(desk.path("part.hetmm.minisig")).expect("reads"), new);
+    assert_eq!(std::fs::read_dir(desk.path("inbox")).expect("lists").count(), 0);
+    assert_eq!(desk.stop(), 0);
+    // Power was lost after the template was renamed, and before its signature was.
+    std::fs::write(desk.path("part.hetmm.minisig"), &old).expect("writes");
+    let by_digest = desk.path(&format!("part.hetmm.{}.minisig", &digest[..16]));
+    assert_eq!(std::fs::read(&by_digest).expect("reads"), new);
+    desk.start();
+    let status = desk.wait_until_ready();
+    assert_eq!(status["template"]["identity"]["blake3"], digest.as_str());
+    assert_eq!(desk.stop(), 0);
+    // Without that file, the old signature does not fit.
+    std::fs::remove_file(&by_digest).expect("removes");
+    let out = desk.command().arg("--check").output().expect("runs");
+    assert!(stderr(&out).contains("not for this template"), "{}", stderr(&out));
 }

@@ -1,6 +1,7 @@
 //! Tests slots for templates in the real program: selecting, what follows the selection, and what survives a restart.
 
 use super::*;
+use serde_json::json;
 
 /// Makes a desk with a chain of records and two slots. The template of the second one has other bytes.
 fn desk() -> Desk {
@@ -159,4 +160,105 @@ fn every_slot_has_a_drift_state_of_its_own() {
     assert_eq!(told.len(), 1);
     assert!(told[0]["who"].as_str().is_some_and(|who| who.contains("user ")), "{told:?}");
     assert!(told[0]["warnings"].is_array(), "{told:?}");
+}
+
+/// Puts a template into the inbox, as `hetmm-plant` does.
+fn upload(desk: &Desk, bytes: &[u8]) {
+    std::fs::create_dir_all(desk.path("inbox")).expect("makes");
+    std::fs::write(desk.path("inbox/upload.hetmm"), bytes).expect("writes");
+}
+
+#[test]
+fn an_uploaded_template_is_compared_first_and_comes_into_a_slot_when_its_digest_is_named() {
+    let mut desk = desk();
+    let config = std::fs::read_to_string(desk.path("line.toml")).expect("reads");
+    let with_inbox =
+        config.replace("file = \"part.hetmm\"\n", "file = \"part.hetmm\"\ninbox = \"inbox\"\n");
+    std::fs::write(desk.path("line.toml"), with_inbox).expect("writes");
+    std::fs::copy(picture("scratch", 0), desk.path("pictures/0.png")).expect("copies");
+    desk.start();
+    desk.wait_until_ready();
+    assert_eq!(desk.ask("prove 2")["archived"], json!({"judged": 0, "changed": 0, "parts": []}));
+    let first_part = desk.ask("trigger");
+    assert_eq!(first_part["why"], "defect");
+    desk.wait_for("the picture", |s| s["records"]["pictures_written"] == 1);
+    let compared = desk.ask("prove 2");
+    assert_eq!(compared["archived"]["judged"], 1, "{compared}");
+    assert_eq!(compared["archived"]["changed"], 0, "a scratch is larger than three pixels");
+    let (second, first) = (digest(&desk.path("b.hetmm")), digest(&desk.path("part.hetmm")));
+    assert_eq!(compared["candidate"]["identity"]["blake3"], second.as_str());
+    assert_eq!(compared["in_use"]["identity"]["blake3"], first.as_str());
+    assert_eq!(
+        (&compared["candidate"]["rules"], &compared["in_use"]["rules"]),
+        (&true.into(), &false.into())
+    );
+    for side in ["candidate", "in_use"] {
+        let has = |key: &str| compared[side][key].as_f64().is_some_and(|number| number > 0.0);
+        assert!(
+            has("threshold") && has("pictures") && has("smallest_defect_px") && has("probes"),
+            "{compared}"
+        );
+    }
+    assert_eq!(desk.ask("status")["template"]["slot"], 1, "nothing has changed");
+    assert!(desk.ask("prove")["error"].to_string().contains("no template was uploaded"));
+    // A template with a rule that no scratch is large enough for would let the archived part pass.
+    std::fs::copy(desk.path("b.hetmm"), desk.path("kept.hetmm")).expect("copies");
+    let ruled = Command::new(env!("CARGO_BIN_EXE_hetmm"))
+        .args(["rules", "--min-area", "90000px"])
+        .arg(desk.path("b.hetmm"))
+        .output()
+        .expect("runs");
+    assert!(ruled.status.success(), "{}", stderr(&ruled));
+    let archived = desk.ask("prove 2")["archived"].clone();
+    assert_eq!((&archived["judged"], &archived["changed"]), (&1.into(), &1.into()), "{archived}");
+    let part = &archived["parts"][0];
+    assert_eq!(
+        (&part["part"], &part["passed"], &part["passes"]),
+        (&1.into(), &false.into(), &true.into())
+    );
+    std::fs::rename(desk.path("kept.hetmm"), desk.path("b.hetmm")).expect("renames");
+    // What is refused changes nothing, and the answer names what is damaged.
+    let whole = std::fs::read(desk.path("b.hetmm")).expect("reads");
+    let install = |slot: u8, digest: &str| desk.ask(&format!("install {slot} --digest {digest}"));
+    let mut changed = whole.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    for (bytes, word) in [
+        (&b"no template"[..], "upload.hetmm"),
+        (&whole[..1000], "upload.hetmm"),
+        (&changed[..], "section"),
+    ] {
+        upload(&desk, bytes);
+        for answer in [desk.ask("prove"), install(1, &second[..8])] {
+            assert!(answer["error"].to_string().contains(word), "{answer}");
+        }
+    }
+    // The user of the other program may put anything there. Nobody waits for it, or reads it without end.
+    let file = desk.path("inbox/upload.hetmm");
+    std::fs::remove_file(&file).expect("removes");
+    assert!(Command::new("mkfifo").arg(&file).status().expect("runs").success());
+    assert!(desk.ask("prove")["error"].to_string().contains("not a regular file"));
+    std::fs::remove_file(&file).expect("removes");
+    std::fs::File::create(&file).expect("makes").set_len((1 << 30) + 1).expect("is sparse");
+    assert!(desk.ask("prove")["error"].to_string().contains("more than 1073741824"));
+    upload(&desk, &whole);
+    assert_eq!(desk.ask("prove")["candidate"]["identity"]["blake3"], second.as_str());
+    assert!(install(1, &first[..8])["error"].to_string().contains("is expected"));
+    assert!(install(3, &second)["error"].to_string().contains("no slot 3"));
+    assert_eq!(digest(&desk.path("part.hetmm")), first, "slot 1 is as before");
+    assert_eq!(desk.ask("status")["template"]["identity"]["blake3"], first.as_str());
+    let done = install(1, &second);
+    assert_eq!((&done["slot"], &done["blake3"]), (&1.into(), &second.as_str().into()), "{done}");
+    assert_eq!(digest(&desk.path("part.hetmm")), second);
+    assert_eq!(desk.ask("status")["template"]["identity"]["blake3"], second.as_str());
+    assert!(!desk.path("inbox/upload.hetmm").exists(), "the inbox is empty");
+    assert_eq!(desk.ask("trigger")["outcome"], "passed");
+    assert_eq!(desk.stop(), 0);
+    let installed = chain(&desk, "install");
+    assert_eq!(installed.len(), 1);
+    assert_eq!(
+        (&installed[0]["slot"], &installed[0]["blake3"]),
+        (&1.into(), &second.as_str().into())
+    );
+    assert!(chain(&desk, "template_refused").len() >= 3, "what was refused is recorded");
 }

@@ -6,6 +6,7 @@
 use hetmm::error::Kind;
 use hetmm::line::config::LineConfig;
 use hetmm::line::request::{DriftRequest, Request};
+use hetmm::line::slot::Candidate;
 use std::fmt::Write;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
@@ -316,6 +317,9 @@ fn written(request: Request) -> String {
         Request::Slots => "slots".into(),
         Request::Select(slot, None) => format!("select {slot}"),
         Request::Select(slot, Some(digest)) => format!("select {slot} {digest}"),
+        Request::Prove(Candidate::Upload) => "prove upload".into(),
+        Request::Prove(Candidate::Slot(slot)) => format!("prove {slot}"),
+        Request::Install(slot, digest) => format!("install {slot} {digest}"),
         Request::Lines => "lines".into(),
         Request::Commission => "commission on".into(),
         Request::EndCommissioning => "commission off".into(),
@@ -340,6 +344,9 @@ fn changed_requests_are_refused_or_mean_what_they_say() {
         "select 2",
         "select 12 0123456789abcdef",
         "slots",
+        "prove 2",
+        "prove upload",
+        "install 2 01234567",
         "safe",
         "resume",
         "acknowledge",

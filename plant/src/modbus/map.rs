@@ -127,6 +127,7 @@ map! {
     54 2 u32 "microseconds by which the gate was told late" |v: &View<'_>| small(v.part().and_then(Part::gate_lateness_us));
     56 1 u16 "number of regions" |v: &View<'_>| v.part().map_or(0, |part| part.regions.len() as u16);
     58 2 u32 "template: the first four bytes of its BLAKE3" |v: &View<'_>| template(v.part());
+    60 1 u16 "slot of the template; 0 none" |v: &View<'_>| v.part().and_then(|part| part.template.as_ref()?.slot).unwrap_or(0);
     61 2 u32 "seconds since 1970 at the gate" |v: &View<'_>| small(v.part().map(|part| part.unix_ms / 1000));
     63 1 u16 "number of the result again; if it differs from 40, read again" |v: &View<'_>| v.result();
     70 2 u32 "99 % of results took at most so many microseconds" |v: &View<'_>| v.count("/latency_us/trigger_to_result/p99");
@@ -165,13 +166,14 @@ pub const STATUS_BITS: [&str; 16] = [
 ];
 
 /// The names of the warning bits, from bit 0.
-pub const WARNING_BITS: [&str; 6] = [
+pub const WARNING_BITS: [&str; 7] = [
     "drift",
     "the clock is not synchronized",
     "records were lost",
     "pictures were lost",
     "too little disk space for records",
     "the PLC has stopped toggling its coil",
+    "the device is too hot",
 ];
 
 impl View<'_> {
@@ -268,14 +270,14 @@ fn status_bits(view: &View<'_>) -> u16 {
 }
 
 fn warning_bits(view: &View<'_>) -> u16 {
-    let is_full = view.now.status.pointer("/records/chain/too_little_space") == Some(&true.into());
     bits([
         view.now.drifts(),
         !view.clock,
         view.now.records_lost() > 0,
         view.now.pictures_lost() > 0,
-        is_full,
+        view.now.lacks_space(),
         view.control.is_plc_silent(view.plc_alive, view.at),
+        view.now.is_too_hot(),
     ])
 }
 
@@ -359,6 +361,7 @@ mod tests {
     fn registers(order: WordOrder) -> [u16; 256] {
         let board = Board::new(None);
         board.hello("0.2.0");
+        board.temperature(json!({"zones": {}, "too_hot": true}));
         board.status(json!({
             "state": "ready", "heartbeat": 65537, "faults": ["template", "alarm"],
             "counters": {"triggers": 0x0001_0002_u64, "rejected": 9, "rejected_for": {"defect": 4}},
@@ -369,7 +372,7 @@ mod tests {
         let message = json!({
             "part": 0x0001_0002_0003_0004_u64, "unix_ms": 5000, "trigger_us": 10, "result_us": 1010,
             "outcome": "rejected", "why": "no_frame", "score": 3.0, "threshold": 2.0,
-            "gate": {"due_us": 1, "at_us": 8}, "template": {"name": "a", "blake3": "00c0ffee11"},
+            "gate": {"due_us": 1, "at_us": 8}, "template": {"name": "a", "blake3": "00c0ffee11", "slot": 7},
         });
         results.add(std::sync::Arc::new(Part::read(message).expect("a part")));
         let (control, now) = (Control::default(), board.now());
@@ -396,11 +399,11 @@ mod tests {
         assert_eq!((found[0], found[3], found[4], found[5]), (1, 1, 0x0102, 0x0304));
         let status: Vec<u16> = (0..16).filter(|at| bit(2, *at)).collect();
         assert_eq!(status, [0, 1, 3, 7, 8, 9, 15]);
-        assert_eq!((found[6], found[7]), (0b1000_0001, 1));
+        assert_eq!((found[6], found[7]), (0b1000_0001, 0b100_0001));
         assert_eq!((found[8], found[9], found[17]), (1, 2, 5));
         assert_eq!((&found[40..47], found[63]), (&[1, 1, 2, 3, 4, 2, 3][..], 1));
         assert_eq!((found[51], found[53], found[55]), (1500, 1000, 7));
-        assert_eq!((&found[58..60], found[62]), (&[0x00c0, 0xffee][..], 5));
+        assert_eq!((&found[58..61], found[62]), (&[0x00c0, 0xffee, 7][..], 5));
         assert_eq!((found[80], found[81], found[86]), (2, 1425, u16::MAX));
         assert_eq!(&found[200..203], [0x633f, 0x6d31, 0], "c?m1");
         assert_eq!(f32::from_bits((u32::from(found[47]) << 16) | u32::from(found[48])), 3.0);

@@ -93,7 +93,9 @@ impl Topics {
 
     /// Says the newest record of the evidence: an anchor outside the device.
     pub fn evidence(&self, now: &Now, unix_ms: u64) -> Option<Message> {
-        let chain = now.status.pointer("/records/chain").filter(|chain| chain.is_object())?;
+        let chain = now.status.pointer("/records/chain")?;
+        // Before the first record there is no anchor.
+        chain.get("seq")?.as_u64()?;
         let field = |name: &str| chain.get(name).cloned().unwrap_or_default();
         let content = json!({"seq": field("seq"), "blake3": field("blake3"), "unix_ms": unix_ms});
         Some(self.retained("evidence/head", content))

@@ -1,7 +1,7 @@
 // Shows what only engineers see: inputs and outputs, and users.
 
 import { may, model, post } from "./link.js";
-import { button, h, hasText, icon, keyed, minutes, number, s, setText, t, tellDone } from "./tools.js";
+import { button, day, h, hasText, icon, keyed, minutes, number, s, setText, t, tellDone } from "./tools.js";
 import { ask, field, form, reading, refusalPlace, reveal, table } from "./forms.js";
 
 /** The time between two readings of inputs and outputs, in milliseconds. */
@@ -9,7 +9,8 @@ const LINES_MS = 1000;
 
 /** Makes the view of inputs and outputs, with the test pulse. */
 export function ioView() {
-  const place = refusalPlace();
+  const [place, recordsPlace] = [refusalPlace(), refusalPlace()];
+  const files = h("ul", { class: "plain" }, downloads([]));
   const [inputs, outputs] = [h("tbody", {}), h("tbody", {})];
   const none = h("p", { class: "soft", hidden: true }, t("no_lines"));
   const half = (name, columns, body) =>
@@ -50,7 +51,7 @@ export function ioView() {
       h(
         "section",
         { class: "panel commissioning" },
-        h("h2", {}, t("commissioning")),
+        h("h2", {}, t("state_commissioning")),
         h("div", { class: "buttons spread" }, left, pulse),
         h(
           "ul",
@@ -60,6 +61,7 @@ export function ioView() {
           h("li", {}, t("commissioning_3")),
         ),
       ),
+      h("section", { class: "panel across" }, h("h2", {}, t("downloads")), recordsPlace, files),
     ),
   );
   const show = (lines) => {
@@ -80,7 +82,21 @@ export function ioView() {
     if (isOn) pulse.removeAttribute("aria-disabled");
     else pulse.setAttribute("aria-disabled", "true");
   };
-  return { element, update, close: reader.close };
+  const records = reading("/api/records", 0, recordsPlace, ({ segments }) => files.replaceChildren(...downloads(segments)));
+  const close = () => [reader, records].forEach((one) => one.close());
+  return { element, update, close };
+}
+
+/** Makes links to everything that an engineer can fetch. */
+function downloads(segments) {
+  const link = (path, name, words = "") =>
+    h("li", {}, h("a", { href: `/api/${path}`, download: true }, name), h("span", { class: "soft small" }, words));
+  const size = ({ bytes, written_unix_s: at }) => ` ${number(bytes / 1e6, 1)} MB · ${day(at)}`;
+  return [
+    link("diagnosis.tar", t("diagnosis")),
+    link("pictures.tar", t("rejected_pictures")),
+    ...segments.map((one) => link(`records/${one.name}`, one.name, size(one))),
+  ];
 }
 
 function lineRow({ name, active }) {

@@ -76,11 +76,11 @@ export function stateName() {
 export function driftMessages(drift) {
   const warnings = (drift?.warnings ?? []).map((words) => {
     const key = DRIFT_WORDS[words];
-    return key ? message("warning", t(key), t(`${key}_do`)) : message("warning", words, t("drift_other_do"));
+    return key ? message("warning", t(key), t(`${key}_do`)) : message("warning", words, t("drift_warning_about"));
   });
   const hours = drift?.hours_to_threshold;
   if (Number.isFinite(hours)) {
-    warnings.push(message("warning", t("forecast", { n: number(hours) }), t("drift_other_do")));
+    warnings.push(message("warning", t("forecast", { n: number(hours) }), t("drift_warning_about")));
   }
   return warnings;
 }
@@ -110,6 +110,7 @@ export function messages(status) {
     ...warn(template.fallbacks > 0, "warn_fallback"),
     ...warn(records.chain?.too_little_space, "warn_disk"),
     ...warn(records.chain?.error && !records.chain.too_little_space, "warn_chain"),
+    ...warn(status.temperature?.too_hot, "warn_hot", { n: number(status.temperature?.highest_c) }),
     ...warn(lost > 0, "warn_records", { n: number(lost) }),
     ...warn(pictures > 0, "warn_pictures", { n: number(pictures) }),
   ];
@@ -155,7 +156,7 @@ function statePanel() {
     buttons,
   );
   const acknowledge = button(t("acknowledge"), () => acknowledgeAlarm(acknowledge), { kind: "main large" });
-  const safe = button(t("safe"), askSafe, { kind: "large", symbol: "safe" });
+  const safe = button(t("state_safe"), askSafe, { kind: "large", symbol: "safe" });
   let shown = null;
   const update = (list) => {
     const state = stateName();
@@ -262,7 +263,7 @@ function lastPanel(hold) {
 /** Makes the live picture. The next picture is asked for when the one before has come, so a slow link skips some. */
 function livePicture() {
   const svg = s("svg", { class: "outline", "aria-hidden": "true" });
-  const frame = h("div", { class: "shot live" }, h("p", { class: "absent" }, t("no_picture")), svg);
+  const frame = h("div", { class: "shot live" }, h("p", { class: "absent" }, t("why_no_frame")), svg);
   const caption = h("p", { class: "caption" });
   let [shown, wanted, failed, isLoading, isClosed] = [null, null, null, false, false];
   const part = (number) => model.parts.findLast((one) => one.part === number);

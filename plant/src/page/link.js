@@ -19,6 +19,7 @@ const NOTICE_MS = 250;
 /** The times that the device has for an answer, in milliseconds. Teaching computes features and checks the template. */
 const ANSWER_MS = 15000;
 const WORK_MS = 120000;
+const UPLOAD_MS = 1800000;
 
 /** Holds what the page knows. `heard` is the moment of the last message on the browser's monotonic clock. */
 export const model = {
@@ -100,8 +101,15 @@ export function get(path) {
 export function post(path, body) {
   const headers = { "Content-Type": "application/json" };
   if (model.session?.token) headers["X-Token"] = model.session.token;
-  const isWork = /teach|undo|select|password|login|setup|users/.test(path);
+  const isWork = /teach|undo|select|prove|install|password|login|setup|users/.test(path);
   return request(path, { method: "POST", headers, body: JSON.stringify(body) }, isWork ? WORK_MS : ANSWER_MS);
+}
+
+/** Sends the file of a template, with that of its signature if there is one. Throws a `Refusal`. */
+export async function upload(file, signature) {
+  const headers = { "Content-Type": "application/octet-stream", "X-Token": model.session?.token ?? "" };
+  if (signature) headers["X-Signature"] = btoa(String.fromCharCode(...new Uint8Array(await signature.arrayBuffer())));
+  return request("/api/upload", { method: "POST", headers, body: file }, UPLOAD_MS);
 }
 
 async function request(path, options, patience) {
@@ -131,7 +139,7 @@ function refusal(path, status, body) {
     checkSession();
     return new Refusal(status, t("session_over"), "", body);
   }
-  const own = [403, 404, 409, 413, 421, 429, 503].includes(status) ? `failed_${status}` : "failed";
+  const own = [403, 404, 409, 413, 421, 422, 429, 503, 507].includes(status) ? `failed_${status}` : "failed";
   return new Refusal(status, t(own), detail, body);
 }
 

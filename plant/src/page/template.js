@@ -1,8 +1,8 @@
 // Shows the template: what is in use, the choice of another one, and what was taught.
 
-import { hasRole, may, model, noteTaught, post } from "./link.js";
+import { hasRole, may, model, noteTaught, post, upload } from "./link.js";
 import { button, day, h, icon, number, t, tellDone } from "./tools.js";
-import { ask, facts, reading, refusalPlace } from "./forms.js";
+import { ask, carryOut, facts, field, reading, refusalPlace, table } from "./forms.js";
 
 /** Makes the view of the template: what is in use, slots, and what was taught. */
 export function templateView() {
@@ -14,7 +14,7 @@ export function templateView() {
   const element = h(
     "div",
     { class: "two template-grid" },
-    h("section", { class: "panel scroll" }, h("h1", {}, t("template_title")), present),
+    h("section", { class: "panel scroll" }, h("h1", {}, t("view_template")), present),
     h(
       "div",
       { class: "scroll column" },
@@ -25,7 +25,7 @@ export function templateView() {
   let [entries, choices] = [null, null];
   const show = () => {
     if (entries) history.replaceChildren(historyList(entries, reload));
-    if (choices) slots.replaceChildren(...slotCards(choices, reload));
+    if (choices) slots.replaceChildren(...slotCards(choices, places[0], reload));
   };
   const readings = [
     reading("/api/history", 0, places[1], (found) => {
@@ -80,18 +80,20 @@ function presentTemplate(template) {
   ];
 }
 
-function slotCards(slots, reload) {
+function slotCards(slots, place, reload) {
   if (slots.length === 0) return [h("p", { class: "soft" }, t("slots_none"))];
-  return slots.map((slot) => slotCard(slot, reload));
+  const add = may("install") && may("prove") && button(t("upload"), () => askUpload(slots, reload));
+  return [...slots.map((slot) => slotCard(slot, place, reload)), add || ""];
 }
 
-function slotCard(slot, reload) {
-  const choose = button(t("slot_choose"), () => askSelect(slot, reload), {
+function slotCard(slot, place, reload) {
+  const prove = async () => compare(await post("/api/prove", { slot: slot.slot }), slot, "select", reload);
+  const choose = button(t("slot_choose"), () => carryOut(choose, place, prove), {
     "aria-label": `${t("slot_choose")}: ${slot.name}`,
   });
   const state = slot.active
-    ? h("p", { class: "chip" }, icon("good", "accent"), t("slot_active"))
-    : may("select") && slot.blake3
+    ? h("p", { class: "chip" }, icon("good", "accent"), t("in_use"))
+    : may("select") && may("prove") && slot.blake3
       ? choose
       : "";
   return h(
@@ -107,19 +109,92 @@ function slotCard(slot, reload) {
   );
 }
 
-function askSelect(slot, reload) {
-  ask({
+/** What is compared of two templates: the key of its name, and how it is read. */
+const COMPARED = [
+  ["name", ({ identity }) => identity.name],
+  ["digest", ({ identity }) => identity.blake3],
+  ["signer", ({ identity }) => identity.signer ?? t("not_signed")],
+  ["threshold", ({ threshold }) => number(threshold, 3)],
+  ["rules", ({ rules }) => t(rules ? "yes" : "no")],
+  ["pictures", ({ pictures }) => number(pictures)],
+  ["inserted", ({ inserted }) => number(inserted)],
+  ["smallest", smallest],
+  ["computed_by", ({ engine }) => engine],
+];
+
+function smallest({ smallest_defect_px: px, mm_per_pixel: mm }) {
+  return mm && px ? `${number(px * mm, 2)} mm` : `${number(px, 1)} px`;
+}
+
+/**
+ * Shows a template that the device has checked beside the one in use. If somebody confirms it, it is used: from its slot
+ * (`select`), or after it was copied into that slot (`install`).
+ */
+function compare({ candidate, in_use: now, archived }, slot, verb, reload) {
+  const shown = (name, text) => (name === "digest" ? digest(text) : text);
+  const rows = COMPARED.map(([name, read]) => {
+    const [was, is] = [now ? read(now) : t("unknown"), read(candidate)];
+    const isSame = was === is;
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, t(name)),
+      h("td", {}, shown(name, was)),
+      h("td", { class: "words" }, isSame ? t("same") : h("strong", {}, shown(name, is))),
+    );
+  });
+  const isUpload = verb === "install";
+  let isDone = false;
+  const dialog = ask({
     title: t("select_title"),
-    lines: [t("select_about")],
+    lines: [isUpload && h("strong", {}, t("install_about", { n: slot.slot })), t("select_about")].filter(Boolean),
     yes: t("select_yes"),
-    body: facts([
-      [t("name"), h("strong", { class: "large-text" }, slot.name)],
-      [t("digest"), digest(slot.blake3)],
-    ]),
+    body: h("div", {}, table(["", t("in_use"), t("candidate")], rows, t("select_title")), decisions(archived)),
     act: async () => {
-      await post("/api/select", { slot: slot.slot, digest: slot.blake3 });
-      tellDone(t("select_done", { name: slot.name }));
+      await post(`/api/${verb}`, { slot: slot.slot, digest: candidate.identity.blake3 });
+      isDone = true;
+      tellDone(t("select_done", { name: candidate.identity.name }));
       reload();
+    },
+  });
+  // An upload that nobody wants does not stay on the device.
+  dialog.addEventListener("close", () => isUpload && !isDone && post("/api/upload/discard", {}).catch(() => {}));
+}
+
+/** Says which archived parts the candidate would decide otherwise than the line has done. */
+function decisions(archived) {
+  if (!archived?.judged) return "";
+  const words = t("archived", { n: number(archived.changed), all: number(archived.judged) });
+  if (!archived.changed) return h("p", {}, words);
+  const row = ({ part, passes }) =>
+    h("li", {}, `${t("part", { n: number(part) })}: ${t(passes ? "passed" : "rejected")}`);
+  return h("details", {}, h("summary", {}, words), h("ul", { class: "plain" }, archived.parts.map(row)));
+}
+
+/** Asks for a template's file and the slot that it is for. The device checks it before anything else is asked. */
+function askUpload(slots, reload) {
+  const [fileLabel, file] = field(t("upload_file"), { type: "file", accept: ".hetmm" });
+  const [signatureLabel, signature] = field(t("upload_signature"), { type: "file", accept: ".minisig", required: false });
+  const choice = h(
+    "select",
+    {},
+    slots.map(({ slot, name }, at) => h("option", { value: at }, `${t("slot", { n: slot })}: ${name ?? "–"}`)),
+  );
+  ask({
+    title: t("upload"),
+    lines: [t("upload_about")],
+    yes: t("upload_yes"),
+    body: h(
+      "div",
+      { class: "plain" },
+      fileLabel,
+      signatureLabel,
+      h("label", { class: "field" }, h("span", {}, t("upload_slot")), choice),
+    ),
+    act: async () => {
+      if (!file.files[0]) throw new Error(t("upload_none"));
+      const found = await upload(file.files[0], signature.files[0]);
+      setTimeout(() => compare(found, slots[choice.value], "install", reload), 50);
     },
   });
 }
@@ -153,7 +228,7 @@ function historyCard(entry, later, reload) {
         h("strong", {}, `${t("entry")} ${number(entry.entry)} · ${entry.who}`),
         entry.forced && h("span", { class: "chip" }, icon("warning", "warning"), t("forced")),
       ),
-      h("p", { class: "small" }, `${day(entry.when_unix_s)} · ${t("history_score_title")} ${scores}`),
+      h("p", { class: "small" }, `${day(entry.when_unix_s)} · ${t("score")} ${scores}`),
       h("p", { class: "small soft" }, entry.picture),
     ),
     undo,

@@ -8,55 +8,50 @@ use crate::device::Said;
 use crate::part::Part;
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
-use bytes::Bytes;
-use hetmm::line::evidence::{Period, export};
-use hetmm::line::slot::DigestPrefix;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc::{Sender, channel};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
 
-/// The milliseconds of a day.
-const DAY_MS: u64 = 24 * 3600 * 1000;
-/// The blocks of a table that may wait for a slow reader.
-const BLOCKS: usize = 4;
 /// What may be asked of the device, with the role that it needs.
-const VERBS: [(&str, &str, Role); 9] = [
+const VERBS: [(&str, &str, Role); 11] = [
     ("acknowledge", "acknowledge", Role::Operator),
     ("safe", "safe", Role::Operator),
     ("teach", "teach 1", Role::Operator),
     ("teach_force", "teach 1 force", Role::Engineer),
     ("undo", "undo", Role::Operator),
+    ("prove", "prove 1", Role::Engineer),
     ("select", "select 1", Role::Engineer),
+    ("install", "install 1 00000000", Role::Engineer),
     ("pulse", "pulse ng", Role::Engineer),
     ("drift_learn", "drift learn", Role::Engineer),
     ("drift_accept", "drift accept", Role::Engineer),
 ];
 
-type Answer = Result<Response, Refusal>;
+/// What a request gets.
+pub(super) type Answer = Result<Response, Refusal>;
 
-fn now_unix_ms() -> u64 {
+/// Returns the wall clock in milliseconds since 1970.
+pub(super) fn now_unix_ms() -> u64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(unix.as_millis()).unwrap_or(0)
 }
 
-fn failed(why: impl std::fmt::Display) -> Refusal {
+/// Logs what has failed, and returns an answer that does not name it.
+pub(super) fn failed(why: impl std::fmt::Display) -> Refusal {
     log::error!("web: {why}");
     reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the log says why")
 }
 
 /// Returns a text of a request's content.
-fn text<'a>(content: &'a Value, key: &str) -> Result<&'a str, Refusal> {
+pub(super) fn text<'a>(content: &'a Value, key: &str) -> Result<&'a str, Refusal> {
     let found = content.get(key).and_then(Value::as_str);
     found.ok_or_else(|| reply::refusal(StatusCode::BAD_REQUEST, format!("{key} is missing")))
 }
 
-fn number(content: &Value, key: &str) -> Result<u64, Refusal> {
+/// Returns a number of a request's content.
+pub(super) fn number(content: &Value, key: &str) -> Result<u64, Refusal> {
     let found = content.get(key).and_then(Value::as_u64);
     found.ok_or_else(|| reply::refusal(StatusCode::BAD_REQUEST, format!("{key} is missing")))
 }
@@ -116,9 +111,8 @@ impl App {
     }
 
     /// Asks the device for something in the name of who is logged in.
-    async fn ask(&self, who: &Who, request: &str) -> Response {
-        let name = who.session.as_ref().map_or("page", |session| &session.user);
-        match self.device.ask(name, request).await {
+    pub(super) async fn ask(&self, who: &Who, request: &str) -> Response {
+        match self.device.ask(who.name(), request).await {
             Said::Done(answer) => reply::json(StatusCode::OK, &answer),
             Said::Refused(why) => reply::error(StatusCode::CONFLICT, why),
             Said::Silent(why) => reply::error(StatusCode::BAD_GATEWAY, why),
@@ -129,7 +123,8 @@ impl App {
         let allowed = VERBS.iter().filter(|(_, request, needs)| {
             role.is_some_and(|role| role >= *needs) && self.device.may(request)
         });
-        allowed.map(|(name, ..)| *name).collect()
+        let has_inbox = self.inbox.is_some();
+        allowed.map(|(name, ..)| *name).filter(|name| has_inbox || *name != "install").collect()
     }
 
     fn listed(&self, part: &Part) -> Value {
@@ -268,16 +263,6 @@ pub async fn state(State(app): State<Arc<App>>, Extension(who): Extension<Who>) 
     reply::json(StatusCode::OK, &content)
 }
 
-/// `GET /api/history`: what was taught.
-pub async fn history(State(app): State<Arc<App>>, Extension(who): Extension<Who>) -> Response {
-    app.ask(&who, "history").await
-}
-
-/// `GET /api/slots`: the templates that can be selected.
-pub async fn slots(State(app): State<Arc<App>>, Extension(who): Extension<Who>) -> Response {
-    app.ask(&who, "slots").await
-}
-
 /// `GET /api/drift`: what the drift watch sees.
 pub async fn drift(State(app): State<Arc<App>>, Extension(who): Extension<Who>) -> Response {
     app.ask(&who, "drift status").await
@@ -314,76 +299,6 @@ pub async fn safe(State(app): State<Arc<App>>, Extension(who): Extension<Who>) -
 /// `POST /api/pulse`: pulses the reject output, in commissioning.
 pub async fn pulse(State(app): State<Arc<App>>, Extension(who): Extension<Who>) -> Response {
     app.ask(&who, "pulse ng").await
-}
-
-/// `POST /api/teach`: teaches a part as good. Only an engineer may force it.
-pub async fn teach(
-    State(app): State<Arc<App>>,
-    Extension(who): Extension<Who>,
-    body: Body,
-) -> Answer {
-    let content = content(body).await?;
-    let part = number(&content, "part")?;
-    let is_forced = content.get("force") == Some(&Value::Bool(true));
-    if is_forced && who.role != Some(Role::Engineer) {
-        return Err(reply::refusal(StatusCode::FORBIDDEN, "only an engineer may force this"));
-    }
-    let force = if is_forced { " force" } else { "" };
-    Ok(app.ask(&who, &format!("teach {part}{force}")).await)
-}
-
-/// `POST /api/undo`: takes an entry of the journal back, and all after it. An operator may do that with own entries.
-pub async fn undo(
-    State(app): State<Arc<App>>,
-    Extension(who): Extension<Who>,
-    body: Body,
-) -> Answer {
-    let content = content(body).await?;
-    let entry = number(&content, "entry")?;
-    if who.role != Some(Role::Engineer) {
-        let name = who.session.as_ref().map(|session| session.user.clone()).unwrap_or_default();
-        let Said::Done(history) = app.device.ask(&name, "history").await else {
-            return Err(reply::refusal(StatusCode::BAD_GATEWAY, "the device does not answer"));
-        };
-        if !is_own(&history, entry, &name) {
-            return Err(reply::refusal(
-                StatusCode::FORBIDDEN,
-                "operators undo their own last entries only",
-            ));
-        }
-    }
-    Ok(app.ask(&who, &format!("undo {entry}")).await)
-}
-
-/// Returns whether an entry, and all after it, were made in the name of a user.
-fn is_own(history: &Value, first: u64, name: &str) -> bool {
-    let entries = history.get("journal").and_then(Value::as_array);
-    let after = entries.into_iter().flatten().filter(|entry| {
-        entry.get("entry").and_then(Value::as_u64).is_some_and(|number| number >= first)
-    });
-    let own = format!("{name}, by hetmm-plant");
-    let mut count = 0;
-    let all_own = after
-        .inspect(|_| count += 1)
-        .all(|entry| entry.get("who").and_then(Value::as_str) == Some(&own));
-    all_own && count > 0
-}
-
-/// `POST /api/select`: changes to another template, if its digest is the one that was shown.
-pub async fn select(
-    State(app): State<Arc<App>>,
-    Extension(who): Extension<Who>,
-    body: Body,
-) -> Answer {
-    let content = content(body).await?;
-    let (slot, digest) = (number(&content, "slot")?, text(&content, "digest")?);
-    if DigestPrefix::parse(digest).is_none() {
-        return Err(reply::refusal(
-            StatusCode::BAD_REQUEST,
-            "the digest has 8 to 64 hexadecimal digits",
-        ));
-    }
-    Ok(app.ask(&who, &format!("select {slot} {digest}")).await)
 }
 
 /// `GET /api/users`: the users and their roles.
@@ -437,65 +352,4 @@ pub async fn remove_user(
     app.sessions.end_all(name);
     log::warn!("web: {} removes the user {name}", who.session.map_or_else(String::new, |s| s.user));
     Ok(reply::json(StatusCode::OK, &json!({"done": format!("{name} is removed")})))
-}
-
-/// `GET /api/day.csv`: the records of this day, by the device's clock (UTC).
-pub async fn day(State(app): State<Arc<App>>) -> Answer {
-    let Some(folder) = app.records.clone() else {
-        return Err(reply::refusal(StatusCode::NOT_FOUND, "no records are kept (records.folder)"));
-    };
-    let (sender, receiver) = channel(BLOCKS);
-    let from = now_unix_ms() / DAY_MS * DAY_MS;
-    tokio::task::spawn_blocking(move || {
-        let mut out = std::io::BufWriter::with_capacity(1 << 16, Blocks(sender));
-        let period = Period { from: Some(from), to: None };
-        let written = export(&folder, None, period, &mut out);
-        if let Err(why) = written {
-            log::warn!("web: the records of this day cannot be handed out: {why}");
-        }
-    });
-    let content = ReceiverStream::new(receiver).map(Ok::<Bytes, Infallible>);
-    let mut response =
-        reply::bytes(StatusCode::OK, "text/csv; charset=utf-8", Body::from_stream(content));
-    let name = HeaderValue::from_static("attachment; filename=\"parts-of-today.csv\"");
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    Ok(response)
-}
-
-/// Writes to a client, and waits for it.
-struct Blocks(Sender<Bytes>);
-
-impl std::io::Write for Blocks {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let sent = self.0.blocking_send(Bytes::copy_from_slice(bytes));
-        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_operator_undoes_own_entries_only() {
-        let history = json!({"journal": [
-            {"entry": 1, "who": "anna, by hetmm-plant"},
-            {"entry": 2, "who": "bert, by hetmm-plant"},
-            {"entry": 3, "who": "anna, by hetmm-plant"},
-        ]});
-        for (first, name, is_allowed) in [
-            (3, "anna", true),
-            (2, "anna", false),
-            (2, "bert", false),
-            (1, "anna", false),
-            (4, "anna", false),
-            (3, "an", false),
-        ] {
-            assert_eq!(is_own(&history, first, name), is_allowed, "{first} {name}");
-        }
-    }
 }

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use hetmm::line::config::{DeviceConfig, WebConfig};
+use hetmm::line::inbox::Inbox;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -41,6 +42,12 @@ pub struct App {
     pub archive: Option<PathBuf>,
     /// The folder of records.
     pub records: Option<PathBuf>,
+    /// The place of uploaded templates.
+    pub inbox: Option<Inbox>,
+    /// The disk space that an upload has to leave free, in bytes.
+    pub floor_bytes: u64,
+    /// The configuration as this program has understood it.
+    pub configuration: String,
     /// The users.
     pub users: Users,
     /// Who is logged in.
@@ -59,6 +66,10 @@ pub struct App {
     pub streams: Arc<Semaphore>,
     /// The one picture that is read from the archive.
     pub pictures: Semaphore,
+    /// The one template that is uploaded.
+    pub uploads: Semaphore,
+    /// The files that are handed out.
+    pub downloads: Arc<Semaphore>,
     /// The hash of a password that nobody has.
     pub nobody: String,
     /// Whether connections are encrypted.
@@ -76,6 +87,13 @@ pub struct Who {
     pub role: Option<Role>,
     /// The address.
     pub from: IpAddr,
+}
+
+impl Who {
+    /// Returns the name of the user, or `page` if nobody is logged in.
+    pub fn name(&self) -> &str {
+        self.session.as_ref().map_or("page", |session| &session.user)
+    }
 }
 
 /// Checks the host and the rate of every request, and says who makes it.
@@ -109,6 +127,8 @@ pub enum Needs {
     Nothing,
     /// Somebody with at least this role.
     Role(Role),
+    /// Somebody with at least this role, who sends a file and no JSON.
+    File(Role),
 }
 
 /// Checks role, origin and token of a request.
@@ -118,7 +138,7 @@ pub async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Needs::Role(role) = needs {
+    if let Needs::Role(role) | Needs::File(role) = needs {
         match who.role {
             None => return reply::error(StatusCode::UNAUTHORIZED, "log in first"),
             Some(own) if own < role => {
@@ -202,8 +222,13 @@ impl App {
             return Err("the request comes from another page");
         }
         let kind = text(header::CONTENT_TYPE).unwrap_or_default();
-        if kind.split(';').next().map(str::trim) != Some("application/json") {
-            return Err("the content is no JSON");
+        // No form of another page can send these.
+        let (wanted, otherwise) = match needs {
+            Needs::File(_) => ("application/octet-stream", "the content is no file"),
+            Needs::Nothing | Needs::Role(_) => ("application/json", "the content is no JSON"),
+        };
+        if kind.split(';').next().map(str::trim) != Some(wanted) {
+            return Err(otherwise);
         }
         if needs == Needs::Nothing {
             return Ok(());

@@ -5,6 +5,7 @@
 
 mod api;
 mod assets;
+mod downloads;
 mod events;
 mod guard;
 mod limits;
@@ -16,7 +17,10 @@ mod routes;
 mod server;
 mod sessions;
 pub mod setup;
+mod taught;
+mod templates;
 mod throttle;
+mod upload;
 pub mod users;
 
 pub use page::{check_certificate, metrics, page};

@@ -1,11 +1,13 @@
 //! Puts the page together, and starts it.
 
 use super::guard::{App, headers};
+use super::limits::DOWNLOADS;
 use super::passwords;
 use super::routes;
 use super::server::Server;
 use super::sessions::Sessions;
 use super::throttle::{Failures, Rate};
+use super::upload;
 use super::users::Users;
 use crate::board::Board;
 use crate::device::Device;
@@ -44,6 +46,10 @@ pub async fn page(config: &LineConfig, board: &Arc<Board>, device: &Device) -> R
     // A hash of a password that nobody has: unknown users cost the same time as known ones.
     let nobody = passwords::hash("nobody has this password")
         .map_err(|why| Error::new(Kind::Io, format!("passwords cannot be hashed: {why}")))?;
+    let inbox = config.inbox();
+    if let Some(inbox) = &inbox {
+        upload::tidy(inbox);
+    }
     let app = Arc::new(App {
         board: board.clone(),
         device: device.clone(),
@@ -51,6 +57,13 @@ pub async fn page(config: &LineConfig, board: &Arc<Board>, device: &Device) -> R
         identity: config.device.clone(),
         archive: config.archive.folder.clone(),
         records: config.records.folder.clone(),
+        inbox,
+        floor_bytes: config
+            .archive
+            .min_free_mib
+            .max(config.records.min_free_mib)
+            .saturating_mul(1 << 20),
+        configuration: config.to_toml()?,
         users: Users::new(&config.web.users),
         sessions: Sessions::default(),
         accounts: Failures::default(),
@@ -60,6 +73,8 @@ pub async fn page(config: &LineConfig, board: &Arc<Board>, device: &Device) -> R
         hashing: Semaphore::new(1),
         streams: Arc::new(Semaphore::new(config.web.max_connections / 2)),
         pictures: Semaphore::new(1),
+        uploads: Semaphore::new(1),
+        downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         nobody,
         is_encrypted: tls.is_some(),
     });

@@ -1,6 +1,7 @@
 //! Sets up a production line at a desk, with both programs.
 
 use serde_json::Value;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,7 +13,7 @@ pub const PLANT: &str = env!("CARGO_BIN_EXE_hetmm-plant");
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns a program of the project, which lies beside `hetmm-plant`.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = Path::new(PLANT).with_file_name(name);
     assert!(
         path.is_file(),
@@ -219,6 +220,18 @@ impl Drop for Desk {
 pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
+}
+
+/// Writes something, and waits for what a program says about it.
+pub fn said_of(command: &mut Command, text: &[u8]) -> Output {
+    let pipes = [Stdio::piped(), Stdio::piped(), Stdio::piped()];
+    let [input, output, errors] = pipes;
+    let mut child = command.stdin(input).stdout(output).stderr(errors).spawn().expect("starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    // A program that ends early is judged by what it says.
+    let _ = pipe.write_all(text);
+    drop(pipe);
+    child.wait_with_output().expect("ends")
 }
 
 /// Returns whether a program is installed. Says on the last line of the run that a test is skipped without it.

@@ -10,4 +10,5 @@ mod metrics;
 mod modbus;
 mod mqtt;
 mod page;
+mod templates;
 mod web;

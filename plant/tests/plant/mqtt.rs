@@ -1,6 +1,6 @@
 //! Tests MQTT with a real broker, and with some that are none.
 
-use crate::desk::{Desk, free_port, is_installed, signal};
+use crate::desk::{Desk, free_port, is_installed, said_of, signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -82,6 +82,37 @@ impl Subscriber {
     }
 }
 
+impl Subscriber {
+    /// Returns the lines that the validator reads: topics without their beginning, and contents.
+    fn messages(&self) -> String {
+        let lines = self.lines.lock().expect("locks");
+        let short = |topic: &str| topic.strip_prefix("hetmm/v1/plant/cam1/").map(str::to_owned);
+        let own = lines.iter().filter_map(|(topic, _, content)| Some((short(topic)?, content)));
+        let own = own.filter(|(topic, _)| !topic.starts_with("cmd/"));
+        own.map(|(topic, content)| format!("{topic} {content}\n")).collect()
+    }
+}
+
+/// Returns whether the validator of JSON schemas is installed.
+fn has_validator() -> bool {
+    let found = Command::new("python3").args(["-c", "import jsonschema"]).output();
+    let is_there = found.is_ok_and(|found| found.status.success());
+    if !is_there {
+        eprintln!("SKIPPED: python3-jsonschema is not installed; no message was validated");
+    }
+    is_there
+}
+
+/// Validates lines of topic and content against the schema. Returns whether all are right, and what the validator says.
+fn validated(messages: &str) -> (bool, String) {
+    let at = |path: &str| format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    let mut validator = Command::new("python3");
+    validator.arg(at("tests/plant/validate.py")).arg(at("mqtt-v1.schema.json"));
+    let said = said_of(&mut validator, messages.as_bytes());
+    let words = [said.stdout, said.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (said.status.success(), words.concat())
+}
+
 impl Drop for Subscriber {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -137,6 +168,28 @@ fn a_broker_gets_parts_and_state_and_hears_of_the_end() {
     });
     assert_eq!(Desk::stop(&mut desk.plant), Some(0));
     desk.wait("the end", |_| after.find("alive", |_, content| content == "offline").is_some());
+    if !has_validator() {
+        return;
+    }
+    let (is_good, said) = validated(&[&early, &late, &after].map(Subscriber::messages).concat());
+    assert!(is_good, "{said}");
+    for topic in ["alive=", "status=", "part=", "drift=", "evidence/head="] {
+        assert!(said.contains(topic), "{topic} {said}");
+    }
+    // What the schema does not name is found, and so is what is missing or of another kind.
+    let changes: [fn(&mut Value); 4] = [
+        |part| part["colour"] = "red".into(),
+        |part| part["template"]["date"] = 1.into(),
+        |part| part["outcome"] = "late".into(),
+        |part| drop(part.as_object_mut().expect("an object").remove("score")),
+    ];
+    assert!(validated(&format!("part {part}\n")).0);
+    for (case, change) in changes.iter().enumerate() {
+        let mut changed = part.clone();
+        change(&mut changed);
+        let (is_good, said) = validated(&format!("part {changed}\n"));
+        assert!(!is_good && said.contains("part: $"), "{case}: {said}");
+    }
 }
 
 #[test]
@@ -169,7 +222,12 @@ fn commands_are_answered_and_retained_ones_are_ignored() {
     assert!(ask("fly", "high")["error"].is_string());
     assert!(ask("resume", "")["error"].to_string().contains("plant_may"));
     assert!(ask("teach", "1")["error"].to_string().contains("TLS"));
-    assert_eq!(ask("safe", "")["done"], "safe");
+    let answers = [ask("history", ""), ask("fly", "high"), ask("safe", "")];
+    assert_eq!(answers[2]["done"], "safe");
+    if has_validator() {
+        let lines = answers.map(|answer| format!("answer {answer}\n")).concat();
+        assert_eq!(validated(&lines), (true, "answer=3\n".to_owned()));
+    }
     assert_eq!(desk.status().expect("a status")["state"], "safe");
 }
 

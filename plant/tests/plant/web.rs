@@ -13,22 +13,22 @@ pub const PASSWORD: &str = "seven quiet gears turn";
 /// A browser that logs in, and can be told to be another one.
 #[derive(Clone)]
 pub struct Browser {
-    port: u16,
-    cookie: String,
-    token: String,
+    pub port: u16,
+    pub cookie: String,
+    pub token: String,
 }
 
 impl Browser {
-    fn new(desk: &Desk) -> Self {
+    pub fn new(desk: &Desk) -> Self {
         Browser { port: desk.web, cookie: String::new(), token: String::new() }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         let host = format!("127.0.0.1:{}", self.port);
         request(self.port, "GET", path, &[("Host", &host), ("Cookie", &self.cookie)], "")
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
         let host = format!("127.0.0.1:{}", self.port);
         let origin = format!("http://{host}");
         let headers = [
@@ -43,7 +43,7 @@ impl Browser {
     }
 
     /// Logs in, or sets up. Returns the status.
-    fn enter(&mut self, path: &str, body: &Value) -> u16 {
+    pub fn enter(&mut self, path: &str, body: &Value) -> u16 {
         let answer = self.post(path, body);
         if let Some(cookie) = answer.header("set-cookie") {
             assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
@@ -161,6 +161,10 @@ fn every_role_sees_and_does_what_it_may_and_no_more() {
         ("/api/rejects/..%2Fline.toml", [401, 404, 404, 404]),
         ("/api/day.csv", [401, 403, 200, 200]),
         ("/api/lines", [401, 403, 403, 200]),
+        ("/api/records", [401, 403, 403, 200]),
+        ("/api/records/..%2Fline.toml", [401, 403, 403, 404]),
+        ("/api/pictures.tar", [401, 403, 403, 200]),
+        ("/api/diagnosis.tar", [401, 403, 403, 200]),
         ("/api/users", [401, 403, 403, 200]),
         ("/users.json", [404, 404, 404, 404]),
         ("/../line.toml", [404, 404, 404, 404]),
@@ -169,6 +173,7 @@ fn every_role_sees_and_does_what_it_may_and_no_more() {
     for (path, wanted) in looks {
         let found = all.map(|browser| browser.get(path).status);
         assert_eq!(found, wanted, "{path}");
+        std::thread::sleep(Duration::from_millis(200));
     }
     let changes = [
         ("/api/teach", json!({"part": 999_999}), [401, 403, 409, 409]),
@@ -176,6 +181,11 @@ fn every_role_sees_and_does_what_it_may_and_no_more() {
         ("/api/undo", json!({"entry": 999_999}), [401, 403, 403, 409]),
         ("/api/acknowledge", json!({}), [401, 403, 200, 200]),
         ("/api/select", json!({"slot": 1, "digest": "00000000"}), [401, 403, 403, 409]),
+        ("/api/prove", json!({"slot": 1}), [401, 403, 403, 409]),
+        ("/api/install", json!({"slot": 1, "digest": "00000000"}), [401, 403, 403, 409]),
+        ("/api/install", json!({"slot": 1, "digest": "0"}), [401, 403, 403, 400]),
+        ("/api/upload", json!({}), [401, 403, 403, 403]),
+        ("/api/upload/discard", json!({}), [401, 403, 403, 200]),
         ("/api/pulse", json!({}), [401, 403, 403, 409]),
         ("/api/drift", json!({"do": "learn"}), [401, 403, 403, 409]),
         (
@@ -220,6 +230,11 @@ fn teaching_a_part_from_the_page_changes_the_next_verdict() {
     let entry = taught.json()["entry"].clone();
     let history = engineer.get("/api/history").json();
     assert_eq!(history["journal"][0]["who"], "erika, by hetmm-plant");
+    let operator = user(&desk, &engineer, "otto", "operator");
+    let may_undo =
+        |browser: &Browser| browser.get("/api/history").json()["journal"][0]["may_undo"].clone();
+    assert_eq!((may_undo(&engineer), may_undo(&operator)), (true.into(), false.into()));
+    assert_eq!(operator.post("/api/undo", &json!({"entry": entry})).status, 403, "it is another's");
     // The four pictures come again and again; from now on all of them pass.
     let last = |count: usize| {
         let parts =

@@ -107,6 +107,25 @@ enum Task {
     },
     /// List the slots with name and digest of their templates, and which one is active
     Slots(Ask),
+    /// Check the template of a slot, or the uploaded one, and compare it with the one in use. Nothing changes
+    Prove {
+        /// Number of the slot [default: the template in template.inbox]
+        #[arg(value_parser = parse_slot)]
+        slot: Option<Slot>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Copy the uploaded template (template.inbox) into a slot, and change to it. It is checked before
+    Install {
+        /// Number of the slot. What is in it now is replaced
+        #[arg(value_parser = parse_slot)]
+        slot: Slot,
+        /// Digest that `prove` has printed, or its first 8 digits: another template is refused
+        #[arg(long, value_name = "HEX", value_parser = parse_digest)]
+        digest: DigestPrefix,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Take the safe state: all outputs get their safe levels
     Safe(Ask),
     /// Leave the safe state
@@ -281,6 +300,11 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             (format!("select {slot}{digest}"), ask)
         }
         Some(Task::Slots(ask)) => ("slots".into(), ask),
+        Some(Task::Prove { slot, ask }) => (
+            format!("prove {}", slot.map_or_else(|| "upload".into(), |slot| slot.to_string())),
+            ask,
+        ),
+        Some(Task::Install { slot, digest, ask }) => (format!("install {slot} {digest}"), ask),
         Some(Task::Safe(ask)) => ("safe".into(), ask),
         Some(Task::Resume(ask)) => ("resume".into(), ask),
         Some(Task::Acknowledge(ask)) => ("acknowledge".into(), ask),

@@ -323,6 +323,7 @@ impl Wiring<'_> {
             archive,
             drift,
             teach: self.config.control.teach,
+            review_passes: self.config.template.review_passes,
             commissioning: self.config.commissioning.allowed.then(|| self.commissioning()),
             plant: plant_user(&self.config.control),
             live,

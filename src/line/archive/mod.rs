@@ -32,6 +32,8 @@ const WAIT: Duration = Duration::from_millis(500);
 /// The time between two looks for pictures that are too old.
 const LOOK: Duration = Duration::from_secs(600);
 const DAY_MS: u64 = 86_400_000;
+/// The name of the reason to reject a part because of its score.
+const DEFECT: &str = "defect";
 /// The largest file with the numbers of a part that is read, in bytes.
 const MAX_NUMBERS: u64 = 1 << 16;
 
@@ -51,6 +53,19 @@ pub struct Item {
     pub pipeline: Arc<Pipeline>,
     /// The slot of the template, if it is in one.
     pub slot: Option<Slot>,
+}
+
+/// Holds what is needed of the numbers of an archived part.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Numbers {
+    /// The number of the part.
+    pub part: u64,
+    /// The name of the reason why it was rejected. `None` means that it has passed.
+    pub why: Option<String>,
+    /// The score of the part.
+    pub score: Option<f32>,
+    /// The slot of the template, if it was in one.
+    pub slot: Option<u16>,
 }
 
 /// Holds the queue in front of the archive's thread.
@@ -159,17 +174,20 @@ impl Archive {
     /// # Errors
     /// Returns [`Kind::Image`] if the numbers of the part are not there or damaged.
     pub fn slot_of(&self, picture: &Path) -> Result<Option<Slot>> {
-        /// What is needed of the numbers of a part.
-        #[derive(Deserialize)]
-        struct Numbers {
-            slot: Option<u16>,
-        }
-        let path = picture.with_extension("json");
-        let bytes = files::read_regular(&path, MAX_NUMBERS, Kind::Image)?;
-        let numbers: Numbers = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::image(&path, format!("the numbers of the part cannot be read: {e}"))
-        })?;
-        Ok(numbers.slot.and_then(Slot::of_number))
+        Ok(numbers_of(picture)?.slot.and_then(Slot::of_number))
+    }
+
+    /// Returns the pictures of the newest parts that were judged by the template of a slot, with their numbers, the newest
+    /// first.
+    pub fn judged(&self, slot: Option<Slot>, most: usize) -> Vec<(PathBuf, Numbers)> {
+        let stems = Stems::read(&self.folder).newest_first();
+        let pictures = stems.iter().map(|stem| self.folder.join(format!("{stem}.png")));
+        let read = pictures.filter_map(|picture| Some((numbers_of(&picture).ok()?, picture)));
+        let own = read.filter(|(numbers, _)| {
+            let is_judged = numbers.why.as_deref().is_none_or(|why| why == DEFECT);
+            is_judged && numbers.slot.and_then(Slot::of_number) == slot
+        });
+        own.take(most).map(|(numbers, picture)| (picture, numbers)).collect()
     }
 
     /// Tells the thread to write what waits, and to end.
@@ -301,11 +319,24 @@ impl Archive {
     }
 }
 
+/// Reads the numbers of the part that a picture shows.
+fn numbers_of(picture: &Path) -> Result<Numbers> {
+    let path = picture.with_extension("json");
+    let bytes = files::read_regular(&path, MAX_NUMBERS, Kind::Image)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Error::image(&path, format!("the numbers of the part cannot be read: {e}")))
+}
+
 /// Returns where the newest picture of a part's number is in an archive's folder. Part numbers begin again with every
 /// start of the program, so it may be of an earlier start.
 pub fn newest_picture(folder: &Path, part: u64) -> Option<PathBuf> {
     let stems = Stems::read(folder);
     stems.newest_of(part).map(|(stem, _)| folder.join(format!("{stem}.png")))
+}
+
+/// Returns all files of rejected parts in an archive's folder, the oldest part first.
+pub fn rejected_files(folder: &Path) -> Vec<PathBuf> {
+    Stems::read(folder).rejected_files()
 }
 
 /// Says what the thread does next.

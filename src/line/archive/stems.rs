@@ -61,6 +61,20 @@ impl Stems {
         Some((stem.as_str(), number(stem)?))
     }
 
+    /// Returns all stems, the newest first.
+    pub fn newest_first(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.rejected.union(&self.passed).cloned().collect();
+        all.reverse();
+        all
+    }
+
+    /// Returns the files of all rejected parts that are there, the oldest part first.
+    pub fn rejected_files(&self) -> Vec<PathBuf> {
+        let of_stem =
+            |stem: &String| EXTENSIONS.map(|end| self.folder.join(format!("{stem}{end}")));
+        self.rejected.iter().flat_map(of_stem).filter(|file| file.is_file()).collect()
+    }
+
     /// Adds a stem for a part that was rejected for this reason, or that has passed, and returns it.
     pub fn add(&mut self, part: u64, reason: Option<&str>) -> String {
         let stem = format!("{:09}-part{part}-{}", self.next, reason.unwrap_or(PASSED));
@@ -194,6 +208,14 @@ mod tests {
         assert!(stems.remove_older(YEAR_2024_MS + 1).expect("removes"));
         assert!(!stems.remove_older(YEAR_2024_MS + 1).expect("removes"));
         assert_eq!(left(&stems), [0]);
+        std::fs::remove_file(folder.path().join("000000000-part1-defect.map.png"))
+            .expect("removes");
+        make(&mut stems, 3, None, 1000);
+        let numbers: Vec<_> = stems.newest_first().iter().filter_map(|stem| number(stem)).collect();
+        assert_eq!(numbers, [2, 0]);
+        let files = stems.rejected_files();
+        let names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+        assert_eq!(names, ["000000000-part1-defect.png", "000000000-part1-defect.json"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::check_plant;
 use super::locate::Located;
 use super::schema::{FeatureDevice, LineConfig, TriggerSource};
 use crate::error::Result;
+use crate::files;
 use crate::gpio::{EdgeKind, LineRef};
 use crate::template::signature::TrustedKey;
 
@@ -69,6 +70,7 @@ fn ranges(config: &LineConfig, at: &Located<'_>) -> Result<()> {
         ("archive.keep_days", Some(config.archive.keep_days), 0, 36_500),
         ("archive.passed_every", Some(config.archive.passed_every), 0, 1_000_000_000),
         ("archive.queue", Some(config.archive.queue as u64), 1, 256),
+        ("device.max_temperature_c", config.device.max_temperature_c.map(u64::from), 20, 150),
         ("feed.queue", Some(config.feed.queue as u64), 16, 65_536),
         ("realtime.priority", Some(u64::from(config.realtime.priority)), 0, 98),
         (
@@ -132,6 +134,30 @@ fn slots(config: &LineConfig, at: &Located<'_>) -> Result<()> {
                 "give each slot a file of its own",
             ));
         }
+    }
+    inbox(config, at)
+}
+
+/// Refuses an inbox among the templates: the program that writes there must not reach a template that is used.
+fn inbox(config: &LineConfig, at: &Located<'_>) -> Result<()> {
+    let template = &config.template;
+    let Some(inbox) = &template.inbox else { return Ok(()) };
+    let mut files = template.slots.values().chain([&template.file]);
+    if files.any(|file| files::folder_of(file) == inbox) {
+        let remedy = "give a folder of its own, such as /var/lib/hetmm/inbox";
+        return Err(at.error(
+            "template.inbox",
+            "templates that are used lie in this folder",
+            remedy,
+        ));
+    }
+    if template.slots.is_empty() {
+        let remedy = "add template.slots, into which an uploaded template is copied";
+        return Err(at.error(
+            "template.inbox",
+            "there is no slot for an uploaded template",
+            remedy,
+        ));
     }
     Ok(())
 }

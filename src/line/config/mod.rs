@@ -103,6 +103,7 @@ impl LineConfig {
             self.template.backbone.as_mut(),
             self.template.onnxruntime.as_mut(),
             self.template.engine_cache.as_mut(),
+            self.template.inbox.as_mut(),
             self.camera.folder.as_mut(),
             self.records.file.as_mut(),
             self.records.edges.as_mut(),

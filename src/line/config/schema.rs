@@ -81,6 +81,9 @@ pub struct DeviceConfig {
     /// The serial number in records. Without it, it is that of the board, or derived from the system's machine id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// The temperature from which on `hetmm-plant` warns, in degrees Celsius. Without it, the kernel's own points count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_temperature_c: Option<u32>,
     /// The file of the key with which the device signs. It is made at the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
@@ -89,7 +92,7 @@ pub struct DeviceConfig {
 impl Default for DeviceConfig {
     fn default() -> Self {
         let (name, site) = ("cam1".into(), "plant".into());
-        DeviceConfig { name, site, serial: None, key_file: None }
+        DeviceConfig { name, site, serial: None, max_temperature_c: None, key_file: None }
     }
 }
 
@@ -102,6 +105,9 @@ pub struct TemplateConfig {
     /// More `.hetmm` files, of which one can be selected while the line runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<Slot, PathBuf>,
+    /// The folder into which `hetmm-plant` puts an uploaded template. Without it, nothing can be uploaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<PathBuf>,
     /// The ONNX model, if it is not the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<PathBuf>,

@@ -71,6 +71,12 @@ fn mistakes_are_named_with_their_line_and_a_remedy() {
         ("height = 480", "height = 480\nframes_per_second = 0.0", "line.toml", "out of range"),
         ("height = 480", "height = 480\ncapture_delay_us = 360000", "line.toml", "no frame can"),
         ("[template]", "[device]\nname = \"a/b\"\n[template]", "line.toml:3", "as a name"),
+        (
+            "[template]",
+            "[device]\nmax_temperature_c = 19\n[template]",
+            "line.toml:3",
+            "out of range",
+        ),
         ("[template]", "[device]\nserial = \"\"\n[template]", "line.toml:3", "as a name"),
         ("[template]", "[device]\nkey = \"k\"\n[template]", "line.toml:3", "unknown field `key`"),
         ("[trigger]", "keys = [\"RWxyz\"]\n[trigger]", "line.toml:4", "no public key of minisign"),
@@ -102,6 +108,13 @@ fn mistakes_are_named_with_their_line_and_a_remedy() {
             "line.toml:4",
             "slot 1 has this file",
         ),
+        (
+            "[trigger]",
+            "slots = { 1 = \"a\" }\ninbox = \".\"\n[trigger]",
+            "line.toml:5",
+            "templates that are used",
+        ),
+        ("[trigger]", "inbox = \"inbox\"\n[trigger]", "line.toml:4", "there is no slot"),
         (
             "[outputs.ng]",
             "[archive]\npassed_every = 5\n[outputs.ng]",

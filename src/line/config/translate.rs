@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::image::Size;
 use crate::line::device_identity;
 use crate::line::evidence::{DeviceName, Event, Settings as Evidence, Software};
+use crate::line::inbox::Inbox;
 use crate::line::proof::{BayerPictures, Recipe};
 use crate::line::slots::Slots;
 use crate::line::tracker::{Pitch, Settings, Travel};
@@ -96,7 +97,13 @@ impl LineConfig {
 
     /// Returns the slots for templates.
     pub fn slots(&self) -> Slots {
-        Slots::new(self.template.file.clone(), self.template.slots.clone())
+        let slots = Slots::new(self.template.file.clone(), self.template.slots.clone());
+        slots.with_inbox(self.inbox())
+    }
+
+    /// Returns the place of uploaded templates, if there is one.
+    pub fn inbox(&self) -> Option<Inbox> {
+        self.template.inbox.clone().map(Inbox::new)
     }
 
     /// Returns whether the device signs a chain of records.

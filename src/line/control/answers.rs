@@ -51,6 +51,8 @@ pub struct Control {
     pub drift: Option<Arc<Keeper>>,
     /// Whether requests may change the template.
     pub teach: bool,
+    /// Whether a part with the verdict *review* passes.
+    pub review_passes: bool,
     /// The time for which commissioning lasts. It is `None` if commissioning is not allowed.
     pub commissioning: Option<Duration>,
     /// The user that runs `hetmm-plant`, if there is one.
@@ -123,6 +125,8 @@ impl Control {
             Request::Reload
             | Request::Select(..)
             | Request::Slots
+            | Request::Prove(_)
+            | Request::Install(..)
             | Request::Teach(..)
             | Request::Undo(_)
             | Request::History
@@ -336,6 +340,10 @@ impl Control {
             Request::History => teach::history(&self.templates),
             Request::Select(slot, digest) => self.templates.select(slot, digest, who),
             Request::Slots => Ok(self.templates.slots_to_json()),
+            Request::Prove(candidate) => {
+                self.templates.prove(candidate, self.archive.as_deref(), self.review_passes)
+            }
+            Request::Install(slot, digest) => self.templates.install(slot, digest, who),
             _ => self.templates.reload().map(|what| json!({"done": what})),
         }
     }

@@ -88,6 +88,7 @@ impl Desk {
             archive: None,
             drift: None,
             teach: false,
+            review_passes: false,
             commissioning,
             plant,
             live: Default::default(),

@@ -75,6 +75,15 @@ pub enum Event {
         /// Who asked for it.
         who: String,
     },
+    /// An uploaded template was copied into a slot. The line of its selection comes next.
+    Install {
+        /// The number of the slot.
+        slot: u16,
+        /// The BLAKE3 of the template.
+        blake3: String,
+        /// Who asked for it.
+        who: String,
+    },
     /// A template was refused. The one before it stays in use.
     TemplateRefused {
         /// Why it was refused.
@@ -173,6 +182,7 @@ impl Event {
             Event::Stop {} => "stop",
             Event::Template { .. } => "template",
             Event::Select { .. } => "select",
+            Event::Install { .. } => "install",
             Event::TemplateRefused { .. } => "template_refused",
             Event::Teach { .. } => "teach",
             Event::Undo { .. } => "undo",
@@ -191,7 +201,7 @@ impl Event {
 
 /// Every kind of line of this format. A reader refuses others, so that no line can be turned into one that means
 /// nothing.
-pub(super) const KINDS: [&str; 19] = [
+pub(super) const KINDS: [&str; 20] = [
     "segment",
     "part",
     "checkpoint",
@@ -199,6 +209,7 @@ pub(super) const KINDS: [&str; 19] = [
     "stop",
     "template",
     "select",
+    "install",
     "template_refused",
     "teach",
     "undo",

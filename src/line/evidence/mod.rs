@@ -25,6 +25,7 @@ pub use chain::{Head, hex};
 pub use export::{Period, export};
 pub use line::{DeviceName, Event, FORMAT, Software};
 pub use moment::{ClockQuality, ClockState, Moment, parse_utc};
+pub use segments::files as segments;
 pub use settings::Settings;
 pub use verify::{Bad, Line, Verified, verify};
 pub use writer::Writer;

@@ -1,5 +1,6 @@
 //! Names and lists the segments of a folder.
 
+use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// How the names of segments begin and end. Between them stands the number of the first line.
@@ -25,6 +26,15 @@ impl Segment {
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
+}
+
+/// Returns the files of the segments of a folder, the oldest first.
+///
+/// # Errors
+/// Returns [`crate::error::Kind::Io`] if the folder cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let segments = list(folder).map_err(|e| Error::io(folder, "cannot be read", &e))?;
+    Ok(segments.into_iter().map(|segment| segment.path).collect())
 }
 
 /// Lists the segments of a folder, the oldest first. Other files are left alone. A folder that does not exist has none.

@@ -7,6 +7,9 @@
 //! The configuration may name several templates, each in a slot. One of them is selected. Everything here is about the
 //! file of that one.
 
+mod archived;
+mod candidate;
+
 use super::current::{Current, InUse};
 use super::evidence::Event as Told;
 use super::messages::Message;
@@ -43,6 +46,8 @@ pub struct Templates {
     selected: Mutex<Selected>,
     /// Locked while somebody changes the selected file, or which file is selected.
     changing: Mutex<()>,
+    /// Locked while somebody compares a template with the one in use.
+    proving: Mutex<()>,
     /// Whether the usual feature extractor replaces one that fails.
     fallback: bool,
     current: Arc<Current>,
@@ -91,6 +96,7 @@ impl Templates {
             slots,
             selected: Mutex::new(selected),
             changing: Mutex::new(()),
+            proving: Mutex::new(()),
             fallback,
             current,
             hub,
@@ -169,6 +175,11 @@ impl Templates {
     /// kept. The template in use and the selection then stay as they were.
     pub fn select(&self, slot: Slot, expected: Option<DigestPrefix>, who: &str) -> Result<Value> {
         let _changing = self.lock_changes();
+        self.change_to(slot, expected, who)
+    }
+
+    /// Does the rest of [`Templates::select`] while others are kept from changing the selection.
+    fn change_to(&self, slot: Slot, expected: Option<DigestPrefix>, who: &str) -> Result<Value> {
         let wanted = self.slots.get(slot)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let tried = mark(&wanted.file);
