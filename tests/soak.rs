@@ -209,6 +209,7 @@ fn serve(config: &LineConfig, hub: &Outbox, bank: &Arc<Mutex<Bank>>, records: &R
         archive: None,
         drift: None,
         teach: false,
+        review_passes: false,
         commissioning: None,
         plant: None,
         live: Live { inputs: vec![], outputs },
