@@ -26,8 +26,8 @@ done
 shared=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 work=$shared/reproduce
 HETMM_COMMIT=$(git rev-parse HEAD)
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-export HETMM_COMMIT SOURCE_DATE_EPOCH
+export HETMM_COMMIT
+moment=$(git log -1 --format=%ct)
 
 # Builds from a copy in the folder $1, and leaves the program as $2.
 build() {
@@ -43,6 +43,8 @@ build() {
             cargo build --quiet --release --locked -p hetmm -p hetmm-python --no-default-features --features hetmm/edge \
                 --bin hetmm-edge --config profile.release.package.hetmm.opt-level=1
         else
+            # Not with --quick: a new value makes cargo compile the crates with C code again, and all crates above them.
+            export SOURCE_DATE_EPOCH=$moment
             use_fixed_flags
             cargo build --quiet --release --locked -p hetmm --no-default-features --features edge --bin hetmm-edge \
                 ${target:+--target "$target"}
