@@ -92,6 +92,8 @@ max_connections = 32
 listen = "127.0.0.1:{metrics}"
 [mqtt]
 broker = "mqtt://127.0.0.1:{broker.getsockname()[1]}"
+# With room for more messages, the memory grows until all of it is used.
+queue = 64
 [web]
 listen = "127.0.0.1:{web}"
 users = "users.json"
@@ -128,7 +130,9 @@ class Edge:
 
     def end(self):
         """Ends the line. Returns what it has measured, and when each part has left, on the monotonic clock."""
-        found = self.status()
+        end, found = time.time() + 30, {}
+        while "counters" not in found and time.time() < end:
+            found = self.status()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
         figures = {"parts": found["counters"]["triggers"], "passed": found["counters"]["passed"]}
