@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures what the production line and the plant's clients notice of load on hetmm-plant, side by side.
 
-usage: load.py [--bin DIR] [--seconds N] [--rounds N] [--rate N] [--kinds LIST] [--soak PROGRAM]
+usage: load.py [--bin DIR] [--seconds N] [--rounds N] [--rate N] [--kinds LIST] [--demo FOLDER]
+               [--soak PROGRAM]
 
 Three kinds of runs take turns, and the table has the median of the rounds:
 
@@ -29,6 +30,7 @@ parser.add_argument("--seconds", type=int, default=60, help="length of each run"
 parser.add_argument("--rounds", type=int, default=1, help="how often the runs take turns")
 parser.add_argument("--rate", type=float, default=10, help="parts a second; with --soak 2000, whatever this says")
 parser.add_argument("--kill-every", type=int, default=20, help="seconds between two kills of hetmm-plant")
+parser.add_argument("--demo", help="what `hetmm demo` wrote, in place of making it")
 parser.add_argument("--kinds", help="kinds of runs, with commas between them [default: all; with --soak alone,load]")
 parser.add_argument("--soak", help="a program that is built from tests/soak.rs")
 options = parser.parse_args()
@@ -50,8 +52,11 @@ broker = socket.create_server(("127.0.0.1", 0))
 
 def prepare():
     """Makes parts, their verdicts and the configuration. Returns the scores of the pictures that may pass."""
-    demo = [programs / "hetmm", "demo", "--quiet", "--out", folder / "demo"]
-    subprocess.run(demo, check=True, stdout=subprocess.DEVNULL)
+    if options.demo:
+        (folder / "demo").symlink_to(pathlib.Path(options.demo).resolve())
+    else:
+        demo = [programs / "hetmm", "demo", "--quiet", "--out", folder / "demo"]
+        subprocess.run(demo, check=True, stdout=subprocess.DEVNULL)
     pictures = folder / "pictures"
     pictures.mkdir()
     for kind in "good", "scratch":
@@ -92,6 +97,8 @@ max_connections = 32
 listen = "127.0.0.1:{metrics}"
 [mqtt]
 broker = "mqtt://127.0.0.1:{broker.getsockname()[1]}"
+# With room for more messages, the memory grows until all of it is used.
+queue = 64
 [web]
 listen = "127.0.0.1:{web}"
 users = "users.json"
@@ -128,7 +135,9 @@ class Edge:
 
     def end(self):
         """Ends the line. Returns what it has measured, and when each part has left, on the monotonic clock."""
-        found = self.status()
+        end, found = time.time() + 30, {}
+        while "counters" not in found and time.time() < end:
+            found = self.status()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
         figures = {"parts": found["counters"]["triggers"], "passed": found["counters"]["passed"]}
