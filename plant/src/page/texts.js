@@ -249,7 +249,7 @@ export const TEXTS = {
   select_about: ["The device has checked it. Compare name and digest with the order. The device changes between two parts.", "Das Gerät hat sie geprüft. Vergleichen Sie Name und Prüfsumme mit dem Auftrag. Es wechselt zwischen zwei Teilen."],
   select_yes: ["Use this template", "Vorlage verwenden"],
   select_done: ["The template {name} is chosen.", "Die Vorlage {name} ist gewählt."],
-  archived: ["{n} of {all} archived parts would be decided otherwise.", "{n} von {all} archivierten Teilen würden anders entschieden."],
+  archived: ["{n} of {all} archived parts would be decided otherwise.", "Bei {n} von {all} archivierten Teilen wäre die Entscheidung anders."],
   downloads: ["Downloads", "Downloads"],
   diagnosis: ["Diagnosis", "Diagnose"],
   rejected_pictures: ["Pictures of rejected parts", "Bilder von Ausschussteilen"],
