@@ -5,7 +5,7 @@
 
 use hetmm::feature_map::FeatureMap;
 use hetmm::matching::kernel::Kernel;
-use hetmm::matching::{Shape, Sheets, Storage, Values, Windows, fused, reference, sheets};
+use hetmm::matching::{Shape, Sheets, Storage, Values, Windows, Without, fused, reference, sheets};
 use hetmm::metrics::{PixelTruth, aupro, auroc};
 use hetmm::scoring::blur::GaussianBlur;
 use hetmm::scoring::fusion::{DistanceMap, add_upsampled, mutual};
@@ -282,6 +282,32 @@ fn metrics() {
             assert!((pixel - case.pixel_auroc).abs() <= 1e-9, "{pixel}, want {}", case.pixel_auroc);
         }
     });
+}
+
+/// A fuzz target found that one kernel took a lane that is not there for a very bad prototype.
+#[test]
+fn where_all_prototypes_are_left_out_every_kernel_finds_none() {
+    for count in [1, 3, 4, 17, 64, 70] {
+        let shape = Shape { height: 2, width: 3, channels: 5, sheets: count };
+        let raw = (0..30).map(|i| (i * 37 % 19) as f32 - 9.0).collect();
+        let query = FeatureMap::normalised(2, 3, 5, raw);
+        let f32s = vec![0.4; shape.values(Storage::F32).expect("fits")];
+        let f16s = vec![half::f16::from_f32(0.4); f32s.len()];
+        let i8s = vec![50; shape.values(Storage::I8).expect("fits")];
+        let scales = vec![0.008; shape.scales()];
+        let sources = vec![7; 6 * count];
+        let without = Some(Without { sources: &sources, picture: 7 });
+        let windows = Windows { forward: 3, backward: 1 };
+        let bytes = Values::I8 { values: &i8s, scales: &scales };
+        for values in [Values::F32(&f32s), Values::F16(&f16s), bytes] {
+            let view = Sheets::new(shape, values).expect("sizes agree");
+            for kernel in Kernel::all() {
+                let got = fused::match_layer_with(kernel, &query, &view, windows, without);
+                let case = format!("{} {} {count}", view.storage(), kernel.name());
+                assert_eq!((got.forward, got.backward), (vec![2.0; 6], vec![0.0; 6]), "{case}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tests power loss, a failing disk and a source that is cut short while a template is changed.
 //!
 //! These tests have a program of their own and run one after the other. They wait for every process that is traced, and
-//! other tests start processes, too.
+//! other tests start processes, too. `HETMM_POWER_CUTS` says how often power is lost in one folder of records [40].
 #![cfg(all(feature = "desktop", target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod common;
@@ -118,6 +118,83 @@ fn killed_at_any_write_the_chain_of_records_goes_on() {
         kills += 1;
     }
     assert!(kills > 15, "{kills}");
+}
+
+/// Loses power again and again in one folder, at any system call, also while the program recovers from the loss before.
+/// Of what was written after the last sync, any part is lost. Whole lines that were on the disk stay, and every file with
+/// torn bytes is named in the chain.
+#[test]
+#[cfg(feature = "edge")]
+fn cut_again_and_again_the_chain_keeps_what_was_on_the_disk() {
+    use hetmm::line::evidence::verify;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let cuts = std::env::var("HETMM_POWER_CUTS").ok();
+    let cuts = cuts.map_or(40, |text| text.parse().expect("a number"));
+    let program = std::env::current_exe().expect("a program");
+    let program = program.ancestors().nth(2).expect("a folder").join("examples/chain_writer");
+    let bench = Bench::new();
+    let folder = bench.path("records");
+    let segment = folder.join("evidence-000000000001.jsonl");
+    let writer = || {
+        let mut command = std::process::Command::new(&program);
+        command.arg(&folder).arg("3");
+        command
+    };
+    let read = || std::fs::read(&segment).unwrap_or_default();
+    let mut numbers = 7u64;
+    let mut below = |end: u64| {
+        numbers =
+            numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (numbers >> 33) % end.max(1)
+    };
+    let mut on_disk = Vec::new();
+    let mut kills = 0;
+    for cut in 0..cuts {
+        let (last, mut changes) = (below(24), 0);
+        let mut durable = read().len() as u64;
+        let (ended, _) = traced::run(writer(), |process, call, argument| {
+            changes += u64::from(CHANGES.contains(&call));
+            if changes > last {
+                return Call::Kill;
+            }
+            let file = format!("/proc/{process}/fd/{argument}");
+            let is_sync = matches!(call, libc::SYS_fdatasync | libc::SYS_fsync);
+            if is_sync && std::fs::read_link(&file).is_ok_and(|path| path == segment) {
+                durable = std::fs::metadata(file).map_or(0, |file| file.len());
+            }
+            Call::Go
+        });
+        assert!(matches!(ended, None | Some(0)), "cut {cut}: {ended:?}");
+        kills += u64::from(ended.is_none());
+        let whole = read();
+        assert!(whole.starts_with(&on_disk), "cut {cut}: a line that was on the disk is gone");
+        let durable = durable.min(whole.len() as u64);
+        let length = durable + below(whole.len() as u64 - durable + 1);
+        if segment.exists() {
+            let file = std::fs::File::options().write(true).open(&segment).expect("opens");
+            file.set_len(length).expect("cuts");
+        }
+        let lines = whole[..length as usize].iter().rposition(|byte| *byte == b'\n');
+        on_disk = whole[..lines.map_or(0, |at| at + 1)].to_vec();
+    }
+    assert!(writer().output().expect("runs").status.success());
+    let mut named = vec![];
+    let seen = verify(&folder, None, &mut |line| {
+        let line: serde_json::Value = serde_json::from_slice(line.text).expect("JSON");
+        let also = line["also_aside"].as_array().into_iter().flatten();
+        named.extend(
+            also.chain([&line["aside"]]).filter_map(|name| name.as_str()).map(String::from),
+        );
+        Ok(())
+    });
+    let seen = seen.expect("reads");
+    assert_eq!(seen.bad, None);
+    assert!(read().starts_with(&on_disk) && kills > cuts / 4, "{kills} kills");
+    let entries = std::fs::read_dir(&folder).expect("reads").flatten();
+    let torn = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let torn: Vec<String> = torn.filter(|name| name.starts_with("torn-")).collect();
+    assert!(torn.iter().all(|name| named.contains(name)), "{torn:?}, named {named:?}");
+    eprintln!("{cuts} cuts, {kills} of them kills; {seen:?}; {} files with torn bytes", torn.len());
 }
 
 /// By then the new file has its name. It would be wrong to say that nothing was inserted.

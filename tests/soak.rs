@@ -73,11 +73,20 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
     value.map_or(otherwise, |text| text.replace('_', "").parse().expect("a number"))
 }
 
-/// Returns the memory of this process in KiB.
-fn memory_kib() -> u64 {
+/// Holds what this process takes of the system.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    memory_kib: u64,
+    open_files: usize,
+    threads: usize,
+}
+
+fn taken() -> Taken {
     let text = std::fs::read_to_string("/proc/self/status").expect("reads");
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    let memory_kib = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    let count = |folder: &str| std::fs::read_dir(folder).expect("reads").count();
+    Taken { memory_kib, open_files: count("/proc/self/fd"), threads: count("/proc/self/task") }
 }
 
 /// The feedback may come as late as can be configured, because a busy machine hands its edges over late.
@@ -157,23 +166,23 @@ fn judge(hub: &Outbox, wanted: &Receiver<WantedFrame>) {
     }
 }
 
-/// Triggers the parts, then ends the line. Returns the memory in KiB after the first tenth, half and all of them.
-fn trigger(hub: &Outbox, parts: u64, rate: u64) -> [u64; 3] {
+/// Triggers the parts, then ends the line. Returns what is taken after the first tenth, half and all of them.
+fn trigger(hub: &Outbox, parts: u64, rate: u64) -> [Taken; 3] {
     for fault in [Fault::Template, Fault::Camera] {
         hub.send(Message::Event(Event::Condition { fault, present: false }));
     }
-    let (start, mut memory) = (LineTime::now(), [0; 3]);
+    let (start, mut seen) = (LineTime::now(), [Taken::default(); 3]);
     for part in 1..=parts {
         let due = start + Duration::from_nanos(part * 1_000_000_000 / rate);
         std::thread::sleep(due.since(LineTime::now()));
         hub.trigger(LineTime::now(), 0);
         let marks = [parts / 10, parts / 2, parts];
         if let Some(at) = marks.iter().position(|mark| *mark == part) {
-            memory[at] = memory_kib();
+            seen[at] = taken();
         }
     }
     hub.send(Message::Finish);
-    memory
+    seen
 }
 
 /// Holds both ends of the feed: what the line's thread hands out and answers, and the thread that serves the socket.
@@ -222,8 +231,9 @@ fn serve(config: &LineConfig, hub: &Outbox, bank: &Arc<Mutex<Bank>>, records: &R
 /// Holds what a run has left.
 struct Run {
     snapshot: Snapshot,
-    memory_kib: [u64; 3],
-    records_dropped: u64,
+    taken: [Taken; 3],
+    /// The lines that the records say they have lost, in the queue or on the disk.
+    lines_lost: u64,
 }
 
 /// Plays the parts with the threads of a line. The chain is whole when it returns.
@@ -264,7 +274,7 @@ fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
     let watched = std::thread::spawn(move || watched.run());
     let judging = hub.clone();
     let judging = std::thread::spawn(move || judge(&judging, &wanted));
-    let memory_kib = trigger(&hub, parts, rate);
+    let taken = trigger(&hub, parts, rate);
     let snapshot = line.join().expect("ends");
     stop.store(true, Ordering::SeqCst);
     for thread in [watched, judging].into_iter().chain(served.thread) {
@@ -272,8 +282,8 @@ fn play(config: &LineConfig, parts: u64, rate: u64) -> Run {
     }
     // The records end when nobody can report any more, and the thread of the feed could.
     thread.expect("writes").join().expect("ends");
-    let records_dropped = losses.dropped.load(Ordering::Relaxed);
-    Run { snapshot, memory_kib, records_dropped }
+    let lines_lost = losses.chain_to_json()["lost"].as_u64().expect("a number");
+    Run { snapshot, taken, lines_lost }
 }
 
 /// Holds what the chain says about the parts.
@@ -349,16 +359,20 @@ fn no_part_passes_wrongly_and_no_record_is_lost_without_being_counted() {
     let run = play(&config, parts, rate);
     let took = LineTime::now().since(begun).as_secs_f64();
     let seen = read_chain(&config, parts);
-    let [tenth, half, end] = run.memory_kib;
+    let [tenth, half, end] = run.taken;
     let timed = tempfile::tempdir().expect("a folder");
     let times = time_records(&self::config(timed.path()));
     eprintln!(
-        "{parts} parts in {took:.0} s; {seen:?}; memory {tenth}, {half}, {end} KiB after a tenth, half and all; \
+        "{parts} parts in {took:.0} s; {seen:?}; taken after a tenth, half and all: {tenth:?}, {half:?}, {end:?}; \
          records on the line's thread, us: {}; pulses late by, us: {}",
         times.to_json(),
         run.snapshot.samples.pulse_lateness.to_json()
     );
-    assert_eq!(run.snapshot.counters.triggers, parts);
+    let triggers = run.snapshot.counters.triggers;
+    // After more than 10,000 lost edges in a row the input counts as broken, and not each of them gets an outcome. That
+    // needs a machine that lets the thread wait for five seconds.
+    let late_us = run.snapshot.samples.pulse_lateness.to_json()["max"].as_u64().unwrap_or(0);
+    assert!(triggers == parts || (triggers < parts && late_us > 1_000_000), "{triggers} parts");
     // A machine that is too busy for this rate loses records. Then the chain tells of fewer parts.
     let untold = run.snapshot.counters.passed.checked_sub(seen.passed);
     assert!(
@@ -366,11 +380,15 @@ fn no_part_passes_wrongly_and_no_record_is_lost_without_being_counted() {
         "the counters say what the chain says"
     );
     assert_eq!((seen.wrongly_passed, seen.twice), (0, 0));
-    assert_eq!(seen.parts + seen.lost, parts, "every record is there or counted");
-    assert_eq!(seen.lost, run.records_dropped);
+    assert_eq!(seen.parts + seen.lost, triggers, "every record is there or counted");
+    assert_eq!(seen.lost, run.lines_lost);
     let is_faulty = run.snapshot.faults.contains(&Fault::Outputs);
     assert!(!is_faulty && (seen.unseen == 0 || seen.lost > 0), "the valve has always followed");
     assert!(seen.wrongly_rejected < parts / 2, "{seen:?}");
     // The allocator may keep some memory. What grows with every part would be much more.
-    assert!(end < half + 8 * 1024, "the memory grows: {tenth}, {half}, {end} KiB");
+    let [tenth_kib, half_kib, end_kib] = run.taken.map(|taken| taken.memory_kib);
+    assert!(end_kib < half_kib + 8 * 1024, "it grows: {tenth_kib}, {half_kib}, {end_kib} KiB");
+    // A segment may be open twice while the next one begins.
+    assert!(end.open_files <= tenth.open_files + 2, "files stay open: {tenth:?}, {end:?}");
+    assert_eq!(end.threads, tenth.threads);
 }

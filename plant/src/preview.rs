@@ -47,8 +47,8 @@ impl Preview {
     /// # Errors
     /// Says what the description and the file disagree about.
     pub fn read(raw: Raw, file: &File) -> Result<Self, String> {
-        let values = u64::from(raw.width) * u64::from(raw.height) * 3;
-        let wanted = values * u64::from(raw.bits / 8);
+        let pixels = u64::from(raw.width) * u64::from(raw.height);
+        let wanted = pixels.saturating_mul(3 * u64::from(raw.bits / 8));
         if raw.channels != 3 || !matches!(raw.bits, 8 | 16) || !(1..=MAX_BYTES).contains(&wanted) {
             return Err(format!("a picture of an unknown kind: {raw:?}"));
         }

@@ -26,13 +26,21 @@ mod tract;
 mod tract_cuda;
 
 pub use bundled::BUNDLED_NAME;
+#[cfg(fuzzing)]
+pub use bundled::MODEL;
 pub use device::{Device, ExtractorOptions, INT8, TRACT};
 pub use identity::{Identity, TapIdentity, pictures_at_once};
 pub use int8::Int8Backbone;
+#[cfg(fuzzing)]
+pub use int8::kernels;
 pub use interface::{Backbone, Request, Saturation, require_usable};
 pub use model_facts::{LARGEST_SIDE, ModelFacts};
+#[cfg(fuzzing)]
+pub use onnx::read_for;
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntimeBackbone;
+#[cfg(all(fuzzing, feature = "onnxruntime"))]
+pub use onnxruntime::cut_of;
 pub use open::open;
 #[doc(hidden)]
 pub use tiled::open_by_tiles;

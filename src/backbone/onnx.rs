@@ -45,6 +45,23 @@ pub(super) fn first_identity(
     })
 }
 
+/// Reads what every feature extractor reads of a model before it computes: the identity without taps, and the taps that
+/// are chosen of `lists`. The fuzz targets call it.
+///
+/// # Errors
+/// As [`first_identity`], [`check_weights`] and [`choose_taps`].
+#[cfg(fuzzing)]
+pub fn read_for(
+    model: &[u8],
+    lists: &[Vec<String>],
+    (height, width): (usize, usize),
+) -> Result<(Identity, Vec<String>)> {
+    let proto = read(model)?;
+    let identity = first_identity(&proto, model, height, width)?;
+    check_weights(&proto)?;
+    Ok((identity, choose_taps(&proto, lists)?.to_vec()))
+}
+
 /// The largest weight that is accepted. The squares of larger products overflow a 32-bit number.
 const LARGEST_WEIGHT: f32 = 1e18;
 

@@ -33,6 +33,8 @@ mod v4l2_stamps;
 pub use folder::{FolderCamera, FolderSettings};
 pub use frame::{BadFrame, Camera, CameraError, Frame};
 pub use pixels::{Align, BayerMode, PixelFormat, RawSettings};
+#[cfg(fuzzing)]
+pub use pixels::{Layout, to_picture};
 pub use replay::{Recorded, ReplayCamera, read_recording};
 pub use sequence::Sequence;
 pub use v4l2::V4l2Camera;

@@ -292,7 +292,10 @@ fn tile512<const Q: usize, const L: usize>(
         }
         for (best, sum) in best.iter_mut().zip(&sum) {
             for (l, &sum) in sum.iter().enumerate() {
-                *best = best.max(_mm512_mask_reduce_max_ps(lanes512::<L>(width, l), sum));
+                // The masked reduction would count a lane that is not there as the least finite number.
+                let nothing = _mm512_set1_ps(f32::NEG_INFINITY);
+                let lanes = _mm512_mask_mov_ps(nothing, lanes512::<L>(width, l), sum);
+                *best = best.max(_mm512_reduce_max_ps(lanes));
             }
         }
     }

@@ -253,6 +253,28 @@ fn a_test_pulse_ends_at_once_with_commissioning() {
     }
 }
 
+/// The clock ends after 584 years, and what would be due at its very end is never done.
+#[test]
+fn a_test_pulse_that_would_never_end_does_not_begin() {
+    let end = LineTime::NEVER.as_nanos();
+    for (asked_at, due, called_at, begins) in [
+        (end - 1_000_000_000, end - 900_000_000, end - 100_000_000, true),
+        // The call comes so late that the pulse would last for ever.
+        (end - 1_000_000_000, end - 900_000_000, end - 1_000_000, false),
+        (end - 1_000_000_000, end - 900_000_000, end, false),
+    ] {
+        let mut tracker = PartTracker::new(settings(), LineTime::from_nanos(asked_at));
+        let mut commands = vec![];
+        let mut tell = |at, event| tracker.handle(LineTime::from_nanos(at), event, &mut commands);
+        tell(asked_at, Event::Commission { until: LineTime::NEVER });
+        tell(asked_at, Event::TestPulse { due: LineTime::from_nanos(due) });
+        let safe_level = tracker.reject_output_is_active();
+        tracker.handle(LineTime::from_nanos(called_at), Event::Tick, &mut commands);
+        let is_away = tracker.reject_output_is_active() != safe_level;
+        assert_eq!((is_away, tracker.is_pulsing()), (begins, begins), "called at {called_at}");
+    }
+}
+
 #[test]
 fn a_result_at_its_deadline_is_late() {
     for (delay, passes) in [(149_999, true), (150_000, false), (190_000, false), (250_000, false)] {

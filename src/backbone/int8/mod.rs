@@ -22,6 +22,14 @@ mod run;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+/// The kernels and what they work on, for the fuzz targets.
+#[cfg(fuzzing)]
+pub mod kernels {
+    pub use super::convolve::{Matrix, Panels, ROW_WEIGHTS, Spatial, WINDOWS};
+    pub use super::kernel::{Kernel, PointwiseTask, SpatialTask, TOGETHER};
+    pub use super::lanes::{Block, Finish, Weights};
+}
+
 use self::convolve::Panels;
 use self::kernel::Kernel;
 use self::lanes::LANES;

@@ -24,6 +24,20 @@ use prost::Message;
 use sessions::{Recipe, Sessions};
 use tract_onnx::pb::ModelProto;
 
+/// Cuts a model down to what `taps` need, as before ONNX Runtime sees it. The fuzz targets call it.
+///
+/// # Errors
+/// As [`cut::cut`].
+#[cfg(fuzzing)]
+pub fn cut_of(
+    model: &mut ModelProto,
+    taps: &[String],
+    size: (usize, usize),
+    batch: usize,
+) -> std::result::Result<String, String> {
+    cut::cut(model, &Cut { taps, size, batch })
+}
+
 /// The number of pictures at once on a GPU, for an input of 256 x 256. It is smaller where the
 /// input is larger.
 const GPU_BATCH: usize = 16;

@@ -158,10 +158,13 @@ pub enum Event {
     },
     /// The last start of the program did not end in good order.
     Recovered {
-        /// The number of bytes of a torn line that were put aside.
+        /// The number of bytes of torn lines that were put aside.
         bytes: u64,
         /// The file with these bytes.
         aside: Option<String>,
+        /// Further files with such bytes, if power was lost more than once.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        also_aside: Vec<String>,
         /// The longest time before the end whose lines may be missing, in milliseconds.
         may_miss_ms: u64,
     },

@@ -19,10 +19,17 @@ pub(super) struct Found {
     pub is_clean: bool,
     /// The newest segment.
     pub last: Option<Last>,
-    /// The number of torn bytes, and the name of the file that has them now.
-    pub aside: Option<(u64, String)>,
+    /// The files with torn bytes that no line has named yet. A power loss during the recovery leaves several.
+    pub aside: Vec<Aside>,
     /// The segment in which the chain is damaged, and how. Nothing is removed there.
     pub damaged: Option<(String, String)>,
+}
+
+/// Describes a file with torn bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Aside {
+    pub bytes: u64,
+    pub name: String,
 }
 
 /// Holds the newest segment.
@@ -37,18 +44,21 @@ pub(super) struct Last {
 /// Finds the end of the chain in `folder`. Bytes behind the last whole line go to a file of their own, and the segment
 /// is cut there. A chain that is damaged before its end stays as it is.
 pub(super) fn recover(folder: &Path) -> std::io::Result<Found> {
-    let mut found =
-        Found { head: Head::EMPTY, run: 0, is_clean: true, last: None, aside: None, damaged: None };
+    let mut found = Found {
+        head: Head::EMPTY,
+        run: 0,
+        is_clean: true,
+        last: None,
+        aside: vec![],
+        damaged: None,
+    };
     let mut segments = segments::list(folder)?;
     while let Some(segment) = segments.pop() {
         let mut file = files::open_regular(&segment.path, u64::MAX, Kind::Io)
             .map_err(|why| std::io::Error::other(why.what()))?;
         let scan = scan(&file, segment.first)?;
         if scan.torn > 0 {
-            let name = put_aside(folder, &mut file, &scan, segment.first)?;
-            let before = found.aside.take().map_or(0, |(bytes, _)| bytes);
-            found.aside = Some((before.saturating_add(scan.torn), name));
-            found.is_clean = false;
+            found.aside.push(put_aside(folder, &mut file, &scan, segment.first)?);
         }
         let Some((head, header)) = scan.head.zip(scan.header) else {
             // Power was lost before the first line of the segment was on the disk.
@@ -66,19 +76,29 @@ pub(super) fn recover(folder: &Path) -> std::io::Result<Found> {
         found.last = Some(Last { segment, length: scan.end, header });
         break;
     }
-    if found.aside.is_none() {
-        // Power may have been lost again after bytes were put aside, and before a line said so.
-        let name = torn_name(found.head.seq.saturating_add(1));
-        let bytes = std::fs::metadata(folder.join(&name)).ok().map(|file| file.len());
-        found.aside = bytes.map(|bytes| (bytes, name));
-        found.is_clean &= found.aside.is_none();
+    // Power may have been lost again after bytes were put aside, and before a line said so.
+    for aside in unnamed(folder, found.head.seq.saturating_add(1)) {
+        if !found.aside.contains(&aside) {
+            found.aside.push(aside);
+        }
     }
+    found.is_clean &= found.aside.is_empty();
     Ok(found)
 }
 
-/// Names the file for the bytes of a torn line that would have had this number.
-fn torn_name(seq: u64) -> String {
-    format!("torn-{seq:012}.bin")
+/// Gives the names for files with the bytes of a torn line that would have had this number: line 7 may be torn more than
+/// once.
+fn torn_names(seq: u64) -> impl Iterator<Item = String> {
+    std::iter::once(format!("torn-{seq:012}.bin"))
+        .chain((2_u32..).map(move |copy| format!("torn-{seq:012}-{copy}.bin")))
+}
+
+/// Returns the files with torn bytes of a line with this number, in the order in which they were put aside.
+fn unnamed(folder: &Path, seq: u64) -> impl Iterator<Item = Aside> {
+    torn_names(seq).map_while(|name| {
+        let bytes = std::fs::metadata(folder.join(&name)).ok()?.len();
+        Some(Aside { bytes, name })
+    })
 }
 
 /// Holds what a segment holds.
@@ -137,14 +157,16 @@ fn scan(file: &File, first: u64) -> std::io::Result<Scan> {
     Ok(scan)
 }
 
-/// Copies the torn bytes to a file of their own, and returns its name.
-fn put_aside(folder: &Path, file: &mut File, scan: &Scan, first: u64) -> std::io::Result<String> {
+/// Copies the torn bytes to a new file of their own. It never replaces the bytes of an earlier tear.
+fn put_aside(folder: &Path, file: &mut File, scan: &Scan, first: u64) -> std::io::Result<Aside> {
     let next = scan.head.map_or(first, |head| head.seq.saturating_add(1));
-    let name = torn_name(next);
+    let is_free = |name: &String| !std::fs::exists(folder.join(name)).unwrap_or(true);
+    let name = torn_names(next).find(is_free);
+    let name = name.ok_or_else(|| std::io::Error::other("there is no name for torn bytes"))?;
     let mut aside = files::temporary(folder)?;
     file.seek(SeekFrom::Start(scan.end))?;
     std::io::copy(&mut file.take(scan.torn), aside.as_file_mut())?;
     files::put_in_place(aside, &folder.join(&name))
         .map_err(|why| std::io::Error::other(why.what()))?;
-    Ok(name)
+    Ok(Aside { bytes: scan.torn, name })
 }

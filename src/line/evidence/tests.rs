@@ -223,6 +223,9 @@ fn cut_at_any_byte_the_chain_goes_on_and_says_so() {
         (synced..=whole.len()).filter(|n| *n >= newest - 1 || (n - synced).is_multiple_of(11))
     {
         std::fs::write(&path, &whole[..length]).expect("writes");
+        torn(folder.path()).iter().for_each(|(name, _)| {
+            std::fs::remove_file(folder.path().join("records").join(name)).expect("removes")
+        });
         let kept = whole[..length].iter().filter(|byte| **byte == b'\n').count();
         let torn = whole[..length].iter().rev().take_while(|byte| **byte != b'\n').count();
         run(settings(folder.path()), 20..21);
@@ -248,6 +251,51 @@ fn cut_at_any_byte_the_chain_goes_on_and_says_so() {
     }
 }
 
+/// Returns the files with torn bytes, by name.
+fn torn(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder.join("records")).expect("reads").flatten();
+    let mut files: Vec<(String, Vec<u8>)> = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("torn-"))
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(entry.path()).expect("reads"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Power is lost again while the line that tells of the first loss is written.
+#[test]
+fn a_second_tear_of_the_same_line_keeps_the_bytes_of_the_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(settings(folder.path()), 0..3);
+    let path = files(folder.path()).remove(0);
+    let whole = std::fs::read(&path).expect("reads");
+    let tears: [&[u8]; 3] = [b"{\"seq\":the first", b"{\"seq\":the second, longer", b"{"];
+    for tear in tears {
+        std::fs::write(&path, [&whole[..], tear].concat()).expect("writes");
+        recover::recover(&folder.path().join("records")).expect("recovers");
+    }
+    let kept: Vec<Vec<u8>> = torn(folder.path()).into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert!(tears.iter().all(|tear| kept.iter().any(|kept| kept == tear)), "{kept:?}");
+    run(settings(folder.path()), 3..4);
+    let seen = checked(folder.path());
+    assert_eq!((seen.bad, seen.recovered, seen.parts), (None, 1, 4));
+    let lines = lines(folder.path());
+    let said = lines.iter().find(|line| line["kind"] == "recovered").expect("says");
+    assert_eq!(said["bytes"], tears.iter().map(|tear| tear.len()).sum::<usize>());
+    let mut named = said["also_aside"].as_array().expect("a list").clone();
+    named.push(said["aside"].clone());
+    for (name, _) in torn(folder.path()) {
+        assert!(named.iter().any(|named| *named == name.as_str()), "{name} is not in {said}");
+    }
+    // What was told once is not told again.
+    run(settings(folder.path()), 4..5);
+    assert_eq!(checked(folder.path()).recovered, 1);
+}
+
 /// A file system may give a file its length before its bytes.
 #[test]
 fn zeros_at_the_end_are_put_aside_also_where_a_segment_begins() {
@@ -265,6 +313,8 @@ fn zeros_at_the_end_are_put_aside_also_where_a_segment_begins() {
     assert_eq!((seen.bad, seen.recovered, seen.segments, seen.parts), (None, 1, 1, 4));
     let said = lines(folder.path()).into_iter().find(|line| line["kind"] == "recovered");
     assert_eq!(said.expect("says")["bytes"], 5077);
+    let kept: Vec<usize> = torn(folder.path()).iter().map(|(_, bytes)| bytes.len()).collect();
+    assert_eq!(kept.iter().sum::<usize>(), 5077, "neither replaces the other: {kept:?}");
 }
 
 /// Nobody may use a restart to remove what was changed.

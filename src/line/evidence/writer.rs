@@ -253,10 +253,13 @@ impl Writer {
             log::error!("the chain of records is damaged in {segment}, {why}");
             open.event(&Event::Damaged { segment, why }, now)?;
         }
-        if found.aside.is_some() || (is_first && !found.is_clean) {
-            let (bytes, aside) = found.aside.map_or((0, None), |(n, name)| (n, Some(name)));
+        if !found.aside.is_empty() || (is_first && !found.is_clean) {
+            let bytes =
+                found.aside.iter().fold(0, |sum: u64, aside| sum.saturating_add(aside.bytes));
+            let mut names = found.aside.into_iter().map(|aside| aside.name);
+            let (aside, also_aside) = (names.next(), names.collect());
             let may_miss_ms = u64::try_from(self.settings.sync.as_millis()).unwrap_or(u64::MAX);
-            open.event(&Event::Recovered { bytes, aside, may_miss_ms }, now)?;
+            open.event(&Event::Recovered { bytes, aside, also_aside, may_miss_ms }, now)?;
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Commissioning {
         self.pulse.map_or(self.until, |pulse| pulse.at.min(self.until))
     }
 
-    /// Returns what is due at `at`, of which `now` is not earlier. A pulse that begins late still has its full width.
+    /// Returns what is due at `at`, of which `now` is not earlier. A pulse that begins late still has its full width. One
+    /// whose end would never come does not begin: the reject output would keep its level for ever.
     pub fn step(&mut self, now: LineTime, at: LineTime, width: Duration) -> Option<Step> {
         let due = self.pulse.filter(|pulse| pulse.at <= at && pulse.at < LineTime::NEVER);
         match due {
@@ -96,8 +97,8 @@ impl Commissioning {
                 self.pulse = None;
                 Some(Step::End)
             }
-            // It would be cut off in the same moment.
-            Some(_) if now >= self.until => {
+            // It would be cut off in the same moment, or would never end.
+            Some(pulse) if now >= self.until || now.max(pulse.at) + width == LineTime::NEVER => {
                 self.pulse = None;
                 None
             }

@@ -41,6 +41,10 @@ impl Model {
             return;
         }
         match commissioning.pulse {
+            // Without an end it would be no pulse.
+            Some((due, None)) if come(due) && now.saturating_add(width) == NEVER => {
+                commissioning.pulse = None;
+            }
             Some((due, None)) if come(due) => {
                 commissioning.pulse = Some((due, Some(now)));
                 commissioning.rest = now.saturating_add(nanos(TEST_PULSE_PITCH));
