@@ -98,6 +98,11 @@ pub fn check(config: &LineConfig) -> Result<ExitCode> {
         let asked = control::ask(socket, "status");
         row("hetmm-edge answers", asked.err().map(|why| why.to_string()));
     }
+    if let Some(inbox) = config.inbox() {
+        let tried = tempfile::tempfile_in(inbox.folder());
+        let words = |why: std::io::Error| format!("{}: {why}", inbox.folder().display());
+        row("uploads (template.inbox)", tried.err().map(words));
+    }
     if let Some(name) = &config.control.plant_user {
         let own = nix::unistd::geteuid().as_raw();
         let problem = match PlantUser::find(name, &config.control.plant_may) {

@@ -153,6 +153,15 @@ fn an_upload_leaves_room_for_records_and_pictures() {
     let refused = upload(&engineer, b"a template", "");
     assert_eq!(refused.status, 507, "{}", refused.text());
     assert_eq!(inbox(&desk), 0);
+    // The check of the configuration finds out whether uploads can be written at all.
+    let check = |code: i32, word: &str| {
+        let checked = desk.run("hetmm-plant", &["--check"]);
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert!(checked.status.code() == Some(code) && said.contains(word), "{said}");
+    };
+    check(0, "ok     uploads");
+    std::fs::remove_dir(desk.path("inbox")).expect("removes");
+    check(1, "WRONG  uploads");
 }
 
 #[test]
