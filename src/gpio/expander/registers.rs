@@ -112,7 +112,10 @@ pub(super) fn on_i2c(path: &Path, address: u8) -> Result<Box<dyn Registers>, Str
     });
     if smbus_only {
         let device = LinuxI2CDevice::new(path, u16::from(address)).map_err(|e| e.to_string())?;
-        return Ok(Box::new(OnSmbus(device)));
+        let mut chip = OnSmbus(device);
+        // Opening an address does not ask whether a chip is there.
+        chip.read(None)?;
+        return Ok(Box::new(chip));
     }
     tried.map_err(|e| e.to_string())?;
     Ok(Box::new(chip))
