@@ -214,6 +214,8 @@ impl Page {
     pub fn walk(&mut self, name: &str, within: &str) {
         // The focus may be anywhere. So the walk ends where it has been, and not where the browser begins anew.
         self.value("window.reached = new Set(); window.hidden = []; window.begun = 0");
+        // What appears during the walk may lie behind it.
+        self.value("window.present = new Set(document.querySelectorAll('*')); 0");
         for step in 0.. {
             assert!(step < MOST_TABS, "{name}: Tab never comes around");
             self.press("Tab");
@@ -241,7 +243,7 @@ impl Page {
         // Of several radio buttons, one is a stop of Tab, and the arrow keys reach the others.
         let missed = format!(
             "[...document.querySelector({within:?}).querySelectorAll({USED:?})]
-                .filter(e => e.checkVisibility({{visibilityProperty: true}}) && !reached.has(e))
+                .filter(e => e.checkVisibility({{visibilityProperty: true}}) && !reached.has(e) && present.has(e))
                 .filter(e => e.type !== 'radio' || ![...reached].some(other => other.name === e.name))
                 .map(e => e.outerHTML.slice(0, 200))"
         );

@@ -19,7 +19,7 @@ export const TEXTS = {
   account: ["Account", "Konto"],
   cancel: ["Cancel", "Abbrechen"],
   close: ["Close", "Schließen"],
-  plain_http: ["This connection is not encrypted. Others in the network can read passwords.", "Diese Verbindung ist nicht verschlüsselt. Andere im Netz können Passwörter mitlesen."],
+  plain_http: ["This connection is not encrypted. Passwords can be read in the network.", "Diese Verbindung ist nicht verschlüsselt. Passwörter sind im Netz lesbar."],
   working: ["Please wait …", "Bitte warten …"],
   unknown: ["unknown", "unbekannt"],
 
@@ -45,7 +45,7 @@ export const TEXTS = {
   session_over: ["Your session is over. Please log in again.", "Ihre Sitzung ist abgelaufen. Bitte melden Sie sich neu an."],
   observe: ["Go on without logging in", "Ohne Anmeldung weiter"],
   setup_title: ["Set up this device", "Dieses Gerät einrichten"],
-  setup_about: ["There is no user yet. The first user is an engineer. Type the code that this command prints at the device:", "Es gibt noch keinen Benutzer. Der erste Benutzer ist Einrichter. Geben Sie den Code ein, den dieser Befehl am Gerät ausgibt:"],
+  setup_about: ["There is no user yet. The first one is an engineer. Type the code that this command prints at the device:", "Es gibt noch keinen Benutzer. Der erste ist Einrichter. Geben Sie den Code ein, den dieser Befehl am Gerät ausgibt:"],
   setup_code: ["One-time code", "Einmalcode"],
   setup_do: ["Set up", "Einrichten"],
 
@@ -59,11 +59,11 @@ export const TEXTS = {
   failed_404: ["This is not there any more.", "Das gibt es nicht mehr."],
   failed_409: ["This does not fit the present state.", "Das passt nicht zum jetzigen Zustand."],
   failed_413: ["This is too long.", "Das ist zu lang."],
-  failed_421: ["The device does not accept this address. Use a name that stands in web.hosts.", "Das Gerät lehnt diese Adresse ab. Verwenden Sie einen Namen, der in web.hosts steht."],
+  failed_421: ["The device does not accept this address. Use a name from web.hosts.", "Das Gerät lehnt diese Adresse ab. Verwenden Sie einen Namen aus web.hosts."],
   failed_422: ["The device refuses this template.", "Das Gerät lehnt diese Vorlage ab."],
   failed_507: ["The device has too little disk space for this.", "Auf dem Gerät ist dafür zu wenig Platz frei."],
   failed_429: ["Too many tries. Please wait a minute.", "Zu viele Versuche. Bitte warten Sie eine Minute."],
-  failed_503: ["The device has too much to do, or its inspection program does not answer. Please try again.", "Das Gerät ist überlastet, oder sein Prüfprogramm antwortet nicht. Bitte versuchen Sie es noch einmal."],
+  failed_503: ["The device is busy, or its inspection program does not answer. Please try again.", "Das Gerät ist überlastet, oder sein Prüfprogramm antwortet nicht. Bitte noch einmal versuchen."],
   failed: ["This did not work.", "Das hat nicht geklappt."],
 
   // The state of the line.
@@ -178,7 +178,7 @@ export const TEXTS = {
   counters: ["Counters since the start of the program", "Zähler seit dem Start des Programms"],
   trend: ["Last 200 parts", "Letzte 200 Teile"],
   trend_threshold: ["threshold", "Grenzwert"],
-  trend_about: ["Scores of the last {n} parts as multiples of their threshold. {rejected} were rejected, {unjudged} of them not judged. The highest score is {most}.", "Messwerte der letzten {n} Teile als Vielfache ihres Grenzwerts. {rejected} sind Ausschuss, davon {unjudged} nicht geprüft. Der höchste Messwert ist {most}."],
+  trend_about: ["Scores of the last {n} parts as multiples of the threshold. {rejected} rejected, {unjudged} of them not judged. Highest: {most}.", "Messwerte der letzten {n} Teile als Vielfache des Grenzwerts. {rejected} Ausschuss, davon {unjudged} nicht geprüft. Höchster: {most}."],
   last_rejects: ["Last rejects", "Letzte Ausschussteile"],
   no_rejects: ["No part was rejected.", "Kein Teil wurde aussortiert."],
 
@@ -351,7 +351,7 @@ export const TEXTS = {
   in_trigger: ["trigger", "Auslöser"],
   in_encoder: ["encoder", "Drehgeber"],
   in_feedback: ["feedback of the gate", "Rückmeldung der Weiche"],
-  commissioning_1: ["During commissioning you can give the reject output one pulse, to test the gate. No part is inspected meanwhile.", "In der Inbetriebnahme können Sie dem Ausschuss-Ausgang einen Impuls geben, um die Weiche zu testen. Dabei wird kein Teil geprüft."],
+  commissioning_1: ["Here you can give the reject output one pulse, to test the gate. No part is inspected meanwhile.", "Hier können Sie dem Ausschuss-Ausgang einen Impuls geben, um die Weiche zu testen. Dabei wird kein Teil geprüft."],
   commissioning_2: ["It begins at the device, never from the network:", "Sie beginnt am Gerät, nie aus dem Netz:"],
   commissioning_3: ["If the reject output is active in the safe state, the pulse opens the gate instead. Clear the belt first.", "Ist der Ausschuss-Ausgang im sicheren Zustand aktiv, öffnet der Impuls stattdessen die Weiche. Räumen Sie zuerst das Band."],
   commissioning_left: ["Commissioning ends in {time}.", "Die Inbetriebnahme endet in {time}."],
