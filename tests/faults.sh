@@ -5,7 +5,8 @@
 # usage: tests/faults.sh PROGRAM [PARTS]
 #
 #   PROGRAM  the soak test, as `cargo test --release --test soak --no-run` names it
-#   PARTS    how many parts each run plays, 2000 a second [60000]
+#   PARTS    how many parts each run plays, 2000 a second [60000]. With fewer, a run may end while the disk still fails, and then
+#            nothing in the chain can tell of what was lost
 #
 # It needs strace, which makes the system calls of the thread fail that writes the records.
 set -euo pipefail
