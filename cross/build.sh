@@ -14,7 +14,8 @@
 #                  Jetson Nano, TX2, TX1           cortex-a57
 #                  Raspberry Pi 5                  cortex-a76
 #                  Raspberry Pi 4, CM4             cortex-a72
-#   --plant      also hetmm-plant. It looks up names of hosts, and so it needs the board's glibc
+#   --plant      also hetmm-plant, always static. It looks up names of hosts, which glibc cannot do in a static
+#                program. So it is built with musl, or for the board's glibc if Rust has no library for musl here
 #   --tools      also gpio_watch, camera_probe and panic_probe, for the virtual board (static)
 #
 # Prints for each program its place, size and what it needs of the board. Stripped; the one with
@@ -49,19 +50,20 @@ if [ -n "$CPU" ]; then
 fi
 cd "$ROOT"
 
-# build STATIC FEATURES KIND NAME: leaves the stripped program in TARGET_DIR/board.
+# build STATIC FEATURES KIND NAME [TARGET]: leaves the stripped program in TARGET_DIR/board.
 build() {
-  local flags=() kind=dynamic from to glibc
+  local flags=() kind=dynamic from to glibc target=${5:-$TARGET}
   case $2 in *onnxruntime) kind=onnxruntime ;; esac
   if [ "$1" = yes ]; then
     # On the last step alone: nothing else depends on it, and nothing else is compiled anew.
-    kind=static flags=(-- -C target-feature=+crt-static)
+    kind=static flags=(-C target-feature=+crt-static)
   fi
+  [ ${#flags[@]} = 0 ] || flags=(-- "${flags[@]}")
   local package=(--no-default-features --features "$2")
   [ "$4" != hetmm-plant ] || package=(-p hetmm-plant)
-  "${CROSS_CARGO[@]}" rustc --release --target $TARGET "${package[@]}" "--$3" "$4" ${flags[@]+"${flags[@]}"}
-  from=$TARGET_DIR/$TARGET/release/$4
-  [ "$3" = bin ] || from=$TARGET_DIR/$TARGET/release/examples/$4
+  "${CROSS_CARGO[@]}" rustc --release --target "$target" "${package[@]}" "--$3" "$4" ${flags[@]+"${flags[@]}"}
+  from=$TARGET_DIR/$target/release/$4
+  [ "$3" = bin ] || from=$TARGET_DIR/$target/release/examples/$4
   to=$TARGET_DIR/board/$kind${CPU:+-$CPU}/$4
   mkdir -p "$(dirname "$to")"
   aarch64-linux-gnu-strip -o "$to" "$from"
@@ -76,7 +78,14 @@ build() {
 }
 build $STATIC $FEATURES bin hetmm-edge
 if [ $PLANT = yes ]; then
-  build no edge bin hetmm-plant
+  if [ -d "$("${CROSS_RUSTC[@]}" --print sysroot)/lib/rustlib/$MUSL" ]; then
+    # The C code of ring needs no C library, so the compiler for glibc will do.
+    export CC_aarch64_unknown_linux_musl=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_musl=aarch64-linux-gnu-ar
+    build yes edge bin hetmm-plant $MUSL
+  else
+    echo "warning: hetmm-plant will need the board's glibc: Rust has no library for $MUSL here (rustup target add $MUSL)" >&2
+    build no edge bin hetmm-plant
+  fi
 fi
 if [ $TOOLS = yes ]; then
   build yes edge example gpio_watch

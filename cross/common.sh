@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # What the scripts beside this file share. Sourced, not run.
 TARGET=aarch64-unknown-linux-gnu
+MUSL=aarch64-unknown-linux-musl
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DEFAULT_PREFIX=${XDG_CACHE_HOME:-$HOME/.cache}/hetmm-cross
 PREFIX=${HETMM_CROSS_PREFIX:-$DEFAULT_PREFIX}

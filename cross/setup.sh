@@ -6,7 +6,8 @@
 #   --board   also the virtual board: qemu-system-aarch64, Debian's arm64 kernel, gpio-sim, i2c-stub, busybox
 #   --plugins also the arm64 files of GStreamer, for cross/plugin.sh
 #   --rust    where Rust's library for aarch64 comes from: `rustup target add`, or Debian's rustc
-#             linked as the toolchain hetmm-cross; auto tries the first, then the second
+#             linked as the toolchain hetmm-cross; auto tries the first, then the second. Only rustup
+#             has the library for musl, with which cross/build.sh --plant makes a static program
 #   PREFIX    folder for all that is unpacked [default: $XDG_CACHE_HOME/hetmm-cross]
 #
 # The C cross compiler and qemu-user are installed with apt (through sudo unless run by root) where
@@ -164,6 +165,8 @@ WITH_RUSTC=(env "LD_LIBRARY_PATH=$P/rust/usr/lib" "RUSTC=$P/rust/usr/bin/rustc" 
 CARGO='' RUSTC=rustc
 if [ "$RUST" != debian ] && rust_by_rustup; then
   CARGO=cargo
+  # For hetmm-plant alone.
+  rustup target add $MUSL >>"$P/rustup.log" 2>&1 || say "no Rust library for $MUSL: cross/build.sh --plant will need the board's glibc"
 elif [ "$RUST" = rustup ]; then
   fail "\`rustup target add $TARGET\` failed: $(tail -n 1 "$P/rustup.log" 2>/dev/null || echo 'no rustup')" \
     "$0 --rust debian, on Debian 12"

@@ -43,7 +43,7 @@ say "library and golden vectors, all instructions"
 QEMU_CPU=$EVERYTHING tests --lib --test golden
 say "golden vectors and features in eight bits, Cortex-A57"
 QEMU_CPU=cortex-a57 tests --test golden
-QEMU_CPU=cortex-a57 tests --lib backbone::int8
+QEMU_CPU=cortex-a57 tests --lib backbone::network::int8
 [ $QUICK = no ] || exit 0
 
 # With the tests, cargo has built the program for aarch64.

@@ -58,8 +58,9 @@ compile() {
         echo "NOTE: no cargo-auditable (cargo install --locked cargo-auditable): the programs hold no list of components"
     fi
     local common=(--quiet --release --locked --target "$target")
-    "${cargo[@]}" "${auditable[@]}" build "${common[@]}" -p hetmm -p hetmm-plant --no-default-features \
-        --features "hetmm/desktop,hetmm/edge,hetmm/onnxruntime" --bins
+    "${cargo[@]}" "${auditable[@]}" build "${common[@]}" -p hetmm --no-default-features --features $full --bins
+    # By itself: beside the others, it would get their neural network.
+    "${cargo[@]}" "${auditable[@]}" build "${common[@]}" -p hetmm-plant --bins
     built=$scratch/built
     mkdir -p "$built/static"
     cp "$CARGO_TARGET_DIR/$target/release"/{hetmm,hetmm-edge,hetmm-plant} "$built"

@@ -62,7 +62,7 @@ folder = "archive"
 [control]
 socket = "edge.sock"
 plant_user = "$(id -un)"
-plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select", "prove", "install"]
+plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select", "prove", "install", "login"]
 [drift]
 watch = true
 file = "drift.json"

@@ -17,20 +17,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     put_in_place(file, path)
 }
 
-/// Does the same as [`write_whole`] where nothing lies at `path` yet. It never replaces anything.
+/// Does the same as [`write_whole`] where nothing lies at `path` yet. It never replaces anything. On Unix, the file gets the
+/// permissions `mode`, such as 0o644, before it has its name.
 ///
 /// # Errors
 /// [`Kind::Io`] where something lies there, or where the file cannot be written.
-#[cfg(feature = "edge")]
-pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+#[cfg(feature = "line")]
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let failed = |e: std::io::Error| Error::io(path, "cannot be written", &e);
     let mut file = temporary(folder_of(path)).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let usual = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(usual).map_err(failed)?;
+        let permissions = std::fs::Permissions::from_mode(mode);
+        file.as_file().set_permissions(permissions).map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
     file.persist_noclobber(path).map_err(|e| failed(e.error))?;

@@ -43,18 +43,19 @@
 //! programs and may change with any version.
 //!
 //! # Features
-//! A program that embeds the library needs none of the default features: take it with `default-features = false`, and
-//! with `onnxruntime` where ONNX Runtime is to compute features. `desktop` is what builds and measures templates,
-//! `edge` is what runs at a production line, and both bring the command line of their program (`cli`).
+//! A program that embeds the library needs one of the default features: take it with `default-features = false` and
+//! `network`, and with `onnxruntime` where ONNX Runtime is to compute features. Without `network` it cannot inspect.
+//! `desktop` is what builds and measures templates, `edge` is what runs at a production line, and both bring the
+//! command line of their program (`cli`). `line` is `edge` without command line and network, for a program beside it.
 
 #[cfg(feature = "desktop")]
 pub mod adjust;
 pub mod backbone;
 #[cfg(feature = "desktop")]
 pub mod builder;
-#[cfg(feature = "edge")]
+#[cfg(feature = "line")]
 pub mod camera;
-#[cfg(feature = "edge")]
+#[cfg(feature = "line")]
 pub mod clock;
 pub mod containment;
 #[cfg(feature = "desktop")]
@@ -65,12 +66,12 @@ pub mod error;
 pub mod evaluation;
 pub mod feature_map;
 pub mod files;
-#[cfg(feature = "edge")]
+#[cfg(feature = "line")]
 pub mod gpio;
 pub mod heatmap;
 pub mod image;
 pub mod inspection;
-#[cfg(feature = "edge")]
+#[cfg(feature = "line")]
 pub mod line;
 pub mod matching;
 pub mod metrics;

@@ -46,6 +46,8 @@ fn features() -> Vec<&'static str> {
     let all = [
         ("desktop", cfg!(feature = "desktop")),
         ("edge", cfg!(feature = "edge")),
+        ("line", cfg!(feature = "line")),
+        ("network", cfg!(feature = "network")),
         ("onnxruntime", cfg!(feature = "onnxruntime")),
         ("tract-cuda", cfg!(feature = "tract-cuda")),
     ];
@@ -61,7 +63,7 @@ fn formats() -> BTreeMap<&'static str, String> {
         let features = format!("{}.{}", features_file::MAJOR, features_file::MINOR);
         formats.insert("features", features);
     }
-    #[cfg(feature = "edge")]
+    #[cfg(feature = "line")]
     {
         formats.insert("records", crate::line::evidence::FORMAT.to_string());
         formats.insert("feed", crate::line::feed::FORMAT.to_string());
@@ -80,7 +82,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&release.to_json()).expect("is JSON");
         assert_eq!(read["version"], "7.8.9");
         assert_eq!(read["formats"]["template"], "1.0");
-        assert_eq!(read["formats"].get("records").is_some(), cfg!(feature = "edge"));
+        assert_eq!(read["formats"].get("records").is_some(), cfg!(feature = "line"));
         assert!(read["target"].as_str().expect("a text").starts_with(std::env::consts::ARCH));
     }
 }

@@ -223,6 +223,7 @@ fn serve(config: &LineConfig, hub: &Outbox, bank: &Arc<Mutex<Bank>>, records: &R
         plant: None,
         live: Live { inputs: vec![], outputs },
         losses: records.losses(),
+        logins: Default::default(),
     });
     let thread = std::thread::spawn(move || socket.run(source, &control, queue, "soak"));
     Served { feed: Some(feed), asked, thread: Some(thread) }

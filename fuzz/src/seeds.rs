@@ -285,6 +285,7 @@ pub fn requests() -> Vec<Vec<u8>> {
         "commission on",
         "commission off",
         "pulse ng",
+        "login failed 2001:db8::7",
         "undo",
         "undo 4294967295",
         "teach 1",

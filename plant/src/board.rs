@@ -1,5 +1,6 @@
 //! Holds what is known of the production line. The feed writes here, and everything that shows something reads here.
 
+use crate::clock::Clock;
 use crate::histogram::Histograms;
 use crate::part::{Outcome, Part};
 use crate::preview::Preview;
@@ -16,6 +17,8 @@ pub const SILENCE: Duration = Duration::from_millis(1500);
 const PARTS: usize = 200;
 /// The number of rejected parts that are kept for lists.
 const REJECTS: usize = 50;
+/// The number of parts over which the least slack is taken.
+const SLACKS: usize = 4096;
 /// The number of events that may wait for a reader. A reader that is slower is told that it has missed some.
 const EVENTS: usize = 4096;
 
@@ -51,6 +54,19 @@ pub struct Now {
     pub lost: u64,
     /// The distributions of times and scores since this program was started.
     pub histograms: Histograms,
+    /// The times from the latest results to their deadlines, in microseconds. Below 0, the result was late.
+    slack_us: VecDeque<i32>,
+}
+
+/// Counts the connections of clients.
+#[derive(Debug, Default)]
+pub struct Connections {
+    /// Those to the Modbus server.
+    pub modbus: Arc<AtomicUsize>,
+    /// Those to the page.
+    pub page: Arc<AtomicUsize>,
+    /// Those to the metrics.
+    pub metrics: Arc<AtomicUsize>,
 }
 
 impl Now {
@@ -78,6 +94,25 @@ impl Now {
     /// Returns the number of pictures that were not archived.
     pub fn pictures_lost(&self) -> u64 {
         self.number("/records/pictures_dropped") + self.number("/records/pictures_failed")
+    }
+
+    /// Returns the shortest time from one of the latest results to its deadline, in microseconds. It is `None` if no
+    /// result has a deadline.
+    pub fn least_slack_us(&self) -> Option<i32> {
+        self.slack_us.iter().min().copied()
+    }
+
+    /// Returns whether the last template that was tried was refused.
+    pub fn has_refused_a_template(&self) -> bool {
+        self.status.pointer("/template/refused").is_some_and(Value::is_string)
+    }
+
+    /// Returns the place of a zone among those of the template, from 1. It is 0 for the rest of the picture.
+    pub fn zone(&self, name: Option<&str>) -> u16 {
+        let zones = self.status.pointer("/template/zones").and_then(Value::as_array);
+        let at =
+            zones.zip(name).and_then(|(zones, name)| zones.iter().position(|zone| zone == name));
+        at.map_or(0, |at| at as u16 + 1)
     }
 
     /// Returns whether the drift watch warns.
@@ -112,6 +147,12 @@ pub struct Board {
     viewers: AtomicUsize,
     /// The number of messages that the broker did not get.
     pub mqtt_dropped: AtomicU64,
+    /// The number of messages that wait for the broker.
+    pub mqtt_waiting: AtomicUsize,
+    /// The connections of clients.
+    pub connections: Connections,
+    /// The wall clock.
+    pub clock: Clock,
     /// What was read of the temperatures last.
     temperature: Mutex<Value>,
     /// The longest time from trigger to result that counts as in time, in microseconds.
@@ -122,14 +163,15 @@ impl Board {
     /// Makes an empty board. `deadline_us` is the deadline of a result, counted from the trigger.
     pub fn new(deadline_us: Option<u64>) -> Arc<Self> {
         let (events, _) = broadcast::channel(EVENTS);
-        let (viewers, mqtt_dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let temperature = Mutex::default();
         Arc::new(Board {
             now: Mutex::default(),
             events,
-            viewers,
-            mqtt_dropped,
-            temperature,
+            viewers: AtomicUsize::new(0),
+            mqtt_dropped: AtomicU64::new(0),
+            mqtt_waiting: AtomicUsize::new(0),
+            connections: Connections::default(),
+            clock: Clock::default(),
+            temperature: Mutex::default(),
             deadline_us,
         })
     }
@@ -185,6 +227,10 @@ impl Board {
         let part = Arc::new(part);
         let mut now = self.now();
         now.histograms.add(&part, self.deadline_us);
+        if let (Some(took_us), Some(deadline_us)) = (part.trigger_to_result_us(), self.deadline_us)
+        {
+            push(&mut now.slack_us, slack(deadline_us, took_us), SLACKS);
+        }
         push(&mut now.parts, part.clone(), PARTS);
         if part.outcome == Outcome::Rejected {
             push(&mut now.rejects, part.clone(), REJECTS);
@@ -238,9 +284,19 @@ pub fn name_of(named: impl serde::Serialize) -> String {
     serde_json::to_value(named).ok().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn push(ring: &mut VecDeque<Arc<Part>>, part: Arc<Part>, most: usize) {
+/// Adds a value, and drops the oldest one if there are too many.
+fn push<T>(ring: &mut VecDeque<T>, value: T, most: usize) {
     if ring.len() >= most {
         ring.pop_front();
     }
-    ring.push_back(part);
+    ring.push_back(value);
+}
+
+/// Returns the time from a result to its deadline, in microseconds. Times beyond 35 minutes count as 35 minutes.
+fn slack(deadline_us: u64, took_us: u64) -> i32 {
+    let short = |us: u64| i32::try_from(us).unwrap_or(i32::MAX);
+    match deadline_us.checked_sub(took_us) {
+        Some(early_us) => short(early_us),
+        None => -short(took_us - deadline_us),
+    }
 }

@@ -1,6 +1,6 @@
 //! Tells whether the wall clock is synchronized. It is asked at most once a second.
 
-use hetmm::line::evidence::ClockState;
+use hetmm::line::evidence::{ClockQuality, ClockState};
 use hetmm::line::wall_clock::WallClock;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,12 @@ pub struct Clock(Arc<Mutex<WallClock>>);
 impl Clock {
     /// Returns whether a time server keeps the clock right.
     pub fn is_synchronized(&self) -> bool {
+        self.quality().state == ClockState::Synchronized
+    }
+
+    /// Returns how far the clock can be trusted.
+    pub fn quality(&self) -> ClockQuality {
         let mut clock = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clock.now().clock.state == ClockState::Synchronized
+        clock.now().clock
     }
 }

@@ -1,6 +1,7 @@
 //! Carries out what needs no network: checks, users, the set-up code.
 
 use crate::Cli;
+use crate::certificate;
 use crate::mqtt::Secrets;
 use crate::output::print;
 use crate::web;
@@ -29,6 +30,16 @@ pub fn manuals(folder: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes a certificate for the page, and prints its fingerprint.
+pub fn make_certificate(config: &LineConfig, names: &[String]) -> Result<ExitCode> {
+    let fingerprint = certificate::make(config, names)?;
+    print(format_args!(
+        "SHA-256 fingerprint: {fingerprint}\n\nWrite it down. A browser warns of this certificate once. Compare the \
+         fingerprint that it shows before you accept it.\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Prints a code for the first engineer.
 pub fn setup(config: &LineConfig) -> Result<ExitCode> {
     let users = Users::new(&config.web.users);
@@ -46,6 +57,9 @@ fn print_code(config: &LineConfig) -> Result<ExitCode> {
     print(format_args!(
         "{code}\n\nEnter this code on the page, and make the first engineer. It is valid for 30 minutes.\n"
     ))?;
+    if let Some(fingerprint) = web::fingerprint(config)? {
+        print(format_args!("The page's certificate has the SHA-256 fingerprint {fingerprint}\n"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

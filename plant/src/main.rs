@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 mod board;
+mod certificate;
 mod clock;
 mod commands;
 mod device;
@@ -24,6 +25,7 @@ mod modbus;
 mod mqtt;
 mod output;
 mod part;
+mod place;
 mod preview;
 mod run;
 mod secret;
@@ -43,6 +45,7 @@ use std::process::ExitCode;
     after_help = "Examples:
   hetmm-plant --config line.toml --check       check the configuration, its files and the way to hetmm-edge
   hetmm-plant --config line.toml               serve until the program is stopped
+  hetmm-plant certificate cam1.example.com     make a certificate for the page, and print its fingerprint
   hetmm-plant setup                            print a code with which the first engineer is set up on the page
   hetmm-plant user list                        list the users of the page
   hetmm-plant user reset anna                  remove the last engineer's password, and print a new code
@@ -69,6 +72,14 @@ struct Cli {
 enum Task {
     /// Print a code with which the first engineer is set up on the page. It is valid for 30 minutes
     Setup,
+    /// Make the files web.tls_cert and web.tls_key, and print the certificate's fingerprint. Nobody has signed the
+    /// certificate: browsers warn, and show the fingerprint
+    Certificate {
+        /// Further names and addresses under which the page is opened. Those of this machine, of web.hosts and of
+        /// web.listen are in the certificate without being named
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// List or remove users of the page
     #[command(subcommand)]
     User(UserTask),
@@ -110,6 +121,8 @@ fn main() -> ExitCode {
         Some(Task::Setup) => {
             LineConfig::read(&cli.config).and_then(|config| commands::setup(&config))
         }
+        Some(Task::Certificate { names }) => LineConfig::read(&cli.config)
+            .and_then(|config| commands::make_certificate(&config, names)),
         Some(Task::User(UserTask::List)) => {
             LineConfig::read(&cli.config).and_then(|config| commands::list_users(&config))
         }

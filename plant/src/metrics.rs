@@ -2,6 +2,7 @@
 
 use crate::board::{Board, Now, name_of};
 use crate::histogram::Histogram;
+use hetmm::line::evidence::ClockState;
 use hetmm::line::tracker::{Fault, Reason};
 use serde_json::Value;
 use std::fmt::{Display, Write};
@@ -20,8 +21,13 @@ pub fn text(board: &Board) -> String {
     let at = |path: &str| now.number(path);
     text.gauge("hetmm_up", "Whether the device answers.");
     text.line("hetmm_up", &[], u8::from(now.is_alive(Instant::now())));
-    text.gauge("hetmm_info", "The version of hetmm-edge.");
-    text.line("hetmm_info", &[("version", &now.version)], 1);
+    text.gauge(
+        "hetmm_info",
+        "The version of hetmm-edge, the device's serial number, and the number of its start.",
+    );
+    let (serial, run) = (now.text("/records/chain/serial"), at("/records/chain/run").to_string());
+    let info = [("version", &*now.version), ("serial", serial), ("run", &run)];
+    text.line("hetmm_info", &info, 1);
     text.gauge("hetmm_template_info", "The template in use.");
     let id: String = now.text("/template/identity/blake3").chars().take(8).collect();
     let name = now.text("/template/identity/name");
@@ -63,6 +69,28 @@ pub fn text(board: &Board) -> String {
     text.line("hetmm_parts_in_flight", &[], at("/in_flight"));
     text.gauge("hetmm_parts_waiting", "Parts that wait for their result.");
     text.line("hetmm_parts_waiting", &[], at("/waiting_for_result"));
+    text.gauge("hetmm_queue_length", "Messages that wait for the broker.");
+    let waiting = board.mqtt_waiting.load(Ordering::Relaxed);
+    text.line("hetmm_queue_length", &[("queue", "mqtt")], waiting);
+    text.gauge("hetmm_client_connections", "Connections of clients.");
+    let open = &board.connections;
+    for (kind, count) in
+        [("modbus", &open.modbus), ("page", &open.page), ("metrics", &open.metrics)]
+    {
+        text.line("hetmm_client_connections", &[("kind", kind)], count.load(Ordering::Relaxed));
+    }
+    let clock = board.clock.quality();
+    text.gauge("hetmm_clock_synchronized", "Whether a time server keeps the clock right.");
+    let is_synchronized = clock.state == ClockState::Synchronized;
+    text.line("hetmm_clock_synchronized", &[], u8::from(is_synchronized));
+    if let Some(error_us) = clock.error_us {
+        text.gauge("hetmm_clock_error_seconds", "The largest expected error of the clock.");
+        text.line("hetmm_clock_error_seconds", &[], error_us as f64 / 1e6);
+    }
+    if let Some(free) = now.status.pointer("/records/chain/free_bytes").and_then(Value::as_u64) {
+        text.gauge("hetmm_disk_free_bytes", "The free space where records are kept.");
+        text.line("hetmm_disk_free_bytes", &[], free);
+    }
     text.gauge("hetmm_drift_sigma", "The sums of the drift watch, in standard deviations.");
     for (chart, sum) in fields(&now, "/drift/sums") {
         text.line("hetmm_drift_sigma", &[("chart", chart)], sum);
@@ -76,7 +104,9 @@ pub fn text(board: &Board) -> String {
         ("drift", now.drifts()),
         ("records", records > 0),
         ("pictures", pictures > 0),
+        ("clock", !is_synchronized),
         ("disk", now.lacks_space()),
+        ("template", now.has_refused_a_template()),
         ("temperature", now.is_too_hot()),
     ] {
         text.line("hetmm_warning", &[("warning", warning)], u8::from(is_present));
@@ -158,24 +188,31 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
     use serde_json::json;
 
     #[test]
     fn one_snapshot_becomes_few_lines_without_part_numbers() {
         let board = Board::new(None);
         assert!(text(&board).contains("\nhetmm_up 0\n"));
+        let _viewer = Place::take(&board.connections.page, 1);
         board.hello("0.2.0");
         board.temperature(json!({"zones": {"cpu-thermal": 61.5}, "too_hot": true}));
         board.status(json!({
             "state": "safe", "faults": ["camera"],
             "template": {"identity": {"blake3": "0123456789", "name": "a \"b\"\\\n.hetmm", "slot": 2}},
             "drift": {"sums": {"score_up": 3.5}},
+            "records": {"chain": {"run": 3, "serial": "A7", "free_bytes": 5000}},
             "counters": {"triggers": 12, "passed": 7, "rejected_for": {"defect": 5}},
         }));
         let text = text(&board);
         for line in [
             "hetmm_up 1",
-            "hetmm_info{version=\"0.2.0\"} 1",
+            "hetmm_info{version=\"0.2.0\",serial=\"A7\",run=\"3\"} 1",
+            "hetmm_queue_length{queue=\"mqtt\"} 0",
+            "hetmm_client_connections{kind=\"page\"} 1",
+            "hetmm_disk_free_bytes 5000",
+            "hetmm_warning{warning=\"template\"} 0",
             "hetmm_state{state=\"safe\"} 1",
             "hetmm_state{state=\"ready\"} 0",
             "hetmm_fault{fault=\"camera\"} 1",

@@ -1,7 +1,6 @@
 //! Starts everything that the configuration names, and ends it.
 
 use crate::board::Board;
-use crate::clock::Clock;
 use crate::device::Device;
 use crate::mqtt::{Client, Secrets};
 use crate::{feed, modbus, temperature, web};
@@ -63,7 +62,7 @@ async fn serve(config: &LineConfig, secrets: Secrets, board: Arc<Board>) -> Resu
     let device = Device::new(&config.control);
     web::page(config, &board, &device).await?;
     web::metrics(config, &board).await?;
-    modbus::serve(config, board.clone(), device.clone(), Clock::default()).await?;
+    modbus::serve(config, board.clone(), device.clone()).await?;
     let (stop, stopped) = watch::channel(false);
     let client = Client::new(config, secrets, &board, device);
     let client = client.map(|client| tokio::spawn(client.run(stopped)));

@@ -222,7 +222,7 @@ fn write_all(
     let mut saved = 0_u32;
     while let Ok(picture) = pictures.recv() {
         let path = name(folder, first.saturating_add(u64::from(saved)));
-        files::write_new(&path, &heatmap::picture_png(&picture)?)?;
+        files::write_new(&path, &heatmap::picture_png(&picture)?, 0o644)?;
         saved = saved.saturating_add(1);
         tell(Progress::Saved(&path));
     }

@@ -393,7 +393,8 @@ impl Hub {
             | Request::Undo(_)
             | Request::History
             | Request::Drift(_)
-            | Request::Lines => Answer::Failed("not understood".into()),
+            | Request::Lines
+            | Request::LoginFailed(_) => Answer::Failed("not understood".into()),
         };
         reply.give(answer);
     }

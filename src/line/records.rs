@@ -18,7 +18,7 @@ use crate::clock::LineTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ use std::time::Duration;
 const QUEUE: usize = 4096;
 /// The longest and the shortest time between two looks at what is due.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// The time between two looks at the queue while records come. Nobody sleeps on the queue then, so that the hub thread
+/// need not wake anybody: that would take it longer than all the rest.
+const POLL: Duration = Duration::from_millis(5);
+/// The number of looks without a record after which the thread sleeps on the queue.
+const QUIET_LOOKS: u32 = 12_000;
 /// The longest pause between two events after the end of the hub thread.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -58,7 +63,17 @@ struct Chain {
     /// The lines that found no room in the queue and that no line of the chain tells of yet.
     untold: AtomicU64,
     is_below_floor: AtomicBool,
-    state: Mutex<(Option<Head>, Option<String>)>,
+    state: Mutex<ChainState>,
+    serial: String,
+}
+
+/// Holds what the writer of the chain has said last.
+#[derive(Debug, Clone, Default)]
+struct ChainState {
+    head: Option<Head>,
+    error: Option<String>,
+    run: Option<u64>,
+    free_bytes: Option<u64>,
 }
 
 impl Losses {
@@ -66,13 +81,16 @@ impl Losses {
     /// is null if no chain is written.
     pub fn chain_to_json(&self) -> Value {
         let Some(chain) = &self.chain else { return Value::Null };
-        let (head, error) = chain.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = chain.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         json!({
-            "seq": head.map(|head| head.seq),
-            "blake3": head.map(|head| evidence::hex(&head.hash)),
+            "serial": chain.serial,
+            "run": state.run,
+            "seq": state.head.map(|head| head.seq),
+            "blake3": state.head.map(|head| evidence::hex(&head.hash)),
             "lost": chain.lost.load(Ordering::Relaxed),
             "too_little_space": chain.is_below_floor.load(Ordering::Relaxed),
-            "error": error,
+            "free_bytes": state.free_bytes,
+            "error": state.error,
         })
     }
 
@@ -125,7 +143,9 @@ impl Records {
         evidence: Option<evidence::Settings>,
         patience: Option<Duration>,
     ) -> std::io::Result<(Records, Option<Thread>)> {
-        let chain = evidence.is_some().then(Chain::default);
+        let chain = evidence
+            .as_ref()
+            .map(|settings| Chain { serial: settings.device.serial.clone(), ..Chain::default() });
         let losses = Arc::new(Losses { chain, ..Losses::default() });
         let (edges, ended) = (config.edges.is_some(), Arc::<AtomicBool>::default());
         if config.file.is_none() && !edges && evidence.is_none() {
@@ -216,12 +236,30 @@ struct Writers {
 impl Writers {
     fn run(&mut self, entries: &Receiver<Entry>) {
         self.tick();
+        let mut quiet_looks = 0;
         loop {
-            match entries.recv_timeout(self.wait()) {
-                Ok(Entry::End) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(entry) => self.write(entry),
-                Err(RecvTimeoutError::Timeout) if self.ended.load(Ordering::SeqCst) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+            let next = match entries.try_recv() {
+                Err(TryRecvError::Empty) if quiet_looks < QUIET_LOOKS => {
+                    std::thread::sleep(self.wait().min(POLL));
+                    quiet_looks += 1;
+                    entries.try_recv()
+                }
+                Err(TryRecvError::Empty) => {
+                    entries.recv_timeout(self.wait()).map_err(|why| match why {
+                        RecvTimeoutError::Timeout => TryRecvError::Empty,
+                        RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+                    })
+                }
+                next => next,
+            };
+            match next {
+                Ok(Entry::End) | Err(TryRecvError::Disconnected) => break,
+                Ok(entry) => {
+                    self.write(entry);
+                    quiet_looks = 0;
+                }
+                Err(TryRecvError::Empty) if self.ended.load(Ordering::SeqCst) => break,
+                Err(TryRecvError::Empty) => {}
             }
             self.release(LineTime::now());
             self.tick();
@@ -295,7 +333,12 @@ impl Writers {
         writer.lose(chain.untold.swap(0, Ordering::Relaxed));
         writer.tick(&clock.now());
         chain.is_below_floor.store(writer.is_below_floor(), Ordering::Relaxed);
-        let state = (writer.head(), writer.last_error().map(str::to_owned));
+        let state = ChainState {
+            head: writer.head(),
+            error: writer.last_error().map(str::to_owned),
+            run: writer.run(),
+            free_bytes: writer.free_bytes(),
+        };
         *chain.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }

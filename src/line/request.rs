@@ -4,6 +4,7 @@
 
 use super::slot::{Candidate, DigestPrefix, Slot};
 use super::tracker::PartId;
+use std::net::IpAddr;
 
 /// Names what can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Request {
     EndCommissioning,
     /// Give the reject output one test pulse.
     PulseNg,
+    /// Note in the chain of records that a login on the page has failed, and from which address.
+    LoginFailed(IpAddr),
 }
 
 /// Names what can be asked of the drift watch.
@@ -63,11 +66,12 @@ impl Request {
     pub const FORMS: &'static str = "status, trigger, reload, select SLOT [DIGEST], slots, prove SLOT, prove upload, \
                                      install SLOT DIGEST, safe, resume, acknowledge, \
                                      teach PART [force], undo [ENTRY], history, \
-                                     drift status|learn|accept, lines, commission on, commission off, pulse ng";
+                                     drift status|learn|accept, lines, commission on, commission off, pulse ng, \
+                                     login failed ADDRESS";
 
     /// The words that name requests where rights are given. They are the first words of [`Request::FORMS`]; of the drift
     /// watch, what changes it has names of its own.
-    pub const VERBS: [&'static str; 19] = [
+    pub const VERBS: [&'static str; 20] = [
         "status",
         "trigger",
         "reload",
@@ -87,6 +91,7 @@ impl Request {
         "lines",
         "commission",
         "pulse",
+        "login",
     ];
 
     /// Returns the one of [`Request::VERBS`] that stands for the request.
@@ -111,6 +116,7 @@ impl Request {
             Request::Lines => "lines",
             Request::Commission | Request::EndCommissioning => "commission",
             Request::PulseNg => "pulse",
+            Request::LoginFailed(_) => "login",
         }
     }
 
@@ -151,6 +157,9 @@ impl Request {
                 _ => return None,
             },
             "pulse" if words.next()? == "ng" => Request::PulseNg,
+            "login" if words.next()? == "failed" => {
+                Request::LoginFailed(words.next()?.parse().ok()?)
+            }
             "undo" => Request::Undo(words.next().map(str::parse).transpose().ok()?),
             "teach" => {
                 let part = PartId(words.next()?.parse().ok()?);

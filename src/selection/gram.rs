@@ -1,10 +1,12 @@
 //! This module computes all pairwise cosines of the vectors at one pixel.
 
-use faer::linalg::matmul::triangular::{BlockStructure, matmul};
-use faer::{Accum, MatMut, MatRef, Par};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, s};
 
 /// The number of rows and columns of a block that is mirrored at the diagonal.
 const BLOCK: usize = 32;
+/// The number of rows that are computed at once. What is computed above the diagonal is at most so wide.
+const ROWS: usize = 128;
 
 /// The similarities and distances between the N vectors of one pixel, N x N, row by row.
 ///
@@ -35,16 +37,25 @@ impl Gram {
         self.wide.extend(features.iter().map(|&v| f64::from(v)));
         self.similarity.resize(n * n, 0.0);
         self.similarity.truncate(n * n);
-        let x = MatRef::from_row_major_slice(&self.wide, n, channels);
-        let g = MatMut::from_row_major_slice_mut(&mut self.similarity, n, n);
-        let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-        let replace = Accum::Replace;
-        matmul(g, lower, replace, x, whole, x.transpose(), whole, 1.0, Par::Seq);
+        self.multiply(n, channels);
         self.mirror();
         self.distance.clear();
         self.distance.extend(self.similarity.iter().map(|&s| round15((1.0 - s).max(0.0))));
         for i in 0..n {
             self.distance[i * n + i] = 0.0;
+        }
+    }
+
+    /// Computes the products at and below the diagonal.
+    fn multiply(&mut self, n: usize, channels: usize) {
+        let vectors = ArrayView2::from_shape((n, channels), &self.wide);
+        let products = ArrayViewMut2::from_shape((n, n), &mut self.similarity);
+        let (Ok(vectors), Ok(mut products)) = (vectors, products) else { return };
+        for begin in (0..n).step_by(ROWS) {
+            let end = n.min(begin + ROWS);
+            let (rows, until) = (vectors.slice(s![begin..end, ..]), vectors.slice(s![..end, ..]));
+            let mut block = products.slice_mut(s![begin..end, ..end]);
+            general_mat_mul(1.0, &rows, &until.t(), 0.0, &mut block);
         }
     }
 

@@ -78,7 +78,7 @@ impl Template {
     }
 
     /// Returns the bytes of the file.
-    #[cfg(feature = "edge")]
+    #[cfg(feature = "line")]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

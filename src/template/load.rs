@@ -43,7 +43,7 @@ impl OwnBytes {
     ///
     /// # Errors
     /// As [`OwnBytes::read`]; [`Kind::Template`] where the file is longer.
-    #[cfg(feature = "edge")]
+    #[cfg(feature = "line")]
     pub(crate) fn read_foreign(path: &Path, most_bytes: u64) -> Result<Self> {
         let file = crate::files::open_regular(path, most_bytes, Kind::Template)?;
         Self::read_from(file, path, most_bytes)
@@ -77,7 +77,7 @@ impl OwnBytes {
     }
 
     /// Returns the bytes.
-    #[cfg(feature = "edge")]
+    #[cfg(feature = "line")]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0
     }

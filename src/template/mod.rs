@@ -9,7 +9,7 @@ mod contents;
 pub mod header;
 mod load;
 mod numbers;
-#[cfg(any(feature = "desktop", feature = "edge"))]
+#[cfg(any(feature = "desktop", feature = "line"))]
 pub mod signature;
 pub mod writer;
 
@@ -19,5 +19,5 @@ pub use header::{
     Basis, Calibration, Decision, Evidence, Grouping, HeaderV1, ImageRecord, LayerRecord, LayerUse,
     Origin, ProbeRecord, Proof, Provenance, Settings,
 };
-#[cfg(feature = "edge")]
+#[cfg(feature = "line")]
 pub(crate) use load::OwnBytes;

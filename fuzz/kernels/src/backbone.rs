@@ -1,16 +1,16 @@
 //! The part of the backbone that computes in eight bits.
 
 #[cfg(target_arch = "aarch64")]
-#[path = "../../../src/backbone/int8/aarch64.rs"]
+#[path = "../../../src/backbone/network/int8/aarch64.rs"]
 mod aarch64;
-#[path = "../../../src/backbone/int8/convolve.rs"]
+#[path = "../../../src/backbone/network/int8/convolve.rs"]
 mod convolve;
-#[path = "../../../src/backbone/int8/kernel.rs"]
+#[path = "../../../src/backbone/network/int8/kernel.rs"]
 mod kernel;
-#[path = "../../../src/backbone/int8/lanes.rs"]
+#[path = "../../../src/backbone/network/int8/lanes.rs"]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
-#[path = "../../../src/backbone/int8/x86.rs"]
+#[path = "../../../src/backbone/network/int8/x86.rs"]
 mod x86;
 
 /// What the fuzz targets call.

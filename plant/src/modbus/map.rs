@@ -44,6 +44,7 @@ pub struct View<'a> {
 enum Number {
     U16(u16),
     U32(u32),
+    I32(i32),
     U64(u64),
     F32(f32),
     /// ASCII, two characters a register, padded with zeros.
@@ -86,6 +87,9 @@ macro_rules! number {
     (u32, $value:expr) => {
         Number::U32($value)
     };
+    (i32, $value:expr) => {
+        Number::I32($value)
+    };
     (u64, $value:expr) => {
         Number::U64($value)
     };
@@ -113,6 +117,7 @@ map! {
     18 2 u32 "late results" |v: &View<'_>| v.count("/counters/late_results");
     20 2 u32 "alarms" |v: &View<'_>| v.count("/counters/alarms");
     22 2 u32 "records that were lost" |v: &View<'_>| v.now.records_lost() as u32;
+    24 2 u32 "number of the start of hetmm-edge, as in the records; 0 without a chain of records" |v: &View<'_>| v.count("/records/chain/run");
     30 1 u16 "last command" |v: &View<'_>| v.control.last().0;
     31 1 u16 "its outcome: 0 none, 1 done, 2 refused, 3 failed, 4 unknown, 5 not allowed, 6 busy" |v: &View<'_>| v.control.last().1 as u16;
     32 2 u32 "detail of its outcome: the entry of the journal" |v: &View<'_>| v.control.last().2;
@@ -126,6 +131,7 @@ map! {
     52 2 u32 "microseconds from trigger to result" |v: &View<'_>| small(v.part().and_then(Part::trigger_to_result_us));
     54 2 u32 "microseconds by which the gate was told late" |v: &View<'_>| small(v.part().and_then(Part::gate_lateness_us));
     56 1 u16 "number of regions" |v: &View<'_>| v.part().map_or(0, |part| part.regions.len() as u16);
+    57 1 u16 "zone of the largest region: its place among the zones of the template, from 1; 0 none" |v: &View<'_>| v.zone();
     58 2 u32 "template: the first four bytes of its BLAKE3" |v: &View<'_>| template(v.part());
     60 1 u16 "slot of the template; 0 none" |v: &View<'_>| v.part().and_then(|part| part.template.as_ref()?.slot).unwrap_or(0);
     61 2 u32 "seconds since 1970 at the gate" |v: &View<'_>| small(v.part().map(|part| part.unix_ms / 1000));
@@ -133,6 +139,7 @@ map! {
     70 2 u32 "99 % of results took at most so many microseconds" |v: &View<'_>| v.count("/latency_us/trigger_to_result/p99");
     72 2 u32 "99.9 % of results took at most so many microseconds" |v: &View<'_>| v.count("/latency_us/trigger_to_result/p999");
     74 2 u32 "99.9 % of pulses were at most so many microseconds late" |v: &View<'_>| v.count("/latency_us/pulse_lateness/p999");
+    76 2 i32 "microseconds from a result to its deadline: the least of the latest 4096 parts; below 0 it was late" |v: &View<'_>| v.now.least_slack_us().unwrap_or(0);
     80 1 u16 "drift: 0 learning or off, 1 good, 2 warning" drift_state;
     81 1 u16 "chart score up, in hundredths of a standard deviation" |v: &View<'_>| v.chart(0);
     82 1 u16 "chart brightness up" |v: &View<'_>| v.chart(1);
@@ -157,7 +164,7 @@ pub const STATUS_BITS: [&str; 16] = [
     "a fault is present",
     "alarm: too many rejects in a row",
     "something drifts",
-    "unused",
+    "a template is being loaded",
     "a command is being carried out",
     "the last command was done",
     "the last command failed",
@@ -166,14 +173,15 @@ pub const STATUS_BITS: [&str; 16] = [
 ];
 
 /// The names of the warning bits, from bit 0.
-pub const WARNING_BITS: [&str; 7] = [
+pub const WARNING_BITS: [&str; 8] = [
     "drift",
     "the clock is not synchronized",
     "records were lost",
     "pictures were lost",
     "too little disk space for records",
-    "the PLC has stopped toggling its coil",
+    "the last template was refused, for example for its signature",
     "the device is too hot",
+    "the PLC has stopped toggling its coil",
 ];
 
 impl View<'_> {
@@ -183,6 +191,14 @@ impl View<'_> {
 
     fn result(&self) -> u16 {
         self.results.shown().map_or(0, |(number, _)| number)
+    }
+
+    /// Returns the place of the zone that the largest region of the part lies in.
+    fn zone(&self) -> u16 {
+        let regions = self.part().map_or(&[][..], |part| &part.regions);
+        let area = |region: &&Value| region["area"].as_u64().unwrap_or(0);
+        let largest = regions.iter().max_by_key(area);
+        largest.map_or(0, |region| self.now.zone(region["zone"].as_str()))
     }
 
     /// Returns a counter. It wraps at 2^32.
@@ -219,6 +235,7 @@ fn words(number: Number, order: WordOrder) -> Vec<u16> {
     let bytes = match number {
         Number::U16(value) => return vec![value],
         Number::U32(value) => value.to_be_bytes().to_vec(),
+        Number::I32(value) => value.to_be_bytes().to_vec(),
         Number::F32(value) => value.to_be_bytes().to_vec(),
         Number::U64(value) => value.to_be_bytes().to_vec(),
         Number::Text(text) => {
@@ -260,7 +277,7 @@ fn status_bits(view: &View<'_>) -> u16 {
         faults.is_some_and(|faults| !faults.is_empty()),
         view.now.lists("/faults", &name_of(Fault::Alarm)),
         view.now.drifts(),
-        false,
+        view.now.status.pointer("/template/changing") == Some(&true.into()),
         control.is_executing(),
         last == super::control::Outcome::Done,
         !control.is_executing() && last as u16 > super::control::Outcome::Done as u16,
@@ -276,8 +293,9 @@ fn warning_bits(view: &View<'_>) -> u16 {
         view.now.records_lost() > 0,
         view.now.pictures_lost() > 0,
         view.now.lacks_space(),
-        view.control.is_plc_silent(view.plc_alive, view.at),
+        view.now.has_refused_a_template(),
         view.now.is_too_hot(),
+        view.control.is_plc_silent(view.plc_alive, view.at),
     ])
 }
 
@@ -359,22 +377,28 @@ mod tests {
     use serde_json::json;
 
     fn registers(order: WordOrder) -> [u16; 256] {
-        let board = Board::new(None);
+        let board = Board::new(Some(400));
         board.hello("0.2.0");
         board.temperature(json!({"zones": {}, "too_hot": true}));
         board.status(json!({
             "state": "ready", "heartbeat": 65537, "faults": ["template", "alarm"],
             "counters": {"triggers": 0x0001_0002_u64, "rejected": 9, "rejected_for": {"defect": 4}},
-            "template": {"identity": {"name": "part.hetmm"}},
+            "template": {
+                "identity": {"name": "part.hetmm"}, "changing": true, "refused": "no signature", "zones": ["a", "b"],
+            },
+            "records": {"chain": {"run": 12}},
             "drift": {"state": "warning", "warnings": ["score_up"], "sums": {"score_up": 14.25}},
         }));
         let mut results = Results::default();
         let message = json!({
             "part": 0x0001_0002_0003_0004_u64, "unix_ms": 5000, "trigger_us": 10, "result_us": 1010,
             "outcome": "rejected", "why": "no_frame", "score": 3.0, "threshold": 2.0,
-            "gate": {"due_us": 1, "at_us": 8}, "template": {"name": "a", "blake3": "00c0ffee11", "slot": 7},
+            "gate": {"due_us": 1, "at_us": 8},
+            "regions": [{"area": 7}, {"area": 9, "zone": "b"}, {"area": 8, "zone": "a"}], "template": {"name": "a", "blake3": "00c0ffee11", "slot": 7},
         });
-        results.add(std::sync::Arc::new(Part::read(message).expect("a part")));
+        let part = Part::read(message).expect("a part");
+        board.part(part.clone());
+        results.add(std::sync::Arc::new(part));
         let (control, now) = (Control::default(), board.now());
         let view = View {
             now: &now,
@@ -398,10 +422,12 @@ mod tests {
         let bit = |register: usize, bit: u16| found[register] & (1 << bit) != 0;
         assert_eq!((found[0], found[3], found[4], found[5]), (1, 1, 0x0102, 0x0304));
         let status: Vec<u16> = (0..16).filter(|at| bit(2, *at)).collect();
-        assert_eq!(status, [0, 1, 3, 7, 8, 9, 15]);
-        assert_eq!((found[6], found[7]), (0b1000_0001, 0b100_0001));
+        assert_eq!(status, [0, 1, 3, 7, 8, 9, 10, 15]);
+        assert_eq!((found[6], found[7]), (0b1000_0001, 0b110_0001));
         assert_eq!((found[8], found[9], found[17]), (1, 2, 5));
         assert_eq!((&found[40..47], found[63]), (&[1, 1, 2, 3, 4, 2, 3][..], 1));
+        assert_eq!((found[25], found[56], found[57]), (12, 3, 2));
+        assert_eq!((found[76], found[77]), (u16::MAX, u16::MAX - 599), "600 us late");
         assert_eq!((found[51], found[53], found[55]), (1500, 1000, 7));
         assert_eq!((&found[58..61], found[62]), (&[0x00c0, 0xffee, 7][..], 5));
         assert_eq!((found[80], found[81], found[86]), (2, 1425, u16::MAX));
@@ -427,7 +453,7 @@ mod tests {
         let mut end = 0;
         for entry in MAP {
             let length = match entry.kind {
-                "u32" | "f32" => 2,
+                "u32" | "i32" | "f32" => 2,
                 "u64" => 4,
                 "text" => 16,
                 _ => 1,

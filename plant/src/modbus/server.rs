@@ -3,10 +3,10 @@
 use super::control::{Control, Outcome, Refusal, Wish};
 use super::map::{DISCRETE_INPUTS, MIRROR, REGISTERS, View};
 use super::results::Results;
-use super::stream::{Cut, Guarded, Place};
+use super::stream::{Cut, Guarded};
 use crate::board::{Board, Event};
-use crate::clock::Clock;
 use crate::device::{Device, Said};
+use crate::place::Place;
 use hetmm::error::{Error, Kind, Result};
 use hetmm::line::config::{LineConfig, ModbusConfig, WordOrder};
 use std::future::{Ready, ready};
@@ -38,7 +38,6 @@ struct Shared {
     name: String,
     board: Arc<Board>,
     device: Device,
-    clock: Clock,
     state: Mutex<State>,
 }
 
@@ -52,12 +51,7 @@ struct State {
 ///
 /// # Errors
 /// [`Kind::Io`] if the address cannot be listened on.
-pub async fn serve(
-    config: &LineConfig,
-    board: Arc<Board>,
-    device: Device,
-    clock: Clock,
-) -> Result<()> {
+pub async fn serve(config: &LineConfig, board: Arc<Board>, device: Device) -> Result<()> {
     let Some(listen) = config.modbus.listen else { return Ok(()) };
     let listener = TcpListener::bind(listen).await.map_err(|why| {
         Error::new(Kind::Io, format!("modbus.listen: {listen} cannot be listened on: {why}"))
@@ -69,7 +63,6 @@ pub async fn serve(
         name: config.device.name.clone(),
         board: board.clone(),
         device,
-        clock,
         state: Mutex::default(),
     });
     tokio::spawn(follow(shared.clone(), board));
@@ -78,7 +71,7 @@ pub async fn serve(
 }
 
 async fn listen_for_clients(server: Server, shared: Arc<Shared>) {
-    let taken = Arc::<AtomicUsize>::default();
+    let taken = shared.board.connections.modbus.clone();
     let connected = |stream, from| {
         let admitted = admit(&shared, &taken, stream, from);
         async move { Ok(admitted) }
@@ -285,7 +278,7 @@ impl Shared {
             control: &state.control,
             device: &self.name,
             order: self.config.word_order,
-            clock: self.clock.is_synchronized(),
+            clock: self.board.clock.is_synchronized(),
             plc_alive: Duration::from_millis(self.config.plc_alive_ms),
             at: Instant::now(),
         })

@@ -1,34 +1,16 @@
 //! Guards a connection: one that is silent for too long, or asks too often, ends with an error.
 
+use crate::place::Place;
 use std::future::Future;
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-
-/// Holds one of a limited number of places until it is dropped.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Takes a place, if fewer than `most` are taken.
-    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let free = |count: usize| (count < most).then_some(count + 1);
-        taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
-        Some(Place(taken.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// Ends a connection from elsewhere.
 #[derive(Debug, Clone, Default)]

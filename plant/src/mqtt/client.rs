@@ -251,6 +251,7 @@ impl Client {
 
     fn push(&mut self, message: Message) {
         let dropped = self.queue.push(message);
+        self.board.mqtt_waiting.store(self.queue.len(), Ordering::Relaxed);
         self.board.mqtt_dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
@@ -259,10 +260,11 @@ impl Client {
         while let Some(message) = self.queue.next() {
             let sent = client.try_publish(&*message.topic, message.payload(), options(&message));
             if sent.is_err() {
-                return;
+                break;
             }
             self.queue.taken();
         }
+        self.board.mqtt_waiting.store(self.queue.len(), Ordering::Relaxed);
     }
 
     fn incoming(&mut self, connection: &mut Connection, packet: Incoming) {

@@ -33,6 +33,11 @@ impl Queue {
         dropped
     }
 
+    /// Returns the number of messages that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Notes messages that never came here.
     pub fn lose(&mut self, count: u64) {
         self.untold += count;

@@ -11,6 +11,7 @@ use axum::extract::{Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -193,6 +194,7 @@ pub async fn login(
         return Err(too_early(wait));
     }
     let user = app.users.find(&name).map_err(failed)?;
+    let is_known = user.is_some();
     // Unknown users cost the same time.
     let hash = user.as_ref().map_or_else(|| app.nobody.clone(), |user| user.hash.clone());
     let is_right = app.hashing(move || passwords::verify(&password, &hash)).await?;
@@ -206,7 +208,20 @@ pub async fn login(
         }
         None => {
             log::warn!("web: a login as {name:?} fails, from {}", who.from);
+            app.note_failure(is_known.then_some(name), who.from);
             Err(reply::refusal(StatusCode::UNAUTHORIZED, "name or password is wrong"))
+        }
+    }
+}
+
+impl App {
+    /// Has a failed login noted in the chain of records, if the configuration allows that. Nobody waits for it. The name
+    /// of no user is not noted: it may be a password in the wrong field.
+    fn note_failure(&self, user: Option<String>, from: IpAddr) {
+        let request = format!("login failed {from}");
+        if self.device.may(&request) {
+            let (device, user) = (self.device.clone(), user.unwrap_or_else(|| "unknown".into()));
+            tokio::spawn(async move { device.ask(&user, &request).await });
         }
     }
 }
@@ -241,6 +256,7 @@ pub async fn password(
     let is_right = app.hashing(move || passwords::verify(&old, &hash)).await?;
     app.accounts.note(&name, is_right, Instant::now());
     if !is_right {
+        app.note_failure(Some(name), who.from);
         return Err(reply::refusal(StatusCode::FORBIDDEN, "the old password is wrong"));
     }
     let user = app.new_user(&name, user.role, new).await?;

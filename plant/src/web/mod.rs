@@ -23,4 +23,4 @@ mod throttle;
 mod upload;
 pub mod users;
 
-pub use page::{check_certificate, metrics, page};
+pub use page::{check_certificate, fingerprint, metrics, page};

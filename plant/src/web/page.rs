@@ -10,6 +10,7 @@ use super::throttle::{Failures, Rate};
 use super::upload;
 use super::users::Users;
 use crate::board::Board;
+use crate::certificate;
 use crate::device::Device;
 use axum::Router;
 use axum::http::StatusCode;
@@ -82,7 +83,8 @@ pub async fn page(config: &LineConfig, board: &Arc<Board>, device: &Device) -> R
     let scheme = if tls.is_some() { "https" } else { "http" };
     log::info!("page: listening on {scheme}://{listen}");
     let router = routes::router(app);
-    let server = Server { router, tls, most: config.web.max_connections, allow: vec![] };
+    let (most, open) = (config.web.max_connections, board.connections.page.clone());
+    let server = Server { router, tls, most, open, allow: vec![] };
     tokio::spawn(server.run(listener));
     Ok(())
 }
@@ -93,7 +95,7 @@ pub async fn page(config: &LineConfig, board: &Arc<Board>, device: &Device) -> R
 /// [`Kind::Io`] if the address cannot be listened on.
 pub async fn metrics(config: &LineConfig, board: &Arc<Board>) -> Result<()> {
     let Some(listen) = config.metrics.listen else { return Ok(()) };
-    let board = board.clone();
+    let (board, open) = (board.clone(), board.connections.metrics.clone());
     let answer = move || {
         let text = crate::metrics::text(&board);
         async move { super::reply::bytes(StatusCode::OK, crate::metrics::MEDIA_TYPE, text) }
@@ -103,7 +105,7 @@ pub async fn metrics(config: &LineConfig, board: &Arc<Board>) -> Result<()> {
     let listener = bind(listen, "metrics.listen").await?;
     log::info!("metrics: listening on http://{listen}/metrics");
     let allow = config.metrics.allow.clone();
-    tokio::spawn(Server { router, tls: None, most: SCRAPERS, allow }.run(listener));
+    tokio::spawn(Server { router, tls: None, most: SCRAPERS, open, allow }.run(listener));
     Ok(())
 }
 
@@ -114,16 +116,30 @@ async fn bind(listen: std::net::SocketAddr, key: &str) -> Result<TcpListener> {
     })
 }
 
+fn unusable(path: &Path, why: String) -> Error {
+    Error::new(Kind::Usage, format!("{}: {why}", path.display())).advise("give a PEM file")
+}
+
+/// Reads a certificate and those that lead to it.
+fn chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let text = files::read_regular(cert, MAX_PEM, Kind::Usage)?;
+    let chain = CertificateDer::pem_slice_iter(&text).collect::<std::result::Result<_, _>>();
+    chain.map_err(|why| unusable(cert, format!("no certificate: {why}")))
+}
+
+/// Returns the fingerprint of the page's certificate, if the configuration names one.
+///
+/// # Errors
+/// [`Kind::Usage`] or [`Kind::Io`] if it cannot be read.
+pub fn fingerprint(config: &LineConfig) -> Result<Option<String>> {
+    let Some(cert) = &config.web.tls_cert else { return Ok(None) };
+    Ok(chain(cert)?.first().map(|own| certificate::fingerprint(own)))
+}
+
 /// Reads certificate and key.
 fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor> {
     crate::secret::is_private(key)?;
-    let unusable = |path: &Path, why: String| {
-        Error::new(Kind::Usage, format!("{}: {why}", path.display())).advise("give a PEM file")
-    };
-    let text = files::read_regular(cert, MAX_PEM, Kind::Usage)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|why| unusable(cert, format!("no certificate: {why}")))?;
+    let chain = chain(cert)?;
     let text = files::read_regular(key, MAX_PEM, Kind::Usage)?;
     let secret = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|why| unusable(key, format!("no private key: {why}")))?;

@@ -1,16 +1,17 @@
 //! Accepts connections. axum's own server has no time limit for the head of a request, so this one runs hyper itself.
 
 use super::limits::{HANDSHAKE, HEAD, HEAD_BYTES};
+use crate::place::Place;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 /// The answer to a connection that finds no place.
@@ -37,6 +38,8 @@ pub struct Server {
     pub tls: Option<TlsAcceptor>,
     /// The most connections at the same time.
     pub most: usize,
+    /// The number of connections.
+    pub open: Arc<AtomicUsize>,
     /// The addresses that may connect. If there are none, every address may.
     pub allow: Vec<IpAddr>,
 }
@@ -44,7 +47,6 @@ pub struct Server {
 impl Server {
     /// Serves connections until the program ends.
     pub async fn run(self, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(self.most));
         let server = Arc::new(self);
         loop {
             let Ok((stream, from)) = listener.accept().await else {
@@ -56,20 +58,20 @@ impl Server {
                 continue;
             }
             let to = stream.local_addr().map_or(from, |address| address.ip().to_canonical());
-            match places.clone().try_acquire_owned() {
-                Ok(place) => {
+            match Place::take(&server.open, server.most) {
+                Some(place) => {
                     tokio::spawn(server.clone().serve(stream, Peer { from, to }, place));
                 }
-                Err(_) if server.tls.is_none() => {
+                None if server.tls.is_none() => {
                     tokio::spawn(turn_away(stream));
                 }
                 // Encrypting would cost more than the connection is worth.
-                Err(_) => {}
+                None => {}
             }
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: Peer, _place: OwnedSemaphorePermit) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: Peer, _place: Place) {
         let _ = stream.set_nodelay(true);
         match &self.tls {
             None => self.speak(stream, peer).await,

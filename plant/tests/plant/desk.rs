@@ -275,7 +275,7 @@ min_free_mib = 0
 [control]
 socket = "edge.sock"
 plant_user = "USER"
-plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select"]
+plant_may = ["status", "history", "lines", "slots", "drift", "safe", "acknowledge", "teach", "undo", "reload", "select", "login"]
 [feed]
 socket = "feed.sock"
 "#;

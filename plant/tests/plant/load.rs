@@ -82,15 +82,22 @@ fn visit(port: u16, manner: Manner) -> std::io::Result<bool> {
 
 /// Returns the records of all parts.
 fn records(desk: &Desk) -> Vec<Value> {
+    let mut lines = chain(desk);
+    lines.retain(|line| line["kind"] == "part");
+    lines
+}
+
+/// Returns the whole lines of the chain of records.
+pub fn chain(desk: &Desk) -> Vec<Value> {
     let mut records = vec![];
     for entry in std::fs::read_dir(desk.path("records")).expect("reads") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             let text = std::fs::read_to_string(path).expect("reads");
-            records.extend(text.lines().map(|line| serde_json::from_str(line).expect("JSON")));
+            let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            records.extend(whole.map(|line| serde_json::from_str::<Value>(line).expect("JSON")));
         }
     }
-    records.retain(|record: &Value| record["kind"] == "part");
     records
 }
 

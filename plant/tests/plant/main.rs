@@ -3,6 +3,7 @@
 #[path = "../../../tests/common/browser.rs"]
 mod browser;
 mod desk;
+mod encryption;
 mod http;
 mod independence;
 mod load;

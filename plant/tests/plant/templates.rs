@@ -21,10 +21,8 @@ fn desk(more: &[(&str, &str)]) -> Desk {
     std::fs::create_dir(desk.path("inbox")).expect("makes");
     let text = std::fs::read_to_string(desk.path("line.toml")).expect("reads");
     let slots = "file = \"part.hetmm\"\nslots = { 1 = \"part.hetmm\", 2 = \"b.hetmm\" }\ninbox = \"inbox\"\n";
-    let pairs = [
-        ("file = \"part.hetmm\"\n", slots),
-        ("\"select\"]", "\"select\", \"prove\", \"install\"]"),
-    ];
+    let pairs =
+        [("file = \"part.hetmm\"\n", slots), ("\"login\"]", "\"login\", \"prove\", \"install\"]")];
     let text = pairs.iter().chain(more).fold(text, |text, (from, to)| {
         assert!(text.contains(from), "{from}");
         text.replace(from, to)

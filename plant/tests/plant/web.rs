@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, PATIENCE};
 use crate::http::{Answer, parse, raw, request};
+use crate::load::chain;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -72,6 +73,35 @@ pub fn user(desk: &Desk, engineer: &Browser, name: &str, role: &str) -> Browser 
     let mut browser = Browser::new(desk);
     assert_eq!(browser.enter("/api/login", &json!({"user": name, "password": PASSWORD})), 200);
     browser
+}
+
+#[test]
+fn a_failed_login_stands_in_the_records_without_the_name_of_nobody() {
+    let mut desk = Desk::new(WEB);
+    desk.start();
+    set_up(&desk);
+    let enter = |user: &str| {
+        let body = json!({"user": user, "password": "seven wrong gears turn"});
+        assert_eq!(Browser::new(&desk).enter("/api/login", &body), 401);
+    };
+    let failures = || {
+        let lines = chain(&desk).into_iter().filter(|line| line["kind"] == "login_failed");
+        lines.collect::<Vec<Value>>()
+    };
+    enter("my password in the wrong field");
+    desk.wait("the line of the first failure", |_| failures().len() == 1);
+    assert_eq!(failures()[0]["who"], "unknown");
+    assert_eq!(failures()[0]["from"], "127.0.0.1");
+    assert_eq!(failures()[0]["failures"], 1);
+    // The next ones share a line, which comes 10 s after the first at the earliest.
+    enter("erika");
+    let begun = Instant::now();
+    while failures().len() < 2 && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_secs(3));
+        enter("erika");
+    }
+    assert_eq!(failures()[1]["who"], "erika");
+    assert!(failures()[1]["failures"].as_u64() > Some(1), "{:?}", failures());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use hetmm::line::alive::Alive;
 use hetmm::line::archive::Archive;
 use hetmm::line::capture::Capture;
 use hetmm::line::config::{ControlConfig, LineConfig, TriggerSource};
-use hetmm::line::control::{Control, PlantUser, Socket};
+use hetmm::line::control::{Control, Logins, PlantUser, Socket};
 use hetmm::line::current::Current;
 use hetmm::line::drift_keeper::{Feed as DriftFeed, Keeper};
 use hetmm::line::evidence::device_key::DeviceKey;
@@ -328,6 +328,7 @@ impl Wiring<'_> {
             plant: plant_user(&self.config.control),
             live,
             losses,
+            logins: Logins::default(),
         })
     }
 

@@ -442,7 +442,8 @@ pub struct ControlConfig {
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        let plant_may = ["status", "history", "lines", "drift", "safe"].map(String::from).into();
+        let plant_may = ["status", "history", "lines", "drift", "safe", "login"];
+        let plant_may = plant_may.map(String::from).into();
         ControlConfig { socket: None, teach: true, plant_user: None, plant_may }
     }
 }

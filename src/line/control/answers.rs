@@ -2,11 +2,13 @@
 
 use super::client::{Client, Place, Waiting};
 use super::limits::{ANSWER, PART};
+use super::logins::Logins;
 use super::plant_user::PlantUser;
 use crate::clock::LineTime;
 use crate::error::{Error, Result};
 use crate::line::archive::Archive;
 use crate::line::drift_keeper::Keeper;
+use crate::line::evidence;
 use crate::line::live::Live;
 use crate::line::messages::Message;
 use crate::line::outbox::Outbox;
@@ -61,6 +63,8 @@ pub struct Control {
     pub live: Live,
     /// The counters of lost records.
     pub losses: Arc<Losses>,
+    /// The failed logins on the page of `hetmm-plant`.
+    pub logins: Logins,
 }
 
 /// Counts the requests that wait.
@@ -109,6 +113,14 @@ impl Control {
         let Petition { request, person } = petition;
         match request {
             Request::Safe => self.safe(bell),
+            Request::LoginFailed(from) => {
+                let who = person.unwrap_or_else(|| "unknown".into());
+                if let Some(failures) = self.logins.fail(LineTime::now()) {
+                    let event = evidence::Event::LoginFailed { who, from, failures };
+                    self.templates.reporter().tell(event);
+                }
+                Next::Answer(json!({"done": "noted"}))
+            }
             Request::Lines => Next::Answer(self.live.to_json(LineTime::now())),
             Request::Commission | Request::PulseNg => {
                 self.at_the_device(request, user, taken, bell)

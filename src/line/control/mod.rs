@@ -20,11 +20,13 @@ mod answers;
 mod ask;
 mod client;
 mod limits;
+mod logins;
 mod plant_user;
 mod server;
 
 pub use answers::Control;
 pub use ask::{ask, attend};
+pub use logins::Logins;
 pub use plant_user::PlantUser;
 pub use server::Socket;
 

@@ -93,6 +93,7 @@ impl Desk {
             plant,
             live: Default::default(),
             losses: Arc::default(),
+            logins: Default::default(),
         });
         let socket = Socket::open(&folder.path().join("sock")).expect("listens");
         let served = Some(std::thread::spawn(move || socket.run(&control)));

@@ -7,6 +7,7 @@ use crate::line::template_identity::TemplateIdentity;
 use crate::line::tracker::{PartId, Reason};
 use crate::scoring::{DecidedBy, Region, Verdict};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// The version of the format of the lines.
 pub const FORMAT: u32 = 1;
@@ -130,6 +131,15 @@ pub enum Event {
         /// What it warned of.
         warnings: Vec<String>,
     },
+    /// A login on the page of `hetmm-plant` failed.
+    LoginFailed {
+        /// The user, or `unknown`.
+        who: String,
+        /// The address of the client.
+        from: IpAddr,
+        /// The number of failures since the last such line. Failures that follow each other closely share one line.
+        failures: u64,
+    },
     /// The wall clock was stepped.
     ClockStep {
         /// How far it was stepped forward, in milliseconds.
@@ -192,6 +202,7 @@ impl Event {
             Event::Picture { .. } => "picture",
             Event::DriftLearn { .. } => "drift_learn",
             Event::DriftAccept { .. } => "drift_accept",
+            Event::LoginFailed { .. } => "login_failed",
             Event::ClockStep { .. } => "clock",
             Event::Pruned { .. } => "pruned",
             Event::Lost { .. } => "lost",
@@ -204,7 +215,7 @@ impl Event {
 
 /// Every kind of line of this format. A reader refuses others, so that no line can be turned into one that means
 /// nothing.
-pub(super) const KINDS: [&str; 20] = [
+pub(super) const KINDS: [&str; 21] = [
     "segment",
     "part",
     "checkpoint",
@@ -219,6 +230,7 @@ pub(super) const KINDS: [&str; 20] = [
     "picture",
     "drift_learn",
     "drift_accept",
+    "login_failed",
     "clock",
     "pruned",
     "lost",

@@ -49,6 +49,8 @@ pub struct Writer {
     /// The number of lines that the disk may not have for good.
     doubtful_lines: u64,
     is_below_floor: bool,
+    /// The free space of the folder in bytes, once it is known.
+    free_bytes: Option<u64>,
     retry_at: LineTime,
     looked_at: Option<LineTime>,
     /// The wall clock minus the monotonic clock, in milliseconds.
@@ -68,6 +70,7 @@ impl Writer {
             losses: Losses::default(),
             doubtful_lines: 0,
             is_below_floor: false,
+            free_bytes: None,
             retry_at: LineTime::default(),
             looked_at: None,
             offset_ms: None,
@@ -93,6 +96,16 @@ impl Writer {
     /// Returns whether nothing is written because too little space is free.
     pub fn is_below_floor(&self) -> bool {
         self.is_below_floor
+    }
+
+    /// Returns the number of this start, once it is known.
+    pub fn run(&self) -> Option<u64> {
+        self.run
+    }
+
+    /// Returns the free space of the folder in bytes, once it is known.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.free_bytes
     }
 
     /// Returns the end of the chain, if the folder is open.
@@ -163,6 +176,7 @@ impl Writer {
         while free < floor && self.prune(&mut segments, 1, now)? {
             free = retain::free_bytes(&self.settings.folder)?;
         }
+        self.free_bytes = Some(free);
         let is_below = free < floor;
         if is_below && !self.is_below_floor {
             log::error!(

@@ -22,6 +22,7 @@ use super::tracker::{Event, Fault};
 use super::trust::Trust;
 use crate::backbone::{ExtractorOptions, INT8, TRACT};
 use crate::error::{Error, Result};
+use crate::template::Template;
 use crate::template::signature::Signature;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
@@ -225,6 +226,11 @@ impl Templates {
         json!({"slots": slots.collect::<Vec<_>>()})
     }
 
+    /// Returns what tells the chain of records.
+    pub fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
     /// Notes that a template is refused, and returns why.
     fn refuse(&self, why: Error, state: &mut State) -> Error {
         let kept = if self.current.get().is_some() { "; the old one stays" } else { "" };
@@ -325,6 +331,7 @@ impl Templates {
         let (failures, last_failure) = self.current.failures();
         // While a template is loaded, nobody waits for it.
         let state = self.state.try_lock().ok();
+        let changing = state.is_none();
         let state = state.map(|state| (state.refused.clone(), state.selection_error.clone()));
         let (refused, selection_error) = state.unwrap_or_default();
         let template = current.as_ref().map(|in_use| in_use.pipeline.template());
@@ -335,6 +342,8 @@ impl Templates {
             "selection_error": selection_error,
             "threshold": template.map(|t| t.header().calibration.threshold),
             "backbone": template.map(|t| t.header().backbone.to_string()),
+            "zones": template.map(|template| zones(template)),
+            "changing": changing,
             "refused": refused,
             "identity": identity,
             "engine": current.as_ref().map(|in_use| in_use.pipeline.extractor()),
@@ -343,6 +352,12 @@ impl Templates {
             "fallbacks": self.fallbacks.load(Ordering::SeqCst),
         })
     }
+}
+
+/// Returns the names of the zones of a template, in their order.
+fn zones(template: &Template) -> Vec<&str> {
+    let rules = template.settings().rules.as_ref();
+    rules.into_iter().flat_map(|rules| rules.zones.iter()).map(|zone| &*zone.name).collect()
 }
 
 /// Refuses a template that has another digest than the one that is expected.

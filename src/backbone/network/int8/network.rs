@@ -1,7 +1,7 @@
 //! This module reads a network of convolutions from an ONNX graph, or says why the eight-bit
 //! executor cannot compute it.
 
-use crate::backbone::graph::needed;
+use crate::backbone::network::graph::needed;
 use std::collections::HashMap;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 

@@ -6,7 +6,7 @@
 //! thread works beside others, so it gets a session of one thread.
 
 use crate::backbone::device::{Device, ExtractorOptions};
-use crate::backbone::refusal::unusable_device;
+use crate::backbone::network::refusal::unusable_device;
 use crate::error::{Choice, Error, NextStep, Result};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::Session;

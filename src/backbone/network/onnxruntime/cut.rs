@@ -3,7 +3,7 @@
 //! ONNX Runtime computes every node of a graph, even a node that no fetched output needs. So the
 //! graph is cut before the runtime sees it.
 
-use crate::backbone::graph::needed;
+use crate::backbone::network::graph::needed;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value};
 use tract_onnx::pb::{ModelProto, TensorShapeProto, ValueInfoProto, type_proto};
@@ -70,7 +70,7 @@ fn set_shape(of: &mut ValueInfoProto, sides: [Option<Value>; 4]) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::bundled::MODEL;
+    use crate::backbone::network::bundled::MODEL;
     use prost::Message;
     use tract_onnx::pb::GraphProto;
 

@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn every_tap_of_the_bundled_network_agrees_with_pytorch() {
         let golden: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/golden/backbone.json")).expect("parses");
+            serde_json::from_str(include_str!("../../../tests/golden/backbone.json"))
+                .expect("parses");
         let numbers = |v: &serde_json::Value| -> Vec<f64> {
             v.as_array().expect("list").iter().map(|n| n.as_f64().expect("number")).collect()
         };

@@ -5,7 +5,7 @@
 //! ONNX Runtime, or that is too old, because all later code calls its functions.
 #![allow(unsafe_code)]
 
-use crate::backbone::refusal::unusable_device;
+use crate::backbone::network::refusal::unusable_device;
 use crate::error::{Choice, Error, NextStep, Result};
 use libloading::Library;
 use ort::environment::Environment;

@@ -1,8 +1,8 @@
 //! This module knows the ranges of values that have no limits in the network itself.
 
 use super::quantise::Range;
-use crate::backbone::bundled::MODEL;
-use crate::backbone::refusal::unusable_model;
+use crate::backbone::network::bundled::MODEL;
+use crate::backbone::network::refusal::unusable_model;
 use crate::error::Result;
 use std::collections::HashMap;
 
