@@ -86,7 +86,7 @@ END
 CHILDREN+=($!)
 say "--version and --check"
 cross/run.sh "$PLANT" --version
-ready() { "$NATIVE/hetmm-edge" --config "$WORK/line.toml" status 2>/dev/null | grep -q '"state":"ready"'; }
+ready() { "$NATIVE/hetmm-edge" --config "$WORK/line.toml" status 2>/dev/null | grep '"state": *"ready"' >/dev/null; }
 for _ in $(seq 120); do
   if ready; then break; fi
   sleep 0.5
