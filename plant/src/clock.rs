@@ -2,11 +2,11 @@
 
 use hetmm::line::evidence::{ClockQuality, ClockState};
 use hetmm::line::wall_clock::WallClock;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Shares the wall clock between tasks.
-#[derive(Debug, Clone, Default)]
-pub struct Clock(Arc<Mutex<WallClock>>);
+#[derive(Debug, Default)]
+pub struct Clock(Mutex<WallClock>);
 
 impl Clock {
     /// Returns whether a time server keeps the clock right.

@@ -52,12 +52,14 @@ pub fn setup(config: &LineConfig) -> Result<ExitCode> {
 }
 
 fn print_code(config: &LineConfig) -> Result<ExitCode> {
+    // A certificate that cannot be read is said before there is a code.
+    let fingerprint = web::fingerprint(config)?;
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let code = web::setup::new_code(&config.web.users, unix.as_secs())?;
     print(format_args!(
         "{code}\n\nEnter this code on the page, and make the first engineer. It is valid for 30 minutes.\n"
     ))?;
-    if let Some(fingerprint) = web::fingerprint(config)? {
+    if let Some(fingerprint) = fingerprint {
         print(format_args!("The page's certificate has the SHA-256 fingerprint {fingerprint}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
