@@ -2,7 +2,7 @@
 """Measures what the production line and the plant's clients notice of load on hetmm-plant, side by side.
 
 usage: load.py [--bin DIR] [--seconds N] [--rounds N] [--rate N] [--kinds LIST] [--demo FOLDER]
-               [--soak PROGRAM]
+               [--restless SHARE] [--soak PROGRAM]
 
 Three kinds of runs take turns, and the table has the median of the rounds:
 
@@ -30,6 +30,8 @@ parser.add_argument("--seconds", type=int, default=60, help="length of each run"
 parser.add_argument("--rounds", type=int, default=1, help="how often the runs take turns")
 parser.add_argument("--rate", type=float, default=10, help="parts a second; with --soak 2000, whatever this says")
 parser.add_argument("--kill-every", type=int, default=20, help="seconds between two kills of hetmm-plant")
+parser.add_argument("--restless", type=float, default=0.6,
+                    help="the share of a run in which hetmm-plant is killed and stopped; in the rest its memory must stay the same")
 parser.add_argument("--demo", help="what `hetmm demo` wrote, in place of making it")
 parser.add_argument("--kinds", help="kinds of runs, with commas between them [default: all; with --soak alone,load]")
 parser.add_argument("--soak", help="a program that is built from tests/soak.rs")
@@ -37,8 +39,6 @@ options = parser.parse_args()
 programs = pathlib.Path(options.bin).resolve()
 folder = pathlib.Path(tempfile.mkdtemp())
 SOAK_RATE = 2000
-# The share of a run in which hetmm-plant is killed and stopped. In the rest its memory must stay the same.
-RESTLESS = 0.6
 
 
 def free_port():
@@ -193,7 +193,7 @@ class Plant:
             self.memory.append(int(text.split("VmRSS:")[1].split()[0]) / 1024)
         except (OSError, IndexError):
             pass
-        passed, length = time.time() - self.begun, options.seconds * RESTLESS
+        passed, length = time.time() - self.begun, options.seconds * options.restless
         if not self.is_restless or passed > length:
             return
         if not self.was_stopped and passed > length / 2:
@@ -211,14 +211,13 @@ class Plant:
             sys.exit("hetmm-plant has ended by itself; see " + str(folder / "hetmm-plant.log"))
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
-        calm = self.memory[-int(len(self.memory) * (1 - RESTLESS)) :]
-        third = max(1, len(calm) // 3)
-        return {
-            "plant: kills": self.kills,
-            "plant: most memory (MiB)": max(self.memory),
-            "plant: memory, begin of the calm time (MiB)": statistics.median(calm[:third]),
-            "plant: memory, end of it (MiB)": statistics.median(calm[-third:]),
-        }
+        calm = self.memory[-int(len(self.memory) * (1 - options.restless)) :]
+        sixth = max(1, len(calm) // 6)
+        figures = {"plant: kills": self.kills, "plant: most memory (MiB)": max(self.memory)}
+        for part in range(6):
+            values = calm[part * sixth :][:sixth] or calm
+            figures[f"plant: memory, sixth {part + 1} of the calm time (MiB)"] = statistics.median(values)
+        return figures
 
 
 def talks_garbage():

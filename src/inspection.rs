@@ -11,7 +11,9 @@ use crate::containment::contained_here;
 use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Appearance, Mask, NetworkImage, PictureView, Size};
-use crate::matching::{Distances, Windows, Without, match_layer};
+#[cfg(feature = "desktop")]
+use crate::matching::match_layer;
+use crate::matching::{Distances, Query, Windows, Without, match_query};
 use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
 use crate::scoring::verdict::{InForce, decide};
@@ -371,13 +373,14 @@ impl Pipeline {
         without: impl Fn(usize) -> Option<Without<'a>>,
     ) -> Vec<Distances> {
         let header = self.template.header();
+        let queries: Vec<Query> = features.iter().map(Query::new).collect();
         (0..header.layers.len())
-            .filter_map(|layer| Some((layer, header.features_of(layer, features)?)))
+            .filter_map(|layer| Some((layer, header.features_of(layer, &queries)?)))
             .map(|(layer, query)| {
                 let windows = header.windows(layer).unwrap_or(Windows { forward: 1, backward: 0 });
                 let mut distances =
-                    match_layer(query, &self.template.sheets(layer), windows, without(layer));
-                if query.fault().is_some() {
+                    match_query(query, &self.template.sheets(layer), windows, without(layer));
+                if query.map().fault().is_some() {
                     distances.forward.fill(f32::NAN);
                     distances.backward.fill(f32::NAN);
                 }

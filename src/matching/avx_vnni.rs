@@ -130,7 +130,7 @@ type Args<'a, 'b> = (
     usize,
     &'a ByteQuery,
     &'a [u32],
-    Ahead<'a, i8>,
+    Ahead,
     &'b mut [__m256; QUERIES],
 );
 

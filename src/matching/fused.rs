@@ -17,9 +17,39 @@ use super::{Distances, Sheets, Storage, Windows, Without};
 use crate::feature_map::FeatureMap;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The fewest query pixels that a thread takes at once against a position-free template.
 const LEAST_TOGETHER: usize = 16;
+
+/// A query map, and its rounding to 8 bits as soon as a layer wants that. Several layers can have the same query.
+pub struct Query<'a> {
+    map: &'a FeatureMap,
+    kernel: Kernel,
+    bytes: OnceLock<ByteQuery>,
+}
+
+impl<'a> Query<'a> {
+    /// Takes a map whose vectors have length 1.
+    pub fn new(map: &'a FeatureMap) -> Self {
+        Query::for_kernel(Kernel::best(), map)
+    }
+
+    fn for_kernel(kernel: Kernel, map: &'a FeatureMap) -> Self {
+        Query { map, kernel, bytes: OnceLock::new() }
+    }
+
+    /// Returns the map.
+    pub fn map(&self) -> &'a FeatureMap {
+        self.map
+    }
+
+    /// Returns the query in the form that a storage is multiplied with, or `None` where that is the map itself.
+    fn bytes_for(&self, storage: Storage) -> Option<&ByteQuery> {
+        (storage == Storage::I8)
+            .then(|| self.bytes.get_or_init(|| self.kernel.byte_query(self.map)))
+    }
+}
 
 /// Computes the distances of `query` to `sheets`, both directions in one pass.
 ///
@@ -40,7 +70,7 @@ pub fn match_layer(
     windows: Windows,
     without: Option<Without>,
 ) -> Distances {
-    match_layer_with(Kernel::best(), query, sheets, windows, without)
+    match_query(&Query::new(query), sheets, windows, without)
 }
 
 /// Does the same as [`match_layer`] with a kernel of the caller's choice.
@@ -51,22 +81,31 @@ pub fn match_layer_with(
     windows: Windows,
     without: Option<Without>,
 ) -> Distances {
-    let shape = sheets.shape();
+    match_query(&Query::for_kernel(kernel, query), sheets, windows, without)
+}
+
+/// Does the same as [`match_layer`] with a query that other layers have, too.
+pub fn match_query(
+    query: &Query,
+    sheets: &Sheets,
+    windows: Windows,
+    without: Option<Without>,
+) -> Distances {
+    let (shape, map) = (sheets.shape(), query.map);
     if windows.forward == 0 {
         assert_eq!(
-            (1, 1, query.channels()),
+            (1, 1, map.channels()),
             (shape.height, shape.width, shape.channels),
             "sizes of query and position-free template"
         );
-        return match_anywhere(kernel, query, sheets, without);
+        return match_anywhere(query, sheets, without);
     }
     assert_eq!(
-        (query.height(), query.width(), query.channels()),
+        (map.height(), map.width(), map.channels()),
         (shape.height, shape.width, shape.channels),
         "sizes of query and template"
     );
-    let bytes = (sheets.storage() == Storage::I8).then(|| kernel.byte_query(query));
-    let band = Band { kernel, query, bytes, sheets, windows, without };
+    let band = Band::new(query, sheets, windows, without);
     let mut backward = vec![f32::NEG_INFINITY; shape.pixels()];
     let nothing = || vec![f32::NEG_INFINITY; shape.pixels()];
     let threads = rayon::current_num_threads();
@@ -95,17 +134,10 @@ pub fn match_layer_with(
 ///
 /// The panel is the outer loop, so it stays in the nearest cache while the query streams past it.
 /// Threads take ranges of query pixels, so that no two threads write the same maximum.
-fn match_anywhere(
-    kernel: Kernel,
-    query: &FeatureMap,
-    sheets: &Sheets,
-    without: Option<Without>,
-) -> Distances {
-    let bytes = (sheets.storage() == Storage::I8).then(|| kernel.byte_query(query));
-    let windows = Windows { forward: 0, backward: 0 };
-    let band = Band { kernel, query, bytes, sheets, windows, without };
-    let mut forward = vec![f32::NEG_INFINITY; query.pixels()];
-    let together = query.pixels().div_ceil(rayon::current_num_threads()).max(LEAST_TOGETHER);
+fn match_anywhere(query: &Query, sheets: &Sheets, without: Option<Without>) -> Distances {
+    let band = Band::new(query, sheets, Windows { forward: 0, backward: 0 }, without);
+    let mut forward = vec![f32::NEG_INFINITY; query.map.pixels()];
+    let together = query.map.pixels().div_ceil(rayon::current_num_threads()).max(LEAST_TOGETHER);
     forward.par_chunks_mut(together).enumerate().for_each(|(chunk, best)| {
         let first = (chunk * together) as u32;
         let window =
@@ -129,7 +161,7 @@ fn distances(mut cosines: Vec<f32>, nothing: f32) -> Vec<f32> {
 struct Band<'a> {
     kernel: Kernel,
     query: &'a FeatureMap,
-    bytes: Option<ByteQuery>,
+    bytes: Option<&'a ByteQuery>,
     sheets: &'a Sheets<'a>,
     windows: Windows,
     without: Option<Without<'a>>,
@@ -150,7 +182,17 @@ struct Inside {
     backward: bool,
 }
 
-impl Band<'_> {
+impl<'a> Band<'a> {
+    fn new(
+        query: &'a Query,
+        sheets: &'a Sheets,
+        windows: Windows,
+        without: Option<Without<'a>>,
+    ) -> Self {
+        let bytes = query.bytes_for(sheets.storage());
+        Band { kernel: query.kernel, query: query.map, bytes, sheets, windows, without }
+    }
+
     /// Raises `forward` (whole layer) and sets `backward` (this band) to the largest cosines that
     /// the template rows `rows` give.
     fn run(&self, rows: Range<usize>, forward: &mut [f32], backward: &mut [f32]) {
@@ -166,16 +208,11 @@ impl Band<'_> {
                 for panel in 0..shape.panels() {
                     self.panel(y * shape.width + x, panel, &window, &mut room, &mut best);
                 }
-                for ((&pixel, &inside), &cosine) in
-                    window.pixels.iter().zip(&window.inside).zip(&best)
-                {
+                let cosines = best.iter().zip(&window.inside);
+                for (&pixel, (&cosine, inside)) in window.pixels.iter().zip(cosines) {
                     let forward = &mut forward[pixel as usize];
-                    if inside.forward && cosine > *forward {
-                        *forward = cosine;
-                    }
-                    if inside.backward && cosine > *backward {
-                        *backward = cosine;
-                    }
+                    *forward = larger(*forward, if inside.forward { cosine } else { *forward });
+                    *backward = larger(*backward, if inside.backward { cosine } else { *backward });
                 }
             }
         }
@@ -204,7 +241,7 @@ impl Band<'_> {
             }
         }
         if let (Some(query), Some(view)) =
-            (&self.bytes, self.sheets.byte_panel(pixel, panel, &start))
+            (self.bytes, self.sheets.byte_panel(pixel, panel, &start))
         {
             self.kernel.largest_cosines_of_bytes(&view, query, &window.pixels, best);
         } else {
@@ -213,10 +250,17 @@ impl Band<'_> {
         }
     }
 
+    /// Sets `window` to the query pixels around a template pixel. It comes from the left neighbour, or holds anything
+    /// at the begin of a row.
     fn window_around(&self, x: usize, y: usize, window: &mut Window) {
         let (height, width) = (self.query.height(), self.query.width());
         let Windows { forward, backward } = self.windows;
         let radius = forward.max(backward) / 2;
+        if (radius + 1..width.saturating_sub(radius)).contains(&x) {
+            // The window of the left neighbour is whole, and so is this one.
+            window.pixels.iter_mut().for_each(|pixel| *pixel += 1);
+            return;
+        }
         window.pixels.clear();
         window.inside.clear();
         for v in y.saturating_sub(radius)..(y + radius + 1).min(height) {
@@ -230,4 +274,9 @@ impl Band<'_> {
             }
         }
     }
+}
+
+/// Returns `other` if it is larger than `one`. It takes no branch, which nobody could predict.
+fn larger(one: f32, other: f32) -> f32 {
+    if other > one { other } else { one }
 }

@@ -86,7 +86,7 @@ mod vnni;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use fused::match_layer;
+pub use fused::{Query, match_layer, match_query};
 pub use sheets::{Shape, Sheets, Storage, Values};
 
 /// The full widths of the two windows. They are odd, or 0, and count pixels of the layer.

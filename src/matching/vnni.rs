@@ -33,6 +33,8 @@ use std::arch::x86_64::*;
 
 /// The most query pixels of a window.
 const WINDOW: usize = 9;
+/// The number of registers whose largest lanes are found at once.
+const TOGETHER: usize = 8;
 /// The number of 32-bit lanes of a register.
 const LANES: usize = 16;
 /// The number of registers of a whole panel.
@@ -121,9 +123,65 @@ fn window(panel: &BytePanel, query: &ByteQuery, pixels: &[u32], best: &mut [f32]
         }
         by_count!(1, 2, 3, 4, 5, 6, 7, 8, 9);
     }
-    for ((best, largest), &pixel) in best.iter_mut().zip(largest).zip(pixels) {
-        *best = best.max(_mm512_reduce_max_ps(largest) * query.scales[pixel as usize]);
+    raise(best, &largest, query, pixels);
+}
+
+/// Raises `best` to the largest lane of each pixel's register, times the pixel's scale.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn raise(best: &mut [f32], largest: &[__m512], query: &ByteQuery, pixels: &[u32]) {
+    for (largest, (best, pixels)) in
+        largest.chunks(TOGETHER).zip(best.chunks_mut(TOGETHER).zip(pixels.chunks(TOGETHER)))
+    {
+        let mut maxima = [0.0; TOGETHER];
+        match largest.first_chunk() {
+            Some(eight) => maxima = largest_of_each(eight),
+            None => {
+                for (maximum, &largest) in maxima.iter_mut().zip(largest) {
+                    *maximum = _mm512_reduce_max_ps(largest);
+                }
+            }
+        }
+        for ((best, maximum), &pixel) in best.iter_mut().zip(maxima).zip(pixels) {
+            *best = best.max(maximum * query.scales[pixel as usize]);
+        }
     }
+}
+
+/// Of every four lanes of `a` and of `b`, two are left, which alternate.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn two(a: __m512, b: __m512) -> __m512d {
+    _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)))
+}
+
+/// Of every two pairs of lanes of `a` and of `b`, one is left. They alternate.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn four(a: __m512d, b: __m512d) -> __m512 {
+    let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+    _mm512_max_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))
+}
+
+/// Returns the largest lane of each of eight registers. Three steps halve the number of registers, and put two
+/// into one.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn largest_of_each(of: &[__m512; TOGETHER]) -> [f32; TOGETHER] {
+    let [a, b, c, d, e, f, g, h] = *of;
+    let (ab, cd, ef, gh) = (two(a, b), two(c, d), two(e, f), two(g, h));
+    let (first, second) = (four(ab, cd), four(ef, gh));
+    // Each quarter of `first` has a, b, c, d. Now two quarters are left of each, then one.
+    let even = _mm512_shuffle_f32x4::<0b10_00_10_00>(first, second);
+    let odd = _mm512_shuffle_f32x4::<0b11_01_11_01>(first, second);
+    let halves = _mm512_max_ps(even, odd);
+    let even = _mm512_shuffle_f32x4::<0b10_00_10_00>(halves, halves);
+    let odd = _mm512_shuffle_f32x4::<0b11_01_11_01>(halves, halves);
+    let mut maxima = [0.0; TOGETHER];
+    let largest = _mm512_castps512_ps256(_mm512_max_ps(even, odd));
+    // SAFETY: the array has eight values.
+    unsafe { _mm256_storeu_ps(maxima.as_mut_ptr(), largest) };
+    maxima
 }
 
 /// Raises `largest` by `L` registers of the panel, from lane `first` on.
@@ -133,7 +191,7 @@ fn half<const Q: usize, const L: usize>(
     first: usize,
     query: &ByteQuery,
     pixels: &[u32],
-    mut ahead: Ahead<i8>,
+    mut ahead: Ahead,
     largest: &mut [__m512; WINDOW],
 ) {
     let (channels, width) = (query.channels, panel.width);
@@ -240,7 +298,7 @@ fn tile<const Q: usize, const L: usize>(
     common: &Common,
     query: &ByteQuery,
     pixels: &[u32],
-    mut ahead: Ahead<i8>,
+    mut ahead: Ahead,
     best: &mut [f32],
 ) {
     let (channels, width) = (query.channels, panel.width);
@@ -269,26 +327,30 @@ fn tile<const Q: usize, const L: usize>(
             }
             row = row.add(width);
         }
-        for ((best, sum), &pixel) in best.iter_mut().zip(&sum).zip(pixels) {
-            let mut largest = _mm512_set1_ps(f32::NEG_INFINITY);
+        let mut largest = [_mm512_set1_ps(f32::NEG_INFINITY); TOGETHER];
+        for (largest, sum) in largest.iter_mut().zip(&sum) {
             for (l, &sum) in sum.iter().enumerate() {
                 let cosine = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), common.scale[l]);
-                largest = _mm512_mask_max_ps(largest, common.alive[l], largest, cosine);
+                *largest = _mm512_mask_max_ps(*largest, common.alive[l], *largest, cosine);
             }
-            *best = best.max(_mm512_reduce_max_ps(largest) * query.scales[pixel as usize]);
         }
+        raise(best, &largest, query, pixels);
     }
 }
 
 #[target_feature(enable = "avx512f")]
 fn quantise_raised(vector: &[f32], out: &mut [i8]) -> f32 {
-    let (out, rest) = out.split_at_mut(vector.len());
-    rest.fill(i8::MIN);
-    let mut largest = _mm512_setzero_ps();
-    for values in vector.chunks(LANES) {
-        // SAFETY: the mask ends where the chunk ends.
-        let values = unsafe { _mm512_maskz_loadu_ps(lanes_left(values.len(), 0), values.as_ptr()) };
-        largest = _mm512_max_ps(largest, _mm512_abs_ps(values));
+    let (out, padding) = out.split_at_mut(vector.len());
+    padding.fill(i8::MIN);
+    let (whole, rest) = vector.as_chunks::<LANES>();
+    let mask = lanes_left(rest.len(), 0);
+    // SAFETY: a chunk has 16 values.
+    let load = |chunk: &[f32; LANES]| unsafe { _mm512_loadu_ps(chunk.as_ptr()) };
+    // SAFETY: the mask ends where the rest ends.
+    let rest = unsafe { _mm512_maskz_loadu_ps(mask, rest.as_ptr()) };
+    let mut largest = _mm512_abs_ps(rest);
+    for chunk in whole {
+        largest = _mm512_max_ps(largest, _mm512_abs_ps(load(chunk)));
     }
     let largest = _mm512_reduce_max_ps(largest);
     if largest == 0.0 {
@@ -296,17 +358,23 @@ fn quantise_raised(vector: &[f32], out: &mut [i8]) -> f32 {
         return 0.0;
     }
     let steps = _mm512_set1_ps(127.0 / largest);
-    for (values, out) in vector.chunks(LANES).zip(out.chunks_mut(LANES)) {
-        let mut bytes = [0i8; LANES];
-        // SAFETY: the mask ends where the chunk ends; `bytes` has 16 bytes.
-        unsafe {
-            let values = _mm512_maskz_loadu_ps(lanes_left(values.len(), 0), values.as_ptr());
-            // Rounds to the nearest whole number, and halves to the even one, as the definition does.
-            let whole = _mm512_cvtps_epi32(_mm512_mul_ps(values, steps));
-            let raised = _mm_xor_si128(_mm512_cvtsepi32_epi8(whole), _mm_set1_epi8(i8::MIN));
-            _mm_storeu_si128(bytes.as_mut_ptr().cast(), raised);
-        }
-        out.copy_from_slice(&bytes[..out.len()]);
+    let (whole_out, rest_out) = out.as_chunks_mut::<LANES>();
+    for (chunk, out) in whole.iter().zip(whole_out) {
+        // SAFETY: `out` has 16 bytes.
+        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), raised(load(chunk), steps)) };
     }
+    let mut last = [0i8; LANES];
+    // SAFETY: `last` has 16 bytes.
+    unsafe { _mm_storeu_si128(last.as_mut_ptr().cast(), raised(rest, steps)) };
+    rest_out.copy_from_slice(&last[..rest_out.len()]);
     largest / 127.0
+}
+
+/// Rounds `values * steps` to the nearest whole numbers, and halves to the even ones, as the definition does.
+/// Adds 128.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn raised(values: __m512, steps: __m512) -> __m128i {
+    let whole = _mm512_cvtps_epi32(_mm512_mul_ps(values, steps));
+    _mm_xor_si128(_mm512_cvtsepi32_epi8(whole), _mm_set1_epi8(i8::MIN))
 }

@@ -118,32 +118,34 @@ const LINE: usize = 64;
 
 /// A tile's share of what is to be fetched ahead. The lines of `ahead` are spread over the rows of the first tiles, so
 /// that memory is busy while a kernel computes.
-pub(super) struct Ahead<'a, T> {
-    values: &'a [T],
-    /// The values that a row fetches, whole lines.
-    step: usize,
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// Where the next row's share begins.
+    at: *const u8,
+    /// The lines of a row's share.
+    lines: usize,
 }
 
-impl<'a, T> Ahead<'a, T> {
+impl Ahead {
     /// For tile `tile` of `tiles` with `rows` rows.
-    pub(super) fn new(values: &'a [T], tile: usize, tiles: usize, rows: usize) -> Self {
-        let step =
-            values.len().div_ceil(tiles * rows.max(1)).next_multiple_of(LINE / size_of::<T>());
-        let first = (tile * rows).saturating_mul(step).min(values.len());
-        Ahead { values: &values[first..], step }
+    pub(super) fn new<T>(values: &[T], tile: usize, tiles: usize, rows: usize) -> Self {
+        let lines = size_of_val(values).div_ceil(LINE * (tiles * rows).max(1));
+        let first = (tile * rows).saturating_mul(LINE * lines);
+        let is_left = first < size_of_val(values);
+        // The last rows may ask for lines behind the values. Nothing is read there.
+        Ahead {
+            at: values.as_ptr().cast::<u8>().wrapping_add(first),
+            lines: if is_left { lines } else { 0 },
+        }
     }
 
     /// Asks for the next row's share to be brought into the second cache.
     #[inline(always)]
     pub(super) fn fetch(&mut self) {
-        if self.values.is_empty() {
-            return;
-        }
-        let (row, rest) = self.values.split_at(self.step.min(self.values.len()));
-        self.values = rest;
-        for line in row.chunks(LINE / size_of::<T>()) {
-            // SAFETY: a prefetch reads nothing that anyone can see.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        for _ in 0..self.lines {
+            // SAFETY: a prefetch reads nothing that anyone can see, wherever it points.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.at.cast()) };
+            self.at = self.at.wrapping_add(LINE);
         }
     }
 }
@@ -253,7 +255,7 @@ fn tile512<const Q: usize, const L: usize>(
     first: usize,
     query: &[f32],
     pixels: &[u32],
-    mut ahead: Ahead<f32>,
+    mut ahead: Ahead,
     best: &mut [f32],
 ) {
     let width = panel.width;
@@ -307,7 +309,7 @@ fn tile256<const Q: usize, const L: usize>(
     first: usize,
     query: &[f32],
     pixels: &[u32],
-    mut ahead: Ahead<f32>,
+    mut ahead: Ahead,
     best: &mut [f32],
 ) {
     let width = panel.width;
@@ -365,7 +367,7 @@ fn tile256_bytes<const Q: usize, const L: usize>(
     first: usize,
     query: &ByteQuery,
     pixels: &[u32],
-    mut ahead: Ahead<i8>,
+    mut ahead: Ahead,
     best: &mut [f32],
 ) {
     let channels = query.channels;

@@ -6,7 +6,6 @@
 
 use crate::backbone::{Identity, TRACT, TapIdentity};
 use crate::error::{Error, Result};
-use crate::feature_map::FeatureMap;
 use crate::image::{Reading, Size};
 use crate::matching::{Shape, Storage, Windows};
 use crate::scoring::{Fusion, MapSummary, Rules};
@@ -362,8 +361,8 @@ impl HeaderV1 {
         self.backbone.taps.get(usize::from(self.layer_use(layer).tap))
     }
 
-    /// Returns the map that layer `layer` matches. `maps` holds one map per tap.
-    pub fn features_of<'a>(&self, layer: usize, maps: &'a [FeatureMap]) -> Option<&'a FeatureMap> {
+    /// Returns what layer `layer` matches: of one map for each tap, or of something made of each map.
+    pub fn features_of<'a, T>(&self, layer: usize, maps: &'a [T]) -> Option<&'a T> {
         maps.get(usize::from(self.layer_use(layer).tap))
     }
 
