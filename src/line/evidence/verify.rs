@@ -147,17 +147,21 @@ impl Check<'_> {
                 };
                 return Ok(Some((number, why.into())));
             };
-            if let Err(why) = self.line(text, (number == 1).then_some(segment.first)) {
-                return Ok(Some((number, why)));
+            match self.line(text, (number == 1).then_some(segment.first)) {
+                Ok(kind) => (self.each)(Line { kind, text })?,
+                Err(why) => return Ok(Some((number, why))),
             }
-            let Some(gist) = Gist::of(text) else { continue };
-            (self.each)(Line { kind: gist.kind, text })?;
         }
         Ok(None)
     }
 
-    /// Checks a line. `begins` is the number of the file's name if it is the first line of its segment.
-    fn line(&mut self, text: &[u8], begins: Option<u64>) -> std::result::Result<(), String> {
+    /// Checks a line, and returns its kind. `begins` is the number of the file's name if it is the first line of its
+    /// segment.
+    fn line<'a>(
+        &mut self,
+        text: &'a [u8],
+        begins: Option<u64>,
+    ) -> std::result::Result<&'a str, String> {
         let link = Link::of(text).ok_or("it does not begin with a number and a digest")?;
         let head = match self.seen.head {
             Some(head) => head.follow(text)?,
@@ -177,7 +181,7 @@ impl Check<'_> {
         self.content(gist.kind, text, link.seq)?;
         self.seen.head = Some(head);
         self.seen.lines = self.seen.lines.saturating_add(1);
-        Ok(())
+        Ok(gist.kind)
     }
 
     /// Checks what the kind of a line asks for.
