@@ -4,12 +4,16 @@
 //! line that starts with `#` says how good the times are.
 
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
 gpio_watch sample DIR LINE... --seconds S [--count N]
@@ -23,6 +27,9 @@ gpio_watch pulse DIR LINE --count N --period-us P --width-us W [--low] [--at NS]
 gpio_watch follow DIR FROM TO --seconds S [--delay-us D]
     pulls TO to the level of FROM, D us after each change, as a valve that follows its output; prints
     each change of TO
+gpio_watch without-v1 PROGRAM WORD...
+    runs a program on a kernel that has no version 1 of the GPIO interface: a filter answers its
+    calls as such a kernel does
 gpio_watch now
     prints the clock
 All stop early after --count changes. Lines are numbers within the chip.";
@@ -39,6 +46,7 @@ fn main() -> ExitCode {
         Some("trace") => Arguments::parse(&words[1..]).and_then(|a| trace(&a)),
         Some("pulse") => Arguments::parse(&words[1..]).and_then(|a| pulse(&a)),
         Some("follow") => Arguments::parse(&words[1..]).and_then(|a| follow(&a)),
+        Some("without-v1") => without_v1(&words[1..]),
         Some("now") => now().and_then(|t| print(&format!("{t}\n"))),
         _ => Err(format!("usage:\n{HELP}")),
     };
@@ -49,6 +57,28 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Becomes the program, for which the calls of version 1 of the GPIO interface are unknown.
+fn without_v1(words: &[String]) -> Outcome<()> {
+    // Line info, handles, events and watches of version 1. The upper half of a call's number holds a size.
+    const V1: [u64; 4] = [0xb402, 0xb403, 0xb404, 0xb40b];
+    let (program, words) = words.split_first().ok_or("no program")?;
+    let filter = || -> Result<BpfProgram, seccompiler::BackendError> {
+        let rule = |call| {
+            let is_the_call = SeccompCmpOp::MaskedEq(0xffff);
+            let condition = SeccompCondition::new(1, SeccompCmpArgLen::Dword, is_the_call, call)?;
+            SeccompRule::new(vec![condition])
+        };
+        let rules = V1.into_iter().map(rule).collect::<Result<_, _>>()?;
+        let rules = [(nix::libc::SYS_ioctl, rules)].into_iter().collect();
+        let unknown = SeccompAction::Errno(nix::libc::EINVAL as u32);
+        let here = std::env::consts::ARCH.try_into()?;
+        SeccompFilter::new(rules, SeccompAction::Allow, unknown, here)?.try_into()
+    };
+    let filter = filter().map_err(|e| format!("the filter: {e}"))?;
+    seccompiler::apply_filter(&filter).map_err(|e| format!("the filter: {e}"))?;
+    Err(format!("{program}: {}", Command::new(program).args(words).exec()))
 }
 
 #[derive(Default)]

@@ -59,11 +59,12 @@ END
   for expression; do sed -i "$expression" "$file"; done
 }
 is() { [ "$(line_get "$1")" = "$2" ]; }
-# start FILE: the program, without waiting for anything.
+# start FILE [COMMAND...]: the program, without waiting for anything. COMMAND starts it.
 start() {
   rm -f /tmp/parts.jsonl
   config=$1
-  hetmm-edge --config "$1" 2>>/tmp/log &
+  shift
+  "$@" hetmm-edge --config "$config" 2>>/tmp/log &
   edge=$!
 }
 ready() { wait_for "ready ($1)" 120 is ready 1; }
@@ -294,6 +295,39 @@ pull 5
 on_time "late part" ng "$(pulled /tmp/pulls)" $WIDTH
 case $(record 1 why) in late | no_frame) ok "why" late late ;; *) fail "why: $(record 1 why)" ;; esac
 ok "fault shows a part that could not be judged" "$(line_get fault)" 0
+
+stop
+
+say "--- a camera that stalls"
+camera_unload
+camera_load
+set_pattern 0
+start /tmp/line.toml
+ready "a camera with faults"
+wait_for "gate opens" 20 is ng 0
+# The driver takes pictures and hands none of them out.
+stalls() { camera_probe --only-set --control percentage_of_dropped_buffers="$1"; }
+stalls 100
+pull 5
+on_time "no frame" ng "$(pulled /tmp/pulls)" $WIDTH
+case $(record 1 why) in late | no_frame) ok "why" no_frame no_frame ;; *) fail "why: $(record 1 why)" ;; esac
+ok "fault shows a part that could not be judged" "$(line_get fault)" 0
+stalls 0
+pull 5
+ok "a part after it" "$(record 2 outcome)" passed
+stop
+
+say "--- a kernel without version 1 of the GPIO interface"
+# The program asks the board's kernel, which has both versions. So only a kernel without the old one shows that it never
+# needs it: for reading edges, for outputs, and for what --check says of lines.
+start /tmp/line.toml gpio_watch without-v1
+ready "without version 1"
+wait_for "gate opens" 20 is ng 0
+pull 5
+on_time "good part without version 1" ok "$(pulled /tmp/pulls)" 20000
+ok "outcome" "$(record 1 outcome)" passed
+gpio_watch without-v1 hetmm-edge --config /tmp/line.toml --check >/tmp/resolved 2>/tmp/words
+ok "--check beside it" "$? $(grep -c 'held by the running program' /tmp/words)" "0 7"
 
 say "--- kill -9"
 kill -9 $edge
