@@ -49,6 +49,7 @@ pub unsafe extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) ->
     if let Some(target) = TARGET.get() {
         // The hook has told of the panic. Nothing unwinds into libFuzzer.
         catch_unwind(|| (target.run)(input)).unwrap_or_else(|_| std::process::abort());
+        hetmm_fuzz_counters::collect();
     }
     0
 }

@@ -16,6 +16,7 @@ mod targets;
 #[allow(dead_code)]
 mod board;
 #[path = "../../plant/src/clock.rs"]
+#[allow(dead_code)]
 mod clock;
 #[path = "../../plant/src/device.rs"]
 #[allow(dead_code)]
@@ -35,6 +36,8 @@ mod modbus;
 #[path = "../../plant/src/part.rs"]
 #[allow(dead_code)]
 mod part;
+#[path = "../../plant/src/place.rs"]
+mod place;
 #[path = "../../plant/src/preview.rs"]
 #[allow(dead_code)]
 mod preview;

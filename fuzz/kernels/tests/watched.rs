@@ -1,5 +1,8 @@
-//! Runs the fuzz targets of the kernels on inputs that are always the same. `fuzz/sanitize.sh` runs this under Miri and under
-//! AddressSanitizer. `HETMM_INPUTS` says how many inputs each target gets [200; 3 under Miri].
+//! Runs the fuzz targets of the kernels on inputs that are always the same. `fuzz/sanitize.sh` runs this under Miri, under
+//! Valgrind and with sanitizers.
+//!
+//! `HETMM_INPUTS` says how many inputs each target gets [200; 3 under Miri]. `HETMM_INSTRUCTIONS` names the best instructions
+//! that are allowed: portable, avx2 or avx-vnni [all].
 
 #[allow(dead_code)]
 #[path = "../../src/bytes.rs"]
@@ -12,9 +15,21 @@ mod layer;
 mod network;
 
 use bytes::Numbers;
+use hetmm::processor::{Instructions, allow_up_to};
+
+/// Allows fewer instructions, if the environment says so.
+fn allow() {
+    match std::env::var("HETMM_INSTRUCTIONS").as_deref() {
+        Ok("portable") => allow_up_to(Instructions::Portable),
+        Ok("avx2") => allow_up_to(Instructions::Avx2),
+        Ok("avx-vnni") => allow_up_to(Instructions::AvxVnni),
+        _ => {}
+    }
+}
 
 /// Runs a target, and says with which kernels.
 fn watch(name: &str, target: fn(&[u8])) {
+    allow();
     let usual = if cfg!(miri) { 3 } else { 200 };
     let count = std::env::var("HETMM_INPUTS").ok().and_then(|count| count.parse().ok());
     let mut numbers = Numbers(1);

@@ -1,7 +1,6 @@
 //! What `hetmm-plant` reads: requests of Modbus clients, and messages of the feed.
 
 use crate::board::Board;
-use crate::clock::Clock;
 use crate::device::Device;
 use crate::modbus::control::Control;
 use crate::modbus::map::View;
@@ -38,7 +37,7 @@ fn serving() -> &'static Serving {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let (runtime, board) = (runtime.expect("a runtime"), Board::new(None));
         let device = Device::new(&config.control);
-        let served = crate::modbus::serve(&config, board.clone(), device, Clock::default());
+        let served = crate::modbus::serve(&config, board.clone(), device);
         runtime.block_on(served).expect("listens");
         Serving { runtime, at, board }
     })
