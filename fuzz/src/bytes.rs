@@ -27,7 +27,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// Returns a number from `least` to `most`.
-    pub fn from_to(&mut self, least: usize, most: usize) -> usize {
+    pub fn between(&mut self, least: usize, most: usize) -> usize {
         least + usize::from(self.u8()) % (most - least + 1)
     }
 

@@ -195,7 +195,7 @@ pub fn tiffs() -> Vec<Vec<u8>> {
         Page::new(size, 8, 3, 2).with(259, 3, vec![8]).holding(vec![deflated]),
         Page::new(size, 8, 3, 2).with(259, 3, vec![5]).holding(vec![vec![0x80, 0x40, 0x40]]),
         Page::new(size, 1, 1, 1).with(259, 3, vec![4]).holding(vec![[0x26, 0xa0].repeat(30)]),
-        Page::new(size, 8, 1, 1).with(259, 3, vec![32773]).holding(vec![vec![0xf1, 7].repeat(12)]),
+        Page::new(size, 8, 1, 1).with(259, 3, vec![32773]).holding(vec![[0xf1, 7].repeat(12)]),
         tiled,
     ];
     let mut seeds: Vec<Vec<u8>> = pages.into_iter().map(|page| tiff(&[page], false)).collect();

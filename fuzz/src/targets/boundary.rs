@@ -75,7 +75,7 @@ pub fn run(input: &[u8]) {
         0..=239 => (size_of::<hetmm_picture>(), 0),
         wrong => (usize::from(wrong), u32::from(wrong & 1)),
     };
-    let times = bytes.from_to(1, 64);
+    let times = bytes.between(1, 64);
     let wide: Vec<u16> =
         bytes.0.repeat(times).chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
     let data: Vec<u8> = wide.iter().flat_map(|v| v.to_ne_bytes()).collect();

@@ -7,7 +7,7 @@ use yuv::{YuvRange, YuvStandardMatrix};
 
 fn layout(bytes: &mut Bytes) -> Layout {
     let formats: Vec<PixelFormat> = PixelFormat::all().collect();
-    let format = formats[bytes.from_to(0, formats.len() - 1)];
+    let format = formats[bytes.between(0, formats.len() - 1)];
     // Most sizes are small; some are those that a broken driver says.
     let side = |bytes: &mut Bytes| match bytes.u8() {
         255 => bytes.u32(),
@@ -39,7 +39,7 @@ pub fn run(input: &[u8]) {
     let mut bytes = Bytes(input);
     let layout = layout(&mut bytes);
     // Repeated, so that small inputs fill a frame.
-    let times = bytes.from_to(1, 32);
+    let times = bytes.between(1, 32);
     let cut = usize::from(bytes.u16());
     let frame = bytes.0.repeat(times);
     let (first, second) = frame.split_at(cut.min(frame.len()));

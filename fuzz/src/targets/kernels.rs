@@ -17,10 +17,10 @@ struct Case {
 }
 
 fn case(bytes: &mut Bytes, numbers: &mut Numbers) -> Case {
-    let width = 4 * bytes.from_to(1, 16);
-    let channels = bytes.from_to(1, 70);
-    let count = bytes.from_to(1, 12);
-    let length = bytes.from_to(0, 26);
+    let width = 4 * bytes.between(1, 16);
+    let channels = bytes.between(1, 70);
+    let count = bytes.between(1, 12);
+    let length = bytes.between(0, 26);
     let pixels = (0..length).map(|_| (numbers.next() % count as u64) as u32).collect();
     let mut start = [0.0; 64];
     let hidden = bytes.u8();
@@ -29,7 +29,8 @@ fn case(bytes: &mut Bytes, numbers: &mut Numbers) -> Case {
             *lane = f32::NEG_INFINITY;
         }
     }
-    let before = (0..length).map(|_| if numbers.next() % 4 == 0 { 0.5 } else { f32::NEG_INFINITY });
+    let before =
+        (0..length).map(|_| if numbers.next().is_multiple_of(4) { 0.5 } else { f32::NEG_INFINITY });
     Case { width, channels, count, pixels, start, before: before.collect() }
 }
 

@@ -8,7 +8,7 @@ use hetmm::matching::{Distances, Shape, Sheets, Storage, Values, Windows, Withou
 use hetmm::matching::{fused, reference, sheets};
 
 fn map(height: usize, width: usize, channels: usize, numbers: &mut Numbers) -> FeatureMap {
-    let zero = numbers.next() % 8 == 0;
+    let zero = numbers.next().is_multiple_of(8);
     let mut values: Vec<f32> = (0..height * width * channels).map(|_| numbers.unit()).collect();
     if zero {
         values[..channels].fill(0.0);
@@ -44,20 +44,20 @@ pub fn run(input: &[u8]) {
     let mut bytes = Bytes(input);
     let mut numbers = bytes.numbers();
     let anywhere = bytes.u8() % 4 == 0;
-    let [height, width] = [bytes.from_to(1, 5), bytes.from_to(1, 5)];
-    let (channels, count) = (bytes.from_to(1, 24), bytes.from_to(1, 72));
+    let [height, width] = [bytes.between(1, 5), bytes.between(1, 5)];
+    let (channels, count) = (bytes.between(1, 24), bytes.between(1, 72));
     let windows = match anywhere {
         true => Windows { forward: 0, backward: 0 },
         false => Windows {
-            forward: 2 * bytes.from_to(0, 3) + 1,
-            backward: [0, 1, 3, 5][bytes.from_to(0, 3)],
+            forward: 2 * bytes.between(0, 3) + 1,
+            backward: [0, 1, 3, 5][bytes.between(0, 3)],
         },
     };
     let pixels = if anywhere { [1, 1] } else { [height, width] };
     let shape = Shape { height: pixels[0], width: pixels[1], channels, sheets: count };
     let query = map(height, width, channels, &mut numbers);
     let values = stored(shape, &mut numbers);
-    let most = bytes.from_to(1, 4) as u64;
+    let most = bytes.between(1, 4) as u64;
     let sources: Vec<u32> =
         (0..shape.pixels() * count).map(|_| (numbers.next() % most) as u32).collect();
     let without = bytes.flag().then_some(Without { sources: &sources, picture: 0 });

@@ -40,10 +40,10 @@ pub fn run(input: &[u8]) {
 }
 
 fn pointwise(bytes: &mut Bytes, numbers: &mut Numbers) {
-    let (inputs, outputs) = (bytes.from_to(1, 6), bytes.from_to(1, 7));
-    let pitch = bytes.from_to(1, 9);
-    let first = bytes.from_to(0, pitch - 1);
-    let count = bytes.from_to(1, pitch - first);
+    let (inputs, outputs) = (bytes.between(1, 6), bytes.between(1, 7));
+    let pitch = bytes.between(1, 9);
+    let first = bytes.between(0, pitch - 1);
+    let count = bytes.between(1, pitch - first);
     let (input, added) = (blocks(numbers, inputs * pitch), blocks(numbers, outputs * pitch));
     let packed = weights(numbers, 4 * inputs * outputs);
     let finish: Vec<Finish> =
@@ -65,10 +65,10 @@ fn pointwise(bytes: &mut Bytes, numbers: &mut Numbers) {
 }
 
 fn spatial(bytes: &mut Bytes, numbers: &mut Numbers) {
-    let (window, stride, before) = WINDOWS[bytes.from_to(0, WINDOWS.len() - 1)];
-    let input_size = [bytes.from_to(1, 9), bytes.from_to(1, 21)];
+    let (window, stride, before) = WINDOWS[bytes.between(0, WINDOWS.len() - 1)];
+    let input_size = [bytes.between(1, 9), bytes.between(1, 21)];
     let size = input_size.map(|side| (side - 1) / stride + 1);
-    let (inputs, panels) = (bytes.from_to(1, 3), bytes.from_to(1, TOGETHER));
+    let (inputs, panels) = (bytes.between(1, 3), bytes.between(1, TOGETHER));
     let pitch = input_size[0] * input_size[1].div_ceil(4);
     let map = blocks(numbers, inputs * pitch);
     let packed = weights(numbers, 4 * inputs * panels);

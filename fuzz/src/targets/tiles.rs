@@ -22,9 +22,9 @@ pub fn run(input: &[u8]) {
     let mut numbers = bytes.numbers();
     let mut samples = vec![u16::from(bytes.u8()) * 257; SIDE * SIDE * 3];
     // Rectangles of noise, so that there are edges everywhere between the tiles.
-    for _ in 0..bytes.from_to(1, 6) {
-        let [left, top] = [bytes.from_to(0, SIDE - 1), bytes.from_to(0, SIDE - 1)];
-        let [width, height] = [bytes.from_to(1, 80), bytes.from_to(1, 80)];
+    for _ in 0..bytes.between(1, 6) {
+        let [left, top] = [bytes.between(0, SIDE - 1), bytes.between(0, SIDE - 1)];
+        let [width, height] = [bytes.between(1, 80), bytes.between(1, 80)];
         for y in top..(top + height).min(SIDE) {
             for x in left..(left + width).min(SIDE) {
                 for channel in 0..3 {
