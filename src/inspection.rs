@@ -11,8 +11,6 @@ use crate::containment::contained_here;
 use crate::error::{Choice, Error, Kind, NextStep, Result};
 use crate::feature_map::FeatureMap;
 use crate::image::{Appearance, Mask, NetworkImage, PictureView, Size};
-#[cfg(feature = "desktop")]
-use crate::matching::match_layer;
 use crate::matching::{Distances, Query, Windows, Without, match_query};
 use crate::scoring::extent::cuts;
 use crate::scoring::rules::IGNORED;
@@ -397,7 +395,7 @@ impl Pipeline {
         query: &FeatureMap,
         windows: Windows,
     ) -> Distances {
-        match_layer(query, &self.template.sheets(layer), windows, None)
+        match_query(&Query::new(query), &self.template.sheets(layer), windows, None)
     }
 
     /// Returns a summary of the maps that `distances` would give with the header `header`. The baseline is used only if

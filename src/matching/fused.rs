@@ -250,8 +250,8 @@ impl<'a> Band<'a> {
         }
     }
 
-    /// Sets `window` to the query pixels around a template pixel. It comes from the left neighbour, or holds anything
-    /// at the begin of a row.
+    /// Sets `window` to the query pixels around a template pixel. `window` holds those around the left neighbour. At the
+    /// beginning of a row, it can hold anything.
     fn window_around(&self, x: usize, y: usize, window: &mut Window) {
         let (height, width) = (self.query.height(), self.query.width());
         let Windows { forward, backward } = self.windows;

@@ -116,9 +116,8 @@ pub(super) fn even_tiles(count: usize) -> impl ExactSizeIterator<Item = (usize, 
 /// The bytes of a cache line.
 const LINE: usize = 64;
 
-/// A tile's share of what is to be fetched ahead. The lines of `ahead` are spread over the rows of the first tiles, so
-/// that memory is busy while a kernel computes.
-#[derive(Clone, Copy)]
+/// A tile's share of what is to be fetched ahead. The lines are spread over the rows of the tiles, so that memory is
+/// busy while a kernel computes.
 pub(super) struct Ahead {
     /// Where the next row's share begins.
     at: *const u8,
