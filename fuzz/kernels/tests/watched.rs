@@ -23,7 +23,8 @@ fn allow() {
         Ok("portable") => allow_up_to(Instructions::Portable),
         Ok("avx2") => allow_up_to(Instructions::Avx2),
         Ok("avx-vnni") => allow_up_to(Instructions::AvxVnni),
-        _ => {}
+        Ok(other) => panic!("HETMM_INSTRUCTIONS: {other}: use portable, avx2 or avx-vnni"),
+        Err(_) => {}
     }
 }
 

@@ -36,6 +36,7 @@ fn stored(shape: Shape, numbers: &mut Numbers) -> Stored {
         let padded = p * shape.padded_sheets()..(p + 1) * shape.padded_sheets();
         sheets::pack_bytes(shape, &vectors, &mut i8s[block(Storage::I8)], &mut scales[padded]);
     }
+    // The other conversion is an instruction that Miri does not know.
     let f16s = f32s.iter().map(|&v| f16::from_f32_const(v)).collect();
     Stored { f32s, f16s, i8s, scales }
 }
